@@ -71,7 +71,7 @@ class EtcdServers:
         return tuple(f"{self._scheme}://{member.address}:{member.client}" for member in self.members)
 
     def settings(self, **changed: str) -> EtcdSettings:
-        return EtcdSettings(self.endpoints, takeovers=TakeoverSettings(), **changed)
+        return EtcdSettings(self.endpoints, takeovers=TakeoverSettings(), failsafe=False, **changed)
 
     def start(self, member: Member) -> None:
         """Start a member, or start it again."""

@@ -26,11 +26,12 @@ from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core import access
 from wxcontroller.core.access import CALLER_HEADER, Scope
-from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
 from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.fleet.hop import HopCaller
+from wxcontroller.fleet.promises import Promises
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -377,6 +378,14 @@ async def test_a_fleet(caller: Caller) -> None:
             async with taking_in(caller, answer):
                 path = "/v1/standbys/{account}"
                 assert (await caller.call("PUT", path, {"to": to}, body=b"sealed", account="eve"))[0] == status
+        etcd = EtcdSettings(("http://127.0.0.1:9",), failsafe=True)
+        made.shared.fleet = other_hosts(made.shared, made.paths, FleetSettings("a", "", (other,), etcd))
+        made.paths.controller_runtime.mkdir(parents=True, exist_ok=True)
+        Promises(made.paths.controller_runtime / "promises", 0.0).give("b", 7, 60.0)
+        for lease, status in ((7, 200), (8, 409)):
+            asked = {"lease": lease, "seconds": 30}
+            assert (await caller.call("POST", "/v1/fleet/failsafe", body=asked, headers=hop))[0] == status
+        assert (await caller.call("GET", "/v1/fleet"))[0] == 200
     finally:
         made.shared.fleet = None
         TokenFile(made.paths.tokens_file).revoke("b")

@@ -11,7 +11,7 @@ names this host under that lease. The latter is written here, after a claim. Onc
   (client/settling.py). Once they have ended in success, they are not wanted here any more.
 
 While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
-systemd's business.
+systemd's business. In fail-safe mode, this confirms that other hosts run theirs meanwhile (``fleet/failsafe.py``).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, one_line, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance
 from wxcontroller.core.states import Desired, UnitState
@@ -42,6 +42,7 @@ from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
+from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
 
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.
@@ -52,6 +53,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 LATE_SECONDS = 10.0
 # As the keeper's with the package's WatchdogSec=15 (``fleet.keeper.Times``).
 LEASE_SECONDS = 30.0
+
+
+class NotConfirmed(WxError):
+    """This host does not confirm that another one runs its accounts without etcd, or not yet."""
+
+    code = "not-confirmed"
+    status = 409
+
+
+class LeaseEnded(NotConfirmed):
+    """This host has seen the end of the other one's lease."""
+
+    code = "lease-ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,11 @@ class HostOwners:
         # What the keeper has seen, and what was seen before the last boot.
         self._noted = latest = self._moment(self._paths.etcd_state)
         latest = latest.joined(self._moment(self._paths.fleet_runtime / "etcd"))
-        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, latest)
+        self._failsafe = settings.failsafe
+        self._promises = Promises(self._paths.controller_runtime / "promises", LEASE_SECONDS)
+        self.records = Owners(
+            *(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, latest), self._promises.left
+        )
         self.outlooks = Outlooks(self.records, settings.takeovers, standbys.made)
         self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings.takeovers)
         self._runs = False
@@ -147,6 +165,14 @@ class HostOwners:
     @property
     def trouble(self) -> Text:
         """Why accounts of this host can not be claimed, or not for long, NOTHING if they can."""
+        if since := self._kept("failsafe"):
+            words = N_("accounts run without etcd since {time}, because all other hosts confirm it")
+            if having := ", ".join(map(one_line, items(since.get("etcd")))):
+                words = N_(
+                    "accounts run without etcd since {time}, because all others confirm it; etcd responds to {hosts}"
+                )
+            began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(integer(since.get("since"))))
+            return Text(words, time=began, hosts=having)
         if self.records.reason:
             return self.records.reason
         left = self.permit_left()
@@ -177,8 +203,54 @@ class HostOwners:
         left = self.permit_left()
         lease = None if left is None else max(0, int(left))
         counts: JsonObject = {**self.takeovers.counts}
-        words = text_fields(reason=self.trouble)
-        return {**words, "permit_seconds": lease, **self.outlooks.as_json(), "takeovers": counts}
+        words, promises = text_fields(reason=self.trouble), self._promises.hosts()
+        listed = self.records.failsafes.get(self._hosts.name)
+        off: list[JsonValue] = [
+            name
+            for name in (listed.hosts if listed else ())
+            if name in self.records.hosts.keys() - self.records.failsafes
+        ]
+        promised: list[JsonValue] = [{"host": host, "seconds": int(left)} for host, left in promises.items()]
+        return {
+            **words,
+            "permit_seconds": lease,
+            "failsafe_since": integer(self._kept("failsafe").get("since")) or None,
+            "failsafe_off": off,
+            "promises": promised,
+            **self.outlooks.as_json(),
+            "takeovers": counts,
+        }
+
+    def confirm(self, host: str, lease: int, seconds: int) -> JsonObject:
+        """Promise a host to claim none of its accounts for so many ``seconds``; see ``fleet/failsafe.py``.
+
+        Raises NotConfirmed and OSError.
+        """
+        # A lease that has ended is there again in an etcd that was restored, until it ends once more.
+        known = self.records.hosts.get(host) if self.records.settled is not None else None
+        promised = self._promises.lease(host)
+        if not self._failsafe or host not in self._hosts.by_name or not 0 < seconds <= LONGEST_PROMISE:
+            raise NotConfirmed(
+                N_("host {host} does not confirm that {other} runs accounts without etcd"),
+                N_("set failsafe = true in its [fleet.etcd], and list all hosts in its [fleet.hosts]"),
+                host=self._hosts.name,
+                other=host[:64],
+            )
+        if not self.records.was_read and promised != lease:
+            raise NotConfirmed(
+                N_("host {host} has not reached etcd since its controller began"),
+                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
+                host=self._hosts.name,
+            )
+        if known.entry.lease != lease if known is not None else promised != lease:
+            raise LeaseEnded(
+                N_("host {host} has seen the end of the lease of {other}"),
+                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
+                host=self._hosts.name,
+                other=host,
+            )
+        self._promises.give(host, lease, seconds)
+        return {"name": self._hosts.name, "confirmed": True, "etcd": not self.records.reason}
 
     def changes(self) -> int:
         """Return a number that grows when something about owners or takeovers is new."""

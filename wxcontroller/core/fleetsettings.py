@@ -59,7 +59,7 @@ class EtcdSettings:
     """The etcd that says which host owns an account: the addresses of its members, as ``https://etcd-1:2379``.
 
     ``ca_file``, ``certificate``, ``key`` and ``password`` are paths or credentials' names, or "". ``fleet`` keeps
-    several fleets in one etcd apart.
+    several fleets in one etcd apart. ``failsafe``: see fleet/failsafe.py.
     """
 
     endpoints: tuple[str, ...]
@@ -70,6 +70,7 @@ class EtcdSettings:
     user: str = ""
     password: str = ""
     takeovers: TakeoverSettings = TakeoverSettings()
+    failsafe: bool = False
 
     @property
     def prefix(self) -> str:
@@ -138,6 +139,8 @@ def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
     assert etcd is None or isinstance(etcd, EtcdSettings)
     assert isinstance(labels, tuple)
     assert isinstance(egress, str)
+    if etcd is not None and etcd.failsafe and not hosts:
+        raise ValueError(Text("etcd has failsafe, which needs all other hosts of the fleet, as [fleet.hosts.NAME]"))
     return FleetSettings(name, client_ca, hosts, etcd, labels, egress)
 
 
@@ -151,6 +154,7 @@ def _etcd(value: object) -> EtcdSettings:
     endpoints: tuple[str, ...] = ()
     given: dict[str, str] = {}
     numbers: dict[str, float] = {}
+    failsafe = False
     for key, each in value.items():
         where = Text("key {key} of etcd", key=key)
         if key == "endpoints":
@@ -174,6 +178,10 @@ def _etcd(value: object) -> EtcdSettings:
                 words = Text("{where} must be a number from {least} to {most}", where=where, least=least, most=most)
                 raise ValueError(words)
             numbers[number] = float(each)
+        elif key == "failsafe":
+            if not isinstance(each, bool):
+                raise ValueError(Text("{where} must be true or false", where=where))
+            failsafe = each
         else:
             raise ValueError(Text("etcd has no key {key}", key=key))
     if not endpoints:
@@ -186,7 +194,7 @@ def _etcd(value: object) -> EtcdSettings:
         raise ValueError(
             Text("etcd must not send the password to {endpoint} unencrypted; use https://", endpoint=plain[0])
         )
-    return EtcdSettings(endpoints, takeovers=TakeoverSettings(**numbers), **given)
+    return EtcdSettings(endpoints, takeovers=TakeoverSettings(**numbers), failsafe=failsafe, **given)
 
 
 def _is_private(url: str) -> bool:

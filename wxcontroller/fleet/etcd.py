@@ -78,7 +78,9 @@ class EtcdFailure(WxError):
         self.endpoint = endpoint
         self.reason = reason
         self.grpc_code = grpc_code
-        self.unsure = unsure and grpc_code in _ELSEWHERE
+        # Not an answer about what was asked for.
+        self.unreachable = grpc_code in _ELSEWHERE
+        self.unsure = unsure and self.unreachable
 
 
 class Compacted(Exception):

@@ -3,6 +3,7 @@
 - ``hosts/NAME``: a host that lives, under its lease. Its keeper writes it.
 - ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
 - ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
+- ``failsafe/NAME``: the hosts that a host asks when it does not reach etcd; under no lease. Its keeper writes it.
 - ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
 - ``schema``: the layout of these records.
 
@@ -11,6 +12,9 @@ the end of a host's lease gives up what it had. Only the host that had an accoun
 record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot. A
 takeover claims an account whose host has no lease any more (``fleet/outlook.py``), before anything is imported. Until
 the account is here, ``takeovers/INSTANCE`` says that this is not done: a controller that was interrupted goes on.
+
+An account of a host in fail-safe mode is claimed by hosts of its list only, and not while this host has promised not
+to (``fleet/failsafe.py``).
 
 The map of all records follows a watch. A claim trusts it no further than the guards of its transaction reach.
 """
@@ -136,6 +140,14 @@ class LivingHost:
 
 
 @dataclass(frozen=True, slots=True)
+class FailsafeList:
+    """``failsafe/NAME``: without etcd, the host runs accounts as long as these ``hosts`` confirm it."""
+
+    hosts: tuple[str, ...]
+    entry: EtcdEntry
+
+
+@dataclass(frozen=True, slots=True)
 class Takeover:
     """``takeovers/INSTANCE``: ``to`` takes the account over from ``source``, which had it in ``epoch``.
 
@@ -170,7 +182,8 @@ class Owners:
 
     ``lease`` returns this host's lease, 0 if it has none. ``settle`` is for how many seconds nothing is claimed after
     etcd was restored or rebuilt: until each lease of before has ended on all hosts. ``latest`` is a moment that was
-    seen before.
+    seen before. ``promised`` returns for how many seconds this host has promised not to claim accounts of a host, or
+    of any host (None).
     """
 
     def __init__(
@@ -181,6 +194,7 @@ class Owners:
         lease: Callable[[], int],
         settle: float,
         latest: EtcdMoment = EtcdMoment(),  # noqa: B008 - it is frozen
+        promised: Callable[[str | None], float] = lambda _: 0.0,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
@@ -190,7 +204,9 @@ class Owners:
         self.hosts: dict[str, LivingHost] = {}
         self.owners: dict[str, Owner] = {}
         self.records: dict[str, AccountRecord] = {}
+        self.failsafes: dict[str, FailsafeList] = {}
         self.takeovers: dict[str, Takeover] = {}
+        self._promised = promised
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
         self._revision = 0  # up to which the watch has come
@@ -222,6 +238,11 @@ class Owners:
         """Wait until the records are known."""
         await self._read.wait()
 
+    @property
+    def was_read(self) -> bool:
+        """Whether the records have been known at least once."""
+        return self._revision > 0
+
     def is_own(self, instance: str, lease: int) -> bool:
         """Return whether this host owns an account under this lease, as far as is known here."""
         owner = self.owners.get(instance)
@@ -249,6 +270,36 @@ class Owners:
             adopt=command("adopt", name.name),
         )
 
+    def promise_left(self, host: str) -> float:
+        """Return for how many seconds a host may run its accounts without etcd, as far as is known here."""
+        return self._promised(host) if host in self.failsafes and host not in self.hosts else 0.0
+
+    def _from(self, host: str) -> tuple[EtcdGuard, ...]:
+        """Return what has to hold for a claim of an account that another host had last.
+
+        Raises NotClaimable if the host may still run it without etcd.
+        """
+        living, listed = self.hosts.get(host), self.failsafes.get(host)
+        if left := self.promise_left(host):
+            raise NotClaimable(
+                N_("host {host} runs its accounts without etcd, and this host has confirmed it"),
+                N_("try again in {seconds} s; if the host is to stop: systemctl stop wxcontroller-keeper there"),
+                host=host,
+                seconds=int(left) + 1,
+            )
+        if living is None and listed is not None and self.name not in listed.hosts:
+            raise NotClaimable(
+                N_("host {host} may run its accounts without etcd, and does not ask this host"),
+                N_("use one of {hosts}; if the host is off for good: etcdctl del {key}"),
+                host=host,
+                hosts=", ".join(listed.hosts),
+                key=listed.entry.key,
+            )
+        return (
+            EtcdGuard(self._key("hosts", host), mod_revision=living.entry.mod_revision if living else 0),
+            EtcdGuard(self._key("failsafe", host), mod_revision=listed.entry.mod_revision if listed else 0),
+        )
+
     def require_known(self, name: AccountName) -> None:
         """Raise NotClaimable while it is not known whether a host owns an account."""
         if self.reason:
@@ -267,6 +318,8 @@ class Owners:
         record = self.records.get(name.instance)
         if record is not None and self.takes_over(name.instance):
             return record.epoch
+        if record is not None and record.host != self.name:
+            self._from(record.host)
         return record.epoch + 1 if record else 1
 
     def open_takeover(self, instance: str) -> Takeover | None:
@@ -312,6 +365,7 @@ class Owners:
             guards = (
                 EtcdGuard(self._owner_key(instance), mod_revision=owner.entry.mod_revision if owner else 0),
                 EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
+                *(self._from(record.host) if record is not None and record.host != self.name else ()),
             )
             if (revision := await self._commit(guards, puts)) is not None:
                 for put, known in zip(puts, (owner, record), strict=True):
@@ -330,6 +384,7 @@ class Owners:
         lease, record, earlier = self._claimable(), self.records.get(instance), self.takeovers.get(instance)
         if self.reason or record is None or instance in self.owners:
             raise _changing(instance)
+        self._from(record.host)  # which may refuse
         new = 1 + max(floor, record.epoch)
         # A lease of its own, which nobody renews: when it ends, etcd
         # deletes the note, and another takeover is allowed.
@@ -349,6 +404,7 @@ class Owners:
             EtcdGuard(key, mod_revision=earlier.entry.mod_revision if earlier else 0),
             # The host is still lost: it may have come back since this one looked.
             EtcdGuard(self._key("hosts", record.host), mod_revision=0),
+            *self._from(record.host),
         )
         revision = await self._commit(guards, puts)
         if revision is None:
@@ -433,7 +489,7 @@ class Owners:
     def _claimable(self) -> int:
         """Return the lease to claim under. Raises NotClaimable."""
         self._refuse_newer()
-        if (left := self._settled_at - time.monotonic()) > 0:
+        if (left := self._unsettled()) > 0:
             raise NotClaimable(
                 N_("etcd was restored from a snapshot or rebuilt; nothing is claimed for {seconds} s"),
                 N_("wait until the leases of before have ended on all hosts"),
@@ -444,6 +500,18 @@ class Owners:
                 N_("this host has no lease in etcd"), N_("see: systemctl status wxcontroller-keeper; wxctl fleet")
             )
         return lease
+
+    def _unsettled(self) -> float:
+        """Return for how many seconds nothing is claimed because etcd was restored.
+
+        It lasts as long as promises: a record that would say of whom an account is may be lost.
+        """
+        if self._settled_at:
+            left = max(self._settled_at - time.monotonic(), self._promised(None))
+            if left > 0:
+                return left
+            self._settled_at = 0.0
+        return 0.0
 
     def _refuse_newer(self) -> None:
         if self._is_newer:
@@ -468,8 +536,11 @@ class Owners:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
-        all_known: list[LivingHost | Owner | AccountRecord | Takeover] = [*self.hosts.values(), *self.owners.values()]
-        for known in (*all_known, *self.records.values(), *self.takeovers.values()):
+        lists = self.hosts, self.owners, self.records, self.failsafes, self.takeovers
+        all_known: list[LivingHost | Owner | AccountRecord | FailsafeList | Takeover] = []
+        for each in lists:
+            all_known += each.values()
+        for known in all_known:
             # Not what a claim has written meanwhile.
             self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
@@ -505,7 +576,7 @@ class Owners:
     @property
     def settled(self) -> EtcdMoment | None:
         """The latest moment that was seen of etcd, None while nothing is claimed because etcd was restored."""
-        return self._latest if time.monotonic() >= self._settled_at else None
+        return None if self._unsettled() else self._latest
 
     async def _snapshot(self, prefix: str) -> Snapshot:
         known = self._latest
@@ -544,6 +615,9 @@ class Owners:
             version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
             egress = one_line(content.get("egress"))[:_WORD]
             _put(self.hosts, name, LivingHost(version, labels, capacity, entry, egress))
+        elif kind == "failsafe":  # one that cannot be read lists no host
+            listed = tuple(one_line(each)[:_WORD] for each in items(content.get("hosts")))
+            _put(self.failsafes, name, FailsafeList(listed, entry))
         elif kind == "owners" and is_readable:
             _put(self.owners, name, Owner(host, epoch, entry))
         elif kind == "accounts" and is_readable:
@@ -564,14 +638,14 @@ class Owners:
     def _drop(self, key: str, revision: int) -> None:
         kind, _, name = key.removeprefix(self._prefix).partition("/")
         for records, each in (
-            *((self.hosts, "hosts"), (self.owners, "owners")),
+            *((self.hosts, "hosts"), (self.owners, "owners"), (self.failsafes, "failsafe")),
             *((self.records, "accounts"), (self.takeovers, "takeovers")),
         ):
             if kind == each and (known := records.get(name)) is not None and known.entry.mod_revision <= revision:
                 del records[name]
 
 
-R = TypeVar("R", LivingHost, Owner, AccountRecord, Takeover)
+R = TypeVar("R", LivingHost, Owner, AccountRecord, FailsafeList, Takeover)
 
 
 def _put(records: dict[str, R], name: str, new: R) -> None:

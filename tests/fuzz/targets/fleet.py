@@ -16,6 +16,7 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Compacted, Etcd, _object
+from wxcontroller.fleet.failsafe import confirmation
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
@@ -52,6 +53,12 @@ def _rows(data: bytes) -> None:
 def _greeting(data: bytes) -> None:
     for each in _agents(obj(json_of(data)).get("agents")):
         assert len(each.id + each.sha256) == 72
+
+
+def _confirmation(data: bytes) -> None:
+    for status in (200, 409):
+        found = confirmation("b", status, data)
+        assert found.reason or json.loads(data)["name"] == "b"
 
 
 def _notes(data: bytes) -> None:
@@ -106,7 +113,12 @@ _RECORDS = (
     _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
     _watched(("owners/bob", {"host": "b", "epoch": 3}), ("accounts/bob", {"name": "bob", "host": "b", "epoch": 3})),
     _watched(("hosts/b", _HOST), ("accounts/bob", _ACCOUNT), ("takeovers/eve", _TAKEOVER)),
+    _watched(("failsafe/c", {"hosts": ["b"], "machine": "5f2c"}), ("hosts/b", {})),
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
+)
+_CONFIRMATIONS = (
+    b'{"name":"b","confirmed":true,"etcd":false}',
+    b'{"error":{"code":"lease-ended","message":"host b has seen the end of the lease of a"}}',
 )
 _NOTES = (
     b'{"bundles":{"bob":{"name":"bob","host":"b","epoch":1,"at":5,"size":9,"ran":true}}}',
@@ -125,6 +137,7 @@ TARGETS = (
     ),
     Target("rows of another host", _rows, _ROWS, refusals=(NotJson,), tokens=_WORDS),
     Target("greetings of another host", _greeting, (_AGENTS,), refusals=(NotJson,)),
+    Target("confirmations of another host", _confirmation, _CONFIRMATIONS, tokens=(b'"name":"b"', b'"confirmed":true')),
     Target("records in etcd", _records, _RECORDS, refusals=(WxError, Compacted), tokens=_ETCD_WORDS),
     Target("notes of standby bundles", _notes, _NOTES, tokens=_WORDS),
 )

@@ -29,14 +29,16 @@ def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> Non
     etcd = (
         '[fleet.etcd]\nendpoints = ["https://e-1:2379/", "https://[2001:db8::2]:2379"]\nfleet = "shop"\n'
         'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\ntakeover_after = 60\ntakeover_rate = 0.1\n'
+        "failsafe = true\n"
     )
-    paths = write(tmp_path, '[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\negress = "office"\n', b=etcd)
+    hosts = f'[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\negress = "office"\n[fleet.hosts.b]\n{B}'
+    paths = write(tmp_path, hosts, b=etcd)
     fleet = load_settings(paths).settings.fleet
     assert fleet is not None
     endpoints = ("https://e-1:2379", "https://[2001:db8::2]:2379")
     takeovers = TakeoverSettings(60.0, 86400.0, 0.1)
     assert fleet.etcd == EtcdSettings(
-        endpoints, "shop", "/ca.pem", user="a", password="etcd-password", takeovers=takeovers
+        endpoints, "shop", "/ca.pem", user="a", password="etcd-password", takeovers=takeovers, failsafe=True
     )
     assert (fleet.etcd.prefix, fleet.labels, fleet.egress) == ("/wxcontroller/shop/", ("eu", "line-2"), "office")
 
@@ -71,6 +73,8 @@ def test_a_password_may_go_to_an_etcd_on_this_host_unencrypted(tmp_path: Path, u
         (f"{ETCD}[fleet.etcd]\ntakeover_pause = 1\n", "from 60 to"),
         (f"{ETCD}[fleet.etcd]\ntakeover_after = true\n", "must be a number"),
         (f"{ETCD}[fleet.etcd]\ntakeover_x = 1\n", "etcd has no key takeover_x"),
+        (f"{ETCD}[fleet.etcd]\nfailsafe = 1\n", "must be true or false"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfailsafe = true\n', "needs all other hosts"),
         ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
 )

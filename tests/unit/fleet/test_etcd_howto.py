@@ -164,7 +164,9 @@ async def test_a_host_may_do_what_it_has_to_and_nothing_else(tmp_path: Path) -> 
             await owners["host-a"]._load()
             await owners["host-a"].take_over("eve", "host-b", 0, 1, "", 60)
             await owners["host-a"].end_takeover("eve")
-            for key in ("/wxcontroller/main/hosts/host-b", "/wxcontroller/other/owners/eve", "/else"):
+            assert await a.commit((), (Put("/wxcontroller/main/failsafe/host-a", b"{}"),))
+            others = ("main/hosts/host-b", "main/failsafe/host-b", "other/owners/eve")
+            for key in (*(f"/wxcontroller/{each}" for each in others), "/else"):
                 with pytest.raises(EtcdFailure, match="grant the role of the user"):
                     await a.commit((), (Put(key, b"{}"),))
             assert await a.renew(leases["host-a"]) > 0

@@ -20,6 +20,7 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.fleet import keeper as module
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, Put
+from wxcontroller.fleet.failsafe import FailsafeHosts
 from wxcontroller.fleet.keeper import HostNameTaken, Keeper, LeaseLost, Times
 
 KEY = "/wxcontroller/main/hosts/host-a"
@@ -40,14 +41,15 @@ class World:
         # Always, as systemd does: the keeper waits when it does not.
         asyncio.get_running_loop().add_reader(self.systemd, lambda: self.heard.append(self.systemd.recv(4096)))
 
-    async def begin(self, boot: str = "this") -> "asyncio.Task[None]":
+    async def begin(self, boot: str = "this", failsafe: bool = False) -> "asyncio.Task[None]":
         settings = self.servers.settings()
         etcd = Etcd(settings, credentials_of(settings), TIMES.request)
 
         async def run() -> None:
             async with etcd:
                 fleet = FleetSettings("host-a", etcd=settings)
-                await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths).run()
+                others = FailsafeHosts(fleet, TIMES.request, TIMES.lease) if failsafe else None
+                await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths, others).run()
 
         return asyncio.ensure_future(run())
 
@@ -231,6 +233,25 @@ async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(
     with pytest.raises(HostNameTaken, match="another host of the fleet has the name host-a"):
         await asyncio.wait_for(living, PATIENCE)
     assert await world.key_lease() == lease
+    keeping.cancel()
+    await keeping
+
+
+async def test_a_host_in_failsafe_mode_keeps_its_name_to_its_machine(world: World) -> None:
+    listed = "/wxcontroller/main/failsafe/host-a"
+    for failsafe in (True, False, True):
+        keeping = await world.begin("this-machine", failsafe)
+        await until(lambda: world.lease)
+        assert bool((await world.etcd.read(listed)).entries) is failsafe
+        keeping.cancel()
+        await keeping
+    # It may still run accounts, although it has no lease.
+    for failsafe in (True, False):
+        with pytest.raises(HostNameTaken, match=f"another machine.* etcdctl del {listed}"):
+            await asyncio.wait_for(await world.begin("this-other", failsafe), PATIENCE)
+    await world.etcd.commit((), (), [listed])
+    keeping = await world.begin("this-other")
+    await until(lambda: world.lease)
     keeping.cancel()
     await keeping
 

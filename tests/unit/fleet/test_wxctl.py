@@ -60,7 +60,7 @@ async def test_owners_are_shown_and_what_nobody_owns_with_the_reason(
         await until(lambda: "eve" in a.ownership.records.owners)
         done = await wxctl("fleet")
         rows = [line.split() for line in done.stdout.splitlines()]
-        assert (done.returncode, ["b", "1", "100", "-", "2.3.0"] in rows) == (0, True)
+        assert (done.returncode, ["b", "1", "100", "-", "-", "2.3.0"] in rows) == (0, True)
         assert rows[-1][:3] == ["eve", "b", "hold"]
         await b.lapse()
         await until(lambda: not a.ownership.records.owners)

@@ -81,7 +81,7 @@ CODES = (
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
-    *("link-over", "link-taken"),
+    *("link-over", "link-taken", "not-confirmed", "lease-ended"),
     # As in the answers of the account's own program.
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
 )

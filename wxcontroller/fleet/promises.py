@@ -1,0 +1,80 @@
+"""What this host has promised to hosts that run on without etcd: to claim none of their accounts for some time.
+
+``fleet/failsafe.py`` has the reasons. Promises are on the boot-time clock and in a file in /run, which outlives the
+controller. Without the file, as after a boot, there may have been promises to anybody.
+"""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, field, integer, kept_json
+
+# In seconds: no lease lives so long.
+LONGEST_PROMISE = 600
+# Stands for every host, whose names it cannot be.
+ANYBODY = "*"
+
+
+class Promises:
+    """The promises of this host, kept in a ``file``. While they are not known, nothing is claimed for ``seconds``."""
+
+    def __init__(self, file: Path, seconds: float) -> None:
+        self._file = file
+        self._seconds = seconds
+        self._stamp = (0, 0)
+        self._known = self._unknown()
+        if not file.exists():
+            with contextlib.suppress(OSError):  # then the next process has no file, either
+                self._write(self._known)
+
+    def left(self, host: str | None) -> float:
+        """Return for how many seconds accounts of a host, or of any host (None), must not be claimed."""
+        found = self._read()
+        return max(0.0, *(self._left(found, each) for each in (found if host is None else (host, ANYBODY))))
+
+    def hosts(self) -> dict[str, float]:
+        """Return the hosts with promises, and for how many seconds they hold."""
+        found = self._read()
+        return {host: left for host in sorted(found.keys() - {ANYBODY}) if (left := self._left(found, host)) > 0}
+
+    def lease(self, host: str) -> int:
+        """Return the lease for which there is a promise to a host, 0 for none."""
+        found = self._read()
+        return integer(field(found.get(host), "lease")) if self._left(found, host) > 0 else 0
+
+    def give(self, host: str, lease: int, seconds: float) -> None:
+        """Promise to claim no account of a host for so long. Raises OSError."""
+        known = self._read()
+        held = {each: promise for each, promise in known.items() if self._left(known, each) > 0}
+        self._write({**held, host: {"lease": lease, "until": _uptime() + seconds}})
+
+    def _write(self, promises: JsonObject) -> None:
+        replace_file(self._file, json.dumps(promises).encode())
+
+    def _read(self) -> JsonObject:
+        """Return the content of the file. After a change of the settings there may be two of this for a moment."""
+        try:
+            status = self._file.stat()
+            stamp = status.st_ino, status.st_mtime_ns
+            if stamp != self._stamp:
+                self._known, self._stamp = kept_json(self._file.read_bytes()) or self._unknown(), stamp
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return {**self._known, **self._unknown()}
+        return self._known
+
+    def _unknown(self) -> JsonObject:
+        return {ANYBODY: {"lease": 0, "until": _uptime() + self._seconds}}
+
+    @staticmethod
+    def _left(found: JsonObject, host: str) -> float:
+        until = field(found.get(host), "until")
+        return min(until - _uptime(), LONGEST_PROMISE) if isinstance(until, int | float) else 0.0
+
+
+def _uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
