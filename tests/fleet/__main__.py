@@ -18,11 +18,12 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
     parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
     parser.add_argument("--static", action="store_true", help="hosts without etcd")
+    parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts confirm it")
     parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="wx-fleet-") as place,
-        world(debs(), Path(place), not chosen.static, chosen.scale) as booted,
+        world(debs(), Path(place), not chosen.static, chosen.scale, chosen.failsafe) as booted,
     ):
         rounds = Rounds(booted, chosen.seed)
         try:
