@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
     parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
     parser.add_argument("--static", action="store_true", help="hosts without etcd")
-    parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts confirm it")
+    parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts agree")
     parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
     with (

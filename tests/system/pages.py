@@ -27,7 +27,7 @@ NOT_RUN = "no-test: "
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code of a page. ``reason``: why it can't run in a test host, or "". ``heading``: the last one above."""
+    """A block of code of a page. ``reason``: why it can't run here, or "". ``heading``: the last one above."""
 
     page: str
     line: int

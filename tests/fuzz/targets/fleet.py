@@ -137,7 +137,7 @@ TARGETS = (
     ),
     Target("rows of another host", _rows, _ROWS, refusals=(NotJson,), tokens=_WORDS),
     Target("greetings of another host", _greeting, (_AGENTS,), refusals=(NotJson,)),
-    Target("confirmations of another host", _confirmation, _CONFIRMATIONS, tokens=(b'"name":"b"', b'"confirmed":true')),
+    Target("confirmations of another host", _confirmation, _CONFIRMATIONS, tokens=_WORDS),
     Target("records in etcd", _records, _RECORDS, refusals=(WxError, Compacted), tokens=_ETCD_WORDS),
     Target("notes of standby bundles", _notes, _NOTES, tokens=_WORDS),
 )
