@@ -131,7 +131,8 @@ class SafeHost(OwningHost):
         running = asyncio.ensure_future(keeper.run())
         try:
             while not running.done():
-                self.lease = self.ownership.lease()
+                if self.shared.fleet is not None:  # else the controller is just starting again
+                    self.lease = self.ownership.lease()
                 if self.lease and time.monotonic() > fed + TIMES.watchdog:
                     return
                 await asyncio.wait({running}, timeout=0.05)
