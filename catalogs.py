@@ -24,7 +24,7 @@ PACKAGE = Path("wxcontroller")
 PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2")
 JAVASCRIPT = ("t:1", "t:1,3")
 _OF_ACCOUNTS = (
-    *("core/condition/*.py", "core/messages.py", "core/unreached.py"),
+    *("core/condition/*.py", "core/messages.py", "core/unreachable.py"),
     *("drivers/**/*.py", "client/session.py", "client/deliveries/*.py"),
     *("controller/view.py", "controller/statefiles.py"),
 )

@@ -20,8 +20,8 @@ BATCH = 500
 WRITERS = 8
 # An account pauses longer and longer, and gives up, when so many sessions are lost within an hour as here.
 _PROGRAM = """
-from wxcontroller.core import lean
-lean.prepare()
+from wxcontroller.core import footprint
+footprint.prepare()
 from wxcontroller.drivers.web.wire.timing import DEFAULT
 object.__setattr__(DEFAULT, "relogins", 10_000)
 object.__setattr__(DEFAULT, "retry_longest", 1.0)

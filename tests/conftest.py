@@ -32,7 +32,7 @@ _LONGEST = [
         system/stuck system/account system/torture system/proxy system/completion system/doctor system/access
         system/remote system/alerts system/upgrade page/login_link system/attack page/tutorial system/package
         lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators
-        unit/durability/crashpoints unit/fleet/keeper unit/controller/shortcut unit/durability/lifecycle
+        unit/durability/crashpoints unit/fleet/keeper unit/controller/fastpath unit/durability/lifecycle
         unit/controller/restart contract/client_contract unit/client/retry_lane unit/fleet/etcd unit/cli/real
     """.split()
 ]

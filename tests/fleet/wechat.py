@@ -27,7 +27,7 @@ from typing import Any
 from aiohttp import web
 
 from wxcontroller.sandbox.app import make_app
-from wxcontroller.sandbox.ledger import CallLedger
+from wxcontroller.sandbox.requestlog import CallLedger
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 
 # The harness marks each message that it has an account send, so that the journal can tell which it is.

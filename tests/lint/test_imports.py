@@ -113,8 +113,8 @@ def test_routes_to_wechat_do_not_import_each_other() -> None:
             other = parts[2] if parts[:2] == ["wxcontroller", "drivers"] and len(parts) > 2 else ""
             if own == "filehelper" and other == "web":  # the same protocol on another page
                 continue
-            # ``line``, the connection to WeChat, is shared, and knows no route itself.
-            if other and (drivers / other).is_dir() and other not in (own, "line"):
+            # ``connection``, the one to WeChat, is shared, and knows no route itself.
+            if other and (drivers / other).is_dir() and other not in (own, "connection"):
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
 

@@ -21,7 +21,7 @@ def test_driver_reads_exactly_the_options_its_route_declares() -> None:
     for name, route in ROUTES.items():
         read = {
             node.value
-            for part in (name, "line")  # all routes share the line's
+            for part in (name, "connection")  # which all routes share
             for path in (PACKAGE / "drivers" / part).rglob("*.py")
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Constant) and node.value in OPTIONS

@@ -16,8 +16,8 @@ from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.core.fleetsettings import TakeoverSettings
 from wxcontroller.core.states import LoginState
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
-from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import AccountRecord, Owners
+from wxcontroller.fleet.takeoverplan import Outlooks
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures(tls.__name__)]
 COMMANDS = "return [...document.querySelectorAll('#bulk-move code')].map((one) => one.textContent)"

@@ -8,7 +8,7 @@ from wxcontroller import __version__
 from wxcontroller.alert.deliver import Trouble
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 
 # Statuses of a receiver that is overloaded or unavailable for a moment.
 _PASSING = frozenset({408, 425, 429})

@@ -3,14 +3,14 @@
 import sys
 
 from wxcontroller import __version__
-from wxcontroller.core import lean
+from wxcontroller.core import footprint
 
 
 def main() -> int:
     """Run one account; the exit code decides whether systemd restarts it."""
     given = sys.argv[1:]
     instance = given[0] if len(given) == 1 and not given[0].startswith("-") else parsed()
-    lean.prepare()
+    footprint.prepare()
     from wxcontroller.client.process import run  # as little as can be, now
 
     return run(instance)

@@ -12,7 +12,7 @@ from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer,
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
-from wxcontroller.client.ilink import door
+from wxcontroller.client.ilink import routes
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
@@ -30,7 +30,7 @@ PORT_HEAD_SECONDS = 20.0
 PORT_SEND_SECONDS = 60.0
 PORT_HEAD_BYTES = 64 << 10
 PORT_HEADERS = 100
-LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", door.POLL})
+LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", routes.POLL})
 
 
 def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Guard) -> web.Application:

@@ -27,7 +27,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import digest
-from wxcontroller.openwx import callers, credentials, parameters, replies
+from wxcontroller.openwx import credentials, crosssite, parameters, replies
 from wxcontroller.openwx.admission import (
     ADMISSION,
     EVERYTHING,
@@ -180,10 +180,10 @@ def is_foreign(request: web.Request) -> bool:
     target, separator, rest = request.raw_path.partition("://")
     if separator and not target.startswith("/"):
         hosts.append(rest.partition("/")[0])
-    foreign = callers.foreign_origin(
+    foreign = crosssite.foreign_origin(
         headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host"), allowed=()
     )
-    return foreign or not all(callers.own_host(host, allowed=()) for host in hosts)
+    return foreign or not all(crosssite.own_host(host, allowed=()) for host in hosts)
 
 
 async def presented(request: web.Request) -> str | None:

@@ -12,7 +12,7 @@ from yarl import URL
 from wxcontroller.client.deliveries.outbound import TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.targets import Targets
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.core.vitals import Vitals
 

@@ -20,7 +20,7 @@ from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, one_line
 from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
-from wxcontroller.drivers.line.fence import Fence
+from wxcontroller.drivers.connection.fence import Fence
 
 log = logging.getLogger(__name__)
 VARIABLE = "WXCLIENT_FLEET_SECONDS"

@@ -11,9 +11,9 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.guard import Guard
 from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.admission import ADMISSION
 from wxcontroller.openwx.connection import connections
+from wxcontroller.openwx.listener import Acceptor
 
 _BACKLOG = 100
 

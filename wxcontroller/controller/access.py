@@ -5,10 +5,10 @@ import asyncio
 from aiohttp import web
 
 from wxcontroller.controller.admission import claim_for, recognized, shown_by_head
+from wxcontroller.controller.authentication import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NOTIFIES, Handler, is_ilink
-from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope

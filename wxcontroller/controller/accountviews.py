@@ -14,13 +14,13 @@ from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadable
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, record
 from wxcontroller.controller.view import View
-from wxcontroller.controller.views import Views
+from wxcontroller.controller.viewcache import Views
 from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnknownAccount, WxError
+from wxcontroller.core.filecache import Stamp
 from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.watched import Stamp
 
 # A unit that is up has written its state before; a program that is not ours may need a moment longer.
 _STATE_WAIT = 1.0

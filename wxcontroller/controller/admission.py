@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NOTIFIES, Refused, is_ilink
-from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.notify.answers import failure_form
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import CALLER_HEADER, Scope, call_path, is_notification

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.view import View, account_json, stand_in_state
 from wxcontroller.core.jsontypes import field, items, read_json, text
 from wxcontroller.core.paths import Paths

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.hub import Hub
-from wxcontroller.controller.account_port.shares import AccountShares
+from wxcontroller.controller.account_port.longpolls import AccountShares
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.answers import KeptAnswers
+from wxcontroller.controller.authentication import Gate
 from wxcontroller.controller.fleetport import Fleet
-from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.loginlinks import LoginLinks
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text

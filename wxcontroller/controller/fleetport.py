@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.account_port.hub import Subscription
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.ownership import Ownership
 from wxcontroller.core.access import Endpoint
 from wxcontroller.core.account import Account

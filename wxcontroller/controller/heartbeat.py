@@ -8,7 +8,7 @@ import aiohttp
 
 from wxcontroller.core.account import redacted
 from wxcontroller.core.settings import Settings
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 
 log = logging.getLogger(__name__)
 _IDLE = 5.0

@@ -18,10 +18,10 @@ from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import unusable_because
 from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
 from wxcontroller.controller.admission import recognized, shown_by_head
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import Refused, is_ilink
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.ilink.calls import BODY_BYTES as AGENT_BODY_BYTES
 from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
 from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url

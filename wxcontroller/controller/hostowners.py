@@ -40,9 +40,9 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
 from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
+from wxcontroller.fleet.takeoverplan import Outlooks
 
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.

@@ -18,9 +18,9 @@ from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.hub import Subscription
 from wxcontroller.controller.answers import with_others
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.fleetport import Fleet
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.hostcalls import HostCalls, hop_caller
 from wxcontroller.controller.hostrows import HostRows, ShownRow
 from wxcontroller.controller.hoststandbys import HostStandbys

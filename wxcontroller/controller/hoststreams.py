@@ -20,7 +20,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.names import AccountName, name_or_none
-from wxcontroller.core.pace import Pace
+from wxcontroller.core.throttle import Pace
 from wxcontroller.fleet.host import OtherHost
 from wxcontroller.fleet.hosts import Hosts
 

@@ -2,7 +2,7 @@
 
 A host is lost when its lease has ended: then none of its accounts runs (fleet/keeper.py). This host waits for some
 time, in which the other one may return, claims the account, and has root import its standby bundle, as
-``wxctl adopt`` does. ``fleet/outlook.py`` says which hosts may take an account; the second one waits longer. No
+``wxctl adopt`` does. ``fleet/takeoverplan.py`` says which hosts may take an account; the second one waits longer. No
 account is ever moved back.
 
 etcd remembers a takeover that is not done. If this is interrupted, it is taken up from there: the account is here by
@@ -28,9 +28,9 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.outlook import Outlooks, source_of
 from wxcontroller.fleet.owners import AccountRecord, NotClaimable, Owners, Wanted
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles
+from wxcontroller.fleet.takeoverplan import Outlooks, source_of
 
 log = logging.getLogger(__name__)
 # A host waits so much longer than the one before it that may take an account: an import takes seconds.

@@ -23,8 +23,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.errors import Refused
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limiter import FailureLimiter, caller_of

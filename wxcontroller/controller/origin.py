@@ -1,7 +1,7 @@
 """Refuse calls that a foreign web page makes through a user's browser (openwx-api 5.3 no. 43).
 
-openwx/callers decides what is foreign. Host is checked for every path, Origin for the APIs: the dashboard itself may
-be linked to from anywhere.
+openwx/crosssite decides what is foreign. Host is checked for every path, Origin for the APIs: the dashboard itself
+may be linked to from anywhere.
 """
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from wxcontroller.controller.ilink.answers import FAILED, failure
 from wxcontroller.core.addresses import ip_of, parse_ip
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.callers import foreign_origin, host_alone, own_host
+from wxcontroller.openwx.crosssite import foreign_origin, host_alone, own_host
 from wxcontroller.openwx.replies import REFUSED, reply
 
 _ADD_HOST = N_(

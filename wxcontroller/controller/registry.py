@@ -18,11 +18,11 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles as AccountFiles
 from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
+from wxcontroller.core.filecache import Cached, Stamp, stamp_of
 from wxcontroller.core.files import read_foreign
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.watched import Cached, Stamp, stamp_of
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 log = logging.getLogger(__name__)

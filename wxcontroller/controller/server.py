@@ -16,13 +16,13 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.shortcut import AccountShortcut
+from wxcontroller.controller.account_port.fastpath import AccountShortcut
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.access import loggable
 from wxcontroller.core.addresses import is_loopback
-from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.connection import PatientConnection, connections
+from wxcontroller.openwx.listener import Acceptor
 
 log = logging.getLogger(__name__)
 # An idle connection gets this long for one more request.

@@ -13,9 +13,9 @@ from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
+from wxcontroller.controller.authentication import Gate, local_token
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.fleetport import Fleet
-from wxcontroller.controller.gate import Gate, local_token
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, after_boot, summary
 from wxcontroller.controller.server import Server

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from wxcontroller.core.condition.model import ClientReport, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import reason_of
+from wxcontroller.core.filecache import Cached, Stamp
 from wxcontroller.core.files import read_foreign
 from wxcontroller.core.heartbeats import Heartbeats, heartbeats_of
 from wxcontroller.core.jsontypes import (
@@ -35,7 +36,6 @@ from wxcontroller.core.jsontypes import (
 from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.watched import Cached, Stamp
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Question
 

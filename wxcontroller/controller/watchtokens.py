@@ -5,7 +5,7 @@ import logging
 import ssl
 
 from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.gate import Gate
+from wxcontroller.controller.authentication import Gate
 from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import reason_of
+from wxcontroller.core.filecache import TOKENS_FILE_BYTES, read_small
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, kept_json, obj, one_line, text
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.watched import TOKENS_FILE_BYTES, read_small
 
 log = logging.getLogger(__name__)
 _MODE = 0o640

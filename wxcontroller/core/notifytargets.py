@@ -20,13 +20,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
+from wxcontroller.core.filecache import Watched, read_small
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, in_file
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.tokens import digest, fresh_token, holder_of, moment, seconds_of
-from wxcontroller.core.watched import Watched, read_small
 
 # As ntfy's topics, so that every client can name one in its URL.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

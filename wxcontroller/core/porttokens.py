@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.filecache import Watched, read_small
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import Tokens, digest
-from wxcontroller.core.watched import Watched, read_small
 
 _MODE = 0o640
 

@@ -24,12 +24,12 @@ from typing import Protocol, TypeVar
 
 from wxcontroller.core.access import LADDER, Scope
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
+from wxcontroller.core.filecache import Watched, read_small
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, in_file
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.watched import Watched, read_small
 
 _SHAPE = re.compile(r"wxc_([0-9a-f]{8})_[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
 _NOTHING = hashlib.sha256().hexdigest()
 _MODE = 0o640
 KEPT_SCOPES = (*LADDER, Scope.ILINK, Scope.FLEET)
-# The id of the token that the controller makes for root (controller/gate.py); no other has it.
+# The id of the token that the controller makes for root (controller/authentication.py); no other has it.
 _ROOTS = "00000000"
 
 

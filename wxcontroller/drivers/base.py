@@ -19,7 +19,7 @@ from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.vitals import Vitals
 
 if TYPE_CHECKING:
-    from wxcontroller.drivers.line.fence import Fence
+    from wxcontroller.drivers.connection.fence import Fence
 
 
 class LoginWay(StrEnum):

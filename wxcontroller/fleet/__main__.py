@@ -2,12 +2,12 @@
 
 import sys
 
-from wxcontroller.core import lean
+from wxcontroller.core import footprint
 
 
 def main() -> int:
     """Keep the lease of this host; the exit code tells systemd whether to start it again."""
-    lean.prepare()
+    footprint.prepare()
     from wxcontroller.fleet.keeper import run  # as little as can be, now
 
     return run()

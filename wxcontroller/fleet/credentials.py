@@ -13,7 +13,7 @@ from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.fleetsettings import EtcdSettings, HostSettings
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.unreached import connect_errno
+from wxcontroller.core.unreachable import connect_errno
 
 _FILE_BYTES = 1 << 20
 _SECRETS = ("token", "password")

@@ -39,9 +39,9 @@ from wxcontroller.core.jsontypes import (
 )
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, name_or_none
-from wxcontroller.core.pace import Pace
 from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
+from wxcontroller.core.throttle import Pace
 from wxcontroller.fleet.connection import HostConnection
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.hop import HopCaller

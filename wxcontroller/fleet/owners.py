@@ -10,8 +10,9 @@
 A claim creates ``owners/INSTANCE`` and raises the epoch in one transaction. So one of two hosts gets an account, and
 the end of a host's lease gives up what it had. Only the host that had an account last may claim it, or one whose own
 record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot. A
-takeover claims an account whose host has no lease any more (``fleet/outlook.py``), before anything is imported. Until
-the account is here, ``takeovers/INSTANCE`` says that this is not done: a controller that was interrupted goes on.
+takeover claims an account whose host has no lease any more (``fleet/takeoverplan.py``), before anything is imported.
+Until the account is here, ``takeovers/INSTANCE`` says that this is not done: a controller that was interrupted goes
+on.
 
 An account of a host in fail-safe mode is claimed by hosts of its list only, and not while this host has promised not
 to (``fleet/failsafe.py``).

@@ -8,7 +8,7 @@ import click
 from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
 from wxcontroller.sandbox.commands import COMMANDS
-from wxcontroller.sandbox.remote import DEFAULT_URL
+from wxcontroller.sandbox.scriptclient import DEFAULT_URL
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
-from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import ContentItem, PartialContent
 from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.session import KEPT, ServerSession
+from wxcontroller.sandbox.wakeups import Bell
 
 KEPT_SENT = 20_000
 KEPT_LINES = 200  # of a conversation

@@ -12,7 +12,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, tex
 from wxcontroller.sandbox import markup
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES, Host, Role, serves
-from wxcontroller.sandbox.ledger import Violation
+from wxcontroller.sandbox.requestlog import Violation
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ServerSession
 

@@ -10,7 +10,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, tex
 from wxcontroller.sandbox.commands_ilink import ILINK
 from wxcontroller.sandbox.commands_trouble import TROUBLE
 from wxcontroller.sandbox.printing import cell, json_flag, show, table
-from wxcontroller.sandbox.remote import NotThere, Remote
+from wxcontroller.sandbox.scriptclient import NotThere, Remote
 
 
 @click.command()

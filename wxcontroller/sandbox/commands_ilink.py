@@ -6,7 +6,7 @@ import click
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items
 from wxcontroller.sandbox.printing import json_flag, show, table
-from wxcontroller.sandbox.remote import Remote
+from wxcontroller.sandbox.scriptclient import Remote
 
 
 @click.command()

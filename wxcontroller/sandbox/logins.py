@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from wxcontroller.core.jsontypes import JsonObject, one_line
-from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.clock import ServerClock
 from wxcontroller.sandbox.session import ServerSession
+from wxcontroller.sandbox.wakeups import Bell
 
 KEPT = 2000
 CLIENT_HEADER = "X-Wx-Account"

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.account import KEPT_DEAD, Heard, ServerAccount, WebLogin, WebSend
-from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.clock import ServerClock
 from wxcontroller.sandbox.contents import ContentItem, ServerContents
 from wxcontroller.sandbox.faults import Faults
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.ilink.model import ILink
-from wxcontroller.sandbox.ledger import CallLedger
 from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, WebLoginCodes
 from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.requestlog import CallLedger
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
+from wxcontroller.sandbox.wakeups import Bell
 from wxcontroller.sandbox.world import Relation
 
 _TYPES = {"text": 1, "location": 1, "image": 3, "video": 43, "emoticon": 47}  # MsgType of what the client sends

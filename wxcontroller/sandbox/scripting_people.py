@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.sandbox import society
+from wxcontroller.sandbox import socialevents
 from wxcontroller.sandbox.account import GroupOperations, ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.reading import (
@@ -39,7 +39,9 @@ async def change(request: web.Request) -> web.Response:
     elif group is None or name is None:
         raise BadInput("'by' is for the name of a group")
     else:
-        society.rename(request.app[SANDBOX], account, group, name, member_of(account, wxid, string(body, "by"), "by"))
+        socialevents.rename(
+            request.app[SANDBOX], account, group, name, member_of(account, wxid, string(body, "by"), "by")
+        )
     return reply({"wxid": wxid, "name": account.name_of(wxid)})
 
 
@@ -68,10 +70,10 @@ async def join(request: web.Request) -> web.Response:
     body = await body_of(request, ("group", "who", "by"))
     group, name = _group(account, body), string(body, "who")
     by = member_of(account, group.wxid, string(body, "by"), "by") if "by" in body else ""
-    wxid = one_of(account, name, "who") if account.find(name) else society.meet(account, name).wxid
+    wxid = one_of(account, name, "who") if account.find(name) else socialevents.meet(account, name).wxid
     if wxid in account.world.groups or wxid in {member.wxid for member in group.members}:
         raise BadInput(f"'who' {name!r} is a group, or in the group already")
-    society.join(request.app[SANDBOX], account, group, [wxid], by)
+    socialevents.join(request.app[SANDBOX], account, group, [wxid], by)
     return reply({"wxid": wxid, "members": len(group.members)})
 
 
@@ -82,7 +84,7 @@ async def leave(request: web.Request) -> web.Response:
     group = _group(account, body)
     wxid = member_of(account, group.wxid, string(body, "who"), "who")
     by = member_of(account, group.wxid, string(body, "by"), "by") if "by" in body else ""
-    society.leave(request.app[SANDBOX], account, group, [wxid], by)
+    socialevents.leave(request.app[SANDBOX], account, group, [wxid], by)
     return reply({"wxid": wxid, "members": len(group.members)})
 
 
@@ -91,10 +93,12 @@ async def befriend(request: web.Request) -> web.Response:
     account = its_account(request)
     body = await body_of(request, ("who",))
     name = string(body, "who")
-    person = account.world.people[one_of(account, name, "who")] if account.find(name) else society.meet(account, name)
+    person = (
+        account.world.people[one_of(account, name, "who")] if account.find(name) else socialevents.meet(account, name)
+    )
     if person.kind is not Relation.STRANGER:
         raise BadInput(f"'who' {name!r} is known already")
-    society.befriend(request.app[SANDBOX], account, person)
+    socialevents.befriend(request.app[SANDBOX], account, person)
     return reply({"wxid": person.wxid, "name": person.name})
 
 

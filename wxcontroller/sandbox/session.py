@@ -11,9 +11,9 @@ from urllib.parse import quote, unquote
 
 from wxcontroller.core import jsontypes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
-from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import FILE_PAGES
+from wxcontroller.sandbox.wakeups import Bell
 from wxcontroller.sandbox.world import Relation, World
 
 KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again

@@ -6,7 +6,7 @@ from http import HTTPMethod
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
-from wxcontroller.sandbox import payloads, society
+from wxcontroller.sandbox import payloads, socialevents
 from wxcontroller.sandbox.account import GroupOperations, SentFriendRequest, ServerAccount
 from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, SESSION_INVALID, WebCall, WebEndpoint, WebRefusal, answer
 from wxcontroller.sandbox.hosts import Role
@@ -95,7 +95,7 @@ async def webwxcreatechatroom(call: WebCall) -> web.Response:
     empty: JsonObject = {**payloads.base(), "Topic": "", "PYInitial": "", "QuanPin": "", "BlackList": ""}
     if account.group_operations is GroupOperations.PRETEND:
         return answer({**empty, "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
-    group = society.create(call.sandbox, account, friends, topic)
+    group = socialevents.create(call.sandbox, account, friends, topic)
     members: list[JsonValue] = [payloads.member(session, account, ServerMember(wxid)) for wxid in friends]
     return answer(
         {
@@ -152,7 +152,7 @@ def _join(call: WebCall, account: ServerAccount, group: ServerGroup, friends: li
     if inside.intersection(friends):
         raise WebRefusal(ERR_LOGIC, "somebody is in the group already")
     if account.group_operations is GroupOperations.WORKING:
-        society.join(call.sandbox, account, group, friends, by=account.wxid)
+        socialevents.join(call.sandbox, account, group, friends, by=account.wxid)
 
 
 def delete(
@@ -164,7 +164,7 @@ def delete(
     if account.wxid in people or not {member.wxid for member in group.members}.issuperset(people):
         raise WebRefusal(ERR_LOGIC, "somebody is no other member of the group")
     if account.group_operations is GroupOperations.WORKING:
-        society.leave(call.sandbox, account, group, people, by=account.wxid)
+        socialevents.leave(call.sandbox, account, group, people, by=account.wxid)
 
 
 def _rename(
@@ -174,7 +174,7 @@ def _rename(
     if not isinstance(topic, str) or not topic:
         raise WebRefusal(PARAMETER, "NewTopic is missing")
     if account.group_operations is GroupOperations.WORKING:
-        society.rename(call.sandbox, account, group, topic, by=account.wxid)
+        socialevents.rename(call.sandbox, account, group, topic, by=account.wxid)
 
 
 def _quit(
@@ -241,7 +241,7 @@ async def webwxverifyuser(call: WebCall) -> web.Response:
                 raise WebRefusal(TICKET, "Value and VerifyUserTicket are not those of a friend request")
             if not ticket:  # itchat never sends it
                 call.breach(TICKET, "VerifyUserTicket is missing")
-            society.accept(call.sandbox, account, stranger)
+            socialevents.accept(call.sandbox, account, stranger)
         case _:
             raise WebRefusal(PARAMETER, "Opcode is neither 2 nor 3")
     return answer(payloads.base())

@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 
 from wxcontroller.sandbox import (
-    trouble,
+    faulteffects,
     weixin_contacts,
     weixin_login,
     weixin_media,
@@ -60,12 +60,12 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
     call.body = await request.read()
     faults = sandbox.faults.take(endpoint.name, uin)
     for fault in faults:
-        early = await trouble.before(request, fault, endpoint.refusal, host)
+        early = await faulteffects.before(request, fault, endpoint.refusal, host)
         if early is not None:
             return early
     response: web.StreamResponse = await answer(call)
     for fault in faults:
-        response = await trouble.after(request, response, fault)
+        response = await faulteffects.after(request, response, fault)
     return response
 
 

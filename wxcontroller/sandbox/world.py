@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wxcontroller.sandbox import words
+from wxcontroller.sandbox import seednames
 
 
 class Relation(enum.Enum):
@@ -116,7 +116,7 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
     """Make the world of one account; equal plans give equal people."""
     rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a population, not a secret
     names = _Names(rng)
-    names.taken |= {nickname, *(name for name, _, _ in words.AWKWARD_FRIENDS)}
+    names.taken |= {nickname, *(name for name, _, _ in seednames.AWKWARD_FRIENDS)}
     me = _person(rng, wxid, nickname, "", Relation.SELF)
     me.contact_flag, me.attr = 0, 33656871
     people = {wxid: me}
@@ -124,23 +124,23 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
         "filehelper", "文件传输助手", Relation.SPECIAL, pinyin="wenjianchuanshuzhushou", contact_flag=2
     )
     people[filehelper.wxid] = filehelper
-    for special, name, verify in words.SPECIAL:
+    for special, name, verify in seednames.SPECIAL:
         people[special] = Person(special, name, Relation.SPECIAL, pinyin=special, verify=verify, contact_flag=1)
     friends = []
     for index in range(plan.friends):
-        if index < len(words.AWKWARD_FRIENDS):
-            name, pinyin, remark = words.AWKWARD_FRIENDS[index]
+        if index < len(seednames.AWKWARD_FRIENDS):
+            name, pinyin, remark = seednames.AWKWARD_FRIENDS[index]
         else:
             name, pinyin = names.next()
-            remark = rng.choice(words.REMARKS).format(name) if rng.random() < 0.3 else ""
+            remark = rng.choice(seednames.REMARKS).format(name) if rng.random() < 0.3 else ""
         friend = _person(rng, _wxid(rng), name, pinyin, Relation.FRIEND)
         friend.remark, friend.remark_pinyin = remark, "bz" + friend.pinyin if remark else ""
         friend.star = int(rng.random() < 0.05)
         friend.contact_flag = 2051 if rng.random() < 0.05 else 3
         people[friend.wxid] = friend
         friends.append(friend.wxid)
-    for index in range(min(len(words.OFFICIAL), max(2, plan.friends // 5)) if plan.friends else 0):
-        name, pinyin, verify = words.OFFICIAL[index]
+    for index in range(min(len(seednames.OFFICIAL), max(2, plan.friends // 5)) if plan.friends else 0):
+        name, pinyin, verify = seednames.OFFICIAL[index]
         official = Person(f"gh_{rng.getrandbits(48):012x}", name, Relation.OFFICIAL, pinyin=pinyin, verify=verify)
         official.head_seq = rng.randrange(600_000_000, 700_000_000)
         people[official.wxid] = official
@@ -177,15 +177,15 @@ class _Names:
     def _one(self) -> tuple[str, str]:
         rng, kind = self.rng, self.rng.random()
         if kind < 0.22:
-            first, last = rng.choice(words.ENGLISH_FIRST), rng.choice(words.ENGLISH_LAST)
+            first, last = rng.choice(seednames.ENGLISH_FIRST), rng.choice(seednames.ENGLISH_LAST)
             name, pinyin = f"{first} {last}", (first + last).lower()
         else:
-            given = [rng.choice(words.GIVEN) for _ in range(1 if rng.random() < 0.25 else 2)]
-            surname = rng.choice(words.SURNAMES)
+            given = [rng.choice(seednames.GIVEN) for _ in range(1 if rng.random() < 0.25 else 2)]
+            surname = rng.choice(seednames.SURNAMES)
             name = surname[0] + "".join(char for char, _ in given)
             pinyin = surname[1] + "".join(sound for _, sound in given)
         if kind > 0.85:
-            name = rng.choice(words.DECORATIONS).format(name)
+            name = rng.choice(seednames.DECORATIONS).format(name)
         return name, pinyin
 
 
@@ -194,7 +194,7 @@ def _wxid(rng: random.Random) -> str:
 
 
 def _person(rng: random.Random, wxid: str, name: str, pinyin: str, kind: Relation) -> Person:
-    province, city = rng.choice(words.PLACES)
+    province, city = rng.choice(seednames.PLACES)
     return Person(
         wxid,
         name,
@@ -204,7 +204,7 @@ def _person(rng: random.Random, wxid: str, name: str, pinyin: str, kind: Relatio
         sex=rng.choice((0, 1, 1, 2, 2)),
         province=province,
         city=city,
-        signature=rng.choice(words.SIGNATURES),
+        signature=rng.choice(seednames.SIGNATURES),
         attr=rng.choice((102437, 4133, 33656871, 98341, 235557)),
         sns=rng.choice((0, 1, 17, 49, 273)),
         head_seq=rng.randrange(600_000_000, 700_000_000),
@@ -231,9 +231,9 @@ def _group(
     members = [ServerMember(me.wxid, "领队" if index == 0 else "")]
     for position, wxid in enumerate(inside):
         named = position % 5 == 1
-        members.append(ServerMember(wxid, rng.choice(words.DISPLAYS).format(people[wxid].name) if named else ""))
-    rounds, place = divmod(index, len(words.GROUPS))
-    name = words.GROUPS[place]
+        members.append(ServerMember(wxid, rng.choice(seednames.DISPLAYS).format(people[wxid].name) if named else ""))
+    rounds, place = divmod(index, len(seednames.GROUPS))
+    name = seednames.GROUPS[place]
     return ServerGroup(
         wxid=f"{7_000_000_000 + rng.randrange(10**9)}@chatroom",
         name=f"{name} {rounds + 1}" if rounds and name else name,

@@ -3,7 +3,7 @@
 import json
 
 from tests.fuzz.target import NotJson, Target, fit
-from wxcontroller.controller.alerts.ledger import Ledger
+from wxcontroller.controller.alerts.schedule import Ledger
 from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, alert_from
 from wxcontroller.core.alertspool import state_of
 from wxcontroller.core.jsontypes import read_json

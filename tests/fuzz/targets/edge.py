@@ -25,8 +25,8 @@ from wxcontroller.controller.account_port.proxy import _ascii, sent_target
 from wxcontroller.controller.origin import host_of_target
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
-from wxcontroller.openwx.callers import foreign_origin, own_host
 from wxcontroller.openwx.connection import PatientConnection, connections
+from wxcontroller.openwx.crosssite import foreign_origin, own_host
 from wxcontroller.openwx.framing import escaped
 from wxcontroller.openwx.parameters import (
     BadParameter,

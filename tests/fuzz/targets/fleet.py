@@ -20,9 +20,9 @@ from wxcontroller.fleet.failsafe import confirmation
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.standby import standby_states
+from wxcontroller.fleet.takeoverplan import Outlooks
 
 _LOOP = asyncio.new_event_loop()
 _TLS = ssl.create_default_context()

@@ -13,7 +13,7 @@ from tests.unit.drivers.kit import Store
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
-from wxcontroller.drivers.line.transport import LineResponse, ReceivedFile
+from wxcontroller.drivers.connection.transport import LineResponse, ReceivedFile
 from wxcontroller.drivers.web.decode import answers, contacts, contents, markup, messages, text
 from wxcontroller.drivers.web.decode.emoji import character_of, name_of
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of

@@ -34,9 +34,9 @@ from wxcontroller.controller import page
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
+from wxcontroller.controller.authentication import Gate
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.event_loop import EventLoop
-from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles

@@ -11,10 +11,10 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller import statefiles, views
+from wxcontroller.controller import statefiles, viewcache
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.answers import KeptAnswers
-from wxcontroller.controller.gate import ANYBODY
+from wxcontroller.controller.authentication import ANYBODY
 from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.files import replace_file
@@ -25,7 +25,7 @@ from wxcontroller.core.states import LoginState, UnitState
 @pytest.fixture(autouse=True)
 def _no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found out by a look at everything."""
-    monkeypatch.setattr(views, "SWEEP_SECONDS", 1e9)
+    monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 1e9)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
             raise OSError(24, "Too many open files")
 
     process = await host.start("alice")
-    monkeypatch.setattr(views, "Directories", Refused)
+    monkeypatch.setattr(viewcache, "Directories", Refused)
     host.accounts._views._changes.close()
     for state in (LoginState.SCANNING, LoginState.PARKED):
         process.say(state)

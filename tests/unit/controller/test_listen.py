@@ -23,7 +23,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
-from wxcontroller.openwx import accepting
+from wxcontroller.openwx import listener
 
 
 @pytest_asyncio.fixture
@@ -198,7 +198,7 @@ async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytes
     async with Machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
         host.shared.tls = tls_context(host.settings)
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
-        monkeypatch.setattr(accepting, "TLS_HANDSHAKE_SECONDS", 0.2)
+        monkeypatch.setattr(listener, "TLS_HANDSHAKE_SECONDS", 0.2)
         reader, writer = await asyncio.open_connection(*host.address)
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()

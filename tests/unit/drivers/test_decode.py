@@ -7,8 +7,8 @@ import pytest
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, MessageKind
+from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.filehelper import decode as filehelper
-from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, contacts, messages
 from wxcontroller.drivers.web.session.identity import uid_of
 

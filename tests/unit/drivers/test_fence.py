@@ -12,9 +12,9 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.drivers.kit import HURRY
 from tests.unit.drivers.proxies import SmallProxy, certificate
-from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.fence import Fence
-from wxcontroller.drivers.line.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.failures import NoAnswer
+from wxcontroller.drivers.connection.fence import Fence
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 
 WAYS = ("direct", "tls", "http", "socks5")
 

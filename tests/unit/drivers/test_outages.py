@@ -14,8 +14,8 @@ from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
 from tests.unit.drivers.proxies import certificate
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
-from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.failures import NoAnswer
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind

@@ -15,8 +15,8 @@ from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
 from tests.unit.drivers.test_media import written
 from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Online, Upload
-from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.failures import NoAnswer
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.contents import ContentItem

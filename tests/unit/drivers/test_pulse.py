@@ -7,8 +7,8 @@ import pytest
 from tests.patience import PATIENCE
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverEvent, Progress
-from wxcontroller.drivers.line.pulse import Pulse
-from wxcontroller.drivers.line.timing import LineTiming
+from wxcontroller.drivers.connection.pulse import Pulse
+from wxcontroller.drivers.connection.timing import LineTiming
 
 
 async def test_a_long_wait_shows_progress_until_it_ends() -> None:

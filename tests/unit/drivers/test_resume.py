@@ -12,8 +12,8 @@ from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import MessageMedia
 from wxcontroller.drivers.base import Fetched, MessageArrived
-from wxcontroller.drivers.line.failures import TooLong
-from wxcontroller.drivers.line.transport import ReceivedFile
+from wxcontroller.drivers.connection.failures import TooLong
+from wxcontroller.drivers.connection.transport import ReceivedFile
 from wxcontroller.drivers.web.media.intake import Intake
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import ServerAccount

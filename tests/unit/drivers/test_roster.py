@@ -14,7 +14,7 @@ from wxcontroller.core.model import Group, Member
 from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.session.roster import WebRoster
 from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox import society
+from wxcontroller.sandbox import socialevents
 from wxcontroller.sandbox import world as sandbox_world
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
@@ -145,7 +145,7 @@ async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, w
     newcomer.city = "深圳"
     async with world.online(alice, is_update_group_member="1" if wanted else "0") as drive:
         room, one = username(alice, group.wxid), username(alice, newcomer.wxid)
-        society.join(world.sandbox, alice, group, [newcomer.wxid])
+        socialevents.join(world.sandbox, alice, group, [newcomer.wxid])
 
         def joined(event: RosterChanged) -> bool:
             members = [m for g in event.groups if g.id == room for m in g.members if m.id == one]
@@ -170,10 +170,10 @@ async def test_questions_about_members_pause_after_too_many(world: Wechat) -> No
     async with world.online(alice, is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
         one, began = username(alice, late), time.monotonic()
         refused = world.sandbox.faults.add("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1, None)
-        society.join(world.sandbox, alice, group, crowd)  # more than fit into one question
+        socialevents.join(world.sandbox, alice, group, crowd)  # more than fit into one question
         await until(lambda: refused.hits)
         asked = world.requests("webwxbatchgetcontact")
-        society.join(world.sandbox, alice, group, [late])
+        socialevents.join(world.sandbox, alice, group, [late])
 
         def known(event: RosterChanged) -> bool:
             return any(member.id == one and member.city for group in event.groups for member in group.members)

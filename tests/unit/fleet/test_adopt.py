@@ -14,10 +14,10 @@ from tests.certificates import self_signed
 from tests.patience import PATIENCE, until
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.adopting import chosen_bundles, refuse_living
 from wxcontroller.cli.transfer.adoption import Adoption
+from wxcontroller.cli.transfer.bundles import keep
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.keeping import keep
+from wxcontroller.cli.transfer.losthosts import chosen_bundles, refuse_living
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import variables_of
@@ -50,7 +50,7 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
         f'[fleet]\nname = "{host.name}"\n[fleet.hosts.{other.name}]\n'
         f'url = "{other.url}"\ntoken = "{other.token}"\nca_file = "{other.ca_file}"\n'
     )
-    monkeypatch.setattr("wxcontroller.cli.transfer.farhost.PATHS", host.paths)
+    monkeypatch.setattr("wxcontroller.cli.transfer.remotehost.PATHS", host.paths)
 
 
 def is_lost(bundle: KeptBundle) -> None:
@@ -197,7 +197,7 @@ async def test_the_lost_host_is_looked_for_again_just_before_the_import(
     a, b = pair
     await b.v1("POST", "accounts", {"name": "eve"})
     await a.leave()  # its controller knows no other host, so that nothing but the look refuses
-    for module in ("adoption", "importing", "home"):
+    for module in ("adoption", "importing", "preconditions"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
     know(a, a.describe(b), monkeypatch)
     content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
@@ -241,7 +241,7 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
-    for module in ("farhost", "home", "adoption"):
+    for module in ("remotehost", "preconditions", "adoption"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
     know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
     began, ended = asyncio.Event(), asyncio.Event()
@@ -271,7 +271,7 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(
 
 def test_bundles_are_found_by_names_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = Paths(tmp_path)
-    monkeypatch.setattr("wxcontroller.cli.transfer.adopting.PATHS", paths)
+    monkeypatch.setattr("wxcontroller.cli.transfer.losthosts.PATHS", paths)
     bundle = replace(BUNDLE, name="caf\u00e9")
     instance = parse_name(bundle.name).instance
     paths.accounts.mkdir(parents=True)

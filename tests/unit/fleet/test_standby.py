@@ -21,7 +21,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer import moving
 from wxcontroller.cli.transfer import receiving as receiver
-from wxcontroller.cli.transfer.keeping import bundles_locked, drop_bundle, keep, known_bundles
+from wxcontroller.cli.transfer.bundles import bundles_locked, drop_bundle, keep, known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount

@@ -14,7 +14,7 @@ from tests.unit.fleet.hosts import FleetHost, fleet_of
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
-from wxcontroller.controller.v1.board import BOARD
+from wxcontroller.controller.v1.rows import BOARD
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text

@@ -17,7 +17,7 @@ from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer.adoption import taken_over
-from wxcontroller.cli.transfer.keeping import keep
+from wxcontroller.cli.transfer.bundles import keep
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.controller import hosttakeovers
@@ -30,15 +30,15 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
-from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import AccountRecord, LivingHost, NotClaimable, Owner, Owners
+from wxcontroller.fleet.takeoverplan import Outlooks
 
 SECRET = b"correct horse"
 SOON = TakeoverSettings(after=1.0, pause=60.0, rate=20.0)
 OPTIONS = {"driver": "ilink", "takeover": "any", "standby": "b", "placement": ""}
 # Of leases: a busy machine renews late, and all of these tests need the end of one.
 LIFE = 4
-_ROOTS_MODULES = ("adoption", "home", "importing")
+_ROOTS_MODULES = ("adoption", "preconditions", "importing")
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,13 @@
 """The verbs export, import, move and adopt: transfer a whole account to another machine, encrypted.
 
-All four use the same bundle: ``pack`` is its archive, ``seal`` its encryption, ``snapshot`` (with ``holder``) what
+All four use the same bundle: ``pack`` is its archive, ``seal`` its encryption, ``snapshot`` (with ``readlock``) what
 lets it be made while the account runs. ``exporting`` writes it to a file, ``sending`` to another host. What takes
 one in does so completely or not at all: ``importing``, with ``staging``, which a killed import leaves for the next
 to undo; ``adoption`` for a lost host's account. ``moving`` has the steps of a move, in the order in which an account
 never runs on two hosts. Start there, or with ``pack`` for what an account consists of.
 
 Two programs of root are here too, for units of systemd: ``standby`` sends bundles to standby hosts, ``receiving``
-takes what another host sends (``keeping`` stores bundles). Root's programs trust neither accounts' directories nor
+takes what another host sends (``bundles`` stores bundles). Root's programs trust neither accounts' directories nor
 the controllers that pass bundles on.
 """
 
@@ -108,7 +108,7 @@ def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bo
 
 def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the accounts of the standby bundles, to root."""
-    from wxcontroller.cli.transfer.home import PATHS
+    from wxcontroller.cli.transfer.preconditions import PATHS
     from wxcontroller.fleet.standby import kept_bundles
 
     try:
@@ -134,6 +134,6 @@ def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | No
     may have sent them. Each account gets the next epoch. Refused (8) while that host responds and has the account.
     Run this as root on the standby host.
     """
-    from wxcontroller.cli.transfer.adopting import adopted
+    from wxcontroller.cli.transfer.losthosts import adopted
 
     adopted(session, names, yes, start)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.home import PATHS, disk_errors
+from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.keeping import known_bundles
 from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.preconditions import PATHS, disk_errors
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import UnknownAccount, WxError

@@ -13,11 +13,11 @@ from typing import IO
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
 from wxcontroller.cli.transfer.pack import Packed, pack, secret_file
 from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.rest import lay_down, look, other_drop_ins
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.quiescing import lay_down, look, other_drop_ins
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.account import Account

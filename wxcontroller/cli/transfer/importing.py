@@ -14,10 +14,10 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors, disk_problem
-from wxcontroller.cli.transfer.keeping import drop_bundle
+from wxcontroller.cli.transfer.bundles import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, disk_problem
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of

@@ -24,11 +24,11 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, Unanswered, file_problems
 from wxcontroller.cli.systemd import disable
-from wxcontroller.cli.transfer.farhost import host_named
-from wxcontroller.cli.transfer.home import PATHS, at_home
 from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home
+from wxcontroller.cli.transfer.quiescing import look
 from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
-from wxcontroller.cli.transfer.rest import look
+from wxcontroller.cli.transfer.remotehost import host_named
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.unitfiles import unit_files
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run

@@ -14,10 +14,10 @@ from functools import partial
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL, error_as_json, printable
 from wxcontroller.cli.transfer.adoption import taken_over
-from wxcontroller.cli.transfer.home import PATHS
+from wxcontroller.cli.transfer.bundles import keep
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.preconditions import PATHS
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, WxError

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from wxcontroller.cli.transfer.home import PATHS, disk_problem
 from wxcontroller.cli.transfer.pack import Packed, pack
+from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError

@@ -21,7 +21,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_
 
 DATABASE, INDEX = ("events.db", "events.db-wal"), "events.db-shm"
-_HOLDER = str(Path(__file__).with_name("holder.py"))
+_HOLDER = str(Path(__file__).with_name("readlock.py"))
 _SECONDS = 60.0
 
 

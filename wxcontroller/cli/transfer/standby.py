@@ -22,9 +22,9 @@ from dataclasses import dataclass, field, replace
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL
 from wxcontroller.cli.errors import Unanswered
+from wxcontroller.cli.transfer.bundles import SPARE_BYTES
 from wxcontroller.cli.transfer.changes import Look, look_at
-from wxcontroller.cli.transfer.home import PATHS, disk_problem
-from wxcontroller.cli.transfer.keeping import SPARE_BYTES
+from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import Account

@@ -30,7 +30,7 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import NOTHING, Text, verbatim
 from wxcontroller.core.targets import Targets
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 
 log = logging.getLogger(__name__)

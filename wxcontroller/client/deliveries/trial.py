@@ -16,7 +16,7 @@ from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import NOTHING, Text, text_fields
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.replies import to_bytes

@@ -3,6 +3,6 @@
 An agent is a *consumer*: it has a name, its own cursor over the event log, and options. The controller
 checks its token and forwards its requests with its name. Sends go through the account's queue like all others.
 
-Only ``door`` is imported at the start of an account; it loads the rest with the first request for it, because most
+Only ``routes`` is imported at the start of an account; it loads the rest with the first request for it, because most
 accounts serve no agents and memory is multiplied by hundreds of accounts.
 """

@@ -20,7 +20,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import N_
 from wxcontroller.core.resolver import Resolver
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 

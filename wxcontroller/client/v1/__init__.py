@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.door import Door
+from wxcontroller.client.ilink.routes import Door
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.v1.answers import RequestRefused, refusal, with_refusals
 from wxcontroller.client.v1.deliveries import Deliveries

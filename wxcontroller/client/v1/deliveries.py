@@ -14,7 +14,7 @@ from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json, text
 from wxcontroller.core.messages import N_, text_fields
-from wxcontroller.openwx.pages import PAGE_DELIVERIES
+from wxcontroller.openwx.paging import PAGE_DELIVERIES
 
 # Larger reports are listed without direction, sender and receiver: a page may have a thousand of them.
 _SHOWN_BYTES = 8 * 1024

@@ -15,7 +15,7 @@ from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx import eventstream
-from wxcontroller.openwx.pages import PAGE_EVENTS
+from wxcontroller.openwx.paging import PAGE_EVENTS
 from wxcontroller.openwx.replies import to_bytes
 
 _AT_ONCE = 100

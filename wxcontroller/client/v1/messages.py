@@ -19,7 +19,7 @@ from wxcontroller.client.v1.finding import look_up, no_such_message
 from wxcontroller.client.v1.selecting import bad, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES
+from wxcontroller.openwx.paging import PAGE_CHATS, PAGE_MESSAGES
 
 _DEFAULT_PAGE = 50
 

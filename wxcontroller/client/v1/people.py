@@ -12,7 +12,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx.objects import member_displayname
-from wxcontroller.openwx.pages import PAGE_PEOPLE
+from wxcontroller.openwx.paging import PAGE_PEOPLE
 
 
 class PeopleCalls:

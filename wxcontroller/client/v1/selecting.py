@@ -7,7 +7,7 @@ from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.jsontypes import obj, read_json
 from wxcontroller.core.messages import N_, Text, Value
-from wxcontroller.openwx.pages import SELECTED_IDS
+from wxcontroller.openwx.paging import SELECTED_IDS
 
 _STATES = ", ".join(state.value for state in EntryState)
 

@@ -40,7 +40,7 @@ class Trials:
 
     async def proxy(self, request: web.Request) -> web.StreamResponse:
         """POST ``{"proxy": …}``: ask WeChat's host through this proxy, by default through the one in use."""
-        from wxcontroller.drivers.line.probe import reach  # few ask, and memory is multiplied by hundreds
+        from wxcontroller.drivers.connection.probe import reach  # few ask, and memory is multiplied by hundreds
 
         options = self._parts.config.options
         try:

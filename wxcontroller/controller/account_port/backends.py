@@ -1,4 +1,4 @@
-"""Kept connections to the accounts' ports, and the answers that come over them, for the shortcut (``shortcut``).
+"""Kept connections to the accounts' ports, and the answers that come over them, for the fast path (``fastpath``).
 
 A connection belongs to the process that accepted it: the facts about the account's unit and its port's secret
 when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked

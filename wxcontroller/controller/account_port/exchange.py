@@ -1,13 +1,13 @@
-"""One request of the shortcut (``shortcut``): on its way to the account, and its answer on the way back."""
+"""One request of the fast path (``fastpath``): on its way to the account, and its answer on the way back."""
 
 import logging
 import time
 
 from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
 from wxcontroller.controller.account_port.client import NotAnswering, failure_of
-from wxcontroller.controller.account_port.plainheads import HeaderBlock, RequestLine
+from wxcontroller.controller.account_port.requestheads import HeaderBlock, RequestLine
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
 from wxcontroller.core.account import Account
 from wxcontroller.openwx.admission import AdmissionSlot

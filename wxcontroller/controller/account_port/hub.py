@@ -40,7 +40,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
 from wxcontroller.core.names import AccountName
-from wxcontroller.core.pace import Pace
+from wxcontroller.core.throttle import Pace
 
 log = logging.getLogger(__name__)
 # Events that wait for one reader. When it is slower than this, it reads the accounts' logs at its own pace.

@@ -15,8 +15,8 @@ from typing import IO
 
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.controller.answers import AnswerParts
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.metrics.requests import RequestPart
 from wxcontroller.core import access
 from wxcontroller.openwx.replies import CONTENT_TYPE

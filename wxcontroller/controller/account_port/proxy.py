@@ -18,11 +18,11 @@ from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, 
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import AccountPorts, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.admission import resource_of
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import has_body, is_taken
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.fleetport import Destination
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from wxcontroller.controller.alerts.findings import Problem
-from wxcontroller.controller.alerts.ledger import Due
+from wxcontroller.controller.alerts.schedule import Due
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.view import View

@@ -24,7 +24,7 @@ from wxcontroller.controller.alerts.findings import (
     taken_over_of,
     verdicts_of,
 )
-from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
+from wxcontroller.controller.alerts.schedule import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.view import View

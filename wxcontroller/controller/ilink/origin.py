@@ -13,7 +13,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Refused
 from wxcontroller.core.addresses import is_loopback, parse_ip
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.callers import host_alone
+from wxcontroller.openwx.crosssite import host_alone
 
 # Of a request: where the agent reaches the host that has forwarded it.
 HOP_ORIGIN = "origin at the calling host"

@@ -1,7 +1,7 @@
 """The tokens of consumers: created and revoked by the controller, stored as hashes in a separate file.
 
 They are apart from the other tokens, whose file only root writes: administrators approve agents remotely. A token is
-good for the iLink API of one consumer and for nothing else. The gate (controller/gate.py) knows both files.
+good for the iLink API of one consumer and for nothing else. The gate (controller/authentication.py) knows both files.
 """
 
 import asyncio

@@ -11,10 +11,10 @@ import json
 from aiohttp import web
 
 from wxcontroller import __version__
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.errors import WxError

@@ -18,11 +18,11 @@ from aiohttp import web
 
 from wxcontroller.controller.access import hold_to_accounts
 from wxcontroller.controller.account_port.client import failure_of, read_bounded
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import Refused
-from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.qrdrawing import drawn
-from wxcontroller.controller.v1.newer import older_program
+from wxcontroller.controller.v1.olderclients import older_program
 from wxcontroller.controller.v1.qr import no_code
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from wxcontroller.controller.notify.sending import REFUSED, UNKNOWN, WAITING, NotifyVerdict, new_key
 from wxcontroller.core.errors import reason_of
+from wxcontroller.core.filecache import read_small
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.watched import read_small
 
 log = logging.getLogger(__name__)
 REPEAT_SECONDS = 60.0

@@ -7,7 +7,7 @@ from itertools import product
 import jinja2
 
 from wxcontroller import __version__
-from wxcontroller.controller.gate import ANYBODY
+from wxcontroller.controller.authentication import ANYBODY
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import THEMES
 from wxcontroller.core.catalog import LANGUAGES, translations

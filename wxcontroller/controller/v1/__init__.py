@@ -2,8 +2,9 @@
 
 A module for each part of it. A call is declared once, above its handler (``calls``); ``index`` collects them, and
 routes and the OpenAPI document (``described``, ``openapi``) are made from that; scopes are in ``core.access``.
-``board`` keeps all accounts' rows for lists and streams. What only an account's program knows is asked of it and
-passed on (``messages``, ``sends``, ``deliveries``); ``newer`` answers where that program is older than the call.
+``rows`` keeps all accounts' rows for lists and streams. What only an account's program knows is asked of it and
+passed on (``messages``, ``sends``, ``deliveries``); ``olderclients`` answers where that program is older than the
+call.
 """
 
 from functools import cache
@@ -12,9 +13,9 @@ from aiohttp import web
 
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.v1 import moves
-from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.controller.v1.openapi import DOCUMENT, Document
+from wxcontroller.controller.v1.rows import BOARD, Board
 from wxcontroller.openwx.replies import to_bytes
 
 

@@ -12,7 +12,7 @@ from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
 from wxcontroller.controller.v1.calls import IGNORED, PASSED_ON, Calls, both
-from wxcontroller.controller.v1.newer import pass_on_newer
+from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from wxcontroller.controller.access import presented
+from wxcontroller.controller.authentication import ANYBODY
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Refused, json_response
-from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.access import LADDER

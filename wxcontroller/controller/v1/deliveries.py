@@ -10,7 +10,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls, both
 from wxcontroller.controller.v1.events import LIMIT
-from wxcontroller.controller.v1.newer import pass_on_newer
+from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text
@@ -33,7 +33,7 @@ from wxcontroller.openwx.describing import (
     ref,
     texts,
 )
-from wxcontroller.openwx.pages import SELECTED_IDS
+from wxcontroller.openwx.paging import SELECTED_IDS
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")

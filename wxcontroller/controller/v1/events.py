@@ -31,7 +31,7 @@ from wxcontroller.openwx.describing import (
     record,
     ref,
 )
-from wxcontroller.openwx.pages import PAGE_EVENTS
+from wxcontroller.openwx.paging import PAGE_EVENTS
 
 # Accounts, and types of events, that one request may name: a URL has no room for more.
 STREAM_NAMES = 1000

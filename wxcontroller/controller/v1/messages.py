@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
-from wxcontroller.controller.v1.newer import pass_on_newer
+from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.controller.v1.sends import HOLDS, STATES
 from wxcontroller.openwx.described import REFUSALS
 from wxcontroller.openwx.describing import (
@@ -25,7 +25,7 @@ from wxcontroller.openwx.describing import (
     word,
 )
 from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
-from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
+from wxcontroller.openwx.paging import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
 
 # Codes of refused requests, in addition to those of every request.
 CODES = (

@@ -1,7 +1,7 @@
 """Trials of an account's webhook and proxy: made by its own process, which alone is where they count."""
 
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
-from wxcontroller.controller.v1.newer import pass_on_newer
+from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Fields, maybe, record, texts
 
 _ENDED: Fields = {"account": TEXT, "status": maybe(WHOLE), "milliseconds": WHOLE, **texts("error")}

@@ -9,9 +9,9 @@ import logging
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.sse import server_sent
-from wxcontroller.controller.v1.board import BOARD, Board
+from wxcontroller.controller.v1.rows import BOARD, Board
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
 

@@ -8,10 +8,10 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 from wxcontroller.core.model import Message, MessageKind
 from wxcontroller.drivers.base import Capabilities, Driver, DriverContext, Fetched, Sent, Sink, Upload, Uploaded
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.filehelper.decode import PEER, message_of
 from wxcontroller.drivers.filehelper.session import OneMode, OnePeer
 from wxcontroller.drivers.filehelper.wire import AGENT, HOME, FileCalls
-from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.media.uploads import LARGE, kind_of
 from wxcontroller.drivers.web.session.login import Entered

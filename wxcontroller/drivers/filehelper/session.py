@@ -7,7 +7,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import Profile, RosterLoaded
-from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.web.decode import contacts
 from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.session.consent import SWITCH, Consent

@@ -5,8 +5,8 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import UnreadableResponse
-from wxcontroller.drivers.line.transport import LineRequest, LineResponse
+from wxcontroller.drivers.connection.failures import UnreadableResponse
+from wxcontroller.drivers.connection.transport import LineRequest, LineResponse
 from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, now_ms, query_of
 from wxcontroller.drivers.web.wire.hosts import FILE_PAGES, hosts_of
 

@@ -35,6 +35,9 @@ from wxcontroller.drivers.base import (
     Upload,
     Uploaded,
 )
+from wxcontroller.drivers.connection.logout import Logout
+from wxcontroller.drivers.connection.pulse import Pulse
+from wxcontroller.drivers.connection.transport import transport_of
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.claim import Claimed, claimed, marks
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT
@@ -44,9 +47,6 @@ from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.polling import Poller
 from wxcontroller.drivers.ilink.timing import DEFAULT, ILinkTiming
 from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls, ILinkHosts
-from wxcontroller.drivers.line.logout import Logout
-from wxcontroller.drivers.line.pulse import Pulse
-from wxcontroller.drivers.line.transport import transport_of
 
 log = logging.getLogger(__name__)
 _ROUTE = "iLink"

@@ -28,12 +28,12 @@ from wxcontroller.drivers.base import (
     ScanCancelled,
     Scanned,
 )
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import QrAnswer, QrStatus
 from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Credentials, ILinkCalls, ILinkHosts
-from wxcontroller.drivers.line.pulse import Pulse
 
 log = logging.getLogger(__name__)
 DIGITS = "verify-code"

@@ -27,13 +27,13 @@ from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
+from wxcontroller.drivers.connection.failures import UnreadableResponse
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import REFUSED, MediaKey
 from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls
-from wxcontroller.drivers.line.failures import UnreadableResponse
-from wxcontroller.drivers.line.transport import LineRequest, Transport
 
 log = logging.getLogger(__name__)
 # getuploadurl counts kinds otherwise than items do (11.2).

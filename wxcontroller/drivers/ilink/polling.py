@@ -23,13 +23,13 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import MessageArrived, Offline, Online, RosterChanged
+from wxcontroller.drivers.connection.failures import NoAnswer
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT, Arrived, Updates
 from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.ilink.wire import Credentials, HttpError, ILinkCalls
-from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.pulse import Pulse
 
 log = logging.getLogger(__name__)
 _EDGE_STATUSES = frozenset({502, 504, 524})

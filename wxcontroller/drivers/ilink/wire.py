@@ -16,9 +16,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from wxcontroller.core.errors import FailureHandling
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import Text
+from wxcontroller.drivers.connection.failures import UnreadableResponse
+from wxcontroller.drivers.connection.transport import LineRequest, LineResponse, Transport
 from wxcontroller.drivers.ilink.timing import ILinkTiming
-from wxcontroller.drivers.line.failures import UnreadableResponse
-from wxcontroller.drivers.line.transport import LineRequest, LineResponse, Transport
 
 LOGIN_HOST = "ilinkai.weixin.qq.com"
 # QR codes are requested here even if the account has another base (2).

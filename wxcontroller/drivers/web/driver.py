@@ -32,9 +32,9 @@ from wxcontroller.drivers.base import (
     Upload,
     Uploaded,
 )
-from wxcontroller.drivers.line.logout import Logout
-from wxcontroller.drivers.line.pulse import Pulse, beside
-from wxcontroller.drivers.line.transport import transport_of
+from wxcontroller.drivers.connection.logout import Logout
+from wxcontroller.drivers.connection.pulse import Pulse, beside
+from wxcontroller.drivers.connection.transport import transport_of
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.decode.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal

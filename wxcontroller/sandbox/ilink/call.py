@@ -22,7 +22,7 @@ from wxcontroller.sandbox.ilink.model import (
     SessionState,
     User,
 )
-from wxcontroller.sandbox.ledger import Violation
+from wxcontroller.sandbox.requestlog import Violation
 from wxcontroller.sandbox.sandbox import Sandbox
 
 _TEXTS = {LOGGED_OUT: "session timeout", INVALID: "invalid arguments", NO_TICKET: "GetTypingTicket rpc failed"}

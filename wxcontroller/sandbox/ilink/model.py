@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.contents import ContentItem
+from wxcontroller.sandbox.wakeups import Bell
 
 BOT_CONTACT = "clawbot"  # what the phone calls its own bot in conversations
 KEPT_MESSAGES = 5000  # messages that a quote can name

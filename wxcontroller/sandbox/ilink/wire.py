@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.sandbox import trouble
+from wxcontroller.sandbox import faulteffects
 from wxcontroller.sandbox.hosts import Host, Role
 from wxcontroller.sandbox.ilink import calls, cdn
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
@@ -36,13 +36,13 @@ async def serve(sandbox: Sandbox, request: web.Request, endpoint: ILinkEndpoint)
     exchange = record(call, uin)
     faults = sandbox.faults.take(endpoint.name, uin)
     for fault in faults:
-        early = await trouble.before(request, fault, call.refuse)
+        early = await faulteffects.before(request, fault, call.refuse)
         if early is not None:
             exchange.status, exchange.answer = early.status, call.answer
             return early
     response: web.StreamResponse = await _answer(call)
     for fault in faults:
-        response = await trouble.after(request, response, fault)
+        response = await faulteffects.after(request, response, fault)
     exchange.status, exchange.answer = response.status, call.answer
     sandbox.ilink.bell.ring()
     return response

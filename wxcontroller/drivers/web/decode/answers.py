@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import UnreadableResponse
-from wxcontroller.drivers.line.transport import LineResponse
+from wxcontroller.drivers.connection.failures import UnreadableResponse
+from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode.failures import HostMoved, Overloaded, refusal
 from wxcontroller.drivers.web.decode.text import plain
 from wxcontroller.drivers.web.wire.calls import SyncKey

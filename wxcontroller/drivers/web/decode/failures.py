@@ -2,7 +2,7 @@
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.connection.failures import UnreadableResponse
 
 # weixin-web-protocol 10.1: remedies for codes.
 _REMEDIES = {

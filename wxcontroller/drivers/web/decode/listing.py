@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import UnreadableResponse
-from wxcontroller.drivers.line.transport import LineResponse
+from wxcontroller.drivers.connection.failures import UnreadableResponse
+from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode.answers import accept, text_of, without_halves
 
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -10,7 +10,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, UnreadableResponse
+from wxcontroller.drivers.connection.failures import NoAnswer, TooLong, UnreadableResponse
 from wxcontroller.drivers.web.decode.contents import file_key
 from wxcontroller.drivers.web.decode.text import is_group
 from wxcontroller.drivers.web.media.intake import Intake

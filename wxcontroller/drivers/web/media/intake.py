@@ -4,8 +4,8 @@ import re
 
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Fetched, Sink
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, UnreadableResponse
-from wxcontroller.drivers.line.transport import ReceivedFile
+from wxcontroller.drivers.connection.failures import NoAnswer, TooLong, UnreadableResponse
+from wxcontroller.drivers.connection.transport import ReceivedFile
 
 # Beginnings of content, for its declared type is often wrong: every picture is a JPEG to WeChat.
 _SIGNS = (

@@ -14,8 +14,8 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
-from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import LineResponse
+from wxcontroller.drivers.connection.failures import NoAnswer
+from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers
 from wxcontroller.drivers.web.decode.answers import UploadCheck
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, base_request, minimal_json, now_ms

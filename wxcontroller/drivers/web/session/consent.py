@@ -19,7 +19,7 @@ from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, positive_seconds
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
-from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.connection.pulse import Pulse
 
 log = logging.getLogger(__name__)
 INPUT_ID = "allow-desktop"

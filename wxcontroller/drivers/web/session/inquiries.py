@@ -13,7 +13,7 @@ from typing import Protocol
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
+from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Overloaded
 from wxcontroller.drivers.web.decode.listing import batch_of
 from wxcontroller.drivers.web.decode.text import is_group

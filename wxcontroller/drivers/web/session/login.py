@@ -25,8 +25,8 @@ from wxcontroller.drivers.base import (
     Scanned,
     SessionLost,
 )
-from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
-from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableResponse
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.web.decode import answers
 from wxcontroller.drivers.web.decode.answers import Init, LoginPage, WebRedirect
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, Overloaded

@@ -18,7 +18,7 @@ from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import LoginStalled, Profile, RosterChanged, RosterLoaded
-from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.web.decode import contacts as people
 from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT

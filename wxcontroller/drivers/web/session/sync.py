@@ -18,9 +18,9 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong
-from wxcontroller.drivers.line.pulse import Pulse, beside
-from wxcontroller.drivers.line.transport import LineResponse
+from wxcontroller.drivers.connection.failures import NoAnswer, TooLong
+from wxcontroller.drivers.connection.pulse import Pulse, beside
+from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import News
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, tried_again

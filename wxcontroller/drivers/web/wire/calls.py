@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.drivers.line.transport import LineRequest, LineResponse, ReceivedFile, Transport
+from wxcontroller.drivers.connection.transport import LineRequest, LineResponse, ReceivedFile, Transport
 from wxcontroller.drivers.web.wire.extspam import EXTSPAM
 from wxcontroller.drivers.web.wire.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.wire.timing import WebTiming

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wxcontroller.drivers.line.timing import LineTiming
+from wxcontroller.drivers.connection.timing import LineTiming
 
 
 @dataclass(frozen=True, slots=True)

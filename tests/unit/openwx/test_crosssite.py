@@ -2,7 +2,7 @@
 
 import pytest
 
-from wxcontroller.openwx.callers import own_host
+from wxcontroller.openwx.crosssite import own_host
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
-from wxcontroller.controller.alerts.ledger import SPACING, Key, Ledger
+from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.messages import Text

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import NOTHING, Text, text_fields
-from wxcontroller.drivers.line.timing import LineTiming
-from wxcontroller.drivers.line.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.timing import LineTiming
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 
 _CALL = "test"
 _SECONDS = 15.0

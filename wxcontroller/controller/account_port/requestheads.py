@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from wxcontroller.controller.account_port.lists import LISTS
 from wxcontroller.controller.account_port.proxy import NOT_SENT_ON
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import Tokens
 from wxcontroller.openwx import credentials, parameters
-from wxcontroller.openwx.callers import own_host
+from wxcontroller.openwx.crosssite import own_host
 from wxcontroller.openwx.parameters import BadParameter
 
 _LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?|/v1/accounts)(?:\?([!-\"$-~]*))? HTTP/1\.1")

@@ -14,8 +14,8 @@ from tests.certificates import self_signed
 ROOT = Path(__file__).parents[3]
 _ASKING = """
 import asyncio, os, sys
-from wxcontroller.core import lean
-lean.prepare()
+from wxcontroller.core import footprint
+footprint.prepare()
 import aiohttp
 async def ask():
     async with aiohttp.ClientSession() as web:
@@ -77,8 +77,8 @@ async def test_the_authorities_of_the_system_are_trusted_and_no_others(tmp_path:
 
 def test_what_stands_in_for_parts_of_python_gives_the_same_answers() -> None:
     program = """
-from wxcontroller.core import lean
-lean.prepare()
+from wxcontroller.core import footprint
+footprint.prepare()
 import calendar, html, inspect, time, asyncio, functools
 def waits(module):
     return type(module).__name__ == "Unloaded"

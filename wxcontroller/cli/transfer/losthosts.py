@@ -13,10 +13,10 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, NoMachine, Unanswered
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.transfer.adoption import Adoption
-from wxcontroller.cli.transfer.farhost import host_named
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors
-from wxcontroller.cli.transfer.keeping import known_bundles
+from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.remotehost import host_named
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError

@@ -29,7 +29,7 @@ from wxcontroller.core.egress import Proxy, ProxyKind
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.resolver import Resolver
-from wxcontroller.drivers.line.failures import TunnelFailed
+from wxcontroller.drivers.connection.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")

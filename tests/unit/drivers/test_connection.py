@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.base import DriverContext
-from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
-from wxcontroller.drivers.line.outages import no_answer
-from wxcontroller.drivers.line.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableResponse
+from wxcontroller.drivers.connection.outages import no_answer
+from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.driver import make_driver
 from wxcontroller.drivers.web.wire.calls import minimal_json
 from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar

@@ -21,7 +21,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.connector import Connection
 
-from wxcontroller.drivers.line.failures import Fenced
+from wxcontroller.drivers.connection.failures import Fenced
 
 # Lingering on, for 0 s: closing sends RST and discards what is still in the kernel's buffer.
 _RESET = struct.pack("ii", 1, 0)  # struct linger

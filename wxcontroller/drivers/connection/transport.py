@@ -26,12 +26,12 @@ from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverContext
-from wxcontroller.drivers.line.failures import Fenced, NoAnswer, TooLong, TunnelFailed, UnreadableResponse
-from wxcontroller.drivers.line.outages import no_answer
-from wxcontroller.drivers.line.timing import LineTiming
+from wxcontroller.drivers.connection.failures import Fenced, NoAnswer, TooLong, TunnelFailed, UnreadableResponse
+from wxcontroller.drivers.connection.outages import no_answer
+from wxcontroller.drivers.connection.timing import LineTiming
 
 if TYPE_CHECKING:
-    from wxcontroller.drivers.line.fence import Fence
+    from wxcontroller.drivers.connection.fence import Fence
 
 log = logging.getLogger(__name__)
 # The desktop client's own (1.3).
@@ -164,7 +164,7 @@ class Transport:
     def _connector(self) -> aiohttp.TCPConnector:
         limit, keepalive = 16, 20.0
         if self._proxy is not None:
-            from wxcontroller.drivers.line.tunnels import (
+            from wxcontroller.drivers.connection.tunnels import (
                 Tunnels,  # few have one, and memory is multiplied by hundreds
             )
 

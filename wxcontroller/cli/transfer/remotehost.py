@@ -6,7 +6,7 @@ from pathlib import Path
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.connection import Far
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.transfer.home import PATHS
+from wxcontroller.cli.transfer.preconditions import PATHS
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_

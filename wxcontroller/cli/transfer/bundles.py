@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.home import disk_errors
 from wxcontroller.cli.transfer.pack import Manifest, manifest_in
+from wxcontroller.cli.transfer.preconditions import disk_errors
 from wxcontroller.cli.transfer.seal import Locked, Opener
 from wxcontroller.core.errors import AccountExists, StaleEpoch, WxError
 from wxcontroller.core.files import sync

@@ -12,7 +12,7 @@ from aiohttp.connector import TCPConnector
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
-from wxcontroller.core.unreached import unreached
+from wxcontroller.core.unreachable import unreached
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
 LOOP = b"HTTP/1.1 302 Found\r\nLocation: /in?key=secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

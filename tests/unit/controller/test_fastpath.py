@@ -12,7 +12,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from tests.unit.controller.differential import OK, Pair, run, shown
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.gate import LOOK_SECONDS, Gate
+from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.authentication import Caller
 from wxcontroller.core.account import Account
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS

@@ -1,8 +1,8 @@
 """The short way of ordinary requests to accounts: the proxy's rules without aiohttp's machinery.
 
 Most calls of accounts are alike: the same few lines of headers, a short target, perhaps a small form. Their heads are
-checked once (``plainheads``) and remembered. The request goes over a kept connection (``backends``) without a task of
-its own, and the answer is passed on as it comes (``exchange``), no faster than the caller reads it.
+checked once (``requestheads``) and remembered. The request goes over a kept connection (``backends``) without a task
+of its own, and the answer is passed on as it comes (``exchange``), no faster than the caller reads it.
 
 Everything that is not quite ordinary is left to aiohttp and ``proxy``, which have all of the rules: callers without
 access, browsers' calls from pages, long polls, uploads, other methods, accounts that are down, and a full port.
@@ -18,10 +18,16 @@ import time
 from wxcontroller.controller.account_port.backends import Backends
 from wxcontroller.controller.account_port.exchange import ProxiedExchange
 from wxcontroller.controller.account_port.lists import AccountLists, head_of
-from wxcontroller.controller.account_port.plainheads import HeaderBlock, RequestLine, names_in, read_block, read_line
+from wxcontroller.controller.account_port.requestheads import (
+    HeaderBlock,
+    RequestLine,
+    names_in,
+    read_block,
+    read_line,
+)
 from wxcontroller.controller.admission import claim_of_caller
+from wxcontroller.controller.authentication import ANYBODY, Caller
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.gate import ANYBODY, Caller
 from wxcontroller.controller.headers import added
 from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.controller.openwx import is_missing

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverEvent, Emit, Progress
-from wxcontroller.drivers.line.timing import LineTiming
+from wxcontroller.drivers.connection.timing import LineTiming
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import aiohttp
 
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.unreached import certificate_fault, connect_errno
-from wxcontroller.drivers.line.failures import NoAnswer
+from wxcontroller.core.unreachable import certificate_fault, connect_errno
+from wxcontroller.drivers.connection.failures import NoAnswer
 
 _CLOCK = N_("check this machine's clock (timedatectl)")
 _INTERCEPTED = N_(
