@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -167,7 +168,7 @@ class Browser:
         # The tab that Chromium starts with is slow on a busy machine, and says so.
         said = [one for one in said if not one.startswith("chrome://")]
         # An account that is stopped takes along the picture that is being fetched from it; its letter stays.
-        cut_off = [one for one in said if "/openwx/get_avatar?" in one and "status of 502" in one]
+        cut_off = [one for one in said if "/openwx/get_avatar?" in one and re.search("status of 50[23]", one)]
         return [*(one for one in said if one not in cut_off), *(self.script("return window.violations ?? []"))]
 
 

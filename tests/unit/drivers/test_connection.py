@@ -125,6 +125,28 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
+async def test_request_of_a_transport_that_is_closed_meanwhile_has_no_answer() -> None:
+    """As when an account stops while a picture is fetched."""
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # on a kept connection, on which the library asks again when it breaks
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Transport(Jar(), HURRY, url) as transport:
+            await transport.send(LineRequest("call", "wx.qq.com", "/x", ""))
+            request = asyncio.ensure_future(transport.send(LineRequest("call", "wx.qq.com", "/x", "")))
+            await asked.wait()
+        with pytest.raises(NoAnswer):
+            await request
+
+
 @pytest.mark.parametrize(
     "raw",
     [

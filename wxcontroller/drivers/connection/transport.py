@@ -277,6 +277,12 @@ class Transport:
             failure = NoAnswer(request.call, problem.what, remedy=problem.remedy, unsure=False)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
             failure = no_answer(request.call, request.host, problem)
+        except AttributeError:
+            # A request whose kept connection breaks is made again by aiohttp, which has no connector once the
+            # session is closed, as when an account stops.
+            if not session.closed:
+                raise
+            failure = NoAnswer(request.call, Text("not connected"))
         log.log(self._level, "%s", failure.message)
         raise failure
 
