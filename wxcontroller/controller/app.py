@@ -21,8 +21,8 @@ def application(shared: Context) -> web.Application:
     figures = Figures()
     app = web.Application(
         middlewares=[
-            # The order is that of a request's way: counted whatever becomes of it, errors as JSON, admitted before
-            # its body is read, refused to pages of other sites before its token counts, and then authorized.
+            # The order matters: every request is counted, and every error becomes JSON. Limits apply before the body
+            # is read. Pages of other sites are refused whatever token they show.
             figures.requests.count,
             json_errors,
             shared.admission.middleware(claim_of, resource_of),

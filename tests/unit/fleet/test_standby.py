@@ -220,10 +220,10 @@ def test_a_controller_that_was_taken_over_names_no_other_file(
 
 
 class NoWatch(ActionWatch):
-    """Of a move that does not come so far."""
+    """For a move that fails before the account is started."""
 
     def shown(self, account: AccountName, timeout: float) -> AccountView:
-        raise NotImplementedError
+        raise AssertionError(f"account {account} was followed")
 
 
 async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lost(
