@@ -126,4 +126,4 @@ async def test_a_cut_discards_what_is_not_sent(tmp_path: Path) -> None:
                 with pytest.raises(NoAnswer):
                     await asyncio.wait_for(asking, PATIENCE)
                 await until(lambda: world.resets)
-        assert len(world.received) < size
+        assert len(world.received) < size // 4  # what the receiver's kernel had; not what waited in the process
