@@ -22,15 +22,16 @@ from wxcontroller.sandbox.session import ServerMessage
 from wxcontroller.sandbox.world import Relation
 
 E = TypeVar("E", bound=base.DriverEvent)
-# A day of WeChat in a second.
+# A day of WeChat in a second. But a test that expects no outage must not see one because it was starved: OUTAGE.
 _TIMES = {
-    **{"poll": 5.0, "call": 3.0, "silence": 3.0, "progress_every": 0.3, "offline_after": 0.5, "retry_first": 0.05},
+    **{"poll": 5.0, "call": 3.0, "silence": 3.0, "progress_every": 0.3, "offline_after": 10.0, "retry_first": 0.05},
     **{"retry_longest": 0.2, "poll_spacing": 0.02, "code_life": 30.0, "scanned_again": 0.02, "flagged_within": 0.0},
     **{"guard_first": 0.3, "guard_least": 0.1, "guard_longest": 0.6, "frequent_first": 0.1, "frequent_longest": 0.2},
     **{"frequent_limit": 5.0, "batch_collect": 0.01, "batch_every": 0.05, "detail_every": 0.02, "batch_pause": 0.3},
     **{"roster_patience": 3.0, "roster_again": 0.2, "stranger_patience": 1.0},
 }
 HURRY = replace(WebTiming(retries=3, login_tries=6, poll_tries=4), **_TIMES)  # type: ignore[arg-type]
+OUTAGE = replace(HURRY, offline_after=0.5)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
+from tests.unit.drivers.kit import HURRY, OUTAGE, Store, Wechat, counted, hurried
 from tests.unit.drivers.proxies import certificate
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
@@ -142,7 +142,7 @@ async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, al
 
 
 async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
+    async with world.online(alice, timing=OUTAGE) as drive:
         asked = world.requests("synccheck")
         for domain in ("wx2.qq.com", "wx.qq.com", "wx2.qq.com"):
             world.fault("synccheck", FaultKind.MOVED, domain)

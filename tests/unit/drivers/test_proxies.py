@@ -197,7 +197,7 @@ async def test_a_proxy_that_comes_late_and_goes_for_a_while(world: Wechat) -> No
     proxy = SmallProxy("http", user="u", password="hidden")
     async with proxy.running():
         pass  # it has a port, and is away
-    async with world.drive(None, hurried(connect=1.0), proxy=proxy.url("u", "hidden")) as drive:
+    async with world.drive(None, hurried(connect=1.0, offline_after=0.5), proxy=proxy.url("u", "hidden")) as drive:
         hindered = await drive.until(LoginStalled)
         assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(hindered.reason)
         async with proxy.running():

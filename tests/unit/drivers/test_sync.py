@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import HURRY, Store, Wechat, friend, hurried, username, wechat
+from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, username, wechat
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Direction, MessageKind
@@ -100,7 +100,7 @@ async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -
 
 
 async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
+    async with world.online(alice, timing=OUTAGE) as drive:
         take_back = world.fault("*", FaultKind.RESET, count=None)
         offline = await drive.until(base.Offline)
         assert offline.reason
@@ -150,11 +150,11 @@ async def test_checkpoint_outlives_a_restart(world: Wechat, alice: ServerAccount
 
 
 async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
+    async with world.online(alice, timing=OUTAGE) as drive:
         drive.disk = asyncio.Event()
         world.hear(alice, "x")
         await drive.text("x")
-        await asyncio.sleep(3 * HURRY.offline_after)
+        await asyncio.sleep(3 * OUTAGE.offline_after)
         drive.disk.set()
         world.hear(alice, "y")
         await drive.text("y")

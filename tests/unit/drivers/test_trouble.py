@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.drivers.kit import Drive, Wechat, counted, friend, hurried
+from tests.unit.drivers.kit import OUTAGE, Drive, Wechat, counted, friend, hurried
 from wxcontroller.drivers import base
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
@@ -175,7 +175,7 @@ async def test_guard_after_media(
 
 async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
-    async with world.drive() as drive:
+    async with world.drive(timing=OUTAGE) as drive:
         await confirmed(world, drive, alice)
         assert "503" in str((await drive.until(base.Offline)).reason)
         take_back()

@@ -92,7 +92,7 @@ async def test_a_host_without_a_lease_starts_nothing_and_says_why(
 ) -> None:
     async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
         [a] = fleet.hosts
-        await a.lapse()
+        await a.isolate()
         code, words = await a.error("POST", "accounts/eve/start", {})
         assert code == "not-claimable"
         assert "systemctl status wxcontroller-keeper" in words

@@ -36,8 +36,6 @@ from wxcontroller.fleet.takeoverplan import Outlooks
 SECRET = b"correct horse"
 SOON = TakeoverSettings(after=1.0, pause=60.0, rate=20.0)
 OPTIONS = {"driver": "ilink", "takeover": "any", "standby": "b", "placement": ""}
-# Of leases: a busy machine renews late, and all of these tests need the end of one.
-LIFE = 4
 _ROOTS_MODULES = ("adoption", "preconditions", "importing")
 
 
@@ -106,7 +104,7 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
 async def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", seconds=LIFE, takeovers=SOON) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -130,7 +128,7 @@ async def test_a_host_that_returns_in_time_keeps_its_accounts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=patient) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=patient) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -146,9 +144,7 @@ async def test_a_host_that_returns_in_time_keeps_its_accounts(
 
 async def test_of_two_hosts_one_takes_an_account_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=patient
-    ) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=patient) as fleet:
         a, *others = fleet.hosts
         await start(fleet, a)
         await until(lambda: a.ownership._started_for)  # later, what is stopped by systemctl stays down
@@ -178,7 +174,7 @@ async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
         api.remove(parse_name(instance))  # as an import does whose files cannot be written
         raise WxError("the disk is full", "free some space there")
 
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON) as fleet:
         a, b, c = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -199,7 +195,7 @@ async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
 
 async def test_an_interrupted_takeover_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=patient) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=patient) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -220,9 +216,7 @@ async def test_what_a_host_left_is_settled_however_its_takeover_went(
 ) -> None:
     """Its taker loses its lease in the middle, and another host adopts the account, or the taker goes on."""
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=patient
-    ) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=patient) as fleet:
         a, b, c = fleet.hosts
         for name in ("eve", "bob"):
             await start(fleet, a, name)
@@ -248,7 +242,7 @@ async def test_what_a_host_left_is_settled_however_its_takeover_went(
 
 async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosttakeovers, "_FAILED_SECONDS", 0.5)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -266,7 +260,7 @@ async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monke
 
 
 async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON) as fleet:
         a, b, c = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -297,9 +291,7 @@ async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monke
 
 
 async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=replace(SOON, rate=1.0)
-    ) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=replace(SOON, rate=1.0)) as fleet:
         a, b = fleet.hosts
         names = ("alice", "bob", "eve", "mallory")
         for name in names:
@@ -317,7 +309,7 @@ async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
 ) -> None:
     egress = {"a": "line-1", "b": "line-2", "c": "line-1"}
     async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON, egress=egress
+        tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON, egress=egress
     ) as fleet:
         a, b, c = fleet.hosts
         code, words = await a.error("POST", "accounts/eve/start", {"options": {**OPTIONS, "driver": "web"}})
@@ -335,7 +327,7 @@ async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
 
 
 async def test_a_policy_that_is_set_later_counts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a, takeover="hold")
         await send_bundle(a, b)
