@@ -77,7 +77,8 @@ async def test_a_new_account_is_placed_by_words_and_free_places(
         a, b = fleet.hosts
         await b.lapse()
         await b.keep(fleet.etcd, capacity=102, labels=["eu", "line-2"])
-        await until(lambda: a.ownership.records.hosts["b"].capacity == 102)
+        hosts = a.ownership.records.hosts
+        await until(lambda: "b" in hosts and hosts["b"].capacity == 102)
         await a.get("start_client", client="eve")
         await a.v1("POST", "accounts", {"name": "bob", "options": {"placement": "line-2 eu"}})
         await a.v1("POST", "accounts/carol/start", {"options": {"placement": "b"}})

@@ -140,5 +140,6 @@ async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:
     await a.start("alice")
     await b.start("bob")
     await a.finds("bob", "b")
+    await b.finds("alice", "a")
     assert {text(state["account"]) for state in await a.states()} == {"alice", "bob"}
     assert {text(state["account"]) for state in await b.states()} == {"alice", "bob"}
