@@ -24,7 +24,8 @@ _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
 # Numbers that show trouble, or reports that are still on their way.
 _WORTH_A_ROW = ("error", "pending", "held", "dead", "dropped", "retrying", "trouble")
 _SHOWN = (
-    *(N_("id"), N_("time"), N_("type"), N_("state"), N_("lane"), N_("attempts"), N_("last_error"), N_("last_status")),
+    *(N_("id"), N_("delivery"), N_("time"), N_("type"), N_("state"), N_("lane"), N_("attempts")),
+    *(N_("last_error"), N_("last_status")),
 )
 _REPLAYED = NP_("{n} report of {account} will be sent again", "{n} reports of {account} will be sent again")
 _PURGED = NP_("{n} report of {account} given up", "{n} reports of {account} given up")

@@ -55,7 +55,7 @@ def _reply(data: bytes) -> None:
         known = obj(json_of(report))
     body = json.dumps(known).encode()
     state = (EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", 1)
-    entry = Entry("0badcafe-1", 1, 0, 0.0, "friend_message", *state, body)
+    entry = Entry("0badcafe-1", "0badcafe-1", 1, 0, 0.0, "friend_message", *state, body)
     _LOOP.run_until_complete(Replies(roster, lambda reply, _: sent.append(reply)).answered(entry, answer))
     for reply in sent:
         fit(reply)

@@ -4,14 +4,16 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import shutil
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, running
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.listener import Listener
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Loading, LoginWay, LossReason, SessionLost
 
@@ -68,6 +70,34 @@ async def test_ids_and_attempts_go_on_after_a_restart(listener: Listener, start:
     (first, _), (second, _) = await listener.tries(2)
     assert first["X-Wx-Delivery"] == second["X-Wx-Delivery"]
     assert (first["X-Wx-Attempt"], second["X-Wx-Attempt"]) == ("1", "2")
+
+
+async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Webhook) -> None:
+    image = {"id": "m2", "kind": MessageKind.IMAGE, "media": MessageMedia(MessageKind.IMAGE, "k")}
+    client = await running(start, **{POST_API: webhook.address})
+    await client.stop()
+    state = client.paths.state("alice")
+    bundle = shutil.copytree(state, state.with_name("bundle"))
+    lost = await running(start, **{POST_API: webhook.address})
+    lost.driver.play([message("text", id="m1"), message("image", **image), message("on the lost host", id="m3")])
+    await webhook.messages(3)
+    await lost.stop()
+    shutil.rmtree(state)
+    bundle.rename(state)
+    # WeChat sends what the lost host had not acknowledged again: to the host that has adopted the account.
+    adopter = await running(start, **{POST_API: webhook.address, "WXCLIENT_EPOCH": "2", "WXCLIENT_ADOPTED": "2"})
+    adopter.driver.play([message("text", id="m1"), message("image", **image), message("on this host", id="m4")])
+    await webhook.messages(6)
+    found = [(each, str(one["id"])) for each, one in zip(webhook.ids, webhook.reports, strict=True) if "id" in one]
+    assert [message_id for _, message_id in found] == ["m1", "m2", "m3", "m1", "m2", "m4"]
+    assert len({each for each, _ in found}) == len(set(found)) == 4
+    # The id that a receiver has logged leads to the report.
+    status, shown = await adopter.v1("GET", f"deliveries/{found[0][0]}")
+    assert (status, shown["delivery"], obj(shown["report"])["id"]) == (200, found[0][0], "m1")
+    _, told = await adopter.v1("GET", "events?types=friend_message")
+    assert [obj(one)["delivery"] for one in items(told["events"])] == [each for each, _ in found[3:]]
+    own = [each for each, one in zip(webhook.ids, webhook.reports, strict=True) if "id" not in one]
+    assert len(set(own)) == len(own)
 
 
 @pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no", "whsec_"]])

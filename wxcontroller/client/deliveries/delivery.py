@@ -278,7 +278,7 @@ class Delivery:
 
     async def _headers(self, entry: Entry, body: bytes | bytearray) -> dict[str, str]:
         secrets = self.receiver.secrets
-        made = partial(report_headers, secrets, entry.id, entry.seq, entry.epoch, entry.attempts + 1, body)
+        made = partial(report_headers, secrets, entry.delivery, entry.seq, entry.epoch, entry.attempts + 1, body)
         return await asyncio.to_thread(made) if secrets and len(body) > LIGHT_BYTES else made()
 
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - only column names and placeholders are interpolated, never values
 
+import hashlib
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -65,6 +66,12 @@ ACKNOWLEDGED = """
     """
 # The account's epoch when the event was stored: it keeps it when it moves to another host undelivered.
 EPOCHS = "ALTER TABLE events ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1"
+# Of an event with a key, the id that ``delivery_id`` has made of it. Earlier versions stored none: receivers know
+# their entries by ``Entry.id``.
+DELIVERIES = """
+    ALTER TABLE events ADD COLUMN delivery TEXT NOT NULL DEFAULT '';
+    CREATE INDEX events_delivery ON events (delivery) WHERE delivery != ''
+    """
 _UNACKNOWLEDGED = "state = 'dead' AND acknowledged = 0"  # as in the index
 # They are counted after each commit: more than these are as many as there are dead letters.
 _COUNTED = 1000
@@ -74,7 +81,7 @@ _BY_ASIDE = "INDEXED BY events_aside"
 _COLUMNS = (
     "seq, stamp, time, type, state, attempts, replayed, aside, next_at, error, status, settled_at, size, media, "
     # The length of a blob is known without reading it.
-    "epoch, CASE WHEN length(body) <= ? THEN body ELSE x'' END"
+    "epoch, delivery, CASE WHEN length(body) <= ? THEN body ELSE x'' END"
 )
 ANY_SIZE = 1 << 40
 # The source of WeChat's notices: joined, removed, red packet. In a private chat the report does not show it.
@@ -112,7 +119,9 @@ _STATES = {state.value: state for state in EntryState}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event. ``id`` never changes; ``body`` is its report as JSON, without the content of ``media``.
+    """One event. ``id`` is its place in the log; ``body`` is its report as JSON, without the content of ``media``.
+
+    ``delivery`` is the id by which receivers recognize its report: see ``delivery_id``. Neither ever changes.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never decreases when the clock is set back.
@@ -122,6 +131,7 @@ class Entry:
     """
 
     id: str
+    delivery: str
     seq: int
     stamp: int
     time: float
@@ -216,6 +226,17 @@ class Selection:
         return " AND ".join(clauses), values
 
 
+def delivery_id(log: str, key: str) -> str:
+    """Return the id of an event's report for receivers, "" for one that ``Entry.id`` identifies.
+
+    An event with a key came from WeChat, which may send it to two hosts: a lost host had stored it before it was
+    acknowledged, and the host that adopts the account from an older bundle gets it again. Both have a copy of the
+    same ``log``, so the id is made of its name and the key. Everything else happens on one host, and
+    ``skip_lost`` keeps its place unique.
+    """
+    return f"{log}-m{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:20]}" if key else ""
+
+
 def insert(
     db: sqlite3.Connection,
     kind: str,
@@ -230,10 +251,13 @@ def insert(
     # A stamp never decreases, so that ``before`` can look for the first one at or after a moment.
     now = time.time()
     done = db.execute(
-        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch) "
-        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch, delivery) "
+        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO NOTHING",
-        (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state, epoch),
+        (
+            *(int(now * 1e6), now, kind, key or None, body, len(body), media, source, state, epoch),
+            delivery_id(name_of(db), key),
+        ),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
 
@@ -403,7 +427,11 @@ def name_of(db: sqlite3.Connection) -> str:
 
 
 def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
-    """Return the sequence in an id of this log, 0 for any other text."""
+    """Return the sequence in an ``id`` of this log, or of the entry with this ``delivery``; 0 for any other text."""
+    # The second condition is the index's.
+    found = db.execute("SELECT seq FROM events WHERE delivery = ? AND delivery != ''", (entry_id,)).fetchone()
+    if found is not None:
+        return as_int(found[0])
     name, _, seq = entry_id.partition("-")
     return int(seq) if name == name_of(db) and seq.isascii() and seq.isdecimal() and len(seq) < 19 else 0
 
@@ -513,9 +541,10 @@ def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str,
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
     """Return the entry of a row, or its readable parts if the file is damaged."""
     seq, stamp, when, kind, state, attempts, replayed, aside, next_at, error, status, settled_at, *rest = row
-    size, media, epoch, body = rest
+    size, media, epoch, delivery, body = rest
     return Entry(
         id=f"{name}-{seq}",
+        delivery=str(delivery) or f"{name}-{seq}",
         seq=as_int(seq),
         stamp=as_int(stamp),
         time=as_float(when),

@@ -102,4 +102,5 @@ SCHEMA = (
     _URGENT,
     history.SCHEMA,
     events.EPOCHS,
+    events.DELIVERIES,
 )

@@ -106,6 +106,7 @@ def _shown(entry: Entry) -> JsonObject:
     report = kept_json(entry.body[:_SHOWN_BYTES])
     return {
         "id": entry.id,
+        "delivery": entry.delivery,
         "seq": entry.seq,
         "time": round(entry.time, 3),
         "type": entry.type,

@@ -95,6 +95,7 @@ class Events:
     def _shown(self, entry: Entry) -> JsonObject:
         return {
             "id": entry.id,
+            "delivery": entry.delivery,
             "seq": entry.seq,
             "epoch": entry.epoch,
             "stamp": entry.stamp,

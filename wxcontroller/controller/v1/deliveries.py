@@ -67,6 +67,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Delivery": record(
         {
             "id": (TEXT, "the event's id"),
+            "delivery": (TEXT, "the id by which the webhook gets it; absent from older versions"),
             "seq": (WHOLE, "number of the event, growing"),
             "time": (NUMBER, "when it happened, in seconds since 1970"),
             "type": (TEXT, "type of the event"),
@@ -83,7 +84,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "receiver": (maybe(TEXT), "name of its receiver"),
             "group": (maybe(TEXT), "name of its group"),
         },
-        ("last_error_text", "direction", "sender", "receiver", "group"),
+        ("delivery", "last_error_text", "direction", "sender", "receiver", "group"),
         "what became of one report",
     ),
     "Choice": {
@@ -91,7 +92,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "properties": {
             "ids": {
                 **{"type": "array", "items": TEXT, "minItems": 1, "maxItems": SELECTED_IDS},
-                "description": "ids of events",
+                "description": "ids of events, or of their deliveries",
             },
             "state": explained(TEXT, "states, separated by commas"),
             "all": explained(SWITCH, "all that are in these states"),
@@ -112,7 +113,7 @@ _ROW = record(
         "last_attempt": maybe({"type": "object"}),
     }
 )
-_ID = Parameter("id", "the event's id", place="path")
+_ID = Parameter("id", "the event's id, or its delivery's", place="path")
 CALLS = Calls()
 
 

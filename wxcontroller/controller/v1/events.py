@@ -41,7 +41,8 @@ _LONG_CURSOR, _CURSOR_SECONDS = 20, 1.0
 T = TypeVar("T")
 EVENT = record(
     {
-        "id": (TEXT, "the same at every delivery"),
+        "id": (TEXT, "its place in the account's log"),
+        "delivery": (TEXT, "the id by which the webhook gets its report; absent from older versions"),
         "account": (TEXT, "name of the account"),
         "type": (TEXT, "name of the event, or friend_message, group_message, group_notice"),
         "seq": (WHOLE, "number of the event, growing"),
@@ -50,7 +51,7 @@ EVENT = record(
         "time": (NUMBER, "when it happened, in seconds since 1970"),
         "report": ({"type": "object"}, "as post_api gets it"),
     },
-    ("epoch",),
+    ("delivery", "epoch"),
     "what happened, with its report as post_api gets it",
 )
 _TYPES = Parameter("types", "only events of these types, separated by commas")
