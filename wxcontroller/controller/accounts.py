@@ -416,7 +416,9 @@ class Accounts(AccountViews):
         """Release an account whose unit was stopped with systemctl. Raises WxError."""
         name = self.registry.name_of(instance)
         async with self._starts.held(instance):
-            await self._release(name, self.reread(instance))
+            # It may have been started since it was seen dead: the owner file is that of the start then.
+            if not (await record(self.units, instance, 0)).state.has_process:
+                await self._release(name, self.reread(instance))
 
     @to_its_end
     async def retire(self, instance: str) -> None:

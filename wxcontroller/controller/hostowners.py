@@ -337,11 +337,12 @@ class HostOwners:
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
         """Compare units, files and owners once. Raises WxError and OSError."""
-        lease = self.lease()
+        accounts = self._shared.accounts
+        units, registered = await accounts.units.snapshot(), accounts.registry.all()
+        # After the units: an account may have been started meanwhile, and its file must not be taken for an old one.
+        lease, files = self.lease(), self._files()
         if not lease:
             return
-        accounts, files = self._shared.accounts, self._files()
-        units, registered = await accounts.units.snapshot(), accounts.registry.all()
         is_new = self._started_for != lease
         if is_new and not self._mark.is_set():
             is_new = False  # after a boot, what is wanted is started anyway

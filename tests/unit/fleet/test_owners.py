@@ -1,11 +1,14 @@
 """Who owns an account in a fleet with etcd: claims, moves, lapses, and what others start and stop."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.patience import until
 from tests.unit.fleet.owning import owning_fleet
+from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.owners import OwnedElsewhere
@@ -102,9 +105,38 @@ async def test_a_unit_that_is_up_again_is_not_given_up(tmp_path: Path, monkeypat
     async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
-        await a.accounts.disown("eve")  # its unit was seen dead a moment ago
+        file = a.paths.owner_file("eve")
+        started = file.stat()
+        await a.accounts.disown("eve")  # its unit was seen dead before the start
         assert await fleet.owners() == {"eve": ("a", 1)}
-        await until(a.paths.owner_file("eve").exists)
+        # Not even for a moment: without etcd nothing would write it again, and no process could come up.
+        assert file.stat() == started
+
+
+async def test_a_start_during_a_look_keeps_its_owner_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        looks, ended = a.accounts.units.snapshot, asyncio.Event()
+
+        async def look() -> Mapping[str, UnitRecord]:
+            """Answer late: meanwhile the lease ends, and the account is started under the next one."""
+            a.accounts.units.snapshot = looks  # type: ignore[method-assign]
+            await a.lapse()
+            units = await looks(0)
+            await a.keep(fleet.etcd)
+            await a.accounts.start(parse_name("eve"), {}, {})
+            ended.set()
+            return units
+
+        written = a.paths.owner_file("eve").read_bytes()
+        withdrawn = list[str]()
+        monkeypatch.setattr(a.ownership, "withdraw", withdrawn.append)
+        a.accounts.units.snapshot = look  # type: ignore[method-assign, assignment]
+        await ended.wait()
+        await a.passed()
+        assert a.paths.owner_file("eve").read_bytes() != written
+        assert not withdrawn
 
 
 async def test_a_start_that_is_refused_leaves_the_owner_as_it_was(
