@@ -264,6 +264,8 @@ class HostOwners:
         claim = await self._claimed(name, account)
         try:
             yield claim.owner.epoch if isinstance(claim, OwnerClaim) else claim.epoch
+            if isinstance(claim, OwnerClaim):
+                await self._note(name)
         except BaseException:
             if isinstance(claim, OwnerClaim) and claim.is_new:
                 with contextlib.suppress(WxError):  # else it is given up once etcd answers, as its unit is dead
@@ -273,6 +275,17 @@ class HostOwners:
             # Last, after etcd and the account's record: the process that finds it talks to WeChat.
             self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
         self._set_unclaimed(name.instance, None)
+
+    async def _note(self, name: AccountName) -> None:
+        """Note in etcd that the account's record here has the epoch of its claim. Raises WxError."""
+        if (account := self._shared.accounts.reread(name.instance)) is not None:
+            wanted = self._wanted(name, account, Desired.STARTED)
+            try:
+                if not self.records.is_told(wanted):
+                    await self.records.tell(wanted)
+            except WxError as problem:
+                self._set_unclaimed(name.instance, problem)
+                raise
 
     async def _claimed(self, name: AccountName, account: Account | None) -> "OwnerClaim | OwnerFile":
         """Return a claim, or the file by which this host owns the account already."""
@@ -326,6 +339,7 @@ class HostOwners:
             policy=options.get("takeover", ""),
             standby=options.get("standby", ""),
             egress=self._hosts.settings.egress,
+            noted=account.epoch if account else 0,
         )
 
     def _require_running(self) -> None:

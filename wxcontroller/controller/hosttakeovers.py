@@ -192,6 +192,7 @@ class HostTakeovers:
             policy=record.policy,
             standby=record.standby,
             egress=record.egress,
+            noted=record.noted,
         )
         await self._owners.claim(wanted, record.epoch)
 

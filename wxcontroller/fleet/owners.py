@@ -69,7 +69,8 @@ class Wanted:
     """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
 
     ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
-    with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too.
+    with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too. ``noted`` is
+    the epoch in the account's record on its host: a claim raises the one in etcd first.
     """
 
     name: AccountName
@@ -80,6 +81,7 @@ class Wanted:
     policy: str = ""
     standby: str = ""
     egress: str = ""
+    noted: int = 0
 
     def record(self, host: str, epoch: int, before: "AccountRecord | None") -> bytes:
         """Return the value of the key, which has been as ``before``."""
@@ -91,7 +93,7 @@ class Wanted:
 class AccountRecord:
     """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others.
 
-    ``adopted`` are the epochs of adoptions and takeovers: a lost host may still have a copy of the epoch before each.
+    ``adopted`` are the epochs after those of the copies that lost hosts may still have; see ``_adoptions``.
     """
 
     name: str
@@ -100,6 +102,7 @@ class AccountRecord:
     desired: str
     entry: EtcdEntry
     adopted: tuple[int, ...] = ()
+    noted: int = 0
     driver: str = ""
     placement: str = ""
     policy: str = ""
@@ -427,17 +430,22 @@ class Owners:
         """Give back an account that could not be imported: it is as before its takeover. Raises EtcdFailure."""
         owner, record, taken = self.owners.get(instance), self.records.get(instance), self.takes_over(instance)
         if owner is not None and owner.host == self.name and record is not None and taken is not None:
-            adopted: list[JsonValue] = [epoch for epoch in record.adopted if epoch <= taken.epoch]
+            adopted: list[JsonValue] = [epoch for epoch in record.adopted if epoch <= record.noted]
             put = Put(record.entry.key, record.with_(host=taken.source, epoch=taken.epoch, adopted=adopted))
             await self._give_up(instance, owner, (put,), (taken.entry.key,))
 
     async def tell(self, wanted: Wanted) -> None:
         """Bring the record of an account that this host owns up to date. Raises EtcdFailure."""
-        owner, record = self.owners.get(wanted.name.instance), self.records.get(wanted.name.instance)
-        if owner is not None and record is not None:
+        for _ in range(_TRIES):
+            owner, record = self.owners.get(wanted.name.instance), self.records.get(wanted.name.instance)
+            if owner is None or record is None:
+                return
             keys = (owner.entry, record.entry)
             guards = tuple(EtcdGuard(entry.key, mod_revision=entry.mod_revision) for entry in keys)
-            await self._commit(guards, (Put(record.entry.key, wanted.record(self.name, owner.epoch, record)),))
+            put = Put(record.entry.key, wanted.record(self.name, owner.epoch, record))
+            if (revision := await self._commit(guards, (put,))) is not None:
+                self._take(EtcdEntry(put.key, put.value, record.entry.create_revision, revision, 0))
+                return
             await self._look(wanted.name.instance)
 
     def is_told(self, wanted: Wanted) -> bool:
@@ -626,7 +634,8 @@ class Owners:
             words = {key: one_line(content.get(key))[:_WORD] for key in ("driver", "policy", "standby", "egress")}
             placement = one_line(content.get("placement"))[:_PLACEMENT]
             adopted = tuple(integer(each) for each in items(content.get("adopted"))[-_ADOPTIONS:])
-            record = AccountRecord(shown or name, host, epoch, desired, entry, adopted, placement=placement, **words)
+            noted, place = integer(content.get("noted")), {"placement": placement, **words}
+            record = AccountRecord(shown or name, host, epoch, desired, entry, adopted, noted, **place)
             _put(self.records, name, record)
         elif kind == "takeovers" and is_readable:
             at, made = integer(content.get("at")), integer(content.get("made"))
@@ -665,8 +674,15 @@ def _changing(account: str) -> NotClaimable:
 
 
 def _adoptions(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
-    """Return the epochs of an account's adoptions with another one, 0 for none."""
-    return [*sorted({*(record.adopted if record else ()), epoch} - {0})[-_ADOPTIONS:]]
+    """Return an account's ``adopted`` after an adoption in an epoch, 0 for none.
+
+    Each is one more than the epoch of a lost copy. A host that was lost in the middle of a claim may have noted the
+    epoch of that claim, or still have the one before: then the account has never run in it.
+    """
+    known = {*record.adopted} if record else set[int]()
+    if record and epoch not in known | {0}:
+        known.add(record.noted + 1)
+    return [*sorted((known | {epoch}) - {0})[-_ADOPTIONS:]]
 
 
 def _value(content: JsonObject) -> bytes:

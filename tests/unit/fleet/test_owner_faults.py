@@ -161,6 +161,30 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
         assert set(b.units.processes) == {"eve"}
 
 
+async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await a.units._stop("eve")
+        await until(lambda: not a.ownership.records.owners)
+        account = a.accounts.registry.all()["eve"]
+        # The claim raises the epoch in etcd; the host is lost before its own record has that.
+        await a.ownership.records.claim(a.ownership._wanted(EVE, account, Desired.STARTED), account.epoch)
+        await a.lapse()
+        assert await fleet.records() == {"eve": ("a", 2)}
+        assert a.accounts.registry.all()["eve"].epoch == 1
+        await until(lambda: not b.ownership.records.owners)
+        status, content = await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
+        assert (status, content["epoch"]) == (201, 3)
+        assert (await b.v1("POST", "accounts/eve/start", {}))[0] == 200
+        await a.keep(fleet.etcd)  # it is back
+        await until(lambda: a.accounts.registry.all()["eve"].desired is Desired.STOPPED)
+        assert a.settled == ["eve"]
+        assert set(b.units.processes) == {"eve"}
+
+
 async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -368,7 +368,7 @@ def test_who_takes_an_account_over(changed: dict[str, str], made: int, hosts: tu
     owners.hosts["full"] = LivingHost("", frozenset(), 1, entry)
     owners.owners["bob"] = Owner("full", 1, entry)
     words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
-    owners.records["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), **words)
+    owners.records["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), 1, **words)
     found = Outlooks(owners, SOON, lambda *_: made)
     assert found.of("eve", record).hosts == hosts
     assert bool(found.of("eve", record).reason) == (not hosts)
