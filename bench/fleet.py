@@ -31,7 +31,8 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.keeper import Keeper, Times
-from wxcontroller.fleet.owners import Owners, Wanted
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.records import Wanted
 
 HERE = Path(__file__).parents[1]
 TIMES = Times(15.0)

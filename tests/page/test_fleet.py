@@ -16,7 +16,8 @@ from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.core.fleetsettings import TakeoverSettings
 from wxcontroller.core.states import LoginState
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
-from wxcontroller.fleet.owners import AccountRecord, Owners
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.records import AccountRecord
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures(tls.__name__)]

@@ -40,8 +40,9 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
+from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners
 from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
+from wxcontroller.fleet.records import Wanted
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,8 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import AccountRecord, NotClaimable, Owners, Wanted
+from wxcontroller.fleet.owners import NotClaimable, Owners
+from wxcontroller.fleet.records import AccountRecord, Wanted
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles
 from wxcontroller.fleet.takeoverplan import Outlooks, source_of
 

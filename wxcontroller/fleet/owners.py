@@ -1,11 +1,6 @@
-"""Which host owns which account: the fleet's records in etcd, as this host reads and changes them.
+"""Which host owns which account: the records of the fleet in etcd, as this host reads and changes them.
 
-- ``hosts/NAME``: a host that lives, under its lease. Its keeper writes it.
-- ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
-- ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
-- ``failsafe/NAME``: the hosts that a host asks when it does not reach etcd; under no lease. Its keeper writes it.
-- ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
-- ``schema``: the layout of these records.
+``fleet/records.py`` lists the records.
 
 A claim creates ``owners/INSTANCE`` and raises the epoch in one transaction. So one of two hosts gets an account, and
 the end of a host's lease gives up what it had. Only the host that had an account last may claim it, or one whose own
@@ -21,33 +16,38 @@ The map of all records follows a watch. A claim trusts it no further than the gu
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName
-from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, EtcdMoment, Put, Snapshot
+from wxcontroller.fleet.records import (
+    LAYOUT,
+    AccountRecord,
+    FailsafeList,
+    FleetRecord,
+    LivingHost,
+    Owner,
+    Takeover,
+    Wanted,
+    adoptions_with,
+    content_of,
+    record_of,
+    value_of,
+)
 
 log = logging.getLogger(__name__)
-# Of these records. A host that knows only lower ones than ``least`` of the key schema must not take part.
-LAYOUT = 1
 # Between two tries to read the records.
 _PAUSE = 1.0
 # A claim is tried again when the records have changed meanwhile; of two hosts that claim, one is refused then.
 _TRIES = 3
-# Characters that are read of a word, and of a placement.
-_WORD, _PLACEMENT = 64, 2048
-# Whose epochs a record has, the last ones: of more lost copies nobody would want reports any more.
-_ADOPTIONS = 16
 
 
 class OwnedElsewhere(AccountExists):
@@ -62,114 +62,6 @@ class NotClaimable(WxError):
     code = "not-claimable"
     status = 503
     exit_code = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
-
-    ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
-    with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too. ``noted`` is
-    the epoch in the account's record on its host: a claim raises the one in etcd first.
-    """
-
-    name: AccountName
-    desired: str
-    driver: str
-    placement: str
-    adopted: int = 0
-    policy: str = ""
-    standby: str = ""
-    egress: str = ""
-    noted: int = 0
-
-    def record(self, host: str, epoch: int, before: "AccountRecord | None") -> bytes:
-        """Return the value of the key, which has been as ``before``."""
-        adopted = _adoptions(before, self.adopted)
-        return _value({**asdict(self), "name": self.name.name, "host": host, "epoch": epoch, "adopted": adopted})
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others.
-
-    ``adopted`` are the epochs after those of the copies that lost hosts may still have; see ``_adoptions``.
-    """
-
-    name: str
-    host: str
-    epoch: int
-    desired: str
-    entry: EtcdEntry
-    adopted: tuple[int, ...] = ()
-    noted: int = 0
-    driver: str = ""
-    placement: str = ""
-    policy: str = ""
-    standby: str = ""
-    egress: str = ""
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it is to run."""
-        return self.desired == Desired.STARTED.value
-
-    def with_(self, **changed: JsonValue) -> bytes:
-        """Return the value of the key with changes."""
-        return _value({**_content(self.entry), **changed})
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """``owners/INSTANCE``."""
-
-    host: str
-    epoch: int
-    entry: EtcdEntry
-
-
-@dataclass(frozen=True, slots=True)
-class LivingHost:
-    """``hosts/NAME``. ``capacity`` is how many accounts it takes, 0 for not known. ``egress`` is a label, too."""
-
-    version: str
-    labels: frozenset[str]
-    capacity: int
-    entry: EtcdEntry
-    egress: str = ""
-
-    def words(self, name: str) -> set[str]:
-        """Return the words by which accounts are placed on the host of this ``name``."""
-        return {name, self.egress, *self.labels}
-
-
-@dataclass(frozen=True, slots=True)
-class FailsafeList:
-    """``failsafe/NAME``: without etcd, the host runs accounts as long as these ``hosts`` confirm it."""
-
-    hosts: tuple[str, ...]
-    entry: EtcdEntry
-
-
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """``takeovers/INSTANCE``: ``to`` takes the account over from ``source``, which had it in ``epoch``.
-
-    ``at`` is when, and ``made`` when its bundle was made, by the clocks of the hosts.
-    """
-
-    source: str
-    to: str
-    epoch: int
-    at: int
-    made: int
-    done: bool
-    entry: EtcdEntry
-
-    def value(self, done: bool = False) -> bytes:
-        """Return the value of the key."""
-        content: JsonObject = {"from": self.source, "host": self.to, "epoch": self.epoch, "at": self.at}
-        return _value({**content, "made": self.made, "done": done})
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +254,7 @@ class Owners:
                 # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
                 new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
             puts = (
-                Put(self._owner_key(instance), _value({"host": self.name, "epoch": new}), lease),
+                Put(self._owner_key(instance), value_of({"host": self.name, "epoch": new}), lease),
                 Put(self._record_key(instance), wanted.record(self.name, new, record)),
             )
             # Both keys as they were read: whoever changed one of them meanwhile, this claim is judged again.
@@ -396,9 +288,9 @@ class Owners:
         key = self._key("takeovers", instance)
         taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0, 0))
         owner: JsonObject = {"host": self.name, "epoch": new}
-        changed = record.with_(**owner, egress=egress, adopted=_adoptions(record, new))
+        changed = record.with_(**owner, egress=egress, adopted=adoptions_with(record, new))
         puts = (
-            Put(self._owner_key(instance), _value(owner), lease),
+            Put(self._owner_key(instance), value_of(owner), lease),
             Put(self._record_key(instance), changed),
             Put(key, taken.value(), mark),
         )
@@ -546,7 +438,7 @@ class Owners:
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
         lists = self.hosts, self.owners, self.records, self.failsafes, self.takeovers
-        all_known: list[LivingHost | Owner | AccountRecord | FailsafeList | Takeover] = []
+        all_known: list[FleetRecord] = []
         for each in lists:
             all_known += each.values()
         for known in all_known:
@@ -558,8 +450,8 @@ class Owners:
         key = f"{self._prefix}schema"
         schema = next((each for each in snapshot.entries if each.key == key), None)
         if schema is None:
-            await self._commit((EtcdGuard(key, create_revision=0),), (Put(key, _value({"least": LAYOUT})),))
-        self._is_newer = schema is not None and integer(_content(schema).get("least")) > LAYOUT
+            await self._commit((EtcdGuard(key, create_revision=0),), (Put(key, value_of({"least": LAYOUT})),))
+        self._is_newer = schema is not None and integer(content_of(schema).get("least")) > LAYOUT
         self._refuse_newer()
         self._revision = snapshot.revision
         self.reason, self.changes = NOTHING, self.changes + 1
@@ -616,34 +508,20 @@ class Owners:
     def _take(self, entry: EtcdEntry) -> None:
         """Take over a record, unless a later one is known here. One that cannot be read is as good as none."""
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
-        content = _content(entry)
-        host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
-        is_readable = host != "" and 0 < epoch < LARGEST_EPOCH  # the next one goes into the account's file
-        if kind == "hosts":
-            labels = frozenset(one_line(each) for each in items(content.get("labels")))
-            version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
-            egress = one_line(content.get("egress"))[:_WORD]
-            _put(self.hosts, name, LivingHost(version, labels, capacity, entry, egress))
-        elif kind == "failsafe":  # one that cannot be read lists no host
-            listed = tuple(one_line(each)[:_WORD] for each in items(content.get("hosts")))
-            _put(self.failsafes, name, FailsafeList(listed, entry))
-        elif kind == "owners" and is_readable:
-            _put(self.owners, name, Owner(host, epoch, entry))
-        elif kind == "accounts" and is_readable:
-            shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
-            words = {key: one_line(content.get(key))[:_WORD] for key in ("driver", "policy", "standby", "egress")}
-            placement = one_line(content.get("placement"))[:_PLACEMENT]
-            adopted = tuple(integer(each) for each in items(content.get("adopted"))[-_ADOPTIONS:])
-            noted, place = integer(content.get("noted")), {"placement": placement, **words}
-            record = AccountRecord(shown or name, host, epoch, desired, entry, adopted, noted, **place)
-            _put(self.records, name, record)
-        elif kind == "takeovers" and is_readable:
-            at, made = integer(content.get("at")), integer(content.get("made"))
-            source, done = one_line(content.get("from"))[:_WORD], content.get("done") is True
-            _put(self.takeovers, name, Takeover(source, host, epoch, at, made, done, entry))
-        elif kind in ("owners", "accounts", "takeovers") and entry.key not in self._unreadable:
-            self._unreadable.add(entry.key)
-            log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
+        match record_of(kind, name, entry):
+            case LivingHost() as host:
+                _put(self.hosts, name, host)
+            case FailsafeList() as listed:
+                _put(self.failsafes, name, listed)
+            case Owner() as owner:
+                _put(self.owners, name, owner)
+            case AccountRecord() as record:
+                _put(self.records, name, record)
+            case Takeover() as taken:
+                _put(self.takeovers, name, taken)
+            case None if kind in ("owners", "accounts", "takeovers") and entry.key not in self._unreadable:
+                self._unreadable.add(entry.key)
+                log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
 
     def _drop(self, key: str, revision: int) -> None:
         kind, _, name = key.removeprefix(self._prefix).partition("/")
@@ -671,26 +549,3 @@ def _changing(account: str) -> NotClaimable:
         N_("see: wxctl fleet; journalctl -u wxcontroller"),
         account=account,
     )
-
-
-def _adoptions(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
-    """Return an account's ``adopted`` after an adoption in an epoch, 0 for none.
-
-    Each is one more than the epoch of a lost copy. A host that was lost in the middle of a claim may have noted the
-    epoch of that claim, or still have the one before: then the account has never run in it.
-    """
-    known = {*record.adopted} if record else set[int]()
-    if record and epoch not in known | {0}:
-        known.add(record.noted + 1)
-    return [*sorted((known | {epoch}) - {0})[-_ADOPTIONS:]]
-
-
-def _value(content: JsonObject) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
-def _content(entry: EtcdEntry) -> JsonObject:
-    try:
-        return obj(read_json(entry.value))
-    except ValueError:
-        return {}

@@ -15,8 +15,9 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.options import ANY_ADDRESS
 from wxcontroller.core.states import TakeoverPolicy
-from wxcontroller.fleet.owners import AccountRecord, Owners
+from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.placement import free_places
+from wxcontroller.fleet.records import AccountRecord
 
 # When the standby bundle of an account (its instance) from a host on another one was made; 0: there is none, and a
 # negative number: that is not known here.

@@ -18,7 +18,7 @@ from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSet
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
 from wxcontroller.fleet.etcd import EtcdEntry
-from wxcontroller.fleet.owners import LivingHost
+from wxcontroller.fleet.records import LivingHost
 
 STATUS: JsonObject = {
     "name": "alice",

@@ -13,7 +13,8 @@ from tests.patience import PATIENCE
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
-from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
+from wxcontroller.fleet.records import Wanted
 
 ROOT = Path(__file__).parents[3]
 EVE = Wanted(parse_name("eve"), "started", "ilink", "")

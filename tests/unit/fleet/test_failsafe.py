@@ -19,8 +19,9 @@ from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment, Put
 from wxcontroller.fleet.failsafe import FailsafeHosts
-from wxcontroller.fleet.owners import NotClaimable, Owners, Wanted
+from wxcontroller.fleet.owners import NotClaimable, Owners
 from wxcontroller.fleet.promises import Promises
+from wxcontroller.fleet.records import Wanted
 
 PREFIX = "/wxcontroller/main/"
 EVE = Wanted(parse_name("eve"), "started", "ilink", "")

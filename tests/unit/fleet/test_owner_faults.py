@@ -20,7 +20,8 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT
-from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
+from wxcontroller.fleet.records import Wanted
 
 EVE = parse_name("eve")
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}

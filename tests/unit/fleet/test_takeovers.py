@@ -30,7 +30,8 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
-from wxcontroller.fleet.owners import AccountRecord, LivingHost, NotClaimable, Owner, Owners
+from wxcontroller.fleet.owners import NotClaimable, Owners
+from wxcontroller.fleet.records import AccountRecord, LivingHost, Owner
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 SECRET = b"correct horse"
