@@ -6,7 +6,6 @@ queued sends go out, the driver ends, the last reports are delivered, and the da
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
@@ -69,7 +68,6 @@ from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndRe
 if TYPE_CHECKING:
     from wxcontroller.client.permit import HostPermit
 
-log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
 # The last events, onto a disk that may be slow.

@@ -5,11 +5,11 @@ Imported only when media are transferred: the library takes memory that idle acc
 
 import base64
 import binascii
-import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
 
 BLOCK = 16
 _CHUNK = 256 << 10
@@ -17,10 +17,6 @@ _CHUNK = 256 << 10
 
 class BadCiphertext(ValueError):
     """Content that does not decrypt with its key."""
-
-
-def new_key() -> bytes:
-    return secrets.token_bytes(BLOCK)
 
 
 def outbound_form(key: bytes) -> str:
@@ -54,38 +50,36 @@ def padded_size(size: int) -> int:
 
 def encrypted(stream: BinaryIO, key: bytes) -> Iterator[bytes]:
     """Yield the ciphertext of what ``stream`` holds, in pieces."""
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - the protocol's mode
-    size = 0
+    padder, encryptor = PKCS7(8 * BLOCK).padder(), _cipher(key).encryptor()
     while piece := stream.read(_CHUNK):
-        size += len(piece)
-        yield encryptor.update(piece)
-    padding = BLOCK - size % BLOCK
-    yield encryptor.update(bytes([padding]) * padding) + encryptor.finalize()
+        yield encryptor.update(padder.update(piece))
+    yield encryptor.update(padder.finalize()) + encryptor.finalize()
 
 
 class Decryptor:
     """Decrypts content that comes in pieces. The last block is held back: it has the padding."""
 
     def __init__(self, key: bytes) -> None:
-        self._decryptor = Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305 - the protocol's mode
-        self._held = b""
+        self._decryptor, self._unpadder = _cipher(key).decryptor(), PKCS7(8 * BLOCK).unpadder()
 
     def update(self, piece: bytes) -> bytes:
         """Return the decrypted bytes that cannot be padding."""
-        plain = self._held + self._decryptor.update(piece)
-        self._held = plain[-BLOCK:]
-        return plain[:-BLOCK]
+        return self._unpadder.update(self._decryptor.update(piece))
 
     def finish(self) -> bytes:
         """Return the rest, without padding. Raises BadCiphertext."""
         try:
-            last = self._held + self._decryptor.finalize()
+            self._decryptor.finalize()
         except ValueError:
             raise BadCiphertext("the content is cut off") from None
-        padding = last[-1] if last else 0
-        if not 1 <= padding <= BLOCK or last[-padding:] != bytes([padding]) * padding:
-            raise BadCiphertext("the content does not decrypt with its key")
-        return last[:-padding]
+        try:
+            return self._unpadder.finalize()
+        except ValueError:
+            raise BadCiphertext("the content does not decrypt with its key") from None
+
+
+def _cipher(key: bytes) -> "Cipher[modes.ECB]":
+    return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 - the protocol's mode
 
 
 def sized(key: bytes) -> bytes:

@@ -6,7 +6,6 @@ systemd starts the one who delivers when there is a file whose name ends in .jso
 
 import json
 import logging
-import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from wxcontroller.core.alerts import Alert, alert_from
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_json, obj, read_json, text
 from wxcontroller.core.paths import Paths
 
@@ -62,13 +61,7 @@ class Waiting:
 
     def read(self) -> Alert:
         """Raises OSError, and ValueError for anything but an alert."""
-        # Nothing of another user's is followed or waited for.
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            content = stream.read(ALERT_BYTES + 1)
-        if len(content) > ALERT_BYTES:
-            raise ValueError("it is too large for an alert")
-        return alert_from(read_json(content))
+        return alert_from(read_json(read_foreign(self.path, ALERT_BYTES)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +116,7 @@ class Spool:
     def state(self) -> AlertState:
         """Return the deliverer's notes, empty if unreadable."""
         try:
-            # Written by another user, into a directory that is not ours alone.
-            descriptor = os.open(self._state_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
-                content = stream.read(ALERT_BYTES)
+            content = read_foreign(self._state_path, ALERT_BYTES)
         except OSError:
             return AlertState()
         return state_of(content)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wxcontroller.core.addresses import parse_ip
 from wxcontroller.core.limits import DEFAULTS
 
 _LOG_EACH = 10.0
@@ -75,12 +76,7 @@ class FailureLimiter:
 
 def caller_of(address: str | None) -> str:
     """Return the key of a caller's address: an IPv6 /64 network shares one, and so do all callers without one."""
-    try:
-        ip = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return ""
+    ip = parse_ip(address or "")
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
         return str(ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)
+    return "" if ip is None else str(ip)

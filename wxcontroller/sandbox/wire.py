@@ -1,7 +1,5 @@
 """Taking requests for WeChat's hosts: routing, ordered faults, answers."""
 
-import logging
-
 from aiohttp import web
 
 from wxcontroller.sandbox import (
@@ -17,8 +15,6 @@ from wxcontroller.sandbox import (
 from wxcontroller.sandbox.call import NO_SESSION, WebCall, WebEndpoint, WebRefusal, page, read_cookies
 from wxcontroller.sandbox.hosts import Host
 from wxcontroller.sandbox.sandbox import Sandbox
-
-log = logging.getLogger(__name__)
 
 CGI = "/cgi-bin/mmwebwx-bin/"
 ENDPOINTS: dict[str, WebEndpoint] = {

@@ -6,7 +6,6 @@ headers.
 
 import asyncio
 import hashlib
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.parameters import BadParameter
 
-log = logging.getLogger(__name__)
 KEY_HEADER = "Idempotency-Key"
 KEY_PARAMETER = "idempotency_key"
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")

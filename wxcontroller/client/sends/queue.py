@@ -178,10 +178,6 @@ class SendQueue:
             return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacer.pause())
 
-    def of(self, request: str) -> list[Send]:
-        """Return the messages of a keyed request whose end is not stored."""
-        return [send for send in self.unsettled() if send.request == request]
-
     def unsettled(self) -> list[Send]:
         """Return the sends whose end is not stored, those that wait in order."""
         return [*self._waiting, *self._ending]

@@ -6,7 +6,6 @@ media are still being fetched are *held*: nothing after them is delivered or sho
 
 import asyncio
 import json
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,6 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.openwx.replies import to_bytes
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Of a backlog, results are noted together: after so many, or so many seconds. A crash before makes these come twice,
 # no more than within LAZY_SECONDS at full speed. On a busy machine each would cost a commit of its own otherwise.

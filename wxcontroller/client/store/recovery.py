@@ -18,7 +18,6 @@ sequences continue at the present time in seconds since 1970: that is more than 
 """
 
 import contextlib
-import logging
 import os
 import sqlite3
 import time
@@ -30,7 +29,6 @@ from wxcontroller.client.store import history
 from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
-log = logging.getLogger(__name__)
 # Sets of damaged files that are kept. They are private copies of messages, and a bad disk could make many of them.
 _KEPT_SETS = 3
 # Rows looked up one by one around damage; beyond it the file is not worth more time.

@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 # getuploadurl counts kinds otherwise than items do (11.2).
 _PERMIT_KINDS = {MessageKind.IMAGE: 1, MessageKind.VIDEO: 2, MessageKind.FILE: 3}
 _BYTES_PER_SECOND = 100_000  # the slowest transfer that is waited for
-_CHUNK = 256 << 10
 _DOES_NOT_TAKE = N_("WeChat's media server did not accept the file")
 
 

@@ -12,7 +12,6 @@ from wxcontroller.sandbox.ilink.model import CdnFile, ILink
 
 TEXT, IMAGE, VOICE, FILE, VIDEO = 1, 2, 3, 4, 5
 KINDS = {TEXT: "text", IMAGE: "image", VOICE: "voice", FILE: "file", VIDEO: "video"}
-MEMBERS = {number: f"{kind}_item" for number, kind in KINDS.items()}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 
 
