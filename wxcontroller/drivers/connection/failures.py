@@ -1,7 +1,7 @@
 """How a request to WeChat can fail before its answer means anything. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, Value
 
 _WAIT = N_("WeChat may be down or the network interrupted")
 
@@ -39,10 +39,10 @@ class TunnelFailed(Exception):
     ``what`` names the proxy without user and password, ``remedy`` the solution.
     """
 
-    def __init__(self, what: Text, remedy: Text) -> None:
+    def __init__(self, what: str, remedy: str, /, **values: Value) -> None:
         super().__init__(what)
-        self.what = what
-        self.remedy = remedy
+        self.what = Text(what, **values)
+        self.remedy = Text(remedy)
 
 
 class UnreadableResponse(WeChatError):

@@ -27,13 +27,13 @@ from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
 
 from wxcontroller.core.egress import Proxy, ProxyKind
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.drivers.connection.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r\n)")
-_ITS_NETWORK = Text("check its network and DNS")
+_ITS_NETWORK = N_("check its network and DNS")
 
 
 class Tunnels(ProxyConnector):
@@ -116,15 +116,14 @@ class _Attempt:
     def late(self) -> TunnelFailed:
         """Return what to raise when time ran out."""
         if self._asked:
-            return TunnelFailed(
-                Text(
-                    "the proxy {proxy} did not connect to {target} in time",
-                    proxy=str(self._proxy),
-                    target=self._target,
-                ),
-                Text("check that it runs and may connect there"),
+            return self._failed(
+                N_("the proxy {proxy} did not connect to {target} in time"),
+                N_("check that it runs and may connect there"),
             )
         return unreachable(self._proxy, Text("no answer in time"))
+
+    def _failed(self, what: str, remedy: str, **values: Value) -> TunnelFailed:
+        return TunnelFailed(what, remedy, proxy=str(self._proxy), target=self._target, **values)
 
     async def open(self) -> asyncio.StreamWriter:
         """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
@@ -147,13 +146,15 @@ class _Attempt:
             reader, writer = await asyncio.open_connection(address, proxy.port, ssl=self._tls, server_hostname=name)
         except ssl.SSLCertVerificationError:
             raise TunnelFailed(
-                Text("the certificate of the proxy {proxy} is not trusted", proxy=str(proxy)),
-                Text("use the name it was issued for, or set the option ca_file to its CA"),
+                N_("the certificate of the proxy {proxy} is not trusted"),
+                N_("use the name it was issued for, or set the option ca_file to its CA"),
+                proxy=str(proxy),
             ) from None
         except ssl.SSLError:
             raise TunnelFailed(
-                Text("the proxy {proxy} does not support TLS", proxy=str(proxy)),
-                Text("check whether it is an http:// proxy"),
+                N_("the proxy {proxy} does not support TLS"),
+                N_("check whether it is an http:// proxy"),
+                proxy=str(proxy),
             ) from None
         except OSError as problem:
             raise _NotConnected(problem) from None
@@ -184,24 +185,14 @@ class _Attempt:
         if status in (401, 407):  # 401 is tinyproxy's answer to a wrong password
             return credentials_refused(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
-            return TunnelFailed(
-                Text(
-                    "the proxy {proxy} can't connect to {target} (HTTP {status})",
-                    proxy=str(self._proxy),
-                    target=self._target,
-                    status=status,
-                ),
-                _ITS_NETWORK,
+            return self._failed(
+                N_("the proxy {proxy} can't connect to {target} (HTTP {status})"), _ITS_NETWORK, status=status
             )
         if status:
-            return TunnelFailed(
-                Text(
-                    "the proxy {proxy} refuses to connect to {target} (HTTP {status})",
-                    proxy=str(self._proxy),
-                    target=self._target,
-                    status=status,
-                ),
-                Text("let it allow CONNECT to that port"),
+            return self._failed(
+                N_("the proxy {proxy} refuses to connect to {target} (HTTP {status})"),
+                N_("let it allow CONNECT to that port"),
+                status=status,
             )
         return wrong_protocol(self._proxy)
 
@@ -220,31 +211,19 @@ class _Attempt:
             if isinstance(problem, ProxyTimeoutError):
                 raise
             raise TunnelFailed(
-                Text("the proxy {proxy} closes the connection", proxy=str(proxy)),
-                Text("check that it is a SOCKS5 one, and user and password"),
+                N_("the proxy {proxy} closes the connection"),
+                N_("check that it is a SOCKS5 one, and user and password"),
+                proxy=str(proxy),
             ) from None
         writer: asyncio.StreamWriter = stream.writer
         return writer
 
     def _refused_by_socks(self, problem: ProxyError) -> TunnelFailed:
         if problem.error_code == _NOT_ALLOWED:
-            return TunnelFailed(
-                Text(
-                    "the proxy {proxy} does not allow connections to {target}",
-                    proxy=str(self._proxy),
-                    target=self._target,
-                ),
-                Text("let it"),
-            )
+            return self._failed(N_("the proxy {proxy} does not allow connections to {target}"), N_("let it"))
         if problem.error_code is not None:
-            return TunnelFailed(
-                Text(
-                    "the proxy {proxy} can't connect to {target}: {problem}",
-                    proxy=str(self._proxy),
-                    target=self._target,
-                    problem=reason_of(problem),
-                ),
-                _ITS_NETWORK,
+            return self._failed(
+                N_("the proxy {proxy} can't connect to {target}: {problem}"), _ITS_NETWORK, problem=reason_of(problem)
             )
         if "authentication" in str(problem):
             return credentials_refused(self._proxy, "SOCKS5")
@@ -256,36 +235,40 @@ async def tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCont
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError:
         raise TunnelFailed(
-            Text(
-                "the certificate of {host}, seen through the proxy {proxy}, is not trusted",
-                host=host,
-                proxy=str(proxy),
-            ),
-            Text("check this machine's clock, and whether the proxy intercepts TLS"),
+            N_("the certificate of {host}, seen through the proxy {proxy}, is not trusted"),
+            N_("check this machine's clock, and whether the proxy intercepts TLS"),
+            host=host,
+            proxy=str(proxy),
         ) from None
     except (ssl.SSLError, OSError):
         raise TunnelFailed(
-            Text("the proxy {proxy} does not pass TLS to {host}", proxy=str(proxy), host=host),
-            Text("check that it is allowed to"),
+            N_("the proxy {proxy} does not pass TLS to {host}"),
+            N_("check that it is allowed to"),
+            proxy=str(proxy),
+            host=host,
         ) from None
 
 
 def credentials_refused(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
-        return TunnelFailed(
-            Text("the proxy {proxy} does not accept user and password ({how})", proxy=str(proxy), how=how),
-            Text("correct them in the option proxy"),
+        what, remedy = (
+            N_("the proxy {proxy} does not accept user and password ({how})"),
+            N_("correct them in the option proxy"),
         )
-    return TunnelFailed(
-        Text("the proxy {proxy} asks for user and password ({how})", proxy=str(proxy), how=how),
-        Text("put them into the option proxy"),
-    )
+    else:
+        what, remedy = (
+            N_("the proxy {proxy} asks for user and password ({how})"),
+            N_("put them into the option proxy"),
+        )
+    return TunnelFailed(what, remedy, proxy=str(proxy), how=how)
 
 
 def unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
     return TunnelFailed(
-        Text("the proxy {proxy} can't be reached: {why}", proxy=str(proxy), why=why),
-        Text("check that it runs, or correct the option proxy"),
+        N_("the proxy {proxy} can't be reached: {why}"),
+        N_("check that it runs, or correct the option proxy"),
+        proxy=str(proxy),
+        why=why,
     )
 
 
@@ -295,10 +278,7 @@ def wrong_protocol(proxy: Proxy) -> TunnelFailed:
         if proxy.kind is ProxyKind.SOCKS5
         else N_("the proxy {proxy} does not answer as an HTTP proxy does")
     )
-    return TunnelFailed(
-        Text(what, proxy=str(proxy)),
-        Text("check of which kind it is"),
-    )
+    return TunnelFailed(what, N_("check of which kind it is"), proxy=str(proxy))
 
 
 def words(problem: OSError) -> Text:
