@@ -69,6 +69,11 @@ class Board:
         self.trouble: JsonObject | None = None  # why the rows may be old
 
     @property
+    def is_asking(self) -> bool:
+        """Whether the accounts' programs are queried."""
+        return self._activity.is_set()
+
+    @property
     def rows(self) -> Iterable[Row]:
         return self._rows.values()
 
