@@ -7,28 +7,20 @@ from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.messages import Text, Value
 
 
-class BadUsage(WxError, ValueError):
+class BadUsage(WxError, ValueError, exit_code=2):
     """Arguments that make no sense together, or a request that the controller finds malformed."""
 
-    exit_code = 2
 
-
-class NeedsHuman(WxError):
+class NeedsHuman(WxError, exit_code=6):
     """The account has stopped trying: it has to be checked and started again."""
 
-    exit_code = 6
 
-
-class Declined(WxError):
+class Declined(WxError, exit_code=130):
     """A question was answered with no."""
 
-    exit_code = 130
 
-
-class NoLongerFollowed(WxError):
+class NoLongerFollowed(WxError, exit_code=130):
     """A start was interrupted after its request; the account is left as it is."""
-
-    exit_code = 130
 
 
 class AccountNotRunning(WxError):

@@ -28,10 +28,8 @@ VARIABLE = "WXCLIENT_FLEET_SECONDS"
 _OWNER_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 
 
-class NotOwned(WxError):
+class NotOwned(WxError, exit_code=78):  # systemd must not try again
     """This host does not own the account."""
-
-    exit_code = 78  # systemd must not try again
 
 
 class HostPermit:

@@ -36,12 +36,8 @@ P = ParamSpec("P")
 _ENABLED = N_("{unit} is enabled, so it starts at the next boot; to prevent that, as root: systemctl disable {unit}")
 
 
-class UnknownMove(WxError):
+class UnknownMove(WxError, code="no-such-move", status=409, exit_code=5):
     """An account that is not on its way to another host, or on another move."""
-
-    code = "no-such-move"
-    status = 409
-    exit_code = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class BadRequest(WxError, ValueError):
+class BadRequest(WxError, ValueError, code="bad-request", status=400, exit_code=2):
     """A request that can't be understood."""
-
-    code = "bad-request"
-    status = 400
-    exit_code = 2
 
 
 class Refused(WxError):
@@ -72,81 +68,48 @@ class Refused(WxError):
         self.retry_after = retry_after
 
 
-class TooManyReaders(WxError):
+class TooManyReaders(WxError, code="too-many-readers", status=503):
     """More readers of events than are served at a time."""
 
-    code = "too-many-readers"
-    status = 503
 
-
-class OlderVersion(WxError):
+class OlderVersion(WxError, code="older-version", status=409):
     """An account's program that is older than the controller and does not know a call."""
 
-    code = "older-version"
-    status = 409
 
-
-class NotServed(WxError):
+class NotServed(WxError, code="not-served", status=409):
     """An API that is off in the settings."""
 
-    code = "not-served"
-    status = 409
 
-
-class NoConsumer(WxError):
+class NoConsumer(WxError, code="no-such-consumer", status=404):
     """An account has no consumer of this name."""
 
-    code = "no-such-consumer"
-    status = 404
 
-
-class NoQrcode(WxError):
+class NoQrcode(WxError, code="no-qrcode", status=404):
     """No QR code can be scanned now."""
 
-    code = "no-qrcode"
-    status = 404
 
-
-class AlreadyLoggedIn(WxError):
+class AlreadyLoggedIn(WxError, code="logged-in", status=409):
     """An account that is logged in and shows no code."""
 
-    code = "logged-in"
-    status = 409
 
-
-class NoJournal(WxError):
+class NoJournal(WxError, code="no-journal", status=503):
     """The accounts' journals can't be read."""
 
-    code = "no-journal"
-    status = 503
 
-
-class NotReceiving(WxError):
+class NotReceiving(WxError, code="not-receiving", status=409):
     """No account can be moved to this host."""
 
-    code = "not-receiving"
-    status = 409
 
-
-class ArrivalRefused(WxError):
+class ArrivalRefused(WxError, code="arrival-refused", status=409):
     """An account sent by another host was refused. The message gives the importer's reason."""
 
-    code = "arrival-refused"
-    status = 409
 
-
-class NoAlerts(WxError):
+class NoAlerts(WxError, code="no-alerts", status=409):
     """No alert channel is configured."""
 
-    code = "no-alerts"
-    status = 409
 
-
-class TooManyTests(WxError):
+class TooManyTests(WxError, code="too-many-tests", status=429):
     """As many test alerts as may be sent in an hour."""
-
-    code = "too-many-tests"
-    status = 429
 
 
 # Errors of /v1's handlers, each with its own ``code``.

@@ -21,12 +21,8 @@ log = logging.getLogger(__name__)
 _QUICK = 10.0
 
 
-class TooManyAccounts(WxError):
+class TooManyAccounts(WxError, code="max-clients", status=409, exit_code=5):
     """max_clients accounts run already."""
-
-    code = "max-clients"
-    status = 409
-    exit_code = 5
 
 
 class StoppedMeanwhile(UnitFailed):

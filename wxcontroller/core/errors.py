@@ -54,12 +54,15 @@ class WxError(Exception):
     ``text`` states what failed (and for which account) and ``remedy_text`` what the reader can do. Both are built
     from templates marked with N_ and share ``values``; ``message`` and ``remedy`` are their English renderings.
     ``code`` identifies the kind of failure to programs, ``status`` is the HTTP status of an answer of /v1 with it,
-    and ``exit_code`` the status of a command that fails with it (see wxctl(1)).
+    and ``exit_code`` the status of a command that fails with it (see wxctl(1)). A subclass names what differs.
     """
 
     code = "failed"
     status = 500
     exit_code = 1
+
+    def __init_subclass__(cls, code: str = "", status: int = 0, exit_code: int = 0) -> None:
+        cls.code, cls.status, cls.exit_code = code or cls.code, status or cls.status, exit_code or cls.exit_code
 
     def __init__(self, message: str | Text, remedy: str | Text = "", /, **values: Value) -> None:
         super().__init__(message, remedy)
@@ -96,10 +99,8 @@ class WxError(Exception):
         )
 
 
-class FileFailed(WxError):
+class FileFailed(WxError, code="disk"):
     """A file of this machine cannot be read or written."""
-
-    code = "disk"
 
 
 _DISK_FULL = N_("free some space; df -h shows which file system is full")
@@ -127,102 +128,56 @@ def file_failed(problem: OSError) -> FileFailed:
     )
 
 
-class BadName(WxError, ValueError):
+class BadName(WxError, ValueError, code="bad-name", status=400, exit_code=2):
     """An account name that can't be one."""
 
-    code = "bad-name"
-    status = 400
-    exit_code = 2
 
-
-class BadOption(WxError, ValueError):
+class BadOption(WxError, ValueError, code="bad-option", status=400, exit_code=2):
     """A start option that is unknown, of the wrong type, or not for requests."""
 
-    code = "bad-option"
-    status = 400
-    exit_code = 2
 
-
-class BadSettings(WxError, ValueError):
+class BadSettings(WxError, ValueError, exit_code=78):  # EX_CONFIG
     """Settings that can't be used: names the file and the key."""
 
-    exit_code = 78  # EX_CONFIG
 
-
-class TemplateError(WxError):
+class TemplateError(WxError, code="template", exit_code=78):
     """The account template can't be rendered, or its result lacks what the account needs."""
 
-    code = "template"
-    status = 500
-    exit_code = 78
 
-
-class BadEnvironmentFile(WxError, ValueError):
+class BadEnvironmentFile(WxError, ValueError, code="bad-account-file"):
     """An account's environment file that can't be read back."""
 
-    code = "bad-account-file"
-    status = 500
 
-
-class NoPort(WxError):
+class NoPort(WxError, code="no-port", status=503):
     """No port left in the accounts' range."""
 
-    code = "no-port"
-    status = 503
 
-
-class AccountExists(WxError):
+class AccountExists(WxError, code="account-exists", status=409, exit_code=8):
     """An account of that name is registered already."""
 
-    code = "account-exists"
-    status = 409
-    exit_code = 8
 
-
-class AccountMoving(WxError):
+class AccountMoving(WxError, code="moving", status=409, exit_code=5):
     """An account that is on its way to another host."""
 
-    code = "moving"
-    status = 409
-    exit_code = 5
 
-
-class AccountMoved(WxError):
+class AccountMoved(WxError, code="moved", status=409, exit_code=8):
     """An account that has gone to another host."""
 
-    code = "moved"
-    status = 409
-    exit_code = 8
 
-
-class StaleEpoch(AccountMoved):
+class StaleEpoch(AccountMoved, code="stale-epoch"):
     """A copy of an account from before it moved."""
 
-    code = "stale-epoch"
 
-
-class OtherRoute(WxError):
+class OtherRoute(WxError, code="other-route", status=409, exit_code=5):
     """An account that runs is to take another route to WeChat."""
 
-    code = "other-route"
-    status = 409
-    exit_code = 5
 
-
-class UnknownAccount(WxError, LookupError):
+class UnknownAccount(WxError, LookupError, code="unknown-account", status=404, exit_code=4):
     """No account of that name is registered."""
 
-    code = "unknown-account"
-    status = 404
-    exit_code = 4
 
-
-class HostFailure(WxError):
+class HostFailure(WxError, code="host-unreachable", status=502, exit_code=3):
     """Another host of the fleet gave no usable response."""
-
-    code = "host-unreachable"
-    status = 502
-    exit_code = 3
 
     def __init__(self, host: str, reason: Text, timed_out: bool = False) -> None:
         super().__init__(
@@ -236,32 +191,20 @@ class HostFailure(WxError):
             self.status = 504
 
 
-class WrongHost(WxError):
+class WrongHost(WxError, code="wrong-host", status=409, exit_code=8):
     """A call reached a host that must not serve it: the account is on another one, or on two."""
 
-    code = "wrong-host"
-    status = 409
-    exit_code = 8
 
-
-class UnitFailed(WxError):
+class UnitFailed(WxError, code="unit-failed", status=502, exit_code=5):
     """systemd refused or failed an action."""
 
-    code = "unit-failed"
-    status = 502
-    exit_code = 5
 
-
-class ControllerUnreachable(WxError, ConnectionError):
+class ControllerUnreachable(WxError, ConnectionError, exit_code=3):
     """Nothing answers where the controller should."""
 
-    exit_code = 3
 
-
-class NotAllowed(WxError, PermissionError):
+class NotAllowed(WxError, PermissionError, exit_code=7):
     """The controller does not let this caller in, or not to this."""
-
-    exit_code = 7
 
 
 class Unsupported(WxError):
@@ -272,10 +215,8 @@ class NotAsked(WxError, LookupError):
     """An answer that the account's route does not wait for."""
 
 
-class BadAnswer(WxError, ValueError):
+class BadAnswer(WxError, ValueError, exit_code=2):
     """An answer of a form that its question does not take."""
-
-    exit_code = 2
 
 
 class FailureHandling(Enum):

@@ -38,20 +38,12 @@ PEER_CHARACTERS = 256
 _MODE = 0o600
 
 
-class UnknownTarget(WxError, LookupError):
+class UnknownTarget(WxError, LookupError, code="unknown-target", status=404, exit_code=4):
     """No notification target has this name."""
 
-    code = "unknown-target"
-    status = 404
-    exit_code = 4
 
-
-class TargetExists(WxError):
+class TargetExists(WxError, code="target-exists", status=409, exit_code=8):
     """There is a notification target of that name already."""
-
-    code = "target-exists"
-    status = 409
-    exit_code = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,8 @@ KEPT_SCOPES = (*LADDER, Scope.ILINK, Scope.FLEET)
 _ROOTS = "00000000"
 
 
-class UnknownToken(WxError, LookupError):
+class UnknownToken(WxError, LookupError, exit_code=4):
     """No token has that id or name."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,8 @@ _REMEDY = N_("send parameters as percent-encoded UTF-8")
 _PIECE = 64 * 1024
 
 
-class BadParameter(WxError, ValueError):
+class BadParameter(WxError, ValueError, code="bad-request", status=400, exit_code=2):
     """A query or body that can't be read as parameters."""
-
-    code = "bad-request"
-    status = 400
-    exit_code = 2
 
 
 class Encoding(Enum):

@@ -12,22 +12,16 @@ DEFAULT_URL = "http://127.0.0.1:2100"
 _TIMEOUT = 330.0  # seconds; a little more than the longest wait that the API allows
 
 
-class SandboxUnreachable(WxError, ConnectionError):
+class SandboxUnreachable(WxError, ConnectionError, exit_code=3):
     """No sandbox answers there."""
-
-    exit_code = 3
 
 
 class SandboxRefused(WxError):
     """The sandbox understood and said no."""
 
-    exit_code = 1
 
-
-class NotThere(SandboxRefused, LookupError):
+class NotThere(SandboxRefused, LookupError, exit_code=4):
     """An account, login or fault that the sandbox does not know."""
-
-    exit_code = 4
 
 
 class Remote:

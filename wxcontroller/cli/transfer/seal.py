@@ -28,10 +28,8 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Locked(WxError):
+class Locked(WxError, exit_code=9):
     """An exported account that can't be opened."""
-
-    exit_code = 9
 
 
 def key(passphrase: bytes, salt: bytes, cost: int) -> bytes:

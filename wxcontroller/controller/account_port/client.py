@@ -45,22 +45,17 @@ class PortFailure(WxError):
         self.timed_out = timed_out
 
 
-class NotRunning(PortFailure):
+class NotRunning(PortFailure, code="not-running", status=409):
     """An account without a process. Nothing was sent to its port, which may be another program's."""
 
-    code = "not-running"
-    status = 409
     message_template = N_("account {account} is not running")
 
     def __init__(self, account: Account) -> None:
         super().__init__(account, Text(N_("it is not running")), N_("start it: wxctl start {account}"))
 
 
-class NotAnswering(PortFailure):
+class NotAnswering(PortFailure, code="not-answering", status=502):
     """An account's program that gave no usable response. The request may have been carried out."""
-
-    code = "not-answering"
-    status = 502
 
     def __init__(self, account: Account, what: Text, timed_out: bool = False) -> None:
         super().__init__(account, what, N_("see: journalctl -u {unit}"), timed_out)

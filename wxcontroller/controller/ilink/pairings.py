@@ -43,11 +43,8 @@ class Status(StrEnum):
 _ENDED = frozenset({Status.BLOCKED, Status.EXPIRED, Status.BOUND})
 
 
-class NoPairing(WxError, LookupError):
+class NoPairing(WxError, LookupError, code="no-such-pairing", status=404):
     """No open request has this code."""
-
-    code = "no-such-pairing"
-    status = 404
 
     def __init__(self) -> None:
         super().__init__(
@@ -56,11 +53,8 @@ class NoPairing(WxError, LookupError):
         )
 
 
-class TooManyPairings(WxError):
+class TooManyPairings(WxError, code="too-many-pairings", status=429):
     """More requests than are kept open."""
-
-    code = "too-many-pairings"
-    status = 429
 
 
 @dataclass(frozen=True, slots=True)

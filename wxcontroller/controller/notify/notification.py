@@ -23,11 +23,8 @@ _EMOJI = {
 }
 
 
-class BadNotification(WxError):
+class BadNotification(WxError, code="bad-notification", status=400):
     """A request that no dialect recognizes as a notification, or one with an unsupported part."""
-
-    code = "bad-notification"
-    status = 400
 
 
 @dataclass(frozen=True, slots=True)
