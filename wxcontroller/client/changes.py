@@ -58,14 +58,6 @@ def of_group(before: Group | None, after: Group, me: str) -> Iterator[JsonObject
             yield from _member(old, one)
 
 
-def gone_friend(before: Contact) -> JsonObject:
-    return event("lose_friend", objects.friend(before))
-
-
-def gone_group(before: Group, me: str) -> JsonObject:
-    return event("lose_group", objects.group(before, me))
-
-
 def _member(before: Member, after: Member) -> Iterator[JsonObject]:
     now = objects.member(after)
     yield from _properties("group_member_property_change", objects.member(before), now, _MEMBER)

@@ -1,7 +1,6 @@
 """Received media: fetched in the background into the account's own directory, and kept for a limited time."""
 
 import asyncio
-import base64
 import contextlib
 import logging
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.deliveries.bodies import content_of
 from wxcontroller.client.store.files import SEND_PREFIX
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
@@ -137,8 +137,8 @@ class MediaFetcher:
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
             self.too_much.set()
         data = ""
-        if self.config.flag("plugin_openwx_post_media_data") and got.size <= self.config.limits.report_media_bytes:
-            data = await asyncio.to_thread(encoded, named.path)
+        if self.config.flag("plugin_openwx_post_media_data"):
+            data = await asyncio.to_thread(content_of, str(named.path), self.config.limits.report_media_bytes)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 
 
@@ -163,10 +163,6 @@ def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Name
     part.rename(path)
     sync(path.parent)
     return _Named(path, mime, ext)
-
-
-def encoded(path: Path) -> str:
-    return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
 def sweep(

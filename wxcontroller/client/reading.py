@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, Rendered, array, long_array
 from wxcontroller.core.jsontypes import JsonObject
@@ -28,8 +29,8 @@ class Reading:
         return {
             "get_user_info": self.get_user_info,
             "get_friend_info": self.get_friend_info,
-            "get_group_info": self.get_group_info,
-            "get_group_basic_info": self.get_group_basic_info,
+            "get_group_info": partial(self._groups, True),
+            "get_group_basic_info": partial(self._groups, False),
             "search_friend": self.search_friend,
             "search_group": self.search_group,
             "check_event": self.check_event,
@@ -49,12 +50,6 @@ class Reading:
         if self._friends is None or self._friends[0] != state:
             self._friends = state, await long_array(roster.friend_objects())
         return self._friends[1]
-
-    async def get_group_info(self, _: Call) -> Answer:
-        return await self._groups(members=True)
-
-    async def get_group_basic_info(self, _: Call) -> Answer:
-        return await self._groups(members=False)
 
     async def search_friend(self, call: Call) -> Answer:
         wanted = _wanted(call)
@@ -115,7 +110,7 @@ class Reading:
             "status": f"success, client({facts.pid}) will stop in {_STOP_SECONDS} seconds",
         }
 
-    async def _groups(self, members: bool) -> Answer:
+    async def _groups(self, members: bool, _: Call) -> Answer:
         roster = self.parts.roster
         if not roster.contacts:
             return self.parts.not_running()

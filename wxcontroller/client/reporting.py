@@ -5,9 +5,9 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import parse_qsl
 
+from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.store.eventlog import EventLog, ReservedEntry, Within
 from wxcontroller.core.jsontypes import JsonObject, text
@@ -17,12 +17,6 @@ log = logging.getLogger(__name__)
 # Of media in reports that wait for their turn in check_event: three of the largest (report_media_bytes). They are in
 # memory, of which an account has 512 MB; without room a report comes without its content.
 WAITING_MEDIA_BYTES = 32 << 20
-
-
-class Ring(Protocol):
-    """Takes reports for check_event."""
-
-    def put(self, report: JsonObject, /) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +46,7 @@ class Reporter:
     conditions: Mapping[str, str]
     webhook: bool
     log: EventLog
-    ring: Ring
+    ring: EventRing
     _order: deque[Slot] = field(default_factory=deque)
     _held: int = 0  # characters of media in it
 
@@ -161,7 +155,7 @@ def weight(report: JsonObject) -> int:
     return len(text(report.get("media_data")))
 
 
-def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
+def reporter_of(config: ClientConfig, events: EventLog, ring: EventRing) -> Reporter:
     """Build a reporter from the account's options."""
     listed = config.options["post_event_list"]
     wanted = frozenset(listed.split(",") if listed else DEFAULT_EVENTS)

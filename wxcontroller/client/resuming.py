@@ -42,7 +42,7 @@ class Resuming:
                 await self.running.wait()
         except TimeoutError:
             for one in found:
-                self.reporter.resume(one.place, without_media(one.report, "the account was not back in time"))
+                self.reporter.resume(one.place, {**one.report, "media_error": "the account was not back in time"})
             return
         for one in found:
             self._fetch(one)
@@ -84,7 +84,3 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.report_media_bytes:
         return known
     return {**known, "media_url": url_of(config, facts.path)}
-
-
-def without_media(report: JsonObject, why: str) -> JsonObject:
-    return {**report, "media_error": why}

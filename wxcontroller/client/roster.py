@@ -11,6 +11,7 @@ from wxcontroller.client import changes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx import objects
+from wxcontroller.openwx.reports import event
 
 Thing = TypeVar("Thing")
 
@@ -64,9 +65,9 @@ class Roster:
             self.groups[group.id] = group
         for identifier in gone:
             if contact_gone := self.contacts.pop(identifier, None):
-                reports.append(changes.gone_friend(contact_gone))
+                reports.append(event("lose_friend", objects.friend(contact_gone)))
             if group_gone := self.groups.pop(identifier, None):
-                reports.append(changes.gone_group(group_gone, own))
+                reports.append(event("lose_group", objects.group(group_gone, own)))
         self._announce()
         return reports
 

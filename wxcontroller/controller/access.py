@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from wxcontroller.controller.admission import claim_for, recognized, shown_by_head
+from wxcontroller.controller.admission import claim_of_caller, recognized, shown_by_head
 from wxcontroller.controller.authentication import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
@@ -156,5 +156,5 @@ async def recognized_by_token(request: web.Request) -> Caller:
     if shared.fleet is not None and is_ilink(request) and shared.gate.recognize(token, address) is None:
         found = shared.fleet.calls.agent(token)
     found = found or shared.gate.caller(token, address)
-    shared.admission.recognize(request, claim_for(request, found))
+    shared.admission.recognize(request, claim_of_caller(found, address, shared.settings))
     return found

@@ -73,11 +73,6 @@ def shown_by_head(request: web.Request) -> str | None:
     return credentials.from_head(headers, request.raw_path)
 
 
-def claim_for(request: web.Request, caller: Caller) -> Claim:
-    """Return the claim of a request by an authorized caller."""
-    return claim_of_caller(caller, address_of(request), context(request).settings)
-
-
 def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Claim:
     """Return the claim of an authorized caller at an address."""
     if caller is ROOT:

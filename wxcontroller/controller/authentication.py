@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wxcontroller.controller.errors import Refused
-from wxcontroller.controller.ilink.tokens import ConsumerTokens, TokenHolder
+from wxcontroller.controller.errors import Refused, too_many_failures
+from wxcontroller.controller.ilink.tokens import ConsumerTokens
 from wxcontroller.core.access import Scope
-from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.addresses import host_in, is_loopback
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
@@ -185,11 +185,6 @@ class Gate:
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
-    @staticmethod
-    def as_consumer(consumer: TokenHolder) -> Caller:
-        """Return who calls with a URL that was made for a consumer."""
-        return holder(consumer.token)
-
     def is_still_valid(self, caller: Caller) -> bool:
         """Whether an authorized caller still is: for long-running answers."""
         if caller is ROOT:
@@ -219,8 +214,8 @@ class Gate:
         )
 
     def _refused(self, address: object, code: str, message: str, remedy: Text, what: str) -> Refused:
-        peer = address[0] if isinstance(address, tuple) and address else None
-        failure = self._failures.failed(caller_of(peer if isinstance(peer, str) else None))
+        peer = host_in(address)
+        failure = self._failures.failed(caller_of(peer))
         if failure.log:
             more = _more(failure.unlogged)
             log.warning(
@@ -231,13 +226,10 @@ class Gate:
                 extra={**fields(Event.ACCESS_REFUSED), **cause("no valid token")},  # addresses cost nothing
             )
         if failure.retry_after:
-            return Refused(
-                "too-many-failures",
+            return too_many_failures(
                 N_("too many calls without a valid token"),
                 N_("wait {seconds} s, or use a valid token, which is accepted immediately"),
-                status=429,
-                retry_after=failure.retry_after,
-                seconds=failure.retry_after,
+                failure.retry_after,
             )
         return Refused(code, message, remedy, status=401)
 

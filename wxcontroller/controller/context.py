@@ -61,6 +61,10 @@ class Context:
     def settings(self) -> Settings:
         return self.accounts.settings
 
+    async def until_draining(self) -> None:
+        """Wait until the controller ends."""
+        await self.draining.wait()
+
     @property
     def readers(self) -> int:
         """The number of readers of events and journals."""

@@ -68,6 +68,11 @@ class Refused(WxError):
         self.retry_after = retry_after
 
 
+def too_many_failures(message: str, remedy: str, seconds: int) -> Refused:
+    """Return the refusal of a caller that has failed too often; ``remedy`` names the seconds to wait."""
+    return Refused("too-many-failures", message, remedy, status=429, retry_after=seconds, seconds=seconds)
+
+
 class TooManyReaders(WxError, code="too-many-readers", status=503):
     """More readers of events than are served at a time."""
 
@@ -185,7 +190,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
             return answer(request, problem)
         if isinstance(problem, HostFailure | WrongHost):
             return json_response(reply(PROXY_FAILED, str(problem)), problem.status)
-        return json_response(reply(old_code(problem), str(problem)))
+        return json_response(reply(1 if isinstance(problem, BadName | UnknownAccount) else -1, str(problem)))
     except web.HTTPNotFound:
         return no_such_path(request)
     except web.HTTPMethodNotAllowed as problem:
@@ -239,10 +244,6 @@ def answer(request: web.Request, problem: WxError) -> web.Response:
         form: Callable[[WxError], web.Response] = request.get(NOTIFIES) or error_response
         return form(problem)
     return json_response(reply(-1, str(problem)), problem.status)
-
-
-def old_code(problem: WxError) -> int:
-    return 1 if isinstance(problem, BadName | UnknownAccount) else -1
 
 
 def no_such_path(request: web.Request) -> web.Response:

@@ -24,8 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wxcontroller.controller.authentication import Caller
-from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.errors import Refused, too_many_failures
 from wxcontroller.controller.view import View
+from wxcontroller.core.addresses import host_in
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.messages import N_
@@ -136,33 +137,24 @@ class LoginLinks:
 
         ``address`` is the caller's as its socket gives it.
         """
-        peer = address[0] if isinstance(address, tuple) and address else None
-        peer = peer if isinstance(peer, str) else None
-        shown = _digest(secret)
+        peer, shown = host_in(address) or "a local socket", _digest(secret)
         link = next((one for one in self.current() if hmac.compare_digest(one.sha256, shown)), None)
         if link is None or not _SECRET.fullmatch(browser):
-            raise self._failed(peer)
+            raise self._failed(peer, caller_of(host_in(address)))
         if not link.browser:
             link.browser, link.opened = _digest(browser), int(self._clock())
-            self._log(link, f"opened from {peer or 'a local socket'}")
+            self._log(link, f"opened from {peer}")
         if not hmac.compare_digest(link.browser, _digest(browser)):
-            self._log(link, f"refused: opened in another browser from {peer or 'a local socket'}")
+            self._log(link, f"refused: opened in another browser from {peer}")
             raise Refused("link-taken", N_("this link was opened in another browser"), _ASK)
         return link
 
-    def _failed(self, peer: str | None) -> Refused:
-        failure = self._failures.failed(caller_of(peer))
+    def _failed(self, peer: str, key: str) -> Refused:
+        failure = self._failures.failed(key)
         if failure.log:
-            log.warning("invalid login link opened from %s", peer or "a local socket")
+            log.warning("invalid login link opened from %s", peer)
         if failure.retry_after:
-            return Refused(
-                "too-many-failures",
-                N_("too many invalid login links"),
-                N_("wait {seconds} s"),
-                status=429,
-                retry_after=failure.retry_after,
-                seconds=failure.retry_after,
-            )
+            return too_many_failures(N_("too many invalid login links"), N_("wait {seconds} s"), failure.retry_after)
         return over()
 
     def _log(self, link: LoginLink, what: str) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from aiohttp import WSMsgType, web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.context import context
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.openwx.eventstream import HEADERS, write
 
@@ -92,11 +92,7 @@ async def by_websocket(request: web.Request, source: EventSource[str]) -> web.We
 
 
 async def until_draining(request: web.Request, work: Coroutine[object, None, None]) -> None:
-    await first_of(work, _draining(context(request)))
-
-
-async def _draining(shared: Context) -> None:
-    await shared.draining.wait()
+    await first_of(work, context(request).until_draining())
 
 
 async def follow(

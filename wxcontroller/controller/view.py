@@ -186,6 +186,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
     """Return the ACCOUNT object of /v1, with the assessment of this moment or the given one."""
     live, account = view.live, view.account
     user: JsonObject | None = dict(live.user) if live and live.user else None
+    avatar = urlencode({"client": account.name.name, "id": text(user.get("id"))}) if user else ""
     return {
         "name": account.name.name,
         "host": view.host or None,
@@ -211,16 +212,11 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         **{key: view.counted(key) or None if view.has_qrcode else None for key in _OF_THE_CODE},
         "user": user,
-        "avatar": avatar(account.name.name, text(user.get("id"))) if user else None,
+        "avatar": f"/openwx/get_avatar?{avatar}" if user else None,
         "start_time": live.start_time or None if live else None,
         **(view.recent.as_json() if view.recent else {"heartbeats": None, "hourly_messages": None}),
         **(assessment or view.assessment()).as_json(),
     }
-
-
-def avatar(name: str, user: str) -> str:
-    """Return where the picture of the account's user is, on a route that has pictures."""
-    return f"/openwx/get_avatar?{urlencode({'client': name, 'id': user})}"
 
 
 def logins_of(views: Iterable[View]) -> dict[str, KnownLogin]:

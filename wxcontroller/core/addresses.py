@@ -23,11 +23,14 @@ def is_loopback(address: object) -> bool:
     return ip is not None and ip.is_loopback
 
 
+def host_in(address: object) -> str:
+    """Return the host in an address as sockets give it, "" for a path in the file system."""
+    return address[0] if isinstance(address, tuple) and address and isinstance(address[0], str) else ""
+
+
 def ip_of(address: object) -> Ip | None:
     """Return the IP address in an address as sockets give it, IPv4 for a mapped one; None for all others."""
-    if not isinstance(address, tuple) or not address or not isinstance(address[0], str):
-        return None
-    return parse_ip(address[0])
+    return parse_ip(host_in(address))
 
 
 def is_within(address: object, networks: Iterable[Network]) -> bool:

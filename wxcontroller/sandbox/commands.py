@@ -19,10 +19,7 @@ from wxcontroller.sandbox.scriptclient import NotThere, Remote
 def accounts(url: str, as_json: bool) -> None:
     """List the accounts."""
     rows = items(Remote(url).ask("GET", "accounts"))
-    if as_json:
-        show(rows)
-    else:
-        table(rows, ("uin", "nickname", "domain", "web_login", "online", "bot_id"))
+    table(rows, ("uin", "nickname", "domain", "web_login", "online", "bot_id"), as_json)
 
 
 @click.command("add-account")
@@ -70,10 +67,7 @@ def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
     """List the logins, oldest first."""
     query = {"wait": str(wait)} | ({"state": state} if state else {})
     rows = items(Remote(url).ask("GET", "logins", query=query))
-    if as_json:
-        show(rows)
-    else:
-        table(rows, ("uuid", "route", "state", "desktop", "push", "digits", "uin"))
+    table(rows, ("uuid", "route", "state", "desktop", "push", "digits", "uin"), as_json)
 
 
 _uuid = click.argument("uuid", required=False)
@@ -289,10 +283,7 @@ def remove(url: str, uin: str, who: str) -> None:
 def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
     """Show what the web client of account UIN sent."""
     rows = items(Remote(url).ask("GET", "accounts", uin, "sent", query={"after": str(after), "wait": str(wait)}))
-    if as_json:
-        show(rows)
-    else:
-        table(rows, ("seq", "kind", "to", "name", "size", "text"))
+    table(rows, ("seq", "kind", "to", "name", "size", "text"), as_json)
 
 
 @click.command()

@@ -45,10 +45,7 @@ def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> No
     """Show what bots sent to account UIN, and why the phone hides it."""
     query = {"after": str(after), "wait": str(wait)}
     rows = items(Remote(url).ask("GET", "accounts", uin, "ilink", "sent", query=query))
-    if as_json:
-        show(rows)
-    else:
-        table(rows, ("seq", "kind", "name", "size", "text", "problem"))
+    table(rows, ("seq", "kind", "name", "size", "text", "problem"), as_json)
 
 
 @click.command("ilink-requests")

@@ -45,10 +45,7 @@ def faults(url: str, clear: bool, as_json: bool) -> None:
         click.echo(f"cleared {cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
         return
     rows = items(Remote(url).ask("GET", "faults"))
-    if as_json:
-        show(rows)
-    else:
-        table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"))
+    table(rows, ("id", "endpoint", "kind", "value", "count", "uin", "hits"), as_json)
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Scripted faults: kind, place, account and number."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
@@ -26,27 +26,19 @@ class FaultKind(enum.Enum):
 
 @dataclass(slots=True)
 class Fault:
-    """One order. ``left`` None: until it is taken back."""
+    """One order. ``count`` None: until it is taken back."""
 
     id: int
     endpoint: str
     kind: FaultKind
     value: JsonValue = None
-    left: int | None = 1
+    count: int | None = 1
     uin: int | None = None
     hits: int = 0
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
-        return {
-            "id": self.id,
-            "endpoint": self.endpoint,
-            "kind": self.kind.value,
-            "value": self.value,
-            "count": self.left,
-            "uin": self.uin,
-            "hits": self.hits,
-        }
+        return {**asdict(self), "kind": self.kind.value}
 
 
 @dataclass(slots=True)
@@ -74,8 +66,8 @@ class Faults:
                 continue
             taken.append(fault)
             fault.hits += 1
-            if fault.left is not None:
-                fault.left -= 1
-                if fault.left <= 0:
+            if fault.count is not None:
+                fault.count -= 1
+                if fault.count <= 0:
                     del self.all[fault.id]
         return sorted(taken, key=lambda fault: fault.kind is not FaultKind.DELAY)

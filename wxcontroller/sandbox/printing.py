@@ -13,8 +13,11 @@ def show(value: JsonValue) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def table(rows: list[JsonValue], columns: tuple[str, ...]) -> None:
-    """Print rows in columns."""
+def table(rows: list[JsonValue], columns: tuple[str, ...], as_json: bool) -> None:
+    """Print rows in columns, or all of them as JSON."""
+    if as_json:
+        show(rows)
+        return
     cells = [[cell(field(row, column)) for column in columns] for row in rows]
     widths = [max(_width(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
     for line in [[column.upper() for column in columns], *cells]:

@@ -5,7 +5,7 @@ noted: unmodified clients that are known to work against the real service must w
 refuses them all)."""
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
 
@@ -25,13 +25,7 @@ class Violation:
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
-        return {
-            "time": round(self.time, 3),
-            "uin": self.uin,
-            "endpoint": self.endpoint,
-            "what": self.what,
-            "refused": self.refused,
-        }
+        return {**asdict(self), "time": round(self.time, 3)}
 
 
 @dataclass(slots=True)

@@ -16,8 +16,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 from urllib.parse import quote
+
+from aiohttp import StreamReader
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook
@@ -39,12 +41,6 @@ _RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10
 # getuploadurl counts kinds otherwise than items do (11.2). Voice can't be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
 _HEX = re.compile("[0-9a-fA-F]{32}")
-
-
-class Pieces(Protocol):
-    """A body that arrives."""
-
-    def iter_chunked(self, n: int) -> AsyncIterator[bytes]: ...
 
 
 class NotTaken(Exception):
@@ -168,7 +164,7 @@ class Cdn:
         facts = [kind.value, size, key.lower(), digest.lower(), int(time.time()) + PERMIT_SECONDS]
         return self._parameter(consumer, "upload", consumer.bot + json.dumps(facts).encode())
 
-    async def upload(self, parameter: str, body: Pieces) -> str:
+    async def upload(self, parameter: str, body: StreamReader) -> str:
         """Take the ciphertext of an announced file; return the parameter by which it is sent.
 
         Raises NotTaken, and OSError when it can't be stored.
@@ -241,7 +237,7 @@ def extension(kind: MessageKind, start: bytes) -> str:
     return found or {MessageKind.IMAGE: "jpg", MessageKind.VIDEO: "mp4"}.get(kind, "dat")
 
 
-async def decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
+async def decrypt(body: StreamReader, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
     """Write the content of a body and compare it with the announced size and MD5; return its first bytes."""
     decryptor, taken, start = Decryptor(key), 0, b""
     found = hashlib.md5(usedforsecurity=False)

@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from wxcontroller.client.store import consumers as tables
@@ -56,16 +56,7 @@ class ConsumerOptions:
     public: bool = False
 
     def as_json(self) -> JsonObject:
-        return {
-            "owner": self.owner,
-            "peers": "all" if self.peers is None else list[JsonValue](self.peers),
-            "groups": self.groups.value,
-            "own": self.own,
-            "backlog": self.backlog,
-            "when_held": self.when_held.value,
-            "interim": self.interim,
-            "public": self.public,
-        }
+        return {**asdict(self), "peers": "all" if self.peers is None else list[JsonValue](self.peers)}
 
     def changed(self, given: JsonObject) -> "ConsumerOptions":
         """Return the options with those that ``given`` names changed.

@@ -31,8 +31,8 @@ class Door:
         """Route ``/ilink/…`` and the account's calls that manage consumers."""
         app.router.add_route("*", "/ilink/{call:.+}", self._call)
         app.router.add_get("/v1/consumers", with_refusals(self._listed))
-        app.router.add_put("/v1/consumers/{name}", with_refusals(self._put))
-        app.router.add_delete("/v1/consumers/{name}", with_refusals(self._delete))
+        app.router.add_put("/v1/consumers/{name}", self._managed(lambda management: management.put))
+        app.router.add_delete("/v1/consumers/{name}", self._managed(lambda management: management.delete))
 
     async def shown(self) -> JsonValue:
         """Return the account's consumers for its status, None while they can't be read."""
@@ -67,16 +67,13 @@ class Door:
         if await self.shown() == []:  # answers without loading the rest
             name = self._parts.config.name
             return json_answer({"account": name.name, "instance": name.instance, "consumers": []})
-        return await self._managed(request, lambda management: management.listed)
+        return await (await self._serving()).management.listed(request)
 
-    async def _put(self, request: web.Request) -> web.StreamResponse:
-        return await self._managed(request, lambda management: management.put)
+    def _managed(self, call: "Callable[[Management], Handler]") -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await call((await self._serving()).management)(request)
 
-    async def _delete(self, request: web.Request) -> web.StreamResponse:
-        return await self._managed(request, lambda management: management.delete)
-
-    async def _managed(self, request: web.Request, call: "Callable[[Management], Handler]") -> web.StreamResponse:
-        return await call((await self._serving()).management)(request)
+        return with_refusals(answer)
 
 
 def has_consumers(db: sqlite3.Connection) -> bool:

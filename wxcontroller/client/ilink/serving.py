@@ -85,13 +85,15 @@ class Serving:
     @property
     def _calls(self) -> dict[str, _Call]:
         return {
-            "bot/getupdates": self._get_updates,
-            "bot/sendmessage": self._send_message,
+            "bot/getupdates": lambda one, body, origin: self.polling.poll(
+                one, text(body.get("get_updates_buf")), origin
+            ),
+            "bot/sendmessage": lambda one, body, _: self.sending.send(one, obj(body.get("msg"))),
             "bot/getconfig": self._get_config,
             "bot/sendtyping": self._send_typing,
             "bot/getuploadurl": self._get_upload_url,
-            "bot/msg/notifystart": self._notify_start,
-            "bot/msg/notifystop": self._notify_stop,
+            "bot/msg/notifystart": lambda one, *_: self._note(one, online=True),
+            "bot/msg/notifystop": lambda one, *_: self._note(one, online=False),
         }
 
     async def _consumer(self, name: str, base_info: JsonObject) -> Consumer:
@@ -110,15 +112,7 @@ class Serving:
         times.append(now)
         return 0
 
-    # -- messages
-
-    async def _get_updates(self, consumer: Consumer, body: JsonObject, origin: str) -> JsonObject:
-        return await self.polling.poll(consumer, text(body.get("get_updates_buf")), origin)
-
-    async def _send_message(self, consumer: Consumer, body: JsonObject, _: str) -> JsonObject:
-        return await self.sending.send(consumer, obj(body.get("msg")))
-
-    # -- around them
+    # -- around messages
 
     async def _get_config(self, consumer: Consumer, body: JsonObject, _: str) -> JsonObject:
         peer = text(body.get("ilink_user_id"))
@@ -137,12 +131,6 @@ class Serving:
         if target := self.ids.target(peer):
             await self.typing.is_shown(target, integer(body.get("status"), 1) == 1)
         return {"ret": 0}
-
-    async def _notify_start(self, consumer: Consumer, _: JsonObject, __: str) -> JsonObject:
-        return await self._note(consumer, online=True)
-
-    async def _notify_stop(self, consumer: Consumer, _: JsonObject, __: str) -> JsonObject:
-        return await self._note(consumer, online=False)
 
     async def _note(self, consumer: Consumer, online: bool) -> JsonObject:
         if consumer.online != online:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
-from wxcontroller.client.media_fetcher import Kept, MediaFetcher
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
@@ -56,7 +56,7 @@ def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
             "sent_elsewhere": by_kind(session, Direction.SENT_ELSEWHERE),
             "not_sent": parts.sends.not_sent,
         },
-        "media": media(fetcher.kept),
+        "media": {"files": fetcher.kept.files, "bytes": fetcher.kept.bytes},
         "roster": {
             "contacts": len(roster.contacts),
             "groups": len(roster.groups),
@@ -102,10 +102,6 @@ def memory() -> int | None:
     except OSError:
         return None
     return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
-
-
-def media(kept: Kept) -> JsonObject:
-    return {"files": kept.files, "bytes": kept.bytes}
 
 
 def second(moment: float | None) -> int | None:

@@ -221,7 +221,7 @@ async def send_request(
     try:
         if call_path(request.path) != _LONG_POLL:
             return await sending
-        response = await first_of(sending, _draining(shared))
+        response = await first_of(sending, shared.until_draining())
     except WxError:
         if isinstance(body, _Bounded) and body.exceeded:
             limit = shared.settings.max_body
@@ -259,10 +259,6 @@ async def stream(
         await answer.write(chunk)  # waits while the caller is slow, and with it the account
     await answer.write_eof()
     return answer
-
-
-async def _draining(shared: Context) -> None:
-    await shared.draining.wait()
 
 
 async def failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:

@@ -59,7 +59,8 @@ class Composer:
 
     def _alert(self, event: Happening, now: float, found: Sequence[Item], more: int = 0) -> Alert:
         language = self._language() or language_here()
-        return Alert(secrets.token_hex(10), event, now, host(), tuple(found), more, language)
+        host = plain(socket.gethostname(), 64) or "?"
+        return Alert(secrets.token_hex(10), event, now, host, tuple(found), more, language)
 
     def _code(self, view: View) -> Picture | None:
         """Return the code that waits to be scanned: drawn by us, or as the program shows it."""
@@ -73,8 +74,3 @@ class Composer:
                 return None
         image = self._state_files.qrcode(view.instance)
         return Picture("image/jpeg", image, made) if image and len(image) <= ALERT_PICTURE_BYTES else None
-
-
-def host() -> str:
-    """Return this machine's name."""
-    return plain(socket.gethostname(), 64) or "?"

@@ -10,6 +10,7 @@ from wxcontroller.controller.access import as_caller
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import PortFailure
 from wxcontroller.controller.account_port.proxy import pass_on
+from wxcontroller.controller.authentication import holder
 from wxcontroller.controller.context import context
 from wxcontroller.controller.ilink.answers import FAILED, failure
 from wxcontroller.controller.ilink.calls import no_such_call
@@ -35,7 +36,7 @@ async def pass_on_media(request: web.Request) -> web.StreamResponse:
     account = shared.accounts.registry.find(instance) if consumer else None
     if consumer is None or account is None:
         return failure(FAILED, _NO_MEDIA, 404)
-    as_caller(request, shared.gate.as_consumer(consumer))
+    as_caller(request, holder(consumer.token))
     call = request.path.rpartition("/")[2]
     try:
         return await pass_on(

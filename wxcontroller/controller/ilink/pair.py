@@ -13,6 +13,7 @@ from wxcontroller.controller.ilink.origin import certain_origin, prefix
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Pairing, Status
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.tasks import first_of
+from wxcontroller.core.addresses import host_in
 from wxcontroller.core.jsontypes import field, items, read_json, text
 
 _HOLD_SECONDS = 25.0
@@ -35,7 +36,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
         content = {}
     address = address_of(request)
     pairing = Pairing(
-        address=str(address[0]) if isinstance(address, tuple) else "",
+        address=host_in(address),
         agent=_agent(text(field(field(content, "base_info"), "bot_agent")) or request.headers.get("User-Agent", "")),
         account=request.match_info.get("account", ""),
         base_url=origin + prefix(request),

@@ -9,7 +9,7 @@ import enum
 import hashlib
 import secrets
 from collections import deque
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
@@ -268,19 +268,7 @@ class RecordedCall:
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
-        return {
-            "seq": self.seq,
-            "time": round(self.time, 3),
-            "uin": self.uin,
-            "endpoint": self.endpoint,
-            "method": self.method,
-            "host": self.host,
-            "path": self.path,
-            "headers": dict(self.headers),
-            "body": self.body,
-            "status": self.status,
-            "answer": self.answer,
-        }
+        return {**asdict(self), "time": round(self.time, 3)}
 
 
 class ILink:

@@ -19,7 +19,7 @@ Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` t
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http.cookies import CookieError, Morsel
 
 from aiohttp import CookieJar
@@ -131,18 +131,7 @@ class Jar:
 
     def stored(self) -> list[JsonValue]:
         """Return the jar as JSON."""
-        return [
-            {
-                "name": cookie.name,
-                "value": cookie.value,
-                "domain": cookie.domain,
-                "exact": cookie.exact,
-                "path": cookie.path,
-                "expires": cookie.expires,
-                "secure": cookie.secure,
-            }
-            for cookie in self._cookies.values()
-        ]
+        return [asdict(cookie) for cookie in self._cookies.values()]
 
     def restore(self, stored: JsonValue) -> None:
         """Load the result of ``stored``; invalid cookies are skipped."""
