@@ -19,7 +19,8 @@ import { routeName } from "./routes.js";
 import { desiredWord, isThere, isUp, unitWords } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
-import { ago, count, exactly, size, timeOf } from "./words.js";
+import { timeOf } from "./times.js";
+import { ago, count, exactly, size } from "./words.js";
 
 const TABS = {
   chats: peopleTab,

@@ -8,7 +8,8 @@ import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
-import { answerWords, exactly, moment } from "./words.js";
+import { moment } from "./times.js";
+import { answerWords, exactly } from "./words.js";
 
 const MOST = 100;
 const STATES = {

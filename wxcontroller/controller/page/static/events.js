@@ -8,7 +8,8 @@ import { happening, kindWord } from "./happenings.js";
 import { t } from "./i18n.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
-import { dayOf, exactly, lasted, moment } from "./words.js";
+import { clock, dayOf } from "./times.js";
+import { exactly, lasted } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
@@ -91,7 +92,7 @@ export async function eventsBefore(name, most, signal) {
 function line({ account, stamp, time, report }) {
   const isEvent = report.post_type === "event";
   const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
-  const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, moment(time)), ...content);
+  const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, clock(time)), ...content);
   item.dataset.at = stamp;
   item.dataset.time = time;
   item.dataset.account = account;

@@ -5,7 +5,8 @@ import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
-import { exactly, moment } from "./words.js";
+import { moment } from "./times.js";
+import { exactly } from "./words.js";
 
 const LINES = 200;
 const NEAR = 40;

@@ -10,7 +10,7 @@ import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { talkOf } from "./talk.js";
 import { previewOf } from "./said.js";
-import { shortly } from "./words.js";
+import { shortly } from "./times.js";
 
 const MOST = 100;
 const PAGE = 1000;

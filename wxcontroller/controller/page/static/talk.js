@@ -8,7 +8,8 @@ import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./said.js";
 import { accounts } from "./store.js";
-import { dayOf, exactly, lasted, moment, timeOf } from "./words.js";
+import { dayOf, moment, timeOf } from "./times.js";
+import { exactly, lasted } from "./words.js";
 
 const PAGE = 50;
 const DAY = 86_400; // seconds

@@ -3,17 +3,13 @@
 import { language, t } from "./i18n.js";
 
 // Formats are made when they are needed: to make one takes up to 4 ms.
-function formatOf(options) {
+export function formatOf(options) {
   let made = null;
   const make = () => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
   return (since) => (made ??= make()).format(since * 1000);
 }
 
-const clock = formatOf({ timeStyle: "medium" });
 const day = formatOf({ dateStyle: "medium", timeStyle: "short" });
-const minutes = formatOf({ hour: "2-digit", minute: "2-digit" });
-const date = formatOf({ month: "short", day: "numeric" });
-const longDate = formatOf({ dateStyle: "full" });
 
 // Return a duration, such as "5 min".
 export function lasted(seconds) {
@@ -36,29 +32,6 @@ function aged(since, words) {
 }
 
 export const exactly = (since) => (since ? day(since) : "");
-
-const DAY = 86_400_000;
-
-// Whether a time is today, or `before` milliseconds earlier.
-function isToday(when, before = 0) {
-  return new Date(Date.now() - before).toDateString() === new Date(when * 1000).toDateString();
-}
-
-// Return the day, for date separators.
-export function dayOf(since) {
-  if (isToday(since)) return t("Today");
-  return isToday(since, DAY) ? t("Yesterday") : longDate(since);
-}
-
-export const timeOf = minutes;
-
-// Return the time of day if it is today, else the day: for a list.
-export const shortly = (since) => (isToday(since) ? timeOf(since) : date(since));
-
-// Return the time of day if it is today, else date and time.
-export function moment(since) {
-  return isToday(since) ? clock(since) : day(since);
-}
 
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return "–";
