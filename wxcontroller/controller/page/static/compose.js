@@ -20,16 +20,25 @@ export function composer(name, signal, sent) {
   let sending = false;
   let files = [];
   let takesFiles = true;
+  const drafts = new Map(); // by recipient: texts that are not sent yet
+  let unanswered = null; // the last message, until its answer arrives
 
   function choose(entry) {
     const other = entry?.id !== chosen?.id;
     chosen = entry;
     field.placeholder = entry ? t("Message {who}", { who: entry.label }) : "";
     if (other && !sending) {
-      attach([], true);
+      resume();
       explain(result, null);
     }
     enable();
+  }
+
+  // Show what was written to the chosen recipient.
+  function resume() {
+    attach([], true);
+    field.value = drafts.get(chosen?.id) ?? "";
+    grow();
   }
 
   function enable() {
@@ -73,12 +82,13 @@ export function composer(name, signal, sent) {
     showResult("faint", t("Sending…"));
     try {
       if (text.trim()) {
-        tellOutcome(await deliver({ to: to.id, text, wait: WAIT }), to);
+        tellOutcome(await deliver(to, text, { json: { to: to.id, text, wait: WAIT } }), to);
+        drafts.delete(to.id);
         field.value = "";
         grow();
       }
       for (const file of [...files]) {
-        tellOutcome(await deliver(formOf(to.id, file)), to);
+        tellOutcome(await deliver(to, file, { body: formOf(to.id, file) }), to);
         attach(files.filter((each) => each !== file), true);
       }
     } catch (problem) {
@@ -88,6 +98,7 @@ export function composer(name, signal, sent) {
     } finally {
       sending = false;
       if (!signal.aborted) {
+        if (chosen?.id !== to.id) resume();
         enable();
         sent();
         if (document.activeElement === document.body) field.focus(); // it was on the button
@@ -95,11 +106,19 @@ export function composer(name, signal, sent) {
     }
   }
 
-  // With the key, a repeated request does not send twice.
-  function deliver(body) {
-    const content = body instanceof FormData ? { body } : { json: body };
-    const headers = { "Idempotency-Key": randomKey() };
-    return call("POST", pathOf(name, "messages"), { ...content, headers, signal });
+  // A message that is sent again because its answer was lost has the same key, and is sent once.
+  async function deliver(to, what, content) {
+    const isSame = unanswered?.to === to.id && unanswered.what === what;
+    unanswered = { to: to.id, what, key: isSame ? unanswered.key : randomKey() };
+    const headers = { "Idempotency-Key": unanswered.key };
+    try {
+      const answer = await call("POST", pathOf(name, "messages"), { ...content, headers, signal });
+      unanswered = null;
+      return answer;
+    } catch (problem) {
+      if (problem.status >= 400 && problem.status < 500) unanswered = null;
+      throw problem;
+    }
   }
 
   function tellOutcome(answer, to) {
@@ -115,8 +134,7 @@ export function composer(name, signal, sent) {
   }
 
   // The browser would open a file that is dropped outside the conversation, in place of the page. Dragged text is
-  // left
-// to the browser.
+  // left to the browser.
   function drag(event) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -126,11 +144,18 @@ export function composer(name, signal, sent) {
     if (fits && event.type === "drop") attach(event.dataTransfer.files);
   }
 
-  form.reset();
+  resume();
   offerFiles(true);
   explain(result, null);
   form.addEventListener("submit", send, { signal });
-  field.addEventListener("input", grow, { signal });
+  field.addEventListener(
+    "input",
+    () => {
+      drafts.set(chosen?.id, field.value);
+      grow();
+    },
+    { signal },
+  );
   field.addEventListener(
     "keydown",
     (event) => {

@@ -5,6 +5,7 @@ import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords, sentences } from "./failures.js";
 import { reportWord } from "./happenings.js";
 import { t, textOf } from "./i18n.js";
+import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
@@ -32,12 +33,14 @@ function hideButtons() {
 export function deliveriesTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
+  const asked = inOrder();
   let counts = null;
 
   async function load() {
+    const isNew = asked();
     try {
       const answer = await call("GET", pathOf(name, `deliveries?limit=${MOST}`), { signal });
-      show(answer);
+      if (isNew()) show(answer);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       setText($("deliveries-note"), inWords(problem));

@@ -16,6 +16,7 @@ const MOST = 100;
 const PAGE = 1000;
 const MOST_PAGES = 10;
 const PAUSE = 1000;
+const PAUSE_AFTER_FAILURE = 5000;
 
 const KINDS = {
   friend: () => t("friend"),
@@ -34,6 +35,7 @@ export function peopleTab(name) {
   let chats = [];
   let people = [];
   let chosen = null;
+  let before = null; // who was chosen when the account stopped
   let roster; // the version of the contacts that is shown; undefined: none
   let news; // the version of the messages that is shown
   let loading = false;
@@ -48,30 +50,36 @@ export function peopleTab(name) {
     const nowNews = activity ? [last, queued, held, refused, account.pid].join() : null;
     if (loading || (nowRoster === roster && nowNews === news)) return;
     loading = true;
+    let pause = PAUSE;
     const first = roster === undefined;
     const changed = nowRoster !== roster;
     [roster, news] = [nowRoster, nowNews];
     try {
       if (first) setText($("people-note"), t("Loading…"));
       await Promise.all([changed && loadPeople(account), loadChats()]);
-      if (roster === undefined) return; // closed in the meantime
-      keepChoice();
-      show();
-      talk.refresh();
-      await new Promise((done) => setTimeout(done, PAUSE));
+      // Meanwhile the account may have stopped.
+      if (roster !== undefined) {
+        keepChoice();
+        show();
+        talk.refresh();
+      }
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      roster = "unknown"; // try again at the account's next change
-      setText($("people-note"), inWords(problem));
-    } finally {
-      loading = false;
+      pause = PAUSE_AFTER_FAILURE;
+      if (roster !== undefined) {
+        roster = "unknown"; // try again
+        setText($("people-note"), inWords(problem));
+      }
     }
+    await new Promise((done) => setTimeout(done, pause));
+    loading = false;
     if (!signal.aborted) follow();
   }
 
   function forget() {
     [chats, people, roster, news] = [[], [], undefined, undefined];
     $("people").replaceChildren();
+    before = chosen ?? before;
     setText($("people-note"), t("People and groups are shown once the account runs."));
     choose(null);
   }
@@ -111,9 +119,11 @@ export function peopleTab(name) {
     return [...talked, ...others.sort((one, other) => LAST.indexOf(one.kind) - LAST.indexOf(other.kind))];
   }
 
-  // The contact may have been renamed or removed.
+  // The contact may have been renamed or removed, and the account restarted.
   function keepChoice() {
-    if (chosen) choose(entries().find(({ id }) => id === chosen.id) ?? null);
+    const kept = chosen ?? before;
+    before = null;
+    if (kept) choose(entries().find(({ id }) => id === kept.id) ?? null);
   }
 
   function choose(entry) {

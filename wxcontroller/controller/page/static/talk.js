@@ -5,6 +5,7 @@ import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { composer } from "./compose.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
+import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./said.js";
 import { accounts } from "./store.js";
@@ -26,6 +27,7 @@ export function talkOf(name, signal) {
   let more = false;
   const addresses = new Map(); // path of the content → object URL of the picture
   const compose = composer(name, signal, refresh);
+  const asked = inOrder();
 
   function choose(entry) {
     const other = entry?.id !== who?.id;
@@ -33,24 +35,29 @@ export function talkOf(name, signal) {
     compose.choose(entry);
     setText($("send-to"), entry ? entry.label : "");
     if (!other) return;
+    empty();
+    if (entry) refresh();
+  }
+
+  function empty() {
     [older, shown, more] = [[], "", false];
     $("messages").replaceChildren();
     setText($("talk-window"), "");
     setHidden($("talk-earlier"), true);
-    setText($("talk-note"), entry ? t("Loading…") : t("Choose a recipient from the list."));
-    if (entry) refresh();
+    setText($("talk-note"), who ? t("Loading…") : t("Choose a recipient from the list."));
   }
 
   async function refresh() {
     if (!who) return;
     const { id } = who;
+    const isNew = asked();
     try {
       const query = `messages?chat=${encodeURIComponent(id)}&limit=${PAGE}`;
       const [answer, account] = await Promise.all([
         call("GET", pathOf(name, query), { signal }),
         call("GET", pathOf(name), { signal }),
       ]);
-      if (who?.id !== id) return;
+      if (who?.id !== id || !isNew()) return;
       if (!older.length) more = answer.more;
       showWindow(account.windows?.find(({ peer }) => peer === id));
       showLimits(account);
@@ -189,8 +196,10 @@ export function talkOf(name, signal) {
   }
 
   $("talk-earlier").addEventListener("click", earlier, { signal });
+  // What is there may be of another account.
+  empty();
+  setText($("sends-note"), "");
   choose(null);
-  setText($("talk-note"), t("Choose a recipient from the list."));
   return {
     choose,
     refresh,
