@@ -1,11 +1,13 @@
 // The settings of an account, edited in place. Common ones come first, "Show all options" shows the rest. Values that
-// take effect at the next restart are marked.
+// take effect at the next restart are marked. A row stays as long as it would look the same, and while it is edited, so
+// that news about other options takes away neither what is being typed nor the answer of a test.
 
 import { act } from "./actions.js";
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, table } from "./i18n.js";
+import { inOrder } from "./inorder.js";
 import { complain, explain, tell } from "./notices.js";
 import { accounts, listen } from "./store.js";
 import { trialOf } from "./trials.js";
@@ -33,10 +35,13 @@ export function optionsTab(account) {
   let found = {};
   let about = {};
   let waiting = new Set();
-  let editing = null;
+  const rows = new Map(); // by option: its row, and what that looks like
+  const forms = new Map(); // by option: the form in which it is edited
+  const asked = inOrder();
+  let layout = "";
+  let storing = Promise.resolve();
 
   function show() {
-    if (editing) return; // do not replace the field being edited
     const all = $("all-options").checked;
     const shown = PARTS.map(([title, names]) => [title(), names.filter((one) => one in found)]);
     const known = new Set(shown.flatMap(([, names]) => names));
@@ -47,11 +52,26 @@ export function optionsTab(account) {
     const changes = t("{n} change applies after a restart.", { n }, "{n} changes apply after a restart.");
     setText($("options-note"), n ? changes : "");
     setHidden($("options-restart"), !n || !may("control"));
-    redraw($("options"), shown.filter(([, names]) => names.length).map(part));
+    const parts = shown.filter(([, names]) => names.length);
+    const now = JSON.stringify(parts);
+    const items = parts.map(([, names]) => names.map(rowOf));
+    if (now === layout) return;
+    layout = now;
+    redraw($("options"), parts.map(([title], at) => part(title, items[at])));
   }
 
-  function part([title, names]) {
-    return h("section", { className: "settings" }, h("h2", {}, title), h("dl", {}, ...names.map(item)));
+  function part(title, items) {
+    return h("section", { className: "settings" }, h("h2", {}, title), h("dl", {}, ...items));
+  }
+
+  function rowOf(option) {
+    const look = JSON.stringify([found[option], waiting.has(option)]);
+    const known = rows.get(option);
+    if (known && (known.look === look || forms.has(option))) return known.row;
+    const row = known?.row ?? h("div", { "data-option": option, "data-id": option });
+    rows.set(option, { row, look });
+    redraw(row, item(option, row));
+    return row;
   }
 
   // The meaning from the table of options: the part after a semicolon explains the title.
@@ -64,7 +84,7 @@ export function optionsTab(account) {
   const words = (option, value) => valueWords(option, value, aboutOf(option));
   const label = (option) => `${aboutOf(option).title} (${option})`;
 
-  function item(option) {
+  function item(option, row) {
     const { value, in_force: now, from } = found[option];
     const { title, hint, isOurs } = aboutOf(option);
     const waits = waiting.has(option);
@@ -78,24 +98,29 @@ export function optionsTab(account) {
     }
     current.append(h("small", {}, (ORIGINS[from] ?? (() => from))()));
     const name = h("dt", {}, title, h("small", {}, h("code", {}, option), " ", hint));
-    const row = h("div", waits ? { "data-waits": option } : {}, name, current);
+    if (waits) row.dataset.waits = option;
+    else delete row.dataset.waits;
     const buttons = h("dd", { className: "buttons-row" });
     if (mine && !switches) buttons.append(editButton(option, row));
     if (switches && from === "request") buttons.append(resetButton(option));
     const trial = may("control") && trialOf(account, option, signal);
     if (trial) buttons.append(trial.button);
-    row.append(buttons);
-    if (trial) row.append(trial.answer);
-    row.dataset.option = row.dataset.id = option;
-    return row;
+    return [name, current, buttons, ...(trial ? [trial.answer] : [])];
   }
+
+  // Whether the reader has not moved the focus to something else meanwhile.
+  const isFree = () => document.activeElement === document.body;
 
   function focusOn(option) {
     $("options").querySelector(`[data-option="${option}"] :is(input, [data-action])`)?.focus();
   }
 
+  // One value after the other: the last one stays.
   async function store(option, value) {
-    await call("PATCH", pathOf(account, "options"), { json: { [option]: value }, signal });
+    const json = { [option]: value };
+    const stored = storing.then(() => call("PATCH", pathOf(account, "options"), { json, signal }));
+    storing = stored.catch(() => {});
+    await stored;
     tell(t("Saved."));
     await load(true);
   }
@@ -107,9 +132,10 @@ export function optionsTab(account) {
     } catch (problem) {
       if (problem.name === "AbortError") return;
       complain(problem);
+      rows.get(option).look = "";
       show();
     }
-    focusOn(option);
+    if (isFree()) focusOn(option); // its button may be gone
   }
 
   function switchOf(option) {
@@ -145,11 +171,14 @@ export function optionsTab(account) {
     reset.append(t("Use the default ({value})", { value: words(option, standard) }));
     const form = h("form", { className: "edit", autocomplete: "off" }, ...parts, save, cancel, reset, problem);
     const [title] = row.children;
-    editing = option;
+    forms.set(option, form);
     const close = () => {
-      editing = null;
+      if (forms.get(option) !== form) return; // closed while the value was stored
+      forms.delete(option);
+      rows.get(option).look = "";
+      const held = isFree() || form.contains(document.activeElement);
       show();
-      focusOn(option);
+      if (held) focusOn(option);
     };
     async function leave(next) {
       save.disabled = true;
@@ -178,9 +207,11 @@ export function optionsTab(account) {
   }
 
   async function load(quiet = false) {
+    const isNew = asked();
     try {
       const stored = call("GET", pathOf(account, "options"), { signal });
       const [answer, words] = await Promise.all([stored, table("meanings")]);
+      if (!isNew()) return;
       about = words;
       found = answer.options;
       waiting = new Set(answer.waiting);
