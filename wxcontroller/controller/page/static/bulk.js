@@ -16,7 +16,7 @@ const move = lazily(() => import("./move.js"));
 export function setUpBulk() {
   $("bulk-webhook-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    setWebhook(event.target.elements.post_api.value.trim());
+    alone(() => setWebhook(event.target.elements.post_api.value.trim()));
   });
 }
 
@@ -30,11 +30,26 @@ export async function offerMove() {
   setHidden($("bulk").querySelector("[data-action=move]"), hosts.length < 2);
 }
 
+let acting = false;
+
+// Run work() unless another one is running: a second click would do the same to the same accounts.
+async function alone(work) {
+  if (acting) return;
+  acting = true;
+  $("bulk").setAttribute("aria-busy", "true");
+  try {
+    await work();
+  } finally {
+    acting = false;
+    $("bulk").removeAttribute("aria-busy");
+  }
+}
+
 // Run the action of a button in the bar.
 export async function perform(action) {
   if (action === "webhook") openWebhook();
   else if (action === "move") (await move()).openMove([...selected], await fleet);
-  else await actOn(action);
+  else await alone(() => actOn(action));
 }
 
 async function actOn(action) {
@@ -46,7 +61,7 @@ async function actOn(action) {
     restart: t("{n} restarted.", { n: done }),
   };
   tell(words[action]);
-  if (done === names.length) select([]);
+  if (done === names.length) select([...selected].filter((name) => !names.includes(name)));
 }
 
 // Run work(name) for all, a few at a time; return how often it returned true.
