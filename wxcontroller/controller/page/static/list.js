@@ -17,11 +17,16 @@ const SECTIONS = ["attention", "running", "off"];
 const PORTION = 30;
 // How long later portions are drawn without a pause: each pause costs a layout, and a longer task would delay clicks.
 const MILLISECONDS = 30;
+// Controls of a row, other than its link.
+const CONTROLS = [".pick input", ".why button", ".fix *", ".more"];
 const rows = new Map();
 const placed = { attention: [], running: [], off: [] }; // the rows of each section in their order
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
+let aimed = null; // the control under the mouse: no row moves until the mouse leaves it, or rests for a while
+let isResting = false;
+const late = new Set(); // sections whose rows could not move yet
 let picked = null; // the last row whose box was clicked: Shift selects a range from it
 
 export function setUpList() {
@@ -39,7 +44,14 @@ export function setUpList() {
     const chip = target.closest("[data-show]");
     if (chip) show(chip);
   });
-  $("rows").addEventListener("pointerover", ({ target }) => rowAround(target)?.drawing.point());
+  $("rows").addEventListener("pointerover", ({ target, pointerType }) => {
+    rowAround(target)?.drawing.point();
+    aim(pointerType === "mouse" ? target.closest("tbody :is(a, button, input)") : null);
+  });
+  $("rows").addEventListener("pointermove", () => (isResting = false));
+  $("rows").addEventListener("pointerleave", () => aim(null));
+  $("menu").addEventListener("toggle", settle);
+  $("rows").addEventListener("keydown", walk);
   $("rows").addEventListener("focusin", ({ target }) => rowAround(target)?.drawing.point());
   $("rows").addEventListener("click", ({ target, shiftKey }) => {
     if (target.type === "checkbox") pick(target, shiftKey);
@@ -72,11 +84,25 @@ function hotKey(event) {
   }
 }
 
+// Go to the same control of the row above or below.
+function walk(event) {
+  const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const row = way && rowAround(event.target);
+  if (!row) return;
+  const shown = SECTIONS.flatMap(visible).filter(({ drawing }) => drawing);
+  const next = shown[shown.indexOf(row) + way]?.drawing.element;
+  const same = CONTROLS.find((each) => event.target.matches(each));
+  (next?.querySelector(same) ?? next?.querySelector("a"))?.focus();
+  event.preventDefault();
+}
+
 function drop(name) {
   const row = rows.get(name);
-  row?.drawing?.element.remove();
+  if (!row) return "off";
+  row.drawing?.element.remove();
   rows.delete(name);
-  return row?.section ?? "off";
+  placed[row.place] = placed[row.place].filter((each) => each !== row);
+  return row.place;
 }
 
 // Update or create a row; return the sections whose order changes.
@@ -94,8 +120,27 @@ function change(name) {
 }
 
 function arrange(section) {
+  if (isHeld()) return late.add(section);
   placed[section] = [...rows.values()].filter((row) => row.section === section).sort(comparing(section));
-  stand(section);
+  for (const row of placed[section]) row.settle();
+  return stand(section);
+}
+
+// A row that moves between aiming and clicking, or below an open menu, makes people act on another account.
+const isHeld = () => Boolean(aimed?.isConnected) || $("menu").matches(":popover-open");
+
+function aim(control) {
+  aimed = control;
+  settle();
+}
+
+function settle() {
+  if (isHeld() || !late.size) return;
+  const sections = [...late];
+  late.clear();
+  sections.forEach(arrange);
+  refresh();
+  drawRest();
 }
 
 // Put the drawn rows of a section in order, without moving rows that are in place.
@@ -148,6 +193,8 @@ function drawSome(most) {
 
 function tick() {
   for (const { drawing } of rows.values()) drawing?.tick();
+  if (isResting) aim(null);
+  isResting = true;
   if (keepSorted() && !$("rows").matches(":hover, :focus-within")) SECTIONS.forEach(arrange);
 }
 
@@ -193,9 +240,9 @@ function refresh() {
     counts[row.section]++;
     if (row.section === "running" && row.isBusy) counts.busy++;
     routes.add(row.account.driver);
-    row.fits = (shown === "all" || row.section === shown) && row.key.includes(wanted);
+    row.fits = (shown === "all" || row.place === shown) && row.key.includes(wanted);
     if (row.drawing) setHidden(row.drawing.element, !row.fits);
-    if (row.fits) inSection[row.section]++;
+    if (row.fits) inSection[row.place]++;
     some ||= row.fits;
   }
   for (const section of SECTIONS) {

@@ -5,7 +5,7 @@ import { $, h, icon } from "./dom.js";
 import { t } from "./i18n.js";
 import { lazily } from "./lazy.js";
 import { complain } from "./notices.js";
-import { accounts } from "./store.js";
+import { accounts, listen } from "./store.js";
 
 const ENTRIES = {
   scan: ["code", () => t("Show code")],
@@ -35,15 +35,26 @@ export function openMenu(button, name) {
   const account = accounts.get(name);
   if (!account || menu.matches(":popover-open")) return;
   opener = button;
-  const can = possible(account);
-  const offered = Object.keys(ENTRIES).filter((action) => can[action] && !isBusy(name));
+  const offered = Object.keys(ENTRIES).filter((action) => isPossible(name, action));
   const href = `#/a/${encodeURIComponent(name)}`;
   const open = h("a", { role: "menuitem", tabIndex: -1, href }, icon("open"), t("Open"));
-  menu.replaceChildren(open, ...offered.map((action) => entry(name, action)));
+  const title = h("small", { "aria-hidden": "true" }, name);
+  menu.replaceChildren(title, open, ...offered.map((action) => entry(name, action)));
   menu.setAttribute("aria-label", name);
   menu.showPopover();
   place(menu, button.getBoundingClientRect());
-  menu.firstElementChild.focus();
+  open.focus();
+  const stop = listen(() => mark(name));
+  menu.addEventListener("beforetoggle", stop, { once: true });
+}
+
+const isPossible = (name, action) => accounts.has(name) && possible(accounts.get(name))[action] && !isBusy(name);
+
+// The account may change while the menu is open. The entries stay where they are.
+function mark(name) {
+  for (const each of $("menu").querySelectorAll("[data-action]")) {
+    each.setAttribute("aria-disabled", String(!isPossible(name, each.dataset.action)));
+  }
 }
 
 function entry(name, action) {
@@ -51,6 +62,7 @@ function entry(name, action) {
   const made = h("button", { type: "button", role: "menuitem", tabIndex: -1, className, "data-action": action });
   made.append(iconOf(action), wordOf(action));
   made.addEventListener("click", () => {
+    if (!isPossible(name, action)) return;
     close();
     perform(name, action);
   });
@@ -72,7 +84,7 @@ function close() {
 
 export function setUpMenu() {
   $("menu").addEventListener("keydown", (event) => {
-    const entries = [...$("menu").children];
+    const entries = [...$("menu").querySelectorAll("[role=menuitem]")];
     const at = entries.indexOf(document.activeElement);
     const last = entries.length - 1;
     const to = { ArrowDown: at + 1, ArrowUp: at - 1 + entries.length, Home: 0, End: last }[event.key];

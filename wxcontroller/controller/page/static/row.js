@@ -41,15 +41,23 @@ const copyPlain = copies(() => {
 });
 
 // Keeps of an account what the list needs to sort, count and search. The visible part is `drawing`, null until
-// draw(): drawing hundreds of accounts at once would block clicks.
+// draw(): drawing hundreds of accounts at once would block clicks. A row stands in the section `place` until settle()
+// moves it to `section`, where it belongs.
 export function rowOf(account) {
-  const row = { drawing: null, fits: true, update, draw };
+  const row = { drawing: null, fits: true, update, draw, settle };
 
   function update(now) {
     row.account = now;
     row.key = `${now.name}\n${now.instance}\n${nickname(now)}\n${now.host ?? ""}`.toLowerCase();
     row.section = sectionOf(now);
     row.isBusy = groupsOf(now).has("busy");
+    row.place ??= row.section;
+    row.drawing?.update();
+  }
+
+  function settle() {
+    if (row.place === row.section) return;
+    row.place = row.section;
     row.drawing?.update();
   }
 
@@ -79,9 +87,9 @@ function drawingOf(row) {
   let troubled = null;
 
   function update() {
-    const { account: now, section } = row;
-    if (troubled !== (section === "attention")) {
-      troubled = section === "attention";
+    const { account: now, place } = row;
+    if (troubled !== (place === "attention")) {
+      troubled = place === "attention";
       change(troubled ? trouble() : plain());
     }
     face.show(now);
