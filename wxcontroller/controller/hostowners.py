@@ -115,6 +115,9 @@ class HostOwners:
         self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._mark = BootMark(self._paths)
         self._started_for = self._last_started()
+        # What is still to be tried under the lease ``_due_under``: empty once that is ``_started_for``.
+        self._due: set[str] = set()
+        self._due_under = 0
         self._failed: frozenset[str] = frozenset()
         # Leases under which accounts were started to settle what they left here, and whether they came up.
         self._settling: dict[str, tuple[int, bool]] = {}
@@ -358,25 +361,22 @@ class HostOwners:
         lease, files = self.lease(), self._files()
         if not lease:
             return
-        is_new = self._started_for != lease
-        if is_new and not self._mark.is_set():
-            is_new = False  # after a boot, what is wanted is started anyway
-            self._set_started(lease)
-        again: set[str] = set()
-        own = [instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name]
         adopted = self._look_at_adopted(group, units, files, registered)
-        for instance in {
-            *units,
-            *files,
-            *own,
-            *self.unclaimed,
-            *(registered if is_new else ()),
-        } - (adopted | self._acting.keys()):
+        wanted_here = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
+        if lease not in (self._started_for, self._due_under):
+            # After a boot, what is wanted is started anyway.
+            self._due, self._due_under, self._start_at = wanted_here if self._mark.is_set() else set(), lease, 0.0
+        self._due &= wanted_here
+        again: set[str] = set()
+        own = {instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name}
+        # What is under way for an account may end its process: it stays due until that is done.
+        for instance in {*units, *files, *own, *self.unclaimed, *self._due} - (adopted | self._acting.keys()):
             unit, file, account = units.get(instance), files.get(instance), registered.get(instance)
             is_own = self.records.is_own(instance, lease)
-            is_wanted = account is not None and account.desired is Desired.STARTED
             if unit is not None and unit.state.has_process:
                 is_valid = file is not None and file.lease == lease and (is_own or bool(self.records.reason))
+                if is_valid and unit.state is UnitState.ACTIVE:
+                    self._due.discard(instance)
                 if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                     self._act(group, instance, self._own(unit, file))
                 elif is_own and account is not None and not self.records.reason:
@@ -385,7 +385,7 @@ class HostOwners:
                         self._act(group, instance, self.records.tell(wanted))
             elif self.records.takes_over(instance) is not None:
                 continue
-            elif is_wanted and (is_new or instance in self._failed or self._waits(instance)):
+            elif instance in wanted_here and (instance in self._due | self._failed or self._waits(instance)):
                 again.add(instance)
             elif is_own:
                 if not self.records.reason:
@@ -393,17 +393,18 @@ class HostOwners:
             else:
                 if file is not None:
                     self.withdraw(instance)
-                if not is_wanted:
+                if instance not in wanted_here:
                     self._set_unclaimed(instance, None)
         if not self.records.reason:
             for instance in self.takeovers.due(registered.keys()):
                 if instance not in self._acting:
                     self._act(group, instance, self.takeovers.run(instance))
-        if (is_new or again) and not self.records.reason and self._starting is None:
-            if is_new or time.monotonic() >= self._start_at:
-                self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
+        if again and not self.records.reason and self._starting is None and time.monotonic() >= self._start_at:
+            self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
         elif not again:
             self._pauses.reset()
+        if not self._due and self._starting is None and self._started_for != lease:
+            self._set_started(lease)
 
     def _look_at_adopted(
         self,
@@ -490,7 +491,8 @@ class HostOwners:
             done = await one_pass(self._shared.accounts, instances, self._shared.fleet, "under the present lease")
             log.info("%s", done.sentence)
             self._failed = done.failed
-            self._set_started(lease)
+            if self._due_under == lease:
+                self._due -= done.tried
         except (WxError, OSError) as problem:
             log.error("cannot read the wanted accounts: %s", problem)
         finally:

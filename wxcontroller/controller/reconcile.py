@@ -45,9 +45,13 @@ class BootMark:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over the wanted accounts: its sentence, and the ids of those that another pass should try."""
+    """One pass over the wanted accounts: its sentence, and the ids of those that it tried to start.
+
+    ``failed`` are those of them that another pass should try.
+    """
 
     sentence: str
+    tried: frozenset[str]
     failed: frozenset[str]
 
 
@@ -102,7 +106,8 @@ async def one_pass(
     for outcome in (_Outcome.FAILED, _Outcome.TOO_MANY, _Outcome.ELSEWHERE, _Outcome.UNWANTED):
         if count[outcome]:
             sentence += f", {count[outcome]} {outcome}"
-    return Pass(sentence, frozenset(each for each, outcome in outcomes.items() if outcome is _Outcome.FAILED))
+    failed = frozenset(each for each, outcome in outcomes.items() if outcome is _Outcome.FAILED)
+    return Pass(sentence, frozenset(outcomes), failed)
 
 
 class _Outcome(StrEnum):

@@ -73,6 +73,25 @@ async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given
         assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2
 
 
+async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        for name in ("eve", "bob"):
+            await a.start(name)
+        await a.lapse()
+        under_way = asyncio.Event()
+        tasks = asyncio.TaskGroup()
+        async with tasks:
+            a.ownership._act(tasks, "eve", asyncio.wait_for(under_way.wait(), 60))
+            await a.keep(fleet.etcd)
+            await a.runs("bob")
+            under_way.set()
+        await a.runs("eve")
+        assert await fleet.owners() == {"eve": ("a", 2), "bob": ("a", 2)}
+
+
 async def test_a_new_account_is_placed_by_words_and_free_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
