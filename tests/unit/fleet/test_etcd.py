@@ -22,8 +22,14 @@ from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdFailure, E
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
-    """One member, without TLS, for all tests of this file that do not break it."""
+    """One member, without TLS, for all tests of this file that do not break it. It answers."""
+
+    async def answer() -> None:
+        async with connected(servers.settings()):
+            pass
+
     with EtcdServers(tmp_path_factory.mktemp("etcd")).running() as servers:
+        asyncio.run(answer())
         yield servers
 
 
