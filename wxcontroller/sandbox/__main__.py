@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -78,18 +79,9 @@ def serve(
     tls_dir: Path | None,
     accounts: int,
     state: Path | None,
-    poll_hold: float,
-    sync_hold: float,
-    uuid_life: float,
-    code_life: float,
-    updates_hold: float,
-    takeover: float,
-    contact_page: int,
-    sync_page: int,
-    batch_rate: float,
-    strict: bool,
     no_resend: bool,
     i_know_this_is_public: bool,
+    **behavior: Any,
 ) -> None:
     """Run the servers, the phone page and the scripting API."""
     # what only the server needs is imported here: the small commands start in a fraction of the time
@@ -113,22 +105,9 @@ def serve(
             raise BadOption("--tls-listen needs --tls-dir", "name a directory for the certificates")
         tls.make_ca(tls_dir)
         secure = Tls(encrypted, tls.server_context(tls_dir))
-    sandbox = Sandbox(
-        Options(
-            poll_hold=poll_hold,
-            sync_hold=sync_hold,
-            uuid_life=uuid_life,
-            code_life=code_life,
-            updates_hold=updates_hold,
-            takeover=takeover,
-            contact_page=contact_page,
-            sync_page=sync_page,
-            batch_rate=batch_rate,
-            strict=strict,
-            resend=not no_resend,
-            contents=None if state is None else state.parent / "contents",
-        )
-    )
+    contents = None if state is None else state.parent / "contents"
+    # All other options have the names of Options.
+    sandbox = Sandbox(Options(**behavior, resend=not no_resend, contents=contents))
     if state is not None:
         snapshot.load(sandbox, state)
     while len(sandbox.accounts) < accounts:

@@ -9,7 +9,7 @@ from http import HTTPMethod
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
-from wxcontroller.sandbox import markup
+from wxcontroller.sandbox import markup, payloads
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES, Host, Role, serves
 from wxcontroller.sandbox.requestlog import Violation
@@ -191,6 +191,11 @@ def read_cookies(header: str) -> dict[str, str]:
 def answer(value: JsonValue) -> web.Response:
     """Return JSON as the server sends it: declared as plain text (1.4)."""
     return script(markup.dump(value))
+
+
+def refusing(**blank: JsonValue) -> Callable[[int], web.Response]:
+    """Return how an endpoint words a code: in an answer whose other fields are ``blank``."""
+    return lambda ret: answer({**payloads.base(ret), **blank})
 
 
 def script(body: str) -> web.Response:

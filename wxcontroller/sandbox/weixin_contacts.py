@@ -17,6 +17,7 @@ from wxcontroller.sandbox.call import (
     WebEndpoint,
     WebRefusal,
     answer,
+    refusing,
 )
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.session import ServerMessage, ServerSession
@@ -89,11 +90,6 @@ async def webwxgetcontact(call: WebCall) -> web.Response:
     )
 
 
-def getcontact_refusal(ret: int) -> web.Response:
-    """Refuse with all fields empty."""
-    return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": [], "Seq": 0})
-
-
 async def webwxbatchgetcontact(call: WebCall) -> web.Response:
     """Give details of up to 50 people or groups (5.4). The order is not the client's; unknown ones are left out."""
     account, session = call.session()
@@ -140,21 +136,18 @@ def details(
     return shape
 
 
-def batchgetcontact_refusal(ret: int) -> web.Response:
-    """Refuse with all fields empty."""
-    return answer({**payloads.base(ret), "Count": 0, "ContactList": []})
-
-
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
     WebEndpoint("webwxinit", PAGES, webwxinit, lambda ret: answer(payloads.init(None, None, ret)), _POST),
+    WebEndpoint("webwxstatusnotify", _BASE, webwxstatusnotify, refusing(MsgID=""), _POST),
+    WebEndpoint("webwxstatreport", _BASE, webwxstatreport, refusing(), _POST),
     WebEndpoint(
-        "webwxstatusnotify", _BASE, webwxstatusnotify, lambda ret: answer({**payloads.base(ret), "MsgID": ""}), _POST
+        "webwxgetcontact",
+        _BASE,
+        webwxgetcontact,
+        refusing(MemberCount=0, MemberList=[], Seq=0),
+        frozenset({HTTPMethod.GET, HTTPMethod.POST}),
     ),
-    WebEndpoint("webwxstatreport", _BASE, webwxstatreport, lambda ret: answer(payloads.base(ret)), _POST),
-    WebEndpoint(
-        "webwxgetcontact", _BASE, webwxgetcontact, getcontact_refusal, frozenset({HTTPMethod.GET, HTTPMethod.POST})
-    ),
-    WebEndpoint("webwxbatchgetcontact", _BASE, webwxbatchgetcontact, batchgetcontact_refusal, _POST),
+    WebEndpoint("webwxbatchgetcontact", _BASE, webwxbatchgetcontact, refusing(Count=0, ContactList=[]), _POST),
 )

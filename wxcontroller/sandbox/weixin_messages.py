@@ -19,6 +19,7 @@ from wxcontroller.sandbox.call import (
     WebEndpoint,
     WebRefusal,
     answer,
+    refusing,
     script,
 )
 from wxcontroller.sandbox.contents import ContentItem
@@ -192,11 +193,7 @@ def target(account: ServerAccount, session: ServerSession, username: str) -> str
     return wxid
 
 
-def sendmsg_refusal(ret: int) -> web.Response:
-    """Refuse with empty ids."""
-    return answer({**payloads.base(ret), "MsgID": "", "LocalID": ""})
-
-
+sendmsg_refusal = refusing(MsgID="", LocalID="")
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
     WebEndpoint("synccheck", frozenset({Role.PUSH, Role.FILE_PAGE}), synccheck, lambda ret: _synccheck(ret, "0")),

@@ -8,7 +8,16 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
 from wxcontroller.sandbox import payloads, socialevents
 from wxcontroller.sandbox.account import GroupOperations, SentFriendRequest, ServerAccount
-from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, SESSION_INVALID, WebCall, WebEndpoint, WebRefusal, answer
+from wxcontroller.sandbox.call import (
+    ERR_LOGIC,
+    PARAMETER,
+    SESSION_INVALID,
+    WebCall,
+    WebEndpoint,
+    WebRefusal,
+    answer,
+    refusing,
+)
 from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.session import ContactChanged, ServerSession
 from wxcontroller.sandbox.world import Relation, ServerGroup, ServerMember
@@ -38,11 +47,6 @@ async def webwxrevokemsg(call: WebCall) -> web.Response:
     account.record(sent.wxid, "notice", "", "你撤回了一条消息", time.time())
     call.sandbox.touch()
     return answer({**payloads.base(), "Introduction": "", "SysWording": ""})
-
-
-def revoke_refusal(ret: int) -> web.Response:
-    """Refuse to take a message back."""
-    return answer({**payloads.base(ret), "Introduction": "", "SysWording": ""})
 
 
 async def webwxoplog(call: WebCall) -> web.Response:
@@ -106,11 +110,6 @@ async def webwxcreatechatroom(call: WebCall) -> web.Response:
             "ChatRoomName": session.username(group.wxid),
         }
     )
-
-
-def create_refusal(ret: int) -> web.Response:
-    """Refuse to make a group."""
-    return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
 
 
 async def webwxupdatechatroom(call: WebCall) -> web.Response:
@@ -206,11 +205,6 @@ def check_switch(account: ServerAccount) -> None:
         raise WebRefusal(SESSION_INVALID, "group operations are removed (group_operations)")
 
 
-def update_refusal(ret: int) -> web.Response:
-    """Refuse to change a group."""
-    return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": []})
-
-
 async def webwxverifyuser(call: WebCall) -> web.Response:
     """Ask somebody to be a friend, or accept somebody who asks."""
     account, session = call.session()
@@ -247,17 +241,18 @@ async def webwxverifyuser(call: WebCall) -> web.Response:
     return answer(payloads.base())
 
 
-def refusal(ret: int) -> web.Response:
-    """Refuse with the code alone."""
-    return answer(payloads.base(ret))
-
-
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    WebEndpoint("webwxrevokemsg", _BASE, webwxrevokemsg, revoke_refusal, _POST),
-    WebEndpoint("webwxoplog", _BASE, webwxoplog, refusal, _POST),
-    WebEndpoint("webwxcreatechatroom", _BASE, webwxcreatechatroom, create_refusal, _POST),
-    WebEndpoint("webwxupdatechatroom", _BASE, webwxupdatechatroom, update_refusal, _POST),
-    WebEndpoint("webwxverifyuser", _BASE, webwxverifyuser, refusal, _POST),
+    WebEndpoint("webwxrevokemsg", _BASE, webwxrevokemsg, refusing(Introduction="", SysWording=""), _POST),
+    WebEndpoint("webwxoplog", _BASE, webwxoplog, refusing(), _POST),
+    WebEndpoint(
+        "webwxcreatechatroom",
+        _BASE,
+        webwxcreatechatroom,
+        refusing(MemberCount=0, MemberList=[], ChatRoomName=""),
+        _POST,
+    ),
+    WebEndpoint("webwxupdatechatroom", _BASE, webwxupdatechatroom, refusing(MemberCount=0, MemberList=[]), _POST),
+    WebEndpoint("webwxverifyuser", _BASE, webwxverifyuser, refusing(), _POST),
 )

@@ -8,7 +8,7 @@ from aiohttp import web
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.sandbox import forms, markup, payloads
 from wxcontroller.sandbox.account import ChunkedUpload, ServerAccount
-from wxcontroller.sandbox.call import PARAMETER, WebCall, WebEndpoint, WebRefusal, answer
+from wxcontroller.sandbox.call import PARAMETER, WebCall, WebEndpoint, WebRefusal, answer, refusing
 from wxcontroller.sandbox.compose import encrypted_name, new_media_id
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import FILE_PAGES, Role
@@ -197,18 +197,20 @@ async def webwxcheckupload(call: WebCall) -> web.Response:
     )
 
 
-def upload_refusal(ret: int) -> web.Response:
-    """Refuse with an empty MediaId."""
-    return answer({**payloads.base(ret), "MediaId": "", "StartPos": 0, "CDNThumbImgHeight": 0, "CDNThumbImgWidth": 0})
-
-
-def check_refusal(ret: int) -> web.Response:
-    """Refuse with all fields empty."""
-    return answer({**payloads.base(ret), "MediaId": "", "AESKey": "", "Signature": "", "EncryFileName": ""})
-
-
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    WebEndpoint("webwxuploadmedia", frozenset({Role.FILE}), webwxuploadmedia, upload_refusal, _POST),
-    WebEndpoint("webwxcheckupload", frozenset({Role.BASE}), webwxcheckupload, check_refusal, _POST),
+    WebEndpoint(
+        "webwxuploadmedia",
+        frozenset({Role.FILE}),
+        webwxuploadmedia,
+        refusing(MediaId="", StartPos=0, CDNThumbImgHeight=0, CDNThumbImgWidth=0),
+        _POST,
+    ),
+    WebEndpoint(
+        "webwxcheckupload",
+        frozenset({Role.BASE}),
+        webwxcheckupload,
+        refusing(MediaId="", AESKey="", Signature="", EncryFileName=""),
+        _POST,
+    ),
 )

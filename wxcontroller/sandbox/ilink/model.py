@@ -309,11 +309,6 @@ def user_id(wxid: str) -> str:
     return f"o9cq8{letters[:23]}@im.wechat"
 
 
-def new_bot_id() -> str:
-    """Make an ilink_bot_id."""
-    return f"{secrets.token_hex(6)}@im.bot"
-
-
 def opaque(size: int) -> str:
     """Make an opaque value of ``size`` random bytes in base64, which has ``+``, ``/`` and ``=`` in it."""
     return base64.b64encode(secrets.token_bytes(size)).decode()

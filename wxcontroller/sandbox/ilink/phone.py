@@ -17,7 +17,6 @@ from wxcontroller.sandbox.ilink.model import (
     SessionState,
     User,
     Window,
-    new_bot_id,
     opaque,
 )
 from wxcontroller.sandbox.logins import LoginStage, WrongState
@@ -82,8 +81,8 @@ def confirm(
 def bind(sandbox: Sandbox, user: User, same_bot: bool = False) -> Bot:
     """Give a user a new bot. An older one finds out after a while (issue 69)."""
     now, old = sandbox.clock.now(), user.bot
-    keep = same_bot and old is not None
-    bot = Bot(user.uin, old.bot_id if keep and old is not None else new_bot_id(), secrets.token_urlsafe(48), now)
+    bot_id = old.bot_id if same_bot and old is not None else f"{secrets.token_hex(6)}@im.bot"
+    bot = Bot(user.uin, bot_id, secrets.token_urlsafe(48), now)
     if old is not None and old.state_at(now) is not SessionState.DEAD:
         old.dies = now + sandbox.options.takeover
         old.bell.ring()
