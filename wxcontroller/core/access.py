@@ -105,6 +105,31 @@ def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
     return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
 
 
+# Endpoints of an account's program under /v1, at its own port and, as accounts/{name}/…, through the controller.
+PROGRAM: tuple[Endpoint, ...] = (
+    v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
+    v1("POST", "messages", Scope.SEND, About.NOTHING, "send a message"),
+    v1("GET", "messages", Scope.READ, About.NOTHING, "its messages, of all chats or one, in pages"),
+    v1("GET", "messages/{id}", Scope.READ, About.NOTHING, "one of them"),
+    v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
+    v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
+    v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
+    v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
+    v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
+    v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
+    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, including ended ones"),
+    v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
+    v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
+    v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
+    v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
+    v1("POST", "webhook/test", Scope.CONTROL, About.NOTHING, "send a test event to its webhook"),
+    v1("POST", "proxy/test", Scope.CONTROL, About.NOTHING, "test whether WeChat is reachable through a proxy"),
+    v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
+    v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
+    v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "discard some"),
+    v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
+    v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
+)
 # Endpoints of the controller itself, by the paths of its router.
 CONTROLLER: tuple[Endpoint, ...] = (
     page("/", "the dashboard; it asks for a token where one is needed"),
@@ -127,7 +152,6 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
     v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
     v1("POST", "accounts/{name}/logout", Scope.CONTROL, About.NAME, "end its session for good, and stop it"),
-    v1("POST", "accounts/{name}/input", Scope.CONTROL, About.NAME, "answer what it waits for, such as a consent"),
     v1(
         "POST",
         "accounts/{name}/login-links",
@@ -148,18 +172,9 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
     v1("PUT", "standbys/{account}", Scope.ADMIN, About.MACHINE, "keep a copy of an account of another host"),
     v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
-    v1("POST", "accounts/{name}/webhook/test", Scope.CONTROL, About.NAME, "send a test event to its webhook"),
-    v1(
-        "POST",
-        "accounts/{name}/proxy/test",
-        Scope.CONTROL,
-        About.NAME,
-        "test whether WeChat is reachable through a proxy",
-    ),
     v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),
     v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
     v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
-    v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
     Endpoint(("POST",), "/mcp", Scope.READ, About.OWN, "MCP for AI agents; each tool needs the scope of its call"),
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
@@ -170,17 +185,10 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
     v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
-    v1("POST", "accounts/{name}/messages", Scope.SEND, About.NAME, "send a message"),
-    v1("GET", "accounts/{name}/messages", Scope.READ, About.NAME, "its messages, of all chats or one, in pages"),
-    v1("GET", "accounts/{name}/messages/{id}", Scope.READ, About.NAME, "one of them"),
-    v1("DELETE", "accounts/{name}/messages/{id}", Scope.SEND, About.NAME, "recall one"),
-    v1("GET", "accounts/{name}/chats", Scope.READ, About.NAME, "its chats with their last messages"),
-    v1("GET", "accounts/{name}/contacts", Scope.READ, About.NAME, "its contacts"),
-    v1("GET", "accounts/{name}/groups", Scope.READ, About.NAME, "its groups"),
-    v1("GET", "accounts/{name}/groups/{id}/members", Scope.READ, About.NAME, "the members of one"),
-    v1("GET", "accounts/{name}/sends", Scope.READ, About.NAME, "sends that wait or are held"),
-    v1("GET", "accounts/{name}/sends/{id}", Scope.READ, About.NAME, "one by its id, including ended ones"),
-    v1("DELETE", "accounts/{name}/sends/{id}", Scope.SEND, About.NAME, "cancel one"),
+    *(
+        v1(each.methods[0], f"accounts/{{name}}/{each.path[4:]}", each.scope, About.NAME, each.meaning)
+        for each in PROGRAM
+    ),
     v1("GET", "targets", Scope.ADMIN, About.MACHINE, "notification targets"),
     v1("POST", "targets", Scope.ADMIN, About.MACHINE, "add one; the response contains its token"),
     v1("GET", "targets/{target}", Scope.ADMIN, About.MACHINE, "one of them"),
@@ -189,13 +197,6 @@ CONTROLLER: tuple[Endpoint, ...] = (
     notify("/notify/{target}/message", "send one, as Gotify's clients do"),
     notify("/", "send one, as ntfy's clients do in JSON: topic is the target's name"),
     notify("/{target}", "send one to this target, for ntfy's clients that know no other path"),
-    v1("POST", "accounts/{name}/typing", Scope.SEND, About.NAME, "show a person that somebody is typing"),
-    v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),
-    v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
-    v1("POST", "accounts/{name}/deliveries/replay", Scope.CONTROL, About.NAME, "send some again"),
-    v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "discard some"),
-    v1("POST", "accounts/{name}/deliveries/ack", Scope.CONTROL, About.NAME, "acknowledge dead letters"),
-    v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
     v1(
         "GET",
         "accounts/{name}/consumers",
@@ -252,35 +253,13 @@ ACCOUNT: tuple[Endpoint, ...] = (
 OWN_PORT: tuple[Endpoint, ...] = (
     v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
     v1("GET", "options", Scope.READ, About.NOTHING, "the options in use, without secrets"),
-    v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
-    v1("POST", "messages", Scope.SEND, About.NOTHING, "send a message"),
-    v1("GET", "messages", Scope.READ, About.NOTHING, "its messages, of all chats or one, in pages"),
-    v1("GET", "messages/{id}", Scope.READ, About.NOTHING, "one of them"),
-    v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
-    v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
-    v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
-    v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
-    v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
-    v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
-    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, including ended ones"),
-    v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
-    v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
-    v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
-    v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
     v1("POST", "logout", Scope.CONTROL, About.NOTHING, "end its session for good"),
-    v1("POST", "webhook/test", Scope.CONTROL, About.NOTHING, "send a test event to its webhook"),
-    v1("POST", "proxy/test", Scope.CONTROL, About.NOTHING, "test whether WeChat is reachable through a proxy"),
     v1("POST", "keep-user", Scope.CONTROL, About.NOTHING, "refuse other users at the next login"),
-    v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
-    v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
-    v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "discard some"),
-    v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
-    v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
     v1("GET", "consumers", Scope.READ, About.NOTHING, "the agents of the account"),
     v1("PUT", "consumers/{name}", Scope.ADMIN, About.NOTHING, "add one, or change its options"),
     v1("DELETE", "consumers/{name}", Scope.ADMIN, About.NOTHING, "remove one"),
+    *PROGRAM,
 )
-
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
 # The root, or one part that is not one of ours.
 _TOPIC = re.compile(r"/(?!(?:openwx|v1|page|metrics|notify|ilink|for|mcp)\Z)[A-Za-z0-9_-]{0,64}")
