@@ -38,9 +38,9 @@ def test(session: WxctlRun, timeout: float) -> None:
     sent = api.test_alert()
     number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
     results = outcomes(api, number, channels, timeout)
-    if session.json:
-        session.emit({"id": number, "channels": {channel: error or None for channel, error in results.items()}})
-    else:
+    if not session.emitted(
+        {"id": number, "channels": {each: error or None for each, error in results.items()}}
+    ):
         for channel, error in results.items():
             click.echo(f"{channel}: {error or say('delivered')}")
     failed = [channel for channel, error in results.items() if error]
@@ -60,8 +60,7 @@ def test(session: WxctlRun, timeout: float) -> None:
 def status(session: WxctlRun) -> None:
     """Show the alert channels, the outcome of the last alert on each, and current problems."""
     found = session.api().alerts()
-    if session.json:
-        session.emit(found)
+    if session.emitted(found):
         return
     channels = obj(found.get("channels"))
     if not channels:

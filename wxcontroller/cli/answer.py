@@ -81,9 +81,7 @@ def answer(session: WxctlRun, name: str, value: str | None) -> None:
             )
         value = ask(account, question)
     answered = api.answer(account, question.id, value)
-    if session.json:
-        session.emit(answered)
-    else:
+    if not session.emitted(answered):
         follow = command("start", account.name)
         tell(Text(N_("answered for {account}; follow its login: {command}"), account=account.name, command=follow))
 

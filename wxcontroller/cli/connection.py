@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as field_of
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import ip_address
 from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.errors import AccountNotRunning, BadUsage, NoMachine, NotOffered, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
+from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.errors import (
     AccountExists,
     ControllerUnreachable,
@@ -111,7 +111,7 @@ class Connection:
         self._token = "" if far else self._finder.token(*self._address)
         self.is_roots = far is None and bool(self._finder.roots(*self._address))
         self.port = self._address[1]
-        self.is_local = is_loopback(self._host)
+        self.is_local = is_loopback_host(self._host)
         exposed = not (self._secure or self.is_local or insecure)
         if exposed and self._token and self._token != self._finder.roots(*self._address):
             raise self._exposed(Text("the token"))
@@ -278,16 +278,6 @@ class Connection:
                     url=self.shown,
                     crash=crash,
                 )
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host in a URL is this machine's loopback."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def may_be_unauthorized(status: int, answer: JsonValue) -> bool:

@@ -41,6 +41,12 @@ class WxctlRun:
         """Write the result of ``--json`` to standard output: an object, for a list an array."""
         click.echo(printable(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)))
 
+    def emitted(self, value: JsonValue) -> bool:
+        """Write the result if it is wanted as JSON; return whether it is."""
+        if self.json:
+            self.emit(value)
+        return self.json
+
     def report(self, problem: WxError) -> None:
         """Write what failed to standard error: for ``--json`` an object."""
         if self.json:

@@ -62,8 +62,7 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
     Run as root on the account's machine. While a secret is being replaced there are two, the new one first.
     """
     forms = [standard_form(one) for one in webhook_secrets(Paths(root), parse_name(name))]
-    if session.json:
-        session.emit(list[JsonValue](forms))
+    if session.emitted(list[JsonValue](forms)):
         return
     if not forms:
         tell("{account} has no webhook secret; its reports are not signed", err=True, account=name)
@@ -93,8 +92,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
         return
     account = api.resolve(name)
     found = _found(session, api, account, states or ("held", "pending", "dead"), after, limit)
-    if session.json:
-        session.emit(items(found.get("deliveries")))
+    if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
     rows = [obj(one) for one in items(found.get("deliveries"))]
@@ -129,8 +127,7 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     """Show a delivery with the report as it is posted: message texts included."""
     api = session.api()
     found = api.delivery(api.resolve(name), delivery_id)
-    if session.json:
-        session.emit(found)
+    if session.emitted(found):
         return
     for key in _SHOWN:
         value = field(found, key)
@@ -214,8 +211,7 @@ def change_deliveries(
     session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
     answer = api.change_deliveries(name, verb, chosen)
-    if session.json:
-        session.emit(answer)
+    if session.emitted(answer):
         return
     number = integer(field(answer, key))
     tell(*words, account=name.name, n=number)
@@ -225,8 +221,7 @@ def change_deliveries(
 
 def overview(session: WxctlRun, api: Api, all_: bool) -> None:
     found = sorted(items(field(api.all_deliveries(), "accounts")), key=lambda row: text(field(row, "account")))
-    if session.json:
-        session.emit(found)
+    if session.emitted(found):
         return
     if not found:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)

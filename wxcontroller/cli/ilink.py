@@ -142,8 +142,7 @@ def approve(
     options: JsonObject = {"groups": groups, "when_held": when_held}
     given: JsonObject = {key: value for key, value in options.items() if value is not None}
     approved = session.api().approve_pairing(code, {"account": account, "consumer": consumer, **given})
-    if session.json:
-        session.emit(approved)
+    if session.emitted(approved):
         return
     if digits := text(approved.get("digits")):
         tell("enter these digits in the agent: {digits}", digits=digits)
@@ -155,8 +154,7 @@ def approve(
 def requests(session: WxctlRun) -> None:
     """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
     rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
-    if session.json:
-        session.emit(list[JsonValue](rows))
+    if session.emitted(list[JsonValue](rows)):
         return
     if not rows:
         tell("no pairing request is open", err=True)
@@ -183,8 +181,7 @@ def consumers(session: WxctlRun, name: str) -> None:
     api = session.api()
     answer = api.consumers(api.resolve(name))
     rows = [obj(row) for row in items(answer.get("consumers"))]
-    if session.json:
-        session.emit(list[JsonValue](rows))
+    if session.emitted(list[JsonValue](rows)):
         return
     if reason := text_in(answer, "reason"):
         tell("wxctl: the state of agents is unknown: {reason}", err=True, reason=reason)
@@ -201,9 +198,7 @@ def revoke(session: WxctlRun, name: str, consumer: str) -> None:
     """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
     api = session.api()
     removed = api.remove_consumer(api.resolve(name), consumer)
-    if session.json:
-        session.emit(removed)
-    else:
+    if not session.emitted(removed):
         tell("{consumer} no longer uses {account}", consumer=consumer, account=name)
 
 

@@ -61,9 +61,7 @@ def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | No
     added = session.api().add(parse_name(name), given(pairs, post_api, driver))
     for note in notes(added):
         tell(note, err=True)
-    if session.json:
-        session.emit(added.raw)
-    else:
+    if not session.emitted(added.raw):
         tell(
             "{account} is registered, with port {port}; start it: {command}",
             account=added.name,
@@ -169,9 +167,7 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
         kept = Text(N_("{account} is not logged out"), account=account.name)
         confirm(api, [account], Text("Log {account} out? The next login needs a scan.", account=account.name), kept)
     ended = api.logout(account)
-    if session.json:
-        session.emit(ended.raw)
-    else:
+    if not session.emitted(ended.raw):
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
 
 

@@ -8,7 +8,7 @@ from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import verb
-from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.jsontypes import integer, text
 from wxcontroller.core.messages import N_
 
@@ -37,12 +37,11 @@ def login_link(session: WxctlRun, name: str, base: str | None) -> None:
         raise BadUsage(N_("{base} is not a URL"), N_("use one like https://wx.example"), base=base)
     made = api.login_link(api.resolve(name))
     made["url"] = urljoin(base, text(made.get("url")))  # of another host, it is absolute
-    if session.json:
-        session.emit(made)
+    if session.emitted(made):
         return
     click.echo(text(made["url"]))
     minutes = (integer(made.get("expires")) - integer(made.get("created"))) // 60
     tell(N_("valid for {minutes} minutes, one browser and one login"), err=True, minutes=minutes)
     host = urlsplit(base).hostname or ""
-    if host == "localhost" or is_loopback((host, 0)):
+    if is_loopback_host(host):
         tell(N_("this link works on this machine only; to make one for others, use --base URL"), err=True)

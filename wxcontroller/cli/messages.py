@@ -62,8 +62,7 @@ def messages(
     if chat:
         query["chat"] = find(api, account, chat, only_groups=False).id
     page = api.messages(account, query)
-    if session.json:
-        session.emit(page)
+    if session.emitted(page):
         return
     shown = [obj(one) for one in (*items(page.get("messages")), *items(page.get("pending")))]
     for one in shown:

@@ -30,8 +30,7 @@ def show(session: WxctlRun, name: str, all_: bool) -> None:
     api = session.api()
     account = api.resolve(name)
     found = api.options(account)
-    if session.json:
-        session.emit(found)
+    if session.emitted(found):
         return
     waiting = [text(one) for one in items(found.get("waiting"))]
     rows = [
@@ -98,8 +97,7 @@ def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str,
     api = session.api()
     account = api.resolve(name)
     changed = api.change_options(account, changes)
-    if session.json:
-        session.emit(changed.raw)
+    if session.emitted(changed.raw):
         return
     for note in ignored(changed):
         tell(note, err=True)

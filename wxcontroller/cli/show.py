@@ -64,8 +64,7 @@ def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) 
         if (not states or account.condition.value in states)
         and (not trouble or account.assessment.severity.is_trouble)
     ]
-    if session.json:
-        session.emit([account.raw for account in shown])
+    if session.emitted([account.raw for account in shown]):
         return
     if not accounts:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)
@@ -102,9 +101,7 @@ def status(session: WxctlRun, name: str | None) -> None:
     except ControllerUnreachable as unreachable:
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
         without_controller(session, api, unit, unreachable)
-    if session.json:
-        session.emit(account.raw)
-    else:
+    if not session.emitted(account.raw):
         describe(account)
     if problem := failure(account):
         raise click.exceptions.Exit(problem.exit_code)
@@ -118,8 +115,7 @@ def overview(session: WxctlRun) -> None:
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
         without_controller(session, api, None, unreachable)
-    if session.json:
-        session.emit({"health": health, "accounts": [account.raw for account in accounts]})
+    if session.emitted({"health": health, "accounts": [account.raw for account in accounts]}):
         return
     version = one_line(field(health, "version"))
     answers = say("answers at {url}", url=api.shown)

@@ -57,8 +57,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
     api = session.api()
     body: JsonObject = {"name": target_name, "account": api.resolve(account).name, "peer": peer, "group": group}
     added = api.add_target(body)
-    if session.json:
-        session.emit(added)
+    if session.emitted(added):
         return
     click.echo(text(added.get("token")))
     tell(
@@ -73,8 +72,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
 def list_(session: WxctlRun) -> None:
     """List targets with account and peer."""
     rows = [obj(row) for row in items(session.api().targets().get("targets"))]
-    if session.json:
-        session.emit(list[JsonValue](rows))
+    if session.emitted(list[JsonValue](rows)):
         return
     if not rows:
         tell("no notification targets: wxctl target add TARGET NAME PEER", err=True)
@@ -98,8 +96,7 @@ def show(session: WxctlRun, target_name: str) -> None:
     """Show a target and the URLs for its clients. Its token is stored only as a hash and is not shown."""
     api = session.api()
     found = api.target(target_name)
-    if session.json:
-        session.emit(found)
+    if session.emitted(found):
         return
     url = api.shown.rstrip("/")
     for key in ("name", "account", "peer", "group", "driver", "created", "removed", "id"):
@@ -113,7 +110,5 @@ def show(session: WxctlRun, target_name: str) -> None:
 def remove(session: WxctlRun, target_name: str) -> None:
     """Remove a target and revoke its token. Counted repeats that have not been sent are discarded."""
     removed = session.api().remove_target(target_name)
-    if session.json:
-        session.emit(removed)
-    else:
+    if not session.emitted(removed):
         tell("target {target} is removed", target=target_name)

@@ -80,9 +80,7 @@ def create(
         return
     shown, made = minted(name, Scope(scope), accounts, expiry(expires))
     tokens = change_tokens(lambda file: file.add(made), root)
-    if session.json:
-        session.emit({**without_hash(made), "token": shown})
-    else:
+    if not session.emitted({**without_hash(made), "token": shown}):
         click.echo(shown)
         tell(
             "wxctl: token {token} ({id}): {words}; it is not shown again",
@@ -107,8 +105,7 @@ def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
     tokens = change_tokens(lambda file: file.read(), root)
     _publish(tokens, root)
-    if session.json:
-        session.emit([without_hash(each) for each in tokens.by_id.values()])
+    if session.emitted([without_hash(each) for each in tokens.by_id.values()]):
         return
     if not tokens.by_id:
         tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
@@ -132,9 +129,7 @@ def revoke(session: WxctlRun, which: str, root: Path) -> None:
 
     tokens = change_tokens(take_out, root)
     _publish(tokens, root)
-    if session.json:
-        session.emit(without_hash(gone[0]))
-    else:
+    if not session.emitted(without_hash(gone[0])):
         tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
     if gone[0].scope.in_ladder and not tokens.required:
         tell(
@@ -148,8 +143,7 @@ def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -
     """Have the controller make the token of an agent. It keeps them: administrators also approve agents remotely."""
     api = session.api()
     made = api.put_consumer(api.resolve(account), name, {"token": True, "expires": expires})
-    if session.json:
-        session.emit(made)
+    if session.emitted(made):
         return
     click.echo(text(made.get("token")))
     tell("wxctl: token of {name}, for {account} only; it is not shown again", err=True, name=name, account=account)

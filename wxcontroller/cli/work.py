@@ -144,9 +144,7 @@ def run(
         return
     [account] = accounts
     result, words = work.finish(account, work.act(api, account, _Alone(session, api)))
-    if session.json:
-        session.emit(result)
-    else:
+    if not session.emitted(result):
         tell(words)
 
 
@@ -219,9 +217,7 @@ def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work:
                 if not future.cancelled() and account.name not in results:
                     settle(account, future)
     codes += [INTERRUPTED] * (len(accounts) - len(codes))
-    if session.json:
-        session.emit([results[account.name] for account in accounts if account.name in results])
-    else:
+    if not session.emitted([results[account.name] for account in accounts if account.name in results]):
         tell(summary(codes))
     return max(codes)
 

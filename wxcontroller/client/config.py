@@ -77,6 +77,10 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
+
+    def bad(problem: ValueError, remedy: str = remedy) -> BadSettings:
+        return BadSettings(N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem))
+
     # systemd built user, directories and unit of the instance:
     # another name would show one account's data as another's.
     if name.instance != instance:
@@ -101,9 +105,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         epoch, adopted = epoch_in(environ), epoch_in(environ, ADOPTED, 0)
         leaving = leaving_from(environ.get(LEAVING, ""))
     except ValueError as problem:
-        raise BadSettings(
-            N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem)
-        ) from None
+        raise bad(problem) from None
     if leaving is not None:  # also when started with systemctl alone
         refused = leaving.refused(name.name)
         raise BadSettings(refused.text, refused.remedy_text)
@@ -125,12 +127,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     try:
         limits = DEFAULTS.with_numbers(limits_in(environ))
     except ValueError as problem:
-        raise BadSettings(
-            N_("account {account}: {problem}"),
-            _LIMITS_REMEDY.replace("INSTANCE", instance),
-            account=str(name),
-            problem=reason_of(problem),
-        ) from None
+        raise bad(problem, _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
     for removed in removed_in(environ):
         log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
     proxy = read_credential("proxy", environ)

@@ -23,6 +23,11 @@ def is_loopback(address: object) -> bool:
     return ip is not None and ip.is_loopback
 
 
+def is_loopback_host(host: str) -> bool:
+    """Say whether a host in a URL is this machine's loopback."""
+    return host == "localhost" or is_loopback((host,))
+
+
 def host_in(address: object) -> str:
     """Return the host in an address as sockets give it, "" for a path in the file system."""
     return address[0] if isinstance(address, tuple) and address and isinstance(address[0], str) else ""

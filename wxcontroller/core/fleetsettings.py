@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.messages import Text
 
 # Each host costs a connection, a stream and a request every few seconds. Larger fleets need an engine.
@@ -201,7 +201,7 @@ def _is_private(url: str) -> bool:
     """Return whether nobody else can read what is sent to an endpoint."""
     found = _ENDPOINT.fullmatch(url)
     host = found[1].strip("[]") if found else ""
-    return url.startswith("https:") or host == "localhost" or is_loopback((host,))
+    return url.startswith("https:") or is_loopback_host(host)
 
 
 def _host(name: str, value: object) -> HostSettings:
