@@ -5,8 +5,8 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
+from weakref import WeakValueDictionary
 
-from wxcontroller.controller.locks import Locks
 from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.units import UnitRecord, Units, Verb, record
 from wxcontroller.core.errors import UnitFailed, WxError
@@ -36,14 +36,15 @@ class UnitStarts:
         self._units = units
         self._registry = registry
         self._settings = settings
-        self._locks = Locks()
+        # By account, and only while in use: those who hold or wait for one keep it alive.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starting: set[str] = set()
         self._coming_up: dict[str, asyncio.Task[None]] = {}
         self._stops: Counter[str] = Counter()
 
-    def held(self, instance: str) -> contextlib.AbstractAsyncContextManager[None]:
-        """Hold an account's lock; waits for the action on it that is under way."""
-        return self._locks.held(instance)
+    def held(self, instance: str) -> asyncio.Lock:
+        """Return an account's lock, to be held for a block: later callers wait, in order."""
+        return self._locks.setdefault(instance, asyncio.Lock())
 
     @contextlib.asynccontextmanager
     async def held_to_stop(self, instance: str) -> AsyncIterator[None]:
@@ -53,7 +54,7 @@ class UnitStarts:
         try:
             if (coming_up := self._coming_up.get(instance)) is not None:
                 coming_up.cancel()
-            async with self._locks.held(instance):
+            async with self.held(instance):
                 yield
         finally:
             self._stops[instance] -= 1
