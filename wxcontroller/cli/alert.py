@@ -38,9 +38,7 @@ def test(session: WxctlRun, timeout: float) -> None:
     sent = api.test_alert()
     number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
     results = outcomes(api, number, channels, timeout)
-    if not session.emitted(
-        {"id": number, "channels": {each: error or None for each, error in results.items()}}
-    ):
+    if not session.emitted({"id": number, "channels": {each: error or None for each, error in results.items()}}):
         for channel, error in results.items():
             click.echo(f"{channel}: {error or say('delivered')}")
     failed = [channel for channel, error in results.items() if error]

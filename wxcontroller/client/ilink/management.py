@@ -12,8 +12,8 @@ from wxcontroller.client.ilink.polling import Polling
 from wxcontroller.client.ilink.sending import AgentSending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.v1.answers import RequestRefused, stored_soon
-from wxcontroller.client.v1.selecting import bad
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.client.v1.selecting import bad, read_body
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_
 
 _REMEDY = N_("docs/ilink-agents.md lists the options of an agent")
@@ -87,10 +87,7 @@ class Management:
                 N_("an agent's name has 1 to 64 letters a to z, digits, dots, hyphens and underscores"),
                 N_("start it with a letter or digit"),
             )
-        try:
-            given = read_json(await request.app[BODIES].small(request) or b"{}")
-        except ValueError:
-            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        given = read_body(await request.app[BODIES].small(request) or b"{}", _REMEDY)
         if not isinstance(given, dict):
             raise bad(N_("the body is not a JSON object"), _REMEDY)
         known = self.consumers.get(name)

@@ -61,27 +61,25 @@ class Deliveries:
         where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((EntryState.DEAD,))
-        number = await self._stored(self._parts.log.replay(where))
-        return json_answer({"replayed": number, **self._counts()})
+        return await self._changed("replayed", self._parts.log.replay(where))
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
-        number = await self._stored(self._parts.log.purge(where))
-        return json_answer({"purged": number, **self._counts()})
+        return await self._changed("purged", self._parts.log.purge(where))
 
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
         """POST: acknowledge dead letters. They are kept and no longer count as trouble of the account."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
-        number = await self._stored(self._parts.log.acknowledge(where))
-        return json_answer({"acknowledged": number, **self._counts()})
+        return await self._changed("acknowledged", self._parts.log.acknowledge(where))
 
-    async def _stored(self, change: "asyncio.Future[int]") -> int:
-        """Return what a change of the log gives once it is on disk. Raises Unavailable if that takes too long."""
+    async def _changed(self, word: str, change: "asyncio.Future[int]") -> web.Response:
+        """Answer how many entries a change of the log concerns, once it is on disk. Raises Unavailable."""
         # Also for a change that is stored later than its caller waits.
         change.add_done_callback(lambda _: self._parts.delivery.again())
         async with stored_soon(self._parts.log):
-            return await asyncio.shield(change)
+            number = await asyncio.shield(change)
+        return json_answer({word: number, **self._counts()})
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery

@@ -7,9 +7,9 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.selecting import bad
+from wxcontroller.client.v1.selecting import bad, read_body
 from wxcontroller.core.errors import BadAnswer, NotAsked, file_failed
-from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_, Text
 
 _REMEDY = N_('send {"id": "allow-desktop", "value": "yes"}; GET /v1/status shows in input what is asked for')
@@ -25,7 +25,7 @@ class Inputs:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """POST ``{"id": …, "value": …}``: the driver continues with it."""
-        input_id, value = await self._read(request)
+        input_id, value = answer_of(await request.app[BODIES].small(request))
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._parts.driver.answer(input_id, value)
@@ -44,16 +44,10 @@ class Inputs:
             ) from None
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
 
-    async def _read(self, request: web.Request) -> tuple[str, str]:
-        return answer_of(await request.app[BODIES].small(request))
-
 
 def answer_of(body: bytes) -> tuple[str, str]:
     """Return id and value of a body. Raises RequestRefused."""
-    try:
-        given = obj(read_json(body or b"null"))
-    except ValueError:
-        raise bad(N_("the body is not JSON"), _REMEDY) from None
+    given = obj(read_body(body, _REMEDY))
     input_id, value = given.get("id"), given.get("value")
     if not isinstance(input_id, str) or not isinstance(value, str):
         raise bad(N_("id and value must be texts"), _REMEDY)

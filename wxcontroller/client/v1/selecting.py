@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.jsontypes import JsonValue, obj, read_json
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.openwx.paging import SELECTED_IDS
 
@@ -15,6 +15,14 @@ _STATES = ", ".join(state.value for state in EntryState)
 def bad(message: str | Text, remedy: str | Text, /, **values: Value) -> RequestRefused:
     """An invalid request."""
     return RequestRefused(400, "bad-request", message, remedy, **values)
+
+
+def read_body(body: bytes, remedy: str) -> JsonValue:
+    """Return the JSON that a body is, None for no body. Raises RequestRefused."""
+    try:
+        return read_json(body or b"null")
+    except ValueError:
+        raise bad(N_("the body is not JSON"), remedy) from None
 
 
 def states_of(words: str) -> tuple[EntryState, ...]:
@@ -40,11 +48,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
 
     An empty body is refused, so that nothing is sent again by mistake.
     """
-    try:
-        given = read_json(body or b"null")
-    except ValueError:
-        raise bad(N_("the body is not JSON"), N_('send {"ids": ["…"]} or {"state": "dead"}')) from None
-    found = obj(given)
+    found = obj(read_body(body, N_('send {"ids": ["…"]} or {"state": "dead"}')))
     if unknown := sorted(found.keys() - {"ids", "state", "all"}):
         raise bad(N_("unknown key {unknown}"), N_("ids, state and all are known"), unknown=unknown[0][:64])
     ids, state, everything = found.get("ids"), found.get("state"), found.get("all")

@@ -1,6 +1,7 @@
 """Sending messages at the account's port, and recalling them: POST and DELETE /v1/messages."""
 
 import asyncio
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -87,14 +88,7 @@ class MessageSending:
         ids: list[JsonValue] = [send.client_id for send in sends]
         begun: JsonObject = {"chat": chat, "messages": ids}
         if keyed is not None:
-            keyed = Request(
-                keyed.key,
-                keyed.fingerprint,
-                keyed.call,
-                begun,
-                sends[0].target,
-                {send.part: {} for send in sends},
-            )
+            keyed = replace(keyed, answer=begun, target=sends[0].target, parts={send.part: {} for send in sends})
         latest = asyncio.get_running_loop().time() + parts.config.limits.send_answer_seconds
         try:
             added = await parts.sending.store(sends, keyed, latest)

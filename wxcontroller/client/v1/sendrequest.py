@@ -11,8 +11,8 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES, Attached
 from wxcontroller.client.sends.sending import MAX_HOLD
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.selecting import bad
-from wxcontroller.core.jsontypes import read_json, text
+from wxcontroller.client.v1.selecting import bad, read_body
+from wxcontroller.core.jsontypes import text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
@@ -58,10 +58,7 @@ async def read_request(request: web.Request) -> SendRequest:
 
 def texts(body: bytes) -> dict[str, str]:
     """Return a JSON object's members as texts. Raises RequestRefused."""
-    try:
-        given = read_json(body or b"null")
-    except ValueError:
-        raise bad(N_("the body is not JSON"), REMEDY) from None
+    given = read_body(body, REMEDY)
     if not isinstance(given, dict):
         raise bad(N_("the body is not a JSON object"), REMEDY)
     found: dict[str, str] = {}

@@ -9,10 +9,10 @@ from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.configured import policy_of
 from wxcontroller.client.deliveries.trial import try_webhook
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.selecting import bad
+from wxcontroller.client.v1.selecting import bad, read_body
 from wxcontroller.core.egress import parse_proxy
-from wxcontroller.core.errors import BadOption
-from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.errors import BadOption, reason_of
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers import ROUTES
 
@@ -43,10 +43,7 @@ class Trials:
         from wxcontroller.drivers.connection.probe import reach  # few ask, and memory is multiplied by hundreds
 
         options = self._parts.config.options
-        try:
-            given = obj(read_json(await request.app[BODIES].small(request) or b"{}"))
-        except ValueError:
-            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        given = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
         proxy = given.get("proxy", options["proxy"])
         if not isinstance(proxy, str):
             raise bad(N_("proxy must be a text"), _REMEDY)
@@ -54,8 +51,7 @@ class Trials:
             if proxy:
                 parse_proxy(proxy)
         except ValueError as problem:
-            why = problem.args[0] if isinstance(problem.args[0], Text) else str(problem)
-            raise bad(Text("proxy {why}", why=why), _REMEDY) from None
+            raise bad(Text("proxy {why}", why=reason_of(problem)), _REMEDY) from None
         host = ROUTES[options["driver"]].host
         async with self._turn:
             try:

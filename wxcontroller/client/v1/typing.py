@@ -9,9 +9,9 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.v1.selecting import bad
+from wxcontroller.client.v1.selecting import bad, read_body
 from wxcontroller.core.errors import Unsupported, WeChatError
-from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_
 from wxcontroller.drivers.base import ShowsTyping
 
@@ -29,10 +29,7 @@ class Typing:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST ``{"peer": …, "on": true}``: show it, or end it with false."""
-        try:
-            given = obj(read_json(await request.app[BODIES].small(request) or b"null"))
-        except ValueError:
-            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        given = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
         peer, on = given.get("peer"), given.get("on", True)
         if not isinstance(peer, str) or not peer or not isinstance(on, bool):
             raise bad(N_("peer must be a text, and on true or false"), _REMEDY)
