@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from sys import intern
+from typing import Any
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
@@ -23,6 +24,8 @@ _SKEY = re.compile(r"&?skey=[^&]*")
 _LONGEST_ID = 256
 _HIDDEN = ("@lbsroom", "@talkroom")  # rooms that no page shows (6.1)
 _PORTION = 500  # people
+# What people have in groups, too.
+_DETAILS = ("uid", "account", "province", "city", "signature", "sex")
 
 
 def id_of(raw: JsonObject) -> str:
@@ -117,37 +120,20 @@ def merge_contact(known: Contact | None, seen: Contact, whole: bool) -> Contact:
     """
     if known is None:
         return seen
-    return Contact(
-        id=known.id,
-        name=seen.name or known.name,
-        uid=seen.uid or known.uid,
-        account=seen.account or known.account,
-        markname=seen.markname if whole else seen.markname or known.markname,
-        display=seen.display or known.display,
-        province=seen.province or known.province,
-        city=seen.city or known.city,
-        signature=seen.signature or known.signature,
-        sex=seen.sex or known.sex,
-        # A partial object without flags looks like a friend's.
-        kind=seen.kind if seen.kind is not ContactKind.FRIEND else known.kind,
-        avatar=seen.avatar or known.avatar,
-    )
+    found = _known_of(seen, *_DETAILS, "name", "markname", "display", "avatar")
+    if whole:
+        found["markname"] = seen.markname
+    if seen.kind is not ContactKind.FRIEND:  # a partial object without flags looks like a friend's
+        found["kind"] = seen.kind
+    return replace(known, **found)
 
 
 def merge_group(known: Group | None, seen: Group) -> Group:
     """Return ``known`` with the non-empty fields of ``seen``; an empty member list keeps the known one."""
     if known is None:
         return seen
-    return Group(
-        id=known.id,
-        name=seen.name or known.name,
-        members=merge_members(known.members, seen.members),
-        uid=seen.uid or known.uid,
-        owner_uid=seen.owner_uid or known.owner_uid,
-        owner=seen.owner or known.owner,
-        key=seen.key or known.key,
-        avatar=seen.avatar or known.avatar,
-    )
+    found = _known_of(seen, "name", "uid", "owner_uid", "owner", "key", "avatar")
+    return replace(known, members=merge_members(known.members, seen.members), **found)
 
 
 def merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
@@ -159,17 +145,7 @@ def merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[
 
 def merge_member(old: Member, seen: Member) -> Member:
     """Return ``seen`` with its known details, which lists lack (5.4)."""
-    return replace(
-        old,
-        nickname=seen.nickname or old.nickname,
-        display=seen.display,
-        uid=seen.uid or old.uid,
-        account=seen.account or old.account,
-        province=seen.province or old.province,
-        city=seen.city or old.city,
-        signature=seen.signature or old.signature,
-        sex=seen.sex or old.sex,
-    )
+    return replace(old, display=seen.display, **_known_of(seen, *_DETAILS, "nickname"))
 
 
 def with_details(group: Group, contacts: Mapping[str, Contact]) -> Group:
@@ -182,15 +158,12 @@ def with_details(group: Group, contacts: Mapping[str, Contact]) -> Group:
 
 def detailed(member: Member, seen: Contact) -> Member:
     """Return a member with the non-empty details of a contact object. Names stay the group's."""
-    return replace(
-        member,
-        uid=seen.uid or member.uid,
-        account=seen.account or member.account,
-        province=seen.province or member.province,
-        city=seen.city or member.city,
-        signature=seen.signature or member.signature,
-        sex=seen.sex or member.sex,
-    )
+    return replace(member, **_known_of(seen, *_DETAILS))
+
+
+def _known_of(seen: Contact | Group | Member, *names: str) -> dict[str, Any]:
+    """Return those of these fields that are not empty."""
+    return {name: value for name in names if (value := getattr(seen, name))}
 
 
 def with_names(group: Group) -> bool:
