@@ -77,7 +77,7 @@ class Materialiser:
         with self._locked():
             known = self._known(name.instance)
             self._refuse_left(name, known)
-            merged = {**self.settings.client, **default_urls(self.settings)}
+            merged = self._defaults
             echoed: dict[str, str] = {}
             if keep and known is not None:
                 # The requested parameters, not the resulting options: today's defaults count for the rest.
@@ -116,7 +116,7 @@ class Materialiser:
                     account=str(name),
                 )
             self._refuse_left(name, None, epoch)
-            merged = {**self.settings.client, **default_urls(self.settings), **options}
+            merged = {**self._defaults, **options}
             self._check(name, merged)
             port = self._ports.free(name.instance, *self._port_range)
             account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch)
@@ -139,7 +139,7 @@ class Materialiser:
             other = {SAME.get(name, name) for name in (*unset, *set_)}
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
             asked = {**kept, **set_}
-            merged = {**self.settings.client, **default_urls(self.settings), **requested_options(asked)}
+            merged = {**self._defaults, **requested_options(asked)}
             if runs:
                 merged |= stay_on_route(known, merged, {*set_, *unset})
             self._check(known.name, merged)
@@ -163,7 +163,7 @@ class Materialiser:
                 )
             name = parse_name(instance)
             self._refuse_left(name, None)
-            options = {**self.settings.client, **default_urls(self.settings)}
+            options = self._defaults
             account = Account(name, self._ports.free(instance, *self._port_range), Desired.STARTED, options, {})
             return self._write(account)
 
@@ -297,6 +297,12 @@ class Materialiser:
         )
 
     @property
+    def _defaults(self) -> dict[str, str]:
+        """The settings' options of accounts."""
+        urls = {"post_api": self.settings.post_api} if self.settings.post_api else {}
+        return {**self.settings.client, **urls}
+
+    @property
     def _port_range(self) -> tuple[int, int]:
         return self.settings.backend_start_port, self.settings.backend_end_port
 
@@ -374,7 +380,3 @@ def refuse_takeover(name: AccountName, options: Mapping[str, str]) -> None:
             N_("use takeover=same-egress or takeover=hold"),
             account=str(name),
         )
-
-
-def default_urls(settings: Settings) -> dict[str, str]:
-    return {"post_api": settings.post_api} if settings.post_api else {}

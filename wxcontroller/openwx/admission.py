@@ -81,17 +81,9 @@ class PortLimits:
     proxies: tuple[Network, ...] = ()  # which name the peers that they call for
 
     def of(self, resource: Resource) -> int:
-        match resource:
-            case Resource.REQUESTS:
-                return self.requests
-            case Resource.LONG_POLLS:
-                return self.long_polls
-            case Resource.READERS:
-                return self.readers
-            case Resource.WATCHERS:
-                return self.watchers
-            case Resource.BODIES:
-                return self.bodies
+        """Return the limit that has a resource's name."""
+        limit: int = getattr(self, resource.name.lower())
+        return limit
 
 
 class Busy(web.HTTPServiceUnavailable):

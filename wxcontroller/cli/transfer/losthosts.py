@@ -70,9 +70,7 @@ def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
     name = parse_name(bundle.name)
     try:
         there = host_named(bundle.host).arrival(name)
-    except BadUsage:  # it is not in the settings any more
-        return
-    except NoMachine:
+    except (BadUsage, NoMachine):  # the first: it is not in the settings any more
         return
     except (ControllerUnreachable, Unanswered) as problem:  # refused, frozen or misconfigured: its accounts may run
         raise WxError(

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.consumers import ConsumerRow
@@ -63,30 +64,24 @@ class ConsumerOptions:
 
         Raises ValueError with the name of the option that is unknown or has a wrong value.
         """
-        found = self
+        found: dict[str, Any] = {}
         for name, value in given.items():
             match name, value:
-                case "owner", str():
-                    found = replace(found, owner=value)
+                case ("owner", str()) | ("own" | "interim" | "public", bool()):
+                    found[name] = value
                 case "peers", "all":
-                    found = replace(found, peers=None)
+                    found[name] = None
                 case "peers", list() if all(isinstance(one, str) and one for one in value):
-                    found = replace(found, peers=tuple(text(one) for one in value))
+                    found[name] = tuple(value)
                 case "groups", str() if value in set(GroupMessages):
-                    found = replace(found, groups=GroupMessages(value))
+                    found[name] = GroupMessages(value)
                 case "when_held", str() if value in set(WhenHeld):
-                    found = replace(found, when_held=WhenHeld(value))
+                    found[name] = WhenHeld(value)
                 case "backlog", int() if not isinstance(value, bool) and 1 <= value <= MAX_BACKLOG:
-                    found = replace(found, backlog=value)
-                case "own", bool():
-                    found = replace(found, own=value)
-                case "interim", bool():
-                    found = replace(found, interim=value)
-                case "public", bool():
-                    found = replace(found, public=value)
+                    found[name] = value
                 case _:
                     raise ValueError(name)
-        return found
+        return replace(self, **found)
 
     def allows(self, peer: str) -> bool:
         """Whether the consumer may talk to a person."""
