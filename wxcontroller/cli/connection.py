@@ -39,6 +39,12 @@ from wxcontroller.openwx.replies import REFUSED
 _CONNECT = 5.0
 _LOOK = 1.0  # for an answer; then whether there is a controller to give it
 ANSWER = 30.0
+_KINDS: Mapping[str, type[WxError]] = {
+    **dict.fromkeys(("no-such-event", "unknown-target"), UnknownAccount),
+    **dict.fromkeys(("older-version", "no-such-path"), NotOffered),
+    **dict.fromkeys(("account-exists", "target-exists"), AccountExists),
+    **{"not-running": AccountNotRunning, "unit-failed": UnitFailed},
+}
 _HOW = N_(
     "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "
     "controller's machine needs none, and makes one by: wxctl token create NAME"
@@ -300,18 +306,6 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
         message = Text("{about}: {message}", about=about.name, message=message)
     if code == "unknown-account":
         return UnknownAccount(message, N_("wxctl list shows the accounts"))
-    if code in ("no-such-event", "unknown-target"):
-        return UnknownAccount(message, remedy)
-    if code in ("older-version", "no-such-path"):
-        return NotOffered(message, remedy)
-    if code == "not-running":
-        return AccountNotRunning(message, remedy)
-    if code in ("account-exists", "target-exists"):
-        return AccountExists(message, remedy)
-    if code == "unit-failed":
-        return UnitFailed(message, remedy)
-    if status in (502, 504):  # the account's part of it; the controller has passed it on
-        return Unanswered(message, remedy)
-    if status in (400, 413, 422):
-        return BadUsage(message, remedy)
-    return WxError(message, remedy)
+    # 502 and 504: the account's part of it; the controller has passed it on.
+    by_status = Unanswered if status in (502, 504) else BadUsage if status in (400, 413, 422) else WxError
+    return _KINDS.get(code, by_status)(message, remedy)
