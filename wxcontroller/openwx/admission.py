@@ -22,7 +22,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from types import TracebackType
 from typing import Protocol
 
 from aiohttp import web
@@ -180,7 +179,7 @@ class AdmissionSlot:
     def __enter__(self) -> None:
         self.take(self._resource, 1)
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for resource, amount in self._taken.items():
             self._pools[resource].give_back(self._claim, amount)
         self._taken.clear()

@@ -10,7 +10,6 @@ and in the number of their values: the time to parse JSON grows with its values.
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping
 from functools import lru_cache
-from types import TracebackType
 
 import aiohttp
 from multidict import CIMultiDict
@@ -76,9 +75,7 @@ class AccountPorts:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def open(
