@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wxcontroller.core.errors import (
@@ -28,7 +28,7 @@ from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
 from wxcontroller.drivers.connection.failures import UnreadableResponse
-from wxcontroller.drivers.connection.transport import LineRequest, Transport
+from wxcontroller.drivers.connection.transport import Transport
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import REFUSED, MediaKey
 from wxcontroller.drivers.ilink.memory import ILinkMemory
@@ -177,18 +177,8 @@ class ILinkMedia:
         size = padded(file.size)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         seconds = self.timing.transfer_base + size / _BYTES_PER_SECOND
-        sent = LineRequest(
-            request.call,
-            request.host,
-            request.path,
-            request.query,
-            "POST",
-            ciphertext(file.path, key),
-            headers,
-            seconds,
-            request.limit,
-            patient=True,
-        )
+        body = ciphertext(file.path, key)
+        sent = replace(request, method="POST", body=body, headers=headers, timeout=seconds, patient=True)
         try:
             answer = await self.transport.send(sent)
         except UnreadableResponse:
