@@ -14,11 +14,17 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, i
 from wxcontroller.sandbox.account import GroupOperations, Heard, ServerAccount, WebLogin
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import snapshot as ilink_snapshot
+from wxcontroller.sandbox.keeping import kept, restore
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
 from wxcontroller.sandbox.world import Plan
 
 VERSION = 1
+_ACCOUNT = ("uin", "nickname", "wxid", "domain", "push_login", "avatar", "sent_count", "resend")
+_SESSION = (
+    *("sid", "opened", "initialised", "dead", "pass_ticket", "data_ticket", "base", "first", "issued", "serial"),
+    "check_key",
+)
 
 
 class BadState(WxError):
@@ -72,18 +78,11 @@ def load(sandbox: Sandbox, path: Path) -> None:
 def account_out(account: ServerAccount) -> JsonObject:
     plan = account.plan
     return {
-        "uin": account.uin,
-        "nickname": account.nickname,
-        "wxid": account.wxid,
-        "domain": account.domain,
+        **kept(account, _ACCOUNT),
         "plan": [plan.seed, plan.friends, plan.groups, plan.members],
         "web_login": account.web_login.value,
-        "push_login": account.push_login,
-        "avatar": account.avatar,
         "tickets": dict(account.tickets),
-        "sent_count": account.sent_count,
         "group_operations": account.group_operations.value,
-        "resend": account.resend,
     }
 
 
@@ -105,8 +104,8 @@ def account_in(sandbox: Sandbox, entry: JsonObject) -> None:
     )
     sandbox.enter(account)
     ilink_snapshot.user_in(sandbox.ilink, sandbox.ilink.users[account.uin], obj(entry.get("ilink")))
-    for kept in items(entry["sessions"]):
-        session = session_in(account, obj(kept))
+    for stored in items(entry["sessions"]):
+        session = session_in(account, obj(stored))
         sandbox.sessions[session.sid] = session
         if session.dead:
             account.dead.append(session)
@@ -128,53 +127,30 @@ def item_out(item: ContentItem) -> JsonObject:
     return {"kind": item.kind, "md5": item.md5, "size": item.size, "name": item.name, "mime": item.mime}
 
 
-def item_in(kept: JsonObject) -> ContentItem:
+def item_in(stored: JsonObject) -> ContentItem:
     return ContentItem(
-        text(kept["kind"]), text(kept["md5"]), integer(kept["size"]), text(kept["name"]), text(kept["mime"])
+        text(stored["kind"]), text(stored["md5"]), integer(stored["size"]), text(stored["name"]), text(stored["mime"])
     )
 
 
 def session_out(session: ServerSession) -> JsonObject:
     return {
-        "sid": session.sid,
-        "domain": session.domain,
-        "desktop": session.desktop,
-        "opened": session.opened,
-        "initialised": session.initialised,
-        "dead": session.dead,
+        **kept(session, ("domain", "desktop", "acknowledged", *_SESSION)),
         "skeys": list(session.skeys),
-        "pass_ticket": session.pass_ticket,
-        "data_ticket": session.data_ticket,
         "salt": base64.b64encode(session.salt).decode(),
-        "base": session.base,
-        "first": session.first,
-        "issued": session.issued,
-        "acknowledged": session.acknowledged,
-        "serial": session.serial,
-        "check_key": session.check_key,
         "sends": dict(session.sends),
         "queue": [event_out(event) for event in session.queue],
     }
 
 
-def session_in(account: ServerAccount, kept: JsonObject) -> ServerSession:
-    session = ServerSession(account.uin, text(kept.get("domain")) or account.domain, kept["desktop"] is True)
-    session.sid = text(kept["sid"])
-    session.opened = integer(kept["opened"])
-    session.initialised = kept["initialised"] is True
-    session.dead = integer(kept["dead"])
-    session.skeys = [text(skey) for skey in items(kept["skeys"])]
-    session.pass_ticket = text(kept["pass_ticket"])
-    session.data_ticket = text(kept["data_ticket"])
-    session.salt = base64.b64decode(text(kept["salt"]))
-    session.base = integer(kept["base"])
-    session.first = integer(kept["first"])
-    session.issued = integer(kept["issued"])
-    session.acknowledged = integer(kept.get("acknowledged"))
-    session.serial = integer(kept["serial"])
-    session.check_key = text(kept["check_key"])
-    session.sends = {key: text(value) for key, value in obj(kept["sends"]).items()}
-    session.queue = deque(event_in(obj(event)) for event in items(kept["queue"]))
+def session_in(account: ServerAccount, stored: JsonObject) -> ServerSession:
+    session = ServerSession(account.uin, text(stored.get("domain")) or account.domain, stored["desktop"] is True)
+    restore(session, stored, _SESSION)
+    session.skeys = [text(skey) for skey in items(stored["skeys"])]
+    session.salt = base64.b64decode(text(stored["salt"]))
+    session.acknowledged = integer(stored.get("acknowledged"))
+    session.sends = {key: text(value) for key, value in obj(stored["sends"]).items()}
+    session.queue = deque(event_in(obj(event)) for event in items(stored["queue"]))
     session.restored = session.head
     return session
 
@@ -184,15 +160,8 @@ def event_out(event: Event) -> JsonObject:
         case ServerMessage():
             return {
                 "kind": "message",
-                "msg_id": event.msg_id,
-                "time": event.time,
-                "peer": event.peer,
-                "sender": event.sender,
-                "content": event.content,
-                "msg_type": event.msg_type,
-                "notify_code": event.notify_code,
+                **kept(event, ("msg_id", "time", "peer", "sender", "content", "msg_type", "notify_code", "fields")),
                 "notify": list(event.notify),
-                "fields": event.fields,
                 "item": None if event.item is None else item_out(event.item),
             }
         case ContactChanged():
@@ -201,24 +170,24 @@ def event_out(event: Event) -> JsonObject:
             return {"kind": "gone", "wxid": event.wxid}
 
 
-def event_in(kept: JsonObject) -> Event:
-    match kept["kind"]:
+def event_in(stored: JsonObject) -> Event:
+    match stored["kind"]:
         case "message":
             return ServerMessage(
-                msg_id=integer(kept["msg_id"]),
-                time=integer(kept["time"]),
-                peer=text(kept["peer"]),
-                sender=text(kept["sender"]),
-                content=text(kept["content"]),
-                msg_type=integer(kept["msg_type"]),
-                notify_code=integer(kept["notify_code"]),
-                notify=tuple(text(wxid) for wxid in items(kept["notify"])),
-                fields=obj(kept.get("fields")),
-                item=item_in(obj(kept["item"])) if kept.get("item") else None,
+                msg_id=integer(stored["msg_id"]),
+                time=integer(stored["time"]),
+                peer=text(stored["peer"]),
+                sender=text(stored["sender"]),
+                content=text(stored["content"]),
+                msg_type=integer(stored["msg_type"]),
+                notify_code=integer(stored["notify_code"]),
+                notify=tuple(text(wxid) for wxid in items(stored["notify"])),
+                fields=obj(stored.get("fields")),
+                item=item_in(obj(stored["item"])) if stored.get("item") else None,
             )
         case "changed":
-            return ContactChanged(text(kept["wxid"]))
+            return ContactChanged(text(stored["wxid"]))
         case "gone":
-            return ContactGone(text(kept["wxid"]))
+            return ContactGone(text(stored["wxid"]))
         case other:
             raise ValueError(f"an event of kind {other}")
