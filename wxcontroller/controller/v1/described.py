@@ -82,6 +82,8 @@ CODES = (
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
     *("link-over", "link-taken", "not-confirmed", "lease-ended"),
+    # Of fleets, whose modules a single machine does not load.
+    *("owned-elsewhere", "not-claimable", "etcd-unreachable", "no-host"),
     # As in the answers of the account's own program.
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
 )
