@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -17,10 +17,9 @@ _URI = "urn:document"
 
 @dataclass
 class Judge:
-    """Holds answers against ``document``, and remembers which statuses of which operations it has seen."""
+    """Holds answers against ``document``."""
 
     document: JsonObject
-    seen: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
@@ -42,7 +41,6 @@ class Judge:
 
     def judge(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
         """Raise AssertionError for an answer that is not described, or not so."""
-        self.seen.setdefault((method, path), set()).add(status)
         where = f"{method} {path}: {status} {content_type}"
         responses = obj(self.operation(method, path)["responses"])
         assert str(status) in responses, f"{where} is not described"
@@ -64,9 +62,6 @@ class Judge:
         validator = Draft202012Validator({"$ref": reference}, registry=self._registry)
         problem = next(validator.iter_errors(value), None)
         assert problem is None, f"{where}: {problem.message[:500]} at {problem.json_path}" if problem else ""
-
-    def statuses(self, method: str, path: str) -> set[int]:
-        return self.seen.get((method, path), set())
 
 
 def plain_path(canonical: str) -> str:

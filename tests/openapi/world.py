@@ -98,6 +98,7 @@ class World(Machine):
     """A controller whose accounts are real."""
 
     units: ClientUnits
+    answered_by_others = ()
 
     def __init__(self, root: Path, wechat: Wechat, **settings: object) -> None:
         quick = {"send_interval": "0", "synccheck_interval": "0", "consult_max": "1", "qrcode_count_max": "1000"}

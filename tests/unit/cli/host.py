@@ -100,6 +100,7 @@ class Host:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.machine.faults.clear()  # what accounts tell of themselves is not complete here
         self.do(self.machine.__aexit__())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.cli.terminal import Terminal
-from tests.unit.controller.test_journal import Journal, helper, line
+from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.names import parse_name
@@ -21,7 +21,7 @@ STAMP = time.strftime("%b %d %H:%M:%S", time.localtime(1700000000))
 
 def journal(host: Host, *lines: bytes) -> None:
     """Have the journal consist of these lines."""
-    host.do(host.machine.stack.enter_async_context(helper(host.machine.paths, b"".join(lines))))
+    host.do(host.machine.stack.enter_async_context(Journal(host.machine.paths, b"".join(lines)).open()))
 
 
 @pytest.fixture(autouse=True)

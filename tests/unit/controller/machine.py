@@ -26,6 +26,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tests.i18n import compiled
+from tests.openapi.validating import Judge, plain_path
 from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
@@ -39,6 +40,7 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
+from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed
@@ -69,6 +71,12 @@ def _shared(make: Callable[..., T]) -> Callable[..., T]:
 # rendering them takes longer than many a test.
 for _made in ("Bundle", "pages"):
     setattr(page, _made, _shared(getattr(page, _made)))
+
+
+@cache
+def judge() -> Judge:
+    return Judge(openapi())
+
 
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
@@ -272,7 +280,7 @@ class Process:
             case "contacts" | "groups" as kind if self.sends is not None:
                 people = self.friends if kind == "contacts" else self.groups
                 shown: list[JsonValue] = [
-                    {**obj(one), **{key: field(one, old) for key, old in _PERSON.items()}} for one in people
+                    {**obj(one), **{key: text(field(one, old)) for key, old in _PERSON.items()}} for one in people
                 ]
                 return web.json_response({kind: shown})
             case "deliveries" if request.query_string == "limit=1":
@@ -440,7 +448,16 @@ class StandInUnits:
 
 
 class Machine:
-    """The controller in this process, reached through ``http`` on a real socket."""
+    """The controller in this process, reached through ``http`` on a real socket.
+
+    Its answers to calls of /v1 must be as the OpenAPI document describes them. Those of ``answered_by_others`` are
+    what an account or another host answers, for which a test may have a stand-in.
+    """
+
+    answered_by_others: tuple[str, ...] = tuple(
+        f"/v1/{path}"
+        for path in ("accounts/{name}/deliveries", "accounts/{name}/input", "accounts/{name}/contacts", "standbys")
+    )
 
     def __init__(self, root: Path, **settings: object) -> None:
         self.paths = Paths(root)
@@ -455,6 +472,7 @@ class Machine:
         )
         self.units = StandInUnits(self.paths)
         self.stack = contextlib.AsyncExitStack()
+        self.faults: list[str] = []  # answers of /v1 that are not as described
         self.url = ""
         self.address = ("", 0)
         self.more_sockets: list[socket.socket] = []  # on which it also listens
@@ -475,6 +493,7 @@ class Machine:
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
         self.app = application(self.shared)
+        self.app.on_response_prepare.append(self._judge)
         self.app.on_response_prepare.extend(self.on_answer)
         self.server = Server(self.app, [listening, *self.more_sockets])
         await self.server.start()
@@ -487,6 +506,19 @@ class Machine:
             await self.units.kill(instance)
         await self.server.drain()
         await self.stack.aclose()
+        assert not self.faults, self.faults[0]
+
+    async def _judge(self, request: web.Request, answer: web.StreamResponse) -> None:
+        resource, caller = request.match_info.route.resource, request.transport
+        path = plain_path(resource.canonical) if resource is not None else ""
+        if not isinstance(answer, web.Response) or caller is None or caller.is_closing():
+            return
+        is_described = request.method.lower() in obj(judge().paths.get(path))
+        if path.startswith("/v1/") and is_described and not path.startswith(self.answered_by_others):
+            try:
+                judge().judge(request.method, path, answer.status, answer.content_type, bytes(answer.body or b""))
+            except AssertionError as fault:
+                self.faults.append(str(fault))
 
     def limit(self, **numbers: float) -> None:
         """Reload the settings with other limits."""

@@ -247,6 +247,7 @@ async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_i
     assert await watched.live(600) == []
     _, answer = await watched.host.v1("GET", "alerts")
     assert answer["channels"] == {}
+    assert (await watched.host.v1("POST", "alerts/test"))[0] == 409
     assert [(each["account"], each["told"]) for each in _problems(answer)] == [("alice", False)]
     watched.set(webhook="http://127.0.0.1:9/")
     assert kinds(await watched.live(10)) == ["problem alice parked"]

@@ -321,6 +321,8 @@ async def test_an_agent_asks_and_an_administrator_approves(stage: Stage) -> None
 
 async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
     asked = await asks(stage)
+    unknown: JsonObject = {"account": "nobody", "consumer": "helper"}
+    assert (await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", unknown))[0] == 404
     assert (await stage.host.v1("DELETE", f"ilink/pairings/{code_of(asked)}"))[0] == 200
     assert await status_of(stage, asked) == {"ret": 0, "status": "expired"}
     given: JsonObject = {"account": "alice", "consumer": "helper"}

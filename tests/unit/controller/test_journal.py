@@ -19,34 +19,17 @@ from wxcontroller.core.paths import Paths
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
 
 
-@contextlib.asynccontextmanager
-async def helper(paths: Paths, answer: bytes) -> AsyncIterator[list[str]]:
-    """Listen where systemd would; yields the questions."""
-    questions: list[str] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        questions.append((await reader.readline()).decode())
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    paths.journal_socket.parent.mkdir(parents=True, exist_ok=True)
-    server = await asyncio.start_unix_server(serve, str(paths.journal_socket))
-    async with server:
-        yield questions
-    paths.journal_socket.unlink(missing_ok=True)
-
-
 def line(message: object, **more: object) -> bytes:
     fields = {"__CURSOR": "s=1;i=2", "__REALTIME_TIMESTAMP": "1700000000500000", "MESSAGE": message, **more}
     return json.dumps(fields).encode() + b"\n"
 
 
 class Journal:
-    """What stands where systemd's socket is: it says what a test wants, when it wants it."""
+    """What stands where systemd's socket is: says what a test wants, when it wants it; or ``all_of_it``, and ends."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, all_of_it: bytes | None = None) -> None:
         self._socket = paths.journal_socket
+        self._all_of_it = all_of_it
         self.questions: list[str] = []
         self._asked = asyncio.Event()
         self._writers: list[asyncio.StreamWriter] = []
@@ -65,7 +48,11 @@ class Journal:
         self._writers.append(writer)
         self._asked.set()
         with contextlib.suppress(ConnectionError):
-            await reader.read()
+            if self._all_of_it is None:
+                await reader.read()
+            else:
+                writer.write(self._all_of_it)
+                await writer.drain()
         self.left.set()
         self._writers = [each for each in self._writers if each is not writer]
         writer.close()
@@ -119,14 +106,14 @@ async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine
 async def test_a_page_or_a_stream_begins_where_it_is_asked_to(host: Machine) -> None:
     await host.start("alice")
     since, after = "since=1700000000", f"after={CURSOR}"
-    async with helper(host.paths, b"") as questions:
+    async with Journal(host.paths, b"").open() as journal:
         for query in ("lines=3", f"lines=3&{after.replace(';', '%3B')}", f"lines=3&{since}"):
             assert await host.v1("GET", f"accounts/alice/journal?{query}") == (200, {"account": "alice", "lines": []})
         for query, headers in (("?lines=0", {}), (f"?{since}", {}), ("?after=s=1", {"Last-Event-ID": CURSOR})):
             async with followed(host, query, headers) as stream:
                 await stream.end()
     pages = [f"alice 3 once{more}\n" for more in ("", f" {after}", f" {since}")]
-    assert [question.replace("alice 3\n", pages[0]) for question in questions] == [
+    assert [question.replace("alice 3\n", pages[0]) for question in journal.questions] == [
         *pages,
         *("alice 0 follow\n", f"alice 100 follow {since}\n", f"alice 100 follow {after}\n"),
     ]
@@ -141,9 +128,9 @@ async def test_a_page_or_a_stream_begins_where_it_is_asked_to(host: Machine) -> 
 )
 async def test_other_beginnings_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
     await host.start("alice")
-    async with helper(host.paths, b"") as questions:
+    async with Journal(host.paths, b"").open() as journal:
         status, answer = await host.v1("GET", f"accounts/alice/journal?{query}", headers=headers)
-    assert (status, obj(answer["error"])["code"], questions) == (400, "bad-request", [])
+    assert (status, obj(answer["error"])["code"], journal.questions) == (400, "bad-request", [])
 
 
 async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(

@@ -211,19 +211,8 @@ async def test_the_numbers_of_all_accounts_with_those_that_do_not_tell(host: Mac
     assert "is not running" in str(bob["error"])
 
 
-QUEUE: JsonObject = {"waiting": 3, "sent_today": 118, "daily_limit": 200}
-
-
-def says(instance: str = "alice", **more: JsonValue) -> bytes:
-    return json.dumps(
-        {"instance": instance, "version": "1.2", "pid": 7, "queue": QUEUE, "secret": 1, **more}
-    ).encode()
-
-
-async def ask(host: Machine) -> JsonObject:
-    status, account = await host.v1("GET", "accounts/alice")
-    assert (status, account["name"]) == (200, "alice")
-    return account
+def says(instance: str = "alice") -> bytes:
+    return json.dumps({"instance": instance, "version": "1.2", "pid": 7, "memory": 4096, "secret": 1}).encode()
 
 
 async def test_status_of_another_program_is_not_believed(host: Machine) -> None:
@@ -238,16 +227,17 @@ async def test_status_of_another_program_is_not_believed(host: Machine) -> None:
         (says("bob"), "another program answers at its port"),
     ):
         process.status = body
-        account = await ask(host)
-        assert (account["client"], reason in str(account["client_reason"])) == (None, True)
-        assert "queue" not in account
+        status, account = await host.v1("GET", "accounts/alice")
+        assert (status, account["client"], reason in str(account["client_reason"])) == (200, None, True)
+        assert "memory" not in account
 
 
 async def test_account_without_an_answer_is_shown_without_its_status(host: Machine) -> None:
     process = await host.start("alice")
     process.status, process.status_gate = says(), asyncio.Event()
-    account = await ask(host)
+    _, account = await host.v1("GET", "accounts/alice")
     assert account["client"] is None
     assert "no response" in str(account["client_reason"])
     process.status_gate.set()
-    assert (await ask(host))["queue"] == QUEUE
+    _, account = await host.v1("GET", "accounts/alice")
+    assert (account["memory"], "secret" in account) == (4096, False)
