@@ -1,13 +1,13 @@
-"""iLink messages: polls, reply windows, both budgets and throttling."""
+"""iLink messages: polls, reply windows, both budgets, throttling, and what a phone does not show."""
 
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes, requests
+from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes, permit, requests
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink import crypt, phone
 from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior
 from wxcontroller.sandbox.sandbox import Sandbox
 
@@ -62,16 +62,6 @@ async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
     assert (await agent.updates())["msgs"] == []
 
 
-async def test_ten_sends_go_and_the_next_message_opens_the_window_again(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    answers = [await agent.send_text(str(number)) for number in range(11)]
-    assert [answer["ret"] for answer in answers] == [0] * 10 + [-2]
-    assert answers[10] == _LATER
-    await write(sandbox, agent, "go on")
-    assert (await agent.send_text("10"))["ret"] == 0
-    assert len(sandbox.ilink.users[UIN].sent) == 11
-
-
 async def test_the_rolling_budget_counts_over_messages_of_the_peer(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     settings(sandbox).budget_24h = 3
@@ -116,3 +106,20 @@ async def test_a_window_lasts_24_hours_and_its_end_is_no_logout(pair: tuple[Sand
     assert (await agent.send_text("in time"))["ret"] == 0
     bot_of(sandbox).windows[agent.user_id].closed = True
     assert await agent.send_text("closed") == _SHUT
+
+
+async def test_what_a_phone_does_not_show(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    _, there = await agent.put((await permit(agent))["upload_full_url"], bytes(16))
+
+    def item(kind: str, number: int, parameter: str, key: str) -> Json:
+        return {"type": number, f"{kind}_item": {"media": {"encrypt_query_param": parameter, "aes_key": key}}}
+
+    for sent, problem in (
+        (item("image", 2, there, crypt.raw_form(bytes(16))), "aes_key is not base64 of 32 hex digits"),
+        (item("image", 2, there, crypt.hex_form(bytes(16))), "the file does not decrypt with that key"),
+        (item("image", 2, "unknown", crypt.hex_form(bytes(16))), "the CDN has no such file"),
+        (item("voice", 3, there, crypt.hex_form(bytes(16))), "voice that a bot sends is not shown"),
+    ):
+        assert (await agent.send(sent))["ret"] == 0
+        assert sandbox.ilink.users[UIN].sent[-1].problem == problem
