@@ -1,7 +1,6 @@
-"""A new route is a package in ``drivers``, a word of the option and a choice of the page; no other code names it."""
+"""A new route is a package in ``drivers``, a word of the option and a choice of the page."""
 
 import ast
-import re
 from pathlib import Path
 
 from wxcontroller.controller.page.render import ROUTES as OFFERED
@@ -30,27 +29,3 @@ def test_driver_reads_exactly_the_options_its_route_declares() -> None:
             assert read <= route.options <= ROUTES["web"].options
         else:
             assert read == route.options, name
-
-
-def test_no_code_outside_drivers_compares_route_names() -> None:
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.relative_to(PACKAGE).parts[0] in ("drivers", "sandbox"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.Compare():
-                    compared: list[ast.expr] = [node.left, *node.comparators]
-                case ast.MatchValue():
-                    compared = [node.value]
-                case _:
-                    continue
-            constants = [one.value for side in compared for one in ast.walk(side) if isinstance(one, ast.Constant)]
-            wrong += [f"{path.relative_to(PACKAGE)}:{compared[0].lineno}" for one in constants if one in ROUTES]
-    names = "|".join(ROUTES)
-    for path in sorted((PACKAGE / "controller/page/static").glob("*.js")):
-        if re.search(
-            rf"[!=]==? *[\"'](?:{names})[\"']|[\"'](?:{names})[\"'] *[!=]==?", path.read_text(encoding="utf-8")
-        ):
-            wrong.append(path.name)
-    assert wrong == []

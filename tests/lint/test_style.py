@@ -51,18 +51,6 @@ def test_shell_scripts_parse(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
 
 
-MAINTAINER_SCRIPTS = [
-    path.name
-    for kind in ("preinst", "postinst", "prerm", "postrm")
-    for path in sorted((ROOT / "debian").glob(f"*.{kind}"))
-]
-
-
-@pytest.mark.parametrize("script", MAINTAINER_SCRIPTS)
-def test_maintainer_scripts_parse(script: str) -> None:
-    check("sh", "-n", f"debian/{script}")
-
-
 def test_no_two_classes_share_a_name() -> None:
     """A reader who knows a class by its name need not look which one is meant."""
     found: dict[str, list[str]] = {}
