@@ -217,12 +217,12 @@ async def wechat() -> AsyncIterator[Bench]:
         yield found
 
 
-@pytest.fixture
-async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
+@contextlib.asynccontextmanager
+async def starting(directory: Path) -> AsyncIterator[Start]:
     """A function that starts client alice with options as environment variables, and short pauses of its queue."""
     running: list[RunningClient] = []
     http = aiohttp.ClientSession()
-    paths = Paths(tmp_path)
+    paths = Paths(directory)
     paths.runtime("alice").mkdir(parents=True)
     paths.state("alice").mkdir(parents=True)
 
@@ -247,6 +247,12 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
         if not one.task.done():
             await one.stop()
     await http.close()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
+    async with starting(tmp_path) as begin:
+        yield begin
 
 
 async def running(start: Start, *given: BackoffPolicy, **environ: str) -> RunningClient:

@@ -454,9 +454,9 @@ class Machine:
     what an account or another host answers, for which a test may have a stand-in.
     """
 
-    answered_by_others: tuple[str, ...] = tuple(
-        f"/v1/{path}"
-        for path in ("accounts/{name}/deliveries", "accounts/{name}/input", "accounts/{name}/contacts", "standbys")
+    answered_by_others: tuple[str, ...] = (
+        "/v1/standbys",
+        *(f"/v1/accounts/{{name}}/{call}" for call in ("contacts", "deliveries", "input", "webhook")),
     )
 
     def __init__(self, root: Path, **settings: object) -> None:
@@ -509,9 +509,10 @@ class Machine:
         assert not self.faults, self.faults[0]
 
     async def _judge(self, request: web.Request, answer: web.StreamResponse) -> None:
-        resource, caller = request.match_info.route.resource, request.transport
+        resource = request.match_info.route.resource
         path = plain_path(resource.canonical) if resource is not None else ""
-        if not isinstance(answer, web.Response) or caller is None or caller.is_closing():
+        # Without a body it is what the connection makes of a caller who is gone.
+        if not isinstance(answer, web.Response) or (answer.status == 500 and answer.body is None):
             return
         is_described = request.method.lower() in obj(judge().paths.get(path))
         if path.startswith("/v1/") and is_described and not path.startswith(self.answered_by_others):

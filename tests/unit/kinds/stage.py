@@ -1,22 +1,18 @@
 """A whole account for the tests of message kinds: sandbox, driver, client and a webhook, on real sockets."""
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
-from tests.patience import PATIENCE, until
-from tests.ports import free_port
-from tests.unit.client.conftest import Webhook, hooked
+from tests.patience import until
+from tests.unit.client.conftest import POST_API, RunningClient, Webhook, hooked, starting
 from tests.unit.drivers.kit import Wechat, hurried, wechat
-from wxcontroller.client.config import read_config
-from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
-from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import DriverFactory
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import ServerAccount, WebSend
@@ -25,35 +21,17 @@ from wxcontroller.sandbox.world import Relation
 
 @dataclass
 class Launched:
-    """An account that runs, its port and its webhook."""
+    """An account that runs, and its webhook; ``begin`` starts its client."""
 
+    begin: Callable[[], RunningClient]
     webhook: Webhook
-    http: aiohttp.ClientSession
-    port: int
-    paths: Paths
-    client: Client
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: "asyncio.Task[int] | None" = None
-
-    def begin(self) -> None:
-        self._stopping = asyncio.Event()
-        self._task = asyncio.create_task(self.client.run(self._stopping))
-
-    async def end(self) -> None:
-        assert self._task is not None
-        self._stopping.set()
-        async with asyncio.timeout(PATIENCE):
-            await self._task
+    client: RunningClient
 
     async def restart(self) -> None:
         """Stop the client in an orderly way and start it again; its session goes on."""
-        await self.end()
-        self.begin()
-        await self.until_running()
-
-    async def until_running(self) -> None:
-        path = self.paths.state_file("alice")
-        await until(lambda: path.exists() and json.loads(path.read_bytes()).get("state") == "running")
+        await self.client.stop()
+        self.client = self.begin()
+        await self.client.until_state("running")
 
     async def report(self, message_id: str) -> JsonObject:
         got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
@@ -64,7 +42,7 @@ class Launched:
         form = aiohttp.FormData(parameters)
         if data:
             form.add_field("media_data", data, filename="x")
-        async with self.http.post(f"http://127.0.0.1:{self.port}/openwx/{name}", data=form) as answer:
+        async with self.client.http.post(self.client.address(name), data=form) as answer:
             assert answer.status == 200, await answer.text()
             found: JsonValue = json.loads(await answer.read())
             return found
@@ -73,20 +51,9 @@ class Launched:
 @contextlib.asynccontextmanager
 async def launched(directory: Path, make: DriverFactory, **environ: str) -> AsyncIterator[Launched]:
     """Run an account that nobody has logged in yet."""
-    paths, port = Paths(directory), free_port()
-    for place in (paths.runtime("alice"), paths.state("alice")):
-        place.mkdir(parents=True)
-    async with hooked() as hook, aiohttp.ClientSession() as http:
-        environ = {
-            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
-            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
-            "MOJO_WEIXIN_SEND_INTERVAL": "0",
-            **environ,
-        }
-        one = Launched(hook, http, port, paths, Client(read_config("alice", environ, paths), make, paths=paths))
-        one.begin()
-        yield one
-        await one.end()
+    async with hooked() as hook, starting(directory) as start:
+        begin = partial(start, make=make, **{POST_API: hook.address, **environ})
+        yield Launched(begin, hook, begin())
 
 
 @dataclass
@@ -109,7 +76,7 @@ class Stage(Launched):
     async def sandbox(self, path: str, body: JsonObject) -> JsonObject:
         """Use the sandbox's scripting API."""
         url = f"{self.wechat.url}/sandbox/accounts/{self.account.uin}/{path}"
-        async with self.http.post(url, json=body) as answer:
+        async with self.client.http.post(url, json=body) as answer:
             found = obj(await answer.json())
             assert answer.status == 200, found
             return found
@@ -136,7 +103,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             login = next(login for login in logins.newest_first() if login.uin is None)
             logins.scan(login, account.uin)
             logins.confirm(login)
-            await one.until_running()
+            await one.client.until_state("running")
             everybody = account.world.people
             room = next(room for room in account.world.groups.values() if room.saved and len(room.members) > 3)
             stage = Stage(
@@ -150,4 +117,3 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             )
             stage.me = obj(await stage.call("get_user_info"))
             yield stage
-            vars(one).update({name: vars(stage)[name] for name in vars(one)})  # it may have been restarted

@@ -38,7 +38,7 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     async with staged(tmp_path) as stage:
         monkeypatch.setattr(polling, "HOLD_SECONDS", 0.0)
-        agent = Agent(stage)
+        agent = Agent(stage.client)
         await agent.updates()
         monkeypatch.setattr(polling, "HOLD_SECONDS", PATIENCE)
         wanted: dict[str, tuple[int, str]] = {}

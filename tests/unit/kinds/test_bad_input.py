@@ -32,7 +32,7 @@ async def receive(stage: Stage, **body: JsonValue) -> JsonObject:
 
 def left(stage: Stage) -> list[str]:
     """Files in the directory of media that are unfinished."""
-    directory = stage.paths.media("alice")
+    directory = stage.client.paths.media("alice")
     return [path.name for path in directory.glob(".*")] if directory.exists() else []
 
 
@@ -108,7 +108,7 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
     report = await receive(stage, kind="file", name=name, content="aGVsbG8=")
     path = Path(text(report["media_path"]))
     assert report["media_name"] == shown
-    assert (path.parent, path.suffix) == (stage.paths.media("alice"), suffix)
+    assert (path.parent, path.suffix) == (stage.client.paths.media("alice"), suffix)
     assert path.name.startswith("mojo_weixin_media_")
     assert stored(report) == (b"hello", 0o600)
     assert path.parent.stat().st_mode & 0o777 == 0o700

@@ -55,7 +55,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ILink
         place = tmp_path_factory.mktemp("ilink")
         async with launched(place, lambda context: quickly(context, pace=0.0), **options) as one:
             phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox, 20), wechat.account)
-            await one.until_running()
+            await one.client.until_state("running")
             phone.write_text(wechat.sandbox, wechat.account, "hello")
             await one.webhook.messages()
             yield ILinkStage(**vars(one), wechat=wechat)
@@ -69,7 +69,7 @@ def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:
 def media(stage: ILinkStage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
     """The fields of media, from the content that was written."""
     assert path.read_bytes() == kind.data
-    assert path.parent == stage.paths.media("alice")
+    assert path.parent == stage.client.paths.media("alice")
     return {
         "media_type": kind.media,
         "media_id": f"{message_id}:{kind.fields['media_code']}",

@@ -78,7 +78,7 @@ def media(stage: Stage, kind: Incoming, report: JsonObject, made: JsonObject) ->
     if "{path}" in kind.content:
         content = Path(path).read_bytes()
         assert hashlib.md5(content).hexdigest() == made["md5"]
-        assert Path(path).parent == stage.paths.media("alice")
+        assert Path(path).parent == stage.client.paths.media("alice")
         assert abs(int(str(report["media_mtime"])) - time.time()) < 60
         mtime, data = report["media_mtime"], base64.encodebytes(content).decode()
         if kind.media == "file":
@@ -195,8 +195,8 @@ async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> N
     [who, name, greeting, ticket] = items(await stage.webhook.event("friend_request"))
     assert (name, greeting, ticket) == ("新<朋友>", "你好 & 早", made["ticket"])
     for person_id, kind in ((text(who), "image/jpeg"), ("@nobody", "application/json"), ("", "application/json")):
-        url = f"http://127.0.0.1:{stage.port}/openwx/get_avatar"
-        async with stage.http.get(url, params={"id": person_id}) as answer:
+        url = stage.client.address("get_avatar")
+        async with stage.client.http.get(url, params={"id": person_id}) as answer:
             assert (answer.status, answer.content_type) == (200, kind)
     accepted = obj(
         await stage.call("accept_friend_request", id=text(who), displayname=text(name), ticket=text(ticket))
@@ -208,7 +208,7 @@ async def test_person_of_a_card_has_a_picture(stage: Stage) -> None:
     """Also when they are known from nowhere else: the message that brought the card says who it is (5.13)."""
     made = await deliver(stage, FRIEND, {"kind": "card", "who": stage.member})
     card = text((await stage.report(text(made["msg_id"])))["card_id"])
-    async with stage.http.get(f"http://127.0.0.1:{stage.port}/openwx/get_avatar", params={"id": card}) as answer:
+    async with stage.client.http.get(stage.client.address("get_avatar"), params={"id": card}) as answer:
         assert (answer.status, answer.content_type) == (200, "image/jpeg")
 
 

@@ -104,13 +104,13 @@ async def test_a_link_in_place_of_received_media_is_not_followed(stage: Stage) -
     voice = await arrived(stage, "voice")
     path = text(voice["media_path"])
     os.unlink(path)  # noqa: PTH108
-    os.symlink(stage.paths.cookie_file("alice"), path)  # noqa: PTH211
+    os.symlink(stage.client.paths.cookie_file("alice"), path)  # noqa: PTH211
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(voice["media_id"])))
     assert (answer["code"], answer["status"]) == (-1, "invaild media")
 
 
 async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) -> None:
-    path = stage.paths.root / "big.zip"
+    path = stage.client.paths.root / "big.zip"
     path.write_bytes(b"PK" + bytes(LARGE))
     pieces = -(-(LARGE + 2) // 524_288)
     for uploads in (pieces, 0):  # the second time WeChat has it already
