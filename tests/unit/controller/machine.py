@@ -456,7 +456,7 @@ class Machine:
 
     answered_by_others: tuple[str, ...] = (
         "/v1/standbys",
-        *(f"/v1/accounts/{{name}}/{call}" for call in ("contacts", "deliveries", "input", "webhook")),
+        *(f"/v1/accounts/{{name}}/{call}" for call in ("contacts", "deliveries", "input", "proxy", "webhook")),
     )
 
     def __init__(self, root: Path, **settings: object) -> None:
