@@ -175,20 +175,6 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
         assert await watched.live(500) == []
 
 
-async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_window(watched: Watched) -> None:
-    await watched.running("alice")
-    for count in (1, 2, 3):
-        watched.host.units.restarted["alice"] = count
-        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
-        await watched.live(60)
-    assert kinds(watched.told) == ["problem alice failed"]
-    for _ in range(3):
-        watched.watch = watched.another()
-        assert await watched.live(120) == []
-        assert watched.host.accounts.crash_loops == {"alice"}
-    assert kinds(await watched.live(400)) == ["recovery alice failed"]
-
-
 async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"

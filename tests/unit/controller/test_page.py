@@ -1,30 +1,8 @@
-"""The dashboard's page: both languages, and a strict content security policy."""
-
-import re
-from collections.abc import Mapping
+"""The dashboard's page is in the language of its reader."""
 
 import pytest
 
 from tests.unit.controller.machine import Machine
-
-
-async def page(host: Machine, headers: Mapping[str, str] | None = None) -> str:
-    async with host.http.get("/", headers=headers) as answer:
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        return await answer.text()
-
-
-async def test_nothing_is_inline_and_nothing_from_elsewhere(host: Machine) -> None:
-    async with host.http.get("/") as answer:
-        policy = answer.headers["Content-Security-Policy"]
-        text = await answer.text()
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "://" not in policy
-    assert re.search(r"<[^>]*\s(on\w+|style)=|<script>|<style>", text) is None  # the policy would not let it run
-    for address in re.findall(r'(?:src|href)="([^"]*)"', text):
-        assert re.fullmatch(r"page/api|page/[0-9a-f]{16}/[\w.-]+|#[\w/]*", address), address
 
 
 @pytest.mark.parametrize(
@@ -39,7 +17,9 @@ async def test_nothing_is_inline_and_nothing_from_elsewhere(host: Machine) -> No
     ],
 )
 async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str], language: str) -> None:
-    text = await page(host, headers)
+    async with host.http.get("/", headers=headers) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        text = await answer.text()
     assert f'<html lang="{language}"' in text
     assert (">账号</h1>" in text) == (language == "zh-CN")
     assert f"messages-{language}.js" in text

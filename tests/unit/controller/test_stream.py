@@ -4,17 +4,16 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-import aiohttp
 import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, Process
 from tests.unit.controller.processes import Host, started
+from tests.unit.controller.test_watching import Stream
 from wxcontroller.client.store import events as event_rows
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import sse
@@ -32,52 +31,36 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
 
 
-@dataclass
-class Reader:
-    """A reader of /v1/events that remembers what it got."""
+class Reader(Stream):
+    """A reader of /v1/events that remembers what it got, and where it was."""
 
-    got: list[JsonObject] = field(default_factory=list)
-    cursor: str = ""
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    def __init__(self, cursor: str = "") -> None:
+        self.got: list[JsonObject] = []
+        self.cursor = cursor
 
     @property
     def contents(self) -> list[str]:
         return [str(obj(one["report"])["content"]) for one in self.got]
 
-    async def until(self, number: int) -> list[str]:
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: len(self.got) >= number)
-        return self.contents
+    async def take(self) -> None:
+        """Read what comes next."""
+        self.cursor, kind, data = await self.event()
+        if kind != "heartbeat":
+            self.got.append(data)
 
-    async def read(self, answer: aiohttp.ClientResponse, opened: asyncio.Event) -> None:
-        kind, cursor = "", ""
-        async for line in answer.content:
-            if line.startswith(b"id: "):
-                cursor = line[4:].decode().strip()
-            elif line.startswith(b"event: "):
-                kind = line[7:].decode().strip()
-            elif line.startswith(b"data: "):
-                async with self._news:
-                    self.cursor = cursor
-                    if kind != "heartbeat":
-                        self.got.append(json.loads(line[6:]))
-                    self._news.notify_all()
-                opened.set()
+    async def until(self, number: int) -> list[str]:
+        while len(self.got) < number:
+            await self.take()
+        return self.contents
 
 
 @asynccontextmanager
 async def reading(host: Machine, reader: Reader, query: str = "") -> "AsyncIterator[Reader]":
     headers = {"Last-Event-ID": reader.cursor} if reader.cursor else {}
-    async with host.http.get(f"/v1/events{query}", headers=headers) as answer:
-        assert (answer.status, answer.content_type) == (200, "text/event-stream")
-        opened = asyncio.Event()
-        task = asyncio.create_task(reader.read(answer, opened))
-        try:
-            await asyncio.wait_for(opened.wait(), PATIENCE)
-            yield reader
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with host.http.get(f"/v1/events{query}", headers=headers) as reader.answer:
+        assert (reader.answer.status, reader.answer.content_type) == (200, "text/event-stream")
+        await reader.take()
+        yield reader
 
 
 def say(process: Process, *texts: str, kind: str = "friend_message") -> None:
@@ -120,16 +103,13 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
         await host.v1("POST", f"accounts/{victim}/stop")
         async with reading(host, reader):
             # Whatever the reader has got so far, it goes away in the middle of it.
-            await asyncio.sleep(chance.random() / 10)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(chance.random() / 10):
+                    await reader.until(1000)
         await host.v1("POST", f"accounts/{victim}/start")
-    async with reading(host, reader), asyncio.timeout(PATIENCE):
-        while True:
-            got: dict[str, list[str]] = {name: [] for name in names}
-            for one in reader.got:
-                got[str(one["account"])].append(str(obj(one["report"])["content"]))
-            if got == said:
-                break
-            await asyncio.sleep(0.02)
+    async with reading(host, reader):
+        await reader.until(sum(map(len, said.values())))
+    assert {name: [one for one in reader.contents if one.startswith(name)] for name in names} == said
 
 
 async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_yet(
@@ -141,7 +121,8 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
     assert await alice.log.settled(5)
     reader = Reader()
     async with reading(host, reader):
-        await until(lambda: "alice=" in reader.cursor)
+        while "alice=" not in reader.cursor:
+            await reader.take()
     monkeypatch.setattr(event_rows, "time", SimpleNamespace(time=lambda: 1_000_000.0))
     say(alice, "in the past")
     async with reading(host, reader):
@@ -197,7 +178,7 @@ async def test_readers_share_one_connection_to_each_account(host: Machine) -> No
             assert await again.until(1) == ["meanwhile"]
             say(alice, "after")
             assert await again.until(2) == ["meanwhile", "after"]
-            await first.until(5)
+            assert await first.until(5) == await second.until(5)
     assert first.contents == second.contents == ["0", "1", "2", "meanwhile", "after"]
     assert len(alice.streams) == 2  # the line, and for the one that came back what it had missed
 

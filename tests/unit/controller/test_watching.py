@@ -22,13 +22,13 @@ class Stream:
     """The reader's end."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
+        self.answer = answer
 
     async def event(self) -> tuple[str, str, JsonObject]:
         """Return id, kind and data of the next event."""
         place = kind = ""
         async with asyncio.timeout(PATIENCE):
-            async for raw in self._answer.content:
+            async for raw in self.answer.content:
                 name, _, value = raw.decode().strip().partition(": ")
                 if name == "id":
                     place = value
@@ -54,7 +54,7 @@ class Stream:
 
     async def end(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while await self._answer.content.readany():
+            while await self.answer.content.readany():
                 pass
 
 

@@ -1,14 +1,13 @@
 """An account's life above its driver: the same on every route. What differs is in ``routes``."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.patience import until
-from tests.unit.durability.process import Process, processed, told
+from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ILINK, ROUTES, Route
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj
+from wxcontroller.core.jsontypes import items
 
 
 async def written(account: Process, *words: str) -> list[str]:
@@ -16,12 +15,6 @@ async def written(account: Process, *words: str) -> list[str]:
     ids = [account.route.write(account, each) for each in words]
     await account.webhook.until(lambda reports: {*ids} <= {str(report.get("id")) for report in reports})
     return ids
-
-
-async def events(account: Process, after: int) -> JsonObject:
-    url = f"http://127.0.0.1:{account.port}/v1/events"
-    async with account.http.get(url, params={"after": str(after)}) as answer:
-        return obj(json.loads(await answer.read()))
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -78,22 +71,3 @@ async def test_options_that_only_another_route_has_are_named(tmp_path: Path) -> 
         await account.launch()
         await account.until_state("scaning")
         assert "without effect on the ilink route: desktop, lang" in account.log.read_text()
-
-
-async def test_order_of_sends_and_events_outlives_a_kill(tmp_path: Path) -> None:
-    async with processed(tmp_path, ILINK, MOJO_WEIXIN_SEND_INTERVAL="0.5") as account:
-        await account.start(login=True)
-        await written(account, "hello")
-        texts = [f"text {number}" for number in range(4)]
-        for each in texts:
-            await account.send(each, later=True)
-        await account.until_arrived(2)
-        await account.kill()
-        await account.start()
-        assert await account.until_arrived(4) == texts
-        await account.webhook.until(lambda _: len(told(account.webhook.once())) == 4)
-        assert told(account.webhook.once()) == texts
-        last = integer((await events(account, 0))["last"])
-        [message] = await written(account, "and then")
-        found = [obj(obj(one)["report"]) for one in items((await events(account, last))["events"])]
-        assert [one["id"] for one in found if one.get("post_type") == "receive_message"] == [message]
