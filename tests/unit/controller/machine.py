@@ -511,13 +511,13 @@ class Machine:
     async def _judge(self, request: web.Request, answer: web.StreamResponse) -> None:
         resource = request.match_info.route.resource
         path = plain_path(resource.canonical) if resource is not None else ""
-        # Without a body it is what the connection makes of a caller who is gone.
-        if not isinstance(answer, web.Response) or (answer.status == 500 and answer.body is None):
+        body = answer.body if isinstance(answer, web.Response) else None
+        if not isinstance(body, bytes):  # a stream, or what the connection makes of a caller who is gone
             return
         is_described = request.method.lower() in obj(judge().paths.get(path))
         if path.startswith("/v1/") and is_described and not path.startswith(self.answered_by_others):
             try:
-                judge().judge(request.method, path, answer.status, answer.content_type, bytes(answer.body or b""))
+                judge().judge(request.method, path, answer.status, answer.content_type, body)
             except AssertionError as fault:
                 self.faults.append(str(fault))
 

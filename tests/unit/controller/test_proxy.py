@@ -149,3 +149,12 @@ async def test_an_account_that_is_too_slow(tmp_path: Path) -> None:
         assert (seen["client"], seen["state"]) == ("alice", "running")
         assert "no response in time" in seen["status"]
         await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
+
+
+async def test_an_account_that_drops_the_connection_is_asked_once(host: Machine) -> None:
+    process = await host.start("alice")
+    for method in ("GET", "POST"):
+        process.requests.clear()
+        async with host.http.request(method, "/openwx/drop?client=alice") as answer:
+            assert answer.status == 502
+        assert len(process.requests) == 1  # never repeated: it may have sent a message

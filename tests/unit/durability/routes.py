@@ -1,7 +1,6 @@
 """What people do on each route and what WeChat has got there: all that differs between routes for these tests."""
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,47 +31,18 @@ ONE_TO_ONE = frozenset(
 )
 
 
-class Route(ABC):
-    """``latest`` are the latest visits at which an account is killed at a point.
+class Route:
+    """The web route; another one differs in what it overrides.
 
-    ``unsupported`` are the calls that are answered with the route's name and code -10. ``sent_call`` is the sandbox's
-    call, below an account, that tells what the account has sent.
+    ``latest`` are the latest visits at which an account is killed at a point. ``unsupported`` are the calls that are
+    answered with the route's name and code -10. ``sent_call`` is the sandbox's call, below an account, that tells
+    what the account has sent.
     """
 
-    name: ClassVar[str]
-    capabilities: ClassVar[Capabilities]
-    unsupported: ClassVar[frozenset[str]] = frozenset()
-    latest: ClassVar[Mapping[Point, int]]
-    sent_call: ClassVar[str] = "sent"
-
-    @abstractmethod
-    async def scan(self, one: "Process") -> None:
-        """Scan the code that is shown, and confirm."""
-
-    @abstractmethod
-    def write(self, one: "Process", words: str) -> str:
-        """Be a person who writes a text; return its id."""
-
-    @abstractmethod
-    def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
-        """Return the sandbox's call, below an account, by which a person writes to it: a friend, where it has any."""
-
-    @abstractmethod
-    async def show(self, one: "Process") -> str:
-        """Be a person who sends a picture; return its id."""
-
-    @abstractmethod
-    def recipient(self, one: "Process") -> str:
-        """Return whom the account can write to."""
-
-    @abstractmethod
-    def arrived(self, one: "Process") -> list[str]:
-        """Return the texts (names, for media) that WeChat has taken, in order; repeated client ids once."""
-
-
-class Web(Route):
     name = "web"
-    capabilities = WebDriver.capabilities
+    capabilities: ClassVar[Capabilities] = WebDriver.capabilities
+    unsupported: ClassVar[frozenset[str]] = frozenset()
+    sent_call = "sent"
     latest: ClassVar[Mapping[Point, int]] = {
         Point.EVENT_STORED: 20,
         Point.POSITION_STORED: 6,
@@ -82,6 +52,7 @@ class Web(Route):
     }
 
     async def scan(self, one: "Process") -> None:
+        """Scan the code that is shown, and confirm."""
         logins = one.wechat.sandbox.logins
         while not (waiting := [login for login in logins.newest_first() if login.uin is None]):
             await asyncio.sleep(0.01)
@@ -89,24 +60,29 @@ class Web(Route):
         logins.confirm(waiting[0])
 
     def write(self, one: "Process", words: str) -> str:
+        """Be a person who writes a text; return its id."""
         return str(one.wechat.hear(one.account, words).msg_id)
 
     def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
+        """Return the sandbox's call, below an account, by which a person writes to it: a friend, where it has any."""
         return "receive", {"from": friend, "text": words}
 
     async def show(self, one: "Process") -> str:
+        """Be a person who sends a picture; return its id."""
         url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/receive"
         async with one.http.post(url, json={"kind": "image", "from": friend(one.account)}) as answer:
             return str(obj(await answer.json())["msg_id"])
 
     def recipient(self, one: "Process") -> str:
+        """Return whom the account can write to."""
         return "filehelper"
 
     def arrived(self, one: "Process") -> list[str]:
+        """Return the texts (names, for media) that WeChat has taken, in order; repeated client ids once."""
         return [sent.name or sent.text for sent in one.account.sent]
 
 
-class FileHelper(Web):
+class FileHelper(Route):
     """The person who writes is the account's owner, on the phone."""
 
     name = "filehelper"
@@ -166,5 +142,5 @@ class ILink(Route):
         return one.wechat.sandbox.ilink.users[one.account.uin]
 
 
-WEB, ILINK, FILEHELPER = Web(), ILink(), FileHelper()
+WEB, ILINK, FILEHELPER = Route(), ILink(), FileHelper()
 ROUTES: tuple[Route, ...] = (WEB, ILINK, FILEHELPER)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import (
+    AppShare,
+    Card,
     Contact,
     ContactKind,
     Direction,
@@ -16,6 +18,7 @@ from wxcontroller.core.model import (
     Member,
     Message,
     MessageKind,
+    Place,
     Sex,
 )
 from wxcontroller.openwx import objects, reports
@@ -63,6 +66,26 @@ def test_every_kind_has_all_its_fields_even_without_content(kind: MessageKind) -
     assert set(received(in_group, Chat(ME))) == set(group)
     outer = received(replace(of(kind), direction=Direction.SENT_ELSEWHERE, sender="@me"), Chat(ME, friend=ANN))
     assert set(outer) == COMMON | SENDER | RECEIVER | OUTER | EXTRA[kind]
+
+
+def test_an_app_is_shown_in_four_lines() -> None:
+    got = received(of(MessageKind.APP, app=AppShare("T", "http://u", "D", "N", "wx1", 5)), Chat(ME, friend=ANN))
+    assert got["content"] == "[应用分享]标题：T\n[应用分享]描述：D\n[应用分享]应用：N\n[应用分享]链接：http://u"
+    assert (got["format"], got["app_id"], got["app_desc"]) == ("app", "wx1", "D")
+    got = received(of(MessageKind.APP, app=AppShare("T", type=33)), Chat(ME, friend=ANN))
+    assert got["content"] == "[应用分享]标题：T\n[应用分享]链接：未知"
+
+
+def test_a_card_a_payment_and_a_place() -> None:
+    card = Card("@c", "Cy", "cy", "广东", "深圳", Sex.FEMALE, "http://a")
+    got = received(of(MessageKind.CARD, card=card), Chat(ME, friend=ANN))
+    assert str(got["content"]).startswith("[名片]昵称：Cy\n[名片]")
+    assert (got["format"], got["card_sex"], got["card_city"]) == ("card", "female", "深圳")
+    got = received(of(MessageKind.PAYMENT, text="收到转账1.00元"), Chat(ME, friend=ANN))
+    assert (got["format"], got["content"]) == ("payment", "[转账](收到转账1.00元)")
+    place = Place("22.5", "114.0", "深圳湾", "http://map")
+    got = received(of(MessageKind.LOCATION, text="[位置]深圳湾", place=place), Chat(ME, friend=ANN))
+    assert (got["format"], got["location_latitude"], got["location_label"]) == ("location", "22.5", "深圳湾")
 
 
 def test_a_send_of_media_has_the_uploads_fields() -> None:
