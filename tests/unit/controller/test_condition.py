@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,7 +11,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.patience import PATIENCE
+from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.machine import Machine
 from wxcontroller import __version__
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
@@ -110,14 +108,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
 
 
 async def wxctl(host: Machine, *arguments: str) -> str:
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "wxcontroller.cli", "--url", host.url, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = await asyncio.to_thread(Wxctl(host.paths.root, host.url), *arguments)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
 

@@ -13,7 +13,7 @@ from wxcontroller.core.options import OPTIONS
 
 @pytest.mark.timeout(600)  # a minute on two cores that have much else to do; each account dies at every point in turn
 @pytest.mark.parametrize(
-    ("route", "runs", "pause"), [(WEB, 20, 0.06), (ILINK, 10, 0.03)], ids=lambda value: getattr(value, "name", "")
+    ("route", "runs", "pause"), [(WEB, 10, 0.06), (ILINK, 10, 0.03)], ids=lambda value: getattr(value, "name", "")
 )
 async def test_crashes_lose_and_repeat_nothing(tmp_path: Path, route: Route, runs: int, pause: float) -> None:
     result = await crash(runs, seed=11, directory=tmp_path, route=route, pause=pause)

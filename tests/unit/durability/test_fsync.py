@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,20 @@ from wxcontroller.sandbox.tls import CA_FILES, SERVER_FILES
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
-def written(what: str, root: Path) -> list[Call]:
-    """Return what a process does to make one of the writes."""
-    log = root / "trace"
-    command = [sys.executable, "-m", "tests.unit.durability.writes", what, str(root)]
+@dataclass(frozen=True)
+class Written:
+    """What a process did to make all of the writes, each in a directory of its name."""
+
+    root: Path
+    calls: list[Call]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    root, log = tmp_path_factory.mktemp("writes"), tmp_path_factory.mktemp("log") / "trace"
+    command = [sys.executable, "-m", "tests.unit.durability.writes", str(root)]
     subprocess.run(traced(command, log), cwd=ROOT, check=True, timeout=PATIENCE)
-    return calls_in(log)
+    return Written(root, calls_in(log))
 
 
 REPLACED: dict[str, Callable[[Paths], Sequence[Path]]] = {
@@ -52,17 +61,15 @@ SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
 
 
 @pytest.mark.parametrize("what", REPLACED)
-def test_replaced_file_and_its_directory_are_synced(tmp_path: Path, what: str) -> None:
-    calls = written(what, tmp_path)
-    for path in REPLACED[what](Paths(tmp_path)):
-        assert_replaced(calls, path)
+def test_replaced_file_and_its_directory_are_synced(written: Written, what: str) -> None:
+    for path in REPLACED[what](Paths(written.root / what)):
+        assert_replaced(written.calls, path)
 
 
 @pytest.mark.parametrize("what", SYNCED)
-def test_new_files_are_synced(tmp_path: Path, what: str) -> None:
-    calls = written(what, tmp_path)
-    for path in SYNCED[what](Paths(tmp_path)):
-        assert path in synced(calls)
+def test_new_files_are_synced(written: Written, what: str) -> None:
+    for path in SYNCED[what](Paths(written.root / what)):
+        assert path in synced(written.calls)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Durable writes, each made by a process of its own: ``python3 -m tests.unit.durability.writes NAME DIRECTORY``."""
+"""Durable writes, each below a directory of its name: ``python3 -m tests.unit.durability.writes DIRECTORY``."""
 
 import io
 import sys
@@ -135,4 +135,7 @@ WRITES: dict[str, Callable[[Paths], None]] = {
 }
 
 if __name__ == "__main__":
-    WRITES[sys.argv[1]](Paths(Path(sys.argv[2])))
+    for name, write in WRITES.items():
+        place = Path(sys.argv[1]) / name
+        place.mkdir()
+        write(Paths(place))
