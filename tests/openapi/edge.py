@@ -5,47 +5,31 @@ and wrong ones; an answer that is an error of ours, not described, or not as des
 """
 
 import argparse
-import asyncio
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.openapi.served import served
+
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
-async def run(schemathesis: str, examples: int, seed: int) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+def run(schemathesis: str, examples: int, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="wxedge-") as place:
-        world = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.openapi.world", place),
-            cwd=ROOT,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert world.stdout is not None
-        assert world.stderr is not None
-        complaints = asyncio.create_task(world.stderr.read())
-        try:
-            async with asyncio.timeout(60):
-                url = (await world.stdout.readline()).decode().strip()
-            assert url, (await complaints).decode()
-            print(f"the edge of {url}", flush=True)
-            command = [schemathesis, f"--config-file={CONFIG}", "run", f"{url}/v1/openapi.json"]
+        log = Path(place) / "log"
+        (Path(place) / "world").mkdir()
+        with served(Path(place) / "world", log) as world:
+            print(f"the edge of {world.url}", flush=True)
+            command = [schemathesis, f"--config-file={CONFIG}", "run", f"{world.url}/v1/openapi.json"]
             # A stream does not end; the tests of streams are elsewhere.
             command += [f"--max-examples={examples}", f"--seed={seed}", "--exclude-path=/v1/events"]
-            testing = await asyncio.create_subprocess_exec(*command, cwd=place, env=environment)
-            code = await testing.wait()
-            alive = world.returncode is None
-        finally:
-            if world.returncode is None:
-                world.terminate()
-                await world.wait()
-        said = (await complaints).decode("utf-8", "replace")
-    if not alive:
+            code = subprocess.run(command, cwd=place, env={**os.environ, "NO_COLOR": "1"}, check=False).returncode
+            has_ended = world.process.poll() is not None
+        said = log.read_text("utf-8", "replace")
+    if has_ended:
         print(f"the product has ended:\n{said[-3000:]}")
         return 1
     traces = re.findall(r"Traceback \(most recent call last\):\n(?:.*\n){1,80}", said)
@@ -60,7 +44,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    return asyncio.run(run(str(Path(arguments.schemathesis).resolve()), arguments.examples, arguments.seed))
+    return run(str(Path(arguments.schemathesis).resolve()), arguments.examples, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Served:
 
     url: str
     paths: Paths
+    process: "subprocess.Popen[str]"
 
     def token(self, scope: Scope, *accounts: str) -> str:
         """Make a token, as root does; from now on each call needs one."""
@@ -30,21 +31,22 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(place: Path) -> Iterator[Served]:
-    """Run it for the duration of a block; ``place`` is an empty directory."""
+def served(place: Path, log: Path | None = None) -> Iterator[Served]:
+    """Run it for the duration of a block, with what it complains of in a log; ``place`` is an empty directory."""
     world = subprocess.Popen(
         [sys.executable, "-m", "tests.openapi.world", str(place)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=log.open("w") if log else None,
         text=True,
     )
     try:
         assert world.stdout is not None
         url = world.stdout.readline().strip()
         assert url, "the world did not start"
-        yield Served(url, Paths(place))
+        yield Served(url, Paths(place), world)
     finally:
         world.kill()
         world.wait()

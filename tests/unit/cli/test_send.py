@@ -126,7 +126,7 @@ def test_what_is_refused_before_it_was_taken_is_not_asked_for_again(wxctl: Wxctl
 def test_when_no_answer_comes_it_says_that_it_does_not_know(wxctl: Wxctl, older: Process) -> None:
     queue(older, held=False)
     troubled(older, *[SILENT] * 100)
-    done = wxctl("send", "小店", "@c", "x", "--timeout", "0.5", "--key", "mine")
+    done = wxctl("send", "小店", "@c", "x", "--timeout", "2", "--key", "mine")
     assert (done.returncode, done.stdout) == (1, "")
     assert "the message to friend 强哥 may have been sent or not: account 小店: connection reset" in done.stderr
     assert "repeat the command with --key mine: it is not sent twice then" in done.stderr
@@ -140,7 +140,7 @@ def test_when_no_answer_comes_it_says_that_it_does_not_know(wxctl: Wxctl, older:
 def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, host: Host, older: Process) -> None:
     queue(older)
     keys = troubled(older, host.break_off)
-    done = wxctl("send", "小店", "@c", "x", "--timeout", "0.5")
+    done = wxctl("send", "小店", "@c", "x", "--timeout", "2")
     assert done.returncode == 1
     assert "may have been sent or not: connection to the controller at" in done.stderr
     assert len(keys) == 1

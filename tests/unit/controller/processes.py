@@ -145,7 +145,10 @@ class Host:
         async with asyncio.timeout(PATIENCE):
             return await process.wait()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.notifications.close()
         self.listening.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest_asyncio
@@ -25,43 +26,38 @@ MALFORMED = (
 )
 
 
+@dataclass
 class Running:
     """A controller as a process, and what it has logged."""
 
-    def __init__(self, host: Host, process: asyncio.subprocess.Process) -> None:
-        self.host = host
-        self.process = process
+    host: Host
+    process: asyncio.subprocess.Process
 
     async def send(self, sent: bytes, address: str = "127.0.0.1") -> bytes:
         reader, writer = await asyncio.open_connection(*self.host.address, local_addr=(address, 0))
         got = b""
         with contextlib.suppress(ConnectionError):
             writer.write(sent)
-            async with asyncio.timeout(PATIENCE):
-                got = await reader.read()
+            got = await asyncio.wait_for(reader.read(), PATIENCE)
         writer.close()
         return got
 
     async def logged(self) -> list[str]:
         """End the process; return its lines."""
         self.process.terminate()
-        async with asyncio.timeout(PATIENCE):
-            _, lines = await self.process.communicate()
+        _, lines = await asyncio.wait_for(self.process.communicate(), PATIENCE)
         return lines.decode().splitlines()
 
 
 @pytest_asyncio.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    host = Host(tmp_path)
-    try:
+    with Host(tmp_path) as host:
         process = await host.run(["--root", str(host.root)], asyncio.subprocess.PIPE, JOURNAL_STREAM="")
         await host.notifications.wait("READY=1")
         yield Running(host, process)
         if process.returncode is None:
             process.kill()
             await process.wait()
-    finally:
-        host.close()
 
 
 async def test_malformed_requests_do_not_fill_the_journal(running: Running) -> None:

@@ -28,11 +28,8 @@ from wxcontroller.openwx import listener
 
 @pytest_asyncio.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    made = Host(tmp_path)
-    try:
+    with Host(tmp_path) as made:
         yield made
-    finally:
-        made.close()
 
 
 def listen_everywhere(host: Host, family: socket.AddressFamily = socket.AF_INET) -> None:

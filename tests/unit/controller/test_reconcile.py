@@ -136,7 +136,8 @@ async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_pa
 async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(poll_api="http://user:secret@127.0.0.1:9/x?key=secret", poll_interval=0.01)
     task = asyncio.create_task(heartbeat(lambda: settings))
-    await asyncio.sleep(0.2)
+    await until(lambda: caplog.records)
+    await asyncio.sleep(0.1)  # for more beats, of which nothing is said
     assert not task.done()
     task.cancel()
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1

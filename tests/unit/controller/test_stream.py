@@ -146,9 +146,8 @@ async def test_by_websocket(host: Machine) -> None:
 
 async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Path) -> None:
     """With a controller in a process of its own, which may be anywhere when its response arrives."""
-    host = Host(tmp_path)
-    alice = await host.account()
-    try:
+    with Host(tmp_path) as host:
+        alice = await host.account()
         async with started(host):
             for number in range(100):
                 reader, writer = await asyncio.open_connection(*host.address)
@@ -159,9 +158,7 @@ async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Pat
                     while f"number {number}".encode() not in await reader.readline():
                         pass
                 writer.close()
-    finally:
         await alice.end()
-        host.close()
 
 
 async def test_readers_share_one_connection_to_each_account(host: Machine) -> None:

@@ -62,7 +62,7 @@ async def test_units_are_read(script: Script) -> None:
 async def test_many_questions_are_one_look(script: Script) -> None:
     async with Systemd(script.does("sleep 0.1; echo '[]'")) as units:
         await asyncio.gather(*(units.snapshot() for _ in range(50)))
-        await units.snapshot()
+        await units.snapshot(max_age=PATIENCE)
         assert len(script.calls) == 1
         await units.snapshot(max_age=0)
         assert len(script.calls) == 2
@@ -121,7 +121,7 @@ async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> 
         async with asyncio.timeout(PATIENCE):
             while len(script.calls) < SYSTEMCTL_AT_A_TIME:
                 await asyncio.sleep(0.01)
-            await units.act(Verb.STOP, "a5", 5)
+            await units.act(Verb.STOP, "a5", PATIENCE)
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
@@ -139,7 +139,7 @@ async def test_what_fails_while_systemd_is_replaced_is_tried_again(
 ) -> None:
     body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{words}' >&2; exit 1"
     async with Systemd(script.does(body)) as units:
-        await units.act(Verb.START, "alice", 5)
+        await units.act(Verb.START, "alice", PATIENCE)
         (tmp_path / "again").unlink()
         assert await units.snapshot() == {}
     assert len(script.calls) == 4
