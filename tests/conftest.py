@@ -28,9 +28,9 @@ _LONGEST = [
     "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
     for name in """
         system/documents system/fleet_owners page/list system/packaging page/people page/changes fleet/fleet
-        system/wxctl system/keeper page/routes system/units system/fleet_move system/fleet_standby page/walk page/api
-        system/stuck system/account system/torture system/proxy system/completion system/doctor system/access
-        system/remote system/alerts system/upgrade page/login_link system/attack page/tutorial system/package
+        system/wxctl system/keeper page/routes system/units system/fleet_move page/walk page/api
+        system/stuck system/account system/torture system/proxy system/doctor system/access
+        system/alerts system/upgrade system/attack page/tutorial system/package
         lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators
         unit/durability/crashpoints unit/fleet/keeper unit/controller/fastpath unit/durability/lifecycle
         unit/controller/restart contract/client_contract unit/client/retry_lane unit/fleet/etcd unit/cli/real

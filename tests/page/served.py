@@ -9,10 +9,11 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tests.i18n import compiled
 from tests.patience import PATIENCE
@@ -23,18 +24,27 @@ from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
 @dataclass
-class Served:
-    """A controller in a thread of its own."""
+class InThread(Generic[T]):
+    """What an asynchronous context gave, and the loop that it runs in."""
 
-    machine: Machine
+    entered: T
     loop: asyncio.AbstractEventLoop
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+
+class Served(InThread[Machine]):
+    """A controller in a thread of its own."""
+
+    @property
+    def machine(self) -> Machine:
+        return self.entered
 
     def account(
         self,
@@ -89,20 +99,25 @@ def serving(place: Path) -> Iterator[Served]:
 def serving_hosts(hosts: AbstractAsyncContextManager[Sequence[Machine]]) -> Iterator[list[Served]]:
     """Serve controllers, all in one thread."""
     compiled()
-    ready, ending = threading.Event(), asyncio.Event()
-    made: list[Served] = []
+    with in_thread(hosts) as running:
+        yield [Served(machine, running.loop) for machine in running.entered]
 
-    async def serve() -> None:
-        async with hosts as machines:
-            made.extend(Served(machine, asyncio.get_running_loop()) for machine in machines)
-            ready.set()
+
+@contextlib.contextmanager
+def in_thread(context: AbstractAsyncContextManager[T]) -> Iterator[InThread[T]]:
+    """Enter a context in a thread of its own during a block: the test itself waits for the browser."""
+    ready, ending = Future[InThread[T]](), asyncio.Event()
+
+    async def stay() -> None:
+        async with context as entered:
+            ready.set_result(InThread(entered, asyncio.get_running_loop()))
             await ending.wait()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(stay()))
     thread.start()
-    assert ready.wait(PATIENCE)
+    running = ready.result(PATIENCE)
     try:
-        yield made
+        yield running
     finally:
-        made[0].loop.call_soon_threadsafe(ending.set)
+        running.loop.call_soon_threadsafe(ending.set)
         thread.join(PATIENCE)

@@ -1,16 +1,15 @@
 """The page keeps its token to itself, and asks no more than it must, whatever answers it."""
 
-import asyncio
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.page.browser import Browser
+from tests.page.served import in_thread
+from tests.serving import serving
 from wxcontroller.controller import page
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -29,35 +28,13 @@ class Server:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        self.port: Future[int] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
-        self._ended = asyncio.Event()
 
-    def __enter__(self) -> "Server":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(10)
-
-    async def _run(self) -> None:
-        app = web.Application()
-        app.router.add_get("/page/any/messages-.js", _messages)
-        app.router.add_static("/page/any/", STATIC)
-        app.router.add_get("/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port.set_result(runner.addresses[0][1])
-        await self._ended.wait()
-        await runner.cleanup()
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        path = request.match_info["path"]
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path[1:]
         self.calls[path] += 1
         match path:
+            case "page/any/messages-.js":
+                return web.Response(text="export default {};", content_type="text/javascript")
             case "v1/access":
                 accepted = "X-Auth-Token" in request.headers
                 return web.json_response({"needed": True, "accepted": accepted, "scope": "admin"})
@@ -65,22 +42,20 @@ class Server:
                 return web.Response(status=307, headers={"Location": "/openwx/start_client?client=victim"})
             case "openwx/refused":
                 return web.json_response({"error": {"message": "no"}}, status=401)
+        if path.startswith("page/any/"):
+            return web.FileResponse(STATIC / path.removeprefix("page/any/"))
         return web.Response(text="<p>page</p>", content_type="text/html")
 
 
-async def _messages(_: web.Request) -> web.Response:
-    return web.Response(text="export default {};", content_type="text/javascript")
+@pytest.fixture
+def server() -> Server:
+    return Server()
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as started:
-        yield started
-
-
-@pytest.fixture
-def address(server: Server) -> str:
-    return f"http://127.0.0.1:{server.port.result(10)}"
+def address(server: Server) -> Iterator[str]:
+    with in_thread(serving(server.answer)) as running:
+        yield f"http://127.0.0.1:{running.entered}"
 
 
 def test_the_token_follows_no_redirect(server: Server, browser: Browser) -> None:

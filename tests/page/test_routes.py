@@ -8,8 +8,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser
-from tests.system.actors import Caller, Phone, log_in
-from tests.system.host import Host
+from tests.system.actors import Caller, Phone
 from tests.unit.durability.routes import ILINK, ROUTES, Route
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -132,46 +131,8 @@ def test_an_unknown_account_has_no_state(browser: Browser, bot: tuple[str, str])
     assert not browser.driver.find_element("css selector", "#account-about").text
 
 
-def test_a_token_that_only_reads_is_offered_nothing_else(
-    browser: Browser, caller: Caller, phone: Phone, host: Host, bot: tuple[str, str]
-) -> None:
-    caller.openwx("start_client", client="shows")
-    caller.until_state("shows", "scaning")
-    token = host.run("wxctl", "token", "create", "looks", "--scope", "read").stdout.decode().strip()
-    try:
-        browser.open()
-        browser.type("#login [name=token]", token + Keys.ENTER)
-        browser.find("#rows [data-account=shows] .state.attention")
-        browser.find("#rows [data-account=bot] .state.good")
-        browser.gone("#rows [data-action]")
-        browser.gone("#open-add")
-        browser.click("#rows [data-account=shows] a")
-        browser.find("#account-login .hint", "control")
-        browser.gone("#account-login img")
-        browser.gone("#account-actions button")
-        browser.picture("read-only")
-        browser.open("#/a/bot")
-        browser.click("#tab-chats")
-        browser.click("#people button")
-        browser.find("#send-to")
-        browser.gone("#send")
-        assert browser.complaints() == []
-    finally:
-        host.run("wxctl", "token", "revoke", "looks", check=False)
-    caller.v1("DELETE", "/accounts/shows")
-
-
-def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, phone: Phone) -> None:
-    log_in(caller, phone, "begins", phone.account("小李", friends=1, groups=0))
-    caller.v1("POST", "/accounts/begins/restart")
-    browser.open("#/a/begins")
-    browser.click("#tab-journal")
-    browser.find("#journal li", "running: logged in")
-    assert "unmet condition" not in browser.text("#journal")
-    caller.v1("DELETE", "/accounts/begins")
-
-
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+# test_walk.py goes the whole way on the web route.
+@pytest.mark.parametrize("route", [one for one in ROUTES if one.name != "web"], ids=lambda route: route.name)
 @pytest.mark.usefixtures("bot")  # the list is not empty
 def test_an_account_from_adding_to_removing(browser: Browser, caller: Caller, phone: Phone, route: Route) -> None:
     name, uin = f"whole-{route.name}", phone.account("小张", friends=2, groups=1)

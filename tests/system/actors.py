@@ -91,6 +91,11 @@ class Caller:
         return str(until(look, f"{name} in state {' or '.join(states)}", seconds))
 
 
+def token(host: Host, name: str, scope: str = "admin", *accounts: str) -> str:
+    bound = [part for account in accounts for part in ("--account", account)]
+    return host.run("wxctl", "token", "create", name, "--scope", scope, *bound).stdout.decode().strip()
+
+
 @dataclass
 class Phone:
     """The sandbox's scripting API: the other end of all conversations."""

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.certificates import self_signed
-from tests.system.actors import Caller, point_at_sandbox, until, use_sandbox
-from tests.system.callers import token
+from tests.system.actors import Caller, point_at_sandbox, token, until, use_sandbox
 from tests.system.forward import passing_on
 from tests.system.host import Host
 from tests.system.pages import step

@@ -27,7 +27,7 @@ CALLS, OWN = (
     {row.call: row for row in rows() if row.scope == scope and not row.is_rule} for scope in ("client", "controller")
 )
 # The first name is beyond ASCII: each request through the controller carries it.
-NAME, WITH_JSONP = "安娜 Ben", "with-jsonp"
+NAME = "安娜 Ben"
 PICTURES = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 Given: TypeAlias = Mapping[str, str | bytes]
@@ -271,14 +271,11 @@ CASES: Mapping[str, Callable[[World], Case]] = {
 @pytest.fixture(scope="module")
 def world(host: Host) -> Iterator[World]:
     use_sandbox(host)
-    # Only the administrator may allow JSONP.
-    host.write(f"/etc/wxcontroller/clients/{WITH_JSONP}.env", b"WXCLIENT_JSONP=1\n")
     phone = Phone(host)
     with Webhook(host) as hook, ThreadPoolExecutor(1) as pool:
-        uins = {name: phone.account(name, seed=7, friends=40) for name in (NAME, WITH_JSONP)}
-        for name, uin in uins.items():
-            log_in(Caller(host), phone, name, uin, post_api=hook.address)
-        made = World(host, phone, hook, pool, uins[NAME])
+        uin = phone.account(NAME, seed=7, friends=40)
+        log_in(Caller(host), phone, NAME, uin, post_api=hook.address)
+        made = World(host, phone, hook, pool, uin)
         for purpose, size in (("invite", 2), ("kick", 14), ("rename", 2)):
             friends = ",".join(made.friend(number)["username"] for number in range(1, size + 1))
             made.groups[purpose] = made.get("create_group", friends=friends, displayname=f"组 {purpose}")["group_id"]
@@ -317,16 +314,6 @@ def check_code(answer: Json, row: Row) -> None:
         assert re.fullmatch(re.sub(r"[0-9]+", "[0-9]+", status), answer["status"]), answer
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_jsonp_is_for_accounts_that_the_administrator_allows_it(world: World, direct: bool) -> None:
-    given = {"datatype": "jsonp", "callback": "got.it"}
-    answer = world.ask(WITH_JSONP, "get_user_info", given, direct)
-    assert answer.content_type == "application/javascript"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert json.loads(answer.body.removeprefix(b"got.it(").removesuffix(b")"))["name"] == WITH_JSONP
-    assert world.ask(NAME, "get_user_info", given, direct).json["name"] == NAME
-
-
 def test_calls_of_the_controller_start_and_stop_an_account(world: World) -> None:
     def ask(call: str, method: str = "GET") -> Answer:
         return world.ask("shop01", call, {}, method=method)
@@ -358,11 +345,11 @@ def without_options(answer: Json) -> Json:
     return {**answer, "client": [{k: v for k, v in one.items() if k not in either} for one in answer["client"]]}
 
 
-def test_stop_at_an_accounts_port_ends_it(world: World) -> None:
-    answer = world.ask(WITH_JSONP, "stop_client", {}, direct=True)
-    assert (answer.status, answer.json["code"]) == (200, 0)
-    Caller(world.host).until_state(WITH_JSONP, "stop")
-
-
 def test_requests_to_wechat_followed_its_protocol(world: World) -> None:
     assert world.phone.call("GET", f"/requests?uin={world.uin}")["violations"] == []
+
+
+def test_stop_at_an_accounts_port_ends_it(world: World) -> None:
+    answer = world.ask(NAME, "stop_client", {}, direct=True)
+    assert (answer.status, answer.json["code"]) == (200, 0)
+    Caller(world.host).until_state(NAME, "stop")

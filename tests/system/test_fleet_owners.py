@@ -1,4 +1,7 @@
-"""Two installed hosts and an etcd, by the guide: who owns an account, through all that starts and stops it."""
+"""Two installed hosts and an etcd, by the guide: who owns an account, through all that starts and stops it.
+
+All times of leases are a third of the real ones.
+"""
 
 import json
 import re
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.etcd import ETCD, ETCDCTL, guide, member_settings
+from tests.fleet.world import write_times
 from tests.patience import PATIENCE
 from tests.system.actors import Phone, Webhook, log_in, until
 from tests.system.fleet import ADDRESSES, GUIDE, Fleet, fleet, of_hosts
@@ -29,6 +33,8 @@ def pair(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
         first = both.hosts["host-a"]
         for program in (ETCD, ETCDCTL):
             first.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+        for host in both.hosts.values():
+            write_times(host, 3)
         follow_guide(both, tmp_path_factory.mktemp("etcd"))
         yield both
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, until
 from tests.system.host import Host
+from tests.system.pages import blocks
+from tests.system.plays import MOJO_WEIXIN
 from tests.system.units import dropin, inside, port_of, show
 
 pytestmark = pytest.mark.system
@@ -396,11 +398,21 @@ def test_services_make_no_core_dumps(host: Host, unit: str) -> None:
     assert host.text("stat", "-c", "%u", f"/proc/{pid}/environ").strip() == "0"
 
 
-def test_controller_cannot_make_links_or_pipes_in_the_registry(host: Host) -> None:
-    """systemd itself reads these files, and would wait for ever for a pipe."""
-    trap = "/var/lib/wxcontroller/clients/trap.env"
-    with inside(host, "wxcontroller.service", 2000) as controller:
-        outcomes = controller.evaluate(
-            f"os.symlink('/run/systemd/inaccessible/fifo', '{trap}')", f"os.mkfifo('{trap}')"
-        )
-        assert outcomes == [{"error": "EPERM"}] * 2
+def test_perl_client_keeps_its_files_and_is_restarted_after_exit_0(host: Host) -> None:
+    """As docs/howto/perl-client.md says; a module of ours stands in for Mojo-Weixin."""
+    caller, unit = Caller(host), "wxclient@alice"
+    host.write("/usr/local/share/perl/lib/perl5/Mojo/Weixin.pm", MOJO_WEIXIN.encode())
+    page = blocks("docs/howto/perl-client.md")
+    [program] = [block.text for block in page if "wxclient.pl <<" in block.text]
+    [change] = [block.text for block in page if block.unit == unit]
+    host.run("sh", input=program.encode())
+    host.run("systemctl", "edit", "--stdin", unit, input=change.encode())
+    host.run("wxctl", "start", "alice", "--no-wait")
+    caller.until_state("alice", "running")
+    assert host.text("ls", "/var/lib/private/wxclient/alice/media").split() == ["picture.jpg"]
+    before = show(host, unit, "MainPID")
+    host.http("GET", f"http://127.0.0.1:{caller.account('alice')['port']}/openwx/stop_client")
+    until(lambda: show(host, unit, "MainPID") not in ("0", before), "its return")
+    assert show(host, unit, "Result") == "success"
+    assert caller.openwx("stop_client", client="alice")["code"] == 0
+    assert show(host, unit, "MainPID") == "0"

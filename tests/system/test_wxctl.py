@@ -1,8 +1,9 @@
-"""wxctl on the installed system: exports and imports, tokens of removed accounts, and without the controller."""
+"""wxctl on the installed system: exports, imports, tokens of removed accounts, tabs, and without the controller."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -335,6 +336,10 @@ def test_wxctl_asks_systemd_while_the_controller_is_stopped(world: World) -> Non
         assert (listed["name"], str(listed["pid"])) == (NAME, pid)
         assert "running" in listed["status"]
         assert json.loads(host.run("wxctl", "status", NAME, "--json", check=False).stdout) == listed
+        assert after_a_tab(host, "bash", "wxctl stop mo", "wxctl stop 静") == [
+            "wxctl stop mover ",
+            "wxctl stop 静静 ",
+        ]
         chinese = host.text("env", "LC_ALL=zh_CN.UTF-8", "wxctl", "list", check=False)
         assert f"{UNIT}: active (running)" in chinese
         assert "systemd has stopped" in world.wxctl("stop", NAME)
@@ -378,3 +383,54 @@ def test_wxctl_asks_systemd_if_the_controller_does_not_start(world: World) -> No
         world.host.run("systemctl", "reset-failed", "wxcontroller.service", "wxcontroller.socket", check=False)
         world.host.run("systemctl", "restart", "wxcontroller.socket", "wxcontroller.service")
     world.wxctl("start", NAME)
+
+
+TYPING = Path(__file__).with_name("typing.py").read_text(encoding="utf-8")
+# Lines before and after a tab.
+COMPLETED = {
+    # In zsh the first tab loads the file, and the second one does not.
+    "wxctl doc": "wxctl doctor ",
+    "wxctl deliveries re": "wxctl deliveries replay ",
+    "wxctl add new --post": "wxctl add new --post-api ",
+    "wxctl list --js": "wxctl list --json ",
+    "wxctl token create bot --scope co": "wxctl token create bot --scope control ",
+    "wxctl stop mo": "wxctl stop mover ",
+    "wxctl stop 静": "wxctl stop 静静 ",
+    "wxctl stop 小": r"wxctl stop 小店\ 一号 ",
+    r"wxctl stop 小店\ ": r"wxctl stop 小店\ 一号 ",
+    "wxctl stop '小店 ": "wxctl stop '小店 一号' ",
+    "wxctl stop a@": "wxctl stop a@b ",
+    "wxctl --url http://127.0.0.1:2000 logs mo": "wxctl --url http://127.0.0.1:2000 logs mover ",
+    "wxctl events mover 静": "wxctl events mover 静静 ",
+    "wxctl token create bot --account mo": "wxctl token create bot --account mover ",
+    # The value follows without a space.
+    "wxctl set mover send_int": "wxctl set mover send_interval=",
+    "wxctl start mover -o lang=en": "wxctl start mover -o lang=en_US ",
+    "wxctl set mover --unset send_int": "wxctl set mover --unset send_interval ",
+    "wxctl import /etc/machine-i": "wxctl import /etc/machine-id ",
+    "wxctl export mover --passphrase-file /etc/machine-i": "wxctl export mover --passphrase-file /etc/machine-id ",
+    "wxctl send mover filehelper --file /etc/machine-i": "wxctl send mover filehelper --file /etc/machine-id ",
+    "wxctl stop nobod": "wxctl stop nobod",
+}
+
+
+@pytest.fixture
+def others(world: World) -> Iterator[None]:
+    """More accounts, whose names need quotes."""
+    names = ("静静", "小店 一号", "a@b")
+    for name in names:
+        world.wxctl("add", name)
+    yield
+    for name in names:
+        world.wxctl("remove", name, "--yes")
+
+
+def after_a_tab(host: Host, shell: str, *lines: str) -> list[str]:
+    return host.text("/usr/bin/python3", "-c", TYPING, shell, *lines, timeout=120).splitlines()
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("shell", ("bash", "zsh", "fish"))
+def test_tab_completes_commands_options_and_names(host: Host, shell: str) -> None:
+    shown = after_a_tab(host, shell, *COMPLETED)
+    assert dict(zip(COMPLETED, shown, strict=True)) == COMPLETED

@@ -239,6 +239,31 @@ async def test_connected_address_is_what_counts(
     assert asked == []
 
 
+async def test_redirect_to_a_private_address_is_not_followed(
+    client: RunningClient, two_servers: tuple[int, list[str]], world: dict[str, list[str]]
+) -> None:
+    port, asked = two_servers
+    world.update({"web.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"]})
+    assert (await upload(client, f"http://web.example:{port}/b"))["code"] == 0
+    assert "private network" in str((await upload(client, f"http://web.example:{port}/a"))["reason"])
+    assert asked == [f"web.example:{port}"] * 2
+
+
+async def test_loopback_is_refused_however_a_url_spells_it(client: RunningClient) -> None:
+    for host in (
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "2130706433",
+        "0x7f000001",
+        "127.1",
+    ):
+        answer = await upload(client, f"http://{host}:9/a.png")
+        assert "private network" in str(answer["reason"]), host
+
+
 def test_own_and_private_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not those of this machine: a firewall may keep others from what listens on them."""
     # The last one is 93.184.216.34 behind NAT64.
