@@ -18,6 +18,7 @@ from tests.serving import serving
 from tests.unit.client.listener import Listener, Server, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.drivers.ilink_kit import Bench, bench
+from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import HostPermit
 from wxcontroller.client.sends.backoff import BackoffPolicy
@@ -259,6 +260,20 @@ async def running(start: Start, *given: BackoffPolicy, **environ: str) -> Runnin
     one = start(*given, **environ)
     await one.login()
     return one
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> list[EventRing]:
+    """Grows by one with each call of check_event that begins to wait."""
+    polls: list[EventRing] = []
+    take = EventRing.take
+
+    async def counted(ring: EventRing, seconds: float) -> list[JsonObject]:
+        polls.append(ring)
+        return await take(ring, seconds)
+
+    monkeypatch.setattr(EventRing, "take", counted)
+    return polls
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Start, Webhook, running
-from tests.unit.client.scripted import logged_in
+from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.heads import REFUSED
 from wxcontroller.client import bodies
 from wxcontroller.client.config import read_config
@@ -89,15 +88,6 @@ async def test_unreadable_bodies_are_refused_with_a_status(start: Start, monkeyp
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
     assert client.driver.sends == []
-
-
-async def test_a_404_from_the_webhook_is_no_reason_to_drop_a_report(start: Start, webhook: Webhook) -> None:
-    webhook.statuses = [404, 400]
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    client.driver.play(logged_in())
-    await webhook.until(lambda reports: any(r.get("event") == "login" for r in reports))
-    # The 400 made the first one a dead letter; the others were delivered.
-    assert webhook.events("state_change")[0] == ["loading", "updating"]
 
 
 def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:

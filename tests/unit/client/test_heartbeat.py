@@ -48,7 +48,7 @@ def beating(start: Start, commander: Commander, interval: str = "0.1") -> Runnin
     return start(**{POLL_API: commander.address, "MOJO_WEIXIN_POLL_INTERVAL": interval})
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [302, 307])
 async def test_redirect_to_the_own_api_is_a_command(commander: Commander, start: Start, status: int) -> None:
     client = beating(start, commander)
     commander.status = status
@@ -96,9 +96,9 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("location", HOSTILE)
-def test_other_redirects_are_no_commands(location: str) -> None:
-    assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None
+def test_other_redirects_are_no_commands() -> None:
+    for location in HOSTILE:
+        assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None, location
 
 
 async def test_other_redirects_are_not_followed(

@@ -11,6 +11,7 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import message
+from wxcontroller.client.checkevent import EventRing
 from wxcontroller.core.jsontypes import items, obj
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
@@ -67,14 +68,14 @@ async def test_a_question_is_answered_in_time_however_late_it_went_out(start: St
     assert time.monotonic() - began < 12  # counted from when it went out: 12.5
 
 
-async def test_all_who_wait_for_an_event_get_it(client: RunningClient) -> None:
-    waiting = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
-    await asyncio.sleep(2)  # until they wait; nothing tells from outside
-    for one in waiting[:20]:
+async def test_all_who_wait_for_an_event_get_it(client: RunningClient, waiting: list[EventRing]) -> None:
+    polls = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
+    await until(lambda: len(waiting) == 40)
+    for one in polls[:20]:
         one.cancel()
-    await asyncio.wait(waiting[:20])
+    await asyncio.wait(polls[:20])
     client.driver.play([message("for all")])
-    for one in waiting[20:]:
+    for one in polls[20:]:
         assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, PATIENCE))] == ["for all"]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.unit.drivers.kit import Drive, Store, Wechat
+from tests.unit.drivers.kit import HURRY, Drive, Store, Wechat
 from wxcontroller.drivers import base
 from wxcontroller.sandbox.account import ServerAccount, WebLogin
 
@@ -76,7 +76,7 @@ async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: We
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await asked(drive)
-        assert await drive.stop() < 0.5
+        assert await drive.stop() < HURRY.call
     async with world.drive() as drive:
         await asked(drive)
         assert drive.count(base.QrReady) == 0

@@ -65,8 +65,7 @@ async def test_a_bound_token_hears_its_accounts_on_all_hosts_only(pair: Pair) ->
         assert await reader.until(1) == ["yes"]
 
 
-@pytest.mark.parametrize("at", ["a", "c"])
-@pytest.mark.parametrize("query", ["", "?account=eve,bob"])
+@pytest.mark.parametrize(("at", "query"), [("a", ""), ("c", "?account=eve,bob")])
 async def test_an_account_that_is_moved_is_heard_all_the_way(tmp_path: Path, at: str, query: str) -> None:
     async with fleet_of(tmp_path, "a", "b", "c") as (a, b, c):
         eve, bob = await a.start("eve"), await b.start("bob")
