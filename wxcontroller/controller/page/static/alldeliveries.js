@@ -4,19 +4,22 @@ import { call, may, pathOf } from "./api.js";
 import { $, h, icon, labelCells, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
+import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { accounts, listen } from "./store.js";
 import { ago, answerWords } from "./words.js";
 
 let ending = null;
 let stop = () => {};
-let counts = "";
+let counts = null;
+const asked = inOrder();
 
 async function load() {
   const { signal } = ending;
+  const isNew = asked();
   try {
     const { accounts: rows } = await call("GET", "v1/deliveries", { signal });
-    show(rows);
+    if (isNew()) show(rows);
   } catch (problem) {
     if (problem.name !== "AbortError") setText($("all-deliveries-note"), inWords(problem));
   }
@@ -44,7 +47,7 @@ function row(one) {
     "tr",
     { "data-id": account },
     h("th", { scope: "row" }, h("a", { href: `#/a/${encodeURIComponent(account)}/deliveries` }, account)),
-    h("td", {}, to, error && h("small", { className: "bad" }, error), last && h("small", {}, answerWords(last))),
+    h("td", {}, to, error ? h("small", { className: "bad" }, error) : last && h("small", {}, answerWords(last))),
     h("td", { className: "number" }, pending + held ? String(pending + held) : ""),
     h("td", { className: "number bad" }, dead ? String(dead) : ""),
     h("td", { className: "number" }, oldest ? ago(oldest) : ""),
@@ -86,7 +89,7 @@ function news() {
 export const deliveriesView = {
   open() {
     ending = new AbortController();
-    counts = "";
+    counts = null;
     stop = listen(news);
     news();
     return t("Deliveries");

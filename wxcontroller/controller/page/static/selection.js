@@ -31,7 +31,9 @@ export function select(names) {
 // Update the bar. It offers actions that are possible for at least one selected account.
 export function showBulk() {
   for (const name of selected) if (!accounts.has(name)) selected.delete(name);
+  const held = $("bulk").contains(document.activeElement);
   setHidden($("bulk"), !selected.size);
+  if (held && !selected.size) document.querySelector("#rows section:not([hidden]) [data-all]")?.focus();
   document.body.classList.toggle("selecting", selected.size > 0);
   if (!selected.size) return;
   bulk().then(({ offerMove }) => offerMove(), () => {}); // a click on a button reports the failure
