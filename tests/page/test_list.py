@@ -1,6 +1,7 @@
 """The list of accounts and the views beside it, in Chromium on a controller whose accounts the tests make up."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,13 +28,15 @@ from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.drivers.base import EndReason
 
 pytestmark = pytest.mark.timeout(300)
+# Targets for fingers that are too small; links within a text may be.
 SMALL = """
-return [...document.querySelectorAll("button, #list a, input, #side a")]
-  .filter((each) => each.checkVisibility() && each.closest("#list, #side, #menu"))
+return [...document.querySelectorAll("button, .button, #list a, .choices a, input, select, summary, #side a")]
+  .filter((each) => each.checkVisibility() && !each.closest(".skip"))
   .map((each) => {
     const { width, height } = each.getBoundingClientRect();
     const after = parseFloat(getComputedStyle(each, "::after").height) || 0;
-    return [Math.max(height, after, each.closest("label")?.offsetHeight ?? 0), width, each.outerHTML.slice(0, 120)];
+    const label = each.closest("label")?.offsetHeight ?? 0;
+    return [Math.round(Math.max(height, after, label)), width, each.outerHTML.slice(0, 120)];
   })
   .filter(([height]) => height < 44);
 """
@@ -72,7 +75,7 @@ VALUES = {
     "post_event": "on",
     "post_api": "–",
 }
-VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
+VIEWS = ("", "#/conversations", "#/events", "#/deliveries", "#/health", "#/access", "#/a/bob/options", "#/a/scans")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
 # The controller does not answer until the test says that it is time.
 HELD = """
@@ -162,6 +165,7 @@ def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str
             browser.find("h1")
             what = f"{view or 'list'} at {width}"
             assert faults(browser, axe=width != 768 or not view) == [], what
+            assert width > 360 or browser.script(SMALL) == [], what
             browser.picture(f"views-{language.lower()}-{width}-{theme}-{view.rpartition('/')[2] or 'list'}")
         browser.open()
         browser.find("#rows [data-account=bob]")
@@ -169,7 +173,6 @@ def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str
         assert heights <= ({56, 57} if width == 360 else {39, 40})
         assert browser.script(CUT) == []
         assert width == 360 or min(browser.script(REASONS)) > 300, "about 45 characters of each reason"
-    assert browser.script(SMALL) == []
     assert browser.script(FOLDED) == [], "one line per account on a phone"
     assert browser.complaints() == []
 
@@ -192,8 +195,9 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     assert "wxctl logs offline" in browser.text(f"{row} .detail")
     browser.find(f"{row} .detail .beats")
     browser.picture("list-open")
-    # The button of one that has given up starts it; it is then no trouble any more.
+    # The button of one that has given up starts it; it is then no trouble any more. No row moves below the mouse.
     browser.click("#rows [data-account=parked] .fix button", "Start")
+    ActionChains(browser.driver).move_to_element(browser.find("#list-title")).perform()
     browser.find("#notices .good", "parked")
     served.machine.process("parked").say(LoginState.RUNNING)
     browser.find("#rows-running [data-account=parked] .state.good")
@@ -252,6 +256,7 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     assert browser.text("#bulk-count") == "3 selected"
     browser.click("#bulk [data-action=clear]")
     browser.gone("#bulk")
+    assert browser.script("return document.activeElement.matches('[data-all]')"), "the focus is not lost"
     assert browser.script("return document.querySelectorAll('#rows input:checked').length") == 0
     assert browser.complaints() == []
 
@@ -338,7 +343,14 @@ def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
     browser.until(lambda: browser.script(ROWS) == ["bob"], "the one that fits")
     browser.press(Keys.ESCAPE)
     browser.until(lambda: len(browser.script(ROWS)) == 6, "all of them")
-    browser.script("document.querySelector('#rows [data-account=bob] .more').focus()")
+    browser.script("document.querySelector('#rows [data-account=offline] .more').focus()")
+    focused = "const one = document.activeElement; return [one.closest('tr').dataset.account, one.className]"
+    for key, name in (
+        (Keys.ARROW_UP, "parked"),
+        *[(Keys.ARROW_DOWN, name) for name in ("offline", "scans", "alice", "bob")],
+    ):
+        browser.press(key)
+        assert browser.script(focused) == [name, "plain more"]
     browser.press(Keys.ENTER)
     browser.find("#menu")
     browser.press(Keys.ESCAPE)
@@ -381,7 +393,7 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     browser.find("#rows [data-account=bob]")
     browser.gone("#rows input, #rows [data-action], #side [data-view=access], #open-add")
     browser.click("#rows [data-account=bob] .more")
-    assert browser.text("#menu") == "Open"
+    assert browser.text("#menu") == "bob\nOpen"
     browser.press(Keys.ESCAPE)
     browser.open("#/a/scans")
     browser.find("#account-login .hint", "control")
@@ -530,6 +542,55 @@ def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pyte
     browser.find("#events .step.shown", "Confirm on the phone")
     assert browser.script("return document.querySelectorAll('.step .steps-shown').length") == 0
     assert browser.complaints() == []
+
+
+def test_events_of_yesterday_say_when_below_their_day(
+    browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, yesterday = served.machine.process("bob").log, time.time() - 86_400
+    monkeypatch.setattr(tables, "time", SimpleNamespace(time=lambda: yesterday))
+    report: JsonObject = {"post_type": "event", "event": "new_friend", "params": [{"name": "Ann"}]}
+    served.loop.call_soon_threadsafe(log.append, report, False)
+    served.run(log.settled(PATIENCE))
+    for address in ("#/a/bob/events", "#/events"):
+        browser.open(address)
+        assert re.fullmatch("[0-9:]{8}", browser.text(".lines li:not(.day) time"))
+        assert browser.find(".lines .day", "Yesterday")
+        assert faults(browser, axe=False) == []
+
+
+def test_an_installation_without_accounts_says_what_is_missing(
+    tmp_path: Path, browser_of: Callable[[str], Browser]
+) -> None:
+    with serving(tmp_path) as bare, new_tab(browser_of("en"), bare.machine.url) as browser:
+        browser.size(1280)
+        for view, words in {
+            "": "No account yet",
+            "#/conversations": "once an account runs",
+            "#/events": "Nothing has happened yet",
+            "#/deliveries": "Nothing is waiting",
+            "#/health": "No account yet",
+            "#/access": "None",
+        }.items():
+            browser.open(view)
+            browser.find("main :is(p, h2)", words)
+
+
+def test_values_of_the_programs_reach_the_rows(browser: Browser, served: Served) -> None:
+    """They come after the rows are drawn, and change."""
+    assert browser.find("#rows [data-account=bob] .minutes svg[aria-label]")
+    process = served.machine.process("bob")
+    for held in (2, 3):
+        status: JsonObject = {
+            "instance": process.instance,
+            "last_message_time": {"received": int(time.time()) - 600, "sent": None},
+            "sending": {"held": held},
+            "reports": {"waiting": 31},
+        }
+        process.status = json.dumps(status).encode()
+        browser.find("#rows [data-account=bob] .note", f"{held} held · 31 undelivered")
+        browser.find("#rows [data-account=bob] .number", "10 min")
+    assert browser.text("#deliveries-count") == "31"
 
 
 def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
