@@ -22,6 +22,7 @@ def test_driver_reads_exactly_the_options_its_route_declares() -> None:
             node.value
             for part in (name, "connection")  # which all routes share
             for path in (PACKAGE / "drivers" / part).rglob("*.py")
+            if path.parent.name != "decode"  # where the same words are fields of contacts
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Constant) and node.value in OPTIONS
         }

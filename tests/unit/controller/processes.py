@@ -149,6 +149,9 @@ class Host:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.notifications.close()
         self.listening.close()
 

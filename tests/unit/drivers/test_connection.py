@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption
+from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
@@ -65,7 +66,7 @@ async def test_values_go_back_as_they_came(value: str) -> None:
     jar, copy = Jar(), Jar()
     jar.take("wx.qq.com", [f"a={value}; Path=/; Secure; Max-Age=100; Odd=x; HttpOnly"])
     assert jar.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"
-    damaged = [None, {"name": "x"}, {"name": "x", "value": "a\nb", "domain": "y"}, 7]
+    damaged: list[JsonValue] = [None, {"name": "x"}, {"name": "x", "value": "a\nb", "domain": "y"}, 7]
     copy.restore([*damaged, *json.loads(json.dumps(jar.stored()))])
     assert copy.stored() == jar.stored()
     assert copy.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"

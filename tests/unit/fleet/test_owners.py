@@ -81,13 +81,16 @@ async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(
         for name in ("eve", "bob"):
             await a.start(name)
         await a.lapse()
-        under_way = asyncio.Event()
-        tasks = asyncio.TaskGroup()
-        async with tasks:
-            a.ownership._act(tasks, "eve", asyncio.wait_for(under_way.wait(), 60))
+        done = asyncio.Event()
+
+        async def work() -> None:
+            await done.wait()
+
+        async with asyncio.TaskGroup() as group:
+            a.ownership._act(group, "eve", work())
             await a.keep(fleet.etcd)
             await a.runs("bob")
-            under_way.set()
+            done.set()
         await a.runs("eve")
         assert await fleet.owners() == {"eve": ("a", 2), "bob": ("a", 2)}
 
