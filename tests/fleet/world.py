@@ -203,8 +203,8 @@ class World:
         """Note the epoch in each record that a host has now."""
         for host, booted in self.hosts.items():
             for name, records in self.records.items():
-                file = booted.path(f"/var/lib/wxcontroller/clients/{name}.env")
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(OSError, ValueError):  # the host is down, or about to boot
+                    file = booted.path(f"/var/lib/wxcontroller/clients/{name}.env")
                     records.note(epoch_in(parse(file.read_text())), host)
 
 

@@ -109,7 +109,8 @@ class OtherHosts:
 
     def kept_down_by(self, account: Account) -> str:
         """See ``controller.fleetport.Fleet``."""
-        return self.hosts.keeping_down(account)
+        # With etcd, its claim decides. A lost copy that is being settled elsewhere runs, and must not keep it down.
+        return self.hosts.keeping_down(account) if self.ownership is None else ""
 
     def _look(self) -> None:
         accounts = self.shared.accounts

@@ -49,6 +49,7 @@ class OwningHost(FleetHost):
 
     ran: list[Ran]
     settled: list[str]
+    settles = True  # what is left of an adopted account, at once; else its process stays
     lease = 0
     _keeping: asyncio.Task[None] | None = None
     _keeper_etcd: Etcd | None = None
@@ -64,7 +65,8 @@ class OwningHost(FleetHost):
         async def fenced_start(instance: str) -> None:
             if self._owner_file(instance).get("settle") is True:
                 self.settled.append(instance)
-                self.units.records[instance] = UnitRecord(instance, UnitState.INACTIVE, "dead")
+                state, sub = (UnitState.INACTIVE, "dead") if self.settles else (UnitState.ACTIVE, "running")
+                self.units.records[instance] = UnitRecord(instance, state, sub)
                 return
             if instance not in self.units.processes:
                 self.units.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")

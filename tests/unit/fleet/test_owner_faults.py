@@ -186,6 +186,26 @@ async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(
         assert set(b.units.processes) == {"eve"}
 
 
+async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await a.lapse()
+        await until(lambda: not b.ownership.records.owners)
+        assert (await b.v1("POST", "accounts", {"name": "eve", "epoch": 1, "adopted": 1}))[0] == 201
+        assert (await b.v1("POST", "accounts/eve/start", {}))[0] == 200
+        a.settles = False
+        await a.keep(fleet.etcd)
+        await until(lambda: a.settled == ["eve"])
+        await b.sees("a")
+        await until(lambda: "eve" in (rows := b.other("a").rows) and rows["eve"].is_running)
+        await b.lapse()
+        await b.keep(fleet.etcd)
+        await b.runs("eve")
+
+
 async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
