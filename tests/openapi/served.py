@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxcontroller.core.access import Scope
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import TokenFile, minted
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,12 +20,6 @@ class Served:
     url: str
     paths: Paths
     process: "subprocess.Popen[str]"
-
-    def token(self, scope: Scope, *accounts: str) -> str:
-        """Make a token, as root does; from now on each call needs one."""
-        shown, entry = minted(f"{scope}-{len(accounts)}", scope, accounts, None)
-        TokenFile(self.paths.tokens_file).add(entry)
-        return shown
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 from selenium.webdriver.support.select import Select
 
+from tests import tokens
 from tests.i18n import compiled
 from tests.openapi.served import Served, served
 from tests.page.browser import Browser, Keys
@@ -176,7 +177,7 @@ def test_a_destructive_call_asks_first(browser: Browser, controller: Served) -> 
 def test_the_token_is_that_of_the_dashboard_and_is_asked_for_without_one(
     browser: Browser, controller: Served
 ) -> None:
-    token = controller.token(Scope.READ)
+    token = tokens.token(controller, Scope.READ)
     browser.open("page/api")
     card = opened(browser, "get_v1_accounts")
     browser.click(f"{card} .try .main")
@@ -203,7 +204,7 @@ def test_the_token_is_that_of_the_dashboard_and_is_asked_for_without_one(
 
 
 def test_snippets_run_and_do_what_the_form_does(browser: Browser, controller: Served, tmp_path: Path) -> None:
-    token = controller.token(Scope.ADMIN)
+    token = tokens.token(controller, Scope.ADMIN)
     browser.open("page/api")
     browser.script("sessionStorage.setItem('wxcontroller-token', arguments[0])", token)
     browser.open("page/api?again")

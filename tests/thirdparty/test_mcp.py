@@ -19,7 +19,7 @@ import pytest
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE
 from tests.thirdparty.stage import ROOT
-from tests.unit.controller.test_access import token
+from tests.tokens import token
 from tests.unit.drivers.kit import friend
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text

@@ -13,6 +13,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.patience import until
+from tests.serving import serving
 from tests.unit.alert.kit import PNG, alert, program
 from wxcontroller.alert import command, mail
 from wxcontroller.alert.deliver import Trouble
@@ -31,7 +32,7 @@ class Hook:
     bodies: list[JsonValue] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def take(self, request: web.Request) -> web.StreamResponse:
         if self.silent:
             await asyncio.sleep(60)
         self.bodies.append(await request.json())
@@ -41,14 +42,10 @@ class Hook:
 
 @pytest_asyncio.fixture
 async def hook() -> AsyncIterator[Hook]:
-    made, app = Hook(), web.Application()
-    app.router.add_post("/alert", made.take)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/alert?key=secret"
-    yield made
-    await runner.cleanup()
+    made = Hook()
+    async with serving(made.take) as port:
+        made.url = f"http://127.0.0.1:{port}/alert?key=secret"
+        yield made
 
 
 @pytest.mark.parametrize(

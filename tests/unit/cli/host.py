@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
+from tests.tokens import token
 from tests.unit.controller.machine import Machine, Process
 from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.units import UnitRecord
@@ -21,7 +22,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.states import LoginState, UnitState
-from wxcontroller.core.tokens import TokenFile, minted
 
 T = TypeVar("T")
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
@@ -161,9 +161,7 @@ class Host:
 
     def token(self, name: str = "one", scope: Scope = Scope.ADMIN, *accounts: str) -> str:
         """Make a token: from now on each call needs one."""
-        shown, entry = minted(name, scope, accounts, None)
-        TokenFile(self.machine.paths.tokens_file).add(entry)
-        return shown
+        return token(self.machine, scope, *accounts, name=name)
 
     def _accounts(self) -> dict[AccountName, Account]:
         files = AccountFiles(self.machine.paths)

@@ -152,7 +152,7 @@ class Process:
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
         app.router.add_route("*", "/ilink/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
-        app.router.add_get("/v1/options", self._options)
+        app.router.add_get("/v1/options", self._status)
         app.router.add_get("/v1/events", self._events)
         app.router.add_post("/v1/logout", self._logout)
         app.router.add_post("/v1/input", self._input)
@@ -221,14 +221,10 @@ class Process:
         self.requests.append(f"{request.method} {request.raw_path}")
         if self.status_gate is not None:
             await self.status_gate.wait()
-        if self.status is None:
+        body = self.status if request.path == "/v1/status" else self.options
+        if body is None:
             raise web.HTTPNotFound
-        return web.Response(body=self.status, headers={"Content-Type": "application/json"})
-
-    async def _options(self, _: web.Request) -> web.StreamResponse:
-        if self.options is None:
-            raise web.HTTPNotFound
-        return web.Response(body=self.options, headers={"Content-Type": "application/json"})
+        return web.Response(body=body, headers={"Content-Type": "application/json"})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         self.streams.append(request.headers.get(PORT_HEADER, ""))
@@ -279,35 +275,21 @@ class Process:
                 return web.json_response(await self._send(request, self.sends))
             case "contacts" | "groups" as kind if self.sends is not None:
                 people = self.friends if kind == "contacts" else self.groups
-                shown: list[JsonValue] = [
+                shown = [
                     {**obj(one), **{key: text(field(one, old)) for key, old in _PERSON.items()}} for one in people
                 ]
                 return web.json_response({kind: shown})
             case "deliveries" if request.query_string == "limit=1":
-                counts: JsonObject = {
-                    "account": self.account.name.name,
-                    "pending": 3,
-                    "held": 0,
-                    "dead": 1,
-                    "dropped": 0,
-                    "secret": 1,
-                }
-                return web.Response(body=json.dumps(counts).encode(), content_type="application/json")
+                counts = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
+                return web.json_response({"account": self.account.name.name, **counts})
             case "status":
-                return web.Response(
-                    status=418, reason="Teapot", body=b"<html>", headers={"Content-Type": "text/html"}
-                )
+                return web.Response(status=418, reason="Teapot", body=b"<html>", content_type="text/html")
         digest, size = hashlib.sha256(), 0
         async for chunk in request.content.iter_any():
             digest.update(chunk)
             size += len(chunk)
-        seen: JsonObject = {
-            "method": request.method,
-            "target": request.raw_path,
-            "headers": dict(request.headers.items()),
-            "size": size,
-            "sha256": digest.hexdigest(),
-        }
+        content = {"size": size, "sha256": digest.hexdigest(), "headers": dict(request.headers.items())}
+        seen = {"method": request.method, "target": request.raw_path, **content}
         return web.Response(body=json.dumps(seen).encode(), headers={"Content-Type": "application/json"})
 
     async def _send(self, request: web.Request, sends: list[dict[str, str]]) -> JsonObject:

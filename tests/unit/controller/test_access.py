@@ -17,6 +17,7 @@ import pytest_asyncio
 import yarl
 
 from tests.patience import PATIENCE
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON
@@ -28,24 +29,12 @@ from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.jsontypes import field
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile, minted
-
-
-def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = None) -> str:
-    """Make a token as wxctl does, and return its text."""
-    number = len(TokenFile(host.paths.tokens_file).read().by_id)
-    shown, made = minted(f"{scope}-{number}", scope, accounts, expires)
-    TokenFile(host.paths.tokens_file).add(made)
-    return shown
+from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile
 
 
 def token_of_each_scope(host: Machine) -> dict[Scope, str]:
     """Make a token of each scope of the file; an agent's is alice's."""
     return {scope: token(host, scope, *(("alice",) if scope is Scope.ILINK else ())) for scope in KEPT_SCOPES}
-
-
-def bearer(shown: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {shown}"}
 
 
 @cache

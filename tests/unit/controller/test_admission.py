@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
+from tests.tokens import token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
-from tests.unit.controller.test_access import token
 from tests.unit.controller.test_limits import busy, connected
 from wxcontroller.core.access import Scope
 from wxcontroller.core.settings import Settings, read_settings

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from aiohttp.http import SERVER_SOFTWARE
 
+from tests.tokens import token
 from tests.unit.controller.differential import OK, Pair, run, shown
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
@@ -17,7 +18,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.tokens import TokenFile
 
 _HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
 GET = b"GET /openwx/get_user_info?client=bot HTTP/1.1\r\n" + _HEAD + b"\r\n"
@@ -202,7 +203,7 @@ async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> 
     assert LOOK_SECONDS < 0.05
     async with paired(tmp_path, closed=True) as pair:
         pair.host.shared.gate = Gate(pair.host.paths)  # which looks as seldom as the service's
-        TokenFile(pair.host.paths.tokens_file).add(minted("other", Scope.READ, (), None)[1])
+        token(pair.host, Scope.READ)
         request = GET[:-2] + f"X-Auth-Token: {pair.token}\r\n\r\n".encode()
         for _ in range(3):
             assert (await ask(pair, request))[0] == 200
@@ -213,17 +214,14 @@ async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> 
 
 async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path) -> None:
     async with paired(tmp_path, closed=True) as pair:
-        tokens = {}
-        for name, scope, accounts in (
-            ("r", Scope.READ, ()),
-            ("own", Scope.SEND, ("bot",)),
-            ("no", Scope.SEND, ("x",)),
-        ):
-            tokens[name], made = minted(name, scope, accounts, None)
-            TokenFile(pair.host.paths.tokens_file).add(made)
+        tokens = {
+            "r": token(pair.host, Scope.READ),
+            "own": token(pair.host, Scope.SEND, "bot"),
+            "no": token(pair.host, Scope.SEND, "x"),
+        }
         got = {}
-        for name, token in tokens.items():
-            shown_token = f"X-Auth-Token: {token}\r\n".encode()
+        for name, each in tokens.items():
+            shown_token = f"X-Auth-Token: {each}\r\n".encode()
             for kind, request in (("get", GET), ("post", POST)):
                 got[name, kind] = (await ask(pair, request.replace(b"Host:", shown_token + b"Host:")))[0]
         allowed = {("r", "get"), ("own", "get"), ("own", "post")}
@@ -241,9 +239,9 @@ async def test_an_account_that_went_down_is_not_sent_to(pair: Pair) -> None:
     assert pair.account.got == []
 
 
-def listing(path: str, token: str = "", more: str = "") -> bytes:
-    shown_token = f"X-Auth-Token: {token}\r\n" if token else ""
-    return f"GET {path} HTTP/1.1\r\n{_HEAD.decode()}{shown_token}{more}\r\n".encode()
+def listing(path: str, shown: str = "") -> bytes:
+    shown_token = f"X-Auth-Token: {shown}\r\n" if shown else ""
+    return f"GET {path} HTTP/1.1\r\n{_HEAD.decode()}{shown_token}\r\n".encode()
 
 
 LISTS = ("/openwx/check_client", "/v1/accounts")
@@ -252,10 +250,8 @@ LISTS = ("/openwx/check_client", "/v1/accounts")
 async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> None:
     async with paired(tmp_path, closed=True) as pair:
         Materialiser(pair.host.paths, pair.host.settings).add(parse_name("other"), {}, {}, 1, "")
-        tokens = {}
-        for name, accounts in (("all", ()), ("own", ("bot",)), ("its", ("other",)), ("no", ("x",))):
-            tokens[name], made = minted(name, Scope.READ, accounts, None)
-            TokenFile(pair.host.paths.tokens_file).add(made)
+        bound = {"all": (), "own": ("bot",), "its": ("other",), "no": ("x",)}
+        tokens = {name: token(pair.host, Scope.READ, *accounts) for name, accounts in bound.items()}
         wanted = {"all": ["bot", "other"], "own": ["bot"], "its": ["other"], "no": []}
         for name in [*wanted, *reversed(wanted)]:
             for path, query in ((each, query) for each in LISTS for query in (False, True)):

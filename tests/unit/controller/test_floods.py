@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.patience import PATIENCE
+from tests.tokens import token
 from tests.unit.controller.processes import Host
 from wxcontroller.core.access import Scope
-from wxcontroller.core.tokens import TokenFile, minted
 
 SMALL = b"GET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # Each is refused at another place.
@@ -70,7 +70,7 @@ async def test_malformed_requests_do_not_fill_the_journal(running: Running) -> N
 
 
 async def test_calls_without_a_token_from_many_addresses_do_not_fill_the_journal(running: Running) -> None:
-    TokenFile(running.host.paths.tokens_file).add(minted("bot", Scope.READ, (), None)[1])
+    token(running.host, Scope.READ)
     for number in range(200):
         assert b'"code":-6' in await running.send(SMALL, f"127.0.1.{number}")
     lines = await running.logged()

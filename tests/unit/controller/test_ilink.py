@@ -12,12 +12,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests import tokens
 from tests.patience import PATIENCE
+from tests.tokens import bearer
 from tests.unit.controller.machine import Machine, Process, raw
 from wxcontroller.controller.ilink import calls, pairings
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 SESSION_OVER = {"ret": -14, "errcode": -14, "errmsg": "session timeout"}
@@ -144,9 +145,7 @@ async def test_off_by_default(host: Machine) -> None:
 @pytest.mark.parametrize("closed", [False, True])
 async def test_its_token_opens_this_api_and_no_other_token_does(stage: Stage, closed: bool) -> None:
     host, token = stage.host, await stage.token()
-    admin, kept = minted("root", Scope.ADMIN, (), None)
-    if closed:
-        TokenFile(host.paths.tokens_file).add(kept)
+    admin = bearer(tokens.token(host, Scope.ADMIN) if closed else "")
     before = len(stage.agent.seen)
     host.limit(token_failures=1000)
     for wrong in (None, "", "wxc_00000000_" + "1" * 64, token[:-1] + ("0" if token[-1] != "0" else "1")):
@@ -156,9 +155,9 @@ async def test_its_token_opens_this_api_and_no_other_token_does(stage: Stage, cl
         async with host.http.post(f"/ilink/bot/getconfig{query}", data=form) as answer:
             assert await answer.json() == SESSION_OVER
     if closed:
-        async with host.http.post("/ilink/bot/getupdates", headers={"Authorization": f"Bearer {admin}"}) as answer:
+        async with host.http.post("/ilink/bot/getupdates", headers=admin) as answer:
             assert (answer.status, (await answer.json())["ret"]) == (403, -1)
-        own = {"Authorization": f"Bearer {token}"}
+        own = bearer(token)
         for path in ("/v1/accounts", "/metrics", "/openwx/check_client", "/openwx/get_user_info?client=alice"):
             async with host.http.get(path, headers=own) as answer:
                 assert answer.status == 403

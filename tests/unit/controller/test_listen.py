@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.tokens import token
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.processes import Host, started
 from wxcontroller.controller import server
@@ -22,7 +23,7 @@ from wxcontroller.controller.tls import tls_context
 from wxcontroller.core.access import Scope
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.tokens import TokenFile
 from wxcontroller.openwx import listener
 
 
@@ -38,12 +39,6 @@ def listen_everywhere(host: Host, family: socket.AddressFamily = socket.AF_INET)
     address = ("0.0.0.0", 0) if family == socket.AF_INET else ("::", 0)
     host.listening = socket.create_server(address, family=family, backlog=1024)
     host.address = ("127.0.0.1" if family == socket.AF_INET else "::1", host.listening.getsockname()[1])
-
-
-def token(host: Host, scope: Scope, *accounts: str) -> str:
-    shown, made = minted(f"{scope}", scope, accounts, None)
-    TokenFile(host.paths.tokens_file).add(made)
-    return shown
 
 
 async def get(host: Host, path: str, **headers: str) -> tuple[int, bytes]:
@@ -73,7 +68,7 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
         status, body = await get(host, "/v1/health", Authorization=f"Bearer {shown}")
         assert status == 200
         assert "without TLS" in json.loads(body)["notices"][0]
-        TokenFile(host.paths.tokens_file).revoke("read")  # the last one opens nothing
+        TokenFile(host.paths.tokens_file).revoke("read-0")  # the last one opens nothing
         assert (await get(host, "/v1/accounts"))[0] == 401
 
 
@@ -132,7 +127,7 @@ async def test_the_accounts_ports_learn_of_tokens_that_nobody_told_them_of(host:
         while not book.current().closed:
             await asyncio.sleep(0.02)
         assert book.current().find("alice", shown, 0) is not None
-        TokenFile(host.paths.tokens_file).revoke("send")
+        TokenFile(host.paths.tokens_file).revoke("send-0")
         while book.current().closed:
             await asyncio.sleep(0.02)
         assert await host.end(process) == 0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, Process
-from tests.unit.controller.test_access import bearer, token
 from wxcontroller.controller.loginlinks import LIFE_SECONDS, MAX_LINKS, LoginLinks
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
-from tests.unit.controller.test_access import bearer, token
 from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile

@@ -15,8 +15,8 @@ from aiohttp import FormData
 from multidict import CIMultiDict
 
 from tests.patience import PATIENCE
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
-from tests.unit.controller.test_access import bearer, token
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
 from wxcontroller.controller.notify.routes import NOTIFICATIONS
 from wxcontroller.core.access import Scope

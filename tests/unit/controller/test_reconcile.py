@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
+from tests.serving import serving
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
@@ -110,7 +111,7 @@ async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_pa
     beats: list[str] = []
     enough = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         beats.append(request.raw_path)
         if len(beats) >= 3:
             enough.set()
@@ -118,18 +119,12 @@ async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_pa
             raise web.HTTPFound("/elsewhere")
         return web.Response(status=500)
 
-    app = web.Application()
-    app.router.add_get("/{rest:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings = Settings(poll_api=f"http://127.0.0.1:{runner.addresses[0][1]}/beat?x=1", poll_interval=0.01)
-    task = asyncio.create_task(heartbeat(lambda: settings))
-    await asyncio.wait_for(enough.wait(), PATIENCE)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await runner.cleanup()
+    async with serving(answer) as port:
+        settings = Settings(poll_api=f"http://127.0.0.1:{port}/beat?x=1", poll_interval=0.01)
+        task = asyncio.create_task(heartbeat(lambda: settings))
+        await asyncio.wait_for(enough.wait(), PATIENCE)
+        task.cancel()
+        await asyncio.wait({task})
     assert set(beats) == {"/beat?x=1"}  # no client= either
 
 

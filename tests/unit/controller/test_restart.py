@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.patience import PATIENCE
+from tests.tokens import token
 from tests.unit.controller.machine import StandInUnits
 from tests.unit.controller.processes import Host, Notifications, started
 from wxcontroller.controller import service
@@ -22,7 +23,6 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings
-from wxcontroller.core.tokens import TokenFile, minted
 
 TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")
 
@@ -167,7 +167,7 @@ async def test_reload(host: Host) -> None:
 
 async def test_limits_of_a_reload_count_at_once(host: Host) -> None:
     host.paths.tokens_file.parent.mkdir(parents=True, exist_ok=True)
-    TokenFile(host.paths.tokens_file).add(minted("one", Scope.READ, (), None)[1])
+    token(host, Scope.READ)
     address = "http://{}:{}/v1/accounts".format(*host.address)
     many = {f"X-Number-{number}": "1" for number in range(30)}
     async with started(host) as process, aiohttp.ClientSession() as http:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import yarl
 
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile, minted
 
 
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
@@ -47,12 +47,10 @@ async def test_a_failure_is_told_in_english_and_as_data(host: Machine) -> None:
 
 async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
     await host.start("alice")
-    shown, root = minted("root", Scope.ADMIN, (), None)
-    file = TokenFile(host.paths.tokens_file)
-    file.add(root)
+    shown = token(host, Scope.ADMIN)
     for name, account, expires in (("a", "alice", None), ("b", "bob", None), ("over", "alice", 1)):
-        file.add(minted(name, Scope.READ, (account,), expires)[1])
-    _, answer = await host.v1("DELETE", "accounts/alice", headers={"X-Auth-Token": shown})
+        token(host, Scope.READ, account, name=name, expires=expires)
+    _, answer = await host.v1("DELETE", "accounts/alice", headers=bearer(shown))
     assert answer["tokens"] == ["a"]
 
 
@@ -142,12 +140,9 @@ async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
 
 
 async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:
-    shown, made = minted("bound", Scope.CONTROL, ("alice",), None)
-    TokenFile(host.paths.tokens_file).add(made)
-    headers = {"Authorization": f"Bearer {shown}"}
+    headers = bearer(token(host, Scope.CONTROL, "alice"))
     for name, status in (("bob", 403), ("alice", 201)):
-        async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
-            assert answer.status == status
+        assert (await host.v1("POST", "accounts", {"name": name}, headers))[0] == status
     assert AccountFiles(host.paths).instances() == ["alice"]
 
 

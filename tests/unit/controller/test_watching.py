@@ -9,11 +9,12 @@ from pathlib import Path
 import aiohttp
 
 from tests.patience import PATIENCE
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.tokens import TokenFile
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -92,14 +93,13 @@ async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine
 async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
-    shown, token = minted("t", Scope.READ, ("alice",), None)
-    TokenFile(host.paths.tokens_file).add(token)
-    async with watched(host, {"X-Auth-Token": shown}) as stream:
+    shown = token(host, Scope.READ, "alice", name="t")
+    async with watched(host, bearer(shown)) as stream:
         assert names(await stream.next()) == ["alice"]
         host.process("bob").say(LoginState.RUNNING)
         host.process("alice").say(LoginState.RUNNING)
         assert names(await stream.next()) == ["alice"]
-        TokenFile(host.paths.tokens_file).revoke(token.id)
+        TokenFile(host.paths.tokens_file).revoke("t")
         host.process("alice").say(LoginState.OFFLINE)
         await stream.end()
 

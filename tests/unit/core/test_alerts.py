@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.core.test_settings import write
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
-from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.jsontypes import JsonValue, items, obj
@@ -62,14 +63,6 @@ def test_words_of_others_become_one_short_line() -> None:
 # -- settings
 
 
-def settings(tmp_path: Path, *contents: str) -> AlertSettings:
-    paths = Paths(tmp_path)
-    paths.settings_dropins.mkdir(parents=True)
-    for number, content in enumerate(contents):
-        (paths.settings_dropins / f"{number}.toml").write_text(content)
-    return load_settings(paths).settings.alerts
-
-
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -91,9 +84,9 @@ def settings(tmp_path: Path, *contents: str) -> AlertSettings:
 )
 def test_a_wrong_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(BadSettings, match=words) as refused:
-        settings(tmp_path, f"[alerts]\n{line}\n")
+        load_settings(write(tmp_path, "", wrong=f"[alerts]\n{line}\n"))
     assert "alerts" in refused.value.message
-    assert "0.toml" in refused.value.message
+    assert "wrong.toml" in refused.value.message
 
 
 # -- the spool

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.core.test_settings import write
 from wxcontroller.client.config import read_config
 from wxcontroller.core.check import Level, check_configuration
 from wxcontroller.core.envfile import parse
@@ -23,12 +24,9 @@ PORT = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
 
 
 def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
-    paths = Paths(tmp_path)
-    paths.settings_dropins.mkdir(parents=True)
-    paths.template.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
-    paths.settings_file.write_text(f'template_path = "{paths.template}"\n{content}')
-    for name, more in dropins.items():
-        (paths.settings_dropins / f"{name}.toml").write_text(more)
+    template = Paths(tmp_path).template
+    paths = write(tmp_path, f'template_path = "{template}"\n{content}', **dropins)
+    template.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     return paths
 
 
