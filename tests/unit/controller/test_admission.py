@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.tokens import token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from tests.unit.controller.test_limits import busy, connected
@@ -63,9 +63,7 @@ async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(host: Machine
     admin = bearer(token(host, Scope.ADMIN))
     reader = bearer(token(host, Scope.READ))
     peers = [await connected(host, slow) for _ in range(1100)]
-    async with asyncio.timeout(PATIENCE):
-        while host.shared.admission.taken(Resource.REQUESTS) < 32:
-            await asyncio.sleep(0.01)
+    await until(lambda: host.shared.admission.taken(Resource.REQUESTS) >= 32)
     for shown in (admin, reader, bearer(ROOT_TOKEN)):
         assert await status(host, get("/v1/accounts", shown)) == 200
     # What is beyond the small share is answered at once.

@@ -188,9 +188,7 @@ async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) ->
                 head = await asyncio.wait_for(peer.reader.readuntil(b"\r\n\r\n"), PATIENCE)
                 assert head.startswith(b"HTTP/1.1 503 ")
                 assert b"\r\nRetry-After: 1\r\n" in head
-        async with asyncio.timeout(PATIENCE):
-            while any(map(host.shared.admission.taken, Resource)):
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(map(host.shared.admission.taken, Resource)))
         assert (await (await connected(host)).ask(SMALL))[0] == 200
 
 

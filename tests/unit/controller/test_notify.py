@@ -14,7 +14,7 @@ import pytest
 from aiohttp import FormData
 from multidict import CIMultiDict
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
@@ -399,9 +399,7 @@ async def test_a_storm_of_equal_texts_is_two_messages(host: Machine) -> None:
     assert [send["content"] for send in process.sends] == ["disk failure"]
     host.app[NOTIFICATIONS].repeats.seconds = 0.0
     host.app[NOTIFICATIONS].repeats.look()
-    async with asyncio.timeout(PATIENCE):
-        while len(process.sends) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(process.sends or ()) >= 2)
     assert [send["content"] for send in process.sends] == ["disk failure", "disk failure\n(×199)"]
 
 
@@ -433,9 +431,7 @@ async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         [send] = process.sends
         assert (send["content"], send["urgent"], send["idempotency_key"]) == ("again\n(×2)", "1", key)
-        async with asyncio.timeout(PATIENCE):
-            while b"again" in host.paths.notify_repeats.read_bytes():
-                await asyncio.sleep(0.01)
+        await until(lambda: b"again" not in host.paths.notify_repeats.read_bytes())
 
 
 async def test_a_text_that_was_refused_is_no_first_one(host: Machine) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yarl
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
@@ -131,9 +131,7 @@ async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Ma
     await host.get("check_client")  # by then the controller has noticed, too
     host.units.hold.set()
     wanted = ["alice", "bob"] if "bob" in request_line else []
-    async with asyncio.timeout(PATIENCE):
-        while sorted(host.units.processes) != wanted or AccountFiles(host.paths).instances() != wanted:
-            await asyncio.sleep(0.01)
+    await until(lambda: sorted(host.units.processes) == wanted and AccountFiles(host.paths).instances() == wanted)
 
 
 async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> None:

@@ -65,9 +65,7 @@ async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine,
     mark = BootMark(host.paths)
     host.units.refused = {"alice", "bob"}
     task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
-    async with asyncio.timeout(PATIENCE):
-        while sum("2 failed" in line for line in lines()) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum("2 failed" in line for line in lines()) >= 2)
     assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines()
     assert not mark.is_set()
     # What was up meanwhile and is stopped by hand stays so.

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.tokens import token
 from tests.unit.controller.machine import StandInUnits
 from tests.unit.controller.processes import Host, Notifications, started
@@ -74,9 +74,7 @@ class Caller:
 async def served(callers: Sequence[Caller]) -> None:
     """Wait until each caller has had some more answers."""
     wanted = [caller.answered + 6 for caller in callers]
-    async with asyncio.timeout(PATIENCE):
-        while any(caller.answered < number for caller, number in zip(callers, wanted, strict=True)):
-            await asyncio.sleep(0.01)
+    await until(lambda: all(caller.answered >= number for caller, number in zip(callers, wanted, strict=True)))
 
 
 async def test_restarts_under_load_lose_nothing(host: Host) -> None:

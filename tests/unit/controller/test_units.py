@@ -91,9 +91,7 @@ async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp
         assert await units.snapshot() == {}
         (tmp_path / "held").touch()
         looking = asyncio.create_task(units.snapshot(max_age=0))
-        async with asyncio.timeout(PATIENCE):
-            while len(script.calls) < 2:
-                await asyncio.sleep(0.005)
+        await until(lambda: len(script.calls) >= 2)
         assert units.recent() == {}
         await units.act(Verb.START, "alice", PATIENCE)
         assert units.recent() is None
@@ -118,10 +116,8 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
 async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> None:
     async with Systemd(script.does('case "$*" in *start*) exec sleep 60;; esac')) as units:
         starts = [asyncio.create_task(units.act(Verb.START, f"a{number}", 60)) for number in range(6)]
-        async with asyncio.timeout(PATIENCE):
-            while len(script.calls) < SYSTEMCTL_AT_A_TIME:
-                await asyncio.sleep(0.01)
-            await units.act(Verb.STOP, "a5", PATIENCE)
+        await until(lambda: len(script.calls) >= SYSTEMCTL_AT_A_TIME)
+        await units.act(Verb.STOP, "a5", PATIENCE)
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
