@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,8 +21,10 @@ from tests.openapi.world import World, world
 from tests.patience import PATIENCE
 from tests.serving import serving
 from tests.unit.controller.machine import judge
+from wxcontroller.controller.page.examples import EXAMPLES
 from wxcontroller.core import access
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -30,7 +33,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("world"), max_clients=4) as running:
+    limits = DEFAULTS.with_numbers({"check_event_seconds": 0.05})
+    async with world(tmp_path_factory.mktemp("world"), max_clients=4, limits=limits) as running:
         await running.account("alice")
         yield running
 
@@ -45,14 +49,19 @@ async def call(
         return answer.status, await answer.json() if "json" in answer.content_type else None
 
 
+async def its_code(made: World, name: str) -> None:
+    """Wait until an account has a code to scan."""
+    async with asyncio.timeout(PATIENCE):
+        while (await call(made, "GET", f"accounts/{name}/qr"))[0] == 404:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_start_takes_options_in_two_forms_and_the_code_comes_in_four(made: World) -> None:
     for lang, body in (("en_US", {"options": {"lang": "en_US"}}), ("zh_CN", {"lang": "zh_CN"})):
         assert (await call(made, "POST", "accounts/bob/start", body))[0] == 200
         assert (await call(made, "GET", "accounts/bob/options"))[1]["options"]["lang"]["value"] == lang
     assert (await call(made, "POST", "accounts/bob/start", {"options": [1]}))[0] == 400
-    async with asyncio.timeout(PATIENCE):
-        while (await call(made, "GET", "accounts/bob/qr"))[0] == 404:  # it waits for its code
-            await asyncio.sleep(0.05)
+    await its_code(made, "bob")
     for form in ("json", "svg", "png", "txt"):
         assert (await call(made, "GET", f"accounts/bob/qr?format={form}"))[0] == 200
     assert (await call(made, "DELETE", "accounts/bob"))[0] == 200
@@ -275,3 +284,19 @@ async def test_an_account_that_does_not_answer(made: World) -> None:
             assert answer.status == 502
             judge().judge(method, path, 502, answer.content_type, await answer.read())
     await call(made, "DELETE", "accounts/erna")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_an_example_of_the_page_is_a_call_that_there_is(made: World, name: str, tmp_path: Path) -> None:
+    assert name in {judge().operation(*one)["operationId"] for one in judge().operations()}
+    command = EXAMPLES[name].command.replace("http://127.0.0.1:2000", made.url).replace("@2b1f…", "filehelper")
+    if name == "get_v1_accounts_name_qr":
+        assert (await call(made, "POST", "accounts/bob/start"))[0] == 200
+        command = command.replace("alice", "bob")
+        await its_code(made, "bob")
+    curl = await asyncio.create_subprocess_shell(
+        f"{command} -s -m 2 -w '\\n%{{http_code}}'", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    answer, _ = await curl.communicate()
+    # The account is there already, and has no webhook.
+    assert answer.decode().rpartition("\n")[2] in ("200", "409"), answer
