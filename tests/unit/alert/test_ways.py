@@ -122,7 +122,7 @@ async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:
     # What it has started ends with it.
     hanging = program(tmp_path / "hang", f"sleep 60 & echo $! >{tmp_path}/child; wait")
     with pytest.raises(Trouble, match="did not end") as trouble:
-        await command.tell([hanging], alert(), seconds=0.3)
+        await command.tell([hanging], alert(), seconds=2)
     assert trouble.value.final
     child = int((tmp_path / "child").read_text())
     await until(lambda: not _alive(child))
