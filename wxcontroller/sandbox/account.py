@@ -9,6 +9,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.contents import ContentItem, PartialContent
 from wxcontroller.sandbox.hosts import FILE_PAGES
+from wxcontroller.sandbox.keeping import kept
 from wxcontroller.sandbox.session import KEPT, ServerSession
 from wxcontroller.sandbox.wakeups import Bell
 
@@ -106,18 +107,10 @@ class WebSend:
     def as_json(self) -> JsonObject:
         """Return it for the scripting API; ``text`` is the Content exactly as the client wrote it."""
         return {
-            "kind": self.kind,
-            "name": self.name,
+            **kept(self, ("kind", "name", "revoked", "seq", "to", "to_username", "text", "client_msg_id", "msg_id")),
             "size": self.item.size if self.item else 0,
             "md5": self.item.md5 if self.item else "",
-            "revoked": self.revoked,
-            "seq": self.seq,
-            "to": self.to,
-            "to_username": self.to_username,
             "to_wxid": self.wxid,
-            "text": self.text,
-            "client_msg_id": self.client_msg_id,
-            "msg_id": self.msg_id,
             "time": round(self.time, 3),
         }
 
@@ -143,11 +136,7 @@ class Line:
             "size": item.size if item else 0,
             "md5": item.md5 if item else "",
             "mime": item.mime if item else "",
-            "url": self.url,
-            "seq": self.seq,
-            "origin": self.origin,
-            "sender": self.sender,
-            "text": self.text,
+            **kept(self, ("url", "seq", "origin", "sender", "text")),
             "time": round(self.time, 3),
         }
 

@@ -1,4 +1,4 @@
-"""Attributes in the state file of the sandbox: texts, numbers and truth values as they are."""
+"""Attributes in JSON: texts, numbers and truth values as they are."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -19,7 +19,7 @@ _READERS: Mapping[type, Callable[[JsonValue], object]] = {
 
 
 def kept(thing: object, names: Iterable[str]) -> JsonObject:
-    """Return attributes to store."""
+    """Return attributes by their names."""
     return {name: getattr(thing, name) for name in names}
 
 

@@ -21,6 +21,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_BACKLOG = 525_600  # minutes: a year
 # Agents name themselves; WeChat takes no longer descriptions (ilink-bot-protocol 3).
 _DESCRIPTION = 256
+_FACTS = ("bot_agent", "channel_version", "user_id", "online", "last_poll", "sent", "skipped", "skipped_to")
 
 
 class GroupMessages(StrEnum):
@@ -122,16 +123,7 @@ class Consumer:
 
     def row(self) -> ConsumerRow:
         """Return its stored form."""
-        facts: JsonObject = {
-            "bot_agent": self.bot_agent,
-            "channel_version": self.channel_version,
-            "user_id": self.user_id,
-            "online": self.online,
-            "last_poll": self.last_poll,
-            "sent": self.sent,
-            "skipped": self.skipped,
-            "skipped_to": self.skipped_to,
-        }
+        facts: JsonObject = {name: getattr(self, name) for name in _FACTS}
         return ConsumerRow(self.name, self.bot_id, self.options.as_json(), self.log, self.position, facts)
 
     def describe(self, base_info: JsonObject) -> bool:

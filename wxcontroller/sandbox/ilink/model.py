@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.contents import ContentItem
+from wxcontroller.sandbox.keeping import kept
 from wxcontroller.sandbox.wakeups import Bell
 
 BOT_CONTACT = "clawbot"  # what the phone calls its own bot in conversations
@@ -201,18 +202,10 @@ class ILinkSend:
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
         return {
-            "seq": self.seq,
-            "uin": self.uin,
-            "peer": self.peer,
-            "bot_id": self.bot_id,
-            "kind": self.kind,
-            "text": self.text,
-            "name": self.name,
+            **kept(self, ("seq", "uin", "peer", "bot_id", "kind", "text", "name", "client_id", "context_token")),
             "size": self.item.size if self.item else 0,
             "md5": self.item.md5 if self.item else "",
-            "client_id": self.client_id,
             "msg_id": self.message_id,
-            "context_token": self.context_token,
             "time": round(self.time, 3),
             "shown": not self.problem,
             "problem": self.problem,

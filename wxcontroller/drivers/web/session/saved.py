@@ -246,25 +246,13 @@ class Saved:
 
 
 def _stored(memory: WebMemory) -> JsonObject:
-    session = memory.session
-    values: JsonObject = {}
-    if session is not None:
-        values = {
-            "domain": session.domain,
-            "uin": session.uin,
-            "sid": session.sid,
-            "skey": session.skey,
-            "pass_ticket": session.pass_ticket,
-            "desktop": session.desktop,
-            "me": session.me,
-            "opened": session.opened,
-        }
+    names = ("domain", "uin", "sid", "skey", "pass_ticket", "desktop", "me", "opened")
     return {
         "version": _VERSION,
         "domain": memory.domain,
         "uin": memory.uin,
         "desktop": memory.desktop,
-        "session": values,
+        "session": {name: getattr(memory.session, name) for name in names} if memory.session else {},
         "cookies": memory.jar.stored(),
     }
 
