@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Send, quoted_from
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
@@ -13,6 +14,8 @@ from wxcontroller.drivers.base import Upload
 from wxcontroller.openwx.media import MediaFacts
 
 Row = tuple[object, ...]
+# The stored facts of media, beside their kind.
+_WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime", "chunks")
 
 
 def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
@@ -86,33 +89,13 @@ def media_of(row: Row) -> Media:
 
 def facts_to_json(facts: MediaFacts) -> JsonObject:
     """Return them for ``facts_from_json``."""
-    return {
-        "kind": facts.kind.value,
-        "id": facts.id,
-        "path": facts.path,
-        "name": facts.name,
-        "mime": facts.mime,
-        "ext": facts.ext,
-        "size": facts.size,
-        "mtime": facts.mtime,
-        "md5": facts.md5,
-        "chunks": facts.chunks,
-    }
+    return {"kind": facts.kind.value, **{name: getattr(facts, name) for name in (*_WORDS, *_NUMBERS)}}
 
 
 def facts_from_json(kept: JsonObject) -> MediaFacts:
-    return MediaFacts(
-        MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE),
-        id=text(kept.get("id")),
-        path=text(kept.get("path")),
-        name=text(kept.get("name")),
-        mime=text(kept.get("mime")),
-        ext=text(kept.get("ext")),
-        size=integer(kept.get("size")),
-        mtime=integer(kept.get("mtime")),
-        md5=text(kept.get("md5")),
-        chunks=integer(kept.get("chunks")),
-    )
+    words: dict[str, Any] = {name: text(kept.get(name)) for name in _WORDS}
+    numbers: dict[str, Any] = {name: integer(kept.get(name)) for name in _NUMBERS}
+    return MediaFacts(MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE), **words, **numbers)
 
 
 def json_text(value: JsonObject) -> str:
