@@ -5,6 +5,7 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import aiohttp
 from yarl import URL
@@ -45,6 +46,7 @@ def command_of(location: str, port: int) -> URL | None:
     return url.with_host("127.0.0.1")
 
 
+@dataclass(slots=True)
 class Heartbeat:
     """Polls ``address`` every ``interval`` seconds while ``running`` returns true; ``port`` is the account's own API.
 
@@ -52,62 +54,50 @@ class Heartbeat:
     authorities are trusted.
     """
 
-    def __init__(
-        self,
-        address: str,
-        interval: float,
-        port: int,
-        agent: str,
-        own: Mapping[str, str],
-        running: Callable[[], bool],
-        targets: Targets = _ANYWHERE,
-        vitals: Vitals | None = None,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._address = address
-        self._targets = targets
-        self._tls = tls
-        self._interval = interval
-        self._port = port
-        self._agent = agent
-        self._own = own
-        self._running = running
-        self._vitals = vitals or Vitals()
-        self._complaint = ""  # each failure is logged once, until a heartbeat succeeds
+    address: str
+    interval: float
+    port: int
+    agent: str
+    own: Mapping[str, str] = field(repr=False)
+    running: Callable[[], bool]
+    targets: Targets = _ANYWHERE
+    vitals: Vitals = field(default_factory=Vitals)
+    tls: ssl.SSLContext | None = None
+    _complaint: str = ""  # each failure is logged once, until a heartbeat succeeds
 
     async def run(self) -> None:
         """Beat until cancelled."""
-        if not self._address:
+        if not self.address:
             return
-        headers = {"User-Agent": self._agent}
+        headers = {"User-Agent": self.agent}
         jar = aiohttp.DummyCookieJar()
         timeout = aiohttp.ClientTimeout(total=HEARTBEAT_ANSWER_SECONDS, connect=10)
         command_timeout = aiohttp.ClientTimeout(total=HEARTBEAT_COMMAND_SECONDS, connect=10)
         longest = HEARTBEAT_ANSWER_SECONDS + HEARTBEAT_COMMAND_SECONDS + _OVERTIME
         async with (
             aiohttp.ClientSession(
-                connector=TargetConnector(self._targets, self._tls), timeout=timeout, headers=headers, cookie_jar=jar
+                connector=TargetConnector(self.targets, self.tls), timeout=timeout, headers=headers, cookie_jar=jar
             ) as web,
             aiohttp.ClientSession(timeout=command_timeout, headers=headers, cookie_jar=jar) as own,
         ):
             while True:
-                if self._running():
-                    with self._vitals.within(longest, "the heartbeat"):
+                if self.running():
+                    with self.vitals.within(longest, "the heartbeat"):
                         await self._beat(web, own)
-                    await asyncio.sleep(self._interval)
+                    await asyncio.sleep(self.interval)
                 else:
-                    await asyncio.sleep(min(self._interval, _LOOK_SECONDS))
+                    await asyncio.sleep(min(self.interval, _LOOK_SECONDS))
 
     async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
         """Poll once with ``web``; run the returned command with ``own``, as this account's port is not a webhook."""
         try:
             # Not followed by the library: a redirect is the command.
-            async with web.get(self._address, allow_redirects=False) as answer:
+            async with web.get(self.address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            self._complain(f"the heartbeat of {redacted(self._address)} fails: {unreached(problem)}")
+            self._complain(f"the heartbeat of {redacted(self.address)} fails: {unreached(problem)}")
             return
-        command = command_of(location, self._port) if location else None
+        command = command_of(location, self.port) if location else None
         if location and command is None:
             self._complain("poll_api redirects to something that is not this account's API; it is not followed")
             return
@@ -116,7 +106,7 @@ class Heartbeat:
             return
         log.info("poll_api commands %s", command.path)
         try:
-            async with own.get(command, headers=self._own, allow_redirects=False) as answer:
+            async with own.get(command, headers=self.own, allow_redirects=False) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", unreached(problem))

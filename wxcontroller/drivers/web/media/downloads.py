@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
@@ -37,23 +38,15 @@ class Pictured(Protocol):
     def met_in(self, person: str) -> str: ...
 
 
+@dataclass(slots=True)
 class Downloads:
-    """Fetches for one session."""
+    """Fetches for one session. ``pause``: seconds before the second try of a request that failed."""
 
-    def __init__(
-        self,
-        calls: WebCalls,
-        session: WebSession,
-        roster: Pictured,
-        data_ticket: Callable[[], str],
-        pause: float,
-    ) -> None:
-        """``pause``: seconds before the second try of a request that failed."""
-        self._calls = calls
-        self._session = session
-        self._roster = roster
-        self._data_ticket = data_ticket
-        self._pause = pause
+    calls: WebCalls
+    session: WebSession
+    roster: Pictured
+    data_ticket: Callable[[], str]
+    pause: float
 
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
@@ -61,7 +54,7 @@ class Downloads:
         A download that breaks off is resumed, as long as each attempt makes progress; it is either complete in the
         end, or an error.
         """
-        session, host = self._session, self._session.domain
+        session, host = self.session, self.session.domain
         match media.kind:
             case MessageKind.IMAGE | MessageKind.EMOTICON:
                 call = "webwxgetmsgimg"
@@ -91,8 +84,8 @@ class Downloads:
             before, start = intake.got, intake.resume_at
             part = f"bytes={start}-" if start or ranged else ""
             try:
-                await self._calls.download(
-                    call, self._session, host, path_and_query, intake.take, limit, part, intake.begin
+                await self.calls.download(
+                    call, self.session, host, path_and_query, intake.take, limit, part, intake.begin
                 )
                 if intake.whole:
                     return intake.end()
@@ -109,7 +102,7 @@ class Downloads:
             if in_vain >= tries or failed >= DOWNLOAD_TRIES:
                 raise intake.broken(why)
             if in_vain:
-                await asyncio.sleep(self._pause * in_vain)
+                await asyncio.sleep(self.pause * in_vain)
         raise intake.broken(Text("the content comes in too many parts"))
 
     def _file(self, media: MessageMedia) -> str:
@@ -121,9 +114,9 @@ class Downloads:
             sender=key.sender,
             mediaid=key.media_id,
             **name,
-            fromuser=self._session.uin,
-            pass_ticket=self._session.pass_ticket,
-            webwx_data_ticket=self._data_ticket(),
+            fromuser=self.session.uin,
+            pass_ticket=self.session.pass_ticket,
+            webwx_data_ticket=self.data_ticket(),
         )
 
     async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
@@ -132,8 +125,8 @@ class Downloads:
         call = path.removeprefix(CGI).partition("?")[0]
         for _ in range(_EMPTY_TRIES):
             intake = Intake(sink, call, limit)
-            received = await self._calls.download(
-                call, self._session, self._session.domain, path, intake.take, limit, begin=intake.begin
+            received = await self.calls.download(
+                call, self.session, self.session.domain, path, intake.take, limit, begin=intake.begin
             )
             if received.size:
                 return intake.end()
@@ -141,14 +134,14 @@ class Downloads:
 
     def _picture(self, person: str, group: str) -> str:
         """Return path and query of a picture."""
-        skey = quote(self._session.skey, safe="")
-        known = "" if group else self._roster.avatar(person)
+        skey = quote(self.session.skey, safe="")
+        known = "" if group else self.roster.avatar(person)
         if _PATH.fullmatch(known):  # it comes from WeChat, but must not lead elsewhere
             return f"{known}&skey={skey}"
         call = "webwxgetheadimg" if is_group(person) else "webwxgeticon"
         path = f"{CGI}{call}?{query_of(seq=0, username=person)}&skey={skey}"
         if group:
-            path += "&" + query_of(chatroomid=self._roster.group_key(group) or group)
-        elif message_id := self._roster.met_in(person):
+            path += "&" + query_of(chatroomid=self.roster.group_key(group) or group)
+        elif message_id := self.roster.met_in(person):
             path += "&" + query_of(msgid=message_id)
         return path
