@@ -9,9 +9,9 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller import page as scripts
 
 
-def sources() -> dict[str, str]:
-    """Return the scripts by name."""
-    found = Path(scripts.__path__[0], "static").glob("*.js")
+def sources(kind: str) -> dict[str, str]:
+    """Return the scripts or the style sheets by name."""
+    found = Path(scripts.__path__[0], "static").glob(f"*.{kind}")
     return {path.name: path.read_text(encoding="utf-8") for path in found}
 
 
@@ -39,7 +39,7 @@ async def test_scripts_are_served_whole_without_their_comments(host: Machine) ->
     """What looks like a comment inside a template string is none, and line numbers stay those of the source."""
     async with host.http.get("/") as answer:
         root = re.findall(r"page/[0-9a-f]{16}", await answer.text())[0]
-    for name, source in sources().items():
+    for name, source in sources("js").items():
         async with host.http.get(f"/{root}/{name}") as answer:
             served = await answer.text()
         before = ""
@@ -48,3 +48,8 @@ async def test_scripts_are_served_whole_without_their_comments(host: Machine) ->
             assert sent == ("" if is_comment else written), name
             assert not is_comment or before.count("`") % 2 == 0, name
             before += sent
+    for name, source in sources("css").items():
+        async with host.http.get(f"/{root}/{name}") as answer:
+            served = await answer.text()
+        assert served == re.sub(r"/\*[^*\n]*\*/", "", source), name
+        assert "/*" not in served, name

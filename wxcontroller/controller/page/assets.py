@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import PurePath
 
 from wxcontroller.core.catalog import entries
 from wxcontroller.core.checklist import DoctorCheck
@@ -19,8 +20,9 @@ _KINDS = {
     "png": "image/png",
     "webmanifest": "application/manifest+json",
 }
-# Lines with nothing else. The line ends stay, so that the browser's tools show the numbers of the source.
-_COMMENTS = re.compile(rb"^ *//.*$", re.MULTILINE)
+# Whole lines of scripts, and comments of style sheets within a line. The line ends stay, so that the browser's tools
+# show the numbers of the source.
+_COMMENTS = {".js": re.compile(rb"^ *//.*$", re.MULTILINE), ".css": re.compile(rb"/\*.*?\*/")}
 _IMPORTED = re.compile(r' from "\./([\w.-]+)";')
 
 
@@ -43,14 +45,15 @@ def served(content: bytes, kind: str) -> Served:
 class Bundle:
     """All assets by file name, with the translations of each language as ``messages-LANGUAGE.js`` and the like.
 
-    Scripts are served without comments, which would be a fifth of what the browser has to load.
+    Scripts and style sheets are served without comments, which would be a fifth of what the browser has to load.
     """
 
     def __init__(self, languages: Iterable[str]) -> None:
         contents: dict[str, bytes] = {}
         for entry in files(__package__ or "").joinpath("static").iterdir():
+            comments = _COMMENTS.get(PurePath(entry.name).suffix)
             content = entry.read_bytes()
-            contents[entry.name] = _COMMENTS.sub(b"", content) if entry.name.endswith(".js") else content
+            contents[entry.name] = comments.sub(b"", content) if comments else content
         for language in languages:
             for name, words in translations(language):
                 text = json.dumps(words, ensure_ascii=False, indent=0)
