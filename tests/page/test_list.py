@@ -379,6 +379,7 @@ def test_what_was_known_stays_while_the_line_is_down(browser: Browser, served: S
     banner = browser.find("#connection", "ago")
     assert "systemctl status wxcontroller" in banner.text
     assert len(browser.script(ROWS)) == 6
+    assert faults(browser) == []
     browser.picture("list-stale")
 
 
