@@ -84,6 +84,7 @@ def test_scan_with_digits_confirm_and_chat(sandbox: str, page: Browser) -> None:
 
 @pytest.mark.parametrize("language", ["zh-CN"])
 def test_it_speaks_chinese_and_looks_like_the_dashboard(page: Browser) -> None:
+    page.colours("dark")
     page.find("#accounts button")
     page.click("#contacts button", "好友")
     page.find("h1", "手机")
