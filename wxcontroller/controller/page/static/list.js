@@ -24,7 +24,7 @@ const placed = { attention: [], running: [], off: [] }; // the rows of each sect
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
-let aimed = null; // the control under the mouse: no row moves until the mouse leaves it, or rests for a while
+let aimed = null; // the cell with the control under the mouse: no row moves until the mouse leaves it, or rests a while
 let isResting = false;
 const late = new Set(); // sections whose rows could not move yet
 let picked = null; // the last row whose box was clicked: Shift selects a range from it
@@ -46,7 +46,8 @@ export function setUpList() {
   });
   $("rows").addEventListener("pointerover", ({ target, pointerType }) => {
     rowAround(target)?.drawing.point();
-    aim(pointerType === "mouse" ? target.closest("tbody :is(a, button, input)") : null);
+    const control = pointerType === "mouse" && target.closest("tbody :is(a, button, input)");
+    aim(control ? control.closest("td, th") : null);
   });
   $("rows").addEventListener("pointermove", () => (isResting = false));
   $("rows").addEventListener("pointerleave", () => aim(null));
@@ -129,8 +130,8 @@ function arrange(section) {
 // A row that moves between aiming and clicking, or below an open menu, makes people act on another account.
 const isHeld = () => Boolean(aimed?.isConnected) || $("menu").matches(":popover-open");
 
-function aim(control) {
-  aimed = control;
+function aim(cell) {
+  aimed = cell;
   settle();
 }
 
