@@ -24,7 +24,7 @@ const placed = { attention: [], running: [], off: [] }; // the rows of each sect
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
-let aimed = null; // the cell with the control under the mouse: no row moves until the mouse leaves it, or rests a while
+let aimed = null; // the cell with the control under the mouse: rows stay until the mouse leaves it, or rests a while
 let isResting = false;
 const late = new Set(); // sections whose rows could not move yet
 let picked = null; // the last row whose box was clicked: Shift selects a range from it

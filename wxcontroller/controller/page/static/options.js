@@ -1,6 +1,6 @@
 // The settings of an account, edited in place. Common ones come first, "Show all options" shows the rest. Values that
-// take effect at the next restart are marked. A row stays as long as it would look the same, and while it is edited, so
-// that news about other options takes away neither what is being typed nor the answer of a test.
+// take effect at the next restart are marked. A row stays as long as it would look the same, and while it is edited:
+// news about other options takes away neither what is being typed nor the answer of a test.
 
 import { act } from "./actions.js";
 import { call, may, pathOf } from "./api.js";
