@@ -186,9 +186,9 @@ class HostCalls:
         account = self._shared.accounts.registry.find(given)
         if account is not None:
             # One that is leaving is refused with what to do about that. With etcd, its claim decides.
-            if starts and account.leaving is None and self._owners is None:
-                if others := self._hosts.also_having(account, stopped_too=False):
-                    raise on_several(account.name.name, f"{self._hosts.name}, {others}")
+            is_asked = starts and account.leaving is None and self._owners is None
+            if is_asked and (others := self._hosts.also_having(account, stopped_too=False)):
+                raise on_several(account.name.name, f"{self._hosts.name}, {others}")
             return None
         if self._owners is not None and endpoint.path in _BEGINNINGS and (recognized(request) or caller(request)).hop:
             return None  # another host has placed it here
