@@ -5,6 +5,7 @@ import signal
 import sys
 from functools import cache
 
+import hypothesis
 import pytest
 import pytest_asyncio.plugin
 from xdist.remote import Producer
@@ -18,6 +19,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # files of tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A starved example is no slow one.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 # Called a million times: for each fixture of each test.
 pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._is_coroutine_or_asyncgen)
 

@@ -52,7 +52,7 @@ def test_another_passphrase_opens_nothing() -> None:
         opened(sealed(b"content"), b"Secret")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_was_touched_is_not_opened(data: st.DataObject) -> None:
     content = data.draw(st.binary(min_size=1, max_size=200)) * data.draw(st.sampled_from([1, 700]))
@@ -65,7 +65,7 @@ def test_what_was_touched_is_not_opened(data: st.DataObject) -> None:
         opened(bytes(made))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_was_cut_off_or_added_is_noticed(data: st.DataObject) -> None:
     made = sealed(b"y" * (2 * PIECE + 10))
