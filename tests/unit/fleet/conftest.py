@@ -1,14 +1,18 @@
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.unit.controller.machine import ControllerLoops
+from tests.unit.fleet.failsafes import REQUEST_SECONDS, failsafe_fleet
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
-from wxcontroller.controller import server
+from tests.unit.fleet.owning import FleetMaker, owning_fleet
+from wxcontroller.controller import hostowners, server
 from wxcontroller.fleet import host
+from wxcontroller.fleet.keeper import Times
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +26,27 @@ def tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the controllers speak TLS at the address that stands for other machines, and greet each other often."""
     monkeypatch.setattr(server, "is_loopback", lambda address: address[0] != TLS_ADDRESS)
     monkeypatch.setattr(host, "GREETING_PAUSE", 0.2)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hosts look after their accounts' owners often, as for leases that are shorter."""
+    monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
+
+
+@pytest.fixture
+def owning(tmp_path: Path, quick: None) -> FleetMaker:
+    """Makes a fleet with etcd."""
+    return partial(owning_fleet, tmp_path)
+
+
+@pytest.fixture
+def failsafe(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> FleetMaker:
+    """Makes a fleet in fail-safe mode."""
+    monkeypatch.setattr(Times, "request", REQUEST_SECONDS)
+    return partial(failsafe_fleet, tmp_path)
 
 
 @pytest_asyncio.fixture

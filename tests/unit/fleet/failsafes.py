@@ -11,13 +11,10 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from tests.etcd import EtcdServers, until_healthy
 from tests.patience import until
 from tests.unit.fleet.hosts import TLS_ADDRESS
 from tests.unit.fleet.owning import Fleet, OwningHost, Ran
-from wxcontroller.controller import hostowners
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
 from wxcontroller.core.messages import verbatim
@@ -28,7 +25,7 @@ from wxcontroller.fleet.keeper import Keeper, Times
 
 # A third of the real ones, but for requests: a busy machine answers late.
 TIMES = Times(5.0)
-_REQUEST_SECONDS = 1.2
+REQUEST_SECONDS = 1.2
 
 
 class Link:
@@ -154,17 +151,9 @@ class SafeHost(OwningHost):
 
 @contextlib.asynccontextmanager
 async def failsafe_fleet(
-    root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *names: str,
-    takeovers: TakeoverSettings | None = None,
-    off: Iterable[str] = (),
+    root: Path, *names: str, takeovers: TakeoverSettings | None = None, off: Iterable[str] = ()
 ) -> AsyncIterator[Fleet]:
     """Hosts in fail-safe mode, but for those in ``off``, that hold leases and reach each other."""
-    monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
-    monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
-    monkeypatch.setattr(Times, "request", _REQUEST_SECONDS)
     async with contextlib.AsyncExitStack() as stack:
         servers = stack.enter_context(EtcdServers(root).running())
         etcd = await stack.enter_async_context(Etcd(servers.settings(), credentials_of(servers.settings())))

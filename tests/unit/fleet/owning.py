@@ -8,16 +8,15 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pytest
+from typing import TypeAlias
 
 from tests.etcd import EtcdServers, connected
 from tests.patience import until
 from tests.unit.fleet.hosts import FleetHost, introduce
-from wxcontroller.controller import hostowners
 from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
@@ -224,10 +223,13 @@ class Fleet:
         ]
 
 
+# ``owning_fleet`` or ``failsafe_fleet`` in the directory of a test.
+FleetMaker: TypeAlias = Callable[..., AbstractAsyncContextManager[Fleet]]
+
+
 @contextlib.asynccontextmanager
 async def owning_fleet(
     root: Path,
-    monkeypatch: pytest.MonkeyPatch,
     *names: str,
     known: bool = True,
     seconds: int = LEASE_SECONDS,
@@ -236,9 +238,6 @@ async def owning_fleet(
     egress: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
     """Hosts that hold leases, of so many ``seconds``, and, if ``known``, reach each other."""
-    monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
-    monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
     async with contextlib.AsyncExitStack() as stack:
         servers = stack.enter_context(EtcdServers(root, members).running())
         etcd = await stack.enter_async_context(connected(servers.settings()))

@@ -11,8 +11,8 @@ import pytest
 
 from tests.etcd import EtcdServers, connected
 from tests.patience import until
-from tests.unit.fleet.failsafes import TIMES, SafeHost, failsafe_fleet, safe_hosts
-from tests.unit.fleet.owning import Fleet
+from tests.unit.fleet.failsafes import TIMES, SafeHost, safe_hosts
+from tests.unit.fleet.owning import Fleet, FleetMaker
 from tests.unit.fleet.test_takeovers import SOON, receiving, send_bundle, start
 from wxcontroller.controller.hostowners import LeaseEnded, NotConfirmed
 from wxcontroller.core.jsontypes import JsonValue, items, obj, text
@@ -37,10 +37,8 @@ async def started_again(host: SafeHost) -> None:
     await host.join(*host.settings.fleet.hosts)
 
 
-async def test_accounts_run_on_while_all_hosts_confirm_it_and_stop_when_one_is_silent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with failsafe_fleet(tmp_path, monkeypatch, "a", "b", "c") as fleet:
+async def test_accounts_run_on_while_all_hosts_confirm_it_and_stop_when_one_is_silent(failsafe: FleetMaker) -> None:
+    async with failsafe("a", "b", "c") as fleet:
         a, b, c = safe_hosts(fleet)
         await a.start("eve")
         await b.start("bob")
@@ -80,9 +78,9 @@ async def test_accounts_run_on_while_all_hosts_confirm_it_and_stop_when_one_is_s
 
 
 async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failsafe: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with failsafe_fleet(tmp_path, monkeypatch, "a", "b", "c", takeovers=SOON) as fleet:
+    async with failsafe("a", "b", "c", takeovers=SOON) as fleet:
         a, b, _ = safe_hosts(fleet)
         await start(fleet, a)
         await send_bundle(a, b)
@@ -115,11 +113,9 @@ async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
             assert not a.units.processes
 
 
-async def test_a_host_stops_at_once_when_another_one_has_seen_the_end_of_its_lease(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_host_stops_at_once_when_another_one_has_seen_the_end_of_its_lease(failsafe: FleetMaker) -> None:
     """As after a pause of its machine, in which its clocks stood still."""
-    async with failsafe_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+    async with failsafe("a", "b") as fleet:
         a, b = safe_hosts(fleet)
         await a.start("eve")
         lease = a.lease
@@ -134,10 +130,8 @@ async def test_a_host_stops_at_once_when_another_one_has_seen_the_end_of_its_lea
         assert a.lease != lease
 
 
-async def test_a_host_confirms_only_leases_that_it_knows_and_keeps_its_promises(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with failsafe_fleet(tmp_path, monkeypatch, "a", "b", "c", off=["c"]) as fleet:
+async def test_a_host_confirms_only_leases_that_it_knows_and_keeps_its_promises(failsafe: FleetMaker) -> None:
+    async with failsafe("a", "b", "c", off=["c"]) as fleet:
         a, b, c = safe_hosts(fleet)
         assert a.settings.fleet is not None
         hosts = a.settings.fleet.hosts

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import until
-from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
+from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
 from wxcontroller.controller import hostowners
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import UnitFailed
@@ -44,10 +44,8 @@ async def advice(host: OwningHost, account: str) -> str:
     return f"{text(found['message'])}; {text(found['remedy'])}"
 
 
-async def test_of_two_hosts_that_start_a_new_name_one_gets_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_of_two_hosts_that_start_a_new_name_one_gets_it(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
         starts = (host.accounts.start(EVE, {}, {}) for host in fleet.hosts)
         ended = await asyncio.gather(*starts, return_exceptions=True)
         [refused] = [each for each in ended if isinstance(each, BaseException)]
@@ -57,10 +55,8 @@ async def test_of_two_hosts_that_start_a_new_name_one_gets_it(
         assert sum(bool(host.accounts.registry.all()) for host in fleet.hosts) == 1
 
 
-async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=60) as fleet:
+async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(owning: FleetMaker) -> None:
+    async with owning("a", seconds=60) as fleet:
         [a] = fleet.hosts
         await a.start("alice")
         await a.start("eve")
@@ -88,10 +84,8 @@ async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
         assert "wxcontroller_fleet_etcd_up 1.0" in await a.metrics()
 
 
-async def test_a_host_without_a_lease_starts_nothing_and_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_a_host_without_a_lease_starts_nothing_and_says_why(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.isolate()
         code, words = await a.error("POST", "accounts/eve/start", {})
@@ -102,8 +96,8 @@ async def test_a_host_without_a_lease_starts_nothing_and_says_why(
         assert "etcd" in await a.alerts()
 
 
-async def test_a_lease_that_is_renewed_late_is_an_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_a_lease_that_is_renewed_late_is_an_alert(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         assert "etcd" not in await a.alerts()
         monkeypatch.setattr(hostowners, "LATE_SECONDS", 30.0)
@@ -111,10 +105,8 @@ async def test_a_lease_that_is_renewed_late_is_an_alert(tmp_path: Path, monkeypa
         assert "etcd" in await a.alerts()
 
 
-async def test_an_old_copy_next_to_the_living_account_stays_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_an_old_copy_next_to_the_living_account_stays_down(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         old: JsonObject = {"name": "eve", "epoch": 1}
@@ -133,10 +125,8 @@ async def test_an_old_copy_next_to_the_living_account_stays_down(
         assert not b.units.processes
 
 
-async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         await a.v1("POST", "accounts/eve/stop")
@@ -162,10 +152,8 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
         assert set(b.units.processes) == {"eve"}
 
 
-async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         await a.units._stop("eve")
@@ -186,10 +174,8 @@ async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(
         assert set(b.units.processes) == {"eve"}
 
 
-async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(owning: FleetMaker) -> None:
+    async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         await a.lapse()
@@ -206,10 +192,8 @@ async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(
         await b.runs("eve")
 
 
-async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False) as fleet:
+async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(owning: FleetMaker) -> None:
+    async with owning("a", "b", "c", known=False) as fleet:
         a, b, c = fleet.hosts
         await a.start("eve")
         for lost, adopter, epoch in ((a, b, 2), (b, c, 4)):  # a start raises it, too
@@ -226,8 +210,8 @@ async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(
         assert set(c.units.processes) == {"eve"}
 
 
-async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=20) as fleet:
+async def test_a_restored_etcd_leads_to_one_owner(owning: FleetMaker, tmp_path: Path) -> None:
+    async with owning("a", "b", known=False, seconds=20) as fleet:
         a, b = fleet.hosts
         data = tmp_path / "etcd-m0"
         await a.start("eve")
@@ -251,8 +235,8 @@ async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: p
         assert not a.units.processes
 
 
-async def test_epochs_continue_in_an_etcd_that_was_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_epochs_continue_in_an_etcd_that_was_rebuilt(owning: FleetMaker, tmp_path: Path) -> None:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         await a.v1("POST", "accounts/eve/restart", {})
@@ -267,10 +251,8 @@ async def test_epochs_continue_in_an_etcd_that_was_rebuilt(tmp_path: Path, monke
         assert await fleet.owners() == await fleet.records() == {"eve": ("a", before + 1)}
 
 
-async def test_a_majority_of_the_members_is_lost_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=6, members=3) as fleet:
+async def test_a_majority_of_the_members_is_lost_and_comes_back(owning: FleetMaker) -> None:
+    async with owning("a", seconds=6, members=3) as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         first, second, _ = fleet.servers.members
@@ -288,9 +270,9 @@ async def test_a_majority_of_the_members_is_lost_and_comes_back(
 
 
 async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         call, late = Etcd._call, list[JsonObject]()
@@ -313,10 +295,8 @@ async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_a
         assert await fleet.owners() == {"eve": ("a", 1)}
 
 
-async def test_an_epoch_that_no_record_here_can_have_is_not_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_an_epoch_that_no_record_here_can_have_is_not_taken_over(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         await a.v1("POST", "accounts/eve/stop")
@@ -329,9 +309,9 @@ async def test_an_epoch_that_no_record_here_can_have_is_not_taken_over(
 
 
 async def test_a_removed_account_is_forgotten_although_its_release_failed_at_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         release, tries = Owners.release, list[str]()
@@ -351,9 +331,9 @@ async def test_a_removed_account_is_forgotten_although_its_release_failed_at_fir
 
 @pytest.mark.parametrize("source", ["keeper", "before the boot"])
 async def test_a_controller_that_starts_knows_how_etcd_was_before_its_restoration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+    owning: FleetMaker, source: str
 ) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=20) as fleet:
+    async with owning("a", seconds=20) as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         moment = replace((await fleet.etcd.read("/")).moment, term=1000)
@@ -368,10 +348,8 @@ async def test_a_controller_that_starts_knows_how_etcd_was_before_its_restoratio
 
 @pytest.mark.parametrize("then", ["finished", "undone"])
 @pytest.mark.parametrize("step", ["release", "claim"])
-async def test_a_move_without_etcd_can_be_finished_and_undone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=60) as fleet:
+async def test_a_move_without_etcd_can_be_finished_and_undone(owning: FleetMaker, step: str, then: str) -> None:
+    async with owning("a", "b", known=False, seconds=60) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         if step == "release":
@@ -404,10 +382,8 @@ async def test_a_move_without_etcd_can_be_finished_and_undone(
         assert sum(len(host.units.processes) for host in fleet.hosts) == 1
 
 
-async def test_what_cannot_be_read_in_etcd_is_not_claimed_and_ends_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_what_cannot_be_read_in_etcd_is_not_claimed_and_ends_nothing(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         for kind, value in (("accounts", b"\xff"), ("owners", b'{"host": 1e999, "epoch": "x"}'), ("hosts", b"[]")):
             await fleet.etcd.commit((), (Put(f"/wxcontroller/main/{kind}/eve", value),))

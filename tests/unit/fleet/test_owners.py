@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from tests.patience import until
-from tests.unit.fleet.owning import owning_fleet
+from tests.unit.fleet.owning import FleetMaker
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
@@ -16,10 +15,8 @@ from wxcontroller.fleet.owners import OwnedElsewhere
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 
-async def test_an_account_is_claimed_moved_and_claimed_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+async def test_an_account_is_claimed_moved_and_claimed_elsewhere(owning: FleetMaker) -> None:
+    async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         assert await fleet.owners() == {"eve": ("a", 1)}
@@ -40,10 +37,8 @@ async def test_an_account_is_claimed_moved_and_claimed_elsewhere(
         await b.start("eve")  # the name is free again
 
 
-async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(owning: FleetMaker) -> None:
+    async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await a.start("eve")
         await a.start("alice")
@@ -59,10 +54,8 @@ async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(
         assert await fleet.owners() == {"eve": ("a", 2)}
 
 
-async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given_up(owning: FleetMaker) -> None:
+    async with owning("a", "b") as fleet:
         a, _ = fleet.hosts
         await a.start("eve")
         await a.units._stop("eve")
@@ -73,10 +66,8 @@ async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given
         assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2
 
 
-async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         for name in ("eve", "bob"):
             await a.start(name)
@@ -95,10 +86,8 @@ async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(
         assert await fleet.owners() == {"eve": ("a", 2), "bob": ("a", 2)}
 
 
-async def test_a_new_account_is_placed_by_words_and_free_places(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+async def test_a_new_account_is_placed_by_words_and_free_places(owning: FleetMaker) -> None:
+    async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await b.lapse()
         await b.keep(fleet.etcd, capacity=102, labels=["eu", "line-2"])
@@ -123,8 +112,8 @@ async def test_a_new_account_is_placed_by_words_and_free_places(
         }
 
 
-async def test_a_unit_that_is_up_again_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_a_unit_that_is_up_again_is_not_given_up(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         file = a.paths.owner_file("eve")
@@ -135,8 +124,10 @@ async def test_a_unit_that_is_up_again_is_not_given_up(tmp_path: Path, monkeypat
         assert file.stat() == started
 
 
-async def test_a_start_during_a_look_keeps_its_owner_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_a_start_during_a_look_keeps_its_owner_file(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         looks, ended = a.accounts.units.snapshot, asyncio.Event()
@@ -161,10 +152,8 @@ async def test_a_start_during_a_look_keeps_its_owner_file(tmp_path: Path, monkey
         assert not withdrawn
 
 
-async def test_a_start_that_is_refused_leaves_the_owner_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+async def test_a_start_that_is_refused_leaves_the_owner_as_it_was(owning: FleetMaker) -> None:
+    async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
         await a.v1("POST", "accounts/eve/stop")

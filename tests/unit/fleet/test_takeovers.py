@@ -8,12 +8,11 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.patience import until
-from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
+from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer.adoption import taken_over
@@ -103,9 +102,9 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
 
 
 async def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", takeovers=SOON) as fleet:
+    async with owning("a", "b", takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -126,10 +125,10 @@ async def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(
 
 
 async def test_a_host_that_returns_in_time_keeps_its_accounts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", known=False, takeovers=patient) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -143,9 +142,9 @@ async def test_a_host_that_returns_in_time_keeps_its_accounts(
         assert await fleet.owners() == {"eve": ("a", 2)}
 
 
-async def test_of_two_hosts_one_takes_an_account_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_two_hosts_one_takes_an_account_over(owning: FleetMaker) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
         a, *others = fleet.hosts
         await start(fleet, a)
         await until(lambda: a.ownership._started_for)  # later, what is stopped by systemctl stays down
@@ -166,7 +165,7 @@ async def test_of_two_hosts_one_takes_an_account_over(tmp_path: Path, monkeypatc
 
 
 async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosttakeovers, "_NEXT_HOST_SECONDS", 1.0)
 
@@ -175,7 +174,7 @@ async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
         api.remove(parse_name(instance))  # as an import does whose files cannot be written
         raise WxError("the disk is full", "free some space there")
 
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON) as fleet:
+    async with owning("a", "b", "c", known=False, takeovers=SOON) as fleet:
         a, b, c = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -194,9 +193,9 @@ async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
         assert (await fleet.owners())["eve"][0] == "c"
 
 
-async def test_an_interrupted_takeover_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_interrupted_takeover_goes_on(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", known=False, takeovers=patient) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -213,11 +212,11 @@ async def test_an_interrupted_takeover_goes_on(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_what_a_host_left_is_settled_however_its_takeover_went(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its taker loses its lease in the middle, and another host adopts the account, or the taker goes on."""
     patient = replace(SOON, after=60.0)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
         a, b, c = fleet.hosts
         for name in ("eve", "bob"):
             await start(fleet, a, name)
@@ -241,9 +240,11 @@ async def test_what_a_host_left_is_settled_however_its_takeover_went(
             assert asked == ["eve takeover"]
 
 
-async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_account_without_a_place_is_started_later(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hosttakeovers, "_FAILED_SECONDS", 0.5)
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=SOON) as fleet:
+    async with owning("a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -260,8 +261,10 @@ async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monke
             await until(lambda: not b.ownership.held)
 
 
-async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON) as fleet:
+async def test_an_account_is_not_taken_over_twice_in_a_row(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a", "b", "c", known=False, takeovers=SOON) as fleet:
         a, b, c = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -291,8 +294,10 @@ async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monke
         assert not c.accounts.registry.all()
 
 
-async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=replace(SOON, rate=1.0)) as fleet:
+async def test_accounts_are_taken_over_one_after_the_other(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a", "b", known=False, takeovers=replace(SOON, rate=1.0)) as fleet:
         a, b = fleet.hosts
         names = ("alice", "bob", "eve", "mallory")
         for name in names:
@@ -306,12 +311,10 @@ async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monke
 
 
 async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     egress = {"a": "line-1", "b": "line-2", "c": "line-1"}
-    async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", "c", known=False, takeovers=SOON, egress=egress
-    ) as fleet:
+    async with owning("a", "b", "c", known=False, takeovers=SOON, egress=egress) as fleet:
         a, b, c = fleet.hosts
         code, words = await a.error("POST", "accounts/eve/start", {"options": {**OPTIONS, "driver": "web"}})
         assert (code, "ties a web session to its address" in words) == ("bad-option", True)
@@ -327,8 +330,8 @@ async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
         assert set(await fleet.owners()) == {"bob"}
 
 
-async def test_a_policy_that_is_set_later_counts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, takeovers=SOON) as fleet:
+async def test_a_policy_that_is_set_later_counts_at_once(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning("a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a, takeover="hold")
         await send_bundle(a, b)

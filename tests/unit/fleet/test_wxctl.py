@@ -5,13 +5,11 @@ import json
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.patience import until
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from tests.unit.fleet.hosts import FleetHost
-from tests.unit.fleet.owning import owning_fleet
+from tests.unit.fleet.owning import FleetMaker
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.host import HostState
 
@@ -50,10 +48,8 @@ async def test_a_machine_without_a_fleet_says_so(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, "[fleet]" in done.stderr) == (0, "", True)
 
 
-async def test_owners_are_shown_and_what_nobody_owns_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+async def test_owners_are_shown_and_what_nobody_owns_with_the_reason(owning: FleetMaker, tmp_path: Path) -> None:
+    async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         wxctl = partial(asyncio.to_thread, Wxctl(tmp_path, a.url, {"WXCTL_TOKEN": ROOT_TOKEN}))
         await b.start("eve")
