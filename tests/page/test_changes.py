@@ -38,31 +38,34 @@ def alice(host: Host, caller: Caller, phone: Phone, uin: str) -> Iterator[str]:
         yield "alice"
 
 
+@pytest.fixture(scope="module")
+def hookless(caller: Caller, phone: Phone) -> str:
+    """An account with a webhook where nobody listens: that counts as failing after half a minute."""
+    log_in(caller, phone, "hookless", phone.account("小李", friends=3, groups=0), post_api="http://127.0.0.1:9/hook")
+    return "hookless"
+
+
 def test_no_alarm_while_an_account_begins(browser: Browser, caller: Caller) -> None:
     browser.open()
     browser.click("#open-add, #empty-add")
-    for number in range(3):
-        if number:
-            browser.click("#open-add")
-        browser.script(LISTEN, "body")
-        browser.type("#add [name=name]", f"begins-{number}")
-        browser.click("#add-form .main")
-        browser.until(lambda: browser.script("return document.querySelector('#add img')?.naturalWidth > 0"), "a code")
-        assert browser.script("return window.alarms") == []
-        browser.find("#add-login", "code 1 of 10")
-        browser.click("#add-login [data-close]")
-    browser.choose("begins-0", "stop")
-    browser.find("#rows [data-account=begins-0] .state.off")
-    browser.choose("begins-0", "start")
-    browser.find("#rows [data-account=begins-0] .state.attention")
-    browser.choose("begins-0", "restart")
+    browser.script(LISTEN, "body")
+    browser.type("#add [name=name]", "begins")
+    browser.click("#add-form .main")
+    browser.until(lambda: browser.script("return document.querySelector('#add img')?.naturalWidth > 0"), "a code")
+    browser.find("#add-login", "code 1 of 10")
+    browser.click("#add-login [data-close]")
+    browser.choose("begins", "stop")
+    browser.find("#rows [data-account=begins] .state.off")
+    browser.choose("begins", "start")
+    browser.find("#rows [data-account=begins] .state.attention")
+    browser.choose("begins", "restart")
     browser.find("#notices .good")
-    browser.find("#rows [data-account=begins-0] .state.attention")
+    browser.find("#rows [data-account=begins] .state.attention")
     assert browser.script("return window.alarms") == []
-    for number in range(3):
-        caller.v1("DELETE", f"/accounts/begins-{number}")
+    caller.v1("DELETE", "/accounts/begins")
 
 
+@pytest.mark.usefixtures("hookless")  # half a minute before its test
 def test_what_ends_is_told_at_once(browser: Browser, host: Host, caller: Caller) -> None:
     caller.openwx("start_client", client="ends")
     browser.open()
@@ -128,12 +131,9 @@ def test_people_come_and_go_without_a_reload(
     assert browser.complaints() == []
 
 
-def test_a_webhook_where_nobody_listens(browser: Browser, caller: Caller, phone: Phone, uin: str) -> None:
-    name, address, tried = "hookless", "http://127.0.0.1:9/hook", "next try:"
-    other = phone.account("小李", friends=3, groups=0)
-    log_in(caller, phone, name, other, post_api=address)
+def test_a_webhook_where_nobody_listens(browser: Browser, caller: Caller, hookless: str) -> None:
+    address, tried, row = "http://127.0.0.1:9/hook", "next try:", f"#rows [data-account={hookless}]"
     browser.open()
-    row = f"#rows [data-account={name}]"
     browser.find(f"{row} .state.attention", "Webhook failing")
     browser.click("#chips [data-show=attention]")
     browser.click(f"{row} .why button", "9")
@@ -152,7 +152,7 @@ def test_a_webhook_where_nobody_listens(browser: Browser, caller: Caller, phone:
     assert all(was_tried == offered for was_tried, offered in browser.script(looked, tried))
     browser.picture("webhook-deliveries")
     assert browser.complaints() == []
-    caller.v1("DELETE", f"/accounts/{name}")
+    caller.v1("DELETE", f"/accounts/{hookless}")
 
 
 def test_options_that_wait_for_a_restart(browser: Browser, caller: Caller, alice: str) -> None:

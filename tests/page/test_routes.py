@@ -9,7 +9,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser
 from tests.system.actors import Caller, Phone
-from tests.unit.durability.routes import ILINK, ROUTES, Route
+from tests.unit.durability.routes import FILEHELPER, ILINK, Route
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 # Everything that an element says from now on.
@@ -131,11 +131,10 @@ def test_an_unknown_account_has_no_state(browser: Browser, bot: tuple[str, str])
     assert not browser.driver.find_element("css selector", "#account-about").text
 
 
-# test_walk.py goes the whole way on the web route.
-@pytest.mark.parametrize("route", [one for one in ROUTES if one.name != "web"], ids=lambda route: route.name)
+# test_walk.py goes the whole way on the web route, and the other tests here are about the iLink route.
 @pytest.mark.usefixtures("bot")  # the list is not empty
-def test_an_account_from_adding_to_removing(browser: Browser, caller: Caller, phone: Phone, route: Route) -> None:
-    name, uin = f"whole-{route.name}", phone.account("小张", friends=2, groups=1)
+def test_an_account_of_file_transfer_from_adding_to_removing(browser: Browser, caller: Caller, phone: Phone) -> None:
+    route, name, uin = FILEHELPER, "whole", phone.account("小张", friends=2, groups=1)
     caller.v1("DELETE", f"/accounts/{name}")  # of a try before
     browser.open()
     browser.click("#open-add")
