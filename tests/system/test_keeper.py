@@ -219,7 +219,7 @@ def test_etcd_that_stops_and_comes_back_in_time_stops_nothing(pair: Pair) -> Non
 def test_a_second_host_of_the_same_name_is_refused(pair: Pair) -> None:
     pair.start()
     assert pair.far.run("systemctl", "start", KEEPER, check=False).returncode != 0
-    sentence = "another host of the fleet has the name host-a, and is alive"
+    sentence = "another running host of the fleet is named host-a"
     until(lambda: sentence in pair.far.journal(KEEPER), "the sentence")
     assert pair.far.text("systemctl", "show", "-P", "ActiveState", KEEPER).strip() == "failed"
     assert pair.is_active()

@@ -53,8 +53,8 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             if not trouble.final:
                 return False  # the others would not get through either
         except Exception as problem:  # it must not delay the others forever
-            log.exception("an alert can't be put into words")
-            round_.failed(one, Trouble(f"it can't be put into words ({type(problem).__name__})", final=True))
+            log.exception("an alert cannot be rendered")
+            round_.failed(one, Trouble(f"it cannot be rendered ({type(problem).__name__})", final=True))
         else:
             log.info("delivered: %s", alert.english.subject)
             round_.drop(one)
@@ -82,10 +82,10 @@ class _Round:
         tries = self._tries.get(one.id, 0) + 1
         refused = trouble.final and tries >= ALERT_REFUSALS
         if refused or time.time() - one.since > ALERT_KEEP_SECONDS:
-            log.error("an alert is given up after %d tries by %s: %s", tries, self.spool.channel, trouble.words)
+            log.error("an alert was given up after %d attempts by %s: %s", tries, self.spool.channel, trouble.words)
             self.drop(one, trouble.words)
             return
-        log.warning("an alert was not delivered by %s: %s; tried again", self.spool.channel, trouble.words)
+        log.warning("an alert was not delivered by %s: %s; retrying later", self.spool.channel, trouble.words)
         self.left.add(one.id)
         self._tries[one.id] = tries
         self._note(one, trouble.words)

@@ -65,7 +65,7 @@ def answer(session: WxctlRun, name: str, value: str | None) -> None:
     question = question_of(api.account(account))
     if question is None:
         raise NotAsked(
-            N_("{account} does not wait for an answer"),
+            N_("{account} is not waiting for an answer"),
             N_("see: {command}"),
             account=account.name,
             command=command("status", account.name),
@@ -74,7 +74,7 @@ def answer(session: WxctlRun, name: str, value: str | None) -> None:
         if not can_ask(session):
             raise BadUsage(
                 N_("{account} waits for an answer: {prompt}"),
-                N_("give it: {command}"),
+                N_("run: {command}"),
                 account=account.name,
                 prompt=question.prompt,
                 command=command("answer", account.name, _YES if question.kind == _CONSENT else "CODE"),

@@ -59,7 +59,7 @@ def window_words(window: JsonObject, now: float) -> str:
     if held := integer(window.get("held")):
         words.append(say("{n} message held", "{n} messages held", n=held))
     if window.get("restricted") is True:
-        words.append(say("WeChat shows this person none of the messages"))
+        words.append(say("WeChat does not show the messages to this person"))
     return f"{one_line(window.get('peer'))}: {enumerated(words)}"
 
 

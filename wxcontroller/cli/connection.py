@@ -94,7 +94,7 @@ class Connection:
     ) -> None:
         """Raises BadUsage for an invalid URL, and for one to which a secret would be sent unencrypted."""
         wrong = BadUsage(
-            N_("--url (or WXCTL_URL) is not a controller's URL"), N_("give one like http://127.0.0.1:2000")
+            N_("--url (or WXCTL_URL) is not a controller's URL"), N_("use a URL like http://127.0.0.1:2000")
         )
         try:
             parts = urlsplit(url)
@@ -140,7 +140,7 @@ class Connection:
             words = Text("its certificate is not valid: {verify_message}", verify_message=problem.verify_message)
             remedy = N_("if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …")
         elif isinstance(problem, ssl.SSLError):
-            words = Text("it speaks no TLS ({reason})", reason=problem.reason)
+            words = Text("it does not support TLS ({reason})", reason=problem.reason)
             remedy = N_("use --url http://… if the controller has no TLS")
         elif self.is_local:
             remedy = N_("start it with 'systemctl start wxcontroller.socket', or give another --url")

@@ -202,9 +202,9 @@ def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
 
 def require_selection(ids: tuple[str, ...], many: bool, remedy: str) -> None:
     if ids and many:
-        raise BadUsage(N_("IDs and a switch for many cannot be combined"), N_("use one of them"))
+        raise BadUsage(N_("IDs cannot be combined with an option that selects several"), N_("use one of them"))
     if not ids and not many:
-        raise BadUsage(N_("IDs or a switch for many are needed"), remedy)
+        raise BadUsage(N_("give IDs or an option that selects several"), remedy)
 
 
 def change_deliveries(

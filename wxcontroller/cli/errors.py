@@ -24,11 +24,11 @@ class NoLongerFollowed(WxError, exit_code=130):
 
 
 class AccountNotRunning(WxError):
-    """The account has no process that could answer."""
+    """The account has no running process."""
 
 
 class NotOffered(WxError):
-    """The controller, or the account's program, is older than a call."""
+    """The controller or the account's process is too old for the call."""
 
 
 class WrongUrl(ControllerUnreachable):
@@ -40,7 +40,7 @@ class NoMachine(ControllerUnreachable):
 
 
 class Unanswered(WxError):
-    """A request that may have taken effect: it was sent, but not answered."""
+    """A request was sent but not answered: it may have taken effect."""
 
     def __init__(
         self, message: str | Text, remedy: str | Text = "", /, *, exit_code: int = 1, **values: Value

@@ -90,7 +90,7 @@ def events(
             cursor_file=cursor_file,
         )
     if cursor and not _CURSOR.fullmatch(cursor):
-        raise BadUsage(N_("invalid cursor"), N_("begin without one, or with --since"))
+        raise BadUsage(N_("invalid cursor"), N_("omit --after, or use --since"))
     if not cursor:
         cursor = str(began)  # from then on, also when the first connection is late
     for shown, (event, place) in enumerate(following(api, accounts, types, cursor), 1):
@@ -161,7 +161,7 @@ def cursor_of(path: Path) -> str:
 
 
 def save_cursor(path: Path, cursor: str) -> None:
-    remedy = N_("what was shown last is shown again next time")
+    remedy = N_("the last event will be shown again next time")
     with file_problems(N_("the cursor can't be kept in {file}: {reason}"), remedy, kind=WxError, file=path):
         replace_file(path, f"{cursor}\n".encode())
 

@@ -227,7 +227,9 @@ def credentials(session: WxctlRun, name: str, consumer: str, kind: str, base_url
         tell("wxctl: the account is stopped, so the agent's ids are missing; start it, and run this again", err=True)
     file = access.bot_id.replace("@", "-").replace(".", "-")
     tell(
-        "wxctl: place for these credentials: {place}", err=True, place=say(form.place, file=file, cdn=access.cdn_url)
+        "wxctl: location for these credentials: {place}",
+        err=True,
+        place=say(form.place, file=file, cdn=access.cdn_url),
     )
 
 

@@ -25,7 +25,7 @@ from wxcontroller.core.messages import N_
 _STEPS = (Condition.LOADING, Condition.SCANNING, Condition.CONFIRMING, Condition.UPDATING, Condition.RUNNING)
 _WORDS = {
     Condition.STARTING: N_("the unit is starting"),
-    Condition.UP: N_("the unit is up"),
+    Condition.UP: N_("the unit is running"),
     Condition.INIT: N_("the client is starting"),
     Condition.LOADING: N_("looking for a stored session, or fetching a QR code"),
     Condition.SCANNING: N_("scan this code with WeChat on the phone"),

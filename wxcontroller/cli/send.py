@@ -128,7 +128,7 @@ def send(
     if session.json:
         session.emit(answer)
     elif state == "held":
-        tell("held: not sent to {recipient} yet, {status}", recipient=recipient.text, status=_status(answer))
+        tell("held: not yet sent to {recipient}, {status}", recipient=recipient.text, status=_status(answer))
     elif state == "accepted":
         tell("sent to {recipient}: {reason}", recipient=recipient.text, reason=reason)
     elif queued:

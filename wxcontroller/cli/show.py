@@ -118,9 +118,9 @@ def overview(session: WxctlRun) -> None:
     if session.emitted({"health": health, "accounts": [account.raw for account in accounts]}):
         return
     version = one_line(field(health, "version"))
-    answers = say("answers at {url}", url=api.shown)
+    answers = say("responds at {url}", url=api.shown)
     if version:
-        answers = say("answers at {url}, version {version}", url=api.shown, version=version)
+        answers = say("responds at {url}, version {version}", url=api.shown, version=version)
     texts = items(field(health, "notices_text"))
     notices = [*map(text_from, texts)] if texts else [*map(verbatim, map(one_line, items(field(health, "notices"))))]
     if error := text_in(field(health, "settings"), "error"):

@@ -24,7 +24,7 @@ _DONE = {
 _NOTES = {
     "start": N_("whether it starts after a reboot depends on the last request"),
     "stop": N_("it may start again after a reboot; stop it again when the controller answers"),
-    "restart": N_("it runs with the options it has"),
+    "restart": N_("it runs with its current options"),
 }
 
 

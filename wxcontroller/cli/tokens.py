@@ -188,7 +188,7 @@ def _group(root: Path) -> int | None:
     except KeyError:
         raise WxError(
             N_("there is no group {group}: wxcontroller is not installed here"),
-            N_("tokens are made on the controller's machine"),
+            N_("create tokens on the controller's machine"),
             group=_GROUP,
         ) from None
 

@@ -176,7 +176,7 @@ class Contacts:
         except WxError as problem:
             if isinstance(problem, WeChatError) and problem.unsure:
                 return unknown_outcome(str(problem))
-            log.warning("WeChat did not do it: %s", problem)
+            log.warning("WeChat refused: %s", problem)
             return {"code": 201, "status": "failure", "reason": str(problem)}
         return None
 
@@ -186,7 +186,7 @@ class Contacts:
 
 
 def unknown_outcome(why: str) -> JsonObject:
-    log.warning("it is not known whether WeChat did it: %s", why)
+    log.warning("result unknown, WeChat may have done it: %s", why)
     return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 
 

@@ -140,7 +140,7 @@ class Guard:
         failure = self._limiter.failed(caller_of(request.remote))
         if failure.log:
             marks = {**fields(Event.ACCESS_REFUSED), **cause("refused")}  # 127.0.0.0/8 has many addresses
-            log.warning("a call is refused: %s", problem.message, extra=marks)
+            log.warning("a call was refused: %s", problem.message, extra=marks)
         if failure.retry_after and scope is None:
             problem = RequestRefused(
                 429,

@@ -104,7 +104,7 @@ class Heartbeat:
         self._complaint = ""
         if command is None:
             return
-        log.info("poll_api commands %s", command.path)
+        log.info("poll_api requests %s", command.path)
         try:
             async with own.get(command, headers=self.own, allow_redirects=False) as answer:
                 await answer.read()

@@ -50,7 +50,7 @@ class Incoming:
             if message.quote is not None:
                 report |= await self.quotes.fields(message.quote)
         except Exception:  # one message must not take the others with it (openwx-api 5.4 no. 62)
-            log.exception("message %s can't be reported", message.id)
+            log.exception("cannot report message %s", message.id)
             return
         if not message.kind.is_media:
             self.reporter.message(report, message.id, is_notice=message.kind is MessageKind.NOTICE)

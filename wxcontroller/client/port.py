@@ -19,7 +19,7 @@ _BACKLOG = 100
 
 
 class PortTaken(WxError):
-    """The account's API port can't be bound."""
+    """The account cannot listen on its API port."""
 
 
 @contextlib.asynccontextmanager

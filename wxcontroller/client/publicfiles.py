@@ -57,4 +57,4 @@ class PublicFiles:
         for path, content in list(self._unwritten.items()):
             self.write(path, content)
         if not self._unwritten:
-            log.info("the files that could not be written are written")
+            log.info("the delayed files are now written")

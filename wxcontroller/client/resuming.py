@@ -35,7 +35,7 @@ class Resuming:
         found = await held
         if not found:
             return
-        log.info("%d messages of the last run still want their media", len(found))
+        log.info("resuming the media of %d messages from the previous run", len(found))
         try:
             # Later events wait until the account is back.
             async with asyncio.timeout(MEDIA_RESUME_SECONDS if self.may_log_in else 0):

@@ -361,7 +361,7 @@ class Session:
     def _lost(self, event: base.SessionLost) -> None:
         self._loaded = self._heard = False
         log.warning(
-            "the session of account %s is over: %s (code %d); logging in again",
+            "the session of account %s has ended: %s (code %d); logging in again",
             self.config.name,
             event.reason,
             event.ret,

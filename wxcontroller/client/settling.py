@@ -27,7 +27,9 @@ async def settle(
     """
     # Before that, "no sends" would only mean that they are not read yet.
     await sends.until_taken_up()
-    log.info("host %s has adopted the account: %d sends end here, and reports are delivered", adopter, len(sends))
+    log.info(
+        "host %s has adopted the account: %d queued sends end here; reports are still delivered", adopter, len(sends)
+    )
     sends.closing = True
     sends.over(MOVED)
 
@@ -39,5 +41,7 @@ async def settle(
             while not (is_done() or stopping.is_set()):  # noqa: ASYNC110 - each report is an event
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError:
-        log.warning("%d reports are not delivered yet: %s", events.counts.waiting, delivery.last_error or "no time")
+        log.warning(
+            "%d reports are not delivered yet: %s", events.counts.waiting, delivery.last_error or "not enough time"
+        )
     return is_done()

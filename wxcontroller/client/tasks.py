@@ -42,7 +42,7 @@ class Tasks:
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
-            log.error("work behind a call failed", exc_info=problem)
+            log.error("the background work of a call failed", exc_info=problem)
 
 
 async def either(one: asyncio.Event, other: asyncio.Event, seconds: float | None = None) -> bool:

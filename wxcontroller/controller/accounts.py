@@ -450,7 +450,7 @@ class Accounts(AccountViews):
 def log_end(task: asyncio.Task[object]) -> None:
     """Say how an action ended whose caller is gone."""
     if not task.cancelled() and (problem := task.exception()) is not None:
-        log.warning("the caller hung up meanwhile; the action failed: %s", problem)
+        log.warning("the caller disconnected; the action failed: %s", problem)
 
 
 def joined(texts: list[Text]) -> Text:

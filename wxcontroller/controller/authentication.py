@@ -201,7 +201,7 @@ class Gate:
         if denial.log:
             more = _more(denial.unlogged)
             marks = fields(Event.ACCESS_REFUSED)
-            log.warning("%s may not do that: %s%s", caller.words, refusal.message, more, extra=marks)
+            log.warning("%s lacks permission: %s%s", caller.words, refusal.message, more, extra=marks)
         return refusal
 
     def revoked(self) -> Refused:
@@ -219,7 +219,7 @@ class Gate:
         if failure.log:
             more = _more(failure.unlogged)
             log.warning(
-                "a call %s from %s is refused%s",
+                "a call %s from %s was refused%s",
                 what,
                 peer or "a local socket",
                 more,

@@ -49,7 +49,7 @@ class BadRequest(WxError, ValueError, code="bad-request", status=400, exit_code=
 
 
 class Refused(WxError):
-    """A caller that is not let in, or not to this. ``code`` is /v1's word for it, and ``status`` its HTTP status."""
+    """A caller is not authenticated or lacks permission: ``code`` and HTTP ``status`` under /v1."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
         "too-slow", N_("the request body did not arrive"), N_("send it without long pauses"), status=408
     ),
     web.RequestPayloadError: Refused(
-        "bad-request", N_("the request body does not match its headers"), N_("send it whole"), status=400
+        "bad-request", N_("the request body does not match its headers"), N_("send it completely"), status=400
     ),
 }
 

@@ -225,7 +225,7 @@ class OtherHosts:
             return max(epoch, known + 1, self.ownership.records.adoption(name))
         if newest is not None and known >= epoch:
             raise StaleEpoch(
-                N_("host {host} has had account {account} with epoch {known}, which is later than the bundle"),
+                N_("host {host} already had account {account} with epoch {known}, later than that of the bundle"),
                 N_("adopt it from a bundle of that host; if there is none, remove the host from [fleet.hosts]"),
                 account=name.name,
                 host=newest.name,

@@ -238,4 +238,4 @@ class RestartDelays:
                 if count:
                     await self._units.act(Verb.RESET_FAILED, instance, SYSTEMD_LOOK_SECONDS)
         except UnitFailed as problem:
-            log.warning("restart delays stay as long as they are: %s", problem)
+            log.warning("cannot reset restart delays: %s", problem)

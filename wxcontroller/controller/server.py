@@ -78,7 +78,7 @@ class Server:
                     connection.force_close()
             await asyncio.sleep(_TICK)
         if connections:
-            log.warning("%d requests were not done after %g s, they are broken off", len(connections), longest)
+            log.warning("%d requests were not finished after %g s and are aborted", len(connections), longest)
         await self._runner.cleanup()
         if self._shortcut is not None:
             self._shortcut.close()

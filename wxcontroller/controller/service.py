@@ -137,7 +137,7 @@ class Service:
         try:
             local = local_token(self._paths, addresses)
         except OSError as problem:
-            log.error("root's token can't be written, wxctl will ask root for another: %s", problem)
+            log.error("cannot write root's token, so wxctl needs another token for root: %s", problem)
             local = ""
         gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.token_failures)
         if others and not gate.tokens.required:
@@ -224,7 +224,9 @@ class Service:
         except BadSettings as problem:
             self._complaint = f"settings not reloaded: {problem}"
             shared.settings_error = problem.full_text
-            log.error("settings are not reloaded, the old ones stay: %s", problem, extra=fields(Event.SETTINGS))
+            log.error(
+                "settings not reloaded, the previous ones remain in use: %s", problem, extra=fields(Event.SETTINGS)
+            )
         else:
             shared.accounts.settings = loaded.settings
             shared.gate.set_token_failures(loaded.settings.limits.token_failures)
@@ -238,7 +240,7 @@ class Service:
             for notice in loaded.notices:
                 log.warning("%s", notice)
             await shared.accounts.apply_settings()
-            log.info("settings are reloaded", extra=fields(Event.SETTINGS))
+            log.info("settings reloaded", extra=fields(Event.SETTINGS))
         self._say("")
         self._notifier.ready()
         if shared.alerts is not None:

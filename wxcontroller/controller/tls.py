@@ -59,7 +59,7 @@ def place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
             if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:
                 raise BadSettings(
                     N_("{setting}: {file} is not a PEM file"),
-                    N_("name one that begins with -----BEGIN"),
+                    N_("name a PEM file, which begins with -----BEGIN"),
                     setting=setting,
                     file=path,
                 )

@@ -49,7 +49,7 @@ def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> t
     if settings.allow_hosts and gate.is_open:
         found.append(
             Text(
-                "allow_hosts opens the API by another name and there is no token: everyone who passes "
+                "allow_hosts allows other host names and there is no token: everyone behind "
                 "the reverse proxy has full access; create a token: wxctl token create NAME"
             )
         )

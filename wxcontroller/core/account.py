@@ -168,7 +168,8 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 options[name_of] = without_client(variables[merged])
             except ValueError:
                 raise BadEnvironmentFile(
-                    in_file(origin, Text("{key} is not a URL", key=merged)), N_("correct it, or start over")
+                    in_file(origin, Text("{key} is not a URL", key=merged)),
+                    N_("correct it, or delete it and start over"),
                 ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
     parameters, arrived = _parameters(variables.get(PARAMETERS, "")), variables.get(ARRIVED, "")

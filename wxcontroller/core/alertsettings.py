@@ -44,7 +44,7 @@ def addresses(value: object) -> object:
 def argv(value: object) -> object:
     words = [value] if isinstance(value, str) and value else value or []
     if not isinstance(words, list) or not all(isinstance(each, str) and "\0" not in each for each in words):
-        raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]'))
+        raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/page-ops", "urgent:"]'))
     if words and not words[0].startswith("/"):
         raise ValueError(Text("must begin with the absolute path of a program; there is no shell"))
     if len(words) > ALERT_ARGUMENTS:

@@ -191,7 +191,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     yield Finding(
                         Level.FAIL,
                         file,
-                        Text("its name is not an account id; it is never read"),
+                        Text("its name is not an instance id, so it is never read"),
                         Text("wxctl list --json shows ids"),
                     )
                 elif (yield from _variables(file)) is not None:
@@ -245,7 +245,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             try:
                 check(value)
             except ValueError as problem:
-                remedy = Text("it is: {meaning}", meaning=Text(meaning))
+                remedy = Text("it must be: {meaning}", meaning=Text(meaning))
                 yield Finding(Level.FAIL, file, reason_of(problem), remedy, name, line)
         elif name in removed:
             continue
@@ -414,7 +414,7 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
 def unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Finding:
     if remedy is None:
         misplaced = problem.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
-        remedy = Text("move it out of the way") if misplaced else file_failed(problem).remedy_text
+        remedy = Text("rename it") if misplaced else file_failed(problem).remedy_text
     return Finding(Level.FAIL, file, Text("can't be read: {reason}", reason=reason_of(problem)), remedy)
 
 

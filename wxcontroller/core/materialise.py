@@ -229,7 +229,7 @@ class Materialiser:
                         if self.paths.account_file(instance).read_bytes() != before:
                             changed.append(instance)
                 except (WxError, OSError) as problem:
-                    log.error("account %s keeps the %s and limits it has: %s", instance, TARGETS, problem)
+                    log.error("account %s keeps its %s and limits: %s", instance, TARGETS, problem)
         return changed
 
     def _check(self, name: AccountName, options: Mapping[str, str]) -> None:
@@ -326,8 +326,8 @@ class Materialiser:
                 except BlockingIOError:
                     if time.monotonic() > end:
                         raise WxError(
-                            N_("the register of accounts is held by another process for more than {seconds} s"),
-                            N_("see which, and whether it hangs: fuser -v {file}"),
+                            N_("another process has locked the registry of accounts for more than {seconds} s"),
+                            N_("find the process, and check whether it hangs: fuser -v {file}"),
                             seconds=f"{LOCK_SECONDS:g}",
                             file=path,
                         ) from None
@@ -364,7 +364,7 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
             try:
                 found.update(check_options([(name, value)], longest=_STORED_OPTION_LENGTH).options)
             except BadOption as problem:
-                log.warning("a stored option counts no more: %s", problem)
+                log.warning("a stored option is no longer valid: %s", problem)
     return found
 
 

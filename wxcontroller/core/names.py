@@ -49,7 +49,10 @@ def parse_name(raw: str) -> AccountName:
     if len(name) > MAX_NAME_LENGTH:
         raise BadName(N_("the account name has {count} characters, at most 64 are allowed"), _REMEDY, count=len(name))
     if name == "0":
-        raise BadName(N_("the account name '0' means 'no name' in the HTTP API"), N_("choose another name"))
+        raise BadName(
+            N_("the account name 0 is not allowed, because the HTTP API treats it as no name"),
+            N_("choose another name"),
+        )
     if name != name.strip(" "):
         raise BadName(N_("the account name {account} begins or ends with a space"), _REMEDY, account=f"{name!r}")
     if name.startswith("."):
@@ -65,7 +68,7 @@ def parse_name(raw: str) -> AccountName:
     if _DERIVED.fullmatch(name):
         raise BadName(
             N_("the account name {account} has the form of a generated id"),
-            N_("such ids are made by the controller for names that are not plain; choose another name"),
+            N_("such ids are generated for other names; choose another name"),
             account=f"{name!r}",
         )
     if _PLAIN.fullmatch(name):
@@ -96,7 +99,10 @@ def unit_of(instance: str) -> str:
     if not is_instance(instance):
         raise BadName(
             N_("{instance} is not an instance id"),
-            N_("an id has 1 to 27 of A-Z a-z 0-9 _ -, no dash first; start other names by wxctl start NAME"),
+            N_(
+                "an instance id has 1 to 27 characters A-Z a-z 0-9 _ - and does not begin with a dash; for other "
+                "names use: wxctl start NAME"
+            ),
             instance=f"{instance!r}",
         )
     return f"wxclient@{instance}.service"

@@ -404,7 +404,13 @@ OPTIONS: Mapping[str, Option] = {
             "webhook_targets", "", targets, "allowed addresses of reports and heartbeats; empty: any", Origin.SETTINGS
         ),
         Option("api_connections_max", "512", integer(8, 4000), "connections to the account's port", Origin.SETTINGS),
-        Option("api_long_polls_max", "256", integer(1, 4000), "check_event and consult at a time", Origin.SETTINGS),
+        Option(
+            "api_long_polls_max",
+            "256",
+            integer(1, 4000),
+            "concurrent calls of check_event and consult",
+            Origin.SETTINGS,
+        ),
         Option(
             "api_body_max", "67108864", integer(1024, 1 << 30, "bytes"), "largest body of a request", Origin.SETTINGS
         ),
@@ -465,7 +471,7 @@ def check_options(
         except ValueError as problem:
             raise BadOption(
                 N_("option {option} {problem}"),
-                N_("it is: {meaning}"),
+                N_("it must be: {meaning}"),
                 option=name,
                 problem=reason_of(problem),
                 meaning=Text(option.meaning),

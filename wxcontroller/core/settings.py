@@ -389,7 +389,7 @@ def _read(path: Path) -> dict[str, object] | None:
     except tomllib.TOMLDecodeError as problem:
         raise BadSettings(
             in_file(path, Text("not TOML: {problem}", problem=reason_of(problem))),
-            N_("correct that line; wxcontroller.toml(5)"),
+            N_("correct that line; see wxcontroller.toml(5)"),
         ) from None
     except UnicodeDecodeError as problem:
         raise BadSettings(
@@ -397,7 +397,7 @@ def _read(path: Path) -> dict[str, object] | None:
         ) from None
     except (ValueError, RecursionError):
         raise BadSettings(
-            in_file(path, Text("holds a number that is too long, or nests too deeply")), N_("take it out")
+            in_file(path, Text("holds a number that is too long, or nests too deeply")), N_("remove it")
         ) from None
     except OSError as problem:
         raise BadSettings(

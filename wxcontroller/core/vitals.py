@@ -90,7 +90,9 @@ class Watchdog:
     def _tell(self, what: str) -> None:
         if not self._told:
             self._told = True
-            log.error("the process hangs (%s); systemd will start it again. It waits here:\n%s", what, stacks())
+            log.error(
+                "the process hangs (%s); systemd will restart it. Its tasks are waiting here:\n%s", what, stacks()
+            )
 
 
 def stacks() -> str:

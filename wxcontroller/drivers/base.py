@@ -36,7 +36,7 @@ class LossReason(StrEnum):
     LOGGED_OUT = N_("logged out")
     KICKED = N_("ended by the phone or another login")
     COOKIE = N_("session no longer accepted")
-    TOO_FREQUENT = N_("too frequent")
+    TOO_FREQUENT = N_("too many requests")
     ERRORS = N_("too many unknown errors")
 
 

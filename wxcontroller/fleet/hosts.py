@@ -145,7 +145,7 @@ class Hosts:
         try:
             await asyncio.to_thread(replace_file, self._state, json.dumps({"hosts": hosts}).encode(), 0o600)
         except OSError as problem:
-            log.warning("the accounts of other hosts cannot be kept: %s", file_failed(problem))
+            log.warning("cannot store the accounts of other hosts: %s", file_failed(problem))
         self._kept = found
 
     def _load(self) -> None:
@@ -154,7 +154,7 @@ class Hosts:
         except FileNotFoundError:
             return
         except OSError as problem:
-            log.warning("the accounts of other hosts are not known until they are reached: %s", file_failed(problem))
+            log.warning("the accounts of other hosts are unknown until the hosts respond: %s", file_failed(problem))
             return
         for host in self:
             rows = map(row_of, items(field(obj(content.get("hosts")), host.name)))

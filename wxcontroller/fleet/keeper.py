@@ -198,7 +198,7 @@ class Keeper:
         if known is not None and kept_json(known.value).get("machine") != machine:
             # It may run accounts although its lease has ended, and the hosts that it asks do not know this one.
             raise HostNameTaken(
-                N_("another machine has been host {host} in fail-safe mode, and may still run accounts"),
+                N_("another machine used the name {host} in fail-safe mode and may still run accounts"),
                 N_("if it is off for good: etcdctl del {key}"),
                 host=self._host,
                 key=self._list_key,
@@ -241,7 +241,7 @@ class Keeper:
             # A lease that nobody renews has ended by then: the holder is alive.
             elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
                 raise HostNameTaken(
-                    N_("another host of the fleet has the name {host}, and is alive"),
+                    N_("another running host of the fleet is named {host}"),
                     N_("give one of them another name in [fleet]; see wxcontroller.toml(5)"),
                     host=self._host,
                 )

@@ -57,7 +57,7 @@ class OwnedElsewhere(AccountExists):
 
 
 class NotClaimable(WxError):
-    """Nothing can be claimed at present."""
+    """No account can be claimed for now."""
 
     code = "not-claimable"
     status = 503
@@ -393,7 +393,7 @@ class Owners:
         if (left := self._unsettled()) > 0:
             raise NotClaimable(
                 N_("etcd was restored from a snapshot or rebuilt; nothing is claimed for {seconds} s"),
-                N_("wait until the leases of before have ended on all hosts"),
+                N_("wait until the earlier leases have ended on all hosts"),
                 seconds=int(left) + 1,
             )
         if not (lease := self._lease()):

@@ -9,7 +9,7 @@ from wxcontroller.fleet.owners import Owners
 
 
 class NoHost(WxError):
-    """No host takes a new account."""
+    """No host is suitable for a new account."""
 
     code = "no-host"
     status = 409

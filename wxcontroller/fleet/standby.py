@@ -19,9 +19,9 @@ from wxcontroller.core.paths import Paths
 
 # A bundle is late when the account has been newer than it for so long: beyond what hundreds of accounts take.
 STALE_SECONDS = 1800
-_NEVER = Text(N_("none was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
+_NEVER = Text(N_("no bundle was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
 _THIS_HOST = N_("the standby host is this host; name another one: {command}")
-_NOT_LOOKED = Text(N_("nothing was sent for a long time; see: systemctl status wxcontroller-standby.timer"))
+_NOT_LOOKED = Text(N_("no bundle was sent for a long time; see: systemctl status wxcontroller-standby.timer"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Outlooks:
             words = N_("host {host} may run it without etcd, as this host has confirmed, for {seconds} s or longer")
             return Text(words, host=record.host, seconds=int(left) + 1)
         if record.host in self._owners.hosts:
-            return Text(N_("host {host} has a lease, and has not claimed it"), host=record.host)
+            return Text(N_("host {host} has a lease and has not claimed the account"), host=record.host)
         if self.of(instance, record).hosts:
             return self.sentence(instance, record)
         return Text(
@@ -152,7 +152,9 @@ class Outlooks:
         if record.policy == TakeoverPolicy.ANY and record.driver not in ANY_ADDRESS:
             return Text(N_("policy any is only for driver=ilink; set takeover=same-egress"))
         if taken is not None and taken.done:
-            words = N_("it was taken over from {host}, and is not taken over again within {hours} h of that")
+            words = N_(
+                "it was taken over from {host} less than {hours} h ago and is not taken over again before that"
+            )
             return Text(words, host=taken.source, hours=f"{self._settings.pause / 3600:g}")
         another = command("set", record.name, "standby=HOST")
         if not record.standby:
@@ -169,7 +171,7 @@ class Outlooks:
         """Return why a living host does not take an account over, NOTHING if it may."""
         host = self._owners.hosts[name]
         if missing := sorted(set(record.placement.split()) - host.words(name)):
-            words = N_("host {host} does not have {words} of its option placement")
+            words = N_("host {host} does not match {words} of its option placement")
             return Text(words, host=name, words=" ".join(missing))
         listed = self._owners.failsafes.get(record.host)
         if listed is not None and name not in listed.hosts:

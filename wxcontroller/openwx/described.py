@@ -35,8 +35,8 @@ REFUSALS = (
     *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
     *("cancelled", "other-user", "other-route", "moved", "not-wanted", "refused-twice"),
 )
-_DONE: Fields = {"code": (WHOLE, "0 when it was done"), "status": (TEXT, "success, or why not")}
-_REASON: Fields = {"reason": (TEXT, "more about why not")}
+_DONE: Fields = {"code": (WHOLE, "0 on success"), "status": (TEXT, "success, or the reason for the failure")}
+_REASON: Fields = {"reason": (TEXT, "details of the failure")}
 # Fields of sends on routes with a reply window.
 _VERDICT: Fields = {
     "state": (
@@ -44,46 +44,50 @@ _VERDICT: Fields = {
             *("waiting", "held", "delivered", "accepted", "refused", "unknown"),
             *dict.fromkeys(state.word for state in LoginState),
         ),
-        "how it ended, or held, on routes with a reply window; with code -3, where the login is",
+        "result of the send, or held, on routes with a reply window; with code -3, the state of the login",
     ),
     "refusal": (word(*REFUSALS), "why it was refused, for programs"),
     "held_until": (WHOLE, "when it is refused if it is still held, in seconds since 1970"),
-    "position": (WHOLE, "its place among the messages that are held for the person"),
-    "parts": (listing(WHOLE), "sent pieces, and their total"),
+    "position": (WHOLE, "its position among the messages held for the person"),
+    "parts": (listing(WHOLE), "number of pieces sent, and their total"),
 }
 _PERSON: Fields = {
-    "id": (TEXT, "for calls; another one after the next login"),
+    "id": (TEXT, "id to use in calls; changes with each login"),
     "uid": (_UID, "number that stays the same after new logins, if WeChat provides one"),
     "account": (TEXT, "account name, if WeChat provides one"),
     "name": (TEXT, "name that the person has chosen"),
     "display": (TEXT, "display name, if WeChat provides one"),
     "markname": (TEXT, "remark; of a member the nickname in the group"),
-    "displayname": (TEXT, "what to show: remark, nickname or name"),
+    "displayname": (TEXT, "name to display: remark, nickname or name"),
     "province": (TEXT, "province, as written in the profile"),
     "city": (TEXT, "city, as written in the profile"),
     "sex": (word("male", "female", ""), "empty if unknown"),
     "signature": (TEXT, "line under the name"),
 }
 _GROUP: Fields = {
-    "id": (TEXT, "for calls; another one after the next login"),
+    "id": (TEXT, "id to use in calls; changes with each login"),
     "uid": (_UID, "number that stays the same after new logins, if WeChat provides one"),
     "owner_uid": (_UID, "uid of its owner"),
     "name": (TEXT, "its name"),
-    "displayname": (TEXT, "what to show: its name, or its members"),
+    "displayname": (TEXT, "name to display: its name, or its members"),
 }
 _PROGRAM: Fields = {
     **_DONE,
     "account": (TEXT, "name of the account"),
-    "pid": (WHOLE, "number of the process"),
-    "starttime": (WHOLE, "when it began, in seconds since 1970"),
-    "runtime": (WHOLE, "seconds since then"),
+    "pid": (WHOLE, "process id"),
+    "starttime": (WHOLE, "start time, in seconds since 1970"),
+    "runtime": (WHOLE, "seconds since the start"),
 }
 _FACT = either(WHOLE, TEXT, {"type": "null"})
 SCHEMAS: Mapping[str, Schema] = {
     "Reply": record(
-        {**_DONE, **_REASON}, _REASON, "0 when it was done; else why not, in words, and sometimes a reason more"
+        {**_DONE, **_REASON},
+        _REASON,
+        "code is 0 on success; otherwise status gives the reason, and reason may give details",
     ),
-    "Failure": record({"code": (WHOLE, "not 0"), "status": (TEXT, "why not")}, meaning="why a request was refused"),
+    "Failure": record(
+        {"code": (WHOLE, "not 0"), "status": (TEXT, "the reason")}, meaning="why a request was refused"
+    ),
     "User": record(_PERSON, meaning="oneself"),
     "Friend": record({**_PERSON, "category": (TEXT, "kind: friend, official account or WeChat's own, in Chinese")}),
     "Member": record(_PERSON, meaning="a group member; markname is the nickname"),
@@ -92,20 +96,20 @@ SCHEMAS: Mapping[str, Schema] = {
     "Sent": record(
         {
             **_DONE,
-            "id": (either(TEXT, WHOLE, {"type": "null"}), "of the message"),
-            "media_id": (TEXT, "to send the same again"),
+            "id": (either(TEXT, WHOLE, {"type": "null"}), "id of the message"),
+            "media_id": (TEXT, "id with which to send the same content again"),
             **_REASON,
             **_VERDICT,
         },
         ("id", "media_id", "reason", *_VERDICT),
-        "how a send ended; id is good for revoke_message",
+        "result of a send; revoke_message takes its id",
     ),
     "Answered": record(
         {
             **_DONE,
-            "id": (maybe(TEXT), "of the message that was sent"),
-            "reply": (maybe(TEXT), "what came back"),
-            "reply_status": (TEXT, "success, or why nothing came back"),
+            "id": (maybe(TEXT), "id of the sent message"),
+            "reply": (maybe(TEXT), "the reply"),
+            "reply_status": (TEXT, "success, or the reason why there is no reply"),
             **_VERDICT,
         },
         ("id", "reply", "reply_status", *_VERDICT),
@@ -113,17 +117,17 @@ SCHEMAS: Mapping[str, Schema] = {
     "Media": record(
         {
             **_DONE,
-            "media_code": (maybe(TEXT), "kind by its number"),
+            "media_code": (maybe(TEXT), "kind, as a number"),
             "media_ext": (maybe(TEXT), "extension"),
-            "media_id": (maybe(TEXT), "to send it by"),
+            "media_id": (maybe(TEXT), "id with which to send it"),
             "media_mime": (maybe(TEXT), "type"),
             "media_mtime": (_FACT, "seconds since 1970"),
             "media_name": (maybe(TEXT), "file name"),
-            "media_path": (maybe(TEXT), "where it came from"),
+            "media_path": (maybe(TEXT), "source of the content"),
             "media_size": (_FACT, "size in bytes"),
             "media_type": (maybe(TEXT), "kind"),
         },
-        meaning="media that WeChat holds now; all null when it does not",
+        meaning="media uploaded to WeChat; all null if the upload failed",
     ),
     "Report": record(
         {
@@ -138,9 +142,9 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             **_PROGRAM,
             "log_level": (TEXT, "log level"),
-            "os": (TEXT, "system that it runs on"),
-            "queued": (WHOLE, "sends that wait"),
-            "state": (TEXT, "where the login is, in the original's word"),
+            "os": (TEXT, "operating system"),
+            "queued": (WHOLE, "waiting sends"),
+            "state": (TEXT, "state of the login, in the original's terms"),
             "version": (TEXT, "version of the program"),
         }
     ),
@@ -149,11 +153,11 @@ SCHEMAS: Mapping[str, Schema] = {
 
 _FRIEND = (
     Parameter("id", "id of the friend"),
-    Parameter("account", "its account name"),
-    Parameter("displayname", "its shown name"),
-    Parameter("markname", "its remark"),
+    Parameter("account", "account name"),
+    Parameter("displayname", "display name"),
+    Parameter("markname", "remark"),
 )
-_GROUP_BY = (Parameter("id", "id of the group"), Parameter("displayname", "its shown name"))
+_GROUP_BY = (Parameter("id", "id of the group"), Parameter("displayname", "display name"))
 _MEDIA = (
     Parameter("media_path", "http(s) address, or file below one of media_paths"),
     Parameter("media_data", "the content itself", BINARY),
@@ -161,18 +165,20 @@ _MEDIA = (
     Parameter("media_name", "file name to show"),
     Parameter("media_mime", "type, overrides the detected one"),
     Parameter("media_ext", "extension, overrides the detected one"),
-    Parameter("media_size", "size of what media_id names", WHOLE),
+    Parameter("media_size", "size of the content that media_id names", WHOLE),
     Parameter("media_mtime", "seconds since 1970", WHOLE),
     Parameter("media_type", "kind", word("image", "voice", "video", "microvideo", "emoticon", "file")),
-    Parameter("media_code", "kind by its number", word("3", "34", "43", "62", "47", "6")),
+    Parameter("media_code", "kind, as a number", word("3", "34", "43", "62", "47", "6")),
 )
 _SENDING = (
     Parameter("content", "text"),
     *_MEDIA,
-    Parameter("async", "1: answer at once; the report has the result", _SWITCH),
-    Parameter("interim", "1: progress, which may be dropped; on routes with a reply window", _SWITCH),
+    Parameter("async", "1: respond at once; the report contains the result", _SWITCH),
+    Parameter("interim", "1: a progress message, which may be dropped; for routes with a reply window", _SWITCH),
     Parameter("urgent", "1: send it before other waiting messages", _SWITCH),
-    Parameter("hold", "seconds that it may be held on such a route, instead of hold_seconds; 0: not at all", WHOLE),
+    Parameter(
+        "hold", "longest time to hold it on such a route, in seconds, instead of hold_seconds; 0: not at all", WHOLE
+    ),
 )
 _PEOPLE = Parameter("friends", "ids of friends, separated by commas", required=True)
 
@@ -192,8 +198,8 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ("get_friend_info", "all friends", list_or_reply("Friend"), ()),
     ("get_group_info", "all groups with their members", list_or_reply("Group"), ()),
     ("get_group_basic_info", "all groups", list_or_reply("GroupWithoutMembers"), ()),
-    ("search_friend", "friends by kind", list_or_reply("Friend"), search(FRIEND_ATTRIBUTES)),
-    ("search_group", "groups by kind", list_or_reply("Group"), search(GROUP_ATTRIBUTES)),
+    ("search_friend", "friends by attributes", list_or_reply("Friend"), search(FRIEND_ATTRIBUTES)),
+    ("search_group", "groups by attributes", list_or_reply("Group"), search(GROUP_ATTRIBUTES)),
     ("get_client_info", "status of the account's process", ref("ClientInfo"), ()),
     (
         "check_event",
@@ -210,27 +216,27 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ("send_group_message", "send a text, media or both to a group", ref("Sent"), (*_GROUP_BY, *_SENDING)),
     (
         "consult",
-        "send a text to a friend and wait for the answer",
+        "send a text to a friend and wait for the reply",
         ref("Answered"),
-        (*_FRIEND, *_SENDING, Parameter("timeout", "seconds to wait for it", NUMBER)),
+        (*_FRIEND, *_SENDING, Parameter("timeout", "seconds to wait for the reply", NUMBER)),
     ),
-    ("upload_media", "give WeChat media to send later, by their media_id", ref("Media"), _MEDIA),
+    ("upload_media", "upload media to WeChat, to send them later by their media_id", ref("Media"), _MEDIA),
     (
         "revoke_message",
-        "take back a message",
+        "recall a message",
         ref("Sent"),
-        (Parameter("id", "as the send answered it", required=True),),
+        (Parameter("id", "id in the response to the send", required=True),),
     ),
     (
         "create_group",
-        "make a group",
+        "create a group",
         ref("Reply"),
         (_PEOPLE, Parameter("displayname", "its name")),
     ),
-    ("invite_friend", "bring friends into a group", ref("Reply"), (*_GROUP_BY, _PEOPLE)),
+    ("invite_friend", "add friends to a group", ref("Reply"), (*_GROUP_BY, _PEOPLE)),
     (
         "kick_group_member",
-        "put members out of a group",
+        "remove members from a group",
         ref("Reply"),
         (*_GROUP_BY, Parameter("members", "ids of members, separated by commas", required=True)),
     ),
@@ -242,9 +248,9 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ),
     (
         "stick",
-        "put a chat on top",
+        "pin a chat",
         ref("Reply"),
-        (Parameter("id", "id of a friend or group", required=True), Parameter("op", "0: no longer", _SWITCH)),
+        (Parameter("id", "id of a friend or group", required=True), Parameter("op", "0: unpin", _SWITCH)),
     ),
     (
         "set_markname",
@@ -253,32 +259,33 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         (
             *_FRIEND,
             Parameter("group_id", "group of the member"),
-            Parameter("new_markname", "the remark; none: no remark"),
+            Parameter("new_markname", "the remark; without it, the remark is deleted"),
         ),
     ),
     (
         "set_friend_markname",
         "set the remark of a friend",
         ref("Reply"),
-        (*_FRIEND, Parameter("new_markname", "the remark; none: no remark")),
+        (*_FRIEND, Parameter("new_markname", "the remark; without it, the remark is deleted")),
     ),
     (
         "make_friend",
-        "ask a member of a group to be a friend",
+        "send a friend request to a group member",
         ref("Reply"),
-        (Parameter("id", "id of the member", required=True), Parameter("verify", "what to say")),
+        (Parameter("id", "id of the member", required=True), Parameter("verify", "text of the request")),
     ),
     (
         "accept_friend_request",
         "accept a friend request",
         ref("Reply"),
         tuple(
-            Parameter(name, "as friend_request brought it", required=True) for name in ("id", "displayname", "ticket")
+            Parameter(name, "value from the event friend_request", required=True)
+            for name in ("id", "displayname", "ticket")
         ),
     ),
     ("stop_client", "stop the account's process", ref("Stopping"), ()),
 )
-_CLIENT = Parameter("client", "name of the account that is to answer", required=True)
+_CLIENT = Parameter("client", "name of the account", required=True)
 # Failures of every call: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
 # no space for a large body; and an account that does not answer the controller.
 _FAILURES = (400, 403, 408, 413, 415, 431, 500, 502, 503, 504, 505, 507)
@@ -301,7 +308,7 @@ def calls() -> tuple[DescribedRoute, ...]:
             found += both(name, meaning, {200: answer}, parameters)
     picture: Schema = {}
     pictures = dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"), picture)
-    person = (Parameter("id", "id of oneself, a friend, a group or a member"), *_FRIEND[1:])
+    person = (Parameter("id", "id of the account itself, a friend, a group or a member"), *_FRIEND[1:])
     found += both(
         "get_avatar",
         "a person's picture",

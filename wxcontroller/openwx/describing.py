@@ -175,7 +175,7 @@ def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
     responses: dict[str, JsonValue] = {str(status): response(answer) for status, answer in route.answers.items()}
     refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
     for status in (*route.failures, *refusals):
-        responses.setdefault(str(status), response(ref(route.failure), "why not"))
+        responses.setdefault(str(status), response(ref(route.failure), "the reason"))
     operation: JsonObject = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "summary": route.meaning,

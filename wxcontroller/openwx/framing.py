@@ -247,7 +247,7 @@ def long_field(limits: PortLimits) -> BadHead:
         431,
         "header-too-long",
         N_("a header of the request is longer than {limit} bytes"),
-        N_("send less in it, or raise request_line_bytes in the settings"),
+        N_("shorten it, or raise request_line_bytes in the settings"),
         limit=limits.line_bytes,
     )
 

@@ -17,7 +17,7 @@ class SandboxUnreachable(WxError, ConnectionError, exit_code=3):
 
 
 class SandboxRefused(WxError):
-    """The sandbox understood and said no."""
+    """The sandbox refused the request."""
 
 
 class NotThere(SandboxRefused, LookupError, exit_code=4):

@@ -28,7 +28,7 @@ _SESSION = (
 
 
 class BadState(WxError):
-    """A state file that can't be read or written."""
+    """The state file cannot be read or written."""
 
 
 def save(sandbox: Sandbox, path: Path) -> None:

@@ -25,7 +25,7 @@ _RENEW = datetime.timedelta(days=30)
 
 
 class TlsError(WxError):
-    """Certificates that can't be made or used."""
+    """A certificate cannot be created or used."""
 
 
 def names(ca: x509.Certificate) -> list[str]:

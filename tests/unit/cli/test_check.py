@@ -62,7 +62,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "not a known variable", "warn"),
         ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
-        ("clients/a b.env", "", None, None, "not an account id", "fail"),
+        ("clients/a b.env", "", None, None, "not an instance id", "fail"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
         ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),

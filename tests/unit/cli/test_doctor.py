@@ -39,7 +39,7 @@ def patient(**options: str) -> Patient:
 @pytest.mark.parametrize(
     ("ahead", "level", "words"),
     [
-        (0, Level.OK, "right"),
+        (0, Level.OK, "correct"),
         (50, Level.WARN, "s behind http"),
         (-50, Level.WARN, "s ahead of http"),
         (4000, Level.FAIL, "s behind http"),

@@ -56,7 +56,7 @@ def test_status_without_names_is_about_all_accounts(wxctl: Wxctl, host: Host) ->
     host.add("parked", PARKED)
     done = wxctl("status")
     assert done.returncode == 0
-    assert f"answers at {host.url}" in done.stdout
+    assert f"responds at {host.url}" in done.stdout
     assert "2 (1 running, 1 parked)" in done.stdout
     assert "wxctl start parked" in done.stdout
     assert "not reloaded" not in done.stdout

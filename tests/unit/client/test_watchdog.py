@@ -149,7 +149,7 @@ async def test_ended_writer_is_no_sign_of_life(
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", end)
     client.driver.play([message("can't be written")])
-    await until(lambda: "the event log's writer has ended" in caplog.text)
+    await until(lambda: "the event log's writer has stopped" in caplog.text)
     systemd.forget()
     client.driver.play([Progress(heard=True), Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")

@@ -42,7 +42,7 @@ def test_a_register_that_somebody_holds_is_not_waited_for_without_end(
     one.start(parse_name("a"), {}, {})
     with (paths.accounts / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(WxError, match=r"is held by another process") as refused:
+        with pytest.raises(WxError, match=r"another process has locked") as refused:
             one.start(parse_name("b"), {}, {})
         assert "fuser" in refused.value.remedy
     assert one.start(parse_name("b"), {}, {}).desired is Desired.STARTED

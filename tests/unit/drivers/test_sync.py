@@ -25,7 +25,7 @@ async def test_news_that_are_too_long_are_skipped(
     async with world.online(alice) as drive:
         for number in range(4):
             world.hear(alice, f"{number}{'长' * 30_000}")
-        await until(lambda: "news are lost" in caplog.text)
+        await until(lambda: "events from WeChat are lost" in caplog.text)
         world.hear(alice, "after")
         await drive.text("after")
         assert drive.texts() == ["after"]

@@ -230,7 +230,7 @@ async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(
     await until(lambda: world.lease)
     lease = world.lease
     living = await world.begin("a third")
-    with pytest.raises(HostNameTaken, match="another host of the fleet has the name host-a"):
+    with pytest.raises(HostNameTaken, match="another running host of the fleet is named host-a"):
         await asyncio.wait_for(living, PATIENCE)
     assert await world.key_lease() == lease
     keeping.cancel()

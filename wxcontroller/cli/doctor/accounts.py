@@ -48,7 +48,7 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
             else Text("there are none yet: wxctl start NAME")
         )
     if "reports" not in found:
-        yield ok(Text("no report is late, dead or lost"), N_("reports"))
+        yield ok(Text("no reports are late, dead or lost"), N_("reports"))
 
 
 @check(DoctorCheck.PROGRAMS)
@@ -72,7 +72,7 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
                 Text("see: journalctl -u {unit}", unit=view.unit),
             )
     if asked and not silent:
-        yield ok(Text("{asked} running accounts answer", asked=asked))
+        yield ok(Text("{asked} running accounts respond", asked=asked))
 
 
 @check(DoctorCheck.FLEET)

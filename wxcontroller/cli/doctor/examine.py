@@ -19,7 +19,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
 
-@check(DoctorCheck.CONFIGURATION, Text("settings, template and accounts' files are good"))
+@check(DoctorCheck.CONFIGURATION, Text("settings, template and accounts' files are valid"))
 def configuration(patient: Patient) -> Iterator[CheckResult]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
@@ -47,7 +47,7 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
     if health.get("status") == "ok":
         yield ok(
             Text(
-                "answers at {shown}, version {version}", shown=patient.api.shown, version=text(health.get("version"))
+                "responds at {shown}, version {version}", shown=patient.api.shown, version=text(health.get("version"))
             )
         )
     else:

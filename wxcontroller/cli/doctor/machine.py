@@ -20,8 +20,8 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
     root = patient.paths.root
     places = (
         (root / "var/lib/private/wxclient", Text("the accounts' state")),
-        (patient.paths.accounts, Text("the register of accounts")),
-        (patient.paths.client_runtime, Text("what accounts show of themselves")),
+        (patient.paths.accounts, Text("the registry of accounts")),
+        (patient.paths.client_runtime, Text("the public state of accounts")),
         (root / "var/log/journal", Text("the journal")),
     )
     seen: set[int] = set()

@@ -28,7 +28,7 @@ _CLOCK = N_("clock")
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
-@check(DoctorCheck.PORTS, Text("no port is in use by another program"))
+@check(DoctorCheck.PORTS, Text("no other program uses the ports"))
 def ports(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller's and the accounts' ports are theirs."""
     active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
@@ -38,7 +38,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
             if listens(port):
                 yield fail(
                     Text("the controller's port {port} is in use by {who}", port=port, who=_who(port)),
-                    Text("end that, or give it another: systemctl edit wxcontroller.socket"),
+                    Text("stop that program, or change the port: systemctl edit wxcontroller.socket"),
                 )
     instances = {unit_of(account.name.instance): account for account in patient.registered}
     states = show(("ActiveState",), *instances) if instances else {}
@@ -47,7 +47,9 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
         if down and listens(account.port):
             override = patient.paths.override_file(account.name.instance)
             remedy = Text(
-                "end that, or give the account another port: {port} in {override}", port=PORT, override=override
+                "stop that program, or give the account another port: {port} in {override}",
+                port=PORT,
+                override=override,
             )
             yield fail(
                 Text(
@@ -173,7 +175,7 @@ def direct(way: _Way) -> Iterator[CheckResult]:
     elif abs(off) > _NOTICED:
         yield warn(words, remedy, _CLOCK)
     else:
-        yield ok(Text("right within a few seconds, by {way}", way=str(way)), _CLOCK)
+        yield ok(Text("correct to within a few seconds, compared with {way}", way=str(way)), _CLOCK)
 
 
 def front_page(way: _Way) -> tuple[int, str, float]:

@@ -120,9 +120,11 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
         yield warn(problem.text, problem.remedy_text)
         return
     if answer.get("may_act") is True:
-        yield ok(Text("the controller may start and stop accounts"))
+        yield ok(Text("the controller is allowed to start and stop accounts"))
     else:
-        words = Text("the controller may not start and stop accounts: {reason}", reason=text_in(answer, "reason"))
+        words = Text(
+            "the controller is not allowed to start and stop accounts: {reason}", reason=text_in(answer, "reason")
+        )
         yield fail(words, Text("check that no other rule precedes {rule}; {remedy}", rule=_RULE, remedy=remedy))
 
 
@@ -134,7 +136,7 @@ def is_there(path: Path) -> bool:
         return False
 
 
-@check(DoctorCheck.SANDBOX, Text("the units are protected as shipped"))
+@check(DoctorCheck.SANDBOX, Text("no drop-in weakens the sandbox of the units"))
 def drop_ins(patient: Patient) -> Iterator[CheckResult]:
     """Protection that a drop-in takes away."""
     accounts = [unit_of(account.name.instance) for account in patient.registered]
@@ -188,14 +190,16 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
         return  # not for us to see
     age = time.time() - int(since)
     if done:
-        yield ok(Text("the accounts that were wanted have been started since the boot"))
+        yield ok(Text("the accounts that should run were started after the boot"))
     elif age > _BOOT_SECONDS:
         yield warn(
             Text("accounts are still being started {age} min after the boot", age=f"{age / 60:.0f}"),
-            Text("journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once"),
+            Text(
+                "journalctl -b -u wxcontroller shows which ones fail; systemctl restart wxcontroller retries at once"
+            ),
         )
     else:
-        yield ok(Text("the accounts that were wanted are being started"))
+        yield ok(Text("the accounts that should run are being started"))
 
 
 @check(DoctorCheck.TOKENS)
@@ -209,7 +213,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
     except OSError:
         return  # not for us to see
     if not users:
-        yield ok(Text("callers need no token; there is no other login user"))
+        yield ok(Text("callers need no token, but there are no other login users"))
         return
     problem = Text(
         "callers need no token: user {users} of this machine can stop any account and read its messages",
@@ -231,7 +235,7 @@ def login_users(passwd: Path) -> list[str]:
     ]
 
 
-@check(DoctorCheck.CREDENTIALS, Text("all named credentials exist"))
+@check(DoctorCheck.CREDENTIALS, Text("all configured credentials exist"))
 def credentials(patient: Patient) -> Iterator[CheckResult]:
     """Credentials that the settings or the unit name, and that are not there."""
     named = settings_of("wxcontroller.service", "LoadCredential")
@@ -244,7 +248,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
                     credential=name,
                     file=path,
                 ),
-                Text("put it there, or: systemctl edit wxcontroller"),
+                Text("create it, or: systemctl edit wxcontroller"),
             )
     for option in ("tls_certificate", "tls_key"):
         value = getattr(patient.settings, option)

@@ -66,7 +66,7 @@ class Adoption:
         if self.api.arrival(name).get("standby_under_way") is True:
             raise WxError(
                 N_("host {host} is sending a bundle of account {account}"),
-                N_("it is on: turn it off if it is lost, then run wxctl adopt again in a minute"),
+                N_("turn the machine off if the host is lost, then run wxctl adopt again in a minute"),
                 account=self.bundle.name,
                 host=self.bundle.host,
             )
@@ -74,7 +74,7 @@ class Adoption:
         if kept != self.bundle:
             raise WxError(
                 N_("host {host} has sent a newer bundle of account {account} meanwhile"),
-                N_("it is on: turn it off if it is lost, then run wxctl adopt again"),
+                N_("turn the machine off if the host is lost, then run wxctl adopt again"),
                 account=self.bundle.name,
                 host=kept.host,
             )

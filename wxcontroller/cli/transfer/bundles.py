@@ -60,7 +60,9 @@ def refuse_bundle(api: Api, manifest: Manifest, file: Path, known: KeptBundle | 
     """Raise WxError for a bundle that is not its account's newest one; ``known`` is the one in ``file`` now."""
     if manifest.name.instance != file.stem or not manifest.host:
         raise Locked(
-            N_("this is not a standby bundle of account {account}"), N_("nothing was kept"), account=file.stem
+            N_("this is not a standby bundle of account {account}"),
+            N_("the bundle was not stored"),
+            account=file.stem,
         )
     here = api.arrival(manifest.name)
     if here.get("account") is not None:

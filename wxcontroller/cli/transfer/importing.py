@@ -35,7 +35,7 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
     api = at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
         raise BadUsage(
-            N_("the account and the passphrase cannot both come from standard input"), N_("name a file for one")
+            N_("the account and the passphrase cannot both come from standard input"), N_("use --output FILE")
         )
     with _source(file) as source:
         secret = partial(passphrase, passphrase_file, is_new=False)
@@ -148,7 +148,7 @@ def refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
     if unit.files and wanted is None:
         raise BadUsage(
             N_("{unit} has drop-ins of its unit, which systemd obeys as root: {shown}"),
-            N_("add --drop-ins to put them in place, or --no-drop-ins to leave them out"),
+            N_("add --drop-ins to install them, or --no-drop-ins to omit them"),
             unit=str(unit.name),
             shown="; ".join(unit.shown()),
         )

@@ -74,7 +74,7 @@ def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
         return
     except (ControllerUnreachable, Unanswered) as problem:  # refused, frozen or misconfigured: its accounts may run
         raise WxError(
-            N_("the machine of host {host} is on: {reason}"),
+            N_("the machine of host {host} is running: {reason}"),
             N_(
                 "turn it off if it is lost, or remove the host from [fleet.hosts] if its address is another machine's"
             ),

@@ -53,7 +53,7 @@ _LOCK = Path("/run/wxctl-move.lock")
 
 
 class NoSpace(WxError):
-    """The other host's disk does not take the account."""
+    """The other host has too little disk space for the account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def at_home(session: WxctlRun) -> Api:
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
         raise BadUsage(N_("{url} is not this machine's controller"), HERE, url=api.shown)
     if os.geteuid() != 0:
-        raise WxError(N_("only root can read and write what an account has stored"), HERE)
+        raise WxError(N_("only root can read and write an account's stored data"), HERE)
     return api
 
 

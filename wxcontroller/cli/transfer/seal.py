@@ -91,7 +91,9 @@ class Opener:
             raise Locked(N_("this is not an account exported by wxctl"), N_("name a file made by: wxctl export"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MAX_COST:
-            raise Locked(N_("the file needs more memory to open than any that wxctl writes"), N_("get another copy"))
+            raise Locked(
+                N_("opening the file would need more memory than any file written by wxctl"), N_("get another copy")
+            )
         self._cipher = ChaCha20Poly1305(key(passphrase(), salt, cost))
         self._source = source
         self._number = 0

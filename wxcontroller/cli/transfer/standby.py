@@ -190,7 +190,7 @@ def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None
         )
     if integer(obj(there.get("gone")).get("epoch")) > account.epoch:
         raise StaleEpoch(
-            N_("account {account} has left host {host} in a later epoch"),
+            N_("account {account} has moved away from host {host} in a later epoch"),
             N_("see: wxctl fleet"),
             account=name,
             host=to,

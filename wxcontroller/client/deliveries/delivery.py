@@ -150,7 +150,9 @@ class Delivery:
                 await self._empty.wait()
         except TimeoutError:
             log.warning(
-                "%d reports stay for the next start: %s", self._log.counts.waiting, self.last_error or "no time"
+                "%d reports remain for the next start: %s",
+                self._log.counts.waiting,
+                self.last_error or "not enough time",
             )
 
     # -- one report at a time
@@ -298,7 +300,7 @@ class Delivery:
                 self._error = result.error
                 self._log.died(entry, error, status)
                 log.error(
-                    "a %s report is a dead letter, %s does not take it: %s; see: wxctl deliveries list",
+                    "a %s report is now a dead letter, %s refused it: %s; see: wxctl deliveries list",
                     *(entry.type, redacted(self.address), error),
                     extra=fields(Event.DELIVERY_DEAD),
                 )
@@ -316,7 +318,7 @@ class Delivery:
     def _tell(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
         if self._is_news(what):
             log.warning(
-                "a %s report was not taken by %s: %s; tried again in %.0f s, it waits in the %s lane, %d wait in all",
+                "a %s report was not accepted by %s: %s; retrying in %.0f s (%s lane, %d waiting in all)",
                 *(entry.type, redacted(self.address), error, pause, lane, self._log.counts.waiting),
                 extra=fields(Event.DELIVERY_FAILED),
             )

@@ -40,7 +40,7 @@ async def posts_over(
 
         yield DirectPosts(connector, headers, timeout)
         return
-    log.info("aiohttp %s is not a version for which posting is optimized", aiohttp.__version__)
+    log.info("posting is not optimized for aiohttp %s", aiohttp.__version__)
     async with aiohttp.ClientSession(
         connector=connector,
         connector_owner=False,

@@ -153,7 +153,7 @@ class Poster:
                         log.warning("the webhook's answer is larger than %d bytes and is not read", limit)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):
-            log.warning("the webhook's answer can't be read to its end")
+            log.warning("the webhook's response ended early")
             return b""
         return bytes(content)
 

@@ -78,7 +78,7 @@ WORST_FIRST = (
 
 
 class Refusal(StrEnum):
-    """Why a send is refused, for programs; on routes with a reply window."""
+    """Reasons why a send is refused on routes with a reply window, as codes for programs."""
 
     BAD_RECIPIENT = "bad-recipient"  # or content that WeChat does not accept
     NO_PEER = "no-peer"

@@ -416,7 +416,7 @@ class SendQueue:
         # ``keep_seconds`` runs while no process does: since the last sign of the earlier one.
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
-            log.info("%d sends of the last run are queued again", len(sends))
+            log.info("%d sends of the previous run are queued again", len(sends))
             self.pacer.sent()  # whenever the last one was
             self._enter(sends)
 
@@ -486,7 +486,7 @@ class SendQueue:
             if problem.handling is not FailureHandling.WAIT:
                 return 0.0
         else:
-            log.warning("a send did not get through (%s), %d tries left", problem, send.attempts_left)
+            log.warning("a send failed (%s), %d attempts left", problem, send.attempts_left)
             if send.unsure:
                 self._waiting.move_to_end(send, last=False)  # while WeChat would know it again
             else:
@@ -499,7 +499,7 @@ class SendQueue:
             # On such a route a lost answer is asked for again once, after two seconds (19.2).
             rest = max(rest, self.windows.policy.again)
         if problem.handling is FailureHandling.WAIT:
-            log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
+            log.warning("WeChat reports too many sends; the queue pauses for %.0f s", rest)
         return rest
 
     async def _wait_for_window(self, send: Send, problem: WeChatError) -> None:
@@ -594,7 +594,7 @@ class SendQueue:
             words = "stopped while sending" if send.unsure else "not sent: stopping"
             await self._finish(send, refused(NOT_SENT, words))
         if len(self):
-            log.info("%d sends stay queued for the next start", len(self))
+            log.info("%d sends remain queued for the next start", len(self))
         for send in self._waiting:
             send.tell(None)
 

@@ -62,7 +62,7 @@ class Replies:
         try:
             parsed = read_json(answer)
         except ValueError:
-            log.warning("the webhook's answer says it is JSON and is not")
+            log.warning("the webhook's response is declared as JSON but is not valid JSON")
             return
         if field(parsed, "reply") is None and field(parsed, "media") is None:
             return
@@ -72,6 +72,6 @@ class Replies:
         people = self.roster.groups if reply.is_group else self.roster.contacts
         # A report of the last run is posted before the login: its recipient is checked later.
         if self.roster.contacts and reply.target not in people:
-            log.warning("a webhook's reply is not sent: the chat is not known (any more)")
+            log.warning("a webhook's reply is not sent: the chat is unknown or no longer known")
             return
         self.send(reply, entry.seq)

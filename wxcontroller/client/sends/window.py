@@ -78,7 +78,7 @@ _WORDS = {
     Hold.NO_CONTEXT: N_("the person has not written since the login"),
     Hold.WINDOW: N_("the reply window is closed"),
     Hold.BUDGET: N_("the messages of this window are used up"),
-    Hold.THROTTLED: N_("WeChat limits this bot for a while"),
+    Hold.THROTTLED: N_("WeChat throttles the bot for some time"),
     Hold.RESTRICTED: N_("WeChat restricts this person"),
     Hold.CONFIRMING: N_("it is being checked whether the session is over"),
     Hold.OFFLINE: N_("the account is not logged in"),

@@ -79,7 +79,7 @@ class Migration:
             return
         await self.log.write(lambda db: work(db, content))
         await asyncio.to_thread(set_aside, path)
-        log.info("%s is in the database now", path.name)
+        log.info("imported %s into the database", path.name)
 
 
 def forget_old(directory: Path, now: float) -> None:

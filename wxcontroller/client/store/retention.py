@@ -77,7 +77,7 @@ class Keeping:
         where = redacted(self.config.post_api) or "nobody"
         if swept.given_up:
             log.error(
-                "%d reports were not taken by %s for %g days and are dead letters; see: wxctl deliveries list",
+                "%d reports were not accepted by %s for %g days and are now dead letters; see: wxctl deliveries list",
                 *(swept.given_up, where, limits.give_up / _DAY),
                 extra=fields(Event.DELIVERY_DEAD),
             )
@@ -95,9 +95,7 @@ class Keeping:
             to_send = await self.sends.files()
             await self.fetcher.sweep(await self.log.media_in_use(), to_send)
         except OSError as problem:  # tried again at the next look; an account must not end for it
-            log.error(
-                "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir
-            )
+            log.error("cannot list received media: %s; check %s", problem.strerror, self.config.media_dir)
 
     def _warn(self, limits: RetentionLimits) -> bool:
         """Warn of entries about to expire or be lost; return whether the size limit is the reason."""
@@ -106,7 +104,8 @@ class Keeping:
         late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up
         if full or late:
             log.error(
-                "%d reports wait for %s, the oldest for %.1f days; %s. Mend the receiver, or wxctl deliveries purge",
+                "%d reports wait for %s, the oldest for %.1f days; %s; "
+                "fix the receiver, or run wxctl deliveries purge",
                 counts.waiting,
                 redacted(self.config.post_api),
                 (time.time() - counts.oldest) / _DAY,

@@ -69,7 +69,7 @@ class _Newer(sqlite3.DatabaseError):
 
 
 class Unavailable(WxError):
-    """The file can't be read or written at present."""
+    """The file cannot be read or written for now."""
 
 
 @dataclass(slots=True)
@@ -277,8 +277,8 @@ class Database:
         try:
             self._write_all()
         except BaseException:
-            log.exception("the event log's writer has ended")
-            self._vitals.failed("the event log's writer has ended")
+            log.exception("the event log's writer has stopped")
+            self._vitals.failed("the event log's writer has stopped")
 
     def _write_all(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -474,7 +474,9 @@ class Database:
         if not self.trouble and isinstance(problem, _Newer):
             log.error("cannot open the event log: %s", problem)
         elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with its consequence
-            log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
+            log.error(
+                "cannot write the event log: %s; incoming messages wait at WeChat; check the free disk space", problem
+            )
         self.trouble = reason_of(problem)
         # Retrying is useless then: the watchdog is no longer fed, and
         # systemd starts a process with mounts of its own.
@@ -498,7 +500,9 @@ class Database:
             try:
                 rescued = recover(self._path, self._schema, self._known())
             except (OSError, sqlite3.DatabaseError) as problem:
-                log.error("the event log is damaged and can't be replaced yet: %s; free space on the disk?", problem)
+                log.error(
+                    "the event log is damaged and cannot be replaced yet: %s; check the free disk space", problem
+                )
                 return
             self._generation += 1
         log.error(

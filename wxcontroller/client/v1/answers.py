@@ -21,7 +21,7 @@ _SECRET_PARAMS = {"input_qrcode": 1}
 
 
 class RequestRefused(WxError):
-    """A request that is answered with a failure. ``status`` is HTTP's."""
+    """A request fails with an HTTP ``status``."""
 
     def __init__(self, status: int, code: str, message: str | Text, remedy: str | Text, /, **values: Value) -> None:
         super().__init__(message, remedy, **values)

@@ -39,7 +39,7 @@ def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> 
     """Return a whole number of a query. Raises RequestRefused."""
     given = query.get(name, str(default))
     if not given.isascii() or not given.isdecimal() or len(given) > 18:
-        raise bad(N_("{key} is not a whole number"), N_("give one up to {most}"), key=name, most=limit)
+        raise bad(N_("{key} is not a whole number"), N_("use a number of at most {most}"), key=name, most=limit)
     return min(int(given), limit)
 
 
@@ -56,7 +56,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
         raise bad(N_("state is not a text"), N_("use some of: {states}"), states=_STATES)
     states = states_of(state or "")
     if ids is None and not states and everything is not True:
-        raise bad(N_("nothing is chosen"), N_('send {"ids": ["…"]}, {"state": "dead"} or {"all": true}'))
+        raise bad(N_("no reports are selected"), N_('send {"ids": ["…"]}, {"state": "dead"} or {"all": true}'))
     if ids is None:
         return Selection(states)
     if not isinstance(ids, list) or not ids or len(ids) > SELECTED_IDS:

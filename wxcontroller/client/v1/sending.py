@@ -131,7 +131,7 @@ class MessageSending:
             raise bad(N_("to is missing"), REMEDY)
         sources = [name for name in _MEDIA_FIELDS if asked.get(name)] + ([FILE_FIELD] if asked.upload else [])
         if not asked.get("text") and not sources:
-            raise bad(N_("there is nothing to send"), N_("send text, media_url, media_id or a file"))
+            raise bad(N_("nothing to send"), N_("send text, media_url, media_id or a file"))
         if len(sources) > 1:
             raise bad(
                 N_("{names} exclude each other"), N_("send each in a separate request"), names=" and ".join(sources)
@@ -311,7 +311,7 @@ class MessageSending:
                 409,
                 "recall-refused",
                 Text("WeChat does not recall it: {reason}", reason=problem.full_text),
-                N_("WeChat recalls messages for two minutes only"),
+                N_("WeChat recalls messages only within two minutes"),
             ) from None
         except Unsupported as problem:
             raise RequestRefused(409, "unsupported", problem.text, problem.remedy_text) from None

@@ -88,7 +88,7 @@ def type_of_field(name: str) -> "type | tuple[type, ...]":
     if kind is None:
         raise bad(
             N_("unknown field {name}"),
-            N_("known are: {names}"),
+            N_("valid values: {names}"),
             name=name[:64],
             names=", ".join([*FIELDS, FILE_FIELD]),
         )

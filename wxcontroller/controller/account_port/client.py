@@ -184,10 +184,10 @@ def unusable_because(status: int, encoding: str) -> Text | None:
     # 304 answers a caller's own If-None-Match. Redirects, and 1xx beyond the interim ones, could lead elsewhere.
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
-        return Text(N_("its program answered {status}, which is not passed on"), status=status)
+        return Text(N_("its process answered {status}, which is not forwarded"), status=status)
     # None was requested, and the header that names it is not passed on.
     if encoding.strip().lower() not in ("", "identity"):
-        return Text(N_("its program sent an encoded body that was not requested"))
+        return Text(N_("its process sent an encoded body that was not requested"))
     return None
 
 

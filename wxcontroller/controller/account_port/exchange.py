@@ -107,7 +107,7 @@ class ProxiedExchange:
     def broken(self, problem: Exception) -> None:
         if self._status:
             name = type(problem).__name__
-            log.warning("response of an account broke off: path=%s error=%s", self._path, name)
+            log.warning("response of an account ended early: path=%s error=%s", self._path, name)
             self._end(self._status)
             # Its head is out: only a broken connection tells the caller that the rest is missing.
             self._connection.break_off()

@@ -173,7 +173,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Refusal:
-    """An account's process that does not open its stream is not asked before ``until``, by the loop's clock."""
+    """The account does not open its event stream; retry at ``until``, by the loop's clock."""
 
     process: object
     backoff: Backoff

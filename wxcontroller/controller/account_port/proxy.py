@@ -249,7 +249,7 @@ async def stream(
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as problem:
-            log.warning("response broke off: path=%s error=%s", request.path, type(problem).__name__)
+            log.warning("response ended early: path=%s error=%s", request.path, type(problem).__name__)
             # The part that was sent so far must not look complete.
             if request.transport is not None:
                 request.transport.abort()

@@ -57,9 +57,9 @@ async def ask(
     except PortFailure as problem:
         return Answer(reason=problem.what)
     if status == 200 and not content:
-        return Answer(reason=Text(N_("its program's answer to {path} is not a JSON object"), path=path))
+        return Answer(reason=Text(N_("its process's response to {path} is not a JSON object"), path=path))
     if status != 200:
-        return Answer(reason=Text(N_("its program answered {status} to {path}"), status=status, path=path))
+        return Answer(reason=Text(N_("its process answered {status} to {path}"), status=status, path=path))
     # Ports are free while an account is stopped: the answer has to say whose it is.
     if account.name.instance != content.get("instance") and account.name.name != content.get("account"):
         words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
@@ -98,7 +98,7 @@ async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool
         return None
     if status != 200:
         raise NotAnswering(
-            account, Text(N_("its program answered {status} to {path}"), status=status, path="/v1/keep-user")
+            account, Text(N_("its process answered {status} to {path}"), status=status, path="/v1/keep-user")
         )
     return content.get("kept") is True
 
@@ -107,5 +107,5 @@ async def logout(ports: AccountPorts, account: Account, seconds: float, scope: S
     """Have an account's program end its WeChat session. Raises PortFailure, with the program's own words."""
     status, content = await ports.ask(account, "/v1/logout", seconds, scope, "POST")
     if status != 200:
-        answered = Text(N_("its program answered {status} to {path}"), status=status, path="/v1/logout")
+        answered = Text(N_("its process answered {status} to {path}"), status=status, path="/v1/logout")
         raise NotAnswering(account, text_in(content.get("error"), "message") or answered)

@@ -152,7 +152,7 @@ class AlertWatch:
         try:
             views = await self.accounts.views()
         except Exception as problem:  # reported by the other look
-            log.debug("the accounts can't be asked for their deliveries: %s", problem)
+            log.debug("cannot query the accounts' deliveries: %s", problem)
             return
         old = [view for view in views if view.live and view.live.login and not view.publishes]
         found: dict[str, DeliveryState] = {}
@@ -249,7 +249,7 @@ class AlertWatch:
     def _complain(self, about: str, problem: WxError) -> None:
         if self._complaints.get(about) != str(problem):
             self._complaints[about] = str(problem)
-            log.error("alerts wait (%s), trying again: %s", about, problem, extra=fields(Event.ALERT))
+            log.error("alerts are delayed (%s), retrying: %s", about, problem, extra=fields(Event.ALERT))
 
     async def _keep(self, steady: float) -> None:
         self.ledger.restarts = self._crashes.as_json(steady)

@@ -34,6 +34,6 @@ async def keep(ports: AccountPorts, account: Account, name: str, options: JsonOb
         )
     if status not in (200, 201):
         problem = content.get("error")
-        words = text_in(problem, "message") or Text(N_("its program answered {status}"), status=status)
+        words = text_in(problem, "message") or Text(N_("its process answered {status}"), status=status)
         raise BadRequest(words, text_in(problem, "remedy"))
     return content

@@ -21,28 +21,32 @@ _Statuses: TypeAlias = Sequence[tuple[str, JsonObject]]  # with the account's na
 DIRECTIONS = ("received", "sent", "sent_elsewhere")
 # The path of each figure in an account's status, and its meaning.
 _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("start_time_seconds", ("start_time",), "When the account's program began, seconds since 1970."),
-    ("memory_bytes", ("memory",), "Memory that is the account's program's own."),
-    ("last_sync_timestamp_seconds", ("last_sync_time",), "When WeChat was heard last, since 1970; 0: not yet."),
-    ("sends_waiting", ("queue", "waiting"), "Messages that wait to be sent."),
+    ("start_time_seconds", ("start_time",), "Start time of the account's process, in seconds since 1970."),
+    ("memory_bytes", ("memory",), "Private memory of the account's process."),
+    (
+        "last_sync_timestamp_seconds",
+        ("last_sync_time",),
+        "Time of WeChat's last response, in seconds since 1970; 0: none yet.",
+    ),
+    ("sends_waiting", ("queue", "waiting"), "Messages waiting to be sent."),
     (
         "sends_oldest_timestamp_seconds",
         ("queue", "oldest_since"),
-        "Since when the oldest waits; 0: none.",
+        "Time when the oldest waiting message was queued, in seconds since 1970; 0: none.",
     ),
-    ("sends_held", ("sending", "held"), "Messages that are held until somebody writes."),
-    ("deliveries_waiting", ("reports", "waiting"), "Reports that wait for the webhook."),
+    ("sends_held", ("sending", "held"), "Messages held until the person writes."),
+    ("deliveries_waiting", ("reports", "waiting"), "Reports waiting for the webhook."),
     (
         "deliveries_oldest_timestamp_seconds",
         ("reports", "oldest_since"),
-        "Since when the oldest waits; 0: none.",
+        "Time when the oldest waiting report was queued, in seconds since 1970; 0: none.",
     ),
-    ("deliveries_retrying", ("reports", "retrying"), "Of these, reports that the webhook answered with an error."),
-    ("deliveries_dead", ("reports", "dead"), "Reports that the webhook refused for good, kept as dead letters."),
+    ("deliveries_retrying", ("reports", "retrying"), "Of these, reports in the retry lane."),
+    ("deliveries_dead", ("reports", "dead"), "Dead letters."),
     ("event_log_bytes", ("reports", "bytes"), "Size of the account's event log."),
-    ("media_bytes", ("media", "bytes"), "Size of the media files the account keeps."),
-    ("contacts", ("roster", "contacts"), "Contacts known."),
-    ("groups", ("roster", "groups"), "Groups known."),
+    ("media_bytes", ("media", "bytes"), "Size of the account's media files."),
+    ("contacts", ("roster", "contacts"), "Known contacts."),
+    ("groups", ("roster", "groups"), "Known groups."),
 )
 _RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"), ("dropped", "dropped"))
 
@@ -58,7 +62,7 @@ class AccountFigures(Collector):
         """Yield the metric families. Every value of every label is present, including zeros."""
         yield from self._states()
         statuses = {instance: answer.content for instance, answer in self.answers.items() if answer.content}
-        up = GaugeMetricFamily("wxclient_up", "Whether the account's program answers.", labels=("account",))
+        up = GaugeMetricFamily("wxclient_up", "1 if the account's process responds.", labels=("account",))
         for view in self.views:
             up.add_metric((_name(view),), view.instance in statuses)
         yield up
@@ -69,7 +73,7 @@ class AccountFigures(Collector):
     def _states(self) -> Iterator[Metric]:
         known = GaugeMetricFamily("wxcontroller_accounts", "Accounts by the state of their login.", labels=("state",))
         state = GaugeMetricFamily(
-            "wxclient_login_state", "1 for the state an account's login is in.", labels=("account", "state")
+            "wxclient_login_state", "1 for the current login state.", labels=("account", "state")
         )
         words = [*(each.value for each in LoginState), "unknown"]
         of = {view.instance: view.login.value if view.login else "unknown" for view in self.views}
@@ -80,13 +84,13 @@ class AccountFigures(Collector):
                 state.add_metric((_name(view), word), of[view.instance] == word)
         yield known
         yield state
-        wanted = GaugeMetricFamily("wxclient_wanted", "Whether the account is to run.", labels=("account",))
+        wanted = GaugeMetricFamily("wxclient_wanted", "1 if the account should run.", labels=("account",))
         for view in self.views:
             wanted.add_metric((_name(view),), view.account.desired is Desired.STARTED)
         yield wanted
         severity = GaugeMetricFamily(
             "wxclient_severity",
-            "How bad the account's condition is: 0 ok, 1 notice, 2 warning, 3 error.",
+            "Severity of the account's condition: 0 ok, 1 notice, 2 warning, 3 error.",
             labels=("account",),
         )
         for view in self.views:
@@ -104,7 +108,7 @@ class AccountFigures(Collector):
         windows = [(name, status) for name, status in answering if field(status, "sending")]
         left = GaugeMetricFamily(
             "wxclient_window_sends_left",
-            "Messages that the most used reply window still allows; only on routes that have windows.",
+            "Messages left in the most used reply window; only on routes with reply windows.",
             labels=("account",),
         )
         for name, status in windows:
@@ -112,7 +116,7 @@ class AccountFigures(Collector):
         yield left
         messages = CounterMetricFamily(
             "wxclient_messages",
-            "Messages since the account's program began: received, sent by it, sent elsewhere (from the phone).",
+            "Messages since the start of the process: received, sent, or sent elsewhere, such as on the phone.",
             labels=("account", "direction", "kind"),
         )
         for name, status in answering:
@@ -121,11 +125,11 @@ class AccountFigures(Collector):
                     count = figure(status, ("messages", direction, kind.value))
                     messages.add_metric((name, direction, kind.value), count)
         yield messages
-        yield _counter("wxclient_sends_failed", "Messages that were not sent, or nobody knows.", answering)
+        yield _counter("wxclient_sends_failed", "Messages that were not sent, or whose result is unknown.", answering)
         deliveries = CounterMetricFamily(
             "wxclient_deliveries",
-            "Reports to the webhook since the account's program began: taken, tries that failed, refused for good, "
-            "given up for age or size.",
+            "Results since the start of the process: reports delivered, attempts failed, reports that became dead "
+            "letters, and reports lost.",
             labels=("account", "result"),
         )
         for name, status in answering:

@@ -18,14 +18,18 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 _LABELS = ("account", "consumer")
 _GAUGES = (
-    ("online", "online", "Whether the agent has reported that it is running."),
-    ("last_poll_timestamp_seconds", "last_poll", "When the agent asked for messages last, since 1970; 0: never."),
+    ("online", "online", "1 if the agent has reported that it is running."),
+    (
+        "last_poll_timestamp_seconds",
+        "last_poll",
+        "Time of the agent's last request for messages, in seconds since 1970; 0: never.",
+    ),
     ("messages_behind", "behind", "Messages that the agent has not fetched."),
-    ("sends_held", "held", "Messages of the agent that are held until somebody writes."),
+    ("sends_held", "held", "Messages of the agent held until the person writes."),
 )
 _COUNTERS = (
     ("sent", "sent", "Messages that the agent has sent."),
-    ("skipped", "skipped", "Messages that were too old when the agent came back."),
+    ("skipped", "skipped", "Messages skipped because they were too old when the agent came back."),
 )
 
 

@@ -85,12 +85,12 @@ class RequestFigures(Collector):
         """Give the figures as they are now."""
         total = CounterMetricFamily(
             "wxcontroller_requests",
-            "Requests answered, by part of the API and class of HTTP status; gone: the caller hung up before.",
+            "Requests by part of the API and class of HTTP status; gone: the caller disconnected before.",
             labels=("part", "code"),
         )
         seconds = HistogramMetricFamily(
             "wxcontroller_request_seconds",
-            "Time from a request's head to the end of its answer.",
+            "Time from the head of a request to the end of its response.",
             labels=("part",),
         )
         bounds = (*map(str, _SECONDS), "+Inf")

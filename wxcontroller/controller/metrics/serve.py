@@ -23,7 +23,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 
 class _Notifications(Collector):
-    """Tells how many notifications were taken. ``counts`` are by dialect and state."""
+    """Publishes the numbers of accepted notifications. ``counts`` are by dialect and state."""
 
     def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
         self._counts = counts
@@ -31,7 +31,7 @@ class _Notifications(Collector):
     def collect(self) -> Iterator[Metric]:
         total = CounterMetricFamily(
             "wxcontroller_notifications",
-            "Notifications of other programs, by dialect and state of the send; repeated: counted with an equal one.",
+            "Notifications by dialect and state of the send; repeated: counted together with an identical one.",
             labels=("dialect", "state"),
         )
         for (dialect, state), number in sorted(self._counts.items()):
@@ -40,7 +40,7 @@ class _Notifications(Collector):
 
 
 class _Hosts(Collector):
-    """Tells how the other hosts of the fleet are."""
+    """Publishes the states of the fleet's other hosts."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._overview = fleet.overview()
@@ -61,7 +61,7 @@ class _Hosts(Collector):
         yield accounts
         standbys = GaugeMetricFamily(
             "wxcontroller_standby_bundle_timestamp_seconds",
-            "When the standby bundle of an account was made, by the clock of its host; 0: never.",
+            "Time when the standby bundle of an account was created, by the clock of its host; 0: never.",
             labels=("account", "host", "standby"),
         )
         stale = 0
@@ -87,7 +87,7 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "wxcontroller_fleet_permit_seconds",
-        "How long accounts run here without another renewal of the lease.",
+        "Seconds for which accounts may run without another renewal of the lease.",
         value=integer(etcd["permit_seconds"]),
     )
     yield GaugeMetricFamily(
@@ -101,7 +101,7 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
     yield owned
     unowned = sum(bool(obj(each)["reason"]) for each in items(etcd["accounts"]))
     yield GaugeMetricFamily(
-        "wxcontroller_fleet_unowned", "Accounts that are to run and that no host owns.", value=unowned
+        "wxcontroller_fleet_unowned", "Accounts that should run but have no owner.", value=unowned
     )
     held = sum(obj(each)["held"] is True for each in items(etcd["accounts"]))
     yield GaugeMetricFamily("wxcontroller_fleet_held", "Accounts of lost hosts that no host takes over.", value=held)
@@ -120,18 +120,22 @@ class Figures:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times would double the lines
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        Info("wxcontroller_build", "The program's version.", registry=self.registry).info({"version": __version__})
+        Info("wxcontroller_build", "Version of the controller.", registry=self.registry).info(
+            {"version": __version__}
+        )
         self.requests = RequestFigures(self.registry)
         self.notifications: Counter[tuple[str, str]] = Counter()  # by dialect and state
         self.registry.register(_Notifications(self.notifications))
         self._readers = Gauge("wxcontroller_event_readers", "Readers of /v1/events.", registry=self.registry)
         self._settings = Gauge(
             "wxcontroller_settings_refused",
-            "1 when the settings on disk can't be used, and older ones are.",
+            "1 if the settings on disk are invalid and the previous ones are in use.",
             registry=self.registry,
         )
         self._systemd = Gauge(
-            "wxcontroller_systemd_answers", "1 when systemd tells about the accounts' units.", registry=self.registry
+            "wxcontroller_systemd_answers",
+            "1 if systemd reports the states of the accounts' units.",
+            registry=self.registry,
         )
 
     def look(self, shared: Context, systemd: bool) -> None:

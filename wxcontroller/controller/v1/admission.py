@@ -17,11 +17,11 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "access",
-    "whether a token is needed, and whether the one that is shown is good",
+    "whether a token is needed, and whether the given one is valid",
     record(
         {
             **{"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))},
-            "bound": (SWITCH, "whether the token is bound to some accounts"),
+            "bound": (SWITCH, "whether the token is bound to accounts"),
         }
     ),
     (429, 503),

@@ -41,18 +41,18 @@ _FAILED = "error of the last attempt; empty: none"
 _COUNTS: Fields = {
     "held": (WHOLE, "reports whose media is being fetched"),
     "pending": (WHOLE, "reports waiting for delivery"),
-    "retrying": (WHOLE, "of these, how many are in the retry lane, behind which no other waits"),
+    "retrying": (WHOLE, "of these, reports in the retry lane, which do not delay others"),
     "dead": (WHOLE, "dead letters"),
-    "unacknowledged": (WHOLE, "of these, how many are not acknowledged"),
-    "dropped": (WHOLE, "reports that were lost, as the log was full"),
-    "to": (maybe(TEXT), "where they go; null: nowhere"),
-    "oldest_since": (maybe(WHOLE), "since when the oldest waits, in seconds since 1970"),
+    "unacknowledged": (WHOLE, "of these, unacknowledged ones"),
+    "dropped": (WHOLE, "reports lost because the log was full or damaged"),
+    "to": (maybe(TEXT), "URL of the webhook, without secrets; null: none"),
+    "oldest_since": (maybe(WHOLE), "time when the oldest was queued, in seconds since 1970"),
     "dropped_at": (maybe(WHOLE), "time of the last loss, in seconds since 1970; null: never"),
     "damaged_at": (
         maybe(WHOLE),
         "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
     ),
-    **texts(last_error=_FAILED, trouble="why nothing can be written; empty: it can"),
+    **texts(last_error=_FAILED, trouble="reason why nothing can be stored; empty: none"),
     "last_attempt": (
         maybe(record({"time": WHOLE, "status": maybe(WHOLE), "milliseconds": WHOLE})),
         "when a report was last posted, the HTTP status and the time it took; null: not yet",
@@ -62,7 +62,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Counts": record(
         {"account": (TEXT, "name of the account"), **_COUNTS},
         ("last_error_text", "trouble_text", "last_attempt"),
-        "how many reports wait, and how many are dead letters",
+        "numbers of waiting reports and dead letters",
     ),
     "Delivery": record(
         {
@@ -72,9 +72,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "time": (NUMBER, "when it happened, in seconds since 1970"),
             "type": (TEXT, "type of the event"),
             "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
-            "lane": (maybe(TEXT), "where it waits: queue or retry; null: it does not"),
-            "attempts": (WHOLE, "how often it was tried"),
-            "next_at": (maybe(NUMBER), "when it is tried again, in seconds since 1970"),
+            "lane": (maybe(TEXT), "lane in which it waits: queue or retry; null: it does not wait"),
+            "attempts": (WHOLE, "number of attempts"),
+            "next_at": (maybe(NUMBER), "time of the next attempt, in seconds since 1970"),
             **texts(last_error=_FAILED),
             "last_status": (maybe(WHOLE), "HTTP status of the last attempt"),
             "settled_at": (maybe(NUMBER), "time of its delivery or final failure, in seconds since 1970"),
@@ -98,7 +98,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "all": explained(SWITCH, "all that are in these states"),
         },
         "additionalProperties": False,
-        "description": "which reports: some of ids and state, or all",
+        "description": "which reports: by ids, state or both, or all",
     },
 }
 _ROW = record(
@@ -120,7 +120,7 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "deliveries",
-    "how many reports wait, and how many are dead letters, of every account",
+    "numbers of waiting reports and dead letters of all accounts",
     record({"accounts": listing(_ROW)}),
 )
 async def summary(request: web.Request) -> web.Response:
@@ -157,19 +157,19 @@ def with_counts(fields: Fields) -> Schema:
 CALLS.route(
     "GET",
     "accounts/{name}/deliveries",
-    "reports that wait or are dead, oldest first, with the counts of all",
+    "waiting reports and dead letters, oldest first, with all counts",
     with_counts({"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}),
     PASSED_ON,
     parameters=(
         Parameter("state", "other states, separated by commas"),
-        Parameter("after", "the number of the last known one", WHOLE),
+        Parameter("after", "sequence number to continue after", WHOLE),
         LIMIT,
     ),
 )(pass_on_newer)
 for _verb, _done, _meaning in (
-    ("replay", "replayed", "send reports again; all: the dead ones"),
-    ("purge", "purged", "give reports up that wait or are dead"),
-    ("ack", "acknowledged", "acknowledge dead letters: they are kept, and count as known"),
+    ("replay", "replayed", "send reports again; all: the dead letters"),
+    ("purge", "purged", "discard waiting reports or dead letters"),
+    ("ack", "acknowledged", "acknowledge dead letters: they are kept and no longer count as a problem"),
 ):
     CALLS.route(
         "POST",
@@ -197,8 +197,8 @@ CALLS.route(
     PASSED_ON,
     parameters=(
         Parameter("file", "its name", place="path"),
-        Parameter("Range", "bytes that are wanted", place="header"),
-        Parameter("If-Modified-Since", "when it was known", place="header"),
+        Parameter("Range", "range of bytes", place="header"),
+        Parameter("If-Modified-Since", "time of the cached copy", place="header"),
     ),
     also={206: _CONTENT, 304: Content({}), 416: Content({})},
 )(pass_on_newer)

@@ -45,17 +45,17 @@ EVENT = record(
         "delivery": (TEXT, "the id by which the webhook gets its report; absent from older versions"),
         "account": (TEXT, "name of the account"),
         "type": (TEXT, "name of the event, or friend_message, group_message, group_notice"),
-        "seq": (WHOLE, "number of the event, growing"),
+        "seq": (WHOLE, "sequence number of the event"),
         "stamp": (WHOLE, "when it was stored, in microseconds since 1970; no two are the same"),
         "epoch": (WHOLE, "the account's epoch at that time; absent from older versions"),
-        "time": (NUMBER, "when it happened, in seconds since 1970"),
-        "report": ({"type": "object"}, "as post_api gets it"),
+        "time": (NUMBER, "time of the event, in seconds since 1970"),
+        "report": ({"type": "object"}, "the report, as posted to post_api"),
     },
     ("delivery", "epoch"),
     "what happened, with its report as post_api gets it",
 )
 _TYPES = Parameter("types", "only events of these types, separated by commas")
-LIMIT = Parameter("limit", "how many at most", {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS})
+LIMIT = Parameter("limit", "largest number", {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS})
 CALLS = Calls()
 
 
@@ -69,7 +69,7 @@ CALLS = Calls()
         Parameter("account", "names of accounts, separated by commas; none: all"),
         _TYPES,
         Parameter("cursor", "the id of the last event, to continue after it"),
-        Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+        Parameter("Last-Event-ID", "the same, as browsers send it; takes precedence", place="header"),
     ),
 )
 async def events(request: web.Request) -> web.StreamResponse:
@@ -116,8 +116,8 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
         return parse(given, longest)
     except BadCursor:
         raise BadRequest(
-            N_("the cursor is not one that a stream has sent"),
-            N_("start without one, and keep the id of the last event"),
+            N_("the cursor is not from an event stream"),
+            N_("omit it, and continue with the id of the last event"),
         ) from None
 
 
@@ -174,7 +174,7 @@ class _Messages(_EventReader[str]):
 CALLS.route(
     "GET",
     "accounts/{name}/events",
-    "what happened, as a page, or with Accept: text/event-stream as it happens",
+    "its events, as a page, or with Accept: text/event-stream as they happen",
     OnRequest(
         record(
             {
@@ -188,8 +188,8 @@ CALLS.route(
     ),
     PASSED_ON,
     parameters=(
-        Parameter("after", "the id or number of the last known one"),
-        Parameter("since", "from when on, in microseconds since 1970", WHOLE),
+        Parameter("after", "id or sequence number to continue after"),
+        Parameter("since", "only events since this time, in microseconds since 1970", WHOLE),
         _TYPES,
         LIMIT,
     ),

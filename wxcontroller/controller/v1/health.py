@@ -38,7 +38,7 @@ _ETCD = record(
     {
         **texts("reason"),
         "held": (listing(TEXT), "accounts of lost hosts that no host takes over"),
-        "taken_over": (listing(TEXT), "accounts that this host has taken over lately"),
+        "taken_over": (listing(TEXT), "accounts that this host has taken over recently"),
     }
 )
 SCHEMAS: Mapping[str, Schema] = {
@@ -46,9 +46,9 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "status": (word("ok", "degraded"), "degraded: systemd does not answer"),
             "version": (TEXT, "version of the controller"),
-            "uptime": (WHOLE, "seconds since it began"),
-            "draining": (SWITCH, "whether it is about to end"),
-            "notices": (listing(TEXT), "what its administrator should know, in words"),
+            "uptime": (WHOLE, "seconds since the start"),
+            "draining": (SWITCH, "whether it is shutting down"),
+            "notices": (listing(TEXT), "notices for the administrator"),
             "notices_text": (listing(ref("Text")), "the same as data"),
             "settings": (
                 record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
@@ -57,7 +57,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "reason": (TEXT, "why it is degraded"),
             "accounts": (
                 record({"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}}),
-                "their number by kind",
+                "number of accounts by kind",
             ),
             "fleet": (
                 record({"name": TEXT, "unreachable": listing(TEXT), "etcd": maybe(_ETCD)}),

@@ -62,13 +62,13 @@ def journal_query(request: web.Request, instance: str, limit: int, follow: bool)
     query, least = request.query, 0 if follow else 1
     wanted = query.get("lines", str(_DEFAULT_LINES))
     if not is_number(wanted) or not least <= int(wanted[:9]) <= limit:
-        raise BadRequest(N_("invalid lines"), N_("give one from {least} to {most}"), least=least, most=limit)
+        raise BadRequest(N_("invalid lines"), N_("use a number from {least} to {most}"), least=least, most=limit)
     where = ""
     after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
     since = query.get("since")
     if after:
         if not _CURSOR.fullmatch(after):
-            raise BadRequest(N_("invalid cursor"), N_("begin without one"))
+            raise BadRequest(N_("invalid cursor"), N_("omit the cursor"))
         where = f" after={after}"
     elif since:
         if not is_number(since) or len(since) > 10:

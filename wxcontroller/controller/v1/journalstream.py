@@ -33,12 +33,12 @@ CALLS = Calls()
     parameters=(
         Parameter(
             "lines",
-            "how many at most; 0, in a stream: only those that come; [limits] may say another maximum",
+            "largest number; 0 in a stream: only new ones; [limits] can set another maximum",
             {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines},
         ),
-        Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
+        Parameter("since", "only lines since this time, in seconds since 1970", WHOLE),
         Parameter("after", "the cursor of a line, to continue after it"),
-        Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
+        Parameter("Last-Event-ID", "the same, as browsers send it for a stream; takes precedence", place="header"),
     ),
 )
 async def page_or_stream(request: web.Request) -> web.StreamResponse:

@@ -47,7 +47,7 @@ async def qrcode(request: web.Request) -> web.Response:
     if not view.qrcode_link:
         raise NoQrcode(
             N_("account {account} shows a code, but its program does not report the link"),
-            N_("use /openwx/get_qrcode for the picture"),
+            N_("use /openwx/get_qrcode to get the picture"),
             account=str(view.account.name),
         )
     return web.Response(body=drawn(view.qrcode_link, wanted), headers={**_HEADERS, "Content-Type": _TYPES[wanted]})

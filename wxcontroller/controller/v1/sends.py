@@ -15,7 +15,7 @@ _NEVER = "in seconds since 1970; null: never"
 SCHEMAS: Mapping[str, Schema] = {
     "Send": record(
         {
-            "id": (TEXT, "its id, as the call answered it"),
+            "id": (TEXT, "id in the response to the call"),
             "peer": (TEXT, "who gets it"),
             "is_group": (SWITCH, "whether that is a group"),
             "kind": (TEXT, "text, image, video or file"),
@@ -34,32 +34,35 @@ SCHEMAS: Mapping[str, Schema] = {
     "Window": record(
         {
             "peer": (TEXT, "the person"),
-            "state": (word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
-            "opened": (maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
-            "closes": (maybe(WHOLE), f"when the window closes, {_NEVER}"),
-            "sent": (WHOLE, "messages sent since then"),
+            "state": (
+                word("open", "low", "spent", "closed", "throttled", "never"),
+                "never: the person has not written",
+            ),
+            "opened": (maybe(WHOLE), f"time of the person's last message, {_NEVER}"),
+            "closes": (maybe(WHOLE), f"end of the window, {_NEVER}"),
+            "sent": (WHOLE, "messages sent in this window"),
             "limit": (WHOLE, "messages in a window; 0: any number"),
             "left": (WHOLE, "messages that both limits still allow"),
             "held": (WHOLE, "messages that are held for the person"),
             "held_since": (maybe(WHOLE), f"when the oldest of them was queued, {_NEVER}"),
             "restricted": (SWITCH, "whether WeChat accepts messages for the person but shows none"),
         },
-        meaning="what can be sent to a person on a route with reply windows",
+        meaning="reply window of a person, on routes that have one",
     ),
     "Sending": record(
         {
             "sent_24h": (WHOLE, "messages sent in the last 24 hours, to all people"),
             "limit_24h": (WHOLE, "the limit for them; 0: none"),
-            "limit_24h_from": (word("unset", "set", "learned"), "learned: from a refusal"),
+            "limit_24h_from": (word("unset", "set", "learned"), "learned: derived from a refusal"),
             "throttled_until": (maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
             "held": (WHOLE, "messages that are held for all persons"),
             "left": (maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
             "accepted_without_id": (WHOLE, "messages in a row that WeChat accepted without an id"),
             "media": (word("allowed", "refused"), "whether WeChat lets the account send media"),
-            "media_since": (maybe(WHOLE), f"since when it does not, {_NEVER}"),
-            "revived": (WHOLE, "sessions that seemed to be over and were not, since the start"),
+            "media_since": (maybe(WHOLE), f"since when WeChat refuses media, {_NEVER}"),
+            "revived": (WHOLE, "sessions that were found valid again after an error, since the start"),
         },
-        meaning="the limits of the account as a whole on such a route",
+        meaning="limits of the account on a route with reply windows",
     ),
 }
 _ID = Parameter("id", "the send's id", place="path")
@@ -74,7 +77,7 @@ CALLS.route(
 CALLS.route(
     "GET",
     "accounts/{name}/sends/{id}",
-    "one by its id, including ended ones",
+    "one by its id, including finished ones",
     ref("Send"),
     PASSED_ON,
     parameters=(_ID,),
@@ -90,7 +93,7 @@ CALLS.route(
 CALLS.route(
     "DELETE",
     "accounts/{name}/sends/{id}",
-    "give one up; it is reported as not sent",
+    "cancel one; it is reported as not sent",
     record({"id": TEXT, "state": word("refused")}),
     PASSED_ON,
     parameters=(_ID,),

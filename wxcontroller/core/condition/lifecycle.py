@@ -55,7 +55,7 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
         return None
     if facts.unclaimed is not None:
         return issue(facts, Code.DOWN, Severity.ERROR, facts.unclaimed.text, facts.unclaimed.remedy_text)
-    headline = Text(N_("unit {unit} should be running, but is not"), unit=facts.name.unit)
+    headline = Text(N_("unit {unit} should be running but is not"), unit=facts.name.unit)
     return issue(facts, Code.DOWN, Severity.ERROR, headline, start_again(facts))
 
 

@@ -15,7 +15,7 @@ from wxcontroller.drivers.connection.failures import NoAnswer
 
 _CLOCK = N_("check this machine's clock (timedatectl)")
 _INTERCEPTED = N_(
-    "something on the network may answer in WeChat's place: check the network and its "
+    "another server may be answering instead of WeChat: check the network and its "
     "proxies, install ca-certificates, or set the option ca_file to your own CA"
 )
 _NAMES = N_("check that this machine can resolve names (resolvectl query HOST)")
@@ -23,8 +23,8 @@ _BLOCKED = N_("a firewall or the network may be in the way")
 _CONNECTING = {
     0: (Text("the connection broke"), ""),
     errno.ECONNREFUSED: (Text("connection refused"), _BLOCKED),
-    errno.ENETUNREACH: (Text("network unreachable"), N_("see this machine's network")),
-    errno.EHOSTUNREACH: (Text("no route to host"), N_("see this machine's network")),
+    errno.ENETUNREACH: (Text("network unreachable"), N_("check this machine's network")),
+    errno.EHOSTUNREACH: (Text("no route to host"), N_("check this machine's network")),
     errno.ECONNRESET: (Text("the connection is reset at once"), _BLOCKED),
 }
 

@@ -71,7 +71,7 @@ async def _claim(mark: str, account: str) -> asyncio.Server | None:
         claim.close()
         if problem.errno == errno.EADDRINUSE:
             raise Claimed(await owner(address)) from None
-        log.warning("another account with the same WeChat user would not be noticed: %s", problem)
+        log.warning("cannot detect other accounts with the same WeChat user: %s", problem)
         return None
 
     async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

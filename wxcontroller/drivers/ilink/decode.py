@@ -135,7 +135,7 @@ def send_failure(failure: ILinkFailure) -> WeChatError:
         case -2:
             return WeChatError(
                 what,
-                N_("WeChat limits how much a bot may send; do not repeat it before the person writes"),
+                N_("WeChat limits how much a bot can send; do not retry before the person writes"),
                 ret=-2,
                 handling=FailureHandling.WAIT,
             )

@@ -118,7 +118,7 @@ class ILinkDriver:
     async def answer(self, input_id: str, value: str) -> None:
         """See Driver.answer."""
         if self._login is None:
-            raise NotAsked(N_("the account does not wait for an answer"), N_("check its state: wxctl status"))
+            raise NotAsked(N_("the account is not waiting for an answer"), N_("check its state: wxctl status"))
         self._login.answer(input_id, value)
 
     async def _work(self, emit: Emit) -> Ended:
@@ -244,7 +244,7 @@ class ILinkDriver:
             async with asyncio.timeout(self._timing.farewell):
                 await self._calls.notify(self._poller.credentials, False, self._timing.farewell)
         except (TimeoutError, WeChatError) as problem:
-            log.debug("WeChat was not told of the stop: %s", problem)
+            log.debug("WeChat was not notified of the stop: %s", problem)
 
     def _contact(self, peer: str) -> Contact:
         found = self._memory.peers.get(peer)
@@ -327,7 +327,11 @@ class ILinkDriver:
     async def set_remark(self, person: str, remark: str) -> None:
         """See Driver.set_remark. WeChat knows no remarks on this route: the alias is kept here."""
         if self._pulse is None or person not in self._memory.peers:
-            raise WeChatError(N_("this person has not written yet"), N_("an alias is for people who wrote"), ret=100)
+            raise WeChatError(
+                N_("this person has not written yet"),
+                N_("an alias can be set only for people who have written"),
+                ret=100,
+            )
         self._memory.peers[person].alias = remark
         await self._pulse.emit(RosterChanged(contacts=(self._contact(person),)))
         await self._pulse.emit(self._memory.checkpoint())
@@ -394,7 +398,7 @@ def unsupported(what: str) -> NoReturn:
 
 def already_used(account: str) -> Text:
     if not account:
-        return Text("another program has its session; end that, then start the account again")
+        return Text("another program uses its session; stop that program, then start the account again")
     return Text(
         "account {account} has it; use one account for each WeChat user: remove {account}, or log in as another user",
         account=account,

@@ -120,10 +120,14 @@ class ILinkLogin:
     def answer(self, input_id: str, value: str) -> None:
         """Hand in the digits that the phone shows. Raises NotAsked and BadAnswer."""
         if self._asked is None or self._asked.done() or input_id != DIGITS:
-            raise NotAsked(N_("the account does not wait for a verify code"), N_("check its state: wxctl status"))
+            raise NotAsked(
+                N_("the account is not waiting for a verification code"), N_("check its state: wxctl status")
+            )
         digits = value.strip()
         if not digits.isdecimal() or not digits.isascii() or not 4 <= len(digits) <= 8:
-            raise BadAnswer(N_("a verify code has 6 digits"), N_("enter the digits that WeChat shows on the phone"))
+            raise BadAnswer(
+                N_("a verification code has 6 digits"), N_("enter the digits that WeChat shows on the phone")
+            )
         self._asked.set_result(digits)
 
     # -- codes

@@ -115,7 +115,7 @@ class ILinkMedia:
                     problem = failure
                     if failure.handling is FailureHandling.NEVER:
                         raise UploadFailed(failure, 1, 1) from None
-                    log.info("an upload failed and is repeated: %s", failure.message)
+                    log.info("an upload failed, retrying: %s", failure.message)
                 else:
                     handle = Handle(parameter, key.hex(), file.size, padded(file.size))
                     # The id is ours: callers see it, and the handle has a key in it.

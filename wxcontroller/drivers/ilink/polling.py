@@ -229,7 +229,7 @@ class Poller:
                 await self._revive()
             answer = await self.pulse.wait(settled(polling))
         except WeChatError as problem:
-            log.info("the session is polled again: %s", problem.message)
+            log.info("resuming to poll the session: %s", problem.message)
             await self._confirm(False)
             return True
         finally:
@@ -248,7 +248,7 @@ class Poller:
     async def _revive(self) -> None:
         self._cures.append(time.monotonic())
         self.revived += 1
-        log.info("the session lives: announcing the client again revived it")
+        log.info("the session is valid again after the client announced itself")
         await self._confirm(False)
 
 

@@ -154,7 +154,7 @@ class WebDriver:
             if session is not None:
                 _ = await self._calls.logout(session)
         except WeChatError as problem:
-            log.warning("WeChat may not have heard of the logout: %s; end the session on the phone", problem.message)
+            log.warning("the logout may not have reached WeChat: %s; end the session on the phone", problem.message)
         self._forget()
         return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
 

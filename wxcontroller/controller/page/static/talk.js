@@ -225,7 +225,7 @@ function windowWords({ state, left, closes, restricted }, who) {
       left !== null && t("{n} send left", { n: left }, "{n} sends left"),
     ].filter(Boolean).join(" · ");
   }
-  if (state === "throttled") return t("WeChat limits the bot");
+  if (state === "throttled") return t("WeChat throttles the bot");
   return t("window closed until {who} writes", { who });
 }
 
@@ -241,7 +241,7 @@ function takesMedia({ capabilities, sending }) {
 function showLimits({ sending }) {
   const { throttled_until: throttled, limit_24h: limit, sent_24h: sent, media_since: media } = sending ?? {};
   const notes = [
-    throttled && t("WeChat limits the bot; nothing is sent before {when}.", { when: moment(throttled) }),
+    throttled && t("WeChat throttles the bot; nothing is sent before {when}.", { when: moment(throttled) }),
     limit && t("{sent} of {limit} sends in 24 hours.", { sent, limit }),
     media && t("WeChat has not let this account send media since {when}.", { when: moment(media) }),
   ];

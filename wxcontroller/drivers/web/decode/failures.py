@@ -8,7 +8,7 @@ from wxcontroller.drivers.connection.failures import UnreadableResponse
 _REMEDIES = {
     -1: N_("temporary failure at WeChat; try again later"),
     -2: N_("check the target: ids change with every login"),
-    1: N_("WeChat did not accept the request's form"),
+    1: N_("WeChat did not accept the format of the request"),
     1100: N_("the account is logged out; it logs in again with its stored session or with a scan"),
     1101: N_("the session was ended by the phone or another login"),
     1102: N_(
@@ -16,7 +16,7 @@ _REMEDIES = {
     ),
     1203: N_("WeChat does not accept this kind of login for this account"),
     1204: N_("the target is not a friend of the account, or has removed it"),
-    1205: N_("too frequent: wait an hour and send more slowly (option send_interval)"),
+    1205: N_("too many messages: wait an hour, then send more slowly (option send_interval)"),
 }
 SESSION_OVER = frozenset({1100, 1101, 1102})
 TOO_FREQUENT = 1205
@@ -34,7 +34,7 @@ class HostMoved(UnreadableResponse):
     """The server sends on to another of WeChat's hosts (1.2); ``domain`` is the base host there."""
 
     def __init__(self, call: str, domain: str) -> None:
-        super().__init__(call, Text("the account has moved to {domain}", domain=domain))
+        super().__init__(call, Text("WeChat moved the account to {domain}", domain=domain))
         self.domain = domain
 
 

@@ -18,7 +18,7 @@ from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, now_ms, qu
 _REMARK, _PIN = 2, 3  # commands of webwxoplog
 _ASK, _ACCEPT = 2, 3  # of webwxverifyuser
 _SCENE = 33  # 5.16
-_REFUSED = N_("WeChat refuses this on the web, for this account or for all; do it on the phone")
+_REFUSED = N_("web clients cannot do this with this account; use the phone")
 _TOO_LATE = N_("a message can be recalled within two minutes, only by its sender")
 
 

@@ -78,7 +78,7 @@ class Consent:
             content = self._store.load() if self._store is not None else None
             stored = obj(json.loads(content or b"{}"))
         except (OSError, ValueError, RecursionError) as problem:
-            log.warning("cannot read which login modes were refused and allowed: %s", problem)
+            log.warning("cannot read the refused and allowed login modes: %s", problem)
             return
         if stored.get("version") != _VERSION:
             return
@@ -147,8 +147,8 @@ class Consent:
         """See Driver.answer. The agreement is on disk when this returns."""
         if self._answered is None or input_id != INPUT_ID:
             raise NotAsked(
-                N_("account {account} does not wait for an answer to {input_id}"),
-                N_("see what it waits for: wxctl status {account}"),
+                N_("account {account} is not waiting for an answer to {input_id}"),
+                N_("show the question: wxctl status {account}"),
                 account=self._account,
                 input_id=input_id[:64],
             )
@@ -176,7 +176,7 @@ class Consent:
         try:
             await asyncio.to_thread(self._store.save, self._content(self._agreed))
         except OSError as problem:
-            log.error("cannot store that WeChat refused a login mode: %s; free some space", problem.strerror)
+            log.error("cannot store the refused login mode: %s; free some disk space", problem.strerror)
 
     def _content(self, agreed: float) -> bytes:
         normal: list[JsonValue] = [*self._refused[False]]

@@ -203,7 +203,7 @@ class Inquiries:
             self._put_back(ids)
             self.doubted = problem.ret != TOO_FREQUENT
             if problem.ret == TOO_FREQUENT:
-                log.warning("WeChat says that contacts are asked for too often; they come later")
+                log.warning("WeChat reports too many requests for contacts; they are loaded later")
             await self._tell_who_waits()
             await asyncio.sleep(self.timing.batch_pause)
             return

@@ -200,7 +200,7 @@ class QrLogin:
         try:
             uuid = await self._persist(once, tries=min(3, self._timing.retries + 1))
         except WeChatError as problem:
-            log.info("no login by consent: %s", problem.message)
+            log.info("no login without a scan: %s", problem.message)
             return None
         await self._pulse.emit(PushOffered())
         answer = await self._watch(uuid)
@@ -293,7 +293,7 @@ class QrLogin:
             except WeChatError as problem:
                 log.debug("%s", problem.message)
                 await self._pulse.pause(self._timing.retry_first / 4)
-        log.warning("WeChat's picture of the QR code could not be fetched; its text is there")
+        log.warning("cannot fetch WeChat's picture of the QR code; drawing it from the link instead")
         return b""
 
     # -- waiting for the phone
@@ -414,7 +414,7 @@ class QrLogin:
             opened=time.time(),
         )
         if not session.uin or not session.sid:
-            log.warning("WeChat accepted the login, but gave no session")
+            log.warning("WeChat accepted the login but returned no session")
             raise _Again
         return session
 
@@ -457,7 +457,7 @@ class QrLogin:
         if ret == TOO_FREQUENT:
             await self._pulse.emit(SessionLost(LossReason.TOO_FREQUENT, TOO_FREQUENT))
             raise _Over(
-                EndReason.REFUSED, Text("WeChat says: too frequent; wait an hour, then start the account again")
+                EndReason.REFUSED, Text("WeChat reports too many logins; wait an hour, then start the account again")
             ) from None
         await self._pulse.emit(SessionLost(LossReason.ERRORS, ret or 0))
         if self._restarted:

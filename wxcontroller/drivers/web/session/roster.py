@@ -189,7 +189,7 @@ class WebRoster:
                 await self._pulse.progress()
                 if page.count or seq:  # an empty list is a refusal in disguise (5.3)
                     return page.seq
-                log.info("WeChat gives no contacts yet")
+                log.info("WeChat has not returned contacts yet")
             await self._pulse.pause(backoff.next())
         return None
 

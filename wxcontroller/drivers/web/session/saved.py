@@ -234,7 +234,7 @@ class Saved:
             if not self._failing:
                 self._failing = True
                 log.error(
-                    "the session can't be stored: %s; it goes on, but a restart would need a scan or repeat "
+                    "cannot store the session: %s; it stays usable, but a restart would need a scan or repeat "
                     "messages. Free space in the account's state directory",
                     problem.strerror,
                 )

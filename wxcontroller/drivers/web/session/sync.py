@@ -148,7 +148,7 @@ class Listener:
             await self._pulse.pause(self._poll_limiter.due(brought))
             lost = await self._check_round()
             if lost is None and (pause := self._guard.wait()):
-                log.debug("WeChat says that there are news and has none; waiting %.0f s", pause)
+                log.debug("WeChat announced messages but returned none; waiting %.0f s", pause)
                 if self._guard.nudge():
                     await self._nudge()
                 await self._pulse.pause(pause)
@@ -250,7 +250,7 @@ class Listener:
         if init.sync_key in ((), session.sync_key):  # it leads nowhere else
             await self._silence(problem)
             return
-        log.error("WeChat's news are lost: %s", problem.message)
+        log.error("events from WeChat are lost: %s", problem.message)
         session.sync_key, session.check_key, session.skey = init.sync_key, (), init.skey or session.skey
         await self._checkpoint()
 
@@ -344,7 +344,7 @@ class Listener:
                 continue
             if not self._silent:
                 what = self._trouble or Text("no answer for {silent} s", silent=f"{silent:.0f}")
-                log.warning("WeChat has given no news for %.0f s (%s); trying on", silent, what)
+                log.warning("WeChat has not responded for %.0f s (%s); retrying", silent, what)
                 await self._offline(what)
             await asyncio.sleep(self._timing.offline_after)
 
@@ -378,16 +378,16 @@ class Listener:
             # After an hour of pauses (9.3) the session itself is the trouble.
             if now - self._frequent_since > self._timing.frequent_limit:
                 return Lost(LossReason.TOO_FREQUENT, ret)
-            log.warning("WeChat says: too frequent; pausing")
+            log.warning("WeChat reports too many requests; pausing")
             if not self._silent:
-                await self._offline(Text("WeChat says: too frequent"))
+                await self._offline(Text("WeChat reports too many requests"))
             await self._silence(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret), pause=False)
             await self._pulse.pause(self._frequent.next())
             return None
         self._odd += 1
         if ret != -1:
             self._unknown += 1
-            log.info("WeChat answered %d, which means nothing to us", ret)
+            log.info("WeChat returned an unknown code: %d", ret)
         if self._unknown >= 2 * self._timing.unknown_codes:
             return Lost(LossReason.ERRORS, ret)
         if self._odd % self._timing.unknown_codes == 0:
@@ -400,7 +400,7 @@ class Listener:
     async def _reopen(self) -> int:
         """Open the session once more, as a page does that is reloaded: it may have got stuck. Return the code that
         says it is over, 0 when it is not."""
-        log.info("WeChat returned selectors without news; reopening the session")
+        log.info("WeChat repeatedly announced messages without returning any; reopening the session")
         try:
             init = answers.init_of(await self._pulse.wait(self._calls.init(self._session)))
         except WeChatError as problem:

@@ -90,7 +90,7 @@ def forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
             return OutgoingMessage("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
         case _:
             raise Unsupported(
-                N_("a {kind} can't be forwarded by the web"), N_("send it by its content"), kind=content.kind
+                N_("a {kind} can't be forwarded by the web"), N_("send the content itself"), kind=content.kind
             )
 
 
