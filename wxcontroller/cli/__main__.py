@@ -104,16 +104,16 @@ def run() -> int:
         tell("\nwxctl: interrupted; nothing more was done", err=True)
         return INTERRUPTED
     except SystemExit:
-        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's word for a pipe whose reader has gone
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's way to report a pipe whose reader is gone
             return 0
         raise
     return result if isinstance(result, int) else 0
 
 
 def as_bad_usage(problem: click.ClickException) -> BadUsage:
-    """Return click's complaint in the form of all others: lower case, no period, and what to do."""
+    """Return an error of click in the usual form: lower case, no period, with a remedy."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
-    words = problem.format_message().rstrip(".")
+    words = problem.format_message().rstrip(".").replace(" Did you mean", "; did you mean")
     return BadUsage(
         Text(N_("{what}"), what=words[:1].lower() + words[1:]),
         N_("see: {command} --help"),

@@ -27,7 +27,7 @@ def alert() -> None:
     default=30.0,
     show_default=True,
     metavar="S",
-    help="How long to wait.",
+    help="Longest wait for each channel, in seconds.",
 )
 def test(session: WxctlRun, timeout: float) -> None:
     """Send a test alert through every configured channel and report each result.

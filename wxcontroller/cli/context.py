@@ -110,7 +110,9 @@ def global_options() -> list[GlobalOption]:
             "that is found].",
         ),
         GlobalOption(
-            "--insecure", is_flag=True, help="Send the token to another machine without TLS, if the URL says so."
+            "--insecure",
+            is_flag=True,
+            help="Allow sending the token to another machine over http://, where others can read it.",
         ),
     ]
 

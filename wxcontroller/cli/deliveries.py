@@ -193,7 +193,7 @@ def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pendin
 def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
     """Acknowledge the dead letters with these IDs, or all.
 
-    They are kept and can be replayed, but the account is no longer in trouble because of them, until new ones come.
+    They are kept and can be replayed, but no longer count as a problem.
     """
     api = session.api()
     chosen: JsonObject = {"ids": list(ids), "state": "dead"} if ids else {"state": "dead"}

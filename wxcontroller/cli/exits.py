@@ -6,26 +6,26 @@ from types import MappingProxyType
 from wxcontroller.core.errors import WxError
 
 INTERRUPTED = 130
-# Code → the word of it in JSON, and what it means. The errors of core.errors and cli.errors carry the codes.
+# Code → its word in JSON, and its meaning. The errors of core.errors and cli.errors carry the codes.
 EXITS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         0: ("done", "Done."),
-        1: ("failed", "It failed; standard error says what, for which account, and what to do."),
-        2: ("usage", "Wrong arguments, a name or option that can't be."),
-        3: ("unreachable", "The controller can't be reached, or something else answers at its address."),
-        4: ("unknown", "There is no such account, token or event."),
-        5: ("unit-failed", "The unit did not come up, has failed, or should be up but is not."),
+        1: ("failed", "Failed. Standard error gives the account, the failure and the remedy."),
+        2: ("usage", "Invalid arguments, name or option."),
+        3: ("unreachable", "The controller cannot be reached, or another program responds at its address."),
+        4: ("unknown", "The account, token or event does not exist."),
+        5: ("unit-failed", "The unit did not start, has failed, or should be running but is not."),
         6: ("needs-human", "The account has stopped trying and needs attention."),
         7: (
             "not-allowed",
-            "The controller does not let you in, or not to this: a token is missing, wrong or too weak.",
+            "Access denied: the token is missing, invalid, or lacks the required scope.",
         ),
-        8: ("exists", "It is there already, and is not overwritten."),
-        9: ("locked", "An exported account can't be opened: a wrong passphrase, or a damaged file."),
-        78: ("configuration", "A file of settings can't be used."),
+        8: ("exists", "It exists already and was not overwritten."),
+        9: ("locked", "An exported account cannot be decrypted: the passphrase is wrong or the file is damaged."),
+        78: ("configuration", "A configuration file is invalid."),
         INTERRUPTED: (
             "interrupted",
-            "Interrupted, or a question was answered with no. What was begun is left as it is.",
+            "Interrupted, or a question was answered with no. Actions that have started are not undone.",
         ),
     }
 )
@@ -39,8 +39,8 @@ def word_of(problem: WxError) -> str:
 def short() -> str:
     """Return the table in a few lines, for the help."""
     lines = (
-        "0 done, 1 failed, 2 wrong arguments, 3 controller not reachable,",
-        "4 not there, 5 its unit failed, 6 it needs a human, 7 not allowed,",
-        f"8 there already, 9 can't be opened, 78 wrong settings, {INTERRUPTED} interrupted.",
+        "0 done, 1 failed, 2 invalid arguments, 3 controller unreachable,",
+        "4 not found, 5 unit failed, 6 needs attention, 7 access denied,",
+        f"8 exists already, 9 decryption failed, 78 invalid settings, {INTERRUPTED} interrupted.",
     )
     return "\n  ".join(lines)

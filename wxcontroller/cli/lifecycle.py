@@ -42,7 +42,7 @@ _OPTIONS = click.option(
     help="An account option, see wxclient(8); may be repeated. KEY=@FILE: the value is in FILE, or - for stdin.",
 )
 _POST_API = click.option(
-    "--post-api", metavar="URL", help="Where reports are posted; short for --option post_api=URL."
+    "--post-api", metavar="URL", help="URL to which reports are posted; short for --option post_api=URL."
 )
 _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
 
@@ -155,7 +155,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
 
 @verb("Log an account out of WeChat and stop it.", "wxctl logout alice --yes")
 @name_argument
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def logout(session: WxctlRun, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 

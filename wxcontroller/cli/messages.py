@@ -36,7 +36,7 @@ _KINDS = {
     "wxctl messages alice --before 4f2a91c0-5120 --json",
 )
 @name_argument
-@click.option("--chat", metavar="CHAT", help="Only messages with this person or group: an id, or a name, exactly.")
+@click.option("--chat", metavar="CHAT", help="Only messages with this person or group: an id or an exact name.")
 @click.option(
     "-n",
     "--lines",

@@ -28,8 +28,8 @@ _KINDS = ("svg", "png")
 def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     """Show the QR code that logs an account in.
 
-    It is valid for a few minutes; the account then shows another one. Whoever sees it can begin a login: FILE is
-    readable by you alone.
+    It is valid for a few minutes; the account then shows another one. Anyone who has the code can start a login, so
+    FILE is readable only by you.
     """
     if output is not None and output.suffix.lower().lstrip(".") not in _KINDS:
         raise BadUsage(

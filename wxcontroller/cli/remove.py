@@ -27,7 +27,7 @@ _PATHS = Paths()
 
 @verb("Stop accounts and delete them.", "wxctl remove alice --yes", "wxctl remove 'test-*'")
 @names_argument
-@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--keep-tokens", is_flag=True, help="Keep tokens that are bound to the accounts.")
 def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
     """Stop accounts and delete their options, logins and stored data.

@@ -67,9 +67,9 @@ class Recipient:
     help="Send this file instead of a text; the file name extension decides whether it is sent as "
     "an image, a video or a file.",
 )
-@click.option("--group", is_flag=True, help="TO is a group; without it friends and groups are looked through.")
+@click.option("--group", is_flag=True, help="TO is a group. By default, friends and groups are searched.")
 @click.option(
-    "--key", metavar="KEY", help="Repeating a send with the same key sends one message. Default: a new key."
+    "--key", metavar="KEY", help="Idempotency key: sends with the same key are sent once. Default: a new key."
 )
 @click.option(
     "--timeout",
@@ -77,7 +77,7 @@ class Recipient:
     default=60.0,
     show_default=True,
     metavar="S",
-    help="Retry for this many seconds if the controller does not answer.",
+    help="Retry for S seconds if the controller does not respond.",
 )
 def send(
     session: WxctlRun,
@@ -91,7 +91,7 @@ def send(
 ) -> None:
     """Send TEXT, or a file, to a friend or group.
 
-    TO is an id, or the displayname, remark (markname) or name, exactly. TEXT "-" is read from standard input.
+    TO is an id, or the exact displayname, remark (markname) or name. TEXT "-" is read from standard input.
     """
     if (text is None) == (file is None):
         raise BadUsage(N_("give either TEXT or --file FILE"), N_("see: wxctl send --help"))
@@ -211,7 +211,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
         raise WxError(
             N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
             N_(
-                "give the id, or the displayname, remark or name exactly; a group that was not saved "
+                "give the id, or the exact displayname, remark or name; a group that was not saved "
                 "to the contacts is known after its first message"
             ),
             account=account.name,

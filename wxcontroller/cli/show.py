@@ -87,9 +87,8 @@ def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) 
 def status(session: WxctlRun, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 
-    Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 given up and waiting
-    for someone to act. If the controller does not answer, the status shown comes from systemd and the exit status
-    is 3.
+    Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 stopped trying and
+    needs attention. If the controller does not respond, the status comes from systemd and the exit status is 3.
     """
     if name is None:
         overview(session)

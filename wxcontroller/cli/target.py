@@ -51,7 +51,7 @@ def target() -> None:
 def add(session: WxctlRun, target_name: str, account: str, peer: str, group: bool) -> None:
     """Add a target and print its token, which cannot be shown again.
 
-    PEER is the id of a friend or group, or its displayname, remark or name, exactly. Give a name on a route whose
+    PEER is the id of a friend or group, or its exact displayname, remark or name. Use a name on a route whose
     ids change with every login.
     """
     api = session.api()

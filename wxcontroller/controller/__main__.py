@@ -32,7 +32,7 @@ def main() -> int:
     paths = Paths(arguments.root)
     if arguments.check_config:
         return check(paths)
-    # The Python stack of a loop that stalled gets into the journal when the watchdog kills us.
+    # Writes the Python stack to the journal when the watchdog kills a process whose event loop is stuck.
     faulthandler.enable()
     forbid_dumps()
     setup_logging("wxcontroller")
@@ -56,7 +56,7 @@ async def serve(paths: Paths, loaded: Loaded) -> None:
         await Service(paths, loaded, sockets, units).run()
 
 
-# What wxclient.slice lets accounts listen on.
+# Ports on which wxclient.slice allows accounts to listen.
 SLICE_PORTS = (3000, 4999)
 
 
@@ -70,7 +70,7 @@ def check(paths: Paths) -> int:
     for file in loaded.files:
         out.write(f"read {file}\n")
     if not loaded.files:
-        out.write(f"no settings file at {paths.settings_file}, the defaults count\n")
+        out.write(f"no settings file at {paths.settings_file}, using the defaults\n")
     for notice in loaded.notices:
         out.write(f"note: {notice}\n")
     first, last = loaded.settings.backend_start_port, loaded.settings.backend_end_port
@@ -80,7 +80,7 @@ def check(paths: Paths) -> int:
     try:
         tls_context(loaded.settings)
         if loaded.settings.fleet is not None:
-            from wxcontroller.fleet.credentials import credentials_of  # a machine without a fleet loads none of it
+            from wxcontroller.fleet.credentials import credentials_of  # not loaded on machines without a fleet
 
             for host in loaded.settings.fleet.hosts:
                 credentials_of(host)
@@ -96,9 +96,9 @@ def check(paths: Paths) -> int:
         err.write(f"the tokens file cannot be used, all requests except root's would be refused: {tokens.broken}\n")
         return BadSettings.exit_code
     if not tokens.required and any(not is_loopback((each.host, each.port)) for each in loaded.settings.listen):
-        out.write("note: listen has addresses that others reach; without a token that is refused at the start: ")
+        out.write("note: listen contains addresses that other machines can reach; to start on them, create a token: ")
         out.write("wxctl token create NAME --scope admin\n")
-    out.write("the settings are good\n")
+    out.write("the settings are valid\n")
     return 0
 
 
@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve the HTTP API and dashboard for all accounts. Started by systemd: wxcontroller.socket.",
         epilog="See wxcontroller(8) and wxcontroller.toml(5).",
     )
-    parser.add_argument("--check-config", action="store_true", help="check the settings and end")
+    parser.add_argument("--check-config", action="store_true", help="check the settings and exit")
     parser.add_argument("--version", action="version", version=f"wxcontroller {__version__}")
-    # For tests and for looking at a copied system.
+    # For tests, and to check a copied system.
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     return parser
 

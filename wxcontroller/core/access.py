@@ -40,12 +40,12 @@ class Scope(StrEnum):
 LADDER = (Scope.READ, Scope.SEND, Scope.CONTROL, Scope.ADMIN)
 _ORDER = {scope: place for place, scope in enumerate(LADDER)}
 MEANINGS: Mapping[Scope, str] = {
-    Scope.READ: "look at accounts, people and groups, and take events",
-    Scope.SEND: "act in WeChat in an account's name: messages, groups, friends, remarks",
-    Scope.CONTROL: "start, stop and restart accounts, set their options, see QR codes",
+    Scope.READ: "read accounts, people, groups and events",
+    Scope.SEND: "send messages, and change groups, friends and remarks",
+    Scope.CONTROL: "start, stop and restart accounts, set their options, show QR codes",
     Scope.ADMIN: "everything else, such as removing accounts",
-    Scope.ILINK: "use one account through the iLink API, and nothing else",
-    Scope.NOTIFY: "send notifications to one target, and nothing else",
+    Scope.ILINK: "only use one account through the iLink API",
+    Scope.NOTIFY: "only send notifications to one target",
     Scope.FLEET: "forward calls of another host's callers, each within its caller's own scope",
 }
 

@@ -120,7 +120,7 @@ def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> 
 
 @verb("Adopt accounts of a lost host of the fleet.", "wxctl adopt alice", "wxctl adopt 'shop-*' --yes")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_bundle)
-@click.option("-y", "--yes", is_flag=True, help="Don't ask. The lost host must be off.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. The lost host must be off.")
 @click.option(
     "--start/--no-start",
     default=None,

@@ -51,7 +51,7 @@ class Composer:
     def test(self, now: float) -> Alert:
         """Return a test alert with a sample QR code."""
         code = Picture("image/png", drawn("https://example.invalid/a-test-of-wxcontroller", "png"), now)
-        message = Text(N_("This is a test: alerts of wxcontroller reach you. Nothing is wrong."))
+        message = Text(N_("This is a test of wxcontroller's alerts. No action is needed."))
         remedy = Text(N_("the QR code is an example; real ones are scanned with WeChat"))
         return self._alert(
             Happening.TEST, now, [Item(Kind.TEST, "", "test", now, message, remedy, code, code="test")]

@@ -39,7 +39,7 @@ def disk_of(paths: Paths, least: int) -> Verdict:
             message = Text(N_("The disk with {place} has only {left} left."), place=path, left=left)
             return Problem(Kind.DISK, "", message, _REMEDY, code="disk-low")
         between = between or free < wanted * _MARGIN
-    return None if between else Healthy("", Text(N_("The disks have room again.")))
+    return None if between else Healthy("", Text(N_("The disks have free space again.")))
 
 
 def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:

@@ -125,7 +125,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         )
     if view.live is not None and view.live.client.restricted is not None:
         found[Track.PERSON] = Healthy(
-            name, Text(N_("Account {account}: WeChat shows all of its messages again."), account=name)
+            name, Text(N_("Account {account}: WeChat shows its messages again."), account=name)
         )
     for issue in assessment.issues:
         if not issue.severity.is_trouble or issue.code not in KINDS:
@@ -222,7 +222,7 @@ def held_of(held: Mapping[str, Text], settings: AlertSettings) -> Verdict:
 def taken_over_of(taken: Mapping[str, str]) -> Verdict:
     """Judge whether this host has taken accounts over lately; ``taken`` are their hosts of before by account."""
     if not taken:
-        return Healthy("", Text(N_("The last takeover by this host is long ago.")))
+        return Healthy("", Text(N_("This host has not taken over an account recently.")))
     hosts = ", ".join(sorted(set(taken.values())))
     message = Text(N_("Taken over from host {hosts}: {accounts}."), accounts=", ".join(taken), hosts=hosts)
     remedy = Text(N_("name another standby host for each: wxctl set NAME standby=HOST; see: wxctl fleet"))

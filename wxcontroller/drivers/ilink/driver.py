@@ -101,7 +101,9 @@ class ILinkDriver:
                 async with self._logout.ends(self._work(emit)) as working:
                     if working.done():
                         return working.result()
-                    return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
+                    return Ended(
+                        EndReason.LOGGED_OUT, Text("logged out as requested; start the account to log in again")
+                    )
             finally:
                 # Also when cancelled: the protocol wants it at each orderly stop (10).
                 await self._say_goodbye()

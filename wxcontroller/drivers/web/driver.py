@@ -156,7 +156,7 @@ class WebDriver:
         except WeChatError as problem:
             log.warning("the logout may not have reached WeChat: %s; end the session on the phone", problem.message)
         self._forget()
-        return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
+        return Ended(EndReason.LOGGED_OUT, Text("logged out as requested; start the account to log in again"))
 
     def _forget(self) -> None:
         try:

@@ -25,7 +25,7 @@ export function digitsForm(name) {
     setText(note, t("Sending…"));
     try {
       await call("POST", pathOf(name, "input"), { json: { id, value } });
-      setText(note, t("The digits are sent. If they are wrong, they are asked for again."));
+      setText(note, t("The digits were sent. If they are wrong, you are asked again."));
     } catch (problem) {
       note.className = "bad";
       explain(note, problem);

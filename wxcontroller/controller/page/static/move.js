@@ -41,7 +41,7 @@ export function openMove(names, hosts) {
       const command = ["wxctl move", ...options, ...ones.map(quoted), quoted(to)].join(" ");
       return [h("p", {}, t("Run as root on {host}:", { host })), copyable(command)];
     });
-    commands.replaceChildren(...(parts.length ? parts : [h("p", {}, t("They are on this host already."))]));
+    commands.replaceChildren(...(parts.length ? parts : [h("p", {}, t("The accounts are already on this host."))]));
   }
 
   target.addEventListener("change", show);

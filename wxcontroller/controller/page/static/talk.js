@@ -130,7 +130,7 @@ export function talkOf(name, signal) {
     const { id, state } = message;
     if (!may("send")) return line;
     if (state === "waiting" || state === "held") {
-      line.append(withdrawing(id, "cancel", t("Cancel send"), t("The send is cancelled.")));
+      line.append(withdrawing(id, "cancel", t("Cancel send"), t("The send was cancelled.")));
     }
     const left = message.time * 1000 + RECALL_MILLISECONDS - Date.now();
     if (state === "delivered" && !message.recalled && left > 0 && recalls()) {
