@@ -15,7 +15,7 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
 # The original's user agent waits that long for an answer of poll_api.

@@ -61,7 +61,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import DELIVERIES_FILE, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
-from wxcontroller.core.vitals import Vitals, Watchdog
+from wxcontroller.core.watchdog import Deadlines, Watchdog
 from wxcontroller.drivers import ROUTES
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
@@ -97,12 +97,12 @@ class Client:
 
         Raises PortTaken when the API can't listen.
         """
-        config, roster, notifier, vitals = self.config, Roster(), Notifier(), Vitals()
-        watchdog = Watchdog(notifier, vitals)
+        config, roster, notifier, deadlines = self.config, Roster(), Notifier(), Deadlines()
+        watchdog = Watchdog(notifier, deadlines)
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
         limits = config.limits
-        tasks, events = Tasks(), EventLog(private / "events.db", vitals, epoch=config.epoch)
+        tasks, events = Tasks(), EventLog(private / "events.db", deadlines, epoch=config.epoch)
         migration = Migration(config.cookie_path, events)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
         driver_state = DriverState(events, migration.done, keep, route.ending)
@@ -112,7 +112,7 @@ class Client:
                 {name: config.options[name] for name in route.options},
                 FileStore(route.session_file(config.cookie_path), keep),
                 driver_state,
-                vitals,
+                deadlines,
                 limits,
                 FileStore(private / "decisions.json"),
                 holder(self.paths, config.name.instance),
@@ -127,13 +127,17 @@ class Client:
         replies = Replies(roster, send_reply)
         tls = client_context(config.options["ca_file"])
         delivery = Delivery(
-            receiver_of(config, agent, tls), policy_of(config, self.quick_retries), events, replies.answered, vitals
+            receiver_of(config, agent, tls),
+            policy_of(config, self.quick_retries),
+            events,
+            replies.answered,
+            deadlines,
         )
         media_index = MediaIndex(events)
         ring = EventRing(config.number("check_event_list_max_size"), limits.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
         consults, fetcher = Consults(), MediaFetcher(config, driver)
-        preparer = MediaPreparer(config, agent, media_index, vitals)
+        preparer = MediaPreparer(config, agent, media_index, deadlines)
 
         window = driver.capabilities.window
 
@@ -151,7 +155,7 @@ class Client:
         report_bytes = limits.report_media_bytes if with_data else 0
         sends = SendQueue(
             pacer_of(config, window),
-            Sender(driver, roster, reporter, media_index, report_bytes, vitals),
+            Sender(driver, roster, reporter, media_index, report_bytes, deadlines),
             preparer,
             store,
             tasks,
@@ -191,7 +195,7 @@ class Client:
             guard.headers,
             lambda: session.state is LoginState.RUNNING,
             config.targets,
-            vitals,
+            deadlines,
             tls,
         )
         minutes = Minutes(config.name.instance, events, session.running.is_set)

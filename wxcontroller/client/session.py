@@ -20,7 +20,7 @@ from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import Direction, FriendRequest, MessageKind
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.vitals import Watchdog
+from wxcontroller.core.watchdog import Watchdog
 from wxcontroller.drivers import base
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes

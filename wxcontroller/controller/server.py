@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.fastpath import AccountShortcut
+from wxcontroller.controller.account_port.fastpath import AccountFastPath
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.access import loggable
@@ -33,14 +33,14 @@ _TICK = 0.02
 class Server:
     """An application on sockets that listen already. ``start`` … ``drain``, once.
 
-    ``short``: ordinary requests to accounts take the shortcut. Callers see a difference only in speed.
+    ``short``: ordinary requests to accounts take the fast path. Callers see a difference only in speed.
     """
 
     def __init__(self, app: web.Application, sockets: Iterable[socket.socket], short: bool = True) -> None:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
-        self._shortcut = AccountShortcut(self._shared, app[FIGURES].requests) if short else None
+        self._fast_path = AccountFastPath(self._shared, app[FIGURES].requests) if short else None
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -51,7 +51,7 @@ class Server:
     async def start(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
-        protocols = connections(self._runner.server, SERVER, self._shared.admission, self._shortcut)
+        protocols = connections(self._runner.server, SERVER, self._shared.admission, self._fast_path)
         self._acceptor = Acceptor(protocols, lambda: self._shared.settings.max_connections, self._tls)
         self._acceptor.start(self._sockets)
 
@@ -80,8 +80,8 @@ class Server:
         if connections:
             log.warning("%d requests were not finished after %g s and are aborted", len(connections), longest)
         await self._runner.cleanup()
-        if self._shortcut is not None:
-            self._shortcut.close()
+        if self._fast_path is not None:
+            self._fast_path.close()
         for listening in self._sockets:
             listening.close()
 

@@ -31,7 +31,7 @@ from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
-from wxcontroller.core.vitals import Vitals, Watchdog
+from wxcontroller.core.watchdog import Deadlines, Watchdog
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -81,7 +81,7 @@ class Service:
         self._sockets = sockets
         self._units = units
         self._notifier = Notifier()
-        self._vitals = Vitals()
+        self._deadlines = Deadlines()
         self._complaint = ""
         self._fleet_task: asyncio.Task[None] | None = None
 
@@ -96,7 +96,7 @@ class Service:
             accounts = await stack.enter_async_context(Accounts(self._paths, self._loaded.settings, self._units))
             ports = await stack.enter_async_context(AccountPorts(accounts.registry, lambda: accounts.settings))
             mark = BootMark(self._paths)
-            alerts = AlertWatch(accounts, ports, mark, self._vitals)
+            alerts = AlertWatch(accounts, ports, mark, self._deadlines)
             shared = Context(accounts, ports, gate, tls, notices=self._loaded.notices, alerts=alerts)
             self._warn(shared)
             fleet = fleet_of(shared, self._paths, self._loaded.settings)
@@ -166,7 +166,7 @@ class Service:
             watch, delays = Watch(), RestartDelays(accounts.units, time.monotonic())
             while True:
                 try:
-                    with self._vitals.within(_LOOK_STUCK, "a look at all accounts"):
+                    with self._deadlines.within(_LOOK_STUCK, "a look at all accounts"):
                         views = await accounts.views()
                         await delays.look(views, time.monotonic())
                 except (UnitFailed, OSError) as problem:
@@ -177,7 +177,7 @@ class Service:
                     watch.look(views)
                     known = {view.instance for view in views}
                     await asyncio.to_thread(accounts.logins.look, logins_of(views), known)
-                    with self._vitals.within(_LOOK_STUCK, "a look for alerts"):
+                    with self._deadlines.within(_LOOK_STUCK, "a look for alerts"):
                         await alerts.look(views)
                     sentence = summary(views)
                     log.debug("%s", sentence)
@@ -186,7 +186,7 @@ class Service:
 
     async def _watchdog(self) -> None:
         """Tell systemd that the loop turns and nothing hangs; it kills and restarts us when that is not so."""
-        seconds, watchdog = self._notifier.watchdog_seconds, Watchdog(self._notifier, self._vitals)
+        seconds, watchdog = self._notifier.watchdog_seconds, Watchdog(self._notifier, self._deadlines)
         while seconds is not None:
             watchdog.feed()
             await asyncio.sleep(seconds / 3)

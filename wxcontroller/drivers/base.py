@@ -16,7 +16,7 @@ from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Message, MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 
 if TYPE_CHECKING:
     from wxcontroller.drivers.connection.fence import Fence
@@ -527,8 +527,8 @@ class KeepsUser(Protocol):
 class DriverContext:
     """The arguments of a driver: ``options`` are texts by option name; one that is missing has its default.
 
-    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` tracks work that
-    has to end. ``limits`` are the administrator's. ``decisions`` keeps the decisions of the account's owner: it
+    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``deadlines`` are those of
+    work in progress. ``limits`` are the administrator's. ``decisions`` keeps the decisions of the account's owner: it
     outlives sessions. ``holder`` returns the name of another account of this host that has a mark of a login, running
     or not, else "". ``fence`` closes all connections to WeChat when this host may no longer run the account.
     """
@@ -537,7 +537,7 @@ class DriverContext:
     options: Mapping[str, str]
     store: SessionStore
     state: StateStore | None = None
-    vitals: Vitals = field(default_factory=Vitals)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     limits: Limits = DEFAULTS
     decisions: SessionStore | None = None
     holder: Callable[[str], str] = lambda _: ""

@@ -6,8 +6,8 @@ passes on (``framing``) and from aiohttp's public hooks: the access logger is ca
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
 arrived. Data behind it is held back until then.
 
-A port may have a *shortcut*: code that sees each request before aiohttp does, and answers those that it knows how to.
-A request that it cannot complete is handed over, and answered as if there were no shortcut.
+A port may have a *fast path*: code that sees each request before aiohttp does, and answers some of them. A request that
+it cannot complete is handed over to aiohttp, and answered as if there were no fast path.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
-# How long the shortcut waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
+# How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
-# aiohttp's own timer for idle connections never counts, as it does not see what a shortcut answers.
+# aiohttp's own timer for idle connections never counts, as it does not see what a fast path answers.
 _NEVER = 1e9
 _IDLE = -1.0
 # aiohttp's own limits never count: ours are the settings', and change with them.
@@ -46,7 +46,7 @@ _ANY_LENGTH = 1 << 20
 
 
 class Exchange(Protocol):
-    """A request that a shortcut is answering."""
+    """A request that a fast path is answering."""
 
     def hung_up(self) -> None:
         """The caller is gone."""
@@ -58,7 +58,7 @@ class Exchange(Protocol):
         """It does again."""
 
 
-class Shortcut(Protocol):
+class FastPath(Protocol):
     """Answers some of a port's requests without aiohttp."""
 
     def take(self, connection: "PatientConnection", data: bytes) -> int:
@@ -71,7 +71,7 @@ class Shortcut(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A shortcut's progress with a request: when it began, by the loop's clock, and its result so far."""
+    """A fast path's progress with a request: when it began, by the loop's clock, and its result so far."""
 
     began: float
     problem: Exception
@@ -86,7 +86,7 @@ class _Answered(AbstractAccessLogger):
 
 
 def connections(
-    server: web.Server, program: str, admission: Admission, shortcut: Shortcut | None = None
+    server: web.Server, program: str, admission: Admission, fast_path: FastPath | None = None
 ) -> "Callable[[], PatientConnection]":
     """Return what makes the protocol of each connection to a port."""
     make_request = server.request_factory
@@ -105,11 +105,11 @@ def connections(
     # A public hook, called with the body's stream when a request has been parsed.
     server.request_factory = watched
     loop = asyncio.get_running_loop()
-    return lambda: PatientConnection(server, loop, program, admission, shortcut)
+    return lambda: PatientConnection(server, loop, program, admission, fast_path)
 
 
 def handed_over(request: web.Request) -> HandedOver | None:
-    """Return what the port's shortcut has done for a request, None for nothing."""
+    """Return what the port's fast path has done for a request, None for nothing."""
     connection = request.protocol
     return connection.handed_over if isinstance(connection, PatientConnection) else None
 
@@ -119,7 +119,7 @@ class PatientConnection(web.RequestHandler):
 
     __slots__ = (
         *("_admission", "_answered", "_at_work", "_behind", "_body", "_deadline", "_exchange", "_heads", "_held"),
-        *("_other", "_over", "_program", "_reading", "_rest", "_shortcut", "_since", "_unread", "_waiting"),
+        *("_other", "_over", "_program", "_reading", "_rest", "_fast_path", "_since", "_unread", "_waiting"),
         *("_waiting_until", "_wire", "handed_over", "heard", "peername"),
     )
 
@@ -129,7 +129,7 @@ class PatientConnection(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         program: str,
         admission: Admission,
-        shortcut: Shortcut | None,
+        fast_path: FastPath | None,
     ) -> None:
         super().__init__(
             server,
@@ -160,10 +160,10 @@ class PatientConnection(web.RequestHandler):
         self._waiting: asyncio.Handle | None = None  # looks at the deadline, at it or before: at _waiting_until
         self._waiting_until = 0.0  # uvloop's handles do not tell
         self._unread: asyncio.TimerHandle | None = None  # for the caller to take what it is sent
-        self._shortcut = shortcut
-        self._exchange: Exchange | None = None  # of the shortcut
-        self._rest = 0  # bytes that the shortcut waits for
-        self.handed_over: HandedOver | None = None  # by the shortcut, of the request at work
+        self._fast_path = fast_path
+        self._exchange: Exchange | None = None  # of the fast path
+        self._rest = 0  # bytes that the fast path waits for
+        self.handed_over: HandedOver | None = None  # by the fast path, of the request at work
         self.heard = time.monotonic()  # the loop's clock; uvloop's counts milliseconds, too coarse for the histogram
         self.peername: object = None
 
@@ -237,8 +237,8 @@ class PatientConnection(web.RequestHandler):
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
-            if self._shortcut is not None and not self._at_work and (self._rest or not self._held):
-                data = self._try_shortcut(self._shortcut, data)
+            if self._fast_path is not None and not self._at_work and (self._rest or not self._held):
+                data = self._try_fast_path(self._fast_path, data)
                 if not data:
                     return
             self._held += data
@@ -247,10 +247,10 @@ class PatientConnection(web.RequestHandler):
             else:
                 self._pass_heads()
 
-    # -- the shortcut
+    # -- the fast path
 
-    def _try_shortcut(self, shortcut: Shortcut, data: bytes) -> bytes:
-        """Let the shortcut have the beginning of a request; return what it leaves."""
+    def _try_fast_path(self, fast_path: FastPath, data: bytes) -> bytes:
+        """Let the fast path have the beginning of a request; return what it leaves."""
         if self._rest:
             self._held += data
             if len(self._held) < self._rest:
@@ -258,7 +258,7 @@ class PatientConnection(web.RequestHandler):
             self._rest = 0
             data = bytes(self._held)
             self._held.clear()
-        needs = shortcut.take(self, data)
+        needs = fast_path.take(self, data)
         if needs > 0:
             self._held += data
             self._rest = needs
@@ -266,7 +266,7 @@ class PatientConnection(web.RequestHandler):
         return data if needs == 0 else b""
 
     def begin(self, exchange: Exchange | None, behind: bytes) -> None:
-        """Let the shortcut answer the received request; ``behind`` are the bytes after it.
+        """Let the fast path answer the received request; ``behind`` are the bytes after it.
 
         Without an ``exchange`` it answers at once.
         """
@@ -276,12 +276,12 @@ class PatientConnection(web.RequestHandler):
             self._hold_back(behind)
 
     def send(self, data: bytes) -> None:
-        """Send a part of the shortcut's answer."""
+        """Send a part of the fast path's answer."""
         if self._wire is not None:
             self._wire.write(data)
 
     def send_whole(self, head: bytes, body: bytes, file: IO[bytes] | None) -> None:
-        """Send the shortcut's answer. The kernel takes the body from its copy in a file, if there is one."""
+        """Send the fast path's answer. The kernel takes the body from its copy in a file, if there is one."""
         wire, sent, done = self._wire, 0, 0
         if wire is None:
             return
@@ -296,7 +296,7 @@ class PatientConnection(web.RequestHandler):
                 wire.write(left)
 
     def end(self, keep: bool) -> None:
-        """End what the shortcut began: the whole answer is sent. ``keep`` the connection for the next request."""
+        """End what the fast path began: the whole answer is sent. ``keep`` the connection for the next request."""
         self._exchange = None
         if keep and not self._over:
             self._go_on()
@@ -304,7 +304,7 @@ class PatientConnection(web.RequestHandler):
             self.force_close()
 
     def hand_over(self, data: bytes, done: HandedOver) -> None:
-        """Have aiohttp answer the request that ``data`` is, instead of the shortcut."""
+        """Have aiohttp answer the request that ``data`` is, instead of the fast path."""
         self._exchange, self._at_work = None, False
         self.handed_over = done
         # In front of what came behind it: the order on the connection is that of the answers.
@@ -312,7 +312,7 @@ class PatientConnection(web.RequestHandler):
         self._pass_heads()
 
     def break_off(self) -> None:
-        """Abort the shortcut's answer: the part that was sent must not look complete."""
+        """Abort the fast path's answer: the part that was sent must not look complete."""
         self._exchange = None
         self.abort()
 

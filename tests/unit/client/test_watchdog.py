@@ -53,7 +53,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         listening.bind(str(tmp_path / "notify"))
         listening.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setattr("wxcontroller.core.vitals._LEAST", 0.0)
+        monkeypatch.setattr("wxcontroller.core.watchdog._LEAST", 0.0)
         yield Systemd(listening)
 
 

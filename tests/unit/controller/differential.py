@@ -1,4 +1,4 @@
-"""Send requests to the controller with and without its shortcut, and compare what accounts receive."""
+"""Send requests to the controller with and without its fast path, and compare what accounts receive."""
 
 import asyncio
 import contextlib
@@ -77,7 +77,7 @@ class Account:
 
 
 class Pair:
-    """One controller on two ports, with the shortcut and without it, and its account ``bot``."""
+    """One controller on two ports, with the fast path and without it, and its account ``bot``."""
 
     def __init__(self, host: Machine) -> None:
         self.host = host

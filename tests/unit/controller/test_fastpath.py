@@ -1,4 +1,4 @@
-"""The shortcut for ordinary requests behaves as the full path does."""
+"""The fast path for ordinary requests behaves as the full path does."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
 
 
 async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, object, bytes]:
-    """Ask with the shortcut and without it; both must get the same."""
+    """Ask with the fast path and without it; both must get the same."""
     found = [(await pair.ask(address, raw, 1, SECONDS))[0] for address in (pair.host.address, pair.plain)]
     first, second = [(each.status, shown(each), each.body) for each in found]
     assert first == second
@@ -190,7 +190,7 @@ async def test_requests_come_in_any_pieces_and_one_behind_the_other(pair: Pair) 
 async def test_the_rest_of_a_form_that_comes_late(pair: Pair) -> None:
     reader, writer = await asyncio.open_connection(*pair.host.address)
     writer.write(POST[:-5])
-    await asyncio.sleep(0.7)  # longer than the shortcut waits
+    await asyncio.sleep(0.7)  # longer than the fast path waits
     assert pair.account.got == []
     writer.write(POST[-5:])
     async with asyncio.timeout(SECONDS):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from wxcontroller.core.notify import Notifier
-from wxcontroller.core.vitals import Vitals, Watchdog
+from wxcontroller.core.watchdog import Deadlines, Watchdog
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_where_it_hangs_is_told_before_it_is_killed(
         await forgotten_lock()
 
     hanging = asyncio.create_task(with_a_text("what a friend wrote"))
-    watching = asyncio.create_task(Watchdog(Notifier(), Vitals()).watch())
+    watching = asyncio.create_task(Watchdog(Notifier(), Deadlines()).watch())
     await until(lambda: caplog.records)
     for task in (hanging, watching):
         task.cancel()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import DriverEvent, Progress
 from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.connection.timing import LineTiming
@@ -24,7 +24,7 @@ async def test_a_long_wait_shows_progress_until_it_ends() -> None:
         return "answer"
 
     async with asyncio.timeout(PATIENCE):
-        assert await Pulse(emit, LineTiming(progress_every=0.01), Vitals()).wait(answered()) == "answer"
+        assert await Pulse(emit, LineTiming(progress_every=0.01), Deadlines()).wait(answered()) == "answer"
     assert shown == [Progress(False)] * 3
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -40,4 +40,4 @@ async def test_a_failure_of_progress_is_one_of_the_wait() -> None:
         await failed.wait()
 
     with pytest.raises(OSError, match="Progress"):
-        await Pulse(emit, LineTiming(progress_every=0.01), Vitals()).wait(answered())
+        await Pulse(emit, LineTiming(progress_every=0.01), Deadlines()).wait(answered())

@@ -55,7 +55,7 @@ async def test_long_throttling_ends_in_a_new_login(world: Wechat, alice: ServerA
     async with world.online(alice, timing=hurried(frequent_limit=0.5)) as drive:
         world.fault(endpoint, FaultKind.RETCODE, 1205, count=None)
         world.hear(alice, "x")
-        assert "too frequent" in str((await drive.until(base.Offline)).reason)
+        assert "too many requests" in str((await drive.until(base.Offline)).reason)
         lost = await drive.until(base.SessionLost)
         assert (lost.ret, lost.reason) == (1205, base.LossReason.TOO_FREQUENT)
 

@@ -14,7 +14,7 @@ from tests.unit.fleet.hosts import FleetHost, fleet_of
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
-from wxcontroller.controller.v1.rows import BOARD
+from wxcontroller.controller.v1.rows import ACCOUNT_ROWS
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
@@ -127,11 +127,11 @@ async def test_the_dashboard_has_rows_of_all_hosts_as_they_change(pair: Pair) ->
 
 async def test_hosts_do_not_keep_each_other_watching(pair: Pair) -> None:
     a, b = pair
-    boards = [host.app[BOARD] for host in pair]
+    watched = [host.app[ACCOUNT_ROWS] for host in pair]
     async with a.http.get("/v1/accounts", headers=STREAM):
-        await until(lambda: all(board.is_asking for board in boards))
+        await until(lambda: all(rows.is_asking for rows in watched))
         assert (a.other("b").full, b.other("a").full) == (True, False)
-    await until(lambda: not any(board.is_asking for board in boards))
+    await until(lambda: not any(rows.is_asking for rows in watched))
 
 
 async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:

@@ -35,7 +35,7 @@ from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.core.messages import NOTHING, Text
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
 # Light bodies have at most 64 KiB (``bodies.LIGHT_BYTES``): 2 MB of memory, and no read between the posts of a batch.
@@ -71,7 +71,7 @@ class Delivery:
         policy: Policy,
         events: EventLog,
         answered: Callable[[Entry, bytes], Awaitable[None]] | None = None,
-        vitals: Vitals | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self.receiver = receiver
         self.delivered = 0  # since the process began, as the next
@@ -81,7 +81,7 @@ class Delivery:
         self._policy = policy
         self._log = events
         self._answered = answered
-        self._vitals = vitals or Vitals()
+        self._deadlines = deadlines or Deadlines()
         self._lanes = Lanes(policy)
         self._name = ""  # of the log that the next two are of
         self._queue: deque[Entry] = deque()
@@ -238,7 +238,7 @@ class Delivery:
         began = time.monotonic()
         # Also around reading the media: a file on a dead disk must not go unnoticed.
         limit = self._policy.timeout + WEBHOOK_ANSWER_SECONDS + _OVERTIME
-        with self._vitals.within(limit, "posting a report"):
+        with self._deadlines.within(limit, "posting a report"):
             body = await self._body(entry, stored)
             lighter = body.stored if len(body.stored) < len(stored) else None
             # With content, both would be in memory for as long as the receiver takes.

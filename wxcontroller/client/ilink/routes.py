@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 POLL = "/ilink/bot/getupdates"
 
 
-class Door:
-    """Forwards requests to what serves them. ``parts`` are the running account's."""
+class ConsumerRoutes:
+    """Routes of agents (consumers). ``parts`` are the running account's."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

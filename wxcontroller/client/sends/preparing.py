@@ -31,7 +31,7 @@ from wxcontroller.core.files import sync
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.urls import is_web_address, url_of
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.media import MediaFacts
@@ -84,7 +84,7 @@ class MediaPreparer:
     config: ClientConfig
     agent: str
     index: MediaIndex
-    vitals: Vitals = field(default_factory=Vitals)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FETCHED_AT_A_TIME))
     _hosts: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_A_TIME))
@@ -219,7 +219,7 @@ class MediaPreparer:
         # In this order: who waits for a slow host must not hold a turn that another host could use.
         async with self._turn_of(url), self._fetching, self._own_file(params) as (path, stream):
             try:
-                with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
+                with self.deadlines.within(_STUCK_SECONDS, "fetching what to send"):
                     source = await urlfetch.fetch(url, stream, self._limit, private, self.agent, seconds, self._names)
             except urlfetch.BadSource as problem:
                 status = problem.message if isinstance(problem, urlfetch.SourceTooLarge) else "invaild media_path"
@@ -246,7 +246,7 @@ class MediaPreparer:
                 if status.st_size > self._limit:
                     raise self._too_large(params)
                 async with self._own_file(params) as (path, stream):
-                    with self.vitals.within(_STUCK_SECONDS, "reading what to send"):
+                    with self.deadlines.within(_STUCK_SECONDS, "reading what to send"):
                         await asyncio.to_thread(shutil.copyfileobj, source, stream, 1 << 20)
         return path, int(status.st_mtime)
 

@@ -16,7 +16,7 @@ from wxcontroller.client.store.eventlog import Within
 from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.core.errors import ReferenceRefused, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, kept_json
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts, media_id
@@ -37,7 +37,7 @@ class Sender:
     reporter: Reporter
     index: MediaIndex
     report_bytes: int
-    vitals: Vitals = field(default_factory=Vitals)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     # -- to WeChat
 
@@ -47,7 +47,7 @@ class Sender:
             if media.file is None:
                 raise ValueError("media without content")
             try:
-                with self.vitals.within(stuck_after(media), "an upload"):
+                with self.deadlines.within(stuck_after(media), "an upload"):
                     media.uploaded = await self.driver.upload(media.file)
             except WeChatError as problem:
                 # Content alone reaches nobody. A repeated upload is harmless, so the send may be tried again.
@@ -62,7 +62,7 @@ class Sender:
         """Hand a message to WeChat and return its id there. Raises as Driver.upload and Driver.send_media."""
         media = send.media
         if media is None:
-            with self.vitals.within(STUCK_SECONDS, "a send"):
+            with self.deadlines.within(STUCK_SECONDS, "a send"):
                 return (await self.driver.send_text(send.target, send.words, send.client_id)).id
         await self.upload(media)
         try:
@@ -77,7 +77,7 @@ class Sender:
 
     async def _send_media(self, send: Send, media: Media) -> str:
         assert media.uploaded is not None
-        with self.vitals.within(stuck_after(media), "a send"):
+        with self.deadlines.within(stuck_after(media), "a send"):
             return (await self.driver.send_media(send.target, media.uploaded, send.client_id)).id
 
     # -- for readers of reports

@@ -25,7 +25,7 @@ from wxcontroller.client.store.writer import LAZY_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.messages import Text
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.openwx.replies import to_bytes
 
 T = TypeVar("T")
@@ -88,10 +88,10 @@ class EventLog:
     ``epoch`` is the account's, and stands with each event from now on.
     """
 
-    def __init__(self, path: Path, vitals: Vitals | None = None, epoch: int = 1) -> None:
+    def __init__(self, path: Path, deadlines: Deadlines | None = None, epoch: int = 1) -> None:
         self.epoch = epoch
         self._earlier: asyncio.Future[int] | None = None
-        self._database = Database(path, SCHEMA, self._look, vitals, self._known_log)
+        self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log)
         self._news = asyncio.Event()
         self._notes: list[tuple[Entry, int, bytes | None]] = []  # of what was delivered, for one change
         self._notes_of = -1

@@ -30,7 +30,7 @@ from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
 # For a question to the log: far longer than any takes on a disk that works, below what callers wait for.
@@ -102,14 +102,14 @@ class Database:
         path: Path,
         schema: Sequence[str],
         after: Callable[[sqlite3.Connection], Callable[[], None]],
-        vitals: Vitals | None = None,
+        deadlines: Deadlines | None = None,
         known: Callable[[], KnownLog] = KnownLog,
     ) -> None:
         self._known = known
         self._path = path
         self._schema = schema
         self._after = after
-        self._vitals = vitals or Vitals()
+        self._deadlines = deadlines or Deadlines()
         # Jobs of any result type; None ends the thread. A SimpleQueue's ``put`` never blocks the event loop.
         self._queue: queue.SimpleQueue[_Job[object] | _Damage | None] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -259,7 +259,7 @@ class Database:
                     # A mistake in a query cannot write past the writer's transaction.
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
-                with self._vitals.within(_STUCK_SECONDS, "reading the event log"):
+                with self._deadlines.within(_STUCK_SECONDS, "reading the event log"):
                     return work(self._reader)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
                 # The reader cannot repair: only the writer may replace the file, in order with its jobs.
@@ -278,7 +278,7 @@ class Database:
             self._write_all()
         except BaseException:
             log.exception("the event log's writer has stopped")
-            self._vitals.failed("the event log's writer has stopped")
+            self._deadlines.failed("the event log's writer has stopped")
 
     def _write_all(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -294,7 +294,7 @@ class Database:
             if damage is not None and damage.generation == self._generation:
                 connection = self._failed(connection, _Unreadable(str(damage.problem)))
             try:
-                with self._vitals.within(_STUCK_SECONDS, "writing the event log"), as_damage():
+                with self._deadlines.within(_STUCK_SECONDS, "writing the event log"), as_damage():
                     if connection is None:
                         connection = self._connected()
                         self._opened.set()
@@ -481,7 +481,7 @@ class Database:
         # Retrying is useless then: the watchdog is no longer fed, and
         # systemd starts a process with mounts of its own.
         if left_behind(self._path.parent):
-            self._vitals.failed("being shut out of a disk that was read-only when the process began")
+            self._deadlines.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):
             return connection
         if connection is not None:
@@ -493,7 +493,7 @@ class Database:
     def _replace(self) -> None:
         """Move what can be read of a damaged file into a new one. Failing that, the next try does it."""
         # With the reader's lock: nobody may have the file open while it is renamed, see ``recover``.
-        with self._reading, self._vitals.within(_RECOVERY_SECONDS, "recovering a damaged event log"):
+        with self._reading, self._deadlines.within(_RECOVERY_SECONDS, "recovering a damaged event log"):
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None

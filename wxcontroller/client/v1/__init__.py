@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.routes import Door
+from wxcontroller.client.ilink.routes import ConsumerRoutes
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.v1.answers import RequestRefused, refusal, with_refusals
 from wxcontroller.client.v1.deliveries import Deliveries
@@ -40,10 +40,10 @@ LOGOUT_SECONDS = 20.0
 
 def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> None:
     """Route all of /v1, and the iLink API."""
-    door = Door(parts)
+    consumer_routes = ConsumerRoutes(parts)
 
     async def status(_: web.Request) -> web.StreamResponse:
-        return json_answer({**status_of(parts, fetcher), "consumers": await door.shown()})
+        return json_answer({**status_of(parts, fetcher), "consumers": await consumer_routes.shown()})
 
     async def options(_: web.Request) -> web.StreamResponse:
         return json_answer(options_of(parts.config))
@@ -127,7 +127,7 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
     app.router.add_delete("/v1/sends/{id}", with_refusals(lambda request: sends().cancel(request)))
     app.router.add_get("/v1/events", with_refusals(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", with_refusals(MediaFiles(parts.config).get))
-    door.add_routes(app)
+    consumer_routes.add_routes(app)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", no_such_path)
 

@@ -47,8 +47,8 @@ _SIMPLE = re.compile(rb"[0-9A-Za-z_-]+")
 _HEAD_BYTES = 8190
 
 
-class AccountShortcut:
-    """The shortcut of the controller's port (``openwx.connection.Shortcut``)."""
+class AccountFastPath:
+    """The fast path of the controller's port (``openwx.connection.FastPath``)."""
 
     def __init__(self, shared: Context, requests: RequestFigures) -> None:
         self.requests = requests
@@ -63,7 +63,7 @@ class AccountShortcut:
         self._opening: set[asyncio.Task[None]] = set()
 
     def take(self, connection: PatientConnection, data: bytes) -> int:
-        """See ``openwx.connection.Shortcut``."""
+        """See ``openwx.connection.FastPath``."""
         settings, head_end = self.shared.settings, data.find(b"\r\n\r\n") + 4
         # Settings are replaced as a whole by a reload: results that were remembered hold for the former ones.
         if settings is not self._settings:

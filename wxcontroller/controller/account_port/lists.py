@@ -1,4 +1,4 @@
-"""Lists of all accounts for the shortcut, prepared (``answers``) and ready to be sent.
+"""Lists of all accounts for the fast path, prepared (``answers``) and ready to be sent.
 
 A list of 1,000 accounts is a megabyte. Copying it into the socket takes longer than everything else about the answer,
 so a list that is sent again unchanged gets a file, whose pages the kernel sends without copying them. The service's

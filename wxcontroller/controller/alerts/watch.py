@@ -37,7 +37,7 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
 # Looking at the disks costs something.
@@ -69,7 +69,7 @@ class AlertWatch:
     accounts: Accounts
     ports: AccountPorts
     mark: BootMark
-    vitals: Vitals = field(default_factory=Vitals)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     clock: Clock = field(default_factory=Clock)
     ledger: Ledger = field(default_factory=Ledger)
     hosts: Callable[[], Mapping[str, Text]] | None = None  # the other hosts that do not answer, with the reasons
@@ -142,7 +142,7 @@ class AlertWatch:
     async def look_seldom(self) -> None:
         """Look at the disks, and ask accounts that still run 2.0.0, until cancelled."""
         while True:
-            with self.vitals.within(_STUCK, "a look at disks and old accounts"):
+            with self.deadlines.within(_STUCK, "a look at disks and old accounts"):
                 await self.ask_old()
                 self._seldom.update(await self.seldom())
             await asyncio.sleep(_SELDOM)

@@ -15,13 +15,13 @@ from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.v1 import moves
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.controller.v1.openapi import DOCUMENT, Document
-from wxcontroller.controller.v1.rows import BOARD, Board
+from wxcontroller.controller.v1.rows import ACCOUNT_ROWS, AccountRows
 from wxcontroller.openwx.replies import to_bytes
 
 
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
-    app[BOARD] = Board(app[CONTEXT])
+    app[ACCOUNT_ROWS] = AccountRows(app[CONTEXT])
     app[DOCUMENT] = Document(document)
     moves.setup(app)
     for each in CALLS:

@@ -50,7 +50,7 @@ class ElsewhereRow:
     version: int
 
 
-class Board:
+class AccountRows:
     """The rows of all accounts, kept up to date while they are watched."""
 
     def __init__(self, shared: Context) -> None:
@@ -60,13 +60,13 @@ class Board:
         self._told: dict[str, JsonObject] = {}
         self._work = SharedWork(self._keep_up)
         self._activity = asyncio.Event()  # set while data that only the programs have is needed
-        self._watchers = 0  # who do
-        self._viewers = 0  # of these, who watch the accounts of all hosts: not another host
+        self._watchers = 0  # readers that need it
+        self._viewers = 0  # of these, readers of the accounts of all hosts (not other hosts)
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
         self.version = 0
         self.has_looked = asyncio.Event()  # set once the first look is done
-        self.trouble: JsonObject | None = None  # why the rows may be old
+        self.trouble: JsonObject | None = None  # the reason why the rows may be outdated
 
     @property
     def is_asking(self) -> bool:
@@ -201,7 +201,7 @@ class Board:
             self._told.pop(instance, None)
 
 
-BOARD = web.AppKey("board", Board)
+ACCOUNT_ROWS = web.AppKey("account_rows", AccountRows)
 
 
 def _activity(answer: Answer) -> JsonObject | None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.sse import server_sent
-from wxcontroller.controller.v1.rows import BOARD, Board
+from wxcontroller.controller.v1.rows import ACCOUNT_ROWS, AccountRows
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
 
@@ -25,17 +25,17 @@ async def watch(request: web.Request) -> web.StreamResponse:
     ``accounts`` holds the caller's rows that are new or different and the names that are ``gone``, the first one all
     of them; ``trouble`` says why rows may be old.
     """
-    board, who = request.app[BOARD], caller(request)
+    account_rows, who = request.app[ACCOUNT_ROWS], caller(request)
     activity = not who.hop or request.query.get("activity") != "0"
-    async with board.watched(activity, by_host=bool(who.hop)) as work:
-        return await server_sent(request, _AccountsReader(board, work, who), _RETRY, packed=True)
+    async with account_rows.watched(activity, by_host=bool(who.hop)) as work:
+        return await server_sent(request, _AccountsReader(account_rows, work, who), _RETRY, packed=True)
 
 
 class _AccountsReader:
     """Somebody who watches, and what he has had."""
 
-    def __init__(self, board: Board, work: "asyncio.Task[None]", who: Caller) -> None:
-        self._board = board
+    def __init__(self, account_rows: AccountRows, work: "asyncio.Task[None]", who: Caller) -> None:
+        self._account_rows = account_rows
         self._work = work
         self._caller = who
         self._version = 0
@@ -49,8 +49,8 @@ class _AccountsReader:
     async def next(self) -> bytes | None:
         """Return the events that bring the reader up to date, once there are any."""
         while not self._work.done():
-            news = self._board.news()
-            if self._board.has_looked.is_set() and (events := self._events()):
+            news = self._account_rows.news()
+            if self._account_rows.has_looked.is_set() and (events := self._events()):
                 return events
             waiting = asyncio.create_task(news.wait())
             try:
@@ -61,22 +61,24 @@ class _AccountsReader:
         return None
 
     def _events(self) -> bytes:
-        board = self._board
-        listed = [(row.view.instance, row.view.account.name.name, row.body, row.version) for row in board.rows]
+        account_rows = self._account_rows
+        listed = [(row.view.instance, row.view.account.name.name, row.body, row.version) for row in account_rows.rows]
         if not self._caller.hop:
-            listed += [(each.row.instance, each.row.name, each.row.body, each.version) for each in board.elsewhere]
+            listed += [
+                (each.row.instance, each.row.name, each.row.body, each.version) for each in account_rows.elsewhere
+            ]
         own = {instance: version for instance, _, _, version in listed if self._caller.may_see(instance)}
         fresh = [row for row in listed if own.get(row[0], 0) > self._version]
         gone = [self._names.pop(instance) for instance in list(self._names) if instance not in own]
         self._names.update((instance, name) for instance, name, _, _ in fresh)
-        self._version = board.version
+        self._version = account_rows.version
         events = b""
         if fresh or gone or self._first:
             rows = b",".join(body for _, _, body, _ in fresh)
             whole = b',"all":true' if self._first else b""
             events = event("accounts", b'{"accounts":[%b],"gone":%b%b}' % (rows, to_bytes(list(gone)), whole))
             self._first = False
-        if board.trouble != self._trouble:
-            self._trouble = board.trouble
-            events += event("trouble", to_bytes({"error": board.trouble}))
+        if account_rows.trouble != self._trouble:
+            self._trouble = account_rows.trouble
+            events += event("trouble", to_bytes({"error": account_rows.trouble}))
         return events

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import TypeVar
 
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import DriverEvent, Emit, Progress
 from wxcontroller.drivers.connection.timing import LineTiming
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 class Pulse:
     """Emits events one at a time, in the order they were given, and Progress during every long wait."""
 
-    def __init__(self, emit: Emit, timing: LineTiming, vitals: Vitals) -> None:
+    def __init__(self, emit: Emit, timing: LineTiming, deadlines: Deadlines) -> None:
         self._emit = emit
         self._timing = timing
-        self._vitals = vitals
+        self._deadlines = deadlines
         self._turn = asyncio.Lock()
 
     async def emit(self, event: DriverEvent) -> None:
@@ -60,7 +60,7 @@ class Pulse:
         begin = partial(self._begin_beating, beats)
         timer = asyncio.get_running_loop().call_later(self._timing.progress_every, begin)
         # Otherwise Progress would be updated forever if that timeout fails.
-        with self._vitals.within(self._timing.stuck_after, "a request to WeChat"):
+        with self._deadlines.within(self._timing.stuck_after, "a request to WeChat"):
             try:
                 return await work
             finally:

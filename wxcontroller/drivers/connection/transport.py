@@ -23,7 +23,7 @@ from wxcontroller.core.egress import ProxyKind, parse_proxy
 from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
-from wxcontroller.core.vitals import Vitals
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.connection.failures import Fenced, NoAnswer, TooLong, TunnelFailed, UnreadableResponse
 from wxcontroller.drivers.connection.outages import no_answer
@@ -103,7 +103,7 @@ def transport_of(context: DriverContext, timing: LineTiming, jar: CookieJar | No
         agent=context.text("http_agent"),
         verbose=context.flag("http_debug"),
         proxy=context.text("proxy"),
-        vitals=context.vitals,
+        deadlines=context.deadlines,
         account=context.account,
         fence=context.fence,
     )
@@ -121,7 +121,7 @@ class Transport:
         agent: str = "",
         verbose: bool = False,
         proxy: str = "",
-        vitals: Vitals | None = None,
+        deadlines: Deadlines | None = None,
         account: str = "",
         fence: "Fence | None" = None,
     ) -> None:
@@ -139,7 +139,7 @@ class Transport:
         self._tls = client_context(ca_file) if self._scheme == "https" or to_proxy else None
         self._jar = jar
         self._timing = timing
-        self._vitals = vitals or Vitals()
+        self._deadlines = deadlines or Deadlines()
         self._agent = agent or AGENT
         self._level = logging.INFO if verbose else logging.DEBUG
         self._account_header = {"X-Wx-Account": quote(account)} if account and self._server else {}
@@ -251,7 +251,7 @@ class Transport:
             # At each request: a connection that was opened under the permit may be kept beyond it.
             if self._fence is not None:
                 self._fence.check()
-            with self._vitals.within(total + self._timing.overtime, request.call):
+            with self._deadlines.within(total + self._timing.overtime, request.call):
                 async with session.request(
                     request.method,
                     URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),

@@ -76,7 +76,7 @@ class ILinkDriver:
         self._memory = ILinkMemory(context.store)
         self._holder = context.holder
         self._state = context.state
-        self._vitals = context.vitals
+        self._deadlines = context.deadlines
         self._limit = context.number("qrcode_count_max")
         self._tokenless = context.flag("tokenless_retry")
         self._hosts = ILinkHosts(self._world)
@@ -125,7 +125,7 @@ class ILinkDriver:
 
     async def _work(self, emit: Emit) -> Ended:
         """Log in and receive, again and again."""
-        pulse = self._pulse = Pulse(emit, self._timing, self._vitals)
+        pulse = self._pulse = Pulse(emit, self._timing, self._deadlines)
         losses: deque[float] = deque(maxlen=_LOSSES)
         await self._resume(pulse)
         credentials, stored = self._memory.credentials, True

@@ -125,7 +125,7 @@ class WebDriver:
         self._chunk = context.number("media_chunk_size")
         self._state = context.state
         self._identities = Identities(context.state)
-        self._vitals = context.vitals
+        self._deadlines = context.deadlines
         self._session: _Live | None = None  # while it is alive
         self._logout = Logout()
         self._trouble: OSError | None = None  # of forgetting the session
@@ -177,7 +177,7 @@ class WebDriver:
 
     async def _work(self, emit: Emit) -> Ended:
         """Log in and listen, again and again."""
-        pulse = Pulse(emit, self._timing, self._vitals)
+        pulse = Pulse(emit, self._timing, self._deadlines)
         login = QrLogin(self._calls, self._saved, pulse, self._timing, self._login_options, self._consent)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)

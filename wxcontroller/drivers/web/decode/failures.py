@@ -40,7 +40,7 @@ class HostMoved(UnreadableResponse):
 
 def tried_again(what: Text) -> Text:
     """Return the words for an outage. The error itself does not have them: a send may end with it."""
-    return Text("{what}; it is tried again", what=what)
+    return Text("{what}; retrying", what=what)
 
 
 def refusal(call: str, ret: int) -> WeChatError:

@@ -1,7 +1,7 @@
-"""Listening: the loop of synccheck and webwxsync, and what ends it (weixin-web-protocol 9).
+"""The sync loop: synccheck and webwxsync, and the reasons to end it (weixin-web-protocol 9).
 
-Never two of these requests at once. A message, and the key that acknowledges it, are durable (Checkpoint) before that
-key is shown to WeChat.
+Only one of these requests runs at a time. Messages, and the key that acknowledges them, are durable (Checkpoint)
+before the key is sent to WeChat.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
-# Pages of news in a row: an endless stream is treated as a failure and retried after the usual pause.
+# Pages of events in a row: an endless stream is treated as a failure and retried after the usual pause.
 NEWS_PAGES = 100
 _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The session is over. ``at_sync``: webwxsync reported it although synccheck had news (openwx-api 4.3).
+    """The session is over. ``at_sync``: webwxsync reported it after synccheck had announced events (openwx-api 4.3).
 
-    ``heard``: it answered at least once, if only without news.
+    ``heard``: WeChat responded at least once in this session.
     """
 
     reason: LossReason
@@ -56,7 +56,7 @@ Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
 
 
 class People(Protocol):
-    """The loop's reports about people; see Roster."""
+    """Receives what the loop learns about contacts; see Roster."""
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool: ...
 
@@ -70,7 +70,7 @@ class People(Protocol):
 
 
 class Listener:
-    """Listens to one session until it is lost."""
+    """Receives the events of one session until it ends."""
 
     def __init__(
         self,
@@ -92,29 +92,29 @@ class Listener:
         self._timing = timing
         self._emoji_names = emoji_names
         self._read = read
-        self._heard = time.monotonic()  # the last good answer
-        self._trouble = NOTHING  # since then
+        self._last_response = time.monotonic()  # time of the last response
+        self._last_failure = NOTHING  # since the last response
         self._online = False
-        self._ever = False  # at least one answer arrived
+        self._has_response = False  # whether WeChat has responded in this session
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
         self._frequent_since = 0.0
-        self._silent = False  # Offline was emitted
+        self._is_silent = False  # Offline was emitted
         self._storing = False  # a checkpoint is under way
-        self._odd = 0  # codes in a row that are inconclusive
-        self._unknown = 0  # those of them that mean nothing to us
-        self._reopened = False  # what the keys stand for is to be asked first
-        self._notified = ReportedIds()  # the phone's own signals: they have ids too
-        self._doubled = False  # the one repeat that a 1102 gets is used
+        self._inconclusive = 0  # inconclusive codes in a row
+        self._unknown_codes = 0  # of these, codes that are not documented
+        self._reopened = False  # sync before the next check: the session was reopened
+        self._seen_signals = ReportedIds()  # ids of the phone's own signals
+        self._has_repeated = False  # a 1102 was already retried once
         self._guard = SyncGuard(media_loop, timing)
-        self._brought = False  # the last round had news
-        self._moves = 0
+        self._had_events = False  # the last round returned events
+        self._host_moves = 0
         self._poll_limiter = PollRateLimiter(timing.check_spacing, timing.check_burst)
         self._is_doubtful = False  # a send was refused since the last sync
         self._poll_limit: asyncio.Timeout | None = None  # of the poll under way
         self._refused_sends = 0
 
-    # -- what senders notice
+    # -- results of sends
 
     @property
     def paused(self) -> bool:
@@ -122,7 +122,7 @@ class Listener:
         return self._frequent_since > 0.0
 
     def sent(self, ret: int, media: bool = False) -> None:
-        """Note how a send ended. 1101 may be the first sign of the session's end (5.7): the loop looks at once."""
+        """Note the result of a send. 1101 may be the first sign of the session's end (5.7), so sync at once."""
         if ret == 0:
             self._guard.message(media)
         if ret != 1101:
@@ -137,22 +137,22 @@ class Listener:
 
     async def listen(self) -> Lost:
         """Run the loop. The first sync fetches messages that arrived while the client was down."""
-        self._heard = time.monotonic()  # the time before was for the contacts
-        return await beside(self._listen(), self._mind_silence())
+        self._last_response = time.monotonic()  # loading the contacts does not count as silence
+        return await beside(self._listen(), self._watch_for_silence())
 
     async def _listen(self) -> Lost:
-        # Before the first check: the keys are those of the last process, and messages may have come since.
+        # Sync before the first check: messages may have arrived since the keys were stored.
         lost = await self._sync_round(asked=False)
         while lost is None:
-            brought, self._brought = self._brought, False
-            await self._pulse.pause(self._poll_limiter.due(brought))
+            had_events, self._had_events = self._had_events, False
+            await self._pulse.pause(self._poll_limiter.due(had_events))
             lost = await self._check_round()
             if lost is None and (pause := self._guard.wait()):
                 log.debug("WeChat announced messages but returned none; waiting %.0f s", pause)
                 if self._guard.nudge():
                     await self._nudge()
                 await self._pulse.pause(pause)
-        return replace(lost, heard=self._ever)
+        return replace(lost, heard=self._has_response)
 
     async def _nudge(self) -> None:
         """Notify WeChat that the client is active (5.2). The answer does not matter."""
@@ -172,89 +172,88 @@ class Listener:
                 return Lost(LossReason.KICKED, 1101)
             return await self._sync_round(asked=False)
         except NoAnswer as problem:
-            # The push server's quirk, taken as news (9.2). And a time-out, usual with proxies that allow no long
-            # polls: webwxsync tells whether WeChat still answers.
+            # A malformed response is a quirk of the push server and counts as an announcement (9.2). Timeouts are
+            # common with proxies that do not allow long polls. In both cases webwxsync shows whether WeChat responds.
             if problem.malformed or problem.timed_out:
-                self._trouble = problem.full_text
+                self._last_failure = problem.full_text
                 return await self._sync_round(asked=False)
-            await self._silence(problem)
+            await self._back_off(problem)
             return None
         except WeChatError as problem:
-            await self._silence(problem)
+            await self._back_off(problem)
             return None
         reached(Point.ACKNOWLEDGED)
         if check.retcode != 0:
-            return await self._code(check.retcode, at_sync=False)
+            return await self._handle_code(check.retcode, at_sync=False)
         if check.selector != 0:
-            # Any selector means news, and only webwxsync shows whether they can be had (9.1).
+            # Any selector announces events; only webwxsync shows whether there are any (9.1).
             return await self._sync_round(asked=True)
-        await self._good()
+        await self._note_response()
         self._guard.quiet()
         return None
 
     async def _poll(self) -> LineResponse:
-        """Wait for synccheck's answer. Raises _Doubt as soon as a send was refused for the session's sake."""
+        """Wait for synccheck's response. Raises _Doubt when a send was refused with a code of an ended session."""
         try:
-            # Ended, the poll is over before the loop goes on: two requests at once bring messages twice (7.10).
+            # The poll ends before the next request, because concurrent requests return messages twice (7.10).
             if not self._is_doubtful:
                 async with asyncio.timeout(None) as self._poll_limit:
                     return await self._pulse.wait(self._calls.sync_check(self._session))
         except TimeoutError:
-            pass  # sent has ended it: requests fail as NoAnswer
+            pass  # ended by sent(); a request's own timeout is a NoAnswer
         finally:
             self._poll_limit = None
         self._is_doubtful = False
         raise _Doubt
 
     async def _sync_round(self, asked: bool, reopened: bool = False) -> Lost | None:
-        """Fetch all news there are. ``reopened``: whether the session is well again is still to be seen."""
-        brought, empty = False, True
-        for _ in range(NEWS_PAGES):  # a server that never stops is not believed
+        """Fetch all pending events. ``reopened``: a response does not yet prove that the session works again."""
+        had_events, empty = False, True
+        for _ in range(NEWS_PAGES):  # see NEWS_PAGES
             try:
                 news = answers.news_of(await self._pulse.wait(self._calls.sync(self._session)))
             except TooLong as problem:
-                await self._pass_over(problem)
+                await self._skip_oversized(problem)
                 return None
             except WeChatError as problem:
                 if problem.ret is None:
-                    await self._silence(problem)
+                    await self._back_off(problem)
                     return None
-                return await self._code(problem.ret, at_sync=asked)
+                return await self._handle_code(problem.ret, at_sync=asked)
             reached(Point.ACKNOWLEDGED)
-            await self._good(well=not reopened)
-            # First the messages, then the keys: the next request shows the
-            # keys, and WeChat never repeats what they cover.
+            await self._note_response(conclusive=not reopened)
+            # Messages before keys: the next request sends the keys, and WeChat never repeats acknowledged messages.
             fresh = await self._deliver(news)
-            moved = self._move(news)
+            moved = self._take_keys(news)
             if moved or not news.empty:
                 await self._checkpoint()
-            brought, empty = brought or fresh, empty and news.empty
-            # A server that says "more" but brings nothing and moves no key would be asked without end.
+            had_events, empty = had_events or fresh, empty and news.empty
+            # A server that announces more, but returns neither events nor new keys, would be queried forever.
             if not news.more or not (fresh or moved):
                 break
-        self._brought = brought
-        if brought:
+        self._had_events = had_events
+        if had_events:
             self._guard.quiet()
         elif asked:
             self._guard.vain(empty)
         return None
 
-    async def _pass_over(self, problem: TooLong) -> None:
+    async def _skip_oversized(self, problem: TooLong) -> None:
         """Skip an answer that is too large to read: repeating it would return the same."""
         session = self._session
         try:
             init = answers.init_of(await self._pulse.wait(self._calls.init(session)))
         except WeChatError as other:
-            await self._silence(other)
+            await self._back_off(other)
             return
-        if init.sync_key in ((), session.sync_key):  # it leads nowhere else
-            await self._silence(problem)
+        if init.sync_key in ((), session.sync_key):  # no newer position is available
+            await self._back_off(problem)
             return
         log.error("events from WeChat are lost: %s", problem.message)
         session.sync_key, session.check_key, session.skey = init.sync_key, (), init.skey or session.skey
         await self._checkpoint()
 
-    # -- news
+    # -- events
 
     async def _deliver(self, news: News) -> bool:
         """Report a sync's content. Returns whether any of it was new: a server may repeat itself forever."""
@@ -263,7 +262,7 @@ class Listener:
         for raw in news.messages:
             entry = self._read(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
-                fresh = self._notified.first(messages.id_of(raw)) or fresh
+                fresh = self._seen_signals.first(messages.id_of(raw)) or fresh
                 await self._roster.identify(entry.real)
                 self._roster.want(entry.names)
             elif entry is not None and entry.id not in self._saved.memory.seen:
@@ -273,10 +272,10 @@ class Listener:
             (entry.chat, entry.sender if entry.is_group else "") for entry in found if isinstance(entry, Message)
         )
         for entry in found:
-            await self._tell(entry)
+            await self._report(entry)
         return fresh or bool(found)
 
-    async def _tell(self, entry: Message | messages.IncomingFriendRequest) -> None:
+    async def _report(self, entry: Message | messages.IncomingFriendRequest) -> None:
         memory = self._saved.memory
         if entry.id in memory.seen:  # twice in one answer
             return
@@ -292,11 +291,11 @@ class Listener:
                 memory.last_sent[entry.chat] = entry.id
             self._guard.message(entry.kind.is_media)
             await self._pulse.emit(MessageArrived(entry))
-        # After the event was taken: should taking it fail, the message is not lost.
+        # Only after the event was accepted, so that a failure before loses no message.
         memory.seen.add(entry.id)
 
-    def _move(self, news: News) -> bool:
-        """Take over the keys of an answer; return whether they are others."""
+    def _take_keys(self, news: News) -> bool:
+        """Store the keys of a response; return whether they changed."""
         session = self._session
         before = (session.sync_key, session.check_key)
         # An empty key must never replace a good one; without a check key the other serves (4, 5.6).
@@ -314,93 +313,99 @@ class Listener:
             await self._saved.save()
         finally:
             self._storing = False
-            self._heard = time.monotonic()  # a slow disk is not WeChat's silence
+            self._last_response = time.monotonic()  # a slow disk is not WeChat's silence
 
-    # -- good and bad answers
+    # -- responses and failures
 
-    async def _good(self, well: bool = True) -> None:
-        """Note that WeChat has answered as it should."""
-        self._heard, self._trouble = time.monotonic(), NOTHING
-        if well:
+    async def _note_response(self, conclusive: bool = True) -> None:
+        """Note a valid response. ``conclusive``: it proves that the session works, so failures count from 0 again."""
+        self._last_response, self._last_failure = time.monotonic(), NOTHING
+        if conclusive:
             self._backoff.reset()
-            self._odd = self._unknown = 0
-        self._moves = 0
-        self._doubled = False
+            self._inconclusive = self._unknown_codes = 0
+        self._host_moves = 0
+        self._has_repeated = False
         if self._frequent_since:
             self._frequent_since = 0.0
             self._frequent.reset()
         await self._pulse.progress(heard=True)
-        self._ever, self._silent = True, False
+        self._has_response, self._is_silent = True, False
         if not self._online:
             self._online = True
             await self._pulse.emit(Online())
 
-    async def _mind_silence(self) -> None:
-        """Report the account as offline once WeChat has been silent for too long, whatever the loop waits for."""
+    async def _watch_for_silence(self) -> None:
+        """Report the account as offline when WeChat has not responded for too long, whatever the loop waits for."""
         while True:
-            silent = 0.0 if self._storing else time.monotonic() - self._heard
+            silent = 0.0 if self._storing else time.monotonic() - self._last_response
             if silent < self._timing.offline_after:
                 await asyncio.sleep(self._timing.offline_after - silent)
                 continue
-            if not self._silent:
-                what = self._trouble or Text("no answer for {silent} s", silent=f"{silent:.0f}")
+            if not self._is_silent:
+                what = self._last_failure or Text("no answer for {silent} s", silent=f"{silent:.0f}")
                 log.warning("WeChat has not responded for %.0f s (%s); retrying", silent, what)
                 await self._offline(what)
             await asyncio.sleep(self._timing.offline_after)
 
-    async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
+    async def _back_off(self, problem: WeChatError, pause: bool = True) -> None:
         """Record a failure, and wait before the next attempt."""
         log.debug("%s", problem.message)
-        if isinstance(problem, HostMoved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
-            self._moves += 1
+        if (
+            isinstance(problem, HostMoved)
+            and self._host_moves < HOST_MOVES
+            and self._saved.memory.move(problem.domain)
+        ):
+            self._host_moves += 1
             return
-        self._trouble = problem.full_text
+        self._last_failure = problem.full_text
         await self._pulse.progress()
         if pause:
             await self._pulse.pause(self._backoff.next())
 
     async def _offline(self, why: Text) -> None:
-        self._online, self._silent = False, True
+        self._online, self._is_silent = False, True
         await self._pulse.emit(Offline(tried_again(why)))
 
-    async def _code(self, ret: int, at_sync: bool) -> Lost | None:
+    async def _handle_code(self, ret: int, at_sync: bool) -> Lost | None:
         """Act on a code other than 0 from synccheck or webwxsync (9.3, 10)."""
         if ret in SESSION_OVER:
-            # A cookie may have been missing from one request (9.3): it is tried once more before a scan is needed.
-            if ret == 1102 and not self._doubled:
-                self._doubled = True
+            # One request may have lacked a cookie (9.3): retry once before asking for a scan.
+            if ret == 1102 and not self._has_repeated:
+                self._has_repeated = True
                 await self._pulse.pause(self._timing.retry_first / 4)
                 return None
             return Lost(_REASONS[ret], ret, at_sync)
         if ret == TOO_FREQUENT:
             now = time.monotonic()
             self._frequent_since = self._frequent_since or now
-            # After an hour of pauses (9.3) the session itself is the trouble.
+            # After an hour of pauses (9.3), the session itself is assumed to be the cause.
             if now - self._frequent_since > self._timing.frequent_limit:
                 return Lost(LossReason.TOO_FREQUENT, ret)
             log.warning("WeChat reports too many requests; pausing")
-            if not self._silent:
+            if not self._is_silent:
                 await self._offline(Text("WeChat reports too many requests"))
-            await self._silence(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret), pause=False)
+            await self._back_off(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret), pause=False)
             await self._pulse.pause(self._frequent.next())
             return None
-        self._odd += 1
+        self._inconclusive += 1
         if ret != -1:
-            self._unknown += 1
+            self._unknown_codes += 1
             log.info("WeChat returned an unknown code: %d", ret)
-        if self._unknown >= 2 * self._timing.unknown_codes:
+        if self._unknown_codes >= 2 * self._timing.unknown_codes:
             return Lost(LossReason.ERRORS, ret)
-        if self._odd % self._timing.unknown_codes == 0:
+        if self._inconclusive % self._timing.unknown_codes == 0:
             over = await self._reopen()
             if over:
                 return Lost(_REASONS[over], over, at_sync)
-        await self._silence(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret))
+        await self._back_off(WeChatError(N_("WeChat answered {number}"), ret=ret, number=ret))
         return None
 
     async def _reopen(self) -> int:
-        """Open the session once more, as a page does that is reloaded: it may have got stuck. Return the code that
-        says it is over, 0 when it is not."""
-        log.info("WeChat repeatedly announced messages without returning any; reopening the session")
+        """Reopen a session that may be stuck, as a reload of WeChat's page does.
+
+        Return the code that says that the session is over, or 0.
+        """
+        log.info("WeChat keeps returning inconclusive codes; reopening the session")
         try:
             init = answers.init_of(await self._pulse.wait(self._calls.init(self._session)))
         except WeChatError as problem:

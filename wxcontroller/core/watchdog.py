@@ -1,4 +1,4 @@
-"""Work that must make progress. While something is overdue, systemd's watchdog is not fed."""
+"""Deadlines of work in progress, and systemd's watchdog, which is not fed while one is overdue."""
 
 import asyncio
 import logging
@@ -13,16 +13,16 @@ from wxcontroller.core.notify import Notifier
 log = logging.getLogger(__name__)
 # Fraction of the watchdog's time: without progress for this long, the journal gets the stacks of all tasks.
 _LATE = 0.7
-# A stream of events is one sign of life a second, or ten in the watchdog's time.
+# Feed at most once a second, or ten times in the watchdog's time, however many events there are.
 _LEAST = 1.0
 
 
 @dataclass(slots=True)
-class Vitals:
-    """Work in progress, each with its own time limit. ``clock`` gives monotonic seconds.
+class Deadlines:
+    """Work in progress, each with a deadline. ``clock`` gives monotonic seconds.
 
-    Each wait has its own time limit; ``within`` covers its failure. Work that may wait forever, such as on an
-    empty queue, is not entered.
+    Each operation has its own timeout; the deadline is for the case that the timeout itself fails. Work that may wait
+    forever, such as on an empty queue, is not entered.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -32,7 +32,7 @@ class Vitals:
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
         """Expect the block to end within this many seconds: its own time limit plus a margin. In any thread."""
-        # Several may wait for the same thing, each with a time limit of its own.
+        # Several operations may have the same description.
         key = object()
         self._under_way[key] = (self.clock() + seconds, what)
         try:
@@ -41,23 +41,23 @@ class Vitals:
             del self._under_way[key]
 
     def overdue(self) -> list[str]:
-        """Return what should have ended by now, in words."""
+        """Return descriptions of the work that is overdue."""
         now = self.clock()
         late = [what for until, what in tuple(self._under_way.values()) if until < now]
         return [self._failed, *late] if self._failed else late
 
     def failed(self, what: str) -> None:
-        """Note that something that the process can't do without has ended, never to come back."""
+        """Note that a vital part of the process has ended for good."""
         self._failed = what
 
 
 class Watchdog:
     """Feeds systemd's watchdog as long as the process makes progress."""
 
-    def __init__(self, notifier: Notifier, vitals: Vitals) -> None:
+    def __init__(self, notifier: Notifier, deadlines: Deadlines) -> None:
         self._notifier = notifier
-        self._vitals = vitals
-        self._fed = vitals.clock()
+        self._deadlines = deadlines
+        self._fed = deadlines.clock()
         seconds = notifier.watchdog_seconds
         self._least = min(_LEAST, seconds / 10) if seconds else _LEAST
         self._told = False
@@ -67,7 +67,7 @@ class Watchdog:
         if words := self._overdue():
             self._tell(words)
             return
-        now = self._vitals.clock()
+        now = self._deadlines.clock()
         if now - self._fed >= self._least or self._told:
             self._fed, self._told = now, False
             self._notifier.watchdog()
@@ -80,11 +80,11 @@ class Watchdog:
         seconds = self._notifier.watchdog_seconds
         while seconds is not None:
             await asyncio.sleep(seconds / 10)
-            if self._vitals.clock() - self._fed > seconds * _LATE:
+            if self._deadlines.clock() - self._fed > seconds * _LATE:
                 self._tell(self._overdue() or "no sign of life")
 
     def _overdue(self) -> str:
-        overdue = self._vitals.overdue()
+        overdue = self._deadlines.overdue()
         return f"does not end: {', '.join(sorted(set(overdue)))}" if overdue else ""
 
     def _tell(self, what: str) -> None:
