@@ -68,7 +68,7 @@ def drag(browser: Browser, kind: str, *files: Path) -> None:
     """Drag files from the machine over the middle of the conversation."""
     place = browser.script(
         "const { x, y } = arguments[0].getBoundingClientRect(); return { x: x + 300, y: y + 90 }",
-        browser.find("#talk"),
+        browser.find("#chat"),
     )
     data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
     browser.driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
@@ -84,7 +84,7 @@ def test_files_by_picker_and_drag(browser: Browser, served: Served, account: Acc
     browser.find("#people button")
     drag(browser, "dragEnter", one)
     drag(browser, "dragOver", one)
-    browser.gone("#talk.dropping")
+    browser.gone("#chat.dropping")
     drag(browser, "drop", one)
     browser.click("#people button")
     browser.find("#attach")
@@ -94,10 +94,10 @@ def test_files_by_picker_and_drag(browser: Browser, served: Served, account: Acc
     browser.find("#attached li", "one.txt")
     drag(browser, "dragEnter", two, long)
     drag(browser, "dragOver", two, long)
-    browser.find("#talk.dropping")
+    browser.find("#chat.dropping")
     browser.picture("files-dragged")
     drag(browser, "drop", two, long)
-    browser.gone("#talk.dropping")
+    browser.gone("#chat.dropping")
     sizes = browser.script("return [...document.querySelectorAll('#attached small')].map((one) => one.offsetHeight)")
     assert len(sizes) == 3
     assert len(set(sizes)) == 1, "one line each"
@@ -107,7 +107,7 @@ def test_files_by_picker_and_drag(browser: Browser, served: Served, account: Acc
     # A file that misses the conversation is not opened in the place of the page; a text may go into the field.
     assert browser.script(TAKEN, browser.find("#figures"), True)
     assert not browser.script(TAKEN, browser.find("#send textarea"), False)
-    browser.gone("#talk.dropping")
+    browser.gone("#chat.dropping")
     browser.click("#attached li:nth-child(2) button")
     browser.click("#send .main")
     browser.until(lambda: account.sent, "the first file")

@@ -113,7 +113,7 @@ def test_windows_and_held_sends(
     browser.click("#tab-chats")
     browser.click("#people button")
     browser.find("#messages [data-state=held] .meta.attention")
-    assert browser.text("#talk-window")
+    assert browser.text("#chat-window")
     browser.picture(f"sends-{width}-{theme}")
     assert browser.script("return document.scrollingElement.scrollWidth") <= width
     browser.click("#messages [data-action=cancel]")

@@ -6,8 +6,8 @@ passes on (``framing``) and from aiohttp's public hooks: the access logger is ca
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
 arrived. Data behind it is held back until then.
 
-A port may have a *fast path*: code that sees each request before aiohttp does, and answers some of them. A request that
-it cannot complete is handed over to aiohttp, and answered as if there were no fast path.
+A port may have a *fast path*: code that sees each request before aiohttp does, and answers some of them. A request
+that it cannot complete is handed over to aiohttp, and answered as if there were no fast path.
 """
 
 import asyncio

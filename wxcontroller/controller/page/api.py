@@ -19,26 +19,26 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
 
 # Under which heading the calls of /v1 stand, by how their path begins; the template has the words.
 _PARTS = (
-    ("/v1/accounts/{name}/deliveries", "happened"),
-    ("/v1/accounts/{name}/events", "happened"),
-    ("/v1/accounts/{name}/media", "happened"),
+    ("/v1/accounts/{name}/deliveries", "events"),
+    ("/v1/accounts/{name}/events", "events"),
+    ("/v1/accounts/{name}/media", "events"),
     *(
-        (f"/v1/accounts/{{name}}/{call}", "talk")
+        (f"/v1/accounts/{{name}}/{call}", "messages")
         for call in ("messages", "chats", "contacts", "groups", "sends", "typing")
     ),
-    ("/v1/deliveries", "happened"),
-    ("/v1/events", "happened"),
+    ("/v1/deliveries", "events"),
+    ("/v1/events", "events"),
     ("/v1/accounts", "accounts"),
     ("/v1/ilink", "accounts"),
     ("/v1/alerts", "alerts"),
-    ("/v1", "itself"),
+    ("/v1", "controller"),
     ("/openwx", "original"),
 )
 # What a sentence may begin with in a capital; not the name of a parameter.
 _COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
 # Calls that the form confirms first, in addition to every DELETE: they end, revoke or discard something.
 _DESTRUCTIVE = ("logout", "stop", "restart", "purge", "ack", "stop_client", "revoke_message", "kick_group_member")
-_ORDER = ("accounts", "talk", "happened", "alerts", "itself", "original")
+_ORDER = ("accounts", "messages", "events", "alerts", "controller", "original")
 
 
 @dataclass(frozen=True, slots=True)

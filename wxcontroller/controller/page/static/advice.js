@@ -62,16 +62,16 @@ export function shownState(account) {
 export function adviceOf(account) {
   const { advice } = account;
   if (!advice || isExpected(account)) return NOTHING;
-  if (SHOWN_BY_BADGE.has(advice.code)) return { ...NOTHING, text: said(account, "reason") };
+  if (SHOWN_BY_BADGE.has(advice.code)) return { ...NOTHING, text: sentenceOf(account, "reason") };
   const tab = TABS[advice.code] ?? (settingOf(account) && "options");
-  return { text: said(advice, "message"), tab, remedy: said(advice, "remedy") };
+  return { text: sentenceOf(advice, "message"), tab, remedy: sentenceOf(advice, "remedy") };
 }
 
 // Return one line for the list: the reason for the problem, or the progress of a login. The state next to it already
 // says "Offline".
 export function lineOf(account) {
-  const why = account.advice?.code === "offline" ? said(account, "reason") : "";
-  return why || adviceOf(account).text || said(account, "status");
+  const why = account.advice?.code === "offline" ? sentenceOf(account, "reason") : "";
+  return why || adviceOf(account).text || sentenceOf(account, "status");
 }
 
 // Return the next step of a login; `bad` if the login cannot continue.
@@ -84,8 +84,8 @@ export function hintOf(account) {
   }
   if (account.login_state === "parked") return { text, bad: true };
   // The number of the code, as in wxctl and the journal, unless the code view shows it.
-  const which = account.login_state === "scanning" && !account.qrcode_limit ? said(account, "status") : "";
-  return { text: [said(account, "reason"), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
+  const which = account.login_state === "scanning" && !account.qrcode_limit ? sentenceOf(account, "status") : "";
+  return { text: [sentenceOf(account, "reason"), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {
@@ -93,7 +93,7 @@ function stepOf(account) {
     case "scanning":
       return may("control") ? "" : t("Your token does not show the code: that needs the scope control.");
     case "confirming":
-      if (account.input) return said(account.input, "prompt");
+      if (account.input) return sentenceOf(account.input, "prompt");
       return t("Scanned. Tap Log in on the phone.");
     case "updating":
       return t("Logged in. People and groups are being loaded.");
@@ -104,4 +104,4 @@ function stepOf(account) {
   }
 }
 
-const said = (account, name) => sentence(textOf(account, name));
+const sentenceOf = (account, name) => sentence(textOf(account, name));

@@ -4,7 +4,7 @@ import { call, may, pathOf, Problem } from "./api.js";
 import { $, h, icon, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
-import { outcomeOf } from "./said.js";
+import { outcomeOf } from "./messagewords.js";
 import { size } from "./words.js";
 
 // How long to wait for the outcome of a send. The conversation shows outcomes that come later.
@@ -138,9 +138,9 @@ export function composer(name, signal, sent) {
   function drag(event) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    const fits = Boolean(chosen) && takesFiles && $("talk").contains(event.target);
+    const fits = Boolean(chosen) && takesFiles && $("chat").contains(event.target);
     event.dataTransfer.dropEffect = fits ? "copy" : "none";
-    $("talk").classList.toggle("dropping", fits && event.type === "dragover");
+    $("chat").classList.toggle("dropping", fits && event.type === "dragover");
     if (fits && event.type === "drop") attach(event.dataTransfer.files);
   }
 
@@ -181,7 +181,7 @@ export function composer(name, signal, sent) {
     { signal },
   );
   for (const type of ["dragover", "drop"]) document.addEventListener(type, drag, { signal });
-  $("talk").addEventListener("dragleave", () => $("talk").classList.remove("dropping"), { signal });
+  $("chat").addEventListener("dragleave", () => $("chat").classList.remove("dropping"), { signal });
   choose(null);
   return { choose, offerFiles, focus: () => field.focus() };
 }

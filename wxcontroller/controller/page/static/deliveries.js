@@ -3,7 +3,7 @@
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords, sentences } from "./failures.js";
-import { reportWord } from "./happenings.js";
+import { reportWord } from "./eventwords.js";
 import { t, textOf } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";

@@ -4,7 +4,7 @@ import { call, pathOf } from "./api.js";
 import { $, h, icon, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
-import { happening, kindWord } from "./happenings.js";
+import { eventWords, kindWord } from "./eventwords.js";
 import { t } from "./i18n.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
@@ -97,7 +97,7 @@ function line({ account, stamp, time, report }) {
   item.dataset.time = time;
   item.dataset.account = account;
   item.dataset.login = isEvent ? partOf(report) : "";
-  if (isEvent) item.dataset.said = happening(report);
+  if (isEvent) item.dataset.words = eventWords(report);
   return item;
 }
 
@@ -165,11 +165,11 @@ function fold(item, steps) {
 }
 
 // Return the words for a line with its steps, such as "Logged in by a scan · 12 s".
-function wordsOf({ dataset: { said, login, time: end } }, steps) {
-  if (login !== "running" || !steps.length) return said;
+function wordsOf({ dataset: { words, login, time: end } }, steps) {
+  if (login !== "running" || !steps.length) return words;
   const time = lasted(Number(end) - Number(steps.at(-1).dataset.time));
   const done = steps.find(({ dataset }) => dataset.login === "done");
-  return done ? `${done.dataset.said} · ${time}` : t("Running again after {time}", { time });
+  return done ? `${done.dataset.words} · ${time}` : t("Running again after {time}", { time });
 }
 
 function message(report) {

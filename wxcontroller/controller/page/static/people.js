@@ -31,7 +31,7 @@ const LAST = ["official", "system"];
 export function peopleTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
-  const talk = talkOf(name, signal);
+  const chat = chatOf(name, signal);
   let chats = [];
   let people = [];
   let chosen = null;
@@ -113,10 +113,10 @@ export function peopleTab(name) {
   // Each contact once: chats first, the latest on top, then the others.
   function entries() {
     const known = new Map(people.map((one) => [one.id, one]));
-    const talked = chats.map((one) => ({ ...known.get(one.id), ...one, key: known.get(one.id)?.key ?? one.key }));
+    const withMessages = chats.map((one) => ({ ...known.get(one.id), ...one, key: known.get(one.id)?.key ?? one.key }));
     const ids = new Set(chats.map(({ id }) => id));
     const others = people.filter(({ id }) => !ids.has(id));
-    return [...talked, ...others.sort((one, other) => LAST.indexOf(one.kind) - LAST.indexOf(other.kind))];
+    return [...withMessages, ...others.sort((one, other) => LAST.indexOf(one.kind) - LAST.indexOf(other.kind))];
   }
 
   // The contact may have been renamed or removed, and the account restarted.
@@ -128,7 +128,7 @@ export function peopleTab(name) {
 
   function choose(entry) {
     chosen = entry;
-    talk.choose(entry);
+    chat.choose(entry);
     $("panel-chats").classList.toggle("open", Boolean(entry));
     for (const each of $("people").querySelectorAll("button")) {
       each.setAttribute("aria-pressed", String(each.dataset.id === entry?.id));
@@ -155,14 +155,14 @@ export function peopleTab(name) {
     button.setAttribute("aria-pressed", String(entry.id === chosen?.id));
     button.addEventListener("click", () => {
       choose(entry);
-      talk.focus();
+      chat.focus();
     });
     return h("li", {}, button);
   }
 
   $("people-search").value = "";
   $("people-search").addEventListener("input", show, { signal });
-  $("talk-back").addEventListener("click", () => choose(null), { signal });
+  $("chat-back").addEventListener("click", () => choose(null), { signal });
   forget();
   const stop = listen(({ names, gone, all }) => {
     if (all || names.has(name) || gone.includes(name)) follow();
@@ -170,7 +170,7 @@ export function peopleTab(name) {
   follow();
   return () => {
     ending.abort();
-    talk.end();
+    chat.end();
     stop();
   };
 }

@@ -74,8 +74,8 @@ async function run({ method, path, headers, json, form }, answer, send, stop) {
     const options = { body, headers: { ...kind, ...headers }, signal: ending.signal };
     await showAnswer(answer, await exchange(method, path, options), began);
   } catch (problem) {
-    const said = problem.name === "AbortError" ? [] : [h("p", { className: "bad", role: "alert" }, words(problem))];
-    if (said.length || !answer.querySelector(".outcome")) answer.replaceChildren(...said);
+    const failure = problem.name === "AbortError" ? [] : [h("p", { className: "bad", role: "alert" }, words(problem))];
+    if (failure.length || !answer.querySelector(".outcome")) answer.replaceChildren(...failure);
   } finally {
     stop.removeEventListener("click", end);
     setHidden(stop, true);

@@ -1,4 +1,4 @@
-// Words for messages: their kind, and the outcome of sent ones.
+// Messages in words: their kind, and the outcome of sends.
 
 import { t } from "./i18n.js";
 import { size } from "./words.js";

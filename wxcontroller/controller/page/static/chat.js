@@ -7,7 +7,7 @@ import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
-import { contentWords, outcomeOf } from "./said.js";
+import { contentWords, outcomeOf } from "./messagewords.js";
 import { accounts } from "./store.js";
 import { dayOf, moment, timeOf } from "./times.js";
 import { exactly, lasted } from "./words.js";
@@ -20,7 +20,7 @@ const RECALL_MILLISECONDS = 120_000;
 const PICTURES = new Set(["image", "emoticon"]);
 
 // Return { choose(entry), refresh(), focus(), end() } for the conversations of an account.
-export function talkOf(name, signal) {
+export function chatOf(name, signal) {
   let who = null;
   let shown = "";
   let older = []; // messages before the page that is refreshed
@@ -64,7 +64,7 @@ export function talkOf(name, signal) {
       compose.offerFiles(takesMedia(account));
       show(answer.messages, answer.pending);
     } catch (problem) {
-      if (problem.name !== "AbortError" && who?.id === id) setText($("talk-note"), inWords(problem));
+      if (problem.name !== "AbortError" && who?.id === id) setText($("chat-note"), inWords(problem));
     }
   }
 
@@ -89,10 +89,10 @@ export function talkOf(name, signal) {
     const ids = new Set();
     const all = [...older, ...messages, ...pending].filter(({ id }) => !ids.has(id) && ids.add(id));
     const now = JSON.stringify(all);
-    setHidden($("talk-earlier"), !more);
-    setText($("talk-note"), all.length ? "" : t("No messages yet."));
+    setHidden($("chat-earlier"), !more);
+    setText($("chat-note"), all.length ? "" : t("No messages yet."));
     if (now === shown) return;
-    const body = $("talk-body");
+    const body = $("chat-body");
     const atEnd = !shown || body.scrollHeight - body.scrollTop - body.clientHeight < NEAR;
     const from = body.scrollHeight - body.scrollTop;
     shown = now;
@@ -186,13 +186,13 @@ export function talkOf(name, signal) {
 
   // A picture that loads late must not move the text being read.
   function stay() {
-    const body = $("talk-body");
+    const body = $("chat-body");
     if (body.scrollHeight - body.scrollTop - body.clientHeight < NEAR + 400) body.scrollTop = body.scrollHeight;
   }
 
   function showWindow(window) {
     const words = window ? windowWords(window, who.label) : "";
-    setText($("talk-window"), words);
+    setText($("chat-window"), words);
   }
 
   $("talk-earlier").addEventListener("click", earlier, { signal });

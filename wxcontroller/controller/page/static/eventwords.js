@@ -1,4 +1,4 @@
-// Words for events, and for kinds of reports and messages.
+// Events, and kinds of reports and messages, in words.
 
 import { t } from "./i18n.js";
 import { stateWord } from "./states.js";
@@ -12,7 +12,7 @@ const LOGINS = {
 // Mojo-Weixin has no word for offline. Contacts are loaded before an account runs, so after it this means offline.
 const after = (from, to) => (from === "running" && to === "updating" ? "offline" : to);
 
-const HAPPENINGS = {
+const EVENTS = {
   login: ([how, why]) => [LOGINS[how]?.(), why].filter(Boolean).join(": "),
   stop: () => t("Stopped"),
   state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(after(from, to)) }),
@@ -48,8 +48,8 @@ const propertyWord = (name) => (PROPERTIES[name] ?? (() => name))();
 
 const nameOf = (one) => one?.displayname || one?.name || "?";
 
-// Return what an event means.
-export const happening = ({ event, params }) => HAPPENINGS[event]?.(params ?? []) || reportWord(event);
+// Return an event in words.
+export const eventWords = ({ event, params }) => EVENTS[event]?.(params ?? []) || reportWord(event);
 
 const TYPES = {
   friend_message: () => t("Message of a friend"),
@@ -86,7 +86,7 @@ const KINDS = {
   card: () => t("card"),
   payment: () => t("payment"),
   location: () => t("location"),
-  revoke: () => t("taken back"),
+  revoke: () => t("recalled"),
   other: () => t("other"),
 };
 
