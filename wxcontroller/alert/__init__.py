@@ -1,7 +1,9 @@
-"""Delivering alerts: wxcontroller-alert@.service, one instance for each way of telling somebody.
+"""The process that delivers alerts: wxcontroller-alert@CHANNEL.service.
 
-systemd starts an instance when the controller has left a file in its spool (``core.alertspool``). ``deliver`` takes
-the files in order, retries, and gives up after a day; start there. ``webhook``, ``mail`` and ``command`` are the
-ways; the last two run a program (``program``). Recipients and programs come from the settings, never
-from the file: a controller that was taken over can only forge alerts.
+systemd starts an instance when the controller has written a file to the channel's spool (``core.alertspool``).
+``deliver`` sends the files in order, retries, and gives up after a day; start there. The channels are ``webhook``,
+``mail`` and ``command``; the last two run a program (``program``).
+
+Recipients and programs come from the settings, never from the file, so a compromised controller can only forge
+alerts. Whether an alert is due is decided in ``controller.alerts``.
 """

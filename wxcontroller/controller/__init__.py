@@ -1,15 +1,15 @@
-"""The process behind port 2000: wxcontroller.service.
+"""The controller's process, which listens on port 2000: wxcontroller.service.
 
-``service`` wires, starts, reloads and ends the parts; start there. ``app`` is the application, ``server`` the
-sockets. Nothing is remembered: ``registry`` and ``statefiles`` read what files hold, ``units`` asks systemd (no other
-module does), ``accountviews`` joins them to what is true at the moment. ``accounts`` acts: it writes what is wanted,
-has systemd do it (``unitstarts``) and looks again; ``reconcile`` does so for all accounts after a boot. A request
-passes ``admission`` (how much its caller may take), ``origin`` and ``authentication`` (who it is), ``access`` (what
-it may do).
+``service`` connects, starts, reloads and ends the parts; start there. ``app`` is the application, ``server`` the
+sockets. The controller is stateless: ``registry`` and ``statefiles`` read files, ``units`` (the only module that
+uses systemd) reads and changes units, and ``accountviews`` combines both. ``accounts`` acts: it stores the desired
+state, makes systemd apply it (``unitstarts``) and checks the result; ``reconcile`` does so for all accounts after a
+boot. A request passes ``admission`` (its caller's share of the limits), ``origin`` and ``authentication`` (who the
+caller is), and ``access`` (what the caller may do).
 
-APIs are in packages: ``openwx`` (a module: what of /openwx is about all accounts), ``v1``, ``ilink``, ``notify``,
-``mcp``, ``metrics`` and ``page``. ``account_port`` is the only way to an account's own process, which is not trusted.
-``alerts`` decides what people are told; ``wxcontroller.alert`` delivers it. Modules that begin with ``host`` join
-``wxcontroller.fleet`` and are loaded only in a fleet. WeChat is unknown here: the client and its drivers are never
-imported.
+The APIs are packages: ``openwx`` (a module: the calls of /openwx about all accounts), ``v1``, ``ilink``, ``notify``,
+``mcp``, ``metrics`` and ``page``. ``account_port`` is the only way to an account's process, which is not trusted.
+``alerts`` decides which alerts are due; ``wxcontroller.alert`` delivers them. Modules whose names begin with
+``host`` connect to ``wxcontroller.fleet`` and are loaded only in a fleet. WeChat's protocols are not known here: the
+client and its drivers are never imported.
 """

@@ -1,8 +1,8 @@
-"""Routes to WeChat behind one protocol (see ``base``).
+"""Routes to WeChat behind one protocol: ``base``, where to start.
 
-Each route is a package that knows its own wire format, codes, ids and options, and nothing of the others, but
-for ``filehelper``, which is the web route's protocol on another page. A process
-runs one account on one route and imports that one only: memory is multiplied by hundreds of accounts.
+Each route is a package that knows its own wire format, codes, ids and options. Routes do not depend on each other,
+except ``filehelper``, which uses the web route's protocol on another page. A process runs one account on one route
+and imports only that route, because its memory is multiplied by hundreds of accounts.
 """
 
 from collections.abc import Mapping

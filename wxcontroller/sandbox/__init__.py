@@ -1,9 +1,11 @@
-"""WeChat servers of our own, for trying out and for tests: the web protocol here, the iLink API in ``ilink``.
+"""WeChat's servers for trying out and testing: the web protocol here, the iLink API in ``ilink``.
 
 ``sandbox`` is the state: accounts (``account``), each with its people (``world``) and logins (``logins``,
-``session``); start there. ``wire`` takes clients' requests, has ordered ``faults`` strike, and routes them to the
-``weixin_`` modules; ``requestlog`` records departures from the protocol. What phones and people do is ordered through
+``session``); start there. ``wire`` accepts clients' requests, injects ``faults``, and routes requests to the
+``weixin_`` modules; ``requestlog`` records violations of the protocol. Phones and people are controlled through
 ``scripting``, by tests, by wxsandbox's commands (``scriptclient``, the ``commands`` modules) or by the phone
-``page``. Of the other packages it imports only core, never a driver's idea of the protocol. It refuses only what
-WeChat is known to refuse.
+``page``.
+
+It imports only ``core``, never the drivers, so that their errors are not repeated here. It refuses only requests
+that WeChat is known to refuse.
 """

@@ -1,4 +1,9 @@
-"""The verb doctor: the faults that are common, looked for one after the other, with what to do about each."""
+"""The command doctor: checks for common faults, each with a remedy.
+
+``examine`` lists the checks in order; start there. The others contain checks of one subject: ``services``,
+``machine``, ``network`` and ``accounts``. ``result`` is the form of a result. Problems of accounts are not assessed
+here but in ``core.condition``.
+"""
 
 from pathlib import Path
 

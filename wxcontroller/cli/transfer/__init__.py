@@ -1,14 +1,14 @@
-"""The verbs export, import, move and adopt: transfer a whole account to another machine, encrypted.
+"""The commands export, import, move and adopt: transfer a whole account to another machine, encrypted.
 
-All four use the same bundle: ``pack`` is its archive, ``seal`` its encryption, ``snapshot`` (with ``readlock``) what
-lets it be made while the account runs. ``exporting`` writes it to a file, ``sending`` to another host. What takes
-one in does so completely or not at all: ``importing``, with ``staging``, which a killed import leaves for the next
-to undo; ``adoption`` for a lost host's account. ``moving`` has the steps of a move, in the order in which an account
-never runs on two hosts. Start there, or with ``pack`` for what an account consists of.
+All four use the same bundle: ``pack`` is its archive and ``seal`` its encryption; ``snapshot`` (with ``readlock``)
+allows it to be created while the account runs. ``exporting`` writes a bundle to a file, ``sending`` to another host.
+``importing`` is atomic; it prepares everything in ``staging``, which the next import cleans up after a killed one.
+``adoption`` imports the account of a lost host. ``moving`` has the steps of a move, in an order in which an account
+never runs on two hosts. Start there, or with ``pack`` for the contents of an account.
 
-Two programs of root are here too, for units of systemd: ``standby`` sends bundles to standby hosts, ``receiving``
-takes what another host sends (``bundles`` stores bundles). Root's programs trust neither accounts' directories nor
-the controllers that pass bundles on.
+Two programs of root, run by units of systemd, are also here: ``standby`` sends bundles to standby hosts,
+``receiving`` imports or stores (``bundles``) bundles from other hosts. They trust neither the accounts' directories
+nor the controllers that forward bundles.
 """
 
 import click

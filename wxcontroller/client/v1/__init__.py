@@ -1,9 +1,9 @@
-"""The account's own part of /v1, on its loopback port: facts that only the running process knows.
+"""The account's own part of /v1, at its loopback port: data that only the running process has.
 
-The controller asks here and shows the answers under its own /v1; who may call is checked as for /openwx. Each module
-has the calls of one subject, ``answers`` the form of refusals. ``messages``, ``people``, ``sends`` and others are
-imported with their first request (``add_routes``). How the calls are described is the controller's
-(``controller.v1.calls``), as the routes that forward them are there.
+The controller forwards these calls under its own /v1; callers are checked as for /openwx. Each module has the calls
+of one subject, ``answers`` the form of errors. ``messages``, ``people``, ``sends`` and others are imported with
+their first request (``add_routes``, where to start). The calls are described in the controller
+(``controller.v1.calls``), next to the routes that forward them.
 """
 
 import asyncio

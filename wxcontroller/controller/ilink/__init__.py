@@ -1,5 +1,6 @@
-"""The iLink API for agents: any account, over the same calls that Tencent serves (ilink-bot-protocol 20).
+"""The iLink API for agents: any account, with the calls that Tencent's servers offer (ilink-bot-protocol 20).
 
-An agent is a *consumer*: an account, a name, and a token of ours. The controller checks the token and passes calls on
-to the account's own process, which keeps the consumer's position, media and sends.
+An agent is a *consumer*: an account, a name, and a token of the controller. The controller checks the token and
+forwards calls to the account's process, which keeps the consumer's position, media and sends (``client.ilink``).
+Start with ``routes``; ``pairings`` and ``pair`` are the way by which an agent requests a token.
 """

@@ -1,7 +1,8 @@
-"""/metrics: figures for Prometheus, of the controller and of all accounts.
+"""/metrics: Prometheus metrics of the controller and of all accounts.
 
-``serve`` asks the accounts' programs when it is asked, and ``accounts`` makes families of their answers: nothing
-about accounts is collected in between. ``requests`` counts what the controller itself answers.
+``serve`` queries the accounts' processes at each scrape; start there. ``accounts`` and ``consumers`` convert their
+answers to metric families; nothing about accounts is collected in between. ``requests`` counts the controller's own
+responses.
 """
 
 from aiohttp import web

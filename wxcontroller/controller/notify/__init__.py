@@ -1,10 +1,10 @@
-"""Notifications of other programs, sent to WeChat: /notify, and ntfy's paths at the root.
+"""Notifications from other programs, sent to WeChat: /notify, and ntfy's paths at the root.
 
-Programs speak ntfy's or Gotify's calls, or send a form, JSON or the webhook of a monitoring program (reading.py).
-Each request becomes one ordinary send of the target's account (sending.py), or is counted with equal ones
-(repeats.py). The answer has the form of the caller's dialect (answers.py) and the state of the send; its status is
-200 unless the notification is refused, because ntfy's client and apprise take every other status for a failure.
-Failures have the dialect's form too, whatever finds them: its clients show the text that they find there.
+Programs use the calls of ntfy or Gotify, or send a form, JSON or the webhook of a monitoring program (``reading``).
+Each request becomes one ordinary send of the target's account (``sending``), or is counted with identical ones
+(``repeats``). The response has the format of the caller's dialect (``answers``) and the state of the send. Its
+status is 200 unless the notification is refused, because ntfy's client and apprise treat any other status as a
+failure. Errors have the dialect's format, too, because clients display their text. Start with ``routes``.
 
-Everything is off until a target exists (core/notifytargets.py).
+Everything is off until a target exists (``core.notifytargets``).
 """

@@ -1,4 +1,10 @@
-"""The dashboard at ``/``: a page in two languages, small modules, nothing inline and nothing from elsewhere."""
+"""The dashboard at ``/``, in two languages: templates, style sheets and small script modules without a build step.
+
+``render`` renders the page for each language and choice of colours, ``assets`` serves scripts, styles and texts,
+``api`` and ``examples`` make the API reference. In ``static``, ``main.js`` connects the views: start there.
+``store.js`` keeps the accounts up to date, ``api.js`` makes the calls. The page uses only /v1 and /openwx, like any
+other client, and nothing is inline or loaded from another host.
+"""
 
 from functools import cache
 

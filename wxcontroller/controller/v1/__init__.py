@@ -1,10 +1,10 @@
-"""The API for what the original has no word for: /v1.
+"""The API for everything that the original lacks: /v1.
 
-A module for each part of it. A call is declared once, above its handler (``calls``); ``index`` collects them, and
-routes and the OpenAPI document (``described``, ``openapi``) are made from that; scopes are in ``core.access``.
-``rows`` keeps all accounts' rows for lists and streams. What only an account's program knows is asked of it and
-passed on (``messages``, ``sends``, ``deliveries``); ``olderclients`` answers where that program is older than the
-call.
+A module for each subject. A call is declared once, above its handler (``calls``, where to start); ``index`` collects
+all calls, from which the routes and the OpenAPI document (``described``, ``openapi``) are made. Scopes are in
+``core.access``. ``rows`` keeps the rows of all accounts for lists and streams. Calls about data that only an
+account's process has are forwarded to it (``messages``, ``sends``, ``deliveries``); ``olderclients`` answers for
+processes that are too old for a call.
 """
 
 from functools import cache

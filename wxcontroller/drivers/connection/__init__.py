@@ -1,7 +1,8 @@
-"""The connection to WeChat that all routes share.
+"""The connection to WeChat, shared by all routes.
 
-``transport`` carries one request and bounds its answer, directly or through a proxy (``tunnels``). ``failures`` and
-``outages`` say why nothing usable came back. ``pulse`` is how a driver waits: it reports progress to the watchdog
-meanwhile. ``logout`` ends a driver's work by request, ``probe`` tries a proxy, and ``fence`` closes all connections
-when this host may no longer run the account. The routes know the meaning of requests.
+``transport`` sends one request and limits its response, directly or through a proxy (``tunnels``); start there.
+``failures`` and ``outages`` describe why there is no usable response. Drivers wait with ``pulse``, which reports
+progress to the watchdog meanwhile. ``logout`` ends a driver's work on request, ``probe`` tests a proxy, and
+``fence`` closes all connections when this host may no longer run the account. The meaning of requests is known only
+to the routes.
 """

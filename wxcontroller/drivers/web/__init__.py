@@ -1,6 +1,6 @@
-"""The Web route: the protocol of WeChat's web and desktop page. Protocol facts are those of weixin-web-protocol.
+"""The web route: the protocol of WeChat's web page and desktop client (weixin-web-protocol).
 
-Four layers, so that a change at WeChat touches one: ``wire`` knows requests, ``decode`` what answers mean,
-``session`` what to do about them, ``media`` moves content. A layer imports from itself and from those named before
-it. ``driver`` joins the parts.
+Four layers, so that a change at WeChat affects only one: ``wire`` builds requests, ``decode`` reads responses,
+``session`` acts on them, and ``media`` transfers content. A layer imports only itself and the layers named before
+it. ``driver`` connects them: start there.
 """

@@ -1,6 +1,6 @@
-"""The phone page: a template, a script and a style sheet, and the pictures they show.
+"""The phone page: a template, a script, a style sheet and pictures.
 
-It has no access of its own: whatever a person does on it is a call of the scripting API.
+It has no special access: every action on it is a call of the scripting API.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Content: streamed to and from WeChat's file servers, never held in memory.
+"""Content, streamed to and from WeChat's file servers and never held in memory.
 
-``downloads`` fetches what messages carry and people's pictures, ``intake`` tells content from an error page and joins
-its parts, ``uploads`` sends a file in pieces.
+``downloads`` fetches the content of messages and people's pictures, ``intake`` distinguishes content from error
+pages and joins its parts, ``uploads`` sends a file in pieces.
 """

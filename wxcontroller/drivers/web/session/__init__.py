@@ -1,7 +1,7 @@
-"""The use of a connection by an account, and the state that it keeps.
+"""The session of an account, from login to its end, and the state that it keeps.
 
-``login`` gets in, with the owner's ``consent`` where that is needed, and ``saved`` keeps the session between
-processes. ``sync`` listens, at the pace of ``poll_rate_limiter`` and ``guard``. ``roster`` knows people and groups:
-``identity`` recognizes them after a login, ``inquiries`` asks WeChat for them. ``commands`` change messages, people
-and groups.
+``login`` logs in, with the owner's ``consent`` if necessary; ``saved`` stores the session for the next process.
+``sync`` receives events, at the pace of ``poll_rate_limiter`` and ``guard``: start there. ``roster`` keeps people
+and groups: ``identity`` recognizes them after a login, ``inquiries`` queries WeChat about them. ``commands`` changes
+messages, people and groups.
 """

@@ -1,6 +1,6 @@
-"""Requests on the wire: hosts, calls with their queries, headers and bodies, cookies, and time limits.
+"""Requests on the wire: hosts, calls with queries, headers and bodies, cookies, and timeouts.
 
-Nothing here reads an answer. ``calls`` has one method for each request, ``outgoing`` the fields of a message to
-send, ``hosts`` decides who may be called WeChat, ``cookies`` keeps what servers set, ``timing`` has every pause and
-timeout.
+Nothing here reads a response. ``calls`` has one method for each request (start there), ``outgoing`` the fields of a
+message to send, ``hosts`` decides which hosts belong to WeChat, ``cookies`` stores the servers' cookies, ``timing``
+has all pauses and timeouts.
 """
