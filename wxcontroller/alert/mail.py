@@ -1,4 +1,4 @@
-"""Telling by mail, handed to this machine's sendmail."""
+"""Alerts by mail, sent with this machine's sendmail."""
 
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -23,7 +23,7 @@ async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alert_pro
 
 
 def message(addresses: str, alert: Alert) -> bytes:
-    """Return the mail: the words, and the codes to scan as pictures."""
+    """Return the mail: the text, and QR codes as pictures."""
     mail = EmailMessage()
     mail["To"] = addresses
     mail["Subject"] = alert.subject

@@ -162,7 +162,7 @@ def _line(item: CompletionItem) -> str:
 
 
 def open_quote(line: str) -> bool:
-    """Say whether a line ends within quotes."""
+    """Return whether a line ends within quotes."""
     quote, escaped = "", False
     for c in line:
         if escaped:

@@ -1,4 +1,4 @@
-"""The verb config: checks the configuration before it is used."""
+"""The command config: checks the configuration before it is used."""
 
 from pathlib import Path
 

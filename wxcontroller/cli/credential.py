@@ -77,13 +77,13 @@ class Finder:
 
 
 def is_open_to_others(stream: TextIO) -> bool:
-    """Say whether a file, and not a pipe, can be read by other users."""
+    """Return whether a file, and not a pipe, can be read by other users."""
     mode = os.fstat(stream.fileno()).st_mode
     return stat.S_ISREG(mode) and bool(mode & 0o077)
 
 
 def is_same_host(listening: str, host: str) -> bool:
-    """Say whether a host in a URL is reached at an address that is listened on."""
+    """Return whether a host in a URL is reached at an address that is listened on."""
     try:
         own = ip_address(listening.partition("%")[0])
         asked = ip_address("127.0.0.1" if host == "localhost" else host)

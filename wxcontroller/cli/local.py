@@ -233,7 +233,7 @@ def any_seen(units: list[str]) -> bool:
 
 
 def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
-    """Say whether the register of this machine has the account; None when it can't be read, or is not here."""
+    """Return whether the register of this machine has the account; None when it can't be read, or is not here."""
     try:
         return paths.account_file(instance) in list(paths.accounts.iterdir())
     except OSError:
@@ -241,7 +241,7 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
 
 
 def is_time(when: str) -> bool:
-    """Say whether journalctl takes a time; yes, too, where that can't be found out."""
+    """Return whether journalctl takes a time; yes, too, where that can't be found out."""
     try:
         tried = run_program("journalctl", "--quiet", "--lines=0", f"--since={when}")
     except (OSError, subprocess.TimeoutExpired):

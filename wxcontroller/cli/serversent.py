@@ -17,7 +17,7 @@ _MAX_LINE = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One event: its type and data, and the cursor to go on after it, an earlier one's where the stream gave none."""
+    """An event: its type and data, and the cursor to continue after it, which may be that of an earlier event."""
 
     kind: str
     data: str

@@ -29,7 +29,7 @@ _NOTES = {
 
 
 def is_this_machines(api: Api) -> bool:
-    """Say whether this is the address of this machine's own controller, not the beginning of a tunnel to another."""
+    """Return whether this is the address of this machine's own controller, not a tunnel to another machine."""
     if not api.is_local or api.is_roots:
         return api.is_local
     try:

@@ -76,12 +76,12 @@ def is_pattern(given: str) -> bool:
 
 
 def means(given: str, name: str, instance: str) -> bool:
-    """Say whether a name, a generated id or a pattern matches an account."""
+    """Return whether a name, a generated id or a pattern matches an account."""
     return given in (name, instance) or (is_pattern(given) and fnmatchcase(name, given))
 
 
 def is_several(names: Sequence[str]) -> bool:
-    """Say whether these call for the form for several accounts, also where they turn out to be one."""
+    """Return whether these call for the form for several accounts, also where they turn out to be one."""
     return len(names) > 1 or is_pattern(names[0])
 
 

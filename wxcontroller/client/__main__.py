@@ -1,4 +1,4 @@
-"""wxclient INSTANCE: what wxclient@INSTANCE.service runs."""
+"""wxclient INSTANCE, the program of wxclient@INSTANCE.service."""
 
 import sys
 
@@ -11,7 +11,7 @@ def main() -> int:
     given = sys.argv[1:]
     instance = given[0] if len(given) == 1 and not given[0].startswith("-") else parsed()
     footprint.prepare()
-    from wxcontroller.client.process import run  # as little as can be, now
+    from wxcontroller.client.process import run  # after prepare(): imports are expensive
 
     return run(instance)
 

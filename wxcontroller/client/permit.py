@@ -117,7 +117,7 @@ def _read(path: Path) -> JsonObject:
 
 
 async def _sleep_until(moment: float) -> None:
-    """Wait for a moment of the boot-time clock, which goes on while the machine is suspended."""
+    """Wait for a moment of the boot-time clock, which also counts while the machine is suspended."""
     if sys.version_info >= (3, 13):
         timer = os.timerfd_create(time.CLOCK_BOOTTIME, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
         loop, over = asyncio.get_running_loop(), asyncio.Event()

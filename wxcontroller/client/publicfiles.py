@@ -41,7 +41,7 @@ class PublicFiles:
             self._unwritten.pop(path, None)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         self._unwritten.pop(path, None)
         with suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Messages that an earlier process left incomplete: it was fetching their media."""
+"""Messages whose media an earlier process had not fetched completely."""
 
 import asyncio
 import logging

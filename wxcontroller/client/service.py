@@ -1,7 +1,7 @@
 """One account's life: the parts are wired here, started and shut down in order, and nothing else happens here.
 
 The API starts first, so that the account answers from the first moment; then the database, the deliveries and
-the queue of sends, which go on with what the last process left; then the login. At a stop it is the other way round:
+the queue of sends, which continue where the last process stopped; then the login. A stop has the reverse order:
 queued sends go out, the driver ends, the last reports are delivered, and the database is closed.
 """
 

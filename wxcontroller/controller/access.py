@@ -119,7 +119,7 @@ def hold_to_accounts(request: web.Request, given: str) -> None:
 
 
 def looks_for_token(request: web.Request) -> bool:
-    """Say whether a request's body may hold a token: where tokens count, in forms that are not too long."""
+    """Return whether a request's body may hold a token: where tokens count, in forms that are not too long."""
     return (
         "Content-Type" in request.headers
         and holds_parameters(request.path, request.headers["Content-Type"])

@@ -202,7 +202,7 @@ class Accounts(AccountViews):
         """Record that an account shall not run, and stop its unit; returns when it has ended.
 
         Ends a start of the account that is under way. Works for a live unit without a usable file, too.
-        Raises UnknownAccount, BadName or UnitFailed. Goes on when the caller hangs up.
+        Raises UnknownAccount, BadName or UnitFailed. Continues if the caller disconnects.
         """
         name = self.registry.name_of(given)
         async with self._starts.held_to_stop(name.instance):

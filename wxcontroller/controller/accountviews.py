@@ -86,7 +86,7 @@ class AccountViews:
         return self._views.current(units, others)
 
     def _doubtful(self, view: View) -> bool:
-        """Say whether a view may be wrong because the unit was looked at a second ago."""
+        """Return whether a view may be wrong because the unit was looked at a second ago."""
         return view.contradictory and self._confirmed.get(view.instance) != unit_and_stamp(view)
 
     def _confirm(self, views: Iterable[View]) -> None:

@@ -49,7 +49,7 @@ class Caller:
     hop: str = ""
 
     def may_see(self, instance: str) -> bool:
-        """Say whether an account is one of the caller's."""
+        """Return whether an account is one of the caller's."""
         return self.instances is None or instance in self.instances
 
 

@@ -11,7 +11,7 @@ _TAKEN = "body that was read"
 
 
 def has_body(request: web.Request) -> bool:
-    """Say whether there is a body that can be read, or has been taken.
+    """Return whether there is a body that can be read, or has been taken.
 
     Raises RequestPayloadError for one that is broken already.
     """

@@ -1,4 +1,4 @@
-"""The controller's own heartbeat: GET poll_api, wait, again (openwx-api 1.9)."""
+"""The controller's own heartbeat: request poll_api periodically (openwx-api 1.9)."""
 
 import asyncio
 import logging

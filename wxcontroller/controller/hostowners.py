@@ -332,7 +332,7 @@ class HostOwners:
             await self.records.forget(instance)
 
     def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> Wanted:
-        """Return what the fleet is told of an account; ``account`` is its record here, None if there is none yet."""
+        """Return what the fleet learns about an account; ``account`` is its record here, or None."""
         driver, options = (account.driver, account.options) if account else ("", {})
         return Wanted(
             name,

@@ -127,7 +127,7 @@ class HostTakeovers:
         return bundle if self._owners.name == record.standby or bundle.epoch == record.epoch else None
 
     async def run(self, instance: str) -> None:
-        """Take an account over, or go on with that. Raises WxError and OSError."""
+        """Take an account over, or continue to do so. Raises WxError and OSError."""
         self._running.add(instance)
         try:
             name = name_or_none(self._record(instance).name)

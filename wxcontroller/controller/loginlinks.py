@@ -74,7 +74,7 @@ class LoginLink:
         return self.created + LIFE_SECONDS
 
     def is_for(self, view: View) -> bool:
-        """Say whether it is still the same process."""
+        """Return whether it is still the same process."""
         return self.process == _process(view)
 
     def is_done(self, view: View) -> bool:

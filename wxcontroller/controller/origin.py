@@ -64,7 +64,7 @@ async def mark_allowed(request: web.Request, response: web.StreamResponse) -> No
 
 
 def is_api(request: web.Request) -> bool:
-    """Say whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
+    """Return whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
     if is_ilink(request):
         return not request.path.startswith("/ilink/pair/")
     return request.path.startswith(_APIS) or is_v1(request)
@@ -87,7 +87,7 @@ def preflight(request: web.Request) -> web.Response:
 
 
 def is_own_address(request: web.Request, host: str) -> bool:
-    """Say whether a Host is the address that this connection was made to: no page can have that for its own name."""
+    """Return whether a Host is the address of this connection, which no page can use as its own name."""
     transport = request.transport
     own = ip_of(transport.get_extra_info("sockname")) if transport is not None else None
     return own is not None and parse_ip(host_alone(host).strip("[]")) == own

@@ -44,7 +44,7 @@ class Server:
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
-            handler_cancellation=True,  # a caller that hangs up ends its proxied request
+            handler_cancellation=True,  # a caller that disconnects ends its proxied request
             shutdown_timeout=1.0,
         )
 

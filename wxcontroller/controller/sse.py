@@ -38,7 +38,7 @@ class EventSource(Protocol[T]):
 
 
 def wants_stream(request: web.Request) -> bool:
-    """Say whether a reader asks for server-sent events instead of one answer."""
+    """Return whether a reader asks for server-sent events instead of one answer."""
     return "text/event-stream" in request.headers.get("Accept", "")
 
 

@@ -11,12 +11,12 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_local(listening: socket.socket) -> bool:
-    """Say whether only this machine reaches a listening socket: loopback addresses and paths in the file system."""
+    """Return whether only this machine can reach a listening socket: on a loopback address or a path."""
     return is_loopback(listening.getsockname())
 
 
 def is_loopback(address: object) -> bool:
-    """Say whether an address as sockets give it is one of loopback, or a path in the file system."""
+    """Return whether an address as sockets give it is one of loopback, or a path in the file system."""
     if isinstance(address, str | bytes):
         return True
     ip = ip_of(address)
@@ -39,7 +39,7 @@ def ip_of(address: object) -> Ip | None:
 
 
 def is_within(address: object, networks: Iterable[Network]) -> bool:
-    """Say whether an address as sockets give it is in one of these networks."""
+    """Return whether an address as sockets give it is in one of these networks."""
     ip = ip_of(address)
     return ip is not None and any(ip in network for network in networks)
 

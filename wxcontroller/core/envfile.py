@@ -15,7 +15,7 @@ _SPACE = " \t\r\n"
 
 
 def printable(character: str) -> bool:
-    """Say whether systemd takes a character in a value: neither control nor Unicode noncharacter."""
+    """Return whether systemd takes a character in a value: neither control nor Unicode noncharacter."""
     code = ord(character)
     return not (code < 32 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE)
 

@@ -184,7 +184,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class FriendRequest:
-    """Somebody asks to be a friend. ``ticket`` is what accepting needs."""
+    """A friend request. ``ticket`` is needed to accept it."""
 
     id: str
     name: str

@@ -1,7 +1,7 @@
 """Account names and the instance ids made from them.
 
 An instance id is what systemd sees (``wxclient@ID.service``, user ``wxc-ID``, directory names). A plain name is
-its own id; every other allowed name gets an id by hashing. Nobody else builds a unit, user or path from a name.
+its own id; every other allowed name gets an id by hashing. No other module builds a unit, user or path from a name.
 """
 
 import base64
@@ -85,12 +85,12 @@ def name_or_none(raw: str) -> AccountName | None:
 
 
 def is_instance(text: str) -> bool:
-    """Say whether ``text`` may stand between ``wxclient@`` and ``.service``."""
+    """Return whether ``text`` may stand between ``wxclient@`` and ``.service``."""
     return _PLAIN.fullmatch(text) is not None
 
 
 def is_derived(instance: str) -> bool:
-    """Say whether this id was made from a name that is not plain (the name is in the account's file)."""
+    """Return whether this id was made from a name that is not plain (the name is in the account's file)."""
     return _DERIVED.fullmatch(instance) is not None
 
 

@@ -44,7 +44,7 @@ class Summaries(logging.Filter):
         self._lock = threading.Lock()  # programs log from threads, too
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a record is to be written."""
+        """Return whether a record is to be written."""
         name = cause_of(record)
         if name is None:
             return True

@@ -1,6 +1,6 @@
 """The protocol of all routes to WeChat.
 
-A driver runs one account: it logs in, stays logged in and listens, and emits all it learns as events, in order.
+A driver runs one account: it logs in, stays logged in, receives, and emits events in order.
 It keeps no state on disk except in its SessionStore. Operations that a route cannot do raise Unsupported. Its other
 errors (core.errors) say how they are to be handled: only a driver knows the meaning of WeChat's codes.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LoginWay(StrEnum):
-    """How an account got in."""
+    """How an account logged in."""
 
     SCAN = "scan"
     PUSH = "push"  # confirmed on the phone without a scan
@@ -41,7 +41,7 @@ class LossReason(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why ``run`` returned: nothing more will happen without a human."""
+    """Why ``run`` returned; it needs a person to continue."""
 
     QRCODES_USED_UP = N_("no phone scanned any of the QR codes")
     REFUSED = N_("WeChat refuses this account on this route")
@@ -105,7 +105,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A login attempt begins: stored session, push login or a new QR code."""
+    """A login attempt begins, with the stored session, push login or a new QR code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class LoginStalled:
 class QrReady:
     """A QR code to scan. ``link`` is the text it encodes, ``image`` WeChat's own JPEG, ``number`` counts from 1.
 
-    After ``seconds`` without a scan the next one is shown, 0 for unknown. The session that there was is over, and
+    After ``seconds`` without a scan the next one is shown, 0 for unknown. The previous session is over, and
     with it the ids of people and groups; as with PushOffered.
     """
 
@@ -170,7 +170,7 @@ class InputRequired:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """WeChat let the account in; profile and contacts follow."""
+    """WeChat accepted the login; profile and contacts follow."""
 
     way: LoginWay
 
@@ -179,7 +179,7 @@ class Accepted:
 class LoginRefused:
     """WeChat refused the login after the scan. ``way`` describes the next attempt.
 
-    ``final``: it is not, or not before InputRequired was answered.
+    ``final``: there is none, or none before InputRequired is answered.
     """
 
     ret: int
@@ -221,12 +221,12 @@ class RosterChanged:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """WeChat answers the account: after a login, and again after Offline."""
+    """WeChat responds to the account: after a login, and again after Offline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """WeChat has not answered for a while; the driver keeps trying. ``reason`` is a text."""
+    """WeChat has not responded for some time; the driver keeps trying. ``reason`` is a text."""
 
     reason: Text
 
@@ -248,7 +248,7 @@ class MessageArrived:
 
 @dataclass(frozen=True, slots=True)
 class FriendAsked:
-    """Somebody wants to be a friend."""
+    """A friend request arrived."""
 
     request: FriendRequest
 
@@ -323,7 +323,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """WeChat took a message. ``id`` is its id there."""
+    """WeChat accepted a message. ``id`` is its id there."""
 
     id: str
 
@@ -368,7 +368,7 @@ class Fetched:
 
 
 class Sink(Protocol):
-    """Takes content piece by piece."""
+    """Receives content in pieces."""
 
     def write(self, piece: bytes, /) -> object: ...
 
@@ -401,7 +401,7 @@ class StateStore(Protocol):
     """Storage of a driver's checkpoints, and of the marks by which it recognizes people after a login."""
 
     async def restore(self) -> Restored:
-        """Return what an earlier process left. Raises WxError while the database can't be read."""
+        """Return the checkpoints of earlier processes. Raises WxError while the database cannot be read."""
         ...
 
     async def identities(self) -> Mapping[int, int]:
@@ -420,14 +420,14 @@ class Driver(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def run(self, emit: Emit) -> Ended:
-        """Log in and listen until nothing more can be done without a human.
+        """Log in and receive until a person is needed.
 
         Cancel it for an orderly stop: it keeps the stored session, does not log out and ends within a second.
         """
         ...
 
     async def logout(self) -> None:
-        """End the session and forget all that could reopen it; ``run`` returns LOGGED_OUT.
+        """End the session and delete all data that could reopen it; ``run`` returns LOGGED_OUT.
 
         Returns when it is done, also after ``run`` has ended. If WeChat cannot be reached, the session is
         deleted here only, which is logged. Raises OSError if stored data can't be deleted.
@@ -451,7 +451,7 @@ class Driver(Protocol):
         ...
 
     async def upload(self, file: Upload) -> Uploaded:
-        """Give WeChat a file.
+        """Upload a file to WeChat.
 
         Raises UploadFailed, WeChatError without a login, Unsupported for content that WeChat never accepts,
         and OSError.
@@ -475,11 +475,11 @@ class Driver(Protocol):
         ...
 
     async def revoke(self, message_id: str, to: str) -> None:
-        """Take back a message of one's own. Raises WeChatError (too late, not one's own)."""
+        """Recall an own message. Raises WeChatError (too late, not an own message)."""
         ...
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
-        """Make a group with these friends and return its id. Raises WeChatError."""
+        """Create a group with these friends and return its id. Raises WeChatError."""
         ...
 
     async def invite(self, group: str, people: Sequence[str]) -> None: ...
@@ -497,7 +497,7 @@ class Driver(Protocol):
         ...
 
     async def accept_friend(self, person: str, ticket: str) -> None:
-        """Accept a request as FriendAsked brought it."""
+        """Accept the request of a FriendAsked."""
         ...
 
     def new_client_id(self) -> str:

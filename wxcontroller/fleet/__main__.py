@@ -1,4 +1,4 @@
-"""wxcontroller-keeper: what wxcontroller-keeper.service runs."""
+"""wxcontroller-keeper, the program of wxcontroller-keeper.service."""
 
 import sys
 
@@ -8,7 +8,7 @@ from wxcontroller.core import footprint
 def main() -> int:
     """Keep the lease of this host; the exit code tells systemd whether to start it again."""
     footprint.prepare()
-    from wxcontroller.fleet.keeper import run  # as little as can be, now
+    from wxcontroller.fleet.keeper import run  # after prepare(): imports are expensive
 
     return run()
 

@@ -64,7 +64,7 @@ class Hosts:
         return self.settings.name
 
     async def met(self) -> None:
-        """Wait until each host has told its accounts or is known not to answer, a few seconds at most, once."""
+        """Wait until each host has reported its accounts or is known not to respond, a few seconds at most, once."""
         if not self._met:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_MEETING_SECONDS):

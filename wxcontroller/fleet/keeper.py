@@ -379,13 +379,13 @@ def uptime() -> float:
 
 
 async def until_no_account_runs() -> None:
-    """Wait until no account runs, which systemd has ensured before. Raises OSError when that cannot be told."""
+    """Wait until no account runs, which systemd has ensured before. Raises OSError if that cannot be determined."""
     while accounts_run():  # noqa: ASYNC110 - the kernel tells
         await asyncio.sleep(_LOOK_SECONDS)
 
 
 def accounts_run(root: Path = Path("/")) -> bool:
-    """Return whether the slice of the accounts has a process. Raises OSError when that cannot be told."""
+    """Return whether the slice of the accounts has a process. Raises OSError if that cannot be determined."""
     own = (root / "proc/self/cgroup").read_text("ascii").rpartition("::")[2].strip("/\n")
     if "/" not in own:
         return False  # not in a slice: this process is no unit, and no account is bound to it

@@ -3,16 +3,16 @@
 ``fleet/records.py`` lists the records.
 
 A claim creates ``owners/INSTANCE`` and raises the epoch in one transaction. So one of two hosts gets an account, and
-the end of a host's lease gives up what it had. Only the host that had an account last may claim it, or one whose own
+the end of a host's lease releases its accounts. Only the host that had an account last may claim it, or one whose own
 record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot. A
 takeover claims an account whose host has no lease any more (``fleet/takeoverplan.py``), before anything is imported.
-Until the account is here, ``takeovers/INSTANCE`` says that this is not done: a controller that was interrupted goes
-on.
+Until the import is complete, ``takeovers/INSTANCE`` records that it is not: an interrupted controller
+continues it.
 
 An account of a host in fail-safe mode is claimed by hosts of its list only, and not while this host has promised not
 to (``fleet/failsafe.py``).
 
-The map of all records follows a watch. A claim trusts it no further than the guards of its transaction reach.
+The records in memory follow a watch. A claim relies only on the guards of its transaction.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ class Exchange(Protocol):
         """The caller is gone."""
 
     def pause(self) -> None:
-        """The caller takes no more at the moment."""
+        """The caller does not read at the moment."""
 
     def resume(self) -> None:
         """It does again."""

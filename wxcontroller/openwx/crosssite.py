@@ -13,7 +13,7 @@ _LOOPBACK = re.compile(r"(?:localhost\.?|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9
 
 
 def foreign_origin(origin: str | None, fetch_site: str | None, host: str | None, allowed: Collection[str]) -> bool:
-    """Say whether a browser sent this for a page that is neither ours nor allowed.
+    """Return whether a browser sent this for a page that is neither ours nor allowed.
 
     ``origin``, ``fetch_site`` and ``host`` are the headers Origin, Sec-Fetch-Site and Host, None when not sent.
     ``allowed`` are origins like ``https://panel.example:8443``, or ``*`` for all. Meaningful together with
@@ -28,7 +28,7 @@ def foreign_origin(origin: str | None, fetch_site: str | None, host: str | None,
 
 
 def own_host(host: str | None, allowed: Collection[str]) -> bool:
-    """Say whether the header Host names us: loopback as an address (127.0.0.0/8, [::1]) or ``localhost``, any port.
+    """Return whether Host is a loopback address (127.0.0.0/8, [::1]) or ``localhost``, with any port.
 
     ``allowed`` are further names, as host names or as origins; ports in them don't matter, ``*`` stands for all.
     No Host at all (None) passes: browsers always send one.

@@ -118,7 +118,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
 
 
 def holds_parameters(path: str, content_type: str) -> bool:
-    """Say whether the body of a request holds parameters: a form, or JSON to /openwx; /v1 reads JSON elsewhere."""
+    """Return whether the body of a request holds parameters: a form, or JSON to /openwx; /v1 reads JSON elsewhere."""
     kind = form(content_type)[0]
     return kind in (URLENCODED, _MULTIPART_FORM) or (kind == _JSON and path.startswith("/openwx/"))
 

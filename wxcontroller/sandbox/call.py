@@ -101,7 +101,7 @@ class WebCall:
         """Return who calls, once everything that proves it holds together (1.5, 4, 9.3).
 
         ``need_skey`` False lets a missing skey pass unnoted, as for init and sync; a wrong one never passes. Refuses
-        with 1102 for missing cookies, 1100 for a session that is not there (or not on this domain), 1101 for one that
+        with 1102 for missing cookies, 1100 for an unknown session (or one of another domain), 1101 for one that
         does not fit, and with its own code for one that has ended.
         """
         account, session = self._by_cookies()

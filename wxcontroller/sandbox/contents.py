@@ -109,7 +109,7 @@ class ServerContents:
             return kind_of(file.read(16))
 
     def size(self, md5: str) -> int:
-        """Return the size of content, 0 when it is not there."""
+        """Return the size of content, 0 if it is missing."""
         return self._sizes.get(md5, 0)
 
 

@@ -72,7 +72,7 @@ def decimal(body: JsonObject, key: str, default: float, limit: float) -> float:
 
 
 def flag(body: JsonObject, key: str, default: bool = True) -> bool:
-    """Return a boolean field; ``default`` when it is not there."""
+    """Return a boolean field; ``default`` if it is missing."""
     value = body.get(key, default)
     if not isinstance(value, bool):
         raise BadInput(f"{key!r} must be true or false")
@@ -80,7 +80,7 @@ def flag(body: JsonObject, key: str, default: bool = True) -> bool:
 
 
 def query_number(request: web.Request, key: str) -> float:
-    """Return a query parameter as a number, 0 when it is not there."""
+    """Return a query parameter as a number, 0 if it is missing."""
     try:
         value = float(request.query.get(key, "0"))
     except ValueError:

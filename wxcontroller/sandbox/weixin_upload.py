@@ -168,7 +168,7 @@ def _answer(form: forms.Form, media_id: str, position: int) -> web.Response:
 
 
 async def webwxcheckupload(call: WebCall) -> web.Response:
-    """Say whether a file is here already; if not, how to upload a large one."""
+    """Return whether a file is here already; if not, how to upload a large one."""
     account, session = call.session()
     body = call.json()
     md5, size, name = text(body.get("FileMd5")), integer(body.get("FileSize")), text(body.get("FileName"))

@@ -1,4 +1,4 @@
-"""systemd's side: units that are down, a rule that is missing, drop-ins that take protection away, the boot."""
+"""Checks of systemd: units that are down, a missing polkit rule, drop-ins that weaken the sandbox, the boot."""
 
 import os
 import time
@@ -51,7 +51,7 @@ _NO_SYSTEMD = Text("run it on the accounts' machine")
 
 @check(DoctorCheck.SERVICES, Text("controller, its socket, D-Bus and polkit are running"))
 def units(patient: Patient) -> Iterator[CheckResult]:
-    """The units that must be up, and whether systemd knows today's files."""
+    """Check that the required units run, and that systemd has loaded their current files."""
     wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
     try:
         found = show(_STATES, *wanted)
@@ -104,7 +104,7 @@ def _unit(unit: str, properties: Mapping[str, str], listens: bool) -> Iterator[C
 
 @check(DoctorCheck.POLKIT)
 def polkit(patient: Patient) -> Iterator[CheckResult]:
-    """Whether the controller may start and stop accounts, by a trial."""
+    """Check by a trial that the controller is allowed to start and stop accounts."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
     if patient.api.is_local:
         places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
@@ -129,7 +129,7 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
 
 
 def is_there(path: Path) -> bool:
-    """Say whether a path can be seen to be there."""
+    """Return whether a path can be seen to be there."""
     try:
         return path.exists()
     except OSError:
@@ -138,7 +138,7 @@ def is_there(path: Path) -> bool:
 
 @check(DoctorCheck.SANDBOX, Text("no drop-in weakens the sandbox of the units"))
 def drop_ins(patient: Patient) -> Iterator[CheckResult]:
-    """Protection that a drop-in takes away."""
+    """Report drop-ins that weaken the sandbox."""
     accounts = [unit_of(account.name.instance) for account in patient.registered]
     for guards, several in ((GUARDS, ["wxcontroller.service"]), (_GUARDS_OF_ACCOUNTS, accounts)):
         if not several:
@@ -160,7 +160,7 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
 
 @check(DoctorCheck.ENABLED)
 def enabled(patient: Patient) -> Iterator[CheckResult]:
-    """Units that start at the next boot although their account is stopped, or removed."""
+    """Report units that start at the next boot although their account is stopped or removed."""
     wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
     registered = {each.name.instance for each in patient.registered}
     try:
@@ -179,7 +179,7 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
 
 @check(DoctorCheck.BOOT)
 def boot(patient: Patient) -> Iterator[CheckResult]:
-    """Whether the accounts that were wanted were brought up after the boot."""
+    """Check that the accounts that should run were started after the boot."""
     properties = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
     since = properties.get("ActiveEnterTimestamp", "").removeprefix("@")
     if properties.get("ActiveState") != "active" or not since.isdecimal():
@@ -204,7 +204,7 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
 
 @check(DoctorCheck.TOKENS)
 def callers(patient: Patient) -> Iterator[CheckResult]:
-    """Whether other users of the machine may do everything, as they may without a token."""
+    """Report access without tokens, and the login users who have it."""
     try:
         if TokenFile(patient.paths.tokens_file).read().required:
             yield ok(Text("callers need a token"))
@@ -237,7 +237,7 @@ def login_users(passwd: Path) -> list[str]:
 
 @check(DoctorCheck.CREDENTIALS, Text("all configured credentials exist"))
 def credentials(patient: Patient) -> Iterator[CheckResult]:
-    """Credentials that the settings or the unit name, and that are not there."""
+    """Report missing credentials that the settings or the unit name."""
     named = settings_of("wxcontroller.service", "LoadCredential")
     loaded = dict(pair.partition(":")[::2] for pair in named)
     for name, path in loaded.items():

@@ -1,4 +1,4 @@
-"""An account out of this machine into a file."""
+"""Export an account to a file."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ from wxcontroller.core.names import is_derived, parse_name
 def exported(
     session: WxctlRun, name: str, file: str, stop_it: bool, media: bool, passphrase_file: str | None
 ) -> None:
-    """Do what wxctl export is for. Raises WxError."""
+    """Export an account, as ``wxctl export``. Raises WxError."""
     api = at_home(session)
     account = registered(name)
     refuse_odd_output(file)

@@ -168,7 +168,7 @@ def standby_host(account: Account) -> str:
 
 
 def is_of(bundle: SentBundle, account: Account) -> bool:
-    """Say whether a bundle is for the host and of the epoch that the account has now."""
+    """Return whether a bundle is for the host and of the epoch that the account has now."""
     return (bundle.to, bundle.epoch) == (standby_host(account), account.epoch)
 
 

@@ -193,7 +193,7 @@ class Lanes:
             self._head = _Head(attempt.id)
         outcome = result.outcome
         # A receiver that breaks off in the middle may be restarting, or
-        # may refuse just this report: it can't be told apart.
+        # may refuse just this report: the two cannot be distinguished.
         if outcome is DeliveryOutcome.CUT_OFF:
             self._head.cuts += 1
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX

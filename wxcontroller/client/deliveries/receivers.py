@@ -170,7 +170,7 @@ def is_answer(problem: Exception) -> bool:
 
 
 def broken(body: Outgoing) -> DeliveryOutcome:
-    """Return what a connection is taken for that broke, or whose time ran out."""
+    """Classify a connection that broke or timed out."""
     if body.done:
         return DeliveryOutcome.FAILED
     return DeliveryOutcome.CUT_OFF if body.begun else DeliveryOutcome.UNREACHED

@@ -1,4 +1,4 @@
-"""A test event for the webhook: posted at once, past the queue, and the caller gets the receiver's answer.
+"""A test event for the webhook: posted at once, outside of the queue; the caller gets the receiver's response.
 
 It is signed and sent like every report, with its own id and the number 0. It is neither stored nor retried.
 """
@@ -45,14 +45,14 @@ class Trial:
 
 
 async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: int) -> Trial:
-    """Post a test event. Raises nothing for what the receiver or the network does."""
+    """Post a test event. Failures of the receiver or the network are results, not exceptions."""
     body = to_bytes(reports.event(TEST_EVENT, account))
     headers = report_headers(receiver.secrets, f"test-{secrets.token_hex(8)}", 0, epoch, 1, body)
     began = time.monotonic()
     status = 0
     try:
         # A redirect is an answer, too: which of them reports follow is in ``receivers``.
-        # A connection of its own: the test must not wait for a report that is being posted, nor hold it up.
+        # A connection of its own: the test must neither wait for a report that is being posted nor delay it.
         async with (
             asyncio.timeout(policy.timeout),
             posting(receiver, policy) as poster,

@@ -79,14 +79,14 @@ class Requests:
     ) -> JsonObject:
         """Return the answer of ``work``, or of ``again`` when the request is known. Raises OtherRequest, Unavailable.
 
-        Both go on when the caller hangs up.
+        Both continue if the caller disconnects.
         """
         fingerprint, task = self._running.get(request.key, ("", None))
         if task is None:
             fingerprint, task = request.fingerprint, self.tasks.begin(self._answer(request, work, again))
             self._running[request.key] = fingerprint, task
             task.add_done_callback(lambda _: self._running.pop(request.key, None))
-        # Shielded: a caller that hangs up and repeats the request must find it still under way.
+        # Shielded: a caller that disconnects and repeats the request must find it still under way.
         answer = await asyncio.shield(task) if fingerprint == request.fingerprint else None
         if answer is None:
             raise OtherRequest

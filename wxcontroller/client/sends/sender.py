@@ -1,4 +1,4 @@
-"""Hands a send to the driver, and reports how it ended.
+"""Pass a send to the driver, and report its result.
 
 The queue's view of the rest of the account: the driver, the roster, and the reporter.
 """
@@ -42,7 +42,7 @@ class Sender:
     # -- to WeChat
 
     async def upload(self, media: Media) -> None:
-        """Give content to WeChat, unless it holds it. Raises as Driver.upload; no message is sent in any case."""
+        """Upload content to WeChat, unless it is there already. Raises as Driver.upload. Sends no message."""
         if media.uploaded is None:
             if media.file is None:
                 raise ValueError("media without content")
@@ -59,7 +59,7 @@ class Sender:
         media.facts = replace(media.facts, kind=content.kind, id=media_id(content.key, content.kind))
 
     async def send(self, send: Send) -> str:
-        """Hand a message to WeChat and return its id there. Raises as Driver.upload and Driver.send_media."""
+        """Send a message and return its id at WeChat. Raises as Driver.upload and Driver.send_media."""
         media = send.media
         if media is None:
             with self.deadlines.within(STUCK_SECONDS, "a send"):
@@ -108,7 +108,7 @@ class Sender:
         )
 
     def report(self, send: Send, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
-        """Report how a send ended, see Reporter.sent; ``sides`` as they were when it was queued, "" to look again.
+        """Report the result of a send, see Reporter.sent. ``sides``: as when it was queued, "" to look again.
 
         The file stays until the report with its content is delivered.
         """
@@ -122,5 +122,5 @@ class Sender:
 
 
 def stuck_after(media: Media) -> float:
-    """Return the seconds after which handing media to WeChat counts as stuck."""
+    """Return the seconds after which an upload counts as stuck."""
     return STUCK_SECONDS + (media.file.size if media.file is not None else 0) / SLOWEST_UPLOAD

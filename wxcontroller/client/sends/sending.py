@@ -80,7 +80,7 @@ class Sending:
             return await asyncio.shield(stored)
 
     async def wait(self, sends: Sequence[Send], latest: float) -> None:
-        """Wait until all have ended or are held, or until ``latest``. They go out even when the caller hangs up."""
+        """Wait until all have ended or are held, or until ``latest``. They are sent even if the caller is gone."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(latest):
                 for send in sends:

@@ -102,7 +102,7 @@ class EntryState(StrEnum):
     HELD = "held"  # its media are being fetched
     PENDING = "pending"  # to be delivered
     DELIVERED = "delivered"
-    DEAD = "dead"  # refused for good, or retried for too long: kept for an administrator
+    DEAD = "dead"  # refused permanently, or retried for too long: kept for an administrator
     KEPT = "kept"  # not for the webhook: none is set, or its filter excludes this one
     PURGED = "purged"  # taken out of the delivery by a human
 

@@ -1,13 +1,13 @@
-"""Rescue of a damaged database: its readable rows move into a new file under the same identity.
+"""Recovery of a damaged database: its readable rows are copied into a new file with the same identity.
 
 Damage is rare and partial: a torn page after a power cut, a bad sector, a file system that lost a write. SQLite then
-refuses the pages concerned, and every other row is still good. So a damaged file is not thrown away:
+refuses the affected pages, and all other rows are still valid. So a damaged file is not discarded:
 
 1. Its rows are copied into ``NAME.new``, table by table, in one transaction. Where a row can't be read, the ones
    around it are looked up one by one.
 2. The old file and its write-ahead log are renamed to ``NAME.damaged-TIME`` and kept for a human. The log matters:
    until a checkpoint it holds everything that was committed last, even when the main file is garbage.
-3. ``NAME.new`` takes the old place.
+3. ``NAME.new`` is renamed to ``NAME``.
 
 A kill at any point is continued by ``finish_interrupted`` at the next start, or by finding the damage again.
 
@@ -38,7 +38,7 @@ _OPEN = ("held", "pending")  # states of events that are still to be delivered
 
 @dataclass(frozen=True, slots=True)
 class KnownLog:
-    """The process' knowledge of the log before the damage: its name, its last sequence, and how many were open."""
+    """What the process knew of the log before the damage: its name, last sequence, and number of open events."""
 
     name: str = ""
     last: int = 0
@@ -77,7 +77,7 @@ def finish_interrupted(path: Path) -> None:
 
 
 def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
-    """Replace the damaged database at ``path``. Nobody else may have it open.
+    """Replace the damaged database at ``path``, which must not be open elsewhere.
 
     Raises OSError or sqlite3.DatabaseError when the new file can't be written; the damaged one is untouched then.
     """
@@ -144,7 +144,7 @@ def _expected(old: sqlite3.Connection) -> int:
 
 
 def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: KnownLog, named: bool) -> None:
-    """Let no sequence be used twice."""
+    """Ensure that no sequence is used twice."""
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():
         (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608

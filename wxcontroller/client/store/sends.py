@@ -259,7 +259,7 @@ def hold(db: sqlite3.Connection, row: Row, windows: bytes) -> None:
 
 
 def sides_of(db: sqlite3.Connection, seq: int) -> str:
-    """Return who a send is between, "" when it is not there."""
+    """Return sender and receiver of a send, "" if it does not exist."""
     found = db.execute("SELECT sides FROM sends WHERE seq = ?", (seq,)).fetchone()
     return str(found[0]) if found else ""
 

@@ -1,4 +1,4 @@
-"""Messages and sends as /v1 shows them, made from the reports in the log and from the sends in the queue.
+"""Messages and sends in the form of /v1, from the reports in the log and the sends in the queue.
 
 A message has one permanent id. That of a send of ours is the id that its call answered, from the moment it is queued;
 every other message has WeChat's.
@@ -137,7 +137,7 @@ NO_STATE: JsonObject = {
 
 
 def state_of_logged(found: Found) -> JsonObject:
-    """Return how a send of ours has ended, from the log."""
+    """Return the result of an own send, from the log."""
     state, _, reason = found.indexed.verdict.partition(" ")
     recalled = reason == RECALLED
     return {
@@ -152,7 +152,7 @@ def state_of_logged(found: Found) -> JsonObject:
 
 
 def state_of_send(send: Send) -> JsonObject:
-    """Return where a send is, or how it has ended."""
+    """Return the state or result of a send."""
     held, outcome = send.state is SendState.HELD and send.held, send.outcome
     detail: str | None = Hold(send.held).words if held else None
     if outcome is not None and outcome.state is not SendState.DELIVERED:
@@ -168,7 +168,7 @@ def state_of_send(send: Send) -> JsonObject:
 
 
 def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
-    """Return what the caller of a send is answered, and the status: 200 when all is over, else 202."""
+    """Return the response to the caller of a send, and its status: 200 if the outcome is known, else 202."""
     keys = ("state", "reason", "detail", "held_until", "handle", "code")
     parts = [{"id": one, **{key: state.get(key) for key in keys}} for one, state in zip(ids, states, strict=True)]
     worst = min(parts, key=lambda one: WORST_FIRST.index(SendState(text(one["state"]))))

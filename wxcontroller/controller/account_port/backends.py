@@ -295,7 +295,7 @@ class Backend(asyncio.Protocol):
             done = not self._left
         if data or before:
             sink.more(before + data)
-        # ``more`` may have broken off: the caller hung up, and the connection is let go.
+        # ``more`` may have broken off: the caller disconnected, and the connection is let go.
         if done and self._sink is sink:
             self._finish(sink, keep)
 

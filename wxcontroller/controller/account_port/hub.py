@@ -164,7 +164,7 @@ class _Line:
     task: asyncio.Task[None] | None = None
 
     def serves(self, reader: Subscription) -> bool:
-        """Say whether the reader has all that the line has given, and can get the rest from it."""
+        """Return whether the reader has all that the line has given, and can get the rest from it."""
         place = reader.queued.get(self.account.name.instance)
         if place is None:
             return self.place is None and self.since <= reader.since

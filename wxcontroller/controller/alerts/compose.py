@@ -1,4 +1,4 @@
-"""Composing an alert from due findings: words, host, and the codes to scan."""
+"""Compose an alert from due findings: text, host, and QR codes."""
 
 import secrets
 import socket
@@ -63,7 +63,7 @@ class Composer:
         return Alert(secrets.token_hex(10), event, now, host, tuple(found), more, language)
 
     def _code(self, view: View) -> Picture | None:
-        """Return the code that waits to be scanned: drawn by us, or as the program shows it."""
+        """Return the QR code to scan: drawn here, or as the account's process provides it."""
         if view.live is None or not view.has_qrcode:
             return None
         made = view.live.stamp[0] / 1e9  # the state file is written when there is a new code

@@ -60,7 +60,7 @@ def scheme(request: web.Request) -> str:
 
 
 def is_own_socket(request: web.Request, host: str) -> bool:
-    """Say whether a Host is the address and port that this connection was made to."""
+    """Return whether a Host is the address and port that this connection was made to."""
     transport = request.transport
     own: object = transport.get_extra_info("sockname") if transport is not None else None
     if not isinstance(own, tuple):

@@ -1,4 +1,4 @@
-"""MCP's messages over HTTP, in the revisions that clients speak.
+"""MCP messages over HTTP, in the revisions that clients use.
 
 - **2026-07-28** is stateless: each request names its revision and its client in ``params._meta`` and repeats what
   proxies route by in headers, which have to agree. ``server/discover`` lists the capabilities.
@@ -44,7 +44,7 @@ _INSTRUCTIONS = (
 
 
 class Failed(Exception):
-    """A request that gets a JSON-RPC error."""
+    """A request that is answered with a JSON-RPC error."""
 
     def __init__(self, code: int, message: str, data: JsonValue = None) -> None:
         super().__init__(message)

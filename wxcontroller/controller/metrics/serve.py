@@ -1,4 +1,4 @@
-"""GET /metrics: asks all accounts, and adds their figures to the controller's own."""
+"""GET /metrics: query all accounts, and add their metrics to the controller's own."""
 
 import asyncio
 from collections import Counter
@@ -139,7 +139,7 @@ class Figures:
         )
 
     def look(self, shared: Context, systemd: bool) -> None:
-        """Set values that are known elsewhere."""
+        """Update the gauges whose values are kept elsewhere."""
         self._readers.set(shared.readers)
         self._settings.set(bool(shared.settings_error))
         self._systemd.set(systemd)

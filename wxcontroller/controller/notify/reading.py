@@ -1,4 +1,4 @@
-"""Reading a notification from a request, whatever dialect its sender speaks.
+"""Read a notification from a request, in any dialect.
 
 If a field is given in several places, the first of these counts: header, query, body. Programs that send
 no Content-Type, or a form's for a plain text (``curl -d text``), are common: a body is a form or JSON only if it
@@ -123,7 +123,7 @@ async def gotify(request: web.Request) -> ReceivedNotification:
 
 
 def _head(request: web.Request) -> Mapping[str, str]:
-    """Return the fields in a request's headers and query, by ntfy's names; "" for those that are not there."""
+    """Return the fields in a request's headers and query, by ntfy's names; "" for missing ones."""
     query = dict(parameters.query_pairs(parameters.query_of(request.raw_path)))
     lowered = {name.lower(): value for name, value in query.items()}
 
@@ -263,7 +263,7 @@ def _tags(given: JsonValue) -> tuple[str, ...]:
 
 
 def _link(given: str) -> str:
-    """Return the address to open. One of an app's own is of no use in WeChat."""
+    """Return the address to open; addresses of apps do not work in WeChat."""
     return given if _WEB.fullmatch(given) else ""
 
 

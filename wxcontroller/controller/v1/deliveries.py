@@ -126,7 +126,7 @@ CALLS = Calls()
 async def summary(request: web.Request) -> web.Response:
     """GET /v1/deliveries: the counts of every account that the caller may see.
 
-    ``error`` says so where the account's program does not tell. Which they are tells /v1/accounts/NAME/deliveries.
+    ``error`` gives the reason if an account's process does not respond. /v1/accounts/NAME/deliveries has the reports.
     """
     shared = context(request)
     who = caller(request)

@@ -1,4 +1,4 @@
-"""All accounts as those see them who watch: a row is made again when it changes, and only then.
+"""The rows of all accounts for dashboards and other watchers: a row is rebuilt only when it changes.
 
 Idle without connected clients. Accounts are queried in turn, a few at a time, for data that only they have.
 """
@@ -83,7 +83,7 @@ class AccountRows:
 
     @contextlib.asynccontextmanager
     async def watched(self, activity: bool = True, by_host: bool = False) -> "AsyncIterator[asyncio.Task[None]]":
-        """Keep the rows up to date during a block, with ``activity`` also what only the accounts' programs know.
+        """Keep the rows up to date in a block; with ``activity`` also data that only the accounts' processes have.
 
         ``by_host``: another host watches, which wants nothing of the others: two would keep each other watching.
         Yields what does that, which ends before only when it fails.
@@ -148,7 +148,7 @@ class AccountRows:
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
         for view in views:
             old = self._rows.get(view.instance)
-            if old is None or old.view.pid != view.pid:  # another process, or none: the last one's status is void
+            if old is None or old.view.pid != view.pid:  # another process, or none: the previous status is void
                 self._told.pop(view.instance, None)
                 self._new_processes.set()
             activity = self._told.get(view.instance)

@@ -8,7 +8,7 @@ from wxcontroller.core.condition.model import Assessment, Condition, Facts, Issu
 
 
 def assess(facts: Facts) -> Assessment:
-    """Return the assessment. Nothing is worse than a notice with an account that is not wanted."""
+    """Return the assessment. Issues of an account that should not run are at most a notice."""
     condition = lifecycle.condition_of(facts)
     found = list(_found(facts, condition))
     if not facts.wanted:

@@ -1,7 +1,7 @@
 """Ends all talk with WeChat when this host may no longer run the account (package wxcontroller-fleet).
 
 Another host may then run it. So nothing is sent after the permit has ended, and nothing that was sent before may
-arrive much later: the kernel goes on sending what it has for minutes, also after the process has ended.
+arrive much later: the kernel continues to send buffered data for minutes, also after the process has ended.
 
 - Each request asks for the permit, and so does each new connection once it is there: connecting takes time.
 - ``cut`` resets all connections, and so discards what they have not sent.

@@ -1,4 +1,4 @@
-"""Problems of the connection, in words for the person who can fix them.
+"""Descriptions of connection problems, for the person who can fix them.
 
 Nothing here ends a session: every failure is retried (weixin-web-protocol 9.2).
 """

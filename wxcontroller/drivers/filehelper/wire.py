@@ -19,7 +19,7 @@ _MARKED = frozenset({"synccheck", "webwxgetmsgimg", "webwxgetvideo", "webwxgetvo
 
 
 class FileCalls(WebCalls):
-    """The web protocol's calls, dressed for this page."""
+    """The web protocol's calls in the form of this page."""
 
     async def jslogin(self, domain: str, desktop: bool) -> LineResponse:
         """Ask for a uuid. The address is percent-encoded twice, as by the page itself."""

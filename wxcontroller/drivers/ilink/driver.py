@@ -294,7 +294,7 @@ class ILinkDriver:
         failure = decode.verdict("sendmessage", answer)
         if self._tokenless and failure is not None and failure.ret == SESSION_TIMEOUT:
             # Users report that such a message was delivered without its token (9). Where that is refused, too, it is
-            # the window's end that counts: a missing token would be refused for good.
+            # the window's end that counts: a missing token would be refused permanently.
             del message["context_token"]
             again = await self._calls.send(poller.credentials, message)
             answer = answer if decode.verdict("sendmessage", again) else again

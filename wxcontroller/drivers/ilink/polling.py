@@ -1,4 +1,4 @@
-"""Receiving messages, and deciding when a session is over (ilink-bot-protocol, sections 4 to 6).
+"""Receive messages, and decide when a session is over (ilink-bot-protocol, sections 4 to 6).
 
 A poll is held by the server until something arrives. Delivery counts as consumption: an older cursor does not bring
 messages back. So a raw batch is on disk with the new cursor before the first of its messages is reported; a
@@ -84,7 +84,7 @@ class Poller:
         return self._short or min(self._hint or self.timing.hint, self.timing.hint_max) + self.timing.hint_extra
 
     async def _one(self, seconds: float) -> JsonObject | None:
-        """Poll once. None for a poll that brought nothing, for whatever reason."""
+        """Poll once. Return None if there are no messages, for any reason."""
         began = time.monotonic()
         # As a task of its own: a poll that is cut off loses its messages, so waiting for it must not mean ending it.
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, seconds))

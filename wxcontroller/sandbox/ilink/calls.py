@@ -113,7 +113,7 @@ def other_name(host: str) -> str:
 
 
 async def getupdates(call: ILinkCall) -> web.StreamResponse:
-    """Hold the poll until there are messages; an answer takes them off the queue for good (6)."""
+    """Hold the poll until there are messages; an answer removes them from the queue permanently (6)."""
     bot = call.bot()
     settings = call.owner(bot).settings
     cursor = text(call.body.get("get_updates_buf"))

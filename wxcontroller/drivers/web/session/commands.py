@@ -31,14 +31,14 @@ class Commands:
         self._roster = roster
 
     async def revoke(self, message_id: str, to: str, client_id: str) -> None:
-        """Take a message of one's own back. ``client_id``: any that is new."""
+        """Recall an own message. ``client_id``: any new id."""
         body: JsonObject = {"SvrMsgId": message_id, "ToUserName": to, "ClientMsgId": client_id}
         await self._accepted("webwxrevokemsg", "", body, _TOO_LATE)
 
     # -- groups
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
-        """Make a group and return its id."""
+        """Create a group and return its id."""
         members: list[JsonValue] = [{"UserName": person} for person in people]
         body: JsonObject = {"MemberCount": len(members), "MemberList": members, "Topic": line(name)}
         answer = await self._calls.post("webwxcreatechatroom", self._session, query_of(r=now_ms()), body)
@@ -54,7 +54,7 @@ class Commands:
         await self._update(group, function, {key: ",".join(people)})
 
     async def kick(self, group: str, people: Sequence[str]) -> None:
-        """Remove people from a group of one's own."""
+        """Remove people from an own group."""
         await self._update(group, "delmember", {"DelMemberList": ",".join(people)})
 
     async def rename_group(self, group: str, name: str) -> None:
@@ -73,7 +73,7 @@ class Commands:
         self._roster.want((person,), again=True)
 
     async def pin(self, chat: str, on: bool) -> None:
-        """Pin a chat to the top, or not any longer."""
+        """Pin or unpin a chat."""
         remark = self._roster.remark(chat)
         if remark is None:  # without it, the request would erase it (5.14)
             raise WeChatError(
@@ -89,7 +89,7 @@ class Commands:
         await self._verify(_ASK, person, "", greeting)
 
     async def accept_friend(self, person: str, ticket: str) -> None:
-        """Accept a request. The new friend comes with the next news, often under another id (5.16)."""
+        """Accept a request. The new friend arrives with the next sync, often with another id (5.16)."""
         await self._verify(_ACCEPT, person, ticket, "")
 
     async def _verify(self, code: int, person: str, ticket: str, greeting: str) -> None:
@@ -112,7 +112,7 @@ class Commands:
 
 @contextmanager
 def explained(remedy: str) -> Iterator[None]:
-    """Give refusals the remedy that fits here: their codes mean something else elsewhere."""
+    """Give refusals the remedy for this call: their codes have other meanings elsewhere."""
     try:
         yield
     except WeChatError as problem:
