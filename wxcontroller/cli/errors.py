@@ -8,7 +8,7 @@ from wxcontroller.core.messages import Text, Value
 
 
 class BadUsage(WxError, ValueError, exit_code=2):
-    """Arguments that make no sense together, or a request that the controller finds malformed."""
+    """The arguments are invalid or contradict each other, or the controller rejected the request as malformed."""
 
 
 class NeedsHuman(WxError, exit_code=6):

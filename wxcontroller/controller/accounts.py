@@ -37,7 +37,7 @@ _ENABLED = N_("{unit} is enabled, so it starts at the next boot; to prevent that
 
 
 class UnknownMove(WxError, code="no-such-move", status=409, exit_code=5):
-    """An account that is not on its way to another host, or on another move."""
+    """The account is not being moved to another host, or is part of another move."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class BadRequest(WxError, ValueError, code="bad-request", status=400, exit_code=2):
-    """A request that can't be understood."""
+    """The request is invalid."""
 
 
 class Refused(WxError):
@@ -74,19 +74,19 @@ def too_many_failures(message: str, remedy: str, seconds: int) -> Refused:
 
 
 class TooManyReaders(WxError, code="too-many-readers", status=503):
-    """More readers of events than are served at a time."""
+    """The limit for readers of events is reached."""
 
 
 class OlderVersion(WxError, code="older-version", status=409):
-    """An account's program that is older than the controller and does not know a call."""
+    """The account runs an older version, which does not support the call."""
 
 
 class NotServed(WxError, code="not-served", status=409):
-    """An API that is off in the settings."""
+    """The API is disabled in the settings."""
 
 
 class NoConsumer(WxError, code="no-such-consumer", status=404):
-    """An account has no consumer of this name."""
+    """The account has no consumer of this name."""
 
 
 class NoQrcode(WxError, code="no-qrcode", status=404):
@@ -94,11 +94,11 @@ class NoQrcode(WxError, code="no-qrcode", status=404):
 
 
 class AlreadyLoggedIn(WxError, code="logged-in", status=409):
-    """An account that is logged in and shows no code."""
+    """The account is logged in and shows no QR code."""
 
 
 class NoJournal(WxError, code="no-journal", status=503):
-    """The accounts' journals can't be read."""
+    """The journal cannot be read."""
 
 
 class NotReceiving(WxError, code="not-receiving", status=409):
@@ -114,7 +114,7 @@ class NoAlerts(WxError, code="no-alerts", status=409):
 
 
 class TooManyTests(WxError, code="too-many-tests", status=429):
-    """As many test alerts as may be sent in an hour."""
+    """The limit of test alerts per hour is reached."""
 
 
 # Errors of /v1's handlers, each with its own ``code``.

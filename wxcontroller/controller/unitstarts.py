@@ -22,7 +22,7 @@ _QUICK = 10.0
 
 
 class TooManyAccounts(WxError, code="max-clients", status=409, exit_code=5):
-    """max_clients accounts run already."""
+    """max_clients accounts are already running."""
 
 
 class StoppedMeanwhile(UnitFailed):

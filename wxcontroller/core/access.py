@@ -117,7 +117,7 @@ PROGRAM: tuple[Endpoint, ...] = (
     v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
     v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
     v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
-    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, including ended ones"),
+    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, including finished ones"),
     v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
     v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
     v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),

@@ -24,7 +24,7 @@ def is_loopback(address: object) -> bool:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Say whether a host in a URL is this machine's loopback."""
+    """Return whether a host in a URL is this machine's loopback."""
     return host == "localhost" or is_loopback((host,))
 
 

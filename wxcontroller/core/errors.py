@@ -129,51 +129,51 @@ def file_failed(problem: OSError) -> FileFailed:
 
 
 class BadName(WxError, ValueError, code="bad-name", status=400, exit_code=2):
-    """An account name that can't be one."""
+    """The account name is invalid."""
 
 
 class BadOption(WxError, ValueError, code="bad-option", status=400, exit_code=2):
-    """A start option that is unknown, of the wrong type, or not for requests."""
+    """An option is unknown, has an invalid value, or cannot be set by a request."""
 
 
 class BadSettings(WxError, ValueError, exit_code=78):  # EX_CONFIG
-    """Settings that can't be used: names the file and the key."""
+    """The settings are invalid. The message names the file and the key."""
 
 
 class TemplateError(WxError, code="template", exit_code=78):
-    """The account template can't be rendered, or its result lacks what the account needs."""
+    """The account template cannot be rendered, or its result lacks a required variable."""
 
 
 class BadEnvironmentFile(WxError, ValueError, code="bad-account-file"):
-    """An account's environment file that can't be read back."""
+    """An account's environment file cannot be parsed."""
 
 
 class NoPort(WxError, code="no-port", status=503):
-    """No port left in the accounts' range."""
+    """No port is free in the range for accounts."""
 
 
 class AccountExists(WxError, code="account-exists", status=409, exit_code=8):
-    """An account of that name is registered already."""
+    """An account of this name already exists."""
 
 
 class AccountMoving(WxError, code="moving", status=409, exit_code=5):
-    """An account that is on its way to another host."""
+    """The account is being moved to another host."""
 
 
 class AccountMoved(WxError, code="moved", status=409, exit_code=8):
-    """An account that has gone to another host."""
+    """The account has moved to another host."""
 
 
 class StaleEpoch(AccountMoved, code="stale-epoch"):
-    """A copy of an account from before it moved."""
+    """The copy of the account is from before its move."""
 
 
 class OtherRoute(WxError, code="other-route", status=409, exit_code=5):
-    """An account that runs is to take another route to WeChat."""
+    """The driver of a running account cannot be changed."""
 
 
 class UnknownAccount(WxError, LookupError, code="unknown-account", status=404, exit_code=4):
-    """No account of that name is registered."""
+    """No account has this name."""
 
 
 class HostFailure(WxError, code="host-unreachable", status=502, exit_code=3):
@@ -192,7 +192,7 @@ class HostFailure(WxError, code="host-unreachable", status=502, exit_code=3):
 
 
 class WrongHost(WxError, code="wrong-host", status=409, exit_code=8):
-    """A call reached a host that must not serve it: the account is on another one, or on two."""
+    """The call reached a host that must not serve it: the account is on another host, or on two."""
 
 
 class UnitFailed(WxError, code="unit-failed", status=502, exit_code=5):
@@ -200,11 +200,11 @@ class UnitFailed(WxError, code="unit-failed", status=502, exit_code=5):
 
 
 class ControllerUnreachable(WxError, ConnectionError, exit_code=3):
-    """Nothing answers where the controller should."""
+    """The controller does not respond at its address."""
 
 
 class NotAllowed(WxError, PermissionError, exit_code=7):
-    """The controller does not let this caller in, or not to this."""
+    """The controller refuses the caller, or does not allow the call."""
 
 
 class Unsupported(WxError):
@@ -216,7 +216,7 @@ class NotAsked(WxError, LookupError):
 
 
 class BadAnswer(WxError, ValueError, exit_code=2):
-    """An answer of a form that its question does not take."""
+    """The answer does not have the form that its question requires."""
 
 
 class FailureHandling(Enum):

@@ -43,7 +43,7 @@ class UnknownTarget(WxError, LookupError, code="unknown-target", status=404, exi
 
 
 class TargetExists(WxError, code="target-exists", status=409, exit_code=8):
-    """There is a notification target of that name already."""
+    """A notification target of this name already exists."""
 
 
 @dataclass(frozen=True, slots=True)

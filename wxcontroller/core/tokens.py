@@ -42,7 +42,7 @@ _ROOTS = "00000000"
 
 
 class UnknownToken(WxError, LookupError, exit_code=4):
-    """No token has that id or name."""
+    """No token has this id or name."""
 
 
 @dataclass(frozen=True, slots=True)

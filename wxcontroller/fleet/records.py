@@ -1,6 +1,6 @@
 """The records of the fleet in etcd, as data.
 
-- ``hosts/NAME``: a host that lives, under its lease. Its keeper writes it.
+- ``hosts/NAME``: a living host, bound to its lease. Written by its keeper.
 - ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
 - ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
 - ``failsafe/NAME``: the hosts that a host asks when it does not reach etcd; under no lease. Its keeper writes it.

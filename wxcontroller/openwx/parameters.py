@@ -37,7 +37,7 @@ _PIECE = 64 * 1024
 
 
 class BadParameter(WxError, ValueError, code="bad-request", status=400, exit_code=2):
-    """A query or body that can't be read as parameters."""
+    """The query or body cannot be parsed as parameters."""
 
 
 class Encoding(Enum):

@@ -13,7 +13,7 @@ _TIMEOUT = 330.0  # seconds; a little more than the longest wait that the API al
 
 
 class SandboxUnreachable(WxError, ConnectionError, exit_code=3):
-    """No sandbox answers there."""
+    """No sandbox responds at the address."""
 
 
 class SandboxRefused(WxError):

@@ -29,7 +29,7 @@ class Readable(Protocol):
 
 
 class Locked(WxError, exit_code=9):
-    """An exported account that can't be opened."""
+    """An exported account cannot be decrypted or is damaged."""
 
 
 def key(passphrase: bytes, salt: bytes, cost: int) -> bytes:

@@ -44,7 +44,7 @@ _ENDED = frozenset({Status.BLOCKED, Status.EXPIRED, Status.BOUND})
 
 
 class NoPairing(WxError, LookupError, code="no-such-pairing", status=404):
-    """No open request has this code."""
+    """No open pairing request has this code."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class NoPairing(WxError, LookupError, code="no-such-pairing", status=404):
 
 
 class TooManyPairings(WxError, code="too-many-pairings", status=429):
-    """More requests than are kept open."""
+    """Too many pairing requests are open."""
 
 
 @dataclass(frozen=True, slots=True)

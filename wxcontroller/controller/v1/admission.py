@@ -27,7 +27,7 @@ CALLS = Calls()
     (429, 503),
 )
 async def admission(request: web.Request) -> web.Response:
-    """GET /v1/access: whether a token is ``needed``; whether the caller is ``accepted``, its ``scope``, and ``bound``.
+    """GET /v1/access: whether a token is ``needed``; whether the caller is ``accepted``; ``scope`` and ``bound``.
 
     A wrong token counts as everywhere. One whose scope is outside the ladder is not accepted: it opens none of these
     calls. Raises Refused where too many were, or, but for root, when the tokens file

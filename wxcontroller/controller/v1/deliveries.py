@@ -68,8 +68,8 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "id": (TEXT, "the event's id"),
             "delivery": (TEXT, "the id by which the webhook gets it; absent from older versions"),
-            "seq": (WHOLE, "number of the event, growing"),
-            "time": (NUMBER, "when it happened, in seconds since 1970"),
+            "seq": (WHOLE, "sequence number of the event"),
+            "time": (NUMBER, "time of the event, in seconds since 1970"),
             "type": (TEXT, "type of the event"),
             "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
             "lane": (maybe(TEXT), "lane in which it waits: queue or retry; null: it does not wait"),
@@ -85,7 +85,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "group": (maybe(TEXT), "name of its group"),
         },
         ("delivery", "last_error_text", "direction", "sender", "receiver", "group"),
-        "what became of one report",
+        "a report and the state of its delivery",
     ),
     "Choice": {
         "type": "object",

@@ -52,7 +52,7 @@ EVENT = record(
         "report": ({"type": "object"}, "the report, as posted to post_api"),
     },
     ("delivery", "epoch"),
-    "what happened, with its report as post_api gets it",
+    "an event, with its report as posted to post_api",
 )
 _TYPES = Parameter("types", "only events of these types, separated by commas")
 LIMIT = Parameter("limit", "largest number", {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS})

@@ -191,7 +191,7 @@ class _Attempt:
         if status:
             return self._failed(
                 N_("the proxy {proxy} refuses to connect to {target} (HTTP {status})"),
-                N_("let it allow CONNECT to that port"),
+                N_("allow CONNECT to that port in the proxy"),
                 status=status,
             )
         return wrong_protocol(self._proxy)
@@ -212,7 +212,7 @@ class _Attempt:
                 raise
             raise TunnelFailed(
                 N_("the proxy {proxy} closes the connection"),
-                N_("check that it is a SOCKS5 one, and user and password"),
+                N_("check that it is a SOCKS5 proxy, and that user and password are correct"),
                 proxy=str(proxy),
             ) from None
         writer: asyncio.StreamWriter = stream.writer
@@ -278,7 +278,7 @@ def wrong_protocol(proxy: Proxy) -> TunnelFailed:
         if proxy.kind is ProxyKind.SOCKS5
         else N_("the proxy {proxy} does not answer as an HTTP proxy does")
     )
-    return TunnelFailed(what, N_("check of which kind it is"), proxy=str(proxy))
+    return TunnelFailed(what, N_("check whether it is an http or a socks5 proxy"), proxy=str(proxy))
 
 
 def words(problem: OSError) -> Text:

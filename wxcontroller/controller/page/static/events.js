@@ -91,7 +91,7 @@ export async function eventsBefore(name, most, signal) {
 
 function line({ account, stamp, time, report }) {
   const isEvent = report.post_type === "event";
-  const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
+  const content = isEvent ? [h("span", { className: "what" }, eventWords(report))] : message(report);
   const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, clock(time)), ...content);
   item.dataset.at = stamp;
   item.dataset.time = time;
