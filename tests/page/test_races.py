@@ -143,7 +143,7 @@ def test_a_conversation_stays_with_its_account_and_a_draft_with_its_person(brows
     assert browser.script(WRITTEN) == "half a sen"
     browser.open("#/a/bob/chats")
     browser.find("#people button")
-    browser.find("#talk-note", "Choose a recipient")
+    browser.find("#chat-note", "Choose a recipient")
     assert browser.script("return document.getElementById('messages').textContent") == ""
     assert browser.complaints() == []
 

@@ -42,9 +42,9 @@ export function chatOf(name, signal) {
   function empty() {
     [older, shown, more] = [[], "", false];
     $("messages").replaceChildren();
-    setText($("talk-window"), "");
-    setHidden($("talk-earlier"), true);
-    setText($("talk-note"), who ? t("Loading…") : t("Choose a recipient from the list."));
+    setText($("chat-window"), "");
+    setHidden($("chat-earlier"), true);
+    setText($("chat-note"), who ? t("Loading…") : t("Choose a recipient from the list."));
   }
 
   async function refresh() {
@@ -195,7 +195,7 @@ export function chatOf(name, signal) {
     setText($("chat-window"), words);
   }
 
-  $("talk-earlier").addEventListener("click", earlier, { signal });
+  $("chat-earlier").addEventListener("click", earlier, { signal });
   // What is there may be of another account.
   empty();
   setText($("sends-note"), "");

@@ -8,8 +8,8 @@ import { t } from "./i18n.js";
 import { can } from "./routes.js";
 import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
-import { talkOf } from "./talk.js";
-import { previewOf } from "./said.js";
+import { chatOf } from "./chat.js";
+import { previewOf } from "./messagewords.js";
 import { shortly } from "./times.js";
 
 const MOST = 100;
@@ -61,7 +61,7 @@ export function peopleTab(name) {
       if (roster !== undefined) {
         keepChoice();
         show();
-        talk.refresh();
+        chat.refresh();
       }
     } catch (problem) {
       if (problem.name === "AbortError") return;
