@@ -82,7 +82,7 @@ def test_polkit_rule_of_others_that_forbids_is_found(world: World) -> None:
     world.host.write(rule, content)
     world.host.run("systemctl", "restart", "polkit")
     try:
-        remedy = world.finds("fail", "polkit", "the controller may not start and stop accounts")
+        remedy = world.finds("fail", "polkit", "the controller is not allowed to start and stop accounts")
         assert "no other rule precedes" in remedy
     finally:
         world.host.run("rm", rule)
