@@ -61,7 +61,7 @@ class Heartbeat:
     own: Mapping[str, str] = field(repr=False)
     running: Callable[[], bool]
     targets: Targets = _ANYWHERE
-    vitals: Vitals = field(default_factory=Vitals)
+    deadlines: Deadlines = field(default_factory=Deadlines)
     tls: ssl.SSLContext | None = None
     _complaint: str = ""  # each failure is logged once, until a heartbeat succeeds
 
@@ -82,7 +82,7 @@ class Heartbeat:
         ):
             while True:
                 if self.running():
-                    with self.vitals.within(longest, "the heartbeat"):
+                    with self.deadlines.within(longest, "the heartbeat"):
                         await self._beat(web, own)
                     await asyncio.sleep(self.interval)
                 else:
