@@ -222,7 +222,7 @@ async def test_an_account_is_not_believed(host: Machine) -> None:
     process = await host.start("alice")
     shown = token(host, Scope.SEND)
     for hostile, said in (
-        ((302, {"Location": "http://evil.example/"}), "not passed on"),
+        ((302, {"Location": "http://evil.example/"}), "answered 302"),
         ((500, {}), "the account answered 500"),
         ((200, {"Content-Type": "text/html"}), "cannot be read"),
     ):

@@ -171,7 +171,7 @@ async def test_a_full_disk_is_survived(world: Wechat, alice: ServerAccount, capl
     async with world.online(alice, store) as drive:
         world.hear(alice, "one")
         await drive.text("one")
-        assert caplog.text.count("can't be stored") == 1
+        assert caplog.text.count("No space left on device") == 1
         store.full = False
         world.hear(alice, "two")
         await drive.text("two")
