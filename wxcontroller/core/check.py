@@ -456,18 +456,16 @@ def toml_line(lines: list[str], keys: list[str]) -> int:
 
     The parser decides: the name may also stand in another table or in a text of several lines.
     """
-    begins = 1
-    for number, line in enumerate(lines, 1):
-        if begins == number and line.lstrip()[:1] in ("", "#"):
-            begins = number + 1
-            continue
-        try:
-            found: object = tomllib.loads("\n".join(lines[:number]))
-        except (tomllib.TOMLDecodeError, RecursionError):
-            continue  # within a value of several lines
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            return begins
-        begins = number + 1
+    candidates = [number for number, line in enumerate(lines, 1) if keys[-1] in line or "\\" in line]  # or escapes
+    for begins in candidates:
+        for end in range(begins, len(lines) + 1):
+            try:
+                found: object = tomllib.loads("\n".join(lines[:end]))
+            except (tomllib.TOMLDecodeError, RecursionError):
+                continue  # within a value of several lines
+            for key in keys:
+                found = found.get(key) if isinstance(found, dict) else None
+            if found is not None:
+                return begins
+            break
     return 0
