@@ -81,6 +81,7 @@ async def test_accounts_of_a_host_that_is_down_stay_listed_and_calls_fail_at_onc
 @asynccontextmanager
 async def instead(a: FleetHost, application: web.Application | None) -> AsyncIterator[None]:
     """Have host b be another program, or one that accepts connections and says nothing."""
+    a.answered_by_others = ("/v1/accounts/",)
     certificate, key = self_signed(a.paths.root, TLS_ADDRESS, called="b")
     (a.paths.root / "any-token").write_text("wxc_12345678_" + "0" * 64)
     listening = socket.create_server((TLS_ADDRESS, 0))
