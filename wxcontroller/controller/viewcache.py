@@ -38,13 +38,14 @@ class Changes:
 
     def take(self) -> set[str] | None:
         """Return the instances whose files may have changed since the last call, None for any."""
+        now = time.monotonic()
+        is_sweep = now - self._swept > SWEEP_SECONDS
         try:
-            found = self._take()
+            found = self._take(is_sweep)
         except OSError as problem:
             self._complain(problem)
             found = None
-        now = time.monotonic()
-        if found is None or now - self._swept > SWEEP_SECONDS:
+        if found is None or is_sweep:
             self._swept = now
             return None
         return found
@@ -54,7 +55,7 @@ class Changes:
             self._directories.close()
             self._directories = None
 
-    def _take(self) -> set[str] | None:
+    def _take(self, is_sweep: bool) -> set[str] | None:
         directories = self._directories
         if directories is None:
             directories = self._directories = Directories()
@@ -64,7 +65,7 @@ class Changes:
             return None
         found: set[str] = set()
         # What changed in a directory before it was watched is unknown: everything is read then.
-        is_all = self._watch_parents(directories)
+        is_all = self._watch_parents(directories, is_sweep)
         for path, name in changes:
             instance = path.rpartition("/")[2]
             if path == self._runtime:
@@ -81,14 +82,18 @@ class Changes:
             self._watch(directories, instance)
         return None if is_all else found | self._unwatched
 
-    def _watch_parents(self, directories: Directories) -> bool:
-        """Watch the shared directories as soon as they exist. Return whether something changed."""
+    def _watch_parents(self, directories: Directories, is_sweep: bool) -> bool:
+        """Watch the shared directories as soon as they exist. Return whether something changed.
+
+        ``is_sweep``: look also for a file system that was mounted in the place of one, which nothing tells.
+        """
         is_new = False
         for path in (*self._files, self._runtime):
-            if path in directories or not os.access(path, os.F_OK):
+            if (path in directories and not is_sweep) or not os.access(path, os.F_OK):
                 continue
             with contextlib.suppress(FileNotFoundError):
-                directories.watch(path)
+                if not directories.watch(path):
+                    continue
                 is_new = True
                 if path == self._runtime:
                     self._unwatched.update(os.listdir(path))  # noqa: PTH208 - names only

@@ -32,13 +32,18 @@ class Directories:
     def __contains__(self, path: str) -> bool:
         return path in self._watched
 
-    def watch(self, path: str) -> None:
-        """Watch a directory from now on. Raises OSError, as FileNotFoundError and for a link in its place."""
+    def watch(self, path: str) -> bool:
+        """Watch a directory from now on; return whether it was not: another file system may cover the one of before.
+
+        Raises OSError, as FileNotFoundError and for a link in its place.
+        """
         number = self._libc.inotify_add_watch(self._fd, os.fsencode(path), _MASK | _ONLYDIR | _DONT_FOLLOW)
         if number < 0:
             raise self._error()
+        is_new = number not in self._paths
         self._paths[number] = path
         self._watched.add(path)
+        return is_new
 
     def changes(self) -> list[tuple[str, str]] | None:
         """Return the changes since the last call: directory and name, "" for the directory itself.

@@ -1,11 +1,14 @@
 """Cached lists of accounts are never older than the files, the units and the time."""
 
 import asyncio
+import contextlib
 import json
 import random
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +183,33 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
     for state in (LoginState.SCANNING, LoginState.PARKED):
         process.say(state)
         assert (await host.states())[0]["login_state"] == state.value
+
+
+@contextlib.contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    """Mount an empty file system during a block."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+async def test_a_file_system_that_is_mounted_later_is_watched_from_the_next_sweep_on(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As run-wxclient.mount is, with the first account."""
+    host.paths.client_runtime.mkdir(parents=True)
+    await accounts_of(host)
+    with mounted(host.paths.client_runtime):
+        process = await host.start("alice")
+        monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 0)
+        await accounts_of(host)
+        monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 1e9)
+        for state in (LoginState.SCANNING, LoginState.PARKED):
+            process.say(state)
+            assert (await host.states())[0]["login_state"] == state.value
+        await host.v1("DELETE", "accounts/alice")  # with its files
 
 
 async def test_programs_that_do_not_tell_are_believed(host: Machine, later: Callable[[float], None]) -> None:
