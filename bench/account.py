@@ -176,6 +176,7 @@ async def client(stage: Stage, program: str = _PROGRAM, **more: str) -> AsyncIte
         (place / "log").open("ab") as log,
     ):
         address = f"{place}/notify{stage.port}"
+        Path(address).unlink(missing_ok=True)  # of an earlier client that had the same port
         notify.bind(address)
         begun = time.monotonic()
         process = await asyncio.create_subprocess_exec(
