@@ -87,7 +87,7 @@ async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
         *command, "--check-config", env=environment, stdout=asyncio.subprocess.PIPE
     )
     told, _ = await checked.communicate()
-    assert (checked.returncode, f"0.0.0.0 port {outside}".encode() in told) == (0, True)
+    assert (checked.returncode, b"note: listen " in told) == (0, True)
     token(host, Scope.READ)
     with socket.create_server(("127.0.0.1", port)):
         taken = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
