@@ -1,4 +1,4 @@
-"""The machine-readable contract as rows, and how an answer is compared with an example of it."""
+"""The machine-readable contract, and how an answer is compared with an example of it."""
 
 import json
 from collections.abc import Mapping
@@ -6,45 +6,12 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 
 CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
+ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints"))]
 # uid is a number where it is known, log_encoding and a question's code are null in the original.
 LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug", "params", "media_code"})
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a row; ``type`` is a word such as ``0|1`` or ``seconds``."""
-
-    name: str
-    required: bool
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One endpoint; a path with ``*`` is a rule for all others."""
-
-    path: str
-    scope: str
-    methods: tuple[str, ...]
-    parameters: tuple[Parameter, ...]
-    example: JsonValue
-    content_type: str
-
-    @property
-    def call(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def is_rule(self) -> bool:
-        return "*" in self.path
-
-    @property
-    def parameter_names(self) -> frozenset[str]:
-        return frozenset(each.name for each in self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +27,6 @@ class Reply:
     def json(self) -> JsonValue:
         found: JsonValue = json.loads(self.body)
         return found
-
-
-def rows(document: JsonValue = CONTRACT) -> list[Row]:
-    """Return the rows of a contract."""
-    return [_row(obj(each)) for each in items(field(document, "endpoints"))]
-
-
-def _row(entry: JsonObject) -> Row:
-    return Row(
-        text(entry["path"]),
-        text(entry["scope"]),
-        tuple(text(each) for each in items(entry["methods"])),
-        tuple(
-            Parameter(text(field(each, "name")), bool(field(each, "required")), text(field(each, "type")))
-            for each in items(entry["params"])
-        ),
-        entry["success_example"],
-        text(entry.get("success_content_type")),
-    )
 
 
 def shape(value: JsonValue) -> JsonValue:

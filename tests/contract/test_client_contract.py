@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 import pytest
 
-from tests.contract.document import CONTRACT, Reply, covers, shape
+from tests.contract import document
+from tests.contract.document import Reply, covers, shape
 from tests.openapi.validating import Judge
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
@@ -20,7 +21,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
 
-ENTRIES = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "client"]
+ENTRIES = [each for each in document.ENDPOINTS if each["scope"] == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]
 JUDGE = Judge(openapi())
 BLOCKED = "client blocked: loading, scaning, confirming, updating, re-login, or inside a blocking call"

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.document import CONTRACT, Reply
+from tests.contract import document
+from tests.contract.document import Reply
 from tests.openapi.validating import Judge
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
-ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "controller"]
+ENDPOINTS = [each for each in document.ENDPOINTS if each["scope"] == "controller"]
 # Values that are the caller's or the moment's, not the contract's.
 FREE = ("pid", "port")
 JUDGE = Judge(openapi())
