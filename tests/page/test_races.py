@@ -217,7 +217,7 @@ def test_a_second_click_does_not_act_on_many_a_second_time(browser: Browser, ser
     units.hold = asyncio.Event()
     browser.click("#rows [data-all=running]")
     browser.click("#bulk [data-action=restart]")
-    browser.until(lambda: len(units.calls) == len(NAMES) + 4, "the first of them")
+    browser.until(lambda: sum(call.startswith("restart ") for call in units.calls) >= 3, "the first of them")
     browser.click("#bulk [data-action=restart]")
     served.loop.call_soon_threadsafe(units.hold.set)
     browser.find("#notices .good", "5 restarted.")
