@@ -109,10 +109,10 @@ def test_a_host_that_cannot_take_it_is_asked_before_anything_is_stopped(pair: Fl
 
 
 def test_a_move_that_is_killed_anywhere_is_finished_or_undone(pair: Fleet) -> None:
-    """Killed after each of its steps and at random moments; then taken up, or undone, by one command."""
+    """Killed after each of its steps and at a random moment; then taken up, or undone, by one command."""
     chosen = random.Random(7)
     with pair.watched(NAME) as watch:
-        for number in range(6):
+        for number in range(4):
             [here] = pair.where(NAME)
             [there] = pair.hosts.keys() - {here}
             source = pair.hosts[here]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.system.actors import SANDBOX, Caller, Json, Phone, Webhook, log_in, until
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
@@ -65,22 +65,15 @@ class World:
     caller: Caller
     phone: Phone
 
-    def confine(self, name: str, on: bool = True) -> None:
+    def confine(self, name: str) -> None:
         """Allow an account to reach the proxies and this host's services only."""
-        place = f"/run/systemd/system/wxclient@{name}.service.d"
-        if on:
-            self.host.write(f"{place}/confined.conf", CONFINED.encode())
-        else:
-            self.host.run("rm", "-r", place)
+        self.host.write(f"/run/systemd/system/wxclient@{name}.service.d/confined.conf", CONFINED.encode())
         self.host.run("systemctl", "daemon-reload")
 
     def asked(self, unit: str) -> set[str]:
         """Return what a proxy connected to, by its log."""
         told = self.host.journal(f"{unit}.service", lines=5000)
         return set(re.findall(r"CONNECT (\S+) HTTP", told)) | set(re.findall(r"connected to (\S+)", told))
-
-    def reason(self, name: str) -> str:
-        return str(self.caller.account(name)["reason"])
 
 
 @pytest.fixture(scope="module")
@@ -138,20 +131,6 @@ def test_confined_account_logs_in_receives_and_sends_by_its_proxy(world: World, 
         assert {f"{host_name}:443"} <= asked
     assert not any(each.startswith("127.") for each in asked)
     assert caller.openwx("stop_client", client=name)["code"] == 0
-
-
-def test_account_without_its_proxy_connects_directly_if_it_may(world: World) -> None:
-    """After the test above; no other scan is needed."""
-    name, caller, unit = "via-socks5", world.caller, f"{UNITS['socks5']}.service"
-    assert caller.openwx("start_client", client=name, proxy="", ua_connect_timeout="1")["proxy"] == ""
-    until(lambda: "no answer in time" in world.reason(name), "a timeout")
-    caller.openwx("stop_client", client=name)
-    world.confine(name, on=False)
-    before = world.host.journal(unit, lines=5000)
-    caller.openwx("start_client", client=name, proxy="")
-    caller.until_state(name, "running")
-    assert world.host.journal(unit, lines=5000) == before
-    caller.openwx("stop_client", client=name)
 
 
 def send_picture(host: Host, client: str) -> Json:
@@ -213,38 +192,3 @@ def test_user_and_password_of_a_proxy_are_shown_nowhere(world: World) -> None:
     assert {Path(file).suffix for file in files.split()} == {".env"}
     assert set(host.text("stat", "-c", "%a %U", *files.split()).splitlines()) == {"640 wxcontroller"}
     caller.openwx("stop_client", client="quiet")
-
-
-def test_wrong_password_is_reported_and_can_be_corrected(world: World) -> None:
-    name, kind, caller = "wrong", "https", world.caller
-    world.confine(name)
-    caller.openwx("start_client", client=name, proxy=URLS[kind].replace(LOGIN, "egress-user:guessed"))
-    shown = f"the proxy {kind}://{PROXIES}:{URLS[kind].rpartition(':')[2]} does not accept user and password"
-    until(lambda: shown in world.reason(name), "the reason")
-    assert caller.state(name) == "loading"
-    told = world.host.text("wxctl", "status", name, check=False) + world.host.text(
-        "systemctl", "status", "--no-pager", f"wxclient@{name}", check=False
-    )
-    assert shown in told
-    assert "guessed" not in told + world.host.journal(f"wxclient@{name}.service")
-    caller.openwx("stop_client", client=name)
-    world.host.run("wxctl", "start", name, "--no-wait", "-o", "proxy=@-", input=f"{URLS[kind]}\n".encode())
-    caller.until_state(name, "scaning")
-    caller.openwx("stop_client", client=name)
-
-
-def test_administrators_file_sets_a_proxy_also_for_a_manual_start(world: World) -> None:
-    """With the option `server` the proxy connects to that server."""
-    host = world.host
-    world.confine("admins")
-    host.write(
-        "/etc/wxcontroller/clients/admins.env",
-        f'WXCLIENT_PROXY="{URLS["http"]}"\nWXCLIENT_SERVER="{SANDBOX}"\n'.encode(),
-        0o640,
-    )
-    host.run("chown", "root:wxcontroller", "/etc/wxcontroller/clients/admins.env")
-    host.run("systemctl", "start", "wxclient@admins")
-    world.caller.until_state("admins", "scaning")
-    assert "127.0.0.1:2100" in world.asked("test-http")
-    assert world.caller.account("admins")["proxy"] == f"http://{PROXIES}:8888"
-    world.caller.openwx("stop_client", client="admins")
