@@ -112,7 +112,8 @@ window.touched = new Set();
 new MutationObserver((changes) => {
   for (const { target } of changes) {
     const element = target.nodeType === 1 ? target : target.parentElement;
-    window.touched.add(element.closest("[data-account]")?.dataset.account ?? element.id);
+    if (element.isConnected)  // or it was in a row that has gone since
+      window.touched.add(element.closest("[data-account]")?.dataset.account ?? element.id);
   }
 }).observe(document.getElementById("rows"), { childList: true, subtree: true, characterData: true });
 """
