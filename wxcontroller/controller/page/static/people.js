@@ -39,23 +39,31 @@ export function peopleTab(name) {
   let roster; // the version of the contacts that is shown; undefined: none
   let news; // the version of the messages that is shown
   let loading = false;
+  let overdue; // a timer until the account's activity is; then true
 
   // The stream only signals a change; the contacts are fetched, one request at a time.
   async function follow() {
     const account = accounts.get(name) ?? DOWN;
     if (!isThere(account)) return forget();
     const { activity } = account;
+    if (roster === undefined) setText($("people-note"), t("Loading…"));
+    if (!activity && overdue !== true) {
+      // It says what the route can do. Older programs have none.
+      overdue ??= setTimeout(() => {
+        overdue = true;
+        if (!signal.aborted) follow();
+      }, PAUSE);
+      return;
+    }
     const nowRoster = activity ? `${activity.people} ${can(account, "groups")}` : null;
     const { last_message: last, queued, held, media_since: refused } = activity ?? {};
     const nowNews = activity ? [last, queued, held, refused, account.pid].join() : null;
     if (loading || (nowRoster === roster && nowNews === news)) return;
     loading = true;
     let pause = PAUSE;
-    const first = roster === undefined;
     const changed = nowRoster !== roster;
     [roster, news] = [nowRoster, nowNews];
     try {
-      if (first) setText($("people-note"), t("Loading…"));
       await Promise.all([changed && loadPeople(account), loadChats()]);
       // Meanwhile the account may have stopped.
       if (roster !== undefined) {
