@@ -42,7 +42,7 @@ def dataclass(
         for name, method in _methods(made, shown, compared, hashed, frozen):
             setattr(made, name, method)
         if later:
-            made.__init__ = _init_of(made, frozen)  # type: ignore[misc]
+            made.__init__ = _init_of(made, frozen, more.get("slots", False))  # type: ignore[misc]
         return made
 
     return decorate if cls is None else decorate(cls)
@@ -65,8 +65,11 @@ def _methods(
     return methods
 
 
-def _init_of(made: Any, frozen: bool) -> Callable[..., None]:
-    """Return an ``__init__`` that puts the compiled one in its place when it is called."""
+def _init_of(made: Any, frozen: bool, slots: bool) -> Callable[..., None]:
+    """Return an ``__init__`` that puts the compiled one in its place when it is called.
+
+    With ``slots`` that also sets what is no parameter and has a default: it is no attribute of the class.
+    """
 
     def init(self: object, *args: object, **named: object) -> None:
         # A class with the same fields is the documented way to what the library compiles.
@@ -75,7 +78,8 @@ def _init_of(made: Any, frozen: bool) -> Callable[..., None]:
         for name in ("__module__", "__qualname__", "__doc__", "__post_init__"):
             if hasattr(made, name):
                 parts[name] = getattr(made, name)
-        made.__init__ = _make(type(made.__name__, (), parts), eq=False, repr=False, frozen=frozen).__init__
+        like = _make(type(made.__name__, (), parts), eq=False, repr=False, frozen=frozen, slots=slots)
+        made.__init__ = like.__init__
         made.__init__(self, *args, **named)
 
     return init

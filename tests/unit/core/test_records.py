@@ -35,6 +35,7 @@ def classes(dataclass: Callable[..., Any]) -> tuple[type[Any], type[Any]]:
     class Frozen:
         name: str
         size: int = 3
+        tries: int = field(default=4, init=False)
 
     return Plain, Frozen
 
