@@ -78,9 +78,11 @@ class Changes:
                 self._unwatched.add(instance)
             is_all = is_all or not instance
             found.add(instance)
+        # Also those that are watched from now on: they may have changed since the last look.
+        found |= self._unwatched
         for instance in list(self._unwatched):
             self._watch(directories, instance)
-        return None if is_all else found | self._unwatched
+        return None if is_all else found
 
     def _watch_parents(self, directories: Directories, is_sweep: bool) -> bool:
         """Watch the shared directories as soon as they exist. Return whether something changed.

@@ -20,6 +20,7 @@ from wxcontroller.controller.answers import KeptAnswers
 from wxcontroller.controller.authentication import ANYBODY
 from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
 from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.directories import Directories
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.states import LoginState, UnitState
@@ -183,6 +184,26 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
     for state in (LoginState.SCANNING, LoginState.PARKED):
         process.say(state)
         assert (await host.states())[0]["login_state"] == state.value
+
+
+async def test_what_changed_before_a_directory_could_be_watched_is_seen(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As systemd creates it: its group, which lets the controller in, is set after that."""
+    watch, refused = Directories.watch, [str(host.paths.runtime("alice"))] * 2
+
+    def refuses(self: Directories, path: str) -> bool:
+        if path in refused:
+            refused.remove(path)
+            raise PermissionError(13, "Permission denied", path)
+        return watch(self, path)
+
+    monkeypatch.setattr(Directories, "watch", refuses)
+    process = await host.start("alice")
+    for state in (LoginState.LOADING, LoginState.SCANNING, LoginState.PARKED, LoginState.RUNNING):
+        process.say(state)
+        assert (await host.states())[0]["login_state"] == state.value
+    assert not refused, "it was never looked at"
 
 
 @contextlib.contextmanager
