@@ -107,6 +107,8 @@ class Changes:
             directories.watch(f"{self._runtime}/{instance}")
         except (FileNotFoundError, NotADirectoryError):  # its parent's watch reports its creation
             self._unwatched.discard(instance)
+        except PermissionError:  # systemd has just created it, and sets its group next
+            return
         except OSError as problem:
             self._complain(problem)
         else:

@@ -187,7 +187,7 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
 
 
 async def test_what_changed_before_a_directory_could_be_watched_is_seen(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
+    host: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As systemd creates it: its group, which lets the controller in, is set after that."""
     watch, refused = Directories.watch, [str(host.paths.runtime("alice"))] * 2
@@ -204,6 +204,7 @@ async def test_what_changed_before_a_directory_could_be_watched_is_seen(
         process.say(state)
         assert (await host.states())[0]["login_state"] == state.value
     assert not refused, "it was never looked at"
+    assert "cannot watch" not in caplog.text
 
 
 @contextlib.contextmanager
