@@ -33,9 +33,11 @@ def measure(host: Host) -> None:
     line("accounts logged in", f"{len(names)} in {time.monotonic() - begun:.0f} s")
     _show_memory(host, names)
     host.reboot()
-    begun = time.monotonic()
     until(lambda: _running(host) == len(names), "all accounts running", BOOT_SECONDS)
-    line("from the host's boot to all running", f"{time.monotonic() - begun:.1f} s")
+    ended = time.monotonic()
+    # From the start of PID 1, by the same clock: a delay of the boot itself counts.
+    begun = int(host.text("systemctl", "show", "-P", "UserspaceTimestampMonotonic")) / 1e6
+    line("from the host's boot to all running", f"{ended - begun:.1f} s")
     _show_memory(host, names)
 
 
