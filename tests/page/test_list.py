@@ -171,7 +171,7 @@ def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str
         browser.open()
         browser.find("#rows [data-account=bob]")
         heights = set(browser.script(HEIGHTS))
-        assert heights <= ({56, 57} if width == 360 else {39, 40})
+        assert heights <= ({56, 57} if width == 360 else {39, 40, 41})  # a line between two rows counts for either
         assert browser.script(CUT) == []
         assert width == 360 or min(browser.script(REASONS)) > 300, "about 45 characters of each reason"
     assert browser.script(FOLDED) == [], "one line per account on a phone"

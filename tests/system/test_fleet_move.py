@@ -64,7 +64,7 @@ def test_an_account_moves_with_its_login_and_all_that_waits(pair: Fleet) -> None
             lambda: found if len(found := [one for one in hook.reports if one.get("content")]) == 2 else None, "both"
         )
     assert [one["content"] for one in got] == ["not delivered there", "after the move"]
-    assert got[0]["_delivery"] == row["id"]
+    assert got[0]["_delivery"] == row["delivery"]
     assert [hook.headers[one["_delivery"]]["X-Wx-Epoch"] for one in got] == ["1", "2"]
     assert len(phone.call("GET", "/logins")) == logins  # no code was asked for
     assert pair.caller("host-b").account(NAME)["epoch"] == 2

@@ -40,7 +40,7 @@ class World:
     def pending(self) -> list[tuple[str, int]]:
         """Ids and numbers of the reports of messages that wait."""
         rows = json.loads(self.host.run("wxctl", "deliveries", "list", NAME, "--json").stdout)
-        return [(row["id"], row["seq"]) for row in rows if row["type"] == "friend_message"]
+        return [(row["delivery"], row["seq"]) for row in rows if row["type"] == "friend_message"]
 
     def got(self) -> list[Json]:
         return [report for report in self.hook.reports if report["post_type"] == "receive_message"]
@@ -120,8 +120,9 @@ def test_account_moves_with_its_login_and_pending_reports(world: World) -> None:
         "while it was nowhere",
     ]
     assert [one["_delivery"] for one in world.got()][:3] == [event_id for event_id, _ in before]
-    log_name, _, last = world.got()[3]["_delivery"].partition("-")
-    assert (log_name, int(last) > before[2][1]) == (before[0][0].partition("-")[0], True)
+    last = world.got()[3]["_delivery"]
+    assert last.partition("-")[0] == before[0][0].partition("-")[0]  # the log's name
+    assert int(world.hook.headers[last]["X-Wx-Sequence"]) > before[2][1]
     options = json.loads(host.run("wxctl", "show", NAME, "--json").stdout)["options"]
     assert options["lang"] == {"value": "en_US", "default": "zh_CN", "from": "settings", "in_force": "en_US"}
     assert options["webhook_retry_first"]["from"] == "request"

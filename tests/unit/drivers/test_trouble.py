@@ -123,10 +123,10 @@ async def test_repeated_old_news_are_no_busy_loop(world: Wechat, alice: ServerAc
 
 @pytest.mark.parametrize("ret", [1100, 1102])
 async def test_session_without_any_news_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
-    world.fault("webwxgetcontact", FaultKind.DELAY, 0.4)
+    world.fault("webwxgetcontact", FaultKind.DELAY, 1.0)
     for endpoint in ("synccheck", "webwxsync"):
         world.fault(endpoint, FaultKind.RETCODE, ret, count=None)
-    async with world.drive(timing=hurried(flagged_within=0.1)) as drive:
+    async with world.drive(timing=hurried(flagged_within=0.8)) as drive:
         await confirmed(world, drive, alice)
         ended = await drive.end()
     assert ended.reason is base.EndReason.FLAGGED
