@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.system.actors import Caller, Phone, log_in, use_sandbox
+from tests.system.actors import Caller, Phone, log_in, shorten_watchdog, use_sandbox
 from tests.system.host import Host
 from tests.torture.disk import Disk
 from tests.torture.ledger import Ledger, Verdict
@@ -78,6 +78,7 @@ class Play:
     @contextlib.contextmanager
     def _stage(self, chance: random.Random) -> Iterator[Stage]:
         host, caller, phone = self.host, Caller(self.host), Phone(self.host)
+        shorten_watchdog(host)  # it restarts a program that began on a read-only disk
         use_sandbox(host)
         host.write(CLOCK, b"+0")
         host.write("/etc/systemd/system/wxclient@.service.d/clock.conf", CLOCK_DROPIN.encode())
