@@ -190,6 +190,8 @@ async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(owning: F
         await b.lapse()
         await b.keep(fleet.etcd)
         await b.runs("eve")
+        assert (await b.v1("POST", "accounts/eve/stop"))[0] == 200
+        assert (await b.v1("POST", "accounts/eve/start", {}))[0] == 200
 
 
 async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(owning: FleetMaker) -> None:
