@@ -34,7 +34,7 @@ MADE = "<!-- Generated from the code by `make docs`: change it there. -->"
 # `params` of events, and when they are reported.
 EVENTS: Mapping[str, tuple[str, str]] = {
     "login": (
-        "[1], [0], [-1, words]",
+        "[1], [0], [-1, text]",
         "logged in by the phone (1) or with the stored session (0); refused (-1)",
     ),
     "stop": ("[]", "the account's process stops"),
@@ -46,7 +46,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "lose_group": ("[GROUP]", "a group was left or dissolved"),
     "new_group_member": ("[MEMBER, GROUP]", "a new member of a group"),
     "lose_group_member": ("[MEMBER, GROUP]", "a member left a group"),
-    "friend_request": ("[id, displayname, words, ticket]", "a friend request; for accept_friend_request"),
+    "friend_request": ("[id, displayname, text, ticket]", "a friend request; for accept_friend_request"),
     "friend_property_change": ("[FRIEND, property, old, new]", "a property of a contact has changed"),
     "group_property_change": ("[GROUP, property, old, new]", "a property of a group has changed"),
     "group_member_property_change": ("[MEMBER, property, old, new]", "a property of a member has changed"),

@@ -55,15 +55,15 @@ _WITH_PROCESS = frozenset(
 class LoginState(StrEnum):
     """The state of the session. Written by client/session only."""
 
-    INIT = "init"  # process built, nothing tried yet
-    LOADING = "loading"  # trying stored cookies, or fetching a QR code
-    SCANNING = "scanning"  # QR code shown, waiting for the phone
-    CONFIRMING = "confirming"  # scanned, waiting for the tap
-    UPDATING = "updating"  # accepted, loading profile and contacts
-    RUNNING = "running"  # sync loop works
-    OFFLINE = "offline"  # session alive as far as we know, but WeChat has not answered lately
-    PARKED = "parked"  # stopped trying (refused, flagged, QR codes used up, an answer needed): needs a human
-    STOPPED = "stopped"  # orderly end
+    INIT = "init"  # starting, no login attempted yet
+    LOADING = "loading"  # trying the stored login, or fetching a QR code
+    SCANNING = "scanning"  # shows a QR code, waiting for a scan
+    CONFIRMING = "confirming"  # scanned, waiting for confirmation on the phone
+    UPDATING = "updating"  # logged in, loading contacts
+    RUNNING = "running"  # logged in, and WeChat responds
+    OFFLINE = "offline"  # logged in, but WeChat has not responded lately
+    PARKED = "parked"  # stopped trying until someone intervenes: refused, flagged, no scan, or an answer needed
+    STOPPED = "stopped"  # stopped
 
     @property
     def word(self) -> str:

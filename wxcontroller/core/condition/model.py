@@ -29,12 +29,12 @@ LOGIN_SECONDS = 20 * 60.0
 
 
 class Condition(StrEnum):
-    """How an account is, in one word: the unit's state first, then the login's."""
+    """The condition of an account: the unit's state takes precedence over the login's."""
 
-    STOPPED = "stopped"  # not wanted, and no process
-    DOWN = "down"  # wanted, but no process
+    STOPPED = "stopped"  # should not run, and has no process
+    DOWN = "down"  # should run, but has no process
     FAILED = "failed"  # its unit has failed
-    RESTARTING = "restarting"  # its process ended unexpectedly, systemd is about to start another one
+    RESTARTING = "restarting"  # its process ended unexpectedly, systemd is restarting it
     STARTING = "starting"  # its unit is starting
     STOPPING = "stopping"  # its unit is stopping
     UP = "up"  # its program runs and reports no state
@@ -44,15 +44,15 @@ class Condition(StrEnum):
     SCANNING = "scanning"  # shows a QR code to scan
     CONFIRMING = "confirming"  # waits for the phone to confirm
     UPDATING = "updating"  # logged in, loading contacts
-    RUNNING = "running"  # WeChat has answered within the last minute
-    OFFLINE = "offline"  # logged in, but WeChat has not answered lately
+    RUNNING = "running"  # WeChat has responded within the last minute
+    OFFLINE = "offline"  # logged in, but WeChat has not responded lately
     PARKED = "parked"  # has stopped trying until someone intervenes
-    INPUT = "input"  # waits for someone's decision
-    UNREACHABLE = "unreachable"  # its host does not answer
+    INPUT = "input"  # waits for an answer
+    UNREACHABLE = "unreachable"  # its host does not respond
 
 
 class Severity(StrEnum):
-    """How bad it is. From WARNING on the account is in trouble."""
+    """The severity of a condition. From WARNING on, the account needs attention."""
 
     OK = "ok"
     NOTICE = "notice"
@@ -74,14 +74,14 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 class Code(StrEnum):
     """Identifies a problem for programs. The comment gives severity and condition."""
 
-    DOWN = "unit-down"  # error: wanted, but no process
+    DOWN = "unit-down"  # error: it should run, but has no process
     FAILED = "unit-failed"  # error: the unit has failed
     CRASH_LOOP = "crash-loop"  # error: systemd restarted it three times within ten minutes
     RESTARTING = "unit-restarting"  # warning: the process ended unexpectedly, systemd is restarting it
     NO_STATE = "no-state"  # warning: the program runs and reports no state
     UNREADABLE = "state-unreadable"  # warning: the state file cannot be read
     LOGIN_STUCK = "login-stuck"  # error: logging in for longer than `after` of `[alerts]`, or 20 minutes
-    OFFLINE = "offline"  # error: logged in, but WeChat has not answered lately
+    OFFLINE = "offline"  # error: logged in, but WeChat has not responded lately
     PARKED = "parked"  # error: it has stopped trying until someone intervenes
     INPUT = "needs-decision"  # error: it waits for an answer that only a person may give
     SCAN = "needs-scan"  # warning: it shows a QR code
@@ -94,7 +94,7 @@ class Code(StrEnum):
     DEAD = "dead-letters"  # warning, error while new ones arrive: dead letters not replayed, purged or acknowledged
     WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
     RESTRICTED = "person-restricted"  # warning: WeChat accepts messages for a person and shows none of them
-    HOST = "host-unreachable"  # error: the account is on another host, which does not answer
+    HOST = "host-unreachable"  # error: the account is on another host, which does not respond
     DUPLICATE = "duplicate-name"  # error: another host has an account of the same name
     LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
 
