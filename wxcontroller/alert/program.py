@@ -22,7 +22,7 @@ async def run(
 ) -> int:
     """Run a program with ``content`` on its input; return its exit code, negative for a signal.
 
-    What it writes goes to the journal. Raises Trouble when it can't be run, Hung when it does not end in time.
+    Its output goes to the journal. Raises Trouble when it can't be run, Hung when it does not end in time.
     """
     inherited = {key: value for key, value in os.environ.items() if key not in _OWN}
     try:
@@ -35,7 +35,7 @@ async def run(
                 start_new_session=True,
             )
     except OSError as problem:
-        # It may be installed yet, or made executable.
+        # Worth a retry: it may be installed or made executable later.
         raise Trouble(f"{argv[0]} can't be run: {problem.strerror or 'it does not begin'}") from None
     try:
         async with asyncio.timeout(seconds):
@@ -45,7 +45,7 @@ async def run(
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
+                os.killpg(process.pid, signal.SIGKILL)  # its child processes, too
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_SECONDS):
                     await process.wait()

@@ -23,7 +23,7 @@ async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_s
     try:
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as web,
-            # Not followed: it would be another receiver than the one that was set.
+            # Not followed: the settings name the only receiver that may get alerts.
             web.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer,
         ):
             status = answer.status

@@ -104,7 +104,7 @@ def run() -> int:
         tell("\nwxctl: interrupted; nothing more was done", err=True)
         return INTERRUPTED
     except SystemExit:
-        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's way to report a pipe whose reader is gone
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # how click reports a closed pipe
             return 0
         raise
     return result if isinstance(result, int) else 0

@@ -30,7 +30,7 @@ _QUIET_STYLES = {Condition.RUNNING: "green", Condition.STOPPED: "dim"}
 class AccountView:
     """One ACCOUNT of the API. ``since`` is seconds since 1970 or 0; ``raw`` is the original object.
 
-    ``asks`` is the id of what it waits for a person to give, "" for nothing.
+    ``asks`` is the id of the question that waits for an answer, "" for none.
     """
 
     name: str
@@ -65,12 +65,12 @@ class AccountView:
 
     @property
     def words(self) -> Text:
-        """Why it is so, in words: the reason when there is one, else the status line."""
+        """The reason of its state if there is one, else the status line."""
         return self.reason or self.status
 
     @property
     def headline(self) -> Text:
-        """One line about it: its problem, else its status."""
+        """Its problem in one line, else its status."""
         advice = self.assessment.advice
         return advice.headline if advice else self.words
 

@@ -22,7 +22,7 @@ _YES = "yes"
 
 
 def question_of(account: AccountView) -> Question | None:
-    """Return what the account asks, None for nothing."""
+    """Return the account's open question, None if there is none."""
     found = obj(account.raw.get("input"))
     if not found.get("id"):
         return None

@@ -57,7 +57,7 @@ class Api(Connection):
         return obj(self.call("GET", "/v1/health"))
 
     def may_act(self) -> JsonObject:
-        """Return whether systemd does what the controller asks, and why not."""
+        """Return whether systemd accepts the controller's requests, and the reason if not."""
         return obj(self.call("GET", "/v1/health/units"))
 
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
@@ -100,7 +100,7 @@ class Api(Connection):
         return account_view(self._ask("POST", name, "logout", wait=_PATIENCE))
 
     def answer(self, name: AccountName, input_id: str, value: str) -> JsonObject:
-        """Answer what an account waits for."""
+        """Answer an account's question."""
         return obj(self._ask("POST", name, "input", body={"id": input_id, "value": value}))
 
     def remove(self, name: AccountName) -> JsonObject:

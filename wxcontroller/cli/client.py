@@ -31,7 +31,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     if roster := obj(account.get("roster")):
         contacts, groups = integer(roster.get("contacts")), integer(roster.get("groups"))
         yield (
-            N_("knows"),
+            N_("contacts"),
             enumerated(
                 (
                     say("{count} contact", "{count} contacts", n=contacts, count=f"{contacts:,}"),
@@ -45,7 +45,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
             N_("media"),
             say(Text("{count} file, {size}", "{count} files, {size}", n=files, count=f"{files:,}", size=stored)),
         )
-    yield N_("heard"), heard_words(account)
+    yield N_("activity"), heard_words(account)
 
 
 def window_words(window: JsonObject, now: float) -> str:

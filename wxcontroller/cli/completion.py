@@ -1,7 +1,7 @@
-"""Completion of wxctl's arguments in bash, zsh and fish: the scripts that they run, and the answers they get.
+"""Completion of wxctl's arguments in bash, zsh and fish: the shells' scripts, and the answers to them.
 
-click's own ways do not stand names with spaces in bash, colons and quotes before the word there, nor a second tab in
-zsh where the file was loaded for the first one. Imported when a shell asks, and to write the files of the package.
+click's own completion fails in bash on names with spaces and on colons and quotes before the word, and in zsh on the
+second tab after the file was loaded. Imported when a shell asks, and to write the files of the package.
 """
 
 import os
@@ -94,7 +94,7 @@ class Bash(ShellComplete):
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        # The rest shows whether the cursor is in a word, and in which.
+        # The rest of the line shows in which word the cursor is, if any.
         *args, last = _words(os.environ.get("COMP_LINE", "") + "x")
         return args[1:], last[:-1]
 
@@ -102,7 +102,7 @@ class Bash(ShellComplete):
         line, value = os.environ.get("COMP_LINE", ""), str(item.value)
         if item.type != "plain" or open_quote(line):
             return f"{item.type},{value}"
-        # bash replaces only the text after the last character at which it breaks a word.
+        # bash replaces only the text after the last word-breaking character.
         breaks = set(os.environ.get("COMP_BREAKS", "")) - set(" \t\n\"'")
         typed = self.get_completion_args()[1]
         kept = max((typed.rfind(each) for each in breaks), default=-1) + 1

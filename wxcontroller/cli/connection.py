@@ -135,7 +135,7 @@ class Connection:
     def _unreachable(self, problem: Exception, kind: type[ControllerUnreachable]) -> ControllerUnreachable:
         """Return the error for a failed connection."""
         kind = WrongUrl if isinstance(problem, ssl.SSLError) else kind
-        words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the way there")
+        words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the network")
         if isinstance(problem, ssl.SSLCertVerificationError):
             words = Text("its certificate is not valid: {verify_message}", verify_message=problem.verify_message)
             remedy = N_("if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …")
@@ -184,7 +184,8 @@ class Connection:
                 return
 
     def _renewed(self) -> bool:
-        """Whether there is another of root's tokens: the controller was restarted, and did not do what it refused."""
+        """Whether root's token has changed: the controller was restarted, and did not carry out the refused
+        request."""
         fresh = self._finder.roots(*self._address)
         if not fresh or not self._token or fresh == self._token:
             return False
@@ -236,7 +237,7 @@ class Connection:
             headers |= {"Content-Length": str(body.length)} if body.length >= 0 else {}
         try:
             connection.connect()
-            # From here on the controller may have done what it was asked for.
+            # From here on, the controller may have carried out the request.
             connected = True
             connection.sock.settimeout(wait)
             connection.request(method, self._base + path, body.pieces() if body else None, headers)

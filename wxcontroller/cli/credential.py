@@ -1,4 +1,4 @@
-"""Finding the token that lets wxctl in."""
+"""Finding the token that wxctl sends."""
 
 import json
 import os
@@ -35,7 +35,8 @@ class Finder:
     def token(self, host: str, port: int) -> str:
         """Return the token for the controller at an address, or "". Raises BadUsage.
 
-        Root's own is for the controller of this machine alone, and comes before the file: that may be for another.
+        Root's token is only for this machine's controller, and takes precedence over the file, which may be for
+        another one.
         """
         if self.file is not None:
             return self._read(self.file)
@@ -69,7 +70,7 @@ class Finder:
         if given == "-":
             return sys.stdin.readline().strip()
         path, unreadable = Path(given), N_("the token can't be read from {file}: {reason}")
-        remedy = Text(N_("name a file that holds one; without, {where}"), where=_WHERE)
+        remedy = Text(N_("name a file that contains it; default: {where}"), where=_WHERE)
         with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
             if is_open_to_others(stream):
                 raise BadUsage(N_("the token in {file} can be read by others"), N_("chmod 600 {file}"), file=path)

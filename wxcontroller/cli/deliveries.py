@@ -252,7 +252,7 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
                 text(row.get("dropped")),
                 str(integer(row.get("retrying"))),
                 when(row.get("oldest_since")),
-                text(row.get("to")) or say("nowhere"),
+                text(row.get("to")) or say("none"),
                 say(text_in(row, "trouble") or text_in(row, "last_error")),
             )
             for row in rows
@@ -286,7 +286,7 @@ def describe(name: AccountName, found: JsonObject) -> None:
     tell(
         "{account} → {to}: {pending} wait, {dead} dead, {lost} lost",
         account=name.name,
-        to=to or Text("nowhere (no post_api)"),
+        to=to or Text("none (no post_api)"),
         pending=integer(found.get("pending")),
         dead=integer(found.get("dead")),
         lost=integer(found.get("dropped")),

@@ -20,7 +20,7 @@ class Declined(WxError, exit_code=130):
 
 
 class NoLongerFollowed(WxError, exit_code=130):
-    """A start was interrupted after its request; the account is left as it is."""
+    """A start was interrupted after its request. The account is not changed."""
 
 
 class AccountNotRunning(WxError):

@@ -129,7 +129,7 @@ def following(
 
 
 def words_of(event: JsonObject) -> str:
-    """Return an event as a line: when, whose, what, and the words of it."""
+    """Return an event as a line: time, account, type and text."""
     moment = event.get("time")
     clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
     report = obj(event.get("report"))
@@ -149,7 +149,7 @@ def content(report: JsonObject) -> str:
 
 
 def line(words: str) -> str:
-    """One line, without what a terminal would obey: messages are written by others."""
+    """One line without terminal escape sequences, because messages are written by others."""
     return "".join(c if c.isprintable() else " " for c in words)
 
 

@@ -48,7 +48,7 @@ def fleet(session: WxctlRun) -> None:
 
 
 def _print(hosts: list[JsonObject]) -> None:
-    from wxcontroller.cli.terminal import ago, print_rows  # much to import, for what is shown to people
+    from wxcontroller.cli.terminal import ago, print_rows  # a slow import, needed only for people
 
     titles = N_("HOST"), N_("STATE"), N_("SINCE"), N_("ACCOUNTS"), N_("VERSION"), N_("URL"), N_("REASON")
     rows = [

@@ -14,8 +14,8 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 
 _PAUSE = 0.4
-_PARDON = 15.0  # a controller that is being restarted is back before that
-# A state from before the start may be seen for a moment.
+_PARDON = 15.0  # a restarted controller is back by then
+# The state from before the start may be reported for a moment.
 _SETTLED = 3.0
 
 

@@ -60,7 +60,7 @@ def speak(command: click.Command) -> None:
     catalog = gettext.translation(DOMAIN, LOCALE, fallback=True)
     if isinstance(catalog, gettext.GNUTranslations):
         gettext.bindtextdomain(DOMAIN, str(LOCALE))
-        gettext.textdomain(DOMAIN)  # click's own words too
+        gettext.textdomain(DOMAIN)  # also click's own texts
         translate_command(command, catalog.gettext)
 
 
@@ -114,7 +114,7 @@ def columns(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return the lines of a paragraph; one that begins with a backspace has its own."""
+    """Return the lines of a paragraph; one that begins with a backspace keeps its line breaks."""
     if text.startswith(_VERBATIM):
         return text.removeprefix(_VERBATIM).splitlines()
     lines = [""]
@@ -127,7 +127,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 class _Formatter(click.HelpFormatter):
-    """click's, but by columns of a terminal, of which a Chinese character takes two."""
+    """Wrap as click does, but by terminal columns: a Chinese character takes two."""
 
     def write_text(self, text: str) -> None:
         indent = " " * self.current_indent

@@ -173,7 +173,7 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
 
 def is_new(api: Api, account: AccountName) -> bool:
     try:
-        api.options(account)  # no query of its own program is needed
+        api.options(account)  # its process need not be queried
     except UnknownAccount:
         return True
     except ControllerUnreachable:
@@ -236,7 +236,7 @@ def ignored(account: AccountView) -> Iterator[Text]:
 
 
 def notes(account: AccountView) -> Iterator[Text]:
-    """Yield what the controller adds to its success: options without effect, or that count later."""
+    """Yield notes of the controller on a success: options without effect, or that apply later."""
     yield from ignored(account)
     if note := text_in(account.raw, "note"):
         yield Text(N_("wxctl: {account}: {note}"), account=account.name, note=note)

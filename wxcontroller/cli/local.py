@@ -1,4 +1,5 @@
-"""systemd's own view of an account, for when the controller is away; and the journal. On this machine only."""
+"""An account's state from systemd, for when the controller does not respond, and the journal. On this machine
+only."""
 
 import json
 import os

@@ -99,7 +99,7 @@ def raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[st
     if not any_seen(units):
         raise UnknownAccount(
             N_("there is no account {account}"),
-            N_("wxctl list shows the accounts; lines of one that was removed: journalctl -u {units}"),
+            N_("wxctl list shows the accounts; for a removed account: journalctl -u {units}"),
             account=name,
             units=units[0],
         )

@@ -1,4 +1,4 @@
-"""A form with a file in it, read from the disk as it is sent."""
+"""A form with a file, which is read from disk while it is sent."""
 
 import secrets
 from collections.abc import Iterator, Mapping

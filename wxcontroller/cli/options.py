@@ -83,7 +83,7 @@ def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str,
     """
     changes: dict[str, str | None] = {**option_pairs(pairs), **dict.fromkeys(unset)}
     if not changes:
-        raise BadUsage(N_("no option is given"), N_("give KEY=VALUE or --unset KEY; wxclient(8) lists the options"))
+        raise BadUsage(N_("no options given"), N_("give KEY=VALUE or --unset KEY; wxclient(8) lists the options"))
     if wrong := [key for key in changes if key not in OPTIONS]:
         from difflib import get_close_matches  # for this alone
 

@@ -38,7 +38,7 @@ _WORDS = {
 
 @contextmanager
 def display_for(target: Console) -> Iterator["LiveDisplay | LineDisplay"]:
-    """Give the display that suits where the words go."""
+    """Yield the display that suits the output: a terminal or lines."""
     if target.is_terminal and not target.is_dumb_terminal:
         with Live(console=target, transient=True, auto_refresh=False) as live:
             yield LiveDisplay(live)
@@ -47,9 +47,8 @@ def display_for(target: Console) -> Iterator["LiveDisplay | LineDisplay"]:
 
 
 class LiveDisplay:
-    """Steps, a spinner with the words of the moment, and the QR code while there is one; redrawn in place.
-
-    Nothing turns next to a code: each turn would draw the code again, which flickers over a slow line.
+    """Steps, a spinner with the current status, and the QR code if there is one, redrawn in place. The spinner stops
+    next to a code: each frame would redraw the code, which flickers over a slow connection.
     """
 
     def __init__(self, live: Live) -> None:
@@ -57,7 +56,7 @@ class LiveDisplay:
         self._live = live
         self._spinner = Spinner("dots", text="")
         self._printed = ""  # the link of a code that was too tall to be redrawn in place
-        self._shown: tuple[str, ...] = ()  # what stands there since the last drawing
+        self._shown: tuple[str, ...] = ()  # shown since the last drawing
 
     def show(self, account: AccountView, link: str) -> None:
         words = say(account.words or _WORDS.get(account.condition, account.condition.value))
@@ -105,7 +104,7 @@ class LineDisplay:
             self._line(state)
             self._state = state
         if link and link != self._link:
-            # Not the link itself: lines like these end in logs, and who has it can start a login.
+            # Not the link itself: such lines end up in logs, and anyone who has the link can start a login.
             call = command("qr", account.name)
             self._line(
                 say("{account}: a QR code is ready; show it with: {command}", account=account.name, command=call)

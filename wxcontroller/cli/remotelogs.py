@@ -78,7 +78,7 @@ def put(session: WxctlRun, line: JsonObject) -> None:
 
 
 def as_the_journal(line: JsonObject) -> JsonObject:
-    """Return a line with the journal's own names of fields, as journalctl's JSON has them."""
+    """Return a line with the journal's field names, as in journalctl's JSON."""
     event = text(line.get("event"))
     return {
         "__CURSOR": text(line.get("cursor")),
@@ -96,7 +96,7 @@ def seconds(line: JsonObject) -> float:
 
 
 def moment(when: str) -> int:
-    """Return a time in the words of journalctl, those that matter, as seconds since 1970. Raises BadUsage."""
+    """Return a time in journalctl's common formats as seconds since 1970. Raises BadUsage."""
     now = datetime.now().astimezone()
     given = when.strip()
     if found := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", given):

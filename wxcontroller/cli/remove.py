@@ -127,7 +127,7 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
 
 
 def admins_files(account: AccountName) -> list[Path]:
-    """Return what an admin has put there for the account, which is not removed with it."""
+    """Return the administrator's files for the account, which are not removed with it."""
     instance, unit = account.instance, account.unit
     found = [_PATHS.override_file(instance), *sorted(PLACE.glob(f"{instance}.*"))]
     found += sorted(Path("/etc/systemd/system").glob(f"{unit}.d/*"))

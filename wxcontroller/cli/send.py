@@ -35,7 +35,7 @@ _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.5, 2.0, 8.0
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody to write to."""
+    """The recipient of a message."""
 
     id: str
     shown: str
@@ -145,7 +145,7 @@ def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | Non
     answer, detail = obj(asked), field(asked, "detail")
     held, done = answer.get("state") == "held", answer.get("code") == 0
     words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}
-    # Held: the word for it; else the words, as the old API has them.
+    # For a held send its state; else the text of the old API.
     words["reason"] = answer.get("reason") if held else detail
     return {**answer, **words, "id": answer.get("handle") or answer.get("id"), "message": answer.get("id")}
 

@@ -151,7 +151,7 @@ def describe(account: AccountView) -> None:
         heading.append(f" ({account.instance})", "dim")
     heading.append(say(" is ")).append(say(condition.value), account.style)
     target.print(heading)
-    # Not repeated if an issue has it already.
+    # Not repeated if an issue shows it already.
     reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
@@ -162,14 +162,14 @@ def describe(account: AccountView) -> None:
         (N_("user"), account.user or "-"),
         (
             N_("unit"),
-            # systemd's own words, as systemctl shows them.
+            # systemd's states, as systemctl shows them.
             f"{account.unit}: {account.unit_state.value}" + (f" ({account.unit_sub})" if account.unit_sub else ""),
         ),
-        (N_("wanted"), say(account.desired.value) if account.desired else "-"),
+        (N_("desired"), say(account.desired.value) if account.desired else "-"),
         (N_("pid"), str(account.pid or "-")),
         (N_("port"), str(account.port or "-")),
         (N_("route"), account.driver or "-"),
-        (N_("reports"), account.post_api or say("nowhere (no post_api)")),
+        (N_("reports"), account.post_api or say("none (no post_api)")),
         (N_("proxy"), account.proxy),
         *lines(account.raw),
         *((str(issue.severity), say(issue.full_text)) for issue in account.assessment.issues),
@@ -181,8 +181,7 @@ def describe(account: AccountView) -> None:
 def without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
     """Report ``why``, then show what systemd knows; raises it with systemd's error added if that fails.
 
-    Nothing is shown of another machine, nor of this one for an address that is the beginning of a tunnel, or where
-    something answers.
+    Nothing is shown for another machine, for a tunnel, or if another program responds at the address.
     """
     if isinstance(why, WrongUrl) or not api.is_local:
         raise why

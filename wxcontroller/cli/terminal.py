@@ -130,7 +130,7 @@ def ago(since: int) -> str:
 
 
 def moment(since: int) -> str:
-    """Return a moment in local time and how long ago it was."""
+    """Return a time as local time, with its age."""
     if not since:
         return "-"
     try:

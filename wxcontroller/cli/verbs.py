@@ -1,4 +1,4 @@
-"""How verbs look in ``--help``: their own options, one line about the global ones, examples to copy.
+"""The format of a verb's ``--help``: its own options, one line about the global ones, and examples.
 
 The global options can stand before and after a verb, so each verb has them, but only ``wxctl --help`` describes them:
 they would be longer than most verbs' own. Examples are one per line, each a command that can be pasted.
@@ -34,7 +34,7 @@ _OTHER_WORDS = {
 
 
 class VerbCommand(click.Command):
-    """A verb with ``examples``: commands as one would type them."""
+    """A verb with ``examples``, which are complete commands."""
 
     def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
         super().__init__(name, **attributes)  # type: ignore[arg-type]  # click's own attributes, passed on
@@ -107,7 +107,8 @@ class VerbGroup(click.Group):
 def verb(
     short_help: str, *examples: str, name: str = "", options: Options = global_options
 ) -> Callable[[Callable[..., object]], VerbCommand]:
-    """Make a function, whose first argument is the run, a verb of its name, with its own and the global options."""
+    """Turn a function, whose first argument is the run, into a verb of its name, with its own and the global
+    options."""
 
     def made(function: Callable[..., object]) -> VerbCommand:
         own = name or function.__name__.rstrip("_").replace("_", "-")
@@ -119,7 +120,7 @@ def verb(
 
 
 def verb_group(short_help: str, *examples: str) -> Callable[[Callable[..., object]], VerbGroup]:
-    """Make a function, of which only the docstring counts, a group of verbs."""
+    """Turn a function, of which only the docstring is used, into a group of verbs."""
     return click.group(cls=VerbGroup, short_help=short_help, examples=examples)
 
 

@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 class ActionWatch(ABC):
-    """How an action shows what it does."""
+    """How an action shows its progress."""
 
     def note(self, words: Text) -> None:
         """Show a message immediately, in addition to the result."""

@@ -24,7 +24,7 @@ from wxcontroller.openwx.replies import PREFLIGHT_HEADERS
 
 log = logging.getLogger(__name__)
 SERVER = "wxclient"
-# As the controller's defaults for its own port (idle_timeout and others), which most callers come through.
+# The controller's defaults for its own port (idle_timeout and others), through which most callers come.
 PORT_IDLE_SECONDS = 75.0
 PORT_HEAD_SECONDS = 20.0
 PORT_SEND_SECONDS = 60.0
@@ -64,7 +64,7 @@ def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Gu
 
 
 def port_limits(config: ClientConfig) -> PortLimits:
-    """Return what an account's port grants its callers, who are on this machine: all have one address."""
+    """Return the shares of an account's port. All its callers are on this machine and have one address."""
     connections = config.number("api_connections_max")
     return PortLimits(
         idle=PORT_IDLE_SECONDS,
@@ -134,7 +134,7 @@ async def errors(
     except BadParameter as problem:
         # The old API reports errors by code, at the controller's port as well.
         return refused(request, 400 if request.path.startswith("/v1/") else 200, "bad-request", str(problem))
-    except (web.HTTPException, ConnectionError):  # also: the caller is gone
+    except (web.HTTPException, ConnectionError):  # also if the caller has disconnected
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)

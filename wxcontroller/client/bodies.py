@@ -1,8 +1,8 @@
 """Bodies of requests, and the content that comes in them.
 
 A body above 1 MiB goes to a file without a name while it arrives, and is mapped into memory: pages of it are there
-while they are read. Content in it (media_data) is decoded when it is wanted, piece by piece from the mapping to where
-it goes. So a refused request costs no decoding, and an accepted one needs as little memory as a small one.
+while they are read. Content in it (media_data) is decoded when it is needed, in pieces, from the mapping to its
+destination. So a refused request costs no decoding, and an accepted one needs as little memory as a small one.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ BODY_SECONDS = 120.0
 # Of a body to /v1: the controller passes on no larger ones. They are JSON, and come at once.
 ACCOUNT_BODY_BYTES = 1 << 20
 ACCOUNT_BODY_SECONDS = 10.0
-# Forms and JSON are smaller; what is larger is media, which nobody needs in one piece.
+# Forms and JSON are smaller; only media are larger, and they are processed in pieces.
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
 _TAKEN = "body that was taken"
@@ -51,13 +51,13 @@ class Attached:
         return digest.digest()
 
     def move_to(self, stream: IO[bytes], limit: int) -> None:
-        """Write the content, once, and let go of the body. Raises ContentTooLarge, and as ``stream``."""
+        """Write the content, once, and release the body. Raises ContentTooLarge, and as ``stream``."""
         value, self._value = self._value, None
         if value is None or (value.encoding is Encoding.NONE and value.raw_size > limit):
             raise ContentTooLarge
         written = 0
         for piece in value.pieces():
-            # What is announced may be wrong, and for base64 it is only known afterwards.
+            # The announced length may be wrong, and for base64 it is only known afterwards.
             written += len(piece)
             if written > limit:
                 raise ContentTooLarge
@@ -149,6 +149,6 @@ def refuse_announced(request: web.Request, limit: int) -> None:
 
 
 def nameless(directory: Path) -> IO[bytes]:
-    """Return a file that is gone when it is closed. On the account's own disk: /tmp may be memory."""
+    """Return a file that is deleted when it is closed. On the account's disk, because /tmp may be in memory."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=directory)

@@ -55,13 +55,12 @@ class Call:
         return self.parameters.get(name, "")
 
     def flag(self, name: str, default: str = "") -> bool:
-        """Whether a switch is on, as the original has it; "false", which it does not know, comes in JSON bodies."""
+        """Whether a switch is on, by the original's rules and for "false", which JSON bodies contain."""
         return self.parameters.get(name, default) not in ("", "0", "false")
 
     def whom(self, *names: str) -> dict[str, str]:
-        """The attributes to search by: those of ``names`` that were given, nothing when all of them are empty.
-
-        An empty account or remark would be that of the first of many people.
+        """The attributes to search by: the parameters among ``names``, none if all are empty. An empty account or
+        remark would match the first of many people.
         """
         given = {name: self.parameters[name] for name in names if name in self.parameters}
         return given if any(given.values()) else {}

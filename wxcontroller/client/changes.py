@@ -7,7 +7,7 @@ from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx import objects
 from wxcontroller.openwx.reports import event
 
-# Reported property by property; the id is what makes two views the same person, displayname follows from the others.
+# Reported property by property, except the id, which identifies the person, and displayname, which is derived.
 _FRIEND = ("account", "name", "display", "markname", "province", "city", "sex", "signature", "uid")
 _MEMBER = ("account", "display", "markname", "province", "city", "sex", "signature", "uid")
 _GROUP = ("name", "owner_uid", "uid")

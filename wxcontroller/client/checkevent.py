@@ -16,8 +16,8 @@ _ASKED_SECONDS = 3600.0
 class EventRing:
     """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread.
 
-    Beyond ``limit`` characters of texts and media those of older reports are let go, their path stays; then the
-    oldest go. Media are kept up to ``limit`` while events are polled at least hourly, else few.
+    Beyond ``limit`` characters of texts and media, older reports lose their media and keep the path; then the oldest
+    are dropped. Media are kept up to ``limit`` while events are polled at least hourly, else few.
     """
 
     def __init__(self, size: int, limit: int = DEFAULTS.check_event_media_bytes) -> None:

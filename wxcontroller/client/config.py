@@ -50,7 +50,7 @@ class ClientConfig:
     media_dir: Path
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = DEFAULTS
-    by_credential: tuple[str, ...] = ()  # options that a credential decides, over all that was given
+    by_credential: tuple[str, ...] = ()  # options that a credential sets; it overrides all other values
     epoch: int = 1  # raised with each move to another host (core.account.Account)
     adopted: int = 0  # the epoch into which it was brought from a bundle, after its host was lost
 
@@ -143,8 +143,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
                 place=PLACE,
                 instance=instance,
             ) from None
-    # Under both names; where both were given the plain one counts: requests and settings are written down under the
-    # plugin's, so it is the admin's.
+    # Under both names. The plain one takes precedence: requests and settings are stored under the plugin's name, so
+    # the plain one comes from the administrator.
     both = {
         name: given.get(plain, given.get(plugin, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
     }
@@ -175,7 +175,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
 
 
 def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what signs reports, the new secret first while two are in use; none: they are not signed.
+    """Return the secrets that sign reports, the new one first while two are in use; none: they are not signed.
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
@@ -184,5 +184,5 @@ def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
-    """The admin's own variable wins over what the controller wrote; both carry client=NAME."""
+    """The administrator's variable overrides the controller's; both contain client=NAME."""
     return with_client(given[option], name.name) if option in given else merged

@@ -43,7 +43,7 @@ class Consults:
         if message.is_group or message.direction is not Direction.RECEIVED:
             return
         for question in self._open:
-            # What the person wrote before the question went out is no answer to it.
+            # A message from before the question was sent is not an answer to it.
             out = question.send is None or question.send.handed_over
             if question.target == message.sender and not question.answer.done() and out:
                 question.answer.set_result(message)

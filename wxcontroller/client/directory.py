@@ -1,4 +1,4 @@
-"""People and groups by ids that outlast logins, as used in /v1.
+"""People and groups by lasting ids, as used in /v1.
 
 On routes with stable ids these are the route's own. On the web route WeChat changes all ids at each login;
 there a lasting id is the number by which the account recognises them (``drivers.web.session.identity``), where there

@@ -49,7 +49,7 @@ _HOW = N_(
 
 
 class Guard:
-    """Lets requests in, or answers them."""
+    """Accepts requests or refuses them."""
 
     def __init__(
         self, instance: str, paths: Paths, files: PublicFiles, token_failures: int = DEFAULTS.token_failures
@@ -72,7 +72,7 @@ class Guard:
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve a request, or refuse it. To be wrapped as a middleware."""
-        # First, whatever token is shown: a page in a browser of this machine reaches 127.0.0.1, too.
+        # First, with any token: a page in a browser of this machine can also reach 127.0.0.1.
         if is_foreign(request):
             return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
         if request.path.startswith(AGENTS):
@@ -162,9 +162,8 @@ class Guard:
 
 
 def scope_for(request: web.Request) -> Scope | None:
-    """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent.
-
-    None: nothing.
+    """Return the scope that a request needs: for /v1 by its route, for other calls by the path as sent. None: no
+    token.
     """
     path = request.raw_path.partition("#")[0].partition("?")[0]
     resource = request.match_info.route.resource

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_ANSWER_SECONDS = 35.0
 # A command is a call to the account's own port, which is answered within 100 s.
 HEARTBEAT_COMMAND_SECONDS = 120.0
-# So much longer than both together nothing takes, unless something is wrong with the waiting.
+# A heartbeat that exceeds both limits by this much hangs.
 _OVERTIME = 45.0
-# The first beat comes with the login, however long the pause between two is.
+# The first heartbeat follows the login immediately, however long the interval is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
 _ANYWHERE = Targets()
@@ -38,9 +38,9 @@ def command_of(location: str, port: int) -> URL | None:
         ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port
     except ValueError:
         return None
-    # As it was sent, so that nothing encoded reads as something else on its way.
+    # Unchanged, so that encoded characters cannot change their meaning.
     call = _CALL.fullmatch(url.raw_path) is not None
-    # poll_api decides what this account does, but may not make it call another port or another program.
+    # poll_api controls this account, but must not make it call another port or program.
     if not ours or not call or url.user is not None or url.password is not None:
         return None
     return url.with_host("127.0.0.1")

@@ -1,8 +1,8 @@
-"""Which sends a login lets go out, and whether the account may log in again after losing its session.
+"""Whether queued sends are valid in a login, and whether the account may log in again after losing its session.
 
-Whom sends are for is known by ids that are those of one login only. A login that is lost soon after the account has
-moved to this host was most likely ended by its former one, which still runs it: logging in again would end the
-session there, which would log in again, without end.
+The ids of recipients are valid in one login only. A login that is lost soon after the account has moved to this host
+was most likely ended by its former host, which still runs it. Logging in again would end the session there, that host
+would log in again, and so on.
 """
 
 import time

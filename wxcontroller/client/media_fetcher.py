@@ -1,4 +1,4 @@
-"""Received media: fetched in the background into the account's own directory, and kept for a limited time."""
+"""Received media: fetched in the background into the account's directory, and deleted after a time."""
 
 import asyncio
 import contextlib
@@ -25,9 +25,9 @@ from wxcontroller.openwx.media import MediaFacts
 log = logging.getLogger(__name__)
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
-# Longer than any upload or download takes: only what a bug has left behind is as old.
+# Longer than any upload or download takes: older files are leftovers of a bug.
 _UNFINISHED_SECONDS = 86400.0
-# Content of an own send is named in the database soon after it is here.
+# The content of an own send is recorded in the database soon after it was written.
 _SEND_SECONDS = 600.0
 
 
@@ -55,7 +55,7 @@ class MediaFetcher:
     kept: Kept = Kept()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(init=False)
-    too_much: asyncio.Event = field(default_factory=asyncio.Event)  # more is kept than media_keep_bytes
+    too_much: asyncio.Event = field(default_factory=asyncio.Event)  # media exceed media_keep_bytes
     _begun: float = field(default_factory=lambda: time.time() - 1)  # the clock of files is a little behind
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class MediaFetcher:
             error = f"not complete within {longest:g} s"
         except (WxError, OSError) as problem:
             error = str(problem)
-        # Whatever happens, the place in the log must be filled: all later messages wait behind it.
+        # The placeholder in the log must be filled in any case: all later messages wait behind it.
         except Exception:
             error = "internal error, see the journal of this account"
             log.exception("fetching the media of a message failed")

@@ -28,7 +28,7 @@ class Minutes:
         """Record until cancelled: at once, so that a restart leaves no gap, then each minute."""
         while True:
             now = time.time()
-            # On a disk that fails for a while the minutes wait like everything else, and are not lost.
+            # If the disk fails for a while, the minutes wait like everything else, and are not lost.
             writing = self._log.write(
                 partial(note_minute, minute=int(now) // _MINUTE, running=self._running()), lazy=True
             )

@@ -1,7 +1,6 @@
-"""What an account checks in a fleet with etcd (package wxcontroller-fleet): its owner, and the permit of its host.
-
-Before it talks to WeChat, this host's controller must have claimed it under the lease that the keeper holds now. Then
-it talks to WeChat until the permit ends, which the keeper moves with each renewal of the lease.
+"""Checks of an account in a fleet with etcd (package wxcontroller-fleet): its owner, and the permit of its host.
+Before it connects to WeChat, this host's controller must have claimed it under the keeper's present lease. It may use
+WeChat until the permit expires, which the keeper extends with each renewal of the lease.
 
 Imported only in such a fleet: the drop-in of wxclient@.service for it sets ``WXCLIENT_FLEET_SECONDS``.
 """
@@ -33,10 +32,9 @@ class NotOwned(WxError, exit_code=78):  # systemd must not try again
 
 
 class HostPermit:
-    """The permit of this host. ``epoch`` is that in which it owns the account.
-
-    ``adopter`` is the host that has adopted the account while this one was away, "" for none: then only what is left
-    here may be settled (settling.py).
+    """The permit of this host. ``epoch`` is that in which this host owns the account. ``adopter`` is the host that
+    has adopted the account while this one was away, "" for none; then the remaining reports and sends may only be
+    settled (settling.py).
     """
 
     def __init__(self, paths: Paths, epoch: int, seconds: float, adopter: str = "") -> None:

@@ -28,7 +28,7 @@ def run(instance: str) -> int:
     # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
     faulthandler.enable()
     forbid_dumps()
-    # Twice: what is wrong with the configuration must be in the journal, and the level comes from it.
+    # Twice: errors in the configuration must reach the journal, and the configuration sets the level.
     setup_logging("wxclient", account=instance)
     try:
         config = read_config(instance, os.environ, Paths())

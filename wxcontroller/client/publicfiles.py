@@ -1,7 +1,7 @@
-"""The account's files under /run, which the controller reads: state, QR code, pid, how to call the account's port.
+"""The account's files under /run, which the controller reads: state, QR code, pid, and the secret of its port.
 
-A file that cannot be written, usually because /run is full, is written as soon as it can be: until then the
-controller shows the previous content. Only the newest content of each file is kept.
+A file that cannot be written, usually because /run is full, is retried; until then the controller shows the previous
+content. Only the newest content of each file is kept.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.model import Quote
 
 log = logging.getLogger(__name__)
-# A quote of a message that has just arrived: it may not be on disk yet.
+# The quoted message may have just arrived and not be on disk yet.
 _SETTLE_SECONDS = 1.0
 
 

@@ -22,7 +22,8 @@ class Reading:
     """The calls; all of them answer in every state."""
 
     parts: Parts
-    # Of get_friend_info, and for which state of the roster: programs that ask every minute get what they got before.
+    # The last response of get_friend_info, and the version of the roster: it is reused for programs that ask every
+    # minute.
     _friends: tuple[int, Rendered] | None = None
 
     def calls(self) -> dict[str, Handler]:

@@ -14,8 +14,8 @@ from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
 log = logging.getLogger(__name__)
-# Of media in reports that wait for their turn in check_event: three of the largest (report_media_bytes). They are in
-# memory, of which an account has 512 MB; without room a report comes without its content.
+# Bytes of media in reports that wait for check_event: three of the largest (report_media_bytes). They are in memory,
+# of which an account has 512 MB; beyond this, reports have no content.
 WAITING_MEDIA_BYTES = 32 << 20
 
 
@@ -56,7 +56,7 @@ class Reporter:
 
     def event(self, report: JsonObject, key: str = "") -> None:
         """Report an event, after everything that was reported before it; ``key`` as in EventLog.append."""
-        # Also what the webhook does not want: streams, agents and the history read the same log.
+        # Also events that are not for the webhook: streams, agents and the history read the same log.
         self.log.append(report, self.delivers(report), key)
         self._ring(report)
 
@@ -89,7 +89,7 @@ class Reporter:
         return stored
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Slot:
-        """Keep a message's place in the order; nothing after it goes out before it is filled. See EventLog.hold."""
+        """Reserve a message's place in the order; later events wait until it is filled. See EventLog.hold."""
         slot = Slot(self, self.log.hold(report, key, source))
         self._order.append(slot)
         return slot
@@ -113,7 +113,7 @@ class Reporter:
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
         if report is not None:
-            # The first in turn goes on at once and takes no room.
+            # The first one is not delayed and uses no memory.
             if slot is not self._order[0] and self._held + weight(report) > WAITING_MEDIA_BYTES:
                 report = {**report, "media_data": ""}
             self._held += weight(report)

@@ -28,7 +28,7 @@ class Resuming:
     reporter: Reporter
     fetcher: MediaFetcher
     running: asyncio.Event
-    may_log_in: bool = True  # else nothing can be fetched
+    may_log_in: bool = True  # without a login nothing can be fetched
 
     async def run(self, held: "asyncio.Future[list[Held]]") -> None:
         """Resume ``held``; return when all are being fetched or were dropped."""

@@ -1,4 +1,4 @@
-"""Whom an account knows: itself, its contacts and groups, kept current by the driver's events."""
+"""The people an account knows: itself, its contacts and groups, updated by the driver's events."""
 
 import asyncio
 import html
@@ -51,9 +51,8 @@ class Roster:
         self._announce()
 
     def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> list[JsonObject]:
-        """Apply a change: whole objects that are new or different, and ids that are gone.
-
-        Returns its event reports (openwx-api 3.3); a known change gives none.
+        """Apply a change: new or changed objects and removed ids. Returns its event reports (openwx-api 3.3), none if
+        nothing has changed.
         """
         own, reports = self.own, list[JsonObject]()
         for contact in contacts:
@@ -106,7 +105,7 @@ class Roster:
         return (make(group, own) for group in groups)
 
     def find_contacts(self, wanted: Mapping[str, str]) -> list[Contact]:
-        """Contacts of which every given attribute is exactly equal (openwx-api 2.3); none when none is given."""
+        """Contacts whose attributes all equal the given ones (openwx-api 2.3); none without attributes."""
         return find(candidates(self.contacts, wanted), objects.friend, wanted)
 
     def find_groups(self, wanted: Mapping[str, str]) -> list[Group]:

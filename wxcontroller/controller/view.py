@@ -121,7 +121,7 @@ class View:
         if self.unit.state is UnitState.FAILED:
             return Text("its unit failed")
         if self.account.desired is Desired.STARTED:
-            return Text("wanted, but its unit does not run")
+            return Text("should run, but its unit does not")
         return Text("stopped")
 
     @property

@@ -46,7 +46,7 @@ class AccountFiles:
         found = account_from(variables, str(path))
         if found.name.instance != instance:
             raise BadEnvironmentFile(
-                N_("{file}: holds the account {account}"),
+                N_("{file}: contains the account {account}"),
                 N_("rename or remove the file"),
                 file=path,
                 account=str(found.name),

@@ -245,7 +245,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             try:
                 check(value)
             except ValueError as problem:
-                remedy = Text("it must be: {meaning}", meaning=Text(meaning))
+                remedy = Text("its meaning: {meaning}", meaning=Text(meaning))
                 yield Finding(Level.FAIL, file, reason_of(problem), remedy, name, line)
         elif name in removed:
             continue

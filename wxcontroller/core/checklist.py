@@ -15,7 +15,7 @@ class DoctorCheck(Enum):
     CONFIGURATION = N_("configuration"), N_("settings, template, accounts' files, tokens and credentials"), True
     SERVICES = N_("services"), N_("whether the controller, its socket, D-Bus and polkit are running"), True
     POLKIT = N_("polkit"), N_("whether the controller is allowed to start and stop accounts"), False
-    SANDBOX = N_("sandbox"), N_("drop-ins that take protection away from units"), True
+    SANDBOX = N_("sandbox"), N_("drop-ins that weaken the sandbox of units"), True
     BOOT = N_("boot"), N_("whether the accounts that should run were started after the boot"), True
     ENABLED = N_("enabled units"), N_("accounts that start at the next boot although they are stopped"), True
     TOKENS = N_("tokens"), N_("whether callers need a token"), True

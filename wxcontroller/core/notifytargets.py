@@ -134,7 +134,7 @@ def parse(content: bytes, origin: str) -> NotifyTargets:
             raise ValueError(Text("has no list of targets"))
         found = [_target(obj(entry)) for entry in items(listed)]
         if len({each.name for each in found}) != len(found) or len({each.id for each in found}) != len(found):
-            raise ValueError(Text("holds two targets with one name or id"))
+            raise ValueError(Text("contains two targets with the same name or id"))
     except (ValueError, BadName) as problem:
         raise BadSettings(
             in_file(origin, reason_of(problem)),
@@ -221,7 +221,7 @@ def _target(entry: JsonObject) -> NotifyTarget:
         text(entry.get(key)) for key in ("name", "id", "sha256", "account", "peer", "driver")
     )
     if not _NAME.fullmatch(name) or not re.fullmatch(r"[0-9a-f]{8}", identity):
-        raise ValueError(Text("holds a target without name or id"))
+        raise ValueError(Text("contains a target without name or id"))
     if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not peer or not driver:
         raise ValueError(Text("target {target} is incomplete", target=name))
     is_group, removed = entry.get("group"), entry.get("removed")

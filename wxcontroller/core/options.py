@@ -471,7 +471,7 @@ def check_options(
         except ValueError as problem:
             raise BadOption(
                 N_("option {option} {problem}"),
-                N_("it must be: {meaning}"),
+                N_("its meaning: {meaning}"),
                 option=name,
                 problem=reason_of(problem),
                 meaning=Text(option.meaning),

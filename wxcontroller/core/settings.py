@@ -397,7 +397,7 @@ def _read(path: Path) -> dict[str, object] | None:
         ) from None
     except (ValueError, RecursionError):
         raise BadSettings(
-            in_file(path, Text("holds a number that is too long, or nests too deeply")), N_("remove it")
+            in_file(path, Text("contains a number that is too long, or is nested too deeply")), N_("remove it")
         ) from None
     except OSError as problem:
         raise BadSettings(

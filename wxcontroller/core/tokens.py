@@ -208,7 +208,7 @@ def parse(content: bytes, origin: str) -> Tokens:
         found = [_token(entry) for entry in items(listed)]
         by_id = {token.id: token for token in found}
         if len(by_id) != len(found):
-            raise ValueError(Text("holds two tokens with one id"))
+            raise ValueError(Text("contains two tokens with the same id"))
     except (ValueError, BadName) as problem:
         raise BadSettings(
             in_file(origin, reason_of(problem)), N_("restore the file, or remove it and create new tokens")
@@ -315,7 +315,7 @@ class TokenFile:
 def _token(entry: JsonValue) -> Token:
     identity, sha256, name = (text(member(entry, key)) for key in ("id", "sha256", "name"))
     if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise ValueError(Text("holds a token without id or sha256"))
+        raise ValueError(Text("contains a token without id or sha256"))
     if not _NAME.fullmatch(name):
         raise ValueError(Text("token {identity} has an invalid name", identity=identity))
     word = text(member(entry, "scope"))

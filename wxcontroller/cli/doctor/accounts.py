@@ -19,7 +19,7 @@ _CHECKS: Mapping[str, str] = {
     **dict.fromkeys((Code.WEBHOOK, Code.LATE, Code.DEAD, Code.LOST, Code.DAMAGED, Code.STORE), "reports"),
     Code.OLD_CODE: "program",
 }
-# In trouble is who is in trouble everywhere else.
+# The same assessment as in the list and on the dashboard.
 _LEVELS: Mapping[Severity, Level] = {
     Severity.OK: Level.OK,
     Severity.NOTICE: Level.OK,
@@ -53,7 +53,7 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
 
 @check(DoctorCheck.PROGRAMS)
 def programs(patient: Patient) -> Iterator[CheckResult]:
-    """Whether the running accounts' own programs answer."""
+    """Check whether the running accounts' processes respond."""
     asked, silent = 0, False
     for view in patient.views:
         if not view.unit_state.has_process or view.condition is Condition.RESTARTING:

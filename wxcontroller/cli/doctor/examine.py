@@ -76,7 +76,7 @@ def examined(api: Api, paths: Paths) -> Patient:
             with suppress(WxError):  # reported by the check of the services
                 patient.units = known_units(paths) if api.port in controllers_ports() else []
     if patient.api.is_local:
-        with suppress(BadSettings):  # reported by the check of the configuration, as is the rest
+        with suppress(BadSettings):  # reported by the check of the configuration
             patient.settings = load_settings(paths).settings
         with suppress(OSError):
             registry = AccountFiles(paths)

@@ -74,7 +74,7 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
 
 
 def existing(place: Path) -> Path:
-    """Return the place, or what it would be made in."""
+    """Return the path, or its nearest existing parent."""
     while place != place.parent:
         try:
             if place.exists():

@@ -1,4 +1,4 @@
-"""The result of a check, and what the checks share."""
+"""The result of a check, and the data that all checks share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -52,10 +52,8 @@ def fail(message: Text, remedy: Text, what: str = "") -> CheckResult:
 
 @dataclass(slots=True)
 class Patient:
-    """The machine, as far as it could be seen.
-
-    ``away``: why the controller does not answer, if it does not; ``units`` is then what systemd and the accounts'
-    files say.
+    """The state of the machine as far as it could be read. ``away`` is why the controller does not respond, if so;
+    ``units`` then come from systemd and the accounts' files.
     """
 
     api: Api

@@ -172,7 +172,7 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
         if instance is None or instance in wanted:
             continue
         stopped = N_("{unit} is enabled: its account is stopped, but starts at the next boot")
-        removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
+        removed = N_("{unit} is enabled: there is no such account, and the next boot would register it")
         problem = Text(stopped if instance in registered else removed, unit=link.name)
         yield warn(problem, Text("systemctl disable {link}", link=link.name))
 

@@ -26,7 +26,7 @@ from wxcontroller.fleet.standby import KeptBundle
 class Adoption:
     """One account's adoption. ``refuse_living`` raises WxError if the bundle's host is not lost.
 
-    ``start``: whether to start the account, None: if it ran. ``check`` may refuse what the bundle says of itself.
+    ``start``: whether to start the account, None: if it ran. ``check`` may refuse the bundle by its header.
     """
 
     api: Api
@@ -61,7 +61,7 @@ class Adoption:
         return {**account, "from": self.bundle.host, "at": self.bundle.at}
 
     def _refuse_returned(self, name: AccountName) -> None:
-        """Raise WxError if the host is there again: a person may have thought about the question for long."""
+        """Raise WxError if the host is back: the question may have been open for a long time."""
         self.refuse_living(self.bundle)
         if self.api.arrival(name).get("standby_under_way") is True:
             raise WxError(

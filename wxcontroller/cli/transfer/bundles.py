@@ -32,8 +32,8 @@ _NEW = ".new-"
 
 
 def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes], instance: str) -> JsonObject:
-    """Keep a bundle that another host sends, all of it or nothing; return what it is. Raises WxError."""
-    # The instance is the controller's word, which nothing vouches for yet: no other string becomes part of a path.
+    """Store a bundle from another host atomically; return its header. Raises WxError."""
+    # The instance comes from the controller and is not verified yet: no other string becomes part of a path.
     bundle = paths.standby_bundle(instance)
     with disk_errors(paths.standby):
         paths.standby.mkdir(mode=0o711, exist_ok=True)
@@ -41,7 +41,7 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             copied = _Copied(source, out)
             opener = Opener(copied, secret)
             manifest = manifest_in(opener)
-            refuse_bundle(api, manifest, bundle, kept_bundles(paths).get(instance))  # before the rest comes
+            refuse_bundle(api, manifest, bundle, kept_bundles(paths).get(instance))  # before the rest is read
             opener.finish()
             out.flush()
             os.fsync(out.fileno())
@@ -137,10 +137,10 @@ def _new_file(paths: Paths) -> Iterator[tuple[Path, IO[bytes]]]:
     """Yield a temporary file for an arriving bundle; it is deleted after the block if still there. Raises OSError."""
     with bundles_locked(paths):
         for left in paths.standby.glob(f"{_NEW}*"):
-            with suppress(OSError), left.open("rb") as one:  # it is still arriving, or has just gone
+            with suppress(OSError), left.open("rb") as one:  # it is still being received, or was just deleted
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.unlink()
-        # Under the lock: before it has its own, another receiver could take it for a killed one's.
+        # Under the lock: without a lock of its own, another receiver could take the file for that of a killed one.
         descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=paths.standby)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     with os.fdopen(descriptor, "wb") as out:

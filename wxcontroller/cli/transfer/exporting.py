@@ -59,7 +59,7 @@ def exported(
         if look(account.name) != before:
             raise WxError(
                 N_("{account} was started meanwhile"),
-                N_("export it again while nobody starts it"),
+                N_("export it again, without starting it meanwhile"),
                 account=str(account.name),
             )
     tell_exported(session, unit, file, packed, sealer.written)

@@ -67,11 +67,11 @@ def take_in(
     this_host: bool = False,
     adopts: bool = False,
 ) -> tuple[JsonObject, Unpacked]:
-    """Put an exported account where it belongs, all of it or nothing; return it as the controller shows it.
+    """Import an exported account atomically; return it as the controller shows it.
 
     ``drop_ins``: whether those of its unit are wanted; None: refuse an account that has some. ``check`` may refuse it
-    by what it says of itself. An account of its name is refused that any host of the fleet has, with ``this_host``
-    only this one. ``adopts``: its host is lost. Raises WxError.
+    by its header. An account of its name is refused that any host of the fleet has, with ``this_host`` only this one.
+    ``adopts``: its host is lost. Raises WxError.
     """
     api.health()  # it has to be there
     undo_interrupted_imports(api)
@@ -107,7 +107,7 @@ def _source(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
         yield sys.stdin.buffer
         return
-    with file_problems(N_("{file} can't be read: {reason}"), N_("name a file made by: wxctl export"), file=file):
+    with file_problems(N_("{file} can't be read: {reason}"), N_("name a file that wxctl export wrote"), file=file):
         stream = Path(file).open("rb")  # noqa: SIM115 - errors in the block are not this file's
     with stream:
         yield stream
@@ -230,7 +230,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
             write_new(file, content, mode, made)
         if found.drop_ins:
             reload_units()
-        # One more than on its former host: it separates that host's later events and sends from those here.
+        # One more than on its former host, to distinguish that host's later events and sends from those here.
         epoch = found.manifest.epoch + 1
         adopted = epoch if adopts else found.manifest.adopted
         account = api.add(name, options, epoch, found.manifest.move, adopted).raw

@@ -180,7 +180,7 @@ class Move:
         )
 
     def _refuse(self, there: ArrivalState) -> None:
-        """Raise WxError for what can be known before anything is stopped."""
+        """Raise WxError for problems that can be detected before anything is stopped."""
         if there.account:
             raise AccountExists(
                 N_("host {host} already has an account {account}"),
@@ -279,7 +279,7 @@ class Move:
         )
 
     def _started(self, leaving: Leaving) -> JsonObject:
-        """Start it there if it ran here; return it as it is there. Raises WxError if it is not up."""
+        """Start it there if it ran here; return its state there. Raises WxError if it is not up."""
         if not leaving.ran:
             return self._ask().account
         self._note(N_("{account}: starting it on the other host"))

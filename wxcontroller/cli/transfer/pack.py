@@ -40,7 +40,7 @@ _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
 DEEPEST = 8
 _MOVE_ID = 64
-# A link could lead to any file of root's; a FIFO without a writer would have ``open`` wait for ever.
+# A link could lead to any file of root; a FIFO without a writer would block ``open`` forever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
 
@@ -55,10 +55,10 @@ class Writable(Protocol):
 class Manifest:
     """The head of a bundle: its account, and the options that were stored with the account.
 
-    ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
-    ``move`` is the id of the move that it is sent by, "" for an export. ``host`` is the host that made a standby
-    bundle, "" for anything else. ``ran``: the account was to run there. ``adopted``: the epoch of its last adoption.
-    ``takeover`` is its option of this name.
+    ``epoch`` is that of the exporting host; files of 2.3.0 and earlier have none and belong to the first. ``move`` is
+    the id of the move, "" for an export. ``host`` is the host that made a standby bundle, "" for anything else.
+    ``ran``: its desired state was started. ``adopted``: the epoch of its last adoption. ``takeover`` is its option of
+    this name.
     """
 
     name: AccountName
@@ -187,13 +187,13 @@ def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner
         if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
             packed.left_out.append(inner)
             return
-        # As long as it is now: what a running account appends meanwhile is left out.
+        # Its present length: data that a running account appends meanwhile is left out.
         member = tarfile.TarInfo(inner)
         member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
         try:
             archive.addfile(member, stream)
         except OSError as problem:
-            # tarfile's own error, unlike one of the disk.
+            # An error of tarfile, unlike one of the disk.
             if problem.errno is None:
                 raise WxError(
                     N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
@@ -285,7 +285,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
             shutil.copyfileobj(content, stream, _PIECE)
             stream.flush()
             os.fsync(stream.fileno())
-        # Kept: media are deleted by age, and all would be new.
+        # Preserved, because media are deleted by age and all would be new.
         moment = min(max(0.0, float(member.mtime)), _LATEST)
         os.utime(target, (moment, moment))
         found.files += 1

@@ -27,7 +27,7 @@ def passphrase(file: str | None, is_new: bool) -> bytes:
     if is_new and len(found) < _LEAST:
         raise BadUsage(
             N_("the passphrase has {count} characters, at least {least} are needed"),
-            N_("the file holds a login"),
+            N_("the file contains a login"),
             count=len(found),
             least=_LEAST,
         )

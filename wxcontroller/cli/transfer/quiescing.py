@@ -1,4 +1,4 @@
-"""Having an account stand still while it is copied, and after it."""
+"""Quiescing an account while it is copied, and afterwards."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Holds the database of a running account still: a separate program, run by snapshot.py.
+"""Keeps the database of a running account from being checkpointed: a separate program, run by snapshot.py.
 
 It opens the database as the account's user with the account's directory as its root, because the account may have put
 anything there: SQLite follows what a database, its log and its journal name. It needs nothing but Python.
@@ -19,7 +19,7 @@ def main(directory: int) -> None:
     if os.geteuid() == 0 and facts.st_uid != 0:
         os.chroot(".")
         os.chdir("/")
-        # The user last: without root's rights, groups can't be given up any more.
+        # The user last: without root's rights, the groups can no longer be changed.
         os.setgroups([])
         os.setgid(facts.st_gid)
         os.setuid(facts.st_uid)

@@ -30,7 +30,7 @@ _LINE_BYTES = 80
 
 
 def main() -> int:
-    """Read a line and a sealed account from standard input; write one line of JSON, and what else there is to say.
+    """Read a line and a sealed account from standard input; write one line of JSON, with notes.
 
     The line is "INSTANCE" for an account that is moved here, "INSTANCE standby" for a bundle, and "INSTANCE takeover"
     for an account that is adopted from its bundle here: nothing follows.
@@ -38,7 +38,7 @@ def main() -> int:
     words = sys.stdin.buffer.readline(_LINE_BYTES).decode("ascii", "replace").split() or [""]
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
-        # Each checks by itself that what follows is what was announced: the line is the controller's word.
+        # Each verifies that the content matches the announcement, which comes from the controller and is not trusted.
         if words[1:] == [STANDBY]:
             answer = keep(api, PATHS, sys.stdin.buffer, passphrase, words[0])
         elif words[1:] == [TAKEOVER]:
@@ -52,7 +52,7 @@ def main() -> int:
         answer, code = error_as_json(problem), problem.exit_code
     sys.stdout.write(printable(json.dumps(answer, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
-    # The rest of an account that was refused at once: without it, the answer would not get there.
+    # Read the rest of a refused account: otherwise the answer would not arrive.
     while sys.stdin.buffer.read(1 << 20):
         pass
     return code

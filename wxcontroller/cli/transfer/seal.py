@@ -1,8 +1,8 @@
-"""Encryption of a stream by a passphrase: nothing of it is readable, changeable or cut short without being noticed.
+"""Encryption of a stream with a passphrase, authenticated: changes and truncation are detected.
 
 scrypt makes the key. The content goes in pieces through ChaCha20-Poly1305; a piece's nonce holds its number and
-whether it is the last (the STREAM construction), and the header is authenticated with each. So pieces can't be
-swapped, repeated or left out, and one reads no piece before it is known to be genuine.
+whether it is the last (the STREAM construction), and the header is authenticated with each. So pieces cannot be
+swapped, repeated or left out, and no piece is read before it is authenticated.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ def key(passphrase: bytes, salt: bytes, cost: int) -> bytes:
 
 
 def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
-    # 7 + 4 + 1 bytes, as ChaCha20-Poly1305 wants them. The salt makes
-    # each file's key its own, so no key meets a nonce twice.
+    # 7 + 4 + 1 bytes, the length of ChaCha20-Poly1305's nonce. The salt makes each file's key its own, so no key
+    # meets a nonce twice.
     return prefix + struct.pack("!IB", number, last)
 
 
@@ -78,7 +78,7 @@ class Sealer:
 
 
 class Opener:
-    """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt.
+    """A reader of the content that a Sealer wrote to ``source``. Raises Locked if it is not authentic.
 
     ``passphrase`` is called once the header is valid, so that other kinds of files prompt for none.
     """
@@ -88,7 +88,7 @@ class Opener:
 
         self._header = whole(source, _HEADER.size)
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
-            raise Locked(N_("this is not an account exported by wxctl"), N_("name a file made by: wxctl export"))
+            raise Locked(N_("this is not an account exported by wxctl"), N_("name a file that wxctl export wrote"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MAX_COST:
             raise Locked(
@@ -97,7 +97,7 @@ class Opener:
         self._cipher = ChaCha20Poly1305(key(passphrase(), salt, cost))
         self._source = source
         self._number = 0
-        # One piece ahead: a piece's nonce holds whether it is the last, which shows only by what follows.
+        # Read one piece ahead: the nonce contains whether a piece is the last.
         self._ahead = whole(source, _PIECE + _TAG)
         self._buffer = b""
         self.ended = False

@@ -27,12 +27,13 @@ _SECONDS = 60.0
 
 @contextmanager
 def held_database(directory: int) -> Iterator[None]:
-    """Hold an account's database still during a block, if the account has it open. Raises WxError.
+    """Prevent checkpoints of an account's database during a block, if the account has it open. Raises WxError.
 
     ``directory`` is a descriptor of the account's.
     """
     if not _is_open(directory):
-        # No process has it open: there is nothing to hold. One that opens it meanwhile makes the index.
+        # No process has it open, so nothing needs to be prevented. A process that opens it meanwhile creates the
+        # index.
         yield
         if _is_open(directory):
             raise WxError(N_("the account was started meanwhile"), N_("run this again"))
@@ -76,7 +77,7 @@ def copied_log(directory: int) -> Iterator[None]:
 
 
 def _log_head(directory: int) -> bytes:
-    """Return what a log has at its beginning: another number each time it is begun."""
+    """Return the salt in a log's header, which changes each time the log restarts."""
     try:
         with os.fdopen(
             os.open(DATABASE[1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb"

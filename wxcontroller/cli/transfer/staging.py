@@ -64,7 +64,7 @@ def digest(content: bytes | Mapping[str, str]) -> str:
 
 @contextmanager
 def staging(paths: Paths) -> Iterator[Path]:
-    """Give a directory that is gone after the block. Raises OSError."""
+    """Yield a directory that is deleted after the block. Raises OSError."""
     parent = _parent(paths)
     parent.parent.mkdir(mode=0o700, exist_ok=True)  # as systemd makes it
     parent.mkdir(mode=0o755, exist_ok=True)
@@ -84,7 +84,7 @@ def finished(staging: Path) -> None:
 
 @contextmanager
 def abandoned(paths: Paths) -> Iterator[list[Begun]]:
-    """Give what killed imports had begun and not finished; their directories are gone after the block.
+    """Yield the unfinished work of killed imports; their directories are deleted after the block.
 
     Raises OSError.
     """
@@ -121,7 +121,7 @@ def locked(parent: Path) -> tuple[Path, int]:
 
 
 def _lock(place: Path) -> int | None:
-    """Lock a directory; None if it is locked or gone."""
+    """Lock a directory; None if it is locked or does not exist."""
     try:
         opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -173,7 +173,7 @@ def is_of(bundle: SentBundle, account: Account) -> bool:
 
 
 def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None:
-    """Raise WxError for a bundle that its host would refuse, by what it has said of the account."""
+    """Raise WxError for a bundle that its host would refuse, according to its answer about the account."""
     name = account.name.name
     if there.get("receiving") is not True:
         raise WxError(

@@ -15,7 +15,7 @@ from wxcontroller.core.paths import Paths
 NAME = re.compile(r"[\w:.\\@-]{1,200}\.conf", re.ASCII)
 MAX_BYTES = 1024 * 1024
 _PATH = re.compile(r"(?:^|[\s:=+!@|\"'-])(/[^\s:\"';]+)")
-# The system's own, the same on every machine that has the package, or gone at the next boot anyway.
+# Those of the system are the same on every machine with the package, or vanish at the next boot.
 _EVERYWHERE = ("/usr/", "/bin/", "/sbin/", "/lib", "/proc", "/sys/", "/dev", "/run/", "/tmp/", "/var/tmp/")  # noqa: S108
 _OURS = ("/var/lib/wxcontroller", "/var/lib/wxclient", "/var/lib/private/wxclient", "/etc/wxcontroller/clients")
 
@@ -63,7 +63,7 @@ _NOT_TOLD = (*_EVERYWHERE, *_OURS)
 
 
 def place_of(paths: Paths, name: AccountName) -> Path:
-    """Return the directory of an account's own drop-ins, those that outlast a boot."""
+    """Return the directory of an account's persistent drop-ins."""
     return paths.root / "etc/systemd/system" / f"{name.unit}.d"
 
 

@@ -1,7 +1,7 @@
 """The body of a report as it is posted: the event log's, with the content of its media put in.
 
-A body may have 14 MB: a file of 10 MiB in base64, escaped for JSON. So content is put into the stored bytes where its
-empty place is, without parsing and writing JSON of that size, and without a second copy. ``prepare`` still takes a
+A body may have 14 MB: a file of 10 MiB in base64, escaped for JSON. So content is inserted into the stored bytes at
+its placeholder, without parsing and writing JSON of that size, and without a second copy. ``prepare`` still takes a
 tenth of a second then: call it in a thread unless ``is_light``.
 """
 
@@ -24,9 +24,9 @@ _PART = 57 * 4096
 class Body:
     """A report: ``content`` as posted, ``stored`` without the content of media, ``kind`` its post_type and event.
 
-    ``kind`` is "" for what is no JSON object (any more): a damaged file. ``release`` it after the attempt: exceptions
-    of the HTTP library are in reference cycles with the frames of their callers, which would keep a body of 14 MB
-    until the next garbage collection.
+    ``kind`` is "" if the body is not a JSON object, as in a damaged file. ``release`` it after the attempt:
+    exceptions of the HTTP library are in reference cycles with the frames of their callers, which would keep a body
+    of 14 MB until the next garbage collection.
     """
 
     content: bytes | bytearray
@@ -34,7 +34,7 @@ class Body:
     kind: str
 
     def release(self) -> None:
-        """Let go of the content."""
+        """Release the content."""
         self.content = b""
 
 
@@ -47,10 +47,9 @@ def prepare(stored: bytes, media: str = "", limit: int = 0) -> Body:
     """Return the body for a stored report.
 
     Args:
-        stored: the report's JSON as the log has it. Logs of 2.0.0 may have content in it.
-        media: the file whose content belongs into it, "" for none. Content of a file that is gone, or that is larger
-            than ``limit`` bytes, is left out.
-        limit: see ``media``.
+        stored: the report's JSON as the log has it. Logs of 2.0.0 may have content in it. media: the file whose
+        content belongs into it, "" for none. Content of a missing file, or of one larger than ``limit`` bytes, is
+        left out. limit: see ``media``.
     """
     start, end = content_in(stored)
     plain = stored if start == end else stored[:start] + stored[end:]
@@ -62,7 +61,8 @@ def prepare(stored: bytes, media: str = "", limit: int = 0) -> Body:
 
 
 def content_in(stored: bytes) -> tuple[int, int]:
-    """Return where content begins and ends, the same place twice when there is none. Base64 has no quotes in it."""
+    """Return the start and end of the content, the same position twice if there is none. Base64 has no quotes in
+    it."""
     found = stored.find(_PLACE)
     if found < 0:
         return 0, 0
@@ -87,7 +87,7 @@ def with_content(stored: bytes, place: int, media: str, limit: int) -> bytes | b
 
 
 def content_of(path: str, limit: int) -> str:
-    """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
+    """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" if it is missing or too large."""
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(limit + 1)

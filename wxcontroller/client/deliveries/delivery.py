@@ -1,7 +1,7 @@
 """The loop that posts reports: reads the event log, posts, and notes the result of each report in the log.
 
 ``lanes`` decides which report is next and what a failure means, ``receivers`` makes the attempt, ``bodies`` and
-``signatures`` make what is posted. Of what waits only a batch of light reports is in memory, and of the others one.
+``signatures`` make what is posted. Only a batch of light waiting reports and one heavy one are in memory.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
 # Light bodies have at most 64 KiB (``bodies.LIGHT_BYTES``): 2 MB of memory, and no read between the posts of a batch.
-_AT_ONCE = 32  # entries read from the log in one go
-# So much longer than its own limits no post takes, unless something is wrong with the waiting.
+_AT_ONCE = 32  # entries read from the log at a time
+# A post that exceeds its own limits by this much hangs.
 _OVERTIME = 60.0
 # Failures in the journal: the first of a series, then this many seconds apart.
 _TELL_SECONDS = 300.0
@@ -139,7 +139,7 @@ class Delivery:
         self._log.nudge()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until the queue is delivered, at most ``seconds``; the rest is delivered after the next start."""
+        """Wait up to ``seconds`` until the queue is delivered; the rest is delivered after the next start."""
         if not self.address:
             return
         try:
@@ -167,15 +167,16 @@ class Delivery:
         if self._log.counts.name != self._name:  # it is known now, or a damaged log was replaced
             self._name = self._log.counts.name
             self._queue.clear()
-            # The new log may have a retry lane of its own: look for it.
+            # The new log may have reports in the retry lane: look for them.
             self._lanes.retry_due(0.0)
-        # The cursor may go back only when all notes are on disk:
-        # otherwise what was just delivered would be read again.
+        # The cursor may go back only when all results are on disk: otherwise reports just delivered would be read
+        # again.
         if self._from_start and await self._log.settled(self._policy.longest):
             self._done, self._from_start = ("", 0), False
         if self._lanes.is_paused(time.monotonic()):
             await self._rest(None)
-            # Read again, as the report may have been given up. Not before its last attempt is on disk, and counted.
+            # Read again, because the report may have become a dead letter; but only after its last attempt is stored
+            # and counted.
             if await self._log.settled(self._policy.first):
                 self._queue.clear()
             return
@@ -187,7 +188,7 @@ class Delivery:
             if (due := await self._due()) is not None:
                 await self._deliver(poster, due, lane)
         else:
-            if not self._log.writing:  # else there are news as soon as it is written
+            if not self._log.writing:  # else the log signals news once it is written
                 self._empty.set()
             await self._rest(news)
 
@@ -214,7 +215,7 @@ class Delivery:
 
     async def _due(self) -> Entry | None:
         """Return the report of the retry lane whose pause is over; None when none is."""
-        # Not before what was noted is on disk: else a report that was delivered comes again.
+        # Only after the results are on disk: otherwise a delivered report would be posted again.
         if not await self._log.settled(self._policy.first):
             self._lanes.retry_due(time.monotonic() + self._policy.first)
             return None
@@ -233,7 +234,7 @@ class Delivery:
         """Post one report and note the result."""
         stored = entry.body or await self._log.body(entry)
         if stored is None:
-            self._queue.clear()  # it is gone, or the log is another
+            self._queue.clear()  # it was deleted, or the log was replaced
             return
         began = time.monotonic()
         # Also around reading the media: a file on a dead disk must not go unnoticed.
@@ -300,8 +301,8 @@ class Delivery:
                 self._error = result.error
                 self._log.died(entry, error, status)
                 log.error(
-                    "a %s report is now a dead letter, %s refused it: %s; see: wxctl deliveries list",
-                    *(entry.type, redacted(self.address), error),
+                    "the webhook %s refused a report (%s), now a dead letter: %s; see: wxctl deliveries list",
+                    *(redacted(self.address), entry.type, error),
                     extra=fields(Event.DELIVERY_DEAD),
                 )
             case Verdict.ASIDE:
@@ -318,8 +319,8 @@ class Delivery:
     def _tell(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
         if self._is_news(what):
             log.warning(
-                "a %s report was not accepted by %s: %s; retrying in %.0f s (%s lane, %d waiting in all)",
-                *(entry.type, redacted(self.address), error, pause, lane, self._log.counts.waiting),
+                "the webhook %s did not accept a report (%s): %s; retrying in %.0f s (%s lane, %d reports waiting)",
+                *(redacted(self.address), entry.type, error, pause, lane, self._log.counts.waiting),
                 extra=fields(Event.DELIVERY_FAILED),
             )
 

@@ -2,9 +2,8 @@
 
 ClientSession makes a request, a response, timers and a task for each call, and writes head and body one after the
 other, so that the receiver wakes twice: a quarter of a delivery's CPU. This uses the library's connector, for names,
-TLS and kept connections, and its parser. The head is that of a request of the library to the same URL.
-
-Of what it uses of aiohttp, the protocol of a connection and the parts of a request are not documented: see ``posts``.
+TLS and kept connections, and its parser. The head is the one that the library would send to the same URL. It uses two
+undocumented parts of aiohttp, the protocol of a connection and the parts of a request: see ``posts``.
 """
 
 import asyncio
@@ -87,7 +86,7 @@ class DirectPosts:
             connection.close()
             raise
         finally:
-            # A receiver may answer before it has read everything, such as with 413: the rest is not worth sending.
+            # A receiver may answer before it has read everything, for example with 413: the rest need not be sent.
             if writing is not None:
                 writing.cancel()
         return DirectAnswer(message.code, message.headers, content, connection, body.done)
@@ -112,7 +111,7 @@ class DirectPosts:
 
 
 def _write(head: bytes, body: Outgoing, protocol: ResponseHandler) -> "asyncio.Task[None] | None":
-    """Begin to write; return the rest of it as a task, None when all is with the socket."""
+    """Begin to write; return a task for the rest, None if everything is in the socket's buffer."""
     assert protocol.transport is not None
     whole = body.whole()
     if whole is None:
@@ -132,7 +131,7 @@ async def _write_parts(head: bytes, body: Outgoing, protocol: ResponseHandler) -
 def lines_of(headers: Mapping[str, str]) -> str:
     """Return headers as they are sent. Raises ValueError for a line break in one."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    # An id or a name with a line break could add headers of its own.
+    # A line break in an id or name could add headers.
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ValueError("a header with a line break")
     return lines

@@ -6,11 +6,11 @@ Reports wait in one of two lanes:
 - The *retry lane*: reports that the receiver answered with an error. Each has its own, growing pause, and later
   reports do not wait for it.
 
-A failed attempt means one of two things, and they must not be mixed up. A receiver that is *not reached* would fail
-for every report, so everything waits, in order. A receiver that *answers with an error* is alive, and often only this
-report makes it fail: the first event of a kind that a bot does not expect must not keep all messages from it. Such a
-report gets two quick retries and then moves aside. If a bot can't handle a whole kind of report, the next ones of the
-kind move aside at their first failure: otherwise each of them would hold the queue up again.
+There are two kinds of failure. A receiver that is *not reached* would fail for every report, so everything waits, in
+order. A receiver that *answers with an error* is alive, and often only this report makes it fail: the first event of
+a kind that a bot does not expect must not keep all messages from it. Such a report gets two quick retries and then
+moves aside. If a bot can't handle a whole kind of report, the next ones of the kind move aside at their first
+failure: otherwise each of them would hold the queue up again.
 
 Reports are posted one at a time, over one connection. A second connection would block behind the first at the
 single-threaded servers that many bots are.
@@ -32,8 +32,8 @@ _CUT_OFF_MAX = 5
 _RETRY_AFTER_MAX = 3600.0
 # "Retry-After: 0" must not become a busy loop.
 _RETRY_AFTER_MIN = 1.0
-# The retry lane rests for so many times as long as its last attempt took: an attempt may take webhook_timeout, and
-# whatever arrives meanwhile waits for it.
+# The retry lane pauses for this multiple of its last attempt's duration: an attempt may take webhook_timeout, during
+# which new reports wait.
 _RETRY_REST = 4.0
 
 
@@ -121,7 +121,7 @@ class _Head:
 
 @dataclass(slots=True)
 class Lanes:
-    """The state of both lanes. Moments are those of one monotonic clock, which the caller reads.
+    """The state of both lanes. Times are from one monotonic clock, which the caller reads.
 
     ``asides`` are the kinds of which a report moved aside and none was accepted since.
     """
@@ -143,15 +143,14 @@ class Lanes:
         """Return the lane whose first report is to be posted now, None if none is due yet.
 
         Args:
-            now: this moment.
-            queued: whether the queue has a report.
-            retrying: whether the retry lane has one, due or not.
+            now: the present time. queued: whether the queue has a report. retrying: whether the retry lane has one,
+            due or not.
         """
         # The retry lane pauses, too: it has the same receiver, which is not reached at present.
         if now < self._paused_until:
             return None
-        # First the retry lane: under a constant load the queue is never
-        # empty. Its rest keeps it from starving the queue.
+        # The retry lane first: under a constant load the queue is never empty. Its pauses keep it from starving the
+        # queue.
         if retrying and now >= max(self._retry_at, self._rested_at):
             return Lane.RETRY
         return Lane.QUEUE if queued else None
@@ -168,7 +167,8 @@ class Lanes:
         return now < self._paused_until
 
     def resume(self) -> None:
-        """End all pauses: someone wants it tried now, and probably mended the receiver. Pauses begin again."""
+        """End all pauses, because someone requests an attempt and has probably fixed the receiver. Pauses start from
+        the first again."""
         self._paused_until = self._retry_at = self._rested_at = 0.0
         self._backoff.reset()
         self._head = _Head()

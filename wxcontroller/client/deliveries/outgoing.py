@@ -19,7 +19,7 @@ class Outgoing:
         self.begun = self.done = False
 
     def release(self) -> None:
-        """Let go of the body."""
+        """Release the body."""
         self._body = memoryview(b"")
 
     def rewind(self) -> None:

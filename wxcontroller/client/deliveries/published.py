@@ -23,7 +23,7 @@ from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.core.messages import NOTHING
 
 log = logging.getLogger(__name__)
-# A queue with an older report is worth showing. Below what anybody would call late.
+# The age from which a waiting report is shown. Well below what counts as late.
 _WAITING_SECONDS = 10.0
 # Between two writes.
 _PAUSE_SECONDS = 2.0
@@ -57,7 +57,7 @@ class Publisher:
 
     def _publish(self) -> None:
         if not self._log.counts.name and not self._log.trouble:
-            return  # not opened yet: nothing known is not the same as nothing wrong
+            return  # not opened yet: unknown does not mean that all is well
         state, heartbeats = now = self._state(), self._heartbeats()
         if now == self._written:
             return

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 # Of a receiver's answer: answers are replies, not downloads.
 WEBHOOK_ANSWER_BYTES = 256 << 10
 WEBHOOK_ANSWER_SECONDS = 10.0
-# Lost SYNs are sent again after 1, 3 and 7 s: what has not connected by then is down, and all reports wait for it.
+# Lost SYNs are sent again after 1, 3 and 7 s. A receiver that has not connected by then counts as down.
 _CONNECT_SECONDS = 10.0
 # As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
 _HOPS_MAX = 5
@@ -93,7 +93,7 @@ class Poster:
                     async with await self._answer(url, body, headers) as answer:
                         status, location = answer.status, answer.headers.get("Location", "")
                         if status not in _MOVED or not location:
-                            limit.reschedule(None)  # what an answer says has a limit of its own
+                            limit.reschedule(None)  # the length of an answer has a separate limit
                             return await self._result(url, answer)
                         moved = moved_to(url, location)
                     if moved is None:
@@ -165,7 +165,7 @@ def stored_error(error: str, status: int) -> Text:
 
 
 def is_answer(problem: Exception) -> bool:
-    """Return whether a connection broke within the head of an answer: the library hands on what there is of it."""
+    """Return whether a connection broke within the head of an answer: the library passes the incomplete head on."""
     return isinstance(problem, aiohttp.ServerDisconnectedError) and not isinstance(problem.message, str)
 
 

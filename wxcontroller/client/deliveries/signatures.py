@@ -1,10 +1,10 @@
-"""How a report proves where it comes from: HMAC-SHA256 with the account's secrets, in two forms.
+"""Signatures of reports: HMAC-SHA256 with the account's secrets, in two forms.
 
 - ``X-Wx-Signature``: over the timestamp, a dot and the body, in hex.
 - Standard Webhooks (standardwebhooks.com): ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``, over id,
   timestamp and body with dots between them, in base64. Libraries in many languages verify it and reject old ones.
 
-Each has a signature by every secret, as two are in use while one replaces the other. Without a secret there are no
+Each contains a signature by every secret, because two are in use during a rotation. Without a secret there are no
 signatures; id and timestamp are still sent, as receivers recognize repetitions by the id.
 """
 

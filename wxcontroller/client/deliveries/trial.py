@@ -22,7 +22,7 @@ from wxcontroller.openwx import reports
 from wxcontroller.openwx.replies import to_bytes
 
 TEST_EVENT = "test"
-# Of an answer: enough to see what it is, a page of an error or the name of the wrong program.
+# Enough of an answer to recognize an error page or the wrong program.
 SHOWN_ANSWER_BYTES = 500
 
 
@@ -51,8 +51,8 @@ async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: i
     began = time.monotonic()
     status = 0
     try:
-        # A redirect is an answer, too: which of them reports follow is in ``receivers``.
-        # A connection of its own: the test must neither wait for a report that is being posted nor delay it.
+        # A redirect is also an answer; ``receivers`` decides which ones reports follow. A connection of its own: the
+        # test must neither wait for a report that is being posted nor delay it.
         async with (
             asyncio.timeout(policy.timeout),
             posting(receiver, policy) as poster,

@@ -1,8 +1,8 @@
-"""A CDN as agents know it (ilink-bot-protocol 20.7): content travels as ciphertext under an agent's own key.
+"""The CDN of the iLink API (ilink-bot-protocol 20.7): content is transferred encrypted with an agent's key.
 
-Nothing is stored about links and permits. A parameter is ``INSTANCE.CONSUMER.SECRET``: by its beginning the
-controller finds the account, which alone can open the secret. So the URL is all that is needed, it is worthless with
-its consumer, and links live as long as the file that they lead to.
+Nothing is stored about links and permits. A parameter is ``INSTANCE.CONSUMER.SECRET``: its beginning tells the
+controller the account, and only the account can open the secret. The URL alone is sufficient, becomes invalid when
+its consumer is removed, and is valid as long as its file exists.
 
 Content that an agent uploads is kept like received media, by age and size, and copied for each send.
 """
@@ -32,7 +32,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import sniff
 
-# As the protocol has it: ilink-bot-protocol 20.7.
+# From the protocol: ilink-bot-protocol 20.7.
 PERMIT_SECONDS = 600
 _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10
@@ -115,7 +115,7 @@ class Cdn:
         return OfferedContent(media, key.hex(), size)
 
     async def download(self, parameter: str) -> Ciphertext:
-        """Return what a link leads to. Raises NotTaken and Unavailable."""
+        """Return the content of a link. Raises NotTaken and Unavailable."""
         _, content = self._opened("download", parameter)
         if content is None:
             raise NotTaken(404, "no such content")
@@ -165,7 +165,7 @@ class Cdn:
         return self._parameter(consumer, "upload", consumer.bot + json.dumps(facts).encode())
 
     async def upload(self, parameter: str, body: StreamReader) -> str:
-        """Take the ciphertext of an announced file; return the parameter by which it is sent.
+        """Store the ciphertext of an announced file; return the parameter that refers to it in a send.
 
         Raises NotTaken, and OSError when it can't be stored.
         """
@@ -189,9 +189,8 @@ class Cdn:
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
 
     async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> AgentFile | None:
-        """Return the content that the reference in a send means, uploaded or received by the agent. None for neither.
-
-        The key in it is not looked at, as it is known in whatever form it comes. Raises Unavailable.
+        """Return the content to which a send refers, uploaded or received by the agent; None for neither. The key in
+        the reference is ignored, because the account knows it. Raises Unavailable.
         """
         parameter = text(media.get("encrypt_query_param"))
         owner, content = self._opened("uploaded", parameter)

@@ -1,7 +1,7 @@
-"""Consumers: who takes an account's messages by the iLink API, with what options, and how far each has come.
+"""Consumers: the agents that read an account's messages through the iLink API, with their options and positions.
 
 They are few and are kept in memory as a whole; every change is stored in the account's database. A change of position
-or of counters is written without waiting: should it be lost, messages come once more, as the protocol allows.
+or counters is written without waiting: if it is lost, messages are delivered again, as the protocol allows.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ class WhenHeld(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOptions:
-    """A consumer's settings: what it gets, and how its sends are answered.
+    """A consumer's settings: the messages that it gets, and the answers to its sends.
 
-    ``peers`` are the iLink ids of the people it may talk to, None for all. ``owner`` is the id of whose
-    agent it is, "" for the default. ``backlog`` is in minutes: older messages are skipped.
+    ``peers`` are the iLink ids of the people it may talk to, None for all. ``owner`` is the id of the agent's user,
+    "" for the default. ``backlog`` is in minutes: older messages are skipped.
     """
 
     owner: str = ""
@@ -183,8 +183,8 @@ class ConsumerBook:
 def consumer_of(row: ConsumerRow) -> Consumer:
     try:
         options = ConsumerOptions().changed(row.options)
-    except ValueError:  # damaged, or of a later version
-        # With as few rights as can be read: a list of people that can't be read allows nobody.
+    except ValueError:  # damaged, or written by a later version
+        # Grant only rights that can be read: an unreadable list of people allows nobody.
         options = ConsumerOptions(peers=tuple(text(one) for one in items(row.options.get("peers"))))
     return Consumer(
         row.name,

@@ -1,6 +1,6 @@
-"""Context tokens: each names the conversation that it came from (ilink-bot-protocol 20.5).
+"""Context tokens: each identifies a conversation (ilink-bot-protocol 20.5).
 
-A send goes where its token came from: into the group for a group's message, to the person for a private one. So an
+A send goes to the conversation of its token: the group of a group message, or the person of a private one. So an
 agent that ignores groups and answers the sender answers in the group, and never writes to a member in private.
 WeChat's own tokens never leave the account.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from wxcontroller.client.ilink.consumers import Consumer
 from wxcontroller.client.ilink.sealing import Seals
 
-# As the protocol has it: ilink-bot-protocol 20.5.
+# From the protocol: ilink-bot-protocol 20.5.
 LIFE_SECONDS = 7 * 86400
-# 136 characters, as WeChat's own.
+# 136 characters, like WeChat's.
 _SIZE = 102
 _FORM = struct.Struct(">6sQQ16s16s")
 

@@ -18,7 +18,7 @@ HELPER_ID = f"filehelper{_PERSON_END}"  # the chat with oneself
 
 
 class Ids:
-    """The ids that were given. ``known`` are those in the database, by mark; ``oneself`` as in Capabilities."""
+    """The ids that were issued. ``known`` are those in the database, by mark; ``oneself`` as in Capabilities."""
 
     def __init__(self, log: EventLog, roster: Roster, known: dict[str, str], oneself: str = "") -> None:
         self._log = log
@@ -50,13 +50,13 @@ class Ids:
         return found
 
     async def stored(self) -> None:
-        """Wait until all ids that were given are on disk. Raises Unavailable."""
+        """Wait until all issued ids are on disk. Raises Unavailable."""
         if self._unstored:
             learned, self._unstored = self._unstored, {}
             try:
                 await asyncio.shield(self._log.write(lambda db: tables.keep_peer_ids(db, learned)))
             except BaseException:
-                # Whether they are stored is not known: they are written once more, under what was learned since.
+                # It is unknown whether they are stored: write them again, with what was learned since.
                 self._unstored = {**learned, **self._unstored}
                 raise
 

@@ -30,7 +30,7 @@ class Management:
     sending: AgentSending
 
     def user_of(self, consumer: Consumer) -> str:
-        """Return whose agent a consumer is, as agents know it: ``ilink_user_id``.
+        """Return the user of a consumer's agent, as its ``ilink_user_id``.
 
         On a route with reply windows: the person who scanned, else the one the administrator named, else the account.
         """
@@ -39,7 +39,7 @@ class Management:
         return consumer.options.owner or HELPER_ID
 
     async def shown(self, consumer: Consumer) -> JsonObject:
-        """Return a consumer as it is shown. Raises Unavailable."""
+        """Return a consumer for display. Raises Unavailable."""
         position, with_groups = consumer.position, consumer.options.groups.value != "off"
         behind: int | None = None  # it has not polled yet
         if position >= 0:
@@ -101,7 +101,7 @@ class Management:
         return json_answer({**self._account, **await self.shown(consumer)}, 200 if known else 201)
 
     def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
-        """Return options with those changed that are given. Raises RequestRefused."""
+        """Return options with the requested changes. Raises RequestRefused."""
         people = {"owner": [text(given.get("owner"))]}
         if isinstance(given.get("peers"), list):
             people["peers"] = [text(one) for one in items(given.get("peers"))]

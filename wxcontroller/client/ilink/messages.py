@@ -22,7 +22,7 @@ from wxcontroller.openwx.objects import CATEGORIES
 # Of the event log; own sends and notices in groups may share types and are distinguished by their reports.
 TYPES = ("friend_message", "group_message")
 _USER, _BOT, _FINISHED = 1, 2, 2
-# Encodings of voice (7.1): the web route has MP3, WeChat's own are known by their type.
+# Encodings of voice (7.1): MP3 on the web route; WeChat's have a type.
 _ENCODINGS = {"audio/silk": 6, "audio/amr": 5}
 _MP3 = 7
 # WeChat's own notices in formats that are not decoded (weixin-web-protocol 7.7).
@@ -51,9 +51,8 @@ class MessageMapping:
     def message(
         self, entry: Entry, consumer: Consumer, origin: str, play_times: Mapping[str, int]
     ) -> JsonObject | None:
-        """Return an entry as a consumer gets it, None for one that is not for it; ``origin`` is where links lead to.
-
-        ``play_times`` are how long voice messages play, by ``voice_of``. The ids in the message may be new: see
+        """Return an entry as a consumer gets it, None if it is not for the consumer; ``origin`` is the base URL of
+        links. ``play_times`` are durations of voice messages, by ``voice_of``. The ids in the message may be new: see
         ``Ids.stored``.
         """
         report, options = kept_json(entry.body), consumer.options
@@ -192,7 +191,7 @@ def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent, playt
 
 
 def _quote(report: JsonObject) -> JsonObject:
-    """Return what a message answers to: the id where it is known, and the text for agents that look no ids up."""
+    """Return the quoted message: its id if known, and its text for agents that do not look up ids."""
     identifier, words = text(report.get("quote_id")), text(report.get("quote_content"))
     quote: JsonObject = {"svr_id": number_of(identifier)} if identifier else {}
     if words:

@@ -26,7 +26,8 @@ from wxcontroller.openwx.replies import to_bytes
 
 # As long as WeChat holds polls (ilink-bot-protocol 6).
 HOLD_SECONDS = 35.0
-# Agents process what a poll brings before they poll again: a backlog comes in portions that can be acknowledged.
+# Agents process a poll's messages before they poll again, so a backlog is split into portions that can be
+# acknowledged.
 MAX_MESSAGES = 50
 _MAX_BYTES = 1 << 20  # of an answer; the largest single message may be above
 _READ_AT_ONCE = 100
@@ -55,7 +56,7 @@ class Polling:
     async def poll(self, consumer: Consumer, cursor: str, origin: str) -> JsonObject:
         """Return the messages after ``cursor``; wait if there are none. Raises Unavailable."""
         over = asyncio.Event()
-        # The newest poll counts, as with WeChat: the older one is of a connection that the agent has given up.
+        # The newest poll wins, as with WeChat: the agent has abandoned the connection of the older one.
         self.end(consumer)
         self._polls[consumer.name] = over
         consumer.last_poll = int(time.time())  # stored with what changes next
@@ -85,10 +86,10 @@ class Polling:
         until = loop.time() + HOLD_SECONDS
         seen: tuple[int, int] | None = None
         while True:
-            # The event before the look: what is logged in between wakes the wait below.
+            # Get the event before reading: an entry logged in between then wakes the wait below.
             news, messages = self.log.news, list[JsonValue]()
             now = self.log.counts.last, self.log.counts.held
-            if now != seen:  # else the new entry is not a message, such as a finished delivery
+            if now != seen:  # else the new entry is not a message, for example a finished delivery
                 found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
                 voices = list(filter(None, map(voice_of, found)))
                 times = await self.log.read(partial(play_times, keys=voices)) if voices else {}

@@ -64,7 +64,7 @@ class ConsumerRoutes:
         return await serving.call(request)
 
     async def _listed(self, request: web.Request) -> web.StreamResponse:
-        if await self.shown() == []:  # answers without loading the rest
+        if await self.shown() == []:  # answered without loading the other modules
             name = self._parts.config.name
             return json_answer({"account": name.name, "instance": name.instance, "consumers": []})
         return await (await self._serving()).management.listed(request)

@@ -29,7 +29,7 @@ class Seals:
         """Return ``content`` as text for URLs and JSON; ``size`` bytes long before base64, at least."""
         label = purpose.encode()
         framed = len(content).to_bytes(2) + content
-        # A context token is as long as WeChat's own (20.5), whatever is in it.
+        # A context token always has the length of WeChat's (20.5).
         framed += bytes(max(0, size - _OVERHEAD - len(framed)))
         # AES-GCM must never see a nonce twice with another content: made of the content by a key, it does not.
         nonce = hmac.digest(self._nonces, len(label).to_bytes(1) + label + framed, "sha256")[:_NONCE]

@@ -1,9 +1,9 @@
 """sendmessage: an agent's message goes through the account's queue, and is answered in WeChat's way (20.5, 20.6).
 
-The queue's promises hold: nothing that was taken is lost or sent twice, and the budget of a reply window is shared by
-all consumers and by the account's own API. An agent that repeats a message, because the answer was that it is held or
-because it lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content, and while
-the first one is held or was so within ten minutes also by content and receiver alone.
+The queue's guarantees apply: no accepted message is lost or sent twice, and all consumers and the account's API share
+the budget of a reply window. An agent that repeats a message, because the answer was that it is held or because it
+lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content, and while the first
+one is held, or for ten minutes after, by content and receiver alone.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ class _Recipient:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """How a part of a message stands: its state, the words for it, WeChat's id and the reason of a refusal."""
+    """The state of a part of a message, with its text, WeChat's id and the reason for a refusal."""
 
     state: SendState
     words: str = ""
@@ -114,7 +114,7 @@ class AgentSending:
     _told_held: OrderedDict[tuple[str, str], tuple[str, float]] = field(default_factory=OrderedDict)
 
     async def send(self, consumer: Consumer, message: JsonObject) -> JsonObject:
-        """Queue a message and return how it stands. Raises Unavailable."""
+        """Queue a message and return its state. Raises Unavailable."""
         try:
             contents = await self._contents(consumer, message)
             if not contents:
@@ -177,7 +177,7 @@ class AgentSending:
         """Return a message's recipient. Raises NotAccepted if the consumer may not write to them."""
         to, token = text(message.get("to_user_id")), text(message.get("context_token"))
         context = context_of(self.seals, consumer, token) if token else None
-        if token and context is None:  # forged, another consumer's, or WeChat's own
+        if token and context is None:  # forged, another consumer's, or WeChat's
             raise NotAccepted(-3, _INVALID)
         options, group = consumer.options, ""
         if context is not None and not context.is_over:
@@ -240,7 +240,7 @@ class AgentSending:
         contents: Sequence[_Content],
         interim: bool,
     ) -> JsonObject:
-        """Queue a message that has not come before, and return how it stands."""
+        """Queue a new message, and return its state."""
         latest = _now() + ANSWER_SECONDS
         hold = 0.0 if consumer.options.when_held is WhenHeld.DROP else None
         sends: list[Send] = []
@@ -281,7 +281,7 @@ class AgentSending:
         return as_json(await self._verdict(sends, found.parts if found else {}, latest))
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
-        """Wait until it is known how the parts of a message stand; return the worst."""
+        """Wait until the states of a message's parts are known; return the worst."""
         await self.parts.sending.wait(sends, latest)
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:

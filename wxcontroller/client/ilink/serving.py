@@ -1,4 +1,5 @@
-"""The calls of the iLink API (ilink-bot-protocol 20.7), and what they share. Loaded by the first request for it."""
+"""The calls of the iLink API (ilink-bot-protocol 20.7) and their shared state. Loaded by the first request for
+one."""
 
 import asyncio
 import json

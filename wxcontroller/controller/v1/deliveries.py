@@ -39,7 +39,7 @@ from wxcontroller.openwx.paging import SELECTED_IDS
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _FAILED = "error of the last attempt; empty: none"
 _COUNTS: Fields = {
-    "held": (WHOLE, "reports whose media is being fetched"),
+    "held": (WHOLE, "reports whose media are being fetched"),
     "pending": (WHOLE, "reports waiting for delivery"),
     "retrying": (WHOLE, "of these, reports in the retry lane, which do not delay others"),
     "dead": (WHOLE, "dead letters"),

@@ -28,7 +28,7 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "accounts/{name}/journal",
-    "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
+    "the end of its journal; with Accept: text/event-stream also each new line",
     OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
     parameters=(
         Parameter(

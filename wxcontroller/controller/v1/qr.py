@@ -22,7 +22,7 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "accounts/{name}/qr",
-    "the QR code to scan: whoever has it can begin a login",
+    "the QR code to scan: anyone who has it can start a login",
     OnRequest(
         record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
         ("image/svg+xml", "image/png", "text/plain"),
@@ -66,7 +66,7 @@ def no_code(view: View) -> NoQrcode:
         )
     return NoQrcode(
         N_("account {account} shows no QR code: it is {word} ({status})"),
-        N_("a code is there only while the account waits to be scanned"),
+        N_("a code exists only while the account waits for a scan"),
         account=str(name),
         word=view.word or "in an unknown state",
         status=view.status,

@@ -115,11 +115,11 @@ def uuid_of(answer: LineResponse) -> str:
     script = text_of(answer)
     code, uuid = _LOGIN_CODE.search(script), _LOGIN_UUID.search(script)
     if not code:
-        raise UnreadableResponse(answer.call, Text("the answer holds no code"))
+        raise UnreadableResponse(answer.call, Text("the answer contains no code"))
     if int(code[1]) != 200:
         raise refusal(answer.call, int(code[1]))
     if not uuid or not _UUID.fullmatch(uuid[1]):
-        raise UnreadableResponse(answer.call, Text("the answer holds no uuid"))
+        raise UnreadableResponse(answer.call, Text("the answer contains no uuid"))
     return uuid[1]
 
 
@@ -137,7 +137,7 @@ def poll_of(answer: LineResponse) -> Poll:
     script = text_of(answer)
     found = _CODE.search(script)
     if not found:
-        raise UnreadableResponse(answer.call, Text("the answer holds no code"))
+        raise UnreadableResponse(answer.call, Text("the answer contains no code"))
     code = int(found[1])
     if code == 201:
         return Poll(code, avatar=_avatar(script))
@@ -178,7 +178,7 @@ def push_uuid_of(answer: LineResponse) -> str:
     if ret != 0:
         raise refusal(answer.call, ret)
     if not _UUID.fullmatch(uuid):
-        raise UnreadableResponse(answer.call, Text("the answer holds no uuid"))
+        raise UnreadableResponse(answer.call, Text("the answer contains no uuid"))
     return uuid
 
 
@@ -250,7 +250,7 @@ def check_of(answer: LineResponse) -> Check:
     script = text_of(answer)
     retcode, selector = _RETCODE.search(script), _SELECTOR.search(script)
     if not retcode:
-        raise UnreadableResponse(answer.call, Text("the answer holds no retcode"))
+        raise UnreadableResponse(answer.call, Text("the answer contains no retcode"))
     return Check(int(retcode[1]), int(selector[1]) if selector else 0)
 
 
