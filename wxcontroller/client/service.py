@@ -1,4 +1,4 @@
-"""One account's life: the parts are wired here, started and shut down in order, and nothing else happens here.
+"""The lifecycle of one account: connects its parts, starts them and shuts them down in order.
 
 The API starts first, so that the account answers from the first moment; then the database, the deliveries and
 the queue of sends, which continue where the last process stopped; then the login. A stop has the reverse order:
@@ -203,15 +203,16 @@ class Client:
         # Before anything is fetched: afterwards an unfinished file may be one that is being written.
         await asyncio.to_thread(remove_unfinished, private)
         async with listening(application(parts, send_calls, fetcher, guard), config, guard):
-            # READY means that the API answers. The database may still be waiting for its disk, and says so there.
+            # READY means that the API responds. The database may still be waiting for its disk, which the API then
+            # reports.
             notifier.ready()
             events.open()
-            # The rest of an earlier process, before this one writes anything.
+            # Clean up after an earlier process before this one writes anything.
             left, held = store.left(config.adopted), asyncio.ensure_future(events.held())
             older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:
-                    # Apart from the others, as it has to deliver what they report while they end.
+                    # Ended separately, because it delivers the others' last reports.
                     posting = group.create_task(delivery.run())
                     works = (
                         sends.run(left),

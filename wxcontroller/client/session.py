@@ -61,7 +61,7 @@ class Session:
         self.reason = NOTHING
         self.ended = ""  # why the driver stopped, an EndReason
         self.restricted: int | None = None  # people to whom WeChat shows no sends; None: unknown
-        self.asks: Question | None = None  # what the driver waits for, while a person has to give it
+        self.asks: Question | None = None  # the question that the driver waits for
         # Seconds since 1970 or 0: WeChat's last answer, and the last message.
         self.last_sync = 0
         self._sync_uptime = self._told_uptime = 0.0
@@ -90,11 +90,11 @@ class Session:
 
     @property
     def status(self) -> Text:
-        """One line in words, as ``systemctl status`` shows it."""
+        """One line for ``systemctl status``."""
         return self._status
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver. Each that its loop emits is a sign of life; some come from other tasks."""
+        """Handle one event of the driver. Events of its loop are signs of life; some come from other tasks."""
         await self._take(event)
         # These may come while the loop itself hangs.
         if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
@@ -170,7 +170,7 @@ class Session:
     def move(self, state: LoginState, status: Text, reason: Text = NOTHING, asks: Question | None = None) -> None:
         """Enter a state. Raises nothing.
 
-        ``asks`` is what a person has to enter for the login to go on.
+        ``asks`` is what a person has to enter before the login can continue.
         """
         before = self.state
         self._status = status
@@ -186,7 +186,7 @@ class Session:
             self.running.set()
         else:
             self.running.clear()
-        # Whoever has the picture can start a login: it is there only while it is of use.
+        # Anyone who has the picture can start a login, so it exists only while it is needed.
         if state not in (LoginState.SCANNING, LoginState.CONFIRMING):
             self._drop_qrcode()
         self._publish()
@@ -223,7 +223,7 @@ class Session:
     def park(self, reason: Text, asked: bool = False, asks: base.InputRequired | None = None) -> None:
         """Stop trying until someone intervenes; the state file keeps the reason.
 
-        ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
+        ``asked``: someone requested this. ``asks``: the driver still runs, and continues when this is answered.
         """
         self.reason = reason
         self.asks = question_of(asks) if asks else None
@@ -293,7 +293,7 @@ class Session:
     def _accepted(self, event: base.Accepted) -> None:
         self._way = event.way
         self._logins += 1
-        # A stored session of another login may follow: nothing of the last one holds.
+        # A stored session of another login may follow: forget the last one.
         self._loaded = self._heard = False
         self.roster.clear()
         self.reason = self._refusal = NOTHING
@@ -333,7 +333,7 @@ class Session:
             told = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # until the list is complete, contacts are not changes
                 self._reporter.events(told)
-            # Lets the event loop serve other requests between two groups.
+            # Let the event loop serve other requests between two groups.
             await asyncio.sleep(0)
 
     def _report_roster(self) -> None:
@@ -379,7 +379,7 @@ class Session:
         self._driver_state.checkpoint(event.state, event.seen)
         log_ = self._reporter.log
         tries = log_.tries
-        # Without a limit: to go on would be to acknowledge messages that are not on disk.
+        # No time limit: continuing would acknowledge messages that are not on disk.
         while not await log_.settled(_STORE_SECONDS):
             if log_.tries != tries:  # a writer that keeps trying makes progress, one that hangs does not
                 tries = log_.tries
@@ -433,7 +433,7 @@ def question_of(asked: base.InputRequired) -> Question:
 
 
 def split_change(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
-    """Yield the contacts, each group, and who is gone, in this order."""
+    """Yield the contacts, each group, and removed ones, in this order."""
     if event.contacts:
         yield base.RosterChanged(contacts=event.contacts)
     for group in event.groups:

@@ -1,7 +1,6 @@
-"""What an account does on a host that was away while another one has adopted it, in a fleet with etcd.
-
-Nothing here talks to WeChat any more. What was received here and not delivered is delivered, under the epoch in which
-it was received. What was not handed to WeChat never will be, and its senders hear that.
+"""Settling an account on a host that was away while another one adopted it, in a fleet with etcd. It no longer
+connects to WeChat. Undelivered reports are delivered, under the epoch in which they were received. Queued sends end
+as not sent, and their senders are informed.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ async def settle(
 
     Sends end as refused (``moved``), or as unknown if they may have arrived.
     """
-    # Before that, "no sends" would only mean that they are not read yet.
+    # Before that, "no sends" could mean that they have not been read yet.
     await sends.until_taken_up()
     log.info(
         "host %s has adopted the account: %d queued sends end here; reports are still delivered", adopter, len(sends)

@@ -19,9 +19,9 @@ class Tasks:
     _running: "set[asyncio.Task[Any]]" = field(default_factory=set)
 
     def begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
-        """Run ``work`` on its own; who wants its result awaits the task, shielded."""
+        """Run ``work`` as a separate task; await it shielded for its result."""
         task = asyncio.create_task(work)
-        # asyncio keeps only weak references to tasks: one that nobody holds may be collected in the middle.
+        # asyncio keeps only weak references to tasks: without this one, a task may be collected while it runs.
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

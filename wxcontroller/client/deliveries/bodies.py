@@ -47,9 +47,10 @@ def prepare(stored: bytes, media: str = "", limit: int = 0) -> Body:
     """Return the body for a stored report.
 
     Args:
-        stored: the report's JSON as the log has it. Logs of 2.0.0 may have content in it. media: the file whose
-        content belongs into it, "" for none. Content of a missing file, or of one larger than ``limit`` bytes, is
-        left out. limit: see ``media``.
+        stored: the report's JSON from the log. Logs of 2.0.0 may contain content.
+        media: the file with its content, "" for none. Content of a missing file, or of one larger than ``limit``
+            bytes, is left out.
+        limit: see ``media``.
     """
     start, end = content_in(stored)
     plain = stored if start == end else stored[:start] + stored[end:]

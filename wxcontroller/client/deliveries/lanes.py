@@ -143,8 +143,9 @@ class Lanes:
         """Return the lane whose first report is to be posted now, None if none is due yet.
 
         Args:
-            now: the present time. queued: whether the queue has a report. retrying: whether the retry lane has one,
-            due or not.
+            now: the present time.
+            queued: whether the queue has a report.
+            retrying: whether the retry lane has one, due or not.
         """
         # The retry lane pauses, too: it has the same receiver, which is not reached at present.
         if now < self._paused_until:

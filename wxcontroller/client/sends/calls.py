@@ -154,7 +154,7 @@ class SendCalls:
         return {"id": handle, "code": FAILED, "status": "revoke failure", "reason": reason}
 
     def reply(self, reply: Reply, event: int) -> None:
-        """Send what a webhook answered to an event, once: text, then media from its URL only."""
+        """Send a webhook's reply to an event, once: the text, then media, only by URL."""
         media = described({"media_path": reply.media}) if reply.media else None
         sends = self.parts.sending.sends(Order((reply.target,), reply.is_group, reply.content, media, origin="code"))
         if refusal := self.parts.sends.no_room(len(sends)):
@@ -203,9 +203,8 @@ class SendCalls:
     async def _stored(
         self, sends: Sequence[Send], request: Request | None, call: Call, latest: float
     ) -> JsonObject | None:
-        """Queue messages, and wait until they are on disk; return what to answer when they are not.
-
-        On a slow disk that takes long, and the call waits: the send may be stored yet.
+        """Queue messages, and wait until they are on disk; return the failure if they are not. On a slow disk the
+        call waits for long, because the send may still be stored.
         """
         if request is not None:
             request = replace(request, target=sends[0].target, parts={send.part: {} for send in sends})
@@ -228,10 +227,10 @@ class SendCalls:
         return await again(call, added.earlier)
 
     async def _outcome(self, sends: Iterable[Send], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
-        """Wait for how messages end; one answer for text and media together.
+        """Wait for the outcomes of messages; return one answer for text and media together.
 
-        The first failure, else the media's (5.2 no. 24). When they have not ended by ``latest`` (the loop's time),
-        they are sent all the same. ``ended`` are the outcomes that are known.
+        The first failure, else the media's (5.2 no. 24). Messages that have not ended by ``latest`` (the loop's time)
+        are still sent. ``ended`` are the known outcomes.
         """
         known = dict(ended)
         for send in sends:
@@ -328,7 +327,7 @@ class SendCalls:
         return await self._kept(known, answer)
 
     async def _parts_of(self, known: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
-        """Return what of a request has not ended, and how the rest has."""
+        """Return the unfinished messages of a request, and the outcomes of the others."""
         sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return sends, found.parts if found else {}

@@ -1,4 +1,4 @@
-"""The end of the queue of sends: at a stop, what can still go out in time does."""
+"""Draining the send queue: at a stop, messages are sent as long as the time allows."""
 
 import logging
 import math

@@ -77,15 +77,13 @@ class Holding:
         if self.windows is None:
             return order.first(ready)
         found = order.following(ready, self.windows, time.time(), self._writer)
-        # Nothing of the writer's is left to go before others.
+        # No answer to the person is left that would go before others.
         if found is not None and found.target != self._writer:
             self._writer = ""
         return found
 
     def change_in(self, held: Sequence[Send], blocked: bool) -> float | None:
-        """Return after how many seconds a ``held`` send changes by time alone, None if never.
-
-        ``blocked``: nothing at all goes out.
+        """Return the seconds until time alone changes a ``held`` send, None for never. ``blocked``: nothing is sent.
         """
         if self.windows is None:
             return None
@@ -116,9 +114,8 @@ class Holding:
             send.hold_until = send.queued_at + longest if longest else 0.0
 
     def review(self, waiting: Sequence[Send], blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
-        """Hold what can't go now and let go what can; yield what ends, as it can't be held either.
-
-        ``blocked`` is why nothing at all goes out.
+        """Hold sends that cannot be sent now and release those that can; yield those that cannot be held and end.
+        ``blocked`` is the reason why nothing is sent.
         """
         if self.windows is None:
             return
@@ -142,9 +139,9 @@ class Holding:
             words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
         elif one.place > MAX_HELD:
             words = f"{MAX_HELD} messages are held for this person"
-        # What is held already stays: only the send that comes last is refused.
+        # Sends that are held already stay: only the newest is refused.
         elif send.media is not None and send.state is not SendState.HELD:
-            # A file that goes to several people is on disk once.
+            # A file for several people is on disk once.
             contents = {id(other.media): other.media for other in held_of(waiting) if other.media is not None}
             if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MAX_HELD_BYTES:
                 words, refusal = f"{MAX_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
@@ -210,7 +207,7 @@ class Holding:
             # Twice in one window says nothing: it may be the bot that is throttled.
             if send.struck != opened:
                 send.strikes, send.struck = send.strikes + 1, opened
-        # One that may have arrived before is not kept: it would arrive twice.
+        # A send that may have arrived is not held: it would arrive twice.
         return not send.unsure and send.strikes < _STRIKES
 
     def ended(self, send: Send, outcome: Outcome) -> None:

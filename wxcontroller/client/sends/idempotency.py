@@ -1,7 +1,5 @@
-"""Requests that may be made again: the same key is the same request, done once, with one answer.
-
-As the IETF's draft of the header Idempotency-Key has it; the key may also be a parameter, for scripts that can't set
-headers.
+"""Idempotency keys: requests with the same key are carried out once and get the same answer. This follows the IETF's
+draft of the header Idempotency-Key; the key can also be a parameter, for scripts that cannot set headers.
 """
 
 import asyncio

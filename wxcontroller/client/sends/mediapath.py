@@ -24,7 +24,7 @@ class Confinement:
     shared: Sequence[Path] = ()
 
     def open(self, label: str) -> int:
-        """Open a file for reading, exactly the one that was checked. Raises OSError, saying why, for others."""
+        """Open exactly the file that was checked, for reading. Raises OSError with the reason for any other."""
         if "\0" in label:
             raise OSError("the path has a NUL")
         if not label.startswith("/"):
@@ -52,7 +52,7 @@ class Confinement:
 
 
 def confinement(media_paths: str, state: Path, media: Path) -> Confinement:
-    """Return the paths an account may send from: of its own ``state``, only received ``media``."""
+    """Return the paths that an account may send from; in its ``state`` directory, only received ``media``."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
     return Confinement(
         [Path(each) for each in media_paths.split(":") if each],

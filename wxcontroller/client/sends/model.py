@@ -1,8 +1,8 @@
-"""A send, from the call that asks for it until it is known how it ended.
+"""A send, from the request until its outcome is known.
 
-``Send`` is one message to one receiver, and the only type for it: calls create it, the queue holds it, the
-store writes it down. ``Media`` is content that one request sends, to one receiver or to all. ``Outcome`` says how a
-send ended, in the words of the HTTP contract; ``Request`` is a request with an idempotency key.
+``Send`` is one message to one receiver, and the only type for it: calls create it, the queue holds it, the store
+saves it. ``Media`` is content that one request sends, to one receiver or to all. ``Outcome`` is the result of a send,
+in the terms of the HTTP contract; ``Request`` is a request with an idempotency key.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ NOT_SENT = -5
 STILL_QUEUED = -7
 TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allows
 OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
-# Nobody knows whether it was sent: the original's code and word for an answer of WeChat that can't be read. As the
-# code has other meanings too, it always comes with the word.
+# Unknown whether it was sent: the original's code and status for an unreadable answer of WeChat. The code has other
+# meanings, too, so it always comes with this status.
 UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
@@ -161,7 +161,7 @@ def answer_of(result: SendResult, reason: str = "") -> JsonObject:
 
 
 def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
-    """Return what the caller of a held send is answered; ``place`` is its place among those of its person."""
+    """Return the answer to the caller of a held send; ``place`` is its place among those of its person."""
     return {
         "id": send.client_id,
         "code": STILL_QUEUED,
@@ -177,7 +177,7 @@ def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
 class Media:
     """Content to send, in three stages.
 
-    - Described: ``params`` are the request's parameters. A file of the request is in ``kept`` already.
+    - Described: ``params`` are the request's parameters. An uploaded file is in ``kept`` already.
     - Prepared: there is a ``file`` for WeChat, or WeChat holds the content (``uploaded``), or both: content that was
       received is sent by reference, and its file is for the case that WeChat does not accept the reference.
     - Uploaded: WeChat holds it, also for all further receivers.
@@ -203,7 +203,7 @@ class Media:
         return self.file is not None or self.uploaded is not None
 
     def hold(self) -> None:
-        """Note one more send that needs it."""
+        """Count another send that needs it."""
         self._users += 1
 
     def release(self) -> None:
@@ -223,8 +223,7 @@ class Media:
 class Quoted:
     """The message that a send replies to: its id, author and text.
 
-    No route lets a client send WeChat's own kind of quote, so people get it in the text form that WeChat used
-    before it had quotes.
+    No route can send native quotes, so people get the text form that WeChat used before it had quotes.
     """
 
     id: str
@@ -250,7 +249,7 @@ class Quoted:
 
 
 def quoted_from(kept: object) -> Quoted | None:
-    """Return a quote as it was kept, None for none."""
+    """Return a stored quote, None for none."""
     found = kept_json(kept)
     names = ("quote_id", "quote_sender_id", "quote_sender", "quote_content")
     return Quoted(*(text(found.get(name)) for name in names)) if found else None
@@ -260,9 +259,9 @@ def quoted_from(kept: object) -> Quoted | None:
 class Send:
     """One message to one receiver: a text, or media.
 
-    ``login`` is one's own id in the login that ``target`` is an id of. ``request`` is the idempotency key it came
-    with, ``seq`` its number in the store. ``tried`` is when it was handed to WeChat first while it is not known
-    whether it arrived, 0 otherwise; times are seconds since 1970.
+    ``login`` is one's own id in the login to which the id ``target`` belongs. ``request`` is its idempotency key,
+    ``seq`` its number in the store. ``tried`` is the time of the first attempt while it is unknown whether it
+    arrived, otherwise 0; times are seconds since 1970.
     """
 
     target: str
@@ -278,7 +277,7 @@ class Send:
     tried: float = 0.0
     attempts_left: int = DEFAULTS.send_tries
     state: SendState = SendState.WAITING
-    marked: bool = False  # stored as handed to WeChat, and not handed yet
+    marked: bool = False  # marked in the store as passed to WeChat, but not passed yet
     unsure: bool = False  # a try got no answer: it may have arrived
     never: str = ""  # why it can no longer go out, or ""
     interim: bool = False  # progress, not an answer: it may be dropped
@@ -289,7 +288,7 @@ class Send:
     held: str = ""  # why it is held, as window.Hold
     strikes: int = 0  # refusals in windows that were fresh
     struck: float = 0.0  # when the last such window was opened
-    quoted: Quoted | None = None  # what a text answers to
+    quoted: Quoted | None = None  # the message that a text replies to
     outcome: Outcome | None = None  # how it ended
     # The result for the answer. It never fails; None: the send has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
@@ -316,7 +315,7 @@ class Send:
 
     @property
     def verdict(self) -> str:
-        """How it ended, as the index of messages has it."""
+        """Its outcome, as in the index of messages."""
         return "" if self.outcome is None else f"{self.outcome.state.value} {self.outcome.refusal}".strip()
 
     @property
@@ -336,7 +335,7 @@ class Send:
         return {**rest, "status": "still queued; the send_message report will tell", "state": self.state.value}
 
     def tell(self, answer: JsonObject | None) -> None:
-        """Let who waits for it know, once."""
+        """Notify the waiting caller, once."""
         if not self.answer.done():
             self.answer.set_result(answer)
 
@@ -367,8 +366,8 @@ class Send:
 class Request:
     """A request with an idempotency key.
 
-    ``parts`` are its messages: how each ended, empty while that is open. ``answer`` is None while it is to be made of
-    them; ``event`` is the sequence of the report of its text.
+    ``parts`` are the outcomes of its messages, empty while unknown. ``answer`` is None until it can be built from
+    them; ``event`` is the sequence of its text's report.
     """
 
     key: str

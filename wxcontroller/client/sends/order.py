@@ -35,7 +35,7 @@ class HeldSend:
 
 
 def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | HeldSend]:
-    """Yield each send that has not been handed to WeChat: as it is if it may go, else why it is held."""
+    """Yield each send that has not been passed to WeChat, with the reason why it is held, if it is."""
     ahead: dict[tuple[str, bool], Hold] = {}
     places: Counter[str] = Counter()
     for send in waiting:
@@ -56,9 +56,8 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
 
 
 def prepared(waiting: Iterable[Send], per_peer: bool) -> Iterator[Send]:
-    """Yield each send whose content is here, but none before an earlier part of its request.
-
-    ``per_peer``: nor before an earlier one of its person, finals and interims apart (ilink-bot-protocol 19.1).
+    """Yield each send whose content is ready, but none before an earlier part of its request. ``per_peer``: also none
+    before an earlier send to the same person, final and interim ones counted separately (ilink-bot-protocol 19.1).
     """
     behind: set[str | tuple[str, bool]] = set()
     for send in waiting:
@@ -107,6 +106,6 @@ def is_answer(send: Send, windows: Windows, now: float) -> bool:
 def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
     if not windows.awaits_answer(send.target, now):
         return None
-    # The last send is kept for the answer, and the one before for the reminder, where that is on.
+    # The last send is reserved for the answer, and the one before it for the reminder, if enabled.
     least = 1 + windows.reminder
     return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= least else None

@@ -1,4 +1,4 @@
-"""How fast an account may send: a pause between two sends, bursts, and a number per day.
+"""The pace of an account's sends: a pause between two, a limit per minute, and one per day.
 
 The day's count is part of the account's database: it is written in the transaction that notes that a send is handed
 to WeChat (``store.sends``), so that neither a crash nor a kill forgives a send. The pacer has it in memory and knows
@@ -18,7 +18,7 @@ BURST_SECONDS = 60.0
 
 
 def today() -> str:
-    """Return the day in the machine's time zone, as counts are kept by."""
+    """Return the day in the machine's time zone, by which sends are counted."""
     return date.today().isoformat()
 
 

@@ -1,9 +1,9 @@
-"""Finding the content to send, from what a request gives: an id, content, a URL or a file (openwx-api 2.4).
+"""Preparing the content to send from a request's parameters: an id, content, a URL or a file (openwx-api 2.4).
 
-Content goes to a file below the account's media directory, which outlasts the process; content that WeChat has
-already needs none. Preparing one file delays no other send, and is bounded: few are fetched from web
-servers at a time, fewer from one host, so that a hanging one does not block the others, and few are read from disk,
-so that a slow disk leaves threads to the event log.
+Content is written to a file below the account's media directory, which outlives the process; content that WeChat
+already stores needs none. Preparing one file delays no other send, and is bounded: few are fetched from web servers
+at a time, fewer from one host, so that a hanging one does not block the others, and few are read from disk, so that a
+slow disk leaves threads to the event log.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _FETCHED_AT_A_TIME = 4
 _FETCHED_FROM_ONE_HOST = 2
 # Of asyncio's default executor, which the event log's readers use, too.
 _READ_AT_A_TIME = 2
-# So much longer than the limit for a URL nothing takes, unless something is wrong with the waiting.
+# A download that exceeds the limit for a URL by this much hangs.
 _STUCK_SECONDS = 900.0
 _WORDS = {kind.value: kind for kind in contract.CODES}
 _SENDABLE_AS = {
@@ -192,7 +192,8 @@ class MediaPreparer:
 
     @contextlib.asynccontextmanager
     async def _own_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
-        """Make a file that is on disk after the block, or gone if that fails. Raises BadMedia if the disk fails."""
+        """Create a file that is on disk after the block, or deleted if the block fails. Raises BadMedia if the disk
+        fails."""
         try:
             path, stream = await asyncio.to_thread(created, self.config.media_dir)
             try:
@@ -286,7 +287,7 @@ class MediaPreparer:
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
-        # Requested as a file, it is one whatever its name is.
+        # If requested as a file, it is one, whatever its name.
         forced = MessageKind.FILE if wanted is MessageKind.FILE else None
         media.file = Upload(media.kept, name, mime, status.st_size, forced)
 

@@ -64,7 +64,7 @@ MAX_WAITING = 10_000
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
 _NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
-# Wait a moment for more messages of the person before held sends go out.
+# Wait briefly for more messages of the person before held sends are sent.
 _RELEASE_SECONDS = 1.0
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
@@ -96,9 +96,9 @@ class SendQueue:
     last_error: Text = NOTHING  # why the last try failed, empty when it did not
     sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
     not_sent: int = 0  # not accepted, or unknown
-    _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
+    _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one being sent, in order
     _urgent: int = 0  # how many of them are urgent
-    _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
+    _ending: set[Send] = field(default_factory=set)  # ended, but the outcome is not stored yet
     _preparing: set[Media] = field(default_factory=set)
     _adding: int = 0
     _sending: Send | None = None
@@ -118,7 +118,7 @@ class SendQueue:
     # -- status
 
     def refusal(self, number: int = 1) -> str:
-        """Return why ``number`` more sends are not accepted, in words for the sender; "" when they are."""
+        """Return why ``number`` more sends are not accepted, as a text for the sender; "" if they are."""
         return "the account is stopping, nothing more is sent" if self.closing else self.no_room(number)
 
     def no_room(self, number: int) -> str:
@@ -137,7 +137,7 @@ class SendQueue:
 
     @property
     def _blocked(self) -> Hold | None:
-        """Why no send at all goes out, or None."""
+        """The reason why no send is sent, or None."""
         if not self._login:
             return Hold.OFFLINE
         return Hold.CONFIRMING if self._service.confirming else None
@@ -192,7 +192,7 @@ class SendQueue:
                 await self._empty.wait()
 
     async def until_taken_up(self) -> None:
-        """Wait until what an earlier process has left is in the queue."""
+        """Wait until the sends of an earlier process are in the queue."""
         await self._taken_up.wait()
 
     # -- accepting sends
@@ -205,7 +205,7 @@ class SendQueue:
         Args:
             request: the request with an idempotency key that they are made for.
             reply_to: the sequence of the event they answer, 0 for none.
-            login: one's own id in the login that the receivers' ids are of, "" for the present one.
+            login: one's own id in the login to which the receivers' ids belong, "" for the present one.
         """
         self._assign_ids(sends, request, login)
         day = ""
@@ -229,7 +229,7 @@ class SendQueue:
         """A person wrote: release the sends that are held for them, in their order."""
         if self.windows is not None:
             if self.holding.heard(peer, self._waiting):
-                # People often write several short messages in a row; what is held goes after the last of them.
+                # People often write several short messages in a row; held sends follow the last of them.
                 self.pacer.sent(_RELEASE_SECONDS)
             self._note_windows()
 
@@ -294,7 +294,7 @@ class SendQueue:
             self.holding.limit(send)
 
     def _goes_at_once(self, send: Send) -> bool:
-        """Whether a message is handed to WeChat as soon as it is stored."""
+        """Whether a message is passed to WeChat as soon as it is stored."""
         idle = not self._waiting and not self._adding
         may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self.holding.why(send)
         return may and not self._blocked and send.login == self._login and send.media is None
@@ -360,7 +360,7 @@ class SendQueue:
     # -- sending
 
     async def run(self, left: "asyncio.Future[Left]") -> None:
-        """Send what an earlier process left and new sends until cancelled; the rest stays for the next process."""
+        """Send messages of an earlier process and new ones until cancelled; the rest stays for the next process."""
         try:
             self._take_up(await left)
             self._taken_up.set()
@@ -382,7 +382,7 @@ class SendQueue:
                     self._sending = None
         finally:
             self._taken_up.set()
-            # Also when cancelled: callers that wait must hear that their sends stay for the next start.
+            # Also when cancelled: waiting callers must learn that their sends stay for the next start.
             await self._close()
 
     async def count_imported(self, imported: asyncio.Event) -> None:
@@ -396,7 +396,7 @@ class SendQueue:
         return next(ready, None) if self.windows is None and not self._urgent else self.holding.following(ready)
 
     async def _look_at_windows(self) -> None:
-        """Hold what can't go now, let go what can, and ask people to write whose windows end."""
+        """Hold sends that cannot be sent now, release those that can, and ask people whose windows end to write."""
         if self.windows is None:
             return
         for send, outcome in self.holding.review([*self._waiting], self._blocked):
@@ -410,7 +410,7 @@ class SendQueue:
             self.holding.reminded(peer)
 
     def _take_up(self, left: Left) -> None:
-        """Queue again what an earlier process has left."""
+        """Queue the sends of an earlier process again."""
         self.pacer.restore(left.days)
         self.holding.restore(left.windows)
         # ``keep_seconds`` runs while no process does: since the last sign of the earlier one.
@@ -472,7 +472,7 @@ class SendQueue:
         await self.store.handed(send, today(), self.holding.as_bytes)
 
     async def _failed(self, send: Send, problem: WeChatError) -> float:
-        """Plan another try, or end it; return for how many seconds the queue rests."""
+        """Plan another attempt, or end the send; return the seconds for which the queue pauses."""
         send.unsure = send.unsure or (send.state is SendState.SENDING and problem.unsure)
         send.state = SendState.WAITING
         self.last_error = problem.full_text
@@ -491,7 +491,7 @@ class SendQueue:
                 self._waiting.move_to_end(send, last=False)  # while WeChat would know it again
             else:
                 send.tried = 0.0
-                # Behind all others: what WeChat dislikes about one message must not delay the rest.
+                # Behind all others: a message that WeChat rejects must not delay the rest.
                 self._waiting.move_to_end(send)
                 self.store.put_back(send)
         rest = self.backoff.next_pause(problem.handling, max(1, self.tries - send.attempts_left))
@@ -529,8 +529,8 @@ class SendQueue:
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts, self.windows is not None)
         answer = answer_of(result, reason)
-        # From here to ``report`` nothing is awaited: whoever looks finds
-        # the send either waiting or ending, never in neither.
+        # Nothing is awaited from here to ``report``, so the send is always either in the queue or among the ending
+        # ones.
         del self._waiting[send]
         self._urgent -= send.urgent
         self._ending.add(send)
@@ -542,7 +542,7 @@ class SendQueue:
             self.not_sent += 1
         ended = self.store.end(send, answer, self.holding.as_bytes)
         stored = self.sender.report(send, result, sides, ended)
-        # On a disk that takes nothing, the caller is told after a while: the message has gone out.
+        # If the disk does not accept writes, the caller is answered after a while: the message has been sent.
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
 
@@ -563,7 +563,7 @@ class SendQueue:
     async def _end_what_never_can(self) -> None:
         """Report sends that can no longer go out as not sent."""
         late = (
-            self.windows is None  # on a route with windows each send has its own deadline
+            self.windows is None  # on routes with windows, each send has its own deadline
             and not self._login
             and len(self) > 0
             and time.time() - self._since > self.keep_seconds

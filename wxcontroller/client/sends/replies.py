@@ -28,7 +28,7 @@ class Reply:
 
 
 def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
-    """Return what a webhook's answer to a report asks for, None when it asks for nothing.
+    """Return the reply in a webhook's answer to a report, None if there is none.
 
     Reports of replies (``from`` is ``code``) are never answered: a webhook that always replies would talk to itself.
     """

@@ -50,7 +50,7 @@ class Sender:
                 with self.deadlines.within(stuck_after(media), "an upload"):
                     media.uploaded = await self.driver.upload(media.file)
             except WeChatError as problem:
-                # Content alone reaches nobody. A repeated upload is harmless, so the send may be tried again.
+                # An upload alone sends nothing. Repeating it is harmless, so the send may be tried again.
                 problem.unsure = False
                 raise
             # Not awaited: without the record, only a later request for this media_id fails.

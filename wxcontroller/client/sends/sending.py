@@ -20,7 +20,7 @@ from wxcontroller.drivers.base import Driver
 RECALL_ANSWER_SECONDS = 60.0
 # Seconds that a caller may have a send held.
 MAX_HOLD = 604_800
-# Until what an earlier process left is in the queue.
+# Until the sends of an earlier process are in the queue.
 _TAKE_UP_SECONDS = 5.0
 
 
@@ -56,7 +56,7 @@ class Sending:
             Send(target, order.is_group, text, origin=order.origin) for target in order.targets for text in texts
         ]
         if quoted is not None:
-            # Only the first piece: it would stand above each otherwise.
+            # Only above the first piece, not above each.
             found[0].quoted = quoted
         if order.media is not None:
             found += [
@@ -80,7 +80,8 @@ class Sending:
             return await asyncio.shield(stored)
 
     async def wait(self, sends: Sequence[Send], latest: float) -> None:
-        """Wait until all have ended or are held, or until ``latest``. They are sent even if the caller is gone."""
+        """Wait until all have ended or are held, or until ``latest``. They are sent even if the caller has
+        disconnected."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(latest):
                 for send in sends:

@@ -1,8 +1,6 @@
-"""Fetching media that a caller or a webhook names by URL, without letting it look around in the private network.
-
-Addresses are checked where the connection is made, so an answer of DNS that changes between looking and
-connecting gains nothing; each redirect is a new request and checked again. Before anything is asked for, the other
-end of the connection is looked at once more: whatever led there, it counts.
+"""Fetching media by URL for a caller or a webhook, without giving access to the private network. Addresses are
+checked when the connection is made, so a DNS answer that changes in between has no effect; each redirect is a new
+request and is checked again. Before the request is sent, the peer address of the connection is checked, too.
 """
 
 import asyncio
@@ -24,7 +22,7 @@ from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.drivers.base import Sink
 
-# curl and browsers follow more, but a file of one's own is behind none or one.
+# curl and browsers follow more, but a file is rarely behind more than one.
 MEDIA_URL_REDIRECTS = 5
 # Name resolution included. A server that is up is reached in a second; one that is not takes the turns of others.
 CONNECT_SECONDS = 10.0
@@ -36,8 +34,8 @@ _NOT_PUBLIC = tuple(
     for each in (
         "192.88.99.0/24",  # relays of 6to4
         "168.63.129.16/32",  # Azure's platform, as seen from inside
-        "64:ff9b:1::/48",  # NAT64 of one's own network
-        "fec0::/10",  # sites' own, of old
+        "64:ff9b:1::/48",  # NAT64 of the local network
+        "fec0::/10",  # site-local, deprecated
         "3fff::/20",  # for documentation
     )
 )
@@ -76,8 +74,7 @@ def is_public(address: str) -> bool:
 def may_be_asked(address: str) -> bool:
     """Whether an IP address is a public one of another machine.
 
-    What listens on this machine's own public address may be hidden from others by a firewall, and would not be from
-    us.
+    Services on this machine's public address may be hidden from others by a firewall, but not from this process.
     """
     if not is_public(address):
         return False
@@ -112,7 +109,7 @@ async def fetch(
             aiohttp.ClientSession(
                 connector=connector,
                 headers=headers,
-                # Nothing of one fetch, or of this machine's environment (proxies, .netrc), may show in another.
+                # No data of one fetch, or of this machine's environment (proxies, .netrc), may leak into another.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
@@ -176,7 +173,7 @@ def target(given: str, private: bool) -> URL:
     """Return an address that may be fetched. Raises BadSource for others, as far as can be seen without DNS."""
     try:
         url = url_of(given)
-        host = url.raw_host  # what the connection is made to
+        host = url.raw_host  # the peer of the connection
     except ValueError:
         raise BadSource(N_("not a valid address")) from None
     if url.scheme not in ("http", "https") or not host:
@@ -222,7 +219,7 @@ class _PublicConnector(aiohttp.TCPConnector):
     """Connects to public addresses only."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
-        # ``force_close``: a kept connection would skip the check of the resolver.
+        # ``force_close``: a reused connection would skip the check of the resolver.
         super().__init__(resolver=_PublicOnly(resolver), force_close=True)
 
     async def connect(

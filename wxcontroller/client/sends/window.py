@@ -1,8 +1,8 @@
-"""Which sends a reply window lets go out now, and why the others are held (ilink-bot-protocol, section 19).
+"""Reply windows: which sends can be sent now, and why the others are held (ilink-bot-protocol, section 19).
 
 On a route with a window a person must write first; then they can be sent a limited number of messages for a limited
-time, until they write again. A send that can't go now is held and goes with the person's next message: on such a
-route that is the ordinary case, not a failure.
+time, until they write again. A send that cannot be sent now is held until the person's next message: on such a route
+this is normal, not a failure.
 
 - **Per person**: the window opens with each of their messages. It is closed after a day (one attempt is allowed to
   find out), when WeChat says so, or when its budget is used up.
@@ -27,7 +27,7 @@ from wxcontroller.drivers.base import ReplyWindow
 # An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
 _SILENCE_FIRST, _SILENCE_MAX = 3600.0, 86400.0
 _DAY = 86400.0
-# Sends of five minutes are stored as one number: a time for each was 400 KB for 20,000 a day, stored with every send.
+# Sends are counted per five minutes: a time for each took 400 KB for 20,000 a day, stored with every send.
 _COUNTED_TOGETHER = 300.0
 _CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
 # A learned limit is forgotten after a week: it may have been the moment's.
@@ -37,7 +37,7 @@ _KEPT_FOR_FINALS = 2
 INTERIM_SECONDS = 600.0
 # The answer to the message that opened the window overtakes older sends if it is queued within this time.
 _ANSWER_SECONDS = 60.0
-# So many sends in a row that WeChat accepted without an id mean that it shows none of them.
+# After this many sends in a row that WeChat accepted without an id, it probably shows none of them.
 _RESTRICTED_AFTER = 3
 # Stored with every send, so it has to stay small: those who wrote longest ago are forgotten.
 _MAX_PEERS = 1000
@@ -201,7 +201,7 @@ class Windows:
         return sum(peer.restricted for peer in self.peers.values())
 
     def next_change(self, now: float) -> float | None:
-        """Return when time alone lets something go, None if nothing does."""
+        """Return when time alone will allow a send, None for never."""
         times = [peer.answer_until for peer in self.peers.values()]
         if self.reminder:
             times += [peer.opened + _QUIET for peer in self.peers.values() if self.left(peer, now) == 1]

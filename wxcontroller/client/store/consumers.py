@@ -74,7 +74,7 @@ def make_key(db: sqlite3.Connection) -> bytes:
 
 
 def peer_ids(db: sqlite3.Connection) -> dict[str, str]:
-    """Return the ids that people and groups have in the iLink API, by what they are recognized by."""
+    """Return the iLink ids of people and groups, by the marks that identify them."""
     return {str(mark): str(one) for mark, one in db.execute("SELECT mark, id FROM peer_ids ORDER BY number")}
 
 

@@ -19,8 +19,8 @@ _IMPORT_SECONDS = 5.0
 class DriverState:
     """A ``drivers.base.StateStore`` in ``log``'s database. With ``keep`` false nothing is written (keep_cookie=0).
 
-    ``imported`` is set when nothing of an earlier version is left to be imported. ``ending`` is the route's
-    (``drivers.Route``): each has its own position.
+    ``imported`` is set when no data of an earlier version is left to import. ``ending`` is the route's suffix
+    (``drivers.Route``): each route has its own position.
     """
 
     log: EventLog

@@ -29,11 +29,11 @@ from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.openwx.replies import to_bytes
 
 T = TypeVar("T")
-# Of a backlog, results are noted together: after so many, or so many seconds. A crash before makes these come twice,
-# no more than within LAZY_SECONDS at full speed. On a busy machine each would cost a commit of its own otherwise.
+# Results of a backlog are stored together: after this many, or this many seconds. After a crash, reports whose
+# results were not stored are posted again. Otherwise each would cost a commit on a busy machine.
 _NOTES = 32
 _NOTES_SECONDS = 0.1
-# Given the database and what adds the event.
+# Called with the database and the function that adds the event.
 Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 
 
@@ -48,9 +48,8 @@ class Held:
 
 @dataclass(slots=True, eq=False)
 class ReservedEntry:
-    """An entry that is written now and filled later.
-
-    ``kind``, ``key`` and ``body`` are what it was held with: should its row be lost to damage, it is added again.
+    """An entry that is written now and filled later. ``kind``, ``key`` and ``body`` allow adding it again if its row
+    is lost to damage.
     """
 
     seq: int = 0  # set by the writer; stays 0 when the same event is in the log already
@@ -83,9 +82,8 @@ def is_received(report: JsonObject) -> bool:
 
 
 class EventLog:
-    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees committed entries.
-
-    ``epoch`` is the account's, and stands with each event from now on.
+    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees committed entries. ``epoch`` is stored
+    with each new event.
     """
 
     def __init__(self, path: Path, deadlines: Deadlines | None = None, epoch: int = 1) -> None:
@@ -93,7 +91,7 @@ class EventLog:
         self._earlier: asyncio.Future[int] | None = None
         self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log)
         self._news = asyncio.Event()
-        self._notes: list[tuple[Entry, int, bytes | None]] = []  # of what was delivered, for one change
+        self._notes: list[tuple[Entry, int, bytes | None]] = []  # of deliveries, for one transaction
         self._notes_of = -1
         self._ahead: _Ahead | None = None
         self.counts = Counts()
@@ -101,10 +99,10 @@ class EventLog:
 
     def open(self) -> None:
         self._database.open()
-        self._earlier = self.write(tables.latest_epoch)  # also: as soon as it is open, its counts are known
+        self._earlier = self.write(tables.latest_epoch)  # also set when the log is open and its counts are known
 
     async def close(self, seconds: float) -> None:
-        """Write the rest; see Database.close. Readers that follow the log learn that it has ended."""
+        """Write the rest; see Database.close. Ends the streams of readers."""
         await self._database.close(seconds)
         self.ended = True
         # ``ended`` first: a reader that wakes must not wait again.
@@ -122,7 +120,7 @@ class EventLog:
 
     @property
     def writing(self) -> bool:
-        """Whether something was written that is not on disk yet."""
+        """Whether writes are pending that are not on disk yet."""
         return self._database.writing
 
     # -- writing
@@ -150,10 +148,9 @@ class EventLog:
     def append_within(
         self, report: JsonObject, deliver: bool, within: Within, media: str = "", verdict: str = ""
     ) -> "asyncio.Future[object]":
-        """Add an event together with something else, in one transaction; done when that is on disk.
-
-        ``media`` as in ``append``. ``within`` decides whether it is added: by calling what it is given, which returns
-        the event's sequence. ``verdict``: how a send of ours ended, as ``history.Indexed`` has it.
+        """Add an event together with other changes, in one transaction; done when it is on disk. ``media`` as in
+        ``append``. ``within`` adds the event by calling its argument, which returns the sequence, or does not.
+        ``verdict``: the outcome of an own send, as in ``history.Indexed``.
         """
         state = EntryState.PENDING if deliver else EntryState.KEPT
         kind, body, indexed = type_of(report), to_bytes(report), history.indexed(report, verdict)
@@ -198,10 +195,9 @@ class EventLog:
         self._leave(work)
 
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None, more: bool = False) -> None:
-        """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer.
-
-        ``more``: the next one is posted at once, so this note may wait for the next. Notes are written together.
-        A file with an own send's content is deleted with the last report that needs it.
+        """Record a delivery; ``lighter`` replaces a body whose content is no longer needed. ``more``: another one
+        follows at once, so this record may wait for it. Records are written together. A file with an own send's
+        content is deleted with the last report that needs it.
         """
         seconds = _NOTES_SECONDS if more else LAZY_SECONDS
         # Since the last hand-over the writer owns the former list: a
@@ -248,7 +244,7 @@ class EventLog:
         return self._earlier is not None and 0 < await asyncio.shield(self._earlier) < self.epoch
 
     async def held(self) -> list[Held]:
-        """Return what an earlier process left held. Ask before anything is held in this one."""
+        """Return entries that an earlier process left held. Call it before this one holds any."""
         return [
             Held(ReservedEntry(seq, body=body), kept_json(body), kept_json(source))
             for seq, body, source in await self.write(tables.held)
@@ -353,12 +349,12 @@ class EventLog:
         return self._news
 
     def nudge(self) -> None:
-        """Set ``news`` although nothing has changed: someone who waits for it has another reason to look."""
+        """Set ``news`` although nothing has changed, to wake waiting readers."""
         # Replaced, not cleared: a reader takes the event before it looks, and finds it set if this came meanwhile.
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    # -- what else is kept in the same file
+    # -- other data in the same file
 
     def write(
         self, work: Callable[[sqlite3.Connection], T], point: Point | None = None, *, lazy: bool = False
@@ -396,7 +392,7 @@ class EventLog:
 
 
 def settle_all(db: sqlite3.Connection, notes: Sequence[tuple[Entry, int, bytes | None]]) -> list[str]:
-    """Note what was delivered, with status and lighter body; return the files that nothing needs any more."""
+    """Record deliveries, with status and lighter body; return the files that are no longer needed."""
     for entry, status, lighter in notes:
         tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
     own = {entry.media for entry, _, _ in notes if entry.media and Path(entry.media).name.startswith(SEND_PREFIX)}

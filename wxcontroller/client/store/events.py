@@ -369,7 +369,7 @@ def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
     found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
     if found is not None and str(found[0]) == receiver and not strict:
         return
-    # What was wrong with the former receiver says nothing about this one: pauses and quick retries begin again.
+    # Failures of the former receiver do not apply to this one: pauses and quick retries start again.
     db.execute(f"UPDATE events SET aside = '', replayed = attempts, next_at = 0 WHERE {_RETRYING}")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('receiver', ?)", (receiver,))
 
@@ -444,7 +444,7 @@ def last_shown(db: sqlite3.Connection) -> int:
 
 
 def last(db: sqlite3.Connection) -> int:
-    """Return the last sequence that was given, 0 for none."""
+    """Return the last issued sequence, 0 for none."""
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return as_int(found[0]) if found else 0
 
@@ -487,7 +487,7 @@ def needs_file(db: sqlite3.Connection, path: str) -> bool:
 
 
 def counts(db: sqlite3.Connection) -> Counts:
-    """Look at what the log holds."""
+    """Read the counts of the log."""
     tally = dict.fromkeys(EntryState, (0, 0))
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
         tally[state] = as_int(number), as_int(size)
@@ -549,7 +549,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         stamp=as_int(stamp),
         time=as_float(when),
         type=str(kind),
-        # A damaged state must neither be posted nor block the queue: a human sees it among the dead letters.
+        # A damaged entry must neither be posted nor block the queue, so it becomes a dead letter.
         state=_STATES.get(str(state), EntryState.DEAD),
         attempts=as_int(attempts),
         replayed=as_int(replayed),

@@ -14,7 +14,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """How long entries are kept, in seconds, and how many bytes of them; 0 means no limit.
+    """Retention of entries, in seconds and bytes; 0 means no limit.
 
     Reports that are pending for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
     ``max_bytes`` first delivered events go, then the dead, then pending reports of own sends and states, and people's
@@ -71,7 +71,7 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
     if forgotten or dead_forgotten or dropped:
-        # At most 4 MB per transaction, as the writer does nothing else meanwhile; the next sweep gives back the rest.
+        # At most 4 MB per transaction, because the writer does nothing else meanwhile; the next sweep frees the rest.
         db.execute("PRAGMA incremental_vacuum(1000)")
     return Swept(given_up, forgotten, dead_forgotten, dropped)
 
@@ -85,9 +85,8 @@ def forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> in
 
 
 def shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
-    """Delete the oldest of these states until ``excess`` bytes are gone; return their number and the rest of it.
-
-    ``which`` is a condition in SQL that they have to meet.
+    """Delete the oldest entries in these states until ``excess`` bytes are freed; return their number and the
+    remaining excess. ``which`` is an SQL condition that they have to meet.
     """
     if excess <= 0:
         return 0, excess

@@ -36,7 +36,7 @@ class FileStore:
     def save(self, session: bytes) -> None:
         """Replace the session. Raises OSError and keeps the old one."""
         if self.keep:
-            # Durable: a login that is lost in a power cut costs somebody a scan.
+            # Durable: a login that is lost in a power cut costs a scan.
             replace_file(self.path, session, 0o600, durable=True)
 
     def clear(self) -> None:

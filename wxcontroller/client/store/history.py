@@ -98,7 +98,7 @@ class HistoryPage:
 
 
 def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
-    """Return what the index has of a report, None for one of no message."""
+    """Return the index entry of a report, None if it is not a message."""
     kind, own = report.get("type"), report.get("post_type") == "send_message"
     if report.get("post_type") == "event" or kind not in _TYPES:
         return None
@@ -112,7 +112,7 @@ def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
 
 
 def verdict_of(report: JsonObject) -> str:
-    """Return the result of our send, as far as an earlier version's report has it."""
+    """Return the result of an own send, as far as an earlier version's report contains it."""
     if state := text(report.get("state")):
         return f"{state} {text(report.get('refusal'))}".strip()
     code = integer(report.get("code"))
@@ -147,7 +147,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
         rows = db.execute(
             f"SELECT {_COLUMNS} {_FROM} WHERE {which} AND m.seq > ? AND m.seq < ? ORDER BY m.seq {order} LIMIT ?",
-            # One more than asked, to know whether there are more.
+            # One more than requested, to know whether there are more.
             (value, least, below, limit + 1),
         )
         found += [_found(row) for row in rows]
@@ -187,7 +187,7 @@ def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
 
 
 def index_older(db: sqlite3.Connection) -> bool:
-    """Index some more of what an earlier version wrote; return whether there may be still more."""
+    """Index another portion of an earlier version's log; return whether there may be more."""
     limit = unindexed(db)
     rows = db.execute(
         f"SELECT seq, {_BODY} FROM events e WHERE seq <= ? AND type IN ({_MARKS}) ORDER BY seq DESC LIMIT ?",
@@ -230,7 +230,7 @@ def restore(db: sqlite3.Connection) -> None:
 
 
 async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
-    """Index what an earlier version wrote, between other writes, where ``look_for_older`` has found some."""
+    """Index an earlier version's log, between other writes, if ``look_for_older`` has found one."""
     more = await looked
     while more:
         more = await log.write(index_older)

@@ -29,7 +29,7 @@ from wxcontroller.client.store import history
 from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
-# Sets of damaged files that are kept. They are private copies of messages, and a bad disk could make many of them.
+# Number of sets of damaged files to keep. They contain messages, and a bad disk could produce many.
 _KEPT_SETS = 3
 # Rows looked up one by one around damage; beyond it the file is not worth more time.
 _LOOK_UPS = 2_000_000
@@ -92,7 +92,7 @@ def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
         new.execute("BEGIN IMMEDIATE")
         rows, lost = copy_readable(new, path, known)
         new.execute("COMMIT")
-    # Only now is the old file touched: whatever failed before left it as it was. The rescued rows are synced (FULL).
+    # The old file is changed only now: an earlier failure leaves it intact. The rescued rows are synced (FULL).
     aside = _aside(path)
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
@@ -138,7 +138,7 @@ def copy_readable(new: sqlite3.Connection, path: Path, known: KnownLog) -> tuple
 
 
 def _expected(old: sqlite3.Connection) -> int:
-    """Return how many events were open by the old file's own tally, 0 when that can't be read."""
+    """Return the number of open events in the old file's tally, 0 if it is unreadable."""
     tally = {str(state): as_int(number) for state, number in readable(old, "SELECT state, number FROM tally")}
     return sum(max(0, tally.get(state, 0)) for state in _OPEN)
 

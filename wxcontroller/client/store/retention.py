@@ -29,7 +29,7 @@ _WARN_AT = 0.8
 
 
 def limits_of(config: ClientConfig) -> RetentionLimits:
-    """Return how long this account's events are kept."""
+    """Return the retention of this account's events."""
     return RetentionLimits(
         keep=config.number("event_keep_days") * _DAY,
         keep_dead=config.number("dead_keep_days") * _DAY,

@@ -36,9 +36,8 @@ _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The stored rows: the sequences of the sends, in order, and the numbers of their media likewise, 0 for none.
-
-    Nothing was when ``seqs`` is empty: the key has an ``earlier`` request, or the event was replied to before.
+    """The stored rows: the sequences of the sends, in order, and the numbers of their media, 0 for none. If ``seqs``
+    is empty, nothing was stored: the key has an ``earlier`` request, or the event was already replied to.
     """
 
     seqs: Sequence[int] = ()
@@ -278,7 +277,7 @@ def end(
     """
     note_windows(db, windows)
     found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
-    media, request = found or (None, None)  # not there: the file was damaged, and is another one now
+    media, request = found or (None, None)  # missing: the file was damaged and replaced
     # In this transaction: with the row gone and no report, nobody would ever learn how the send ended.
     event = report()
     if answer.get("code") == 0:
@@ -321,7 +320,7 @@ def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
 def left(db: sqlite3.Connection, route: str) -> Left:
     """Return everything that is stored of sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
-    # What may have arrived goes first: it is repeated only for five minutes after its first attempt.
+    # Sends that may have arrived go first: they are repeated only for five minutes after their first attempt.
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
     return Left(
@@ -382,6 +381,6 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
 
 
 def _ended(kept: object) -> JsonObject:
-    """Return how a message ended; empty, as of one that has not, when that can't be read."""
+    """Return the outcome of a message; empty if it is open or unreadable."""
     found = kept_json(kept)
     return found if isinstance(found.get("code"), int) else {}

@@ -25,7 +25,7 @@ _SIGN = 1 << 63
 
 
 def restored(db: sqlite3.Connection, name: str) -> Restored:
-    """Return what the last checkpoint of a route left; ``name`` is that of its position."""
+    """Return the last checkpoint of a route; ``name`` is that of its position."""
     found = db.execute("SELECT value FROM driver WHERE name = ?", (name,)).fetchone()
     ids = db.execute("SELECT id FROM seen ORDER BY number").fetchall()
     return Restored(as_bytes(found[0]) if found else b"", tuple(str(one) for (one,) in ids))

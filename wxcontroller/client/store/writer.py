@@ -33,7 +33,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
-# For a question to the log: far longer than any takes on a disk that works, below what callers wait for.
+# Time limit of a query: far above the duration on a working disk, and below the callers' timeouts.
 LOG_READ_SECONDS = 30.0
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -46,7 +46,7 @@ _NOTED_SECONDS = 1.0
 # In WAL, reader and writer do not block each other: only another program, such
 # as an administrator's sqlite3, holds a lock for this long.
 _BUSY_SECONDS = 5.0
-# Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
+# A read or write attempt that takes longer hangs; even a slow disk is faster.
 _STUCK_SECONDS = 120.0
 # A log of the largest size that can be set, on a slow disk, row by row around the damage.
 _RECOVERY_SECONDS = 900.0
@@ -149,7 +149,7 @@ class Database:
         """
         assert self._loop is not None, "open() comes first"
         job = _Job(work, self._loop.create_future(), point)
-        # A failure that nobody awaits is in the journal already; the loop must not log it again.
+        # A failure that is not awaited is in the journal already; the loop must not log it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queued_jobs += 1
         # Urgent jobs go through the same list, so that they never overtake a lazy one that was queued before them.
@@ -163,7 +163,7 @@ class Database:
         return job.future
 
     def hurry(self, seconds: float = 0.0) -> None:
-        """Have lazy jobs written that were queued so far, in so many seconds at the latest."""
+        """Have the lazy jobs queued so far written within this many seconds."""
         assert self._loop is not None, "open() comes first"
         if not seconds:
             self._hand_over()
@@ -174,12 +174,12 @@ class Database:
 
     @property
     def writing(self) -> bool:
-        """Whether something was queued that is not on disk yet."""
+        """Whether jobs are queued that are not on disk yet."""
         return self._ended_jobs < self._queued_jobs
 
     async def settled(self, seconds: float) -> bool:
         """Wait until all queued jobs are on disk or dropped; False on timeout."""
-        # What is queued from now on is not waited for: under a constant load this would never end.
+        # Wait only for jobs queued so far: under a constant load this would otherwise never end.
         wanted = self._queued_jobs
         self._hand_over()
         with contextlib.suppress(TimeoutError):
@@ -301,7 +301,7 @@ class Database:
                     self._commit(connection, waiting)
             except sqlite3.DatabaseError as problem:
                 connection = self._failed(connection, problem)
-                # The same jobs again: their transaction was rolled back, so nothing of them is in the file.
+                # The same jobs again: their transaction was rolled back completely.
                 if self._closing.wait(RETRY_SECONDS):
                     break
                 continue
@@ -416,7 +416,7 @@ class Database:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     connection.execute("ROLLBACK")
             raise
-        # After the commit and before anybody hears of it: exactly the moment at which a crash is to be tried.
+        # After the commit, before it is reported: the moment at which to test a crash.
         for job in jobs:
             if job.point is not None:
                 faultpoints.reached(job.point)
@@ -437,7 +437,7 @@ class Database:
     def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> None:
         # From an earlier try whose commit failed.
         job.problem = None
-        # Strangers share the transaction: one that fails by its own fault must not undo the others.
+        # Independent jobs share the transaction: a failing one must not undo the others.
         connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(connection)
@@ -455,7 +455,7 @@ class Database:
             # counts, ``writing`` and all results of this commit.
             self._ended_jobs += len(jobs)  # first: the callbacks below look at it
             if look is not None:
-                look()  # before those that wait to go on: a message is posted, and then WeChat is asked for the next
+                look()  # before waiting tasks: a message is posted before WeChat is asked for the next
             progress, self._progress = self._progress, asyncio.Event()
             progress.set()
             for job in jobs:
@@ -492,7 +492,7 @@ class Database:
 
     def _replace(self) -> None:
         """Move what can be read of a damaged file into a new one. Failing that, the next try does it."""
-        # With the reader's lock: nobody may have the file open while it is renamed, see ``recover``.
+        # With the reader's lock: no connection may have the file open while it is renamed, see ``recover``.
         with self._reading, self._deadlines.within(_RECOVERY_SECONDS, "recovering a damaged event log"):
             if self._reader is not None:
                 self._reader.close()

@@ -74,7 +74,7 @@ class Deliveries:
         return await self._changed("acknowledged", self._parts.log.acknowledge(where))
 
     async def _changed(self, word: str, change: "asyncio.Future[int]") -> web.Response:
-        """Answer how many entries a change of the log concerns, once it is on disk. Raises Unavailable."""
+        """Return the number of entries changed in the log, once it is on disk. Raises Unavailable."""
         # Also for a change that is stored later than its caller waits.
         change.add_done_callback(lambda _: self._parts.delivery.again())
         async with stored_soon(self._parts.log):

@@ -58,7 +58,7 @@ class Events:
         return number_of(query, "after", 0, 1 << 60)
 
     async def _bounds(self) -> JsonObject:
-        """Say which log it is, and what it still holds: a reader that is behind ``first`` has missed something."""
+        """Report the log's name and range: a reader that is behind ``first`` has missed events."""
         first, last = await self._log.first(), await self._log.last()
         return {"account": self._account, "log": self._log.counts.name, "first": first, "last": last}
 
@@ -70,7 +70,7 @@ class Events:
         opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
         await self._send(response, eventstream.event("open", to_bytes(opening)))
         while True:
-            # Before the read: what is stored during it sets this one.
+            # Before the read: entries stored during it set this event.
             news = log.news
             found = await log.shown(Selection(after=after, types=types), _AT_ONCE)
             for entry in found:

@@ -7,7 +7,7 @@ from wxcontroller.core.options import OPTIONS, Origin
 
 
 def options_of(config: ClientConfig) -> JsonObject:
-    """Return every option as it was given, without secrets; ``credentials`` are those that a credential decides."""
+    """Return every option as set, without secrets; ``credentials`` are those set by a credential."""
     addresses = {"post_api": without_client(config.post_api), "poll_api": without_client(config.poll_api)}
     given = {**addresses, **config.set_options}
     shown: JsonObject = {

@@ -285,7 +285,7 @@ class MessageSending:
         if word != history.RECALLED:
             await self._recalled(message_id, target)
             seq = found.seq
-            # It is recalled, whatever the disk does; while the disk fails, the note waits.
+            # It is recalled in any case; if the disk fails, the record waits.
             _ = self._parts.log.write(lambda db: history.note_recall(db, seq))
             await settle(self._parts)
         return json_answer({"id": identifier, "result": "recalled"})

@@ -1,4 +1,4 @@
-"""GET /v1/status: how the account is at the moment, from what its parts have in memory. Nothing is looked up."""
+"""GET /v1/status: the present status of the account, from memory without any query."""
 
 import resource
 from pathlib import Path
