@@ -31,7 +31,7 @@ def caller(request: web.Request) -> Caller:
 
 
 def as_caller(request: web.Request, found: Caller) -> None:
-    """Set who sent a request, where something else than a token shows it."""
+    """Set the caller of a request that is identified by other means than a token."""
     request[_CALLER] = found
 
 
@@ -109,7 +109,7 @@ def hold_to_accounts(request: web.Request, given: str) -> None:
     try:
         instance = shared.accounts.registry.resolve(given)
     except BadName:
-        return  # no account has it; the handler reports that
+        return  # no account has this name, which the handler reports
     if not found.may_see(instance):
         raise shared.gate.denied(
             found,
@@ -123,14 +123,14 @@ def looks_for_token(request: web.Request) -> bool:
     return (
         "Content-Type" in request.headers
         and holds_parameters(request.path, request.headers["Content-Type"])
-        # A longer form is not searched: its caller is not authenticated yet.
+        # A longer form is not searched, because its caller is not authenticated yet.
         and (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
         and not context(request).gate.is_open
     )
 
 
 async def presented(request: web.Request) -> str | None:
-    """Return the token that a request shows, wherever it has it. Raises BadParameter and HTTPRequestTimeout."""
+    """Return the token of a request, from any of its allowed places. Raises BadParameter and HTTPRequestTimeout."""
     if request.get(NOTIFIES):
         return credentials.from_publisher(request.headers, request.raw_path)
     token = shown_by_head(request)

@@ -122,7 +122,7 @@ class Accounts(AccountViews):
         hangs up.
         """
         async with self._starts.held(name.instance):
-            # Fresh, and within the lock: what is decided below must not rest on a state from before another action.
+            # A new query, within the lock: decisions below must not use a state from before another action.
             unit = await record(self.units, name.instance, 0)
             known = self._staying(name)
             parked = known is not None and self.view_of(known, unit).login is LoginState.PARKED
@@ -139,8 +139,8 @@ class Accounts(AccountViews):
                     start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
                     await self._starts.wait_for(name.instance, start)
                 return Started(await self.settled(name.instance), already=True)
-            # A parked account has a process only to show why it stopped trying: this call is what it waits for. One
-            # whose file was lost or unusable runs with unknown options, on a port that may belong to another.
+            # A parked account has a process only to show why it stopped trying, and waits for this call. One whose
+            # file was lost or unusable runs with unknown options, on a port that may belong to another.
             restarts = unit.has_process and (parked or known is None)
             async with self._starts.place(name.instance):
                 async with self._owned(name) as epoch:
@@ -178,9 +178,8 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def start_again(self, instance: str) -> bool:
-        """Bring up the unit of an account that is wanted; its file stays as it is.
-
-        Returns False if it is no longer wanted. Raises UnknownAccount, TooManyAccounts or UnitFailed.
+        """Start the unit of an account whose desired state is started; its file is not changed. Returns False if that
+        state has changed. Raises UnknownAccount, TooManyAccounts or UnitFailed.
         """
         async with self._starts.held(instance):
             unit = await record(self.units, instance, 0)
@@ -224,9 +223,8 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def remove(self, given: str, move: str | None = None) -> View:
-        """Stop an account, delete its private state and forget it; return what it was. Raises as ``stop``.
-
-        After its ``move``, while it runs on the other host, it is noted that it is there; raises UnknownMove.
+        """Stop an account, delete its private state and remove it; return its record. Raises as ``stop``. After its
+        ``move``, its new host is recorded; raises UnknownMove.
         """
         name = self.registry.name_of(given)
         async with self._starts.held_to_stop(name.instance):
@@ -239,8 +237,8 @@ class Accounts(AccountViews):
                 # Otherwise what gives it up later records it again.
                 await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
-            # After the stop, and before the record goes: while the data are
-            # there, the name must not be given to another account.
+            # After the stop, and before the record is deleted: while the data exist, the name must not be used for
+            # another account.
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)
             self.forget(name.instance)
@@ -263,8 +261,8 @@ class Accounts(AccountViews):
                 raise earlier.refused(name.name)
             ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
             sent = leaving.sent or (earlier is not None and earlier.sent)
-            # The mark before the stop: with it, neither systemd nor another
-            # caller starts the account again, whatever happens now.
+            # Mark it before the stop, so that neither systemd nor another caller starts the account again in any
+            # case.
             await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
             stopped = await self._stop_held(name)
             if stopped.after.unit.state.has_process:
@@ -337,7 +335,7 @@ class Accounts(AccountViews):
         return account
 
     async def send_back(self, given: str, move: str) -> View:
-        """Remove what a move has brought, unless it was started. Raises AccountMoved then, and as ``remove``."""
+        """Remove an account that a move has brought. Raises AccountMoved if it was started, and as ``remove``."""
         account = self.arrived(given, move)
         if account.desired is not Desired.STOPPED:
             raise AccountMoved(
@@ -387,9 +385,8 @@ class Accounts(AccountViews):
 
     @contextlib.asynccontextmanager
     async def _owned(self, name: AccountName) -> AsyncIterator[int]:
-        """Have this host own an account for what follows; yields the epoch that belongs into its record.
-
-        If the block fails, the account is owned as before. Raises WxError when it must not run here.
+        """Claim an account for this host during a block; yields the epoch for its record. If the block fails, the
+        previous ownership is restored. Raises WxError when the account must not run here.
         """
         if self.ownership is None:
             yield 1
@@ -440,7 +437,7 @@ class Accounts(AccountViews):
         self._actions.add(task)
         task.add_done_callback(self._actions.discard)
         try:
-            # The account would otherwise be left half started: its record says one thing, systemd does another.
+            # Otherwise the account would be left half started: its record and systemd would disagree.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(log_end)
@@ -448,7 +445,7 @@ class Accounts(AccountViews):
 
 
 def log_end(task: asyncio.Task[object]) -> None:
-    """Say how an action ended whose caller is gone."""
+    """Log the result of an action whose caller has disconnected."""
     if not task.cancelled() and (problem := task.exception()) is not None:
         log.warning("the caller disconnected; the action failed: %s", problem)
 

@@ -1,6 +1,5 @@
-"""The accounts as they are at the moment.
-
-Past actions are not remembered: files hold the desired state, systemd the actual one.
+"""The present state of the accounts. Past actions are not remembered: files contain the desired state, systemd the
+actual one.
 """
 
 import asyncio
@@ -22,20 +21,20 @@ from wxcontroller.core.filecache import Stamp
 from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
 
-# A unit that is up has written its state before; a program that is not ours may need a moment longer.
+# A unit that is up has already written its state; a foreign program may need a moment longer.
 _STATE_WAIT = 1.0
 _STATE_LOOK = 0.02
 
 
 class AccountViews:
-    """The accounts of this machine as they are. ``patience`` returns after how many seconds trouble is reported."""
+    """The accounts of this machine. ``patience`` returns the seconds after which a problem is reported."""
 
     def __init__(self, paths: Paths, units: Units, patience: Callable[[], float]) -> None:
         self.paths = paths
         self.units = units
         self.registry = Registry(paths)
         self.state_files = StateFiles(paths)
-        # Accounts whose processes end again and again; kept up to date by what counts restarts.
+        # Accounts whose processes crash repeatedly; updated by the restart counter.
         self.crash_loops: set[str] = set()
         # Answers about deliveries from accounts that still run 2.0.0.
         self.asked_deliveries: Mapping[str, DeliveryState] = {}

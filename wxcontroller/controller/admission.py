@@ -80,13 +80,13 @@ def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Clai
     # A proxy on this machine may call for anyone.
     is_local = not settings.trusted_proxies and is_loopback(address)
     if caller is ANYBODY:
-        # All who get here are on this machine, unless a reverse proxy lets others in.
+        # All these callers are on this machine, except behind a reverse proxy.
         return EVERYTHING if is_local else claim_of_admitted("", peer_of(address), reserve=False)
     return claim_of_admitted(caller.token, "" if is_local else peer_of(address), reserve=caller.scope is Scope.ADMIN)
 
 
 def resource_of(request: web.Request) -> Resource:
-    """Return what a request counts as."""
+    """Return the resource that a request counts as."""
     path = call_path(request.path.rstrip("/"))
     if path in _LONG_POLLS or path.endswith(_AGENTS_POLLS):
         return Resource.LONG_POLLS
@@ -95,6 +95,6 @@ def resource_of(request: web.Request) -> Resource:
     if path.startswith("/v1/accounts") and "text/event-stream" in request.headers.get("Accept", ""):
         if path == "/v1/accounts":
             return Resource.WATCHERS
-        # A stream of one account's own is a long poll to it.
+        # The stream of a single account counts as a long poll to it.
         return Resource.READERS if path.endswith("/journal") else Resource.LONG_POLLS
     return Resource.REQUESTS

@@ -1,5 +1,5 @@
-"""Answers about all accounts, kept as bytes: each account's part is made again when its view is another one, or when
-the passing of time makes it untrue."""
+"""Answers about all accounts, cached as bytes: an account's part is rebuilt when its view changes or becomes
+outdated."""
 
 import time
 from collections.abc import Callable

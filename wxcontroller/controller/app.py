@@ -17,12 +17,12 @@ from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
 def application(shared: Context) -> web.Application:
-    """Build the application around what its handlers share."""
+    """Build the application with the shared state of its handlers."""
     figures = Figures()
     app = web.Application(
         middlewares=[
             # The order matters: every request is counted, and every error becomes JSON. Limits apply before the body
-            # is read. Pages of other sites are refused whatever token they show.
+            # is read. Pages of other sites are refused even with a token.
             figures.requests.count,
             json_errors,
             shared.admission.middleware(claim_of, resource_of),

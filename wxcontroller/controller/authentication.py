@@ -55,12 +55,12 @@ class Caller:
 
 ANYBODY = Caller("a program on this machine", Scope.ADMIN)
 ROOT = Caller("root on this machine", Scope.ADMIN)
-# May see public information, and nothing of any account.
+# Has access to public information only, not to any account.
 NOBODY = Caller("somebody", Scope.READ, frozenset())
 
 
 class Gate:
-    """Knows the tokens as they are at the moment.
+    """Knows the present tokens.
 
     ``exposed``: other machines reach the controller, so every caller needs a token. ``local`` is
     root's token, or "". ``look_seconds`` is the maximum age of what ``tokens_of_late`` returns.
@@ -113,7 +113,7 @@ class Gate:
         return targets
 
     def tokens_of_late(self, now: float) -> Tokens:
-        """Return the tokens as they are or were a moment ago. ``now`` is by the loop's clock."""
+        """Return the tokens, at most ``look_seconds`` old. ``now`` is by the loop's clock."""
         if not 0 <= now - self._looked < self._look_seconds:
             self._looked = now
             return self.tokens
@@ -125,9 +125,8 @@ class Gate:
         return not self.exposed and not self.tokens.required
 
     def recognize(self, presented: str | None, address: object, tokens: Tokens | None = None) -> Caller | None:
-        """Return who shows a token that lets in, None for any other. Nothing is logged or counted.
-
-        ``tokens`` are those that count, by default the ones of this moment.
+        """Return the holder of a valid token, None for any other. Nothing is logged or counted. ``tokens`` are the
+        valid ones, by default the present ones.
         """
         if presented is None:
             return None
@@ -155,7 +154,7 @@ class Gate:
         )
 
     def caller(self, presented: str | None, address: object) -> Caller:
-        """Return who shows this token, where one is needed, as it is on some paths even while the API is open.
+        """Return the holder of a token, on paths that require one even while the API is open.
 
         ``address`` is the caller's as its socket gives it. Raises Refused.
         """
@@ -243,9 +242,8 @@ def _more(unlogged: int) -> str:
 
 
 def local_token(paths: Paths, addresses: Sequence[object]) -> str:
-    """Make root's token, and leave it with the addresses we listen on where root alone finds it. Raises OSError.
-
-    Another one at each start: who got hold of one by listening in our place has nothing when we are back.
+    """Create root's token, and store it with our addresses where only root can read it. Raises OSError. It changes at
+    each start, so a program that received it by listening in our place cannot use it afterwards.
     """
     made = minted_for_root()
     paths.controller_runtime.mkdir(parents=True, exist_ok=True)

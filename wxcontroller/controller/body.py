@@ -26,10 +26,9 @@ def is_taken(request: web.Request) -> bool:
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Give a body as it comes, to be held until the request is answered; or the one that was taken.
-
-    Raises HTTPRequestTimeout when nothing comes for ua_inactivity_timeout seconds or the whole takes longer than
-    ua_request_timeout, and Busy when the memory for bodies is used up.
+    """Yield a body as it arrives, counted until the request is answered, or the one that was read. Raises
+    HTTPRequestTimeout after ua_inactivity_timeout seconds without data or ua_request_timeout in all, and Busy when
+    the memory for bodies is used up.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:
@@ -61,7 +60,7 @@ async def whole(request: web.Request, limit: int) -> bytes:
 
 
 async def take(request: web.Request, limit: int) -> bytes:
-    """Read a body as ``whole`` does, and leave it for the others who want it."""
+    """Read a body as ``whole`` does, and keep it for other readers."""
     body: bytes = request.get(_TAKEN) or await whole(request, limit)
     request[_TAKEN] = body
     return body

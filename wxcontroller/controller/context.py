@@ -75,5 +75,5 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def context(request: web.Request) -> Context:
-    """Return what the handlers of a request share."""
+    """Return the shared state of a request's handlers."""
     return request.app[CONTEXT]

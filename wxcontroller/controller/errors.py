@@ -172,7 +172,7 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 
 # Of a request, while there are notification targets: how failures of a notification are reported. None for others.
 NOTIFIES = "notifies"
-# The integrations came after /v1. A protocol with its own error format answers in that format earlier.
+# Protocols with their own error format have answered in that format already.
 _LIKE_V1 = ("/v1/", "/notify/", "/mcp")
 # Calls of the iLink API and media, also with an account in front.
 _ILINK = re.compile(r"(?:/for/[^/]*)?/ilink/")
@@ -180,7 +180,7 @@ _ILINK = re.compile(r"(?:/for/[^/]*)?/ilink/")
 
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into an answer of the right shape for its path."""
+    """Turn a handler's exception into an answer in the format of its path."""
     try:
         return await handler(request)
     except Refused as problem:
@@ -210,11 +210,11 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
     except OSError as problem:
         if isinstance(problem, ConnectionError):
-            raise  # the caller is gone
+            raise  # the caller has disconnected
         log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
         return answer(request, file_failed(problem))
     except Exception:
-        # The outermost edge of a request: the caller gets a number, the journal the rest.
+        # Any other exception: the caller gets a number, the journal the traceback.
         number = secrets.token_hex(4)
         log.exception("error %s in %s %s", number, request.method, loggable(request.path))
         failure = Refused(

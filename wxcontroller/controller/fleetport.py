@@ -65,7 +65,7 @@ class ForwardedCalls(Protocol):
         ...
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
-        """Return another host's response to a request that has been let in; None to handle it here.
+        """Return another host's response to an authorized request; None to handle it here.
 
         Raises WrongHost, HostFailure.
         """
@@ -116,7 +116,7 @@ class Fleet(Protocol):
 
     @property
     def ownership(self) -> Ownership | None:
-        """What this host owns, None in a fleet without etcd."""
+        """The accounts that this host owns, None in a fleet without etcd."""
         ...
 
     async def may_start(self) -> None:
@@ -124,7 +124,7 @@ class Fleet(Protocol):
         ...
 
     def kept_down_by(self, account: Account) -> str:
-        """Return the hosts because of which a boot must not start an account of this one, "" for none.
+        """Return the hosts that prevent the start of an account at boot, "" for none.
 
         They have it in a later epoch, as after a restored backup, or it runs there.
         """

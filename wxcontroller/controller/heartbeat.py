@@ -12,7 +12,7 @@ from wxcontroller.core.unreachable import unreached
 
 log = logging.getLogger(__name__)
 _IDLE = 5.0
-# As long as a request that is passed on may take (ua_request_timeout): poll_api is a server of the user's own.
+# The limit of a forwarded request (ua_request_timeout): poll_api is a server of the user.
 POLL_ANSWER_SECONDS = 120.0
 
 

@@ -233,7 +233,7 @@ class HostCalls:
             return request.match_info["name"]
         if endpoint.path == "/v1/accounts" and request.method == "POST" and self._owners is not None:
             body = await _json_body(request)
-            # One that comes from another host is for this one.
+            # A call from another host is for this one.
             return None if body.keys() & {"epoch", "arrived", "adopted"} else text(body.get("name")) or None
         if endpoint.path in _OWN_CALLS:
             if has_body(request):
@@ -250,7 +250,7 @@ class HostCalls:
 
 
 async def _json_body(request: web.Request) -> JsonObject:
-    """Return the JSON object that a body is, and leave it for others; an empty one for any other body."""
+    """Return a body's JSON object and keep the body for other readers; an empty one for any other body."""
     try:
         return obj(read_json(await take(request, CONTROL_BODY_BYTES))) if has_body(request) else {}
     except ValueError:
@@ -258,9 +258,8 @@ async def _json_body(request: web.Request) -> JsonObject:
 
 
 def hop_caller(own: str, who: Caller, request: web.Request, accounts: Collection[str] | None = None) -> HopCaller:
-    """Return for whom the host ``own`` forwards a request.
-
-    Of the accounts that the caller is bound to, only those among ``accounts`` are named; None: all.
+    """Return the caller for whom the host ``own`` forwards a request. Only those of the caller's accounts that are
+    among ``accounts`` are named; None: all.
     """
     agent = is_ilink(request)
     known = who.token or who.instances is None or who.scope is not Scope.READ

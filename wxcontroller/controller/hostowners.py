@@ -48,7 +48,7 @@ from wxcontroller.fleet.takeoverplan import Outlooks
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.
 _LOOK_SECONDS = 1.0
-# Between two tries to start what a lapse has stopped.
+# Pause between attempts to start accounts that a lost lease has stopped.
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
@@ -71,9 +71,8 @@ class LeaseEnded(NotConfirmed):
 
 @dataclass(frozen=True, slots=True)
 class OwnerFile:
-    """What an account's process finds: who owns it. ``lease`` is 0 for another host.
-
-    ``settles``: that host has adopted it, and the process is to settle what is left here.
+    """The owner of an account, for its process. ``lease`` is 0 for another host. ``settles``: that host has adopted
+    it, and the process is to settle the reports and sends left here.
     """
 
     host: str
@@ -83,7 +82,7 @@ class OwnerFile:
 
 
 class HostOwners:
-    """What this host owns (``controller.ownership.Ownership``). ``run`` keeps it in step."""
+    """The accounts that this host owns (``controller.ownership.Ownership``). ``run`` keeps them up to date."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class HostOwners:
         self._hosts = hosts
         self._paths = shared.accounts.paths
         self._etcd = Etcd(settings, credentials)
-        # What the keeper has seen, and what was seen before the last boot.
+        # The keeper's last known state of etcd, and that from before the last boot.
         self._noted = latest = self._moment(self._paths.etcd_state)
         latest = latest.joined(self._moment(self._paths.fleet_runtime / "etcd"))
         self._failsafe = settings.failsafe
@@ -115,11 +114,11 @@ class HostOwners:
         self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._mark = BootMark(self._paths)
         self._started_for = self._last_started()
-        # What is still to be tried under the lease ``_due_under``: empty once that is ``_started_for``.
+        # Accounts still to be started under the lease ``_due_under``; empty once that is ``_started_for``.
         self._due: set[str] = set()
         self._due_under = 0
         self._failed: frozenset[str] = frozenset()
-        # Leases under which accounts were started to settle what they left here, and whether they came up.
+        # Leases under which accounts were started for settling, and whether they came up.
         self._settling: dict[str, tuple[int, bool]] = {}
         # Why accounts cannot be claimed. They are started once that is possible, if they are wanted.
         self.unclaimed: dict[str, WxError] = {}
@@ -272,7 +271,7 @@ class HostOwners:
                 await self._note(name)
         except BaseException:
             if isinstance(claim, OwnerClaim) and claim.is_new:
-                with contextlib.suppress(WxError):  # else it is given up once etcd answers, as its unit is dead
+                with contextlib.suppress(WxError):  # else it is released once etcd responds, because its unit is dead
                     await self.records.undo(name.instance, claim)
             raise
         if isinstance(claim, OwnerClaim):
@@ -292,9 +291,9 @@ class HostOwners:
                 raise
 
     async def _claimed(self, name: AccountName, account: Account | None) -> "OwnerClaim | OwnerFile":
-        """Return a claim, or the file by which this host owns the account already."""
+        """Return a new claim, or the file of an existing one."""
         file, lease = self._file(name.instance), self.lease()
-        # While etcd cannot be asked, what it has confirmed under this lease counts: only this host gives it up.
+        # While etcd does not respond, its confirmation under this lease is valid: only this host can release it.
         is_known = bool(self.records.reason) or self.records.is_own(name.instance, lease)
         if file is not None and lease and file.lease == lease and is_known:
             return file
@@ -321,7 +320,7 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         self._require_running()
         self._set_unclaimed(name.instance, None)
-        # The note of a takeover says that this is not done: given up now, nobody would finish it.
+        # The record of a takeover says that it is not complete: if released now, no host would finish it.
         if self.records.takes_over(name.instance) is None:
             await self.records.release(self._wanted(name, account, account.desired if account else Desired.STOPPED))
 
@@ -332,7 +331,7 @@ class HostOwners:
             await self.records.forget(instance)
 
     def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> Wanted:
-        """Return what the fleet learns about an account; ``account`` is its record here, or None."""
+        """Return the data about an account for the fleet; ``account`` is its record here, or None."""
         driver, options = (account.driver, account.options) if account else ("", {})
         return Wanted(
             name,
@@ -364,12 +363,12 @@ class HostOwners:
         adopted = self._look_at_adopted(group, units, files, registered)
         wanted_here = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
         if lease not in (self._started_for, self._due_under):
-            # After a boot, what is wanted is started anyway.
+            # After a boot, desired accounts are started anyway.
             self._due, self._due_under, self._start_at = wanted_here if self._mark.is_set() else set(), lease, 0.0
         self._due &= wanted_here
         again: set[str] = set()
         own = {instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name}
-        # What is under way for an account may end its process: it stays due until that is done.
+        # An action in progress may end its process, so the account stays due until the action is done.
         for instance in {*units, *files, *own, *self.unclaimed, *self._due} - (adopted | self._acting.keys()):
             unit, file, account = units.get(instance), files.get(instance), registered.get(instance)
             is_own = self.records.is_own(instance, lease)
@@ -413,7 +412,7 @@ class HostOwners:
         files: Mapping[str, OwnerFile],
         registered: Mapping[str, Account],
     ) -> set[str]:
-        """Have accounts settle what they left here that another host has adopted; return which these are."""
+        """Start settling for accounts that another host has adopted; return these accounts."""
         adopted = {instance for instance, account in registered.items() if self._is_adopted(account)}
         for instance in adopted - self._acting.keys():
             unit, file = units.get(instance), files.get(instance)
@@ -437,7 +436,7 @@ class HostOwners:
         return is_later and account.desired is Desired.STARTED and not self.records.reason
 
     async def _settle(self, instance: str, unit: UnitRecord | None, lease: int) -> None:
-        """Have an account settle what it left here, or note that it has. Raises WxError and OSError."""
+        """Start the settling of an account, or record that it is done. Raises WxError and OSError."""
         accounts, (under, is_up) = self._shared.accounts, self._settling.get(instance, (0, False))
         if under != lease:  # it ends with the lease
             record = self.records.records[instance]
@@ -479,7 +478,7 @@ class HostOwners:
         try:
             await accounts.own(instance)
         except OwnedElsewhere as problem:
-            # One that is starting finds this and says so itself.
+            # A process that is starting finds this and reports it.
             self._write(instance, OwnerFile(text(problem.text.values.get("host")), 0, 0))
             if unit.state is UnitState.ACTIVE:
                 log.error("account %s is stopped: %s", accounts.registry.shown_name(instance), problem)
@@ -505,7 +504,7 @@ class HostOwners:
             return 0
 
     def _set_started(self, lease: int) -> None:
-        """Note that what is wanted was started under a lease, until the next boot. Raises OSError."""
+        """Record until the next boot that the desired accounts were started under a lease. Raises OSError."""
         # In memory first: if the file can't be written, only a restart of the controller starts them once more.
         self._started_for = lease
         replace_file(self._paths.controller_runtime / "lease-started", f"{lease}\n".encode(), 0o644)

@@ -34,11 +34,11 @@ from wxcontroller.fleet.standby import KeptBundle, kept_bundles
 from wxcontroller.fleet.takeoverplan import Outlooks, source_of
 
 log = logging.getLogger(__name__)
-# A host waits so much longer than the one before it that may take an account: an import takes seconds.
+# Each further host waits this much longer for its turn: an import takes seconds.
 _NEXT_HOST_SECONDS = 15.0
 # Before a takeover that has failed is tried again here; another host may succeed meanwhile.
 _FAILED_SECONDS = 60.0
-# At a time: root's program takes at most eight accounts, which also come by moves and as bundles.
+# Takeovers at a time. Root's program handles at most eight accounts, including moves and bundles.
 _AT_A_TIME = 4
 
 
@@ -68,10 +68,9 @@ class HostTakeovers:
         self.counts: Counter[str] = Counter({"done": 0, "failed": 0})
 
     def due(self, registered: Collection[str]) -> list[str]:
-        """Return the accounts whose takeover by this host begins now, or goes on. Raises OSError."""
+        """Return the accounts whose takeover by this host begins or continues. Raises OSError."""
         now, rate = time.monotonic(), self._settings.rate
-        # A bucket that holds what may be taken over in a second: after
-        # a pause, not all accounts of a host begin at once.
+        # A token bucket for one second: after a pause, not all accounts of a host begin at once.
         self._allowed = min(max(1.0, rate), self._allowed + (now - self._looked) * rate)
         self._looked = now
         lost = {
@@ -123,7 +122,7 @@ class HostTakeovers:
         record, bundle = self._record(instance), kept.get(instance)
         if bundle is None or bundle.host != source_of(instance, record, self._owners):
             return None
-        # One that is kept on a host that is no longer the standby host may be old.
+        # A bundle on a host that is no longer the standby host may be old.
         return bundle if self._owners.name == record.standby or bundle.epoch == record.epoch else None
 
     async def run(self, instance: str) -> None:
@@ -134,7 +133,7 @@ class HostTakeovers:
             if name is None or name.instance != instance:
                 raise NotClaimable(N_("the record of account {account} cannot be read"), account=instance)
             if self._owners.takes_over(instance) is None:
-                # First the claim, then the import: of several hosts that have a bundle, one does the rest.
+                # Claim first, then import: if several hosts have a bundle, only one continues.
                 await self._claim(name)
             elif instance not in self._owners.owners:  # this host had lost its lease meanwhile
                 await self._claim_again(name)
@@ -145,7 +144,7 @@ class HostTakeovers:
             self._failed[instance] = FailedTakeover(reason, time.monotonic() + _FAILED_SECONDS)
             self._shared.accounts.registry.forget(instance)
             if instance not in self._shared.accounts.registry.all():
-                with contextlib.suppress(WxError):  # else it is tried again here
+                with contextlib.suppress(WxError):  # else it is retried here
                     await self._owners.undo_takeover(instance)
             raise
         finally:
@@ -165,7 +164,7 @@ class HostTakeovers:
         bundle = self._bundle_of(name.instance, kept)
         if bundle is None:
             raise NotClaimable(N_("there is no standby bundle of account {account}"), account=name.name)
-        # Also what other hosts' controllers show: etcd may have been restored from before their claims.
+        # Also consider other hosts' controllers: etcd may have been restored from before their claims.
         rows = [host.rows[name.instance].epoch for host in self._hosts if name.instance in host.rows]
         await self._owners.take_over(
             name.instance,
@@ -217,8 +216,7 @@ class HostTakeovers:
                 if (account := self._registered(instance)) is not None and account.desired is not Desired.STARTED:
                     raise  # it was not tried, for want of a place or port
         taken = self._owners.takes_over(instance)
-        # After the start: interrupted before this, the takeover is gone
-        # through again, and every step knows that it is done.
+        # After the start: if interrupted before, the takeover is repeated, and each step detects that it is done.
         await self._owners.end_takeover(instance)
         self._failed.pop(instance, None)
         self.counts["done"] += 1

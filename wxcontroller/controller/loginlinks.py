@@ -55,7 +55,7 @@ def _process(view: View) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class LoginLink:
-    """One link. ``kept``: the route refuses another WeChat user than the last one. Times are seconds since 1970."""
+    """One link. ``kept``: the route accepts only the last WeChat user. Times are seconds since 1970."""
 
     id: str
     account: str
@@ -165,5 +165,5 @@ _ASK = N_("ask for a new link")
 
 
 def over() -> Refused:
-    """Return what to raise for a link that is worth nothing, whatever the reason."""
+    """Return the exception for an invalid link, the same for all reasons."""
     return Refused("link-over", N_("this link is invalid or has expired"), _ASK, status=410)

@@ -80,7 +80,7 @@ async def stop_client(request: web.Request) -> web.Response:
     if view is not None and not view.registered:
         return json_response(replies.CLIENT_UNKNOWN)
     try:
-        stopped = await accounts.stop(client)  # also when its file is gone or damaged
+        stopped = await accounts.stop(client)  # also if its file is missing or damaged
     except (BadName, UnknownAccount):
         return json_response(replies.CLIENT_UNKNOWN)
     except UnitFailed as problem:
@@ -172,7 +172,7 @@ def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOption
 
 
 def check_line(value: str) -> None:
-    """Refuse what the account's file can't hold, also where it would only be echoed."""
+    """Refuse values that the account's file cannot contain, even if they would only be echoed."""
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise BadOption(N_("a parameter contains a line break or control character"), N_("remove it"))
 

@@ -75,7 +75,7 @@ def is_allowed(origin: str | None, settings: Settings) -> bool:
 
 
 def preflight(request: web.Request) -> web.Response:
-    """Allow a page's coming call whatever its method and headers; what there is says the call's own answer."""
+    """Allow a page's announced call with any method and headers; the call itself reports unknown ones."""
     asked = request.headers
     headers = {
         "Access-Control-Allow-Methods": asked["Access-Control-Request-Method"],
@@ -87,7 +87,7 @@ def preflight(request: web.Request) -> web.Response:
 
 
 def is_own_address(request: web.Request, host: str) -> bool:
-    """Return whether a Host is the address of this connection, which no page can use as its own name."""
+    """Return whether Host is the address of this connection, which no foreign page can have as its name."""
     transport = request.transport
     own = ip_of(transport.get_extra_info("sockname")) if transport is not None else None
     return own is not None and parse_ip(host_alone(host).strip("[]")) == own

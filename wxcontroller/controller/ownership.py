@@ -15,11 +15,10 @@ from wxcontroller.core.names import AccountName
 
 
 class Ownership(Protocol):
-    """What this host owns. ``account`` is the account's record here, None if there is none.
-
-    ``trouble`` says why accounts cannot be claimed here, or not for long, NOTHING if they can. ``held`` are the
-    accounts of lost hosts that no host takes over, with the reasons, by name; ``taken_over`` those that this host has
-    taken over lately, with their hosts of before.
+    """The accounts that this host owns. ``account`` is the account's record here, None if there is none. ``trouble``
+    is why accounts cannot be claimed here, or soon can no longer be, NOTHING if they can. ``held`` are the accounts
+    of lost hosts that no host takes over, with the reasons, by name; ``taken_over`` those that this host has taken
+    over lately, with their hosts of before.
     """
 
     @property
@@ -47,7 +46,7 @@ class Ownership(Protocol):
         ...
 
     async def release(self, name: AccountName, account: Account | None) -> None:
-        """Give up an account whose unit is dead, if this host owns it. Raises WxError."""
+        """Release an account whose unit is dead, if this host owns it. Raises WxError."""
         ...
 
     async def forget(self, instance: str) -> None:

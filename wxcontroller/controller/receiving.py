@@ -32,7 +32,7 @@ async def imported(socket: Path, name: AccountName, line: str, pieces: AsyncIter
         try:
             writer.write(f"{line}\n".encode())
             async for piece in pieces:
-                if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
+                if not answering.done():  # else it was refused: read the rest, so that the answer arrives
                     writer.write(piece)
                     with contextlib.suppress(OSError):
                         await writer.drain()

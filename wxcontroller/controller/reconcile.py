@@ -25,9 +25,8 @@ RUNS_WELL_SECONDS = 600.0
 
 
 class BootMark:
-    """Remembers, until the next boot, that the wanted accounts were brought up.
-
-    A restarted controller must not start what an admin stopped by hand meanwhile.
+    """Remembers until the next boot that the desired accounts were started. A restarted controller must not start
+    accounts that an administrator has stopped by hand meanwhile.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -81,7 +80,7 @@ async def after_boot(
         if again is None or again:
             await asyncio.sleep(pauses.next())
     try:
-        # After the starts: a controller that is killed in between begins again, and starts what is still down.
+        # After the starts: a controller that is killed in between starts the remaining accounts.
         mark.set()
     except OSError as problem:
         log.error("cannot record that the starts of this boot are done: %s", problem)
@@ -90,10 +89,9 @@ async def after_boot(
 async def one_pass(
     accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None, when: str = "after boot"
 ) -> Pass:
-    """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
-
-    A unit that was up before and is down now was stopped by hand. Raises UnitFailed or OSError when the
-    present state is unknown.
+    """Start the desired accounts that have no process; with ``only``, just these ids, which failed before. A unit
+    that was up before and is down now was stopped by hand. Raises UnitFailed or OSError when the present state is
+    unknown.
     """
     wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
     down = [view for view in wanted if not view.unit.state.has_process]
@@ -154,7 +152,7 @@ async def start_all(accounts: Accounts, missing: Sequence[View], fleet: Fleet | 
 
 
 def summary(views: Sequence[View]) -> str:
-    """One line for ``systemctl status``: how the accounts are."""
+    """One line for ``systemctl status``: the accounts by state."""
     if not views:
         return "no accounts"
     wanted = [view for view in views if view.registered]
@@ -175,7 +173,7 @@ def summary(views: Sequence[View]) -> str:
 
 
 class Watch:
-    """Notices between two looks what an operator should read in the journal."""
+    """Detects changes that an operator should find in the journal."""
 
     def __init__(self) -> None:
         self._before: dict[str, UnitState] = {}

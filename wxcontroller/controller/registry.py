@@ -26,7 +26,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 log = logging.getLogger(__name__)
-# Between two looks at one account's own files; a proxied request must not cost system calls for them.
+# Minimum age before an account's files are checked again: a proxied request must not need system calls for them.
 _FRESH = 0.5
 _MAX_NAMES = 4096
 _SECRET = re.compile(rb"[0-9a-f]{64}\n?")
@@ -87,7 +87,7 @@ class Registry:
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
             if os.path.lexists(self._paths.account_file(instance)):
-                self._entries[instance] = entry  # keeps what was logged; unknown names are neither
+                self._entries[instance] = entry  # cached spelling; unknown names are not cached
                 self._complain(entry, instance, problem)
             # Only systemd has to read the administrator's file: the account is not hidden without it.
             with contextlib.suppress(WxError, OSError):
@@ -138,9 +138,8 @@ class Registry:
         return os.path.isdir(entry.runtime if entry else self._paths.runtime(instance))  # noqa: PTH112 - at every request
 
     def process(self, instance: str) -> object:
-        """Return something that is another one once another process serves the account's port, None without one.
-
-        systemd makes the runtime directory again, and the process the secret once the port is its own.
+        """Return a value that changes when another process serves the account's port, None without one. systemd
+        recreates the runtime directory, and the process writes the secret once it has bound the port.
         """
         try:
             return self._paths.runtime(instance).stat().st_ino, stamp_of(str(self._paths.port_secret(instance)))

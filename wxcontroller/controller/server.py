@@ -25,7 +25,7 @@ from wxcontroller.openwx.connection import PatientConnection, connections
 from wxcontroller.openwx.listener import Acceptor
 
 log = logging.getLogger(__name__)
-# An idle connection gets this long for one more request.
+# Time for one more request on an idle connection.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
 

@@ -35,7 +35,7 @@ from wxcontroller.core.watchdog import Deadlines, Watchdog
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
-# Between two tries to bring back, after a boot, what did not come up.
+# Pause between attempts to start accounts that failed after the boot.
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
 # systemctl is called a few times, and each call has its own time limit.
@@ -48,7 +48,7 @@ def inherited_sockets() -> list[socket.socket]:
         return []
     from systemd.daemon import listen_fds
 
-    # The environment is cleared: what we start must not think the sockets are its own.
+    # The environment is cleared: child processes must not use the sockets.
     return [socket.socket(fileno=descriptor) for descriptor in listen_fds(True)]
 
 
@@ -104,8 +104,7 @@ class Service:
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
             with signals(ending.set, asked.set):
-                # Before READY: systemd then knows that requests are
-                # served, and starts what is ordered after this unit.
+                # Before READY, after which systemd starts units that are ordered after this one.
                 await server.start()
                 await accounts.apply_settings()
                 self._notifier.ready()
@@ -131,7 +130,7 @@ class Service:
         log.info("ended")
 
     def _gate(self) -> Gate:
-        """Return what lets callers in. Raises BadSettings."""
+        """Return the authentication of callers. Raises BadSettings."""
         others = [each for each in self._sockets if not is_local(each)]
         addresses: list[object] = [each.getsockname() for each in self._sockets]
         try:

@@ -37,7 +37,7 @@ class BodySpool:
             yield mapped
 
     def keep(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Leave nothing of the body but these parts, from and to."""
+        """Keep only these ranges of the body."""
         self._spans = spans
 
     @property
@@ -61,7 +61,7 @@ class BodySpool:
 
 @contextlib.asynccontextmanager
 async def spooled(request: web.Request, limit: int) -> AsyncIterator[BodySpool]:
-    """Read a body of at most ``limit`` bytes; the file is gone after the block.
+    """Read a body of at most ``limit`` bytes; the file is deleted after the block.
 
     Raises HTTPRequestEntityTooLarge, and as ``chunks``.
     """

@@ -42,7 +42,7 @@ from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Questi
 QRCODE_FILE_BYTES = 4 << 20
 # The time to parse JSON grows with its values, and the account, which is not trusted, writes the file at any time.
 _STATE_VALUES = 5000
-# Whoever scans it controls the session: shown by the QR endpoints only.
+# Scanning it gives control of the session, so only the QR endpoints show it.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # Of the state file only; check_client answers what it always did.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
@@ -58,7 +58,7 @@ class ClientState:
 
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
     seconds since 1970, 0 for unknown; ``login`` is None when a program that is not ours wrote the file.
-    ``qrcode_number`` is another one for each QR code of a process. ``asks`` is what it waits for a person to give.
+    ``qrcode_number`` changes with each QR code of a process. ``asks`` is the question that waits for an answer.
     ``heard`` is the time of WeChat's last answer in seconds since the machine's boot, 0 for unknown.
     """
 

@@ -9,7 +9,8 @@ T = TypeVar("T")
 
 
 async def first_of(*works: Coroutine[object, None, T]) -> T:
-    """Run until the first is done, and end the others. Return or raise what it did; earlier arguments come first."""
+    """Run until the first is done, and cancel the others. Return its result or raise its exception; earlier arguments
+    take precedence."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -39,7 +40,7 @@ class SharedWork:
         finally:
             self._users -= 1
             if not self._users:
-                # Before the wait: whoever comes meanwhile begins new work, and does not get what is being cancelled.
+                # Before the wait: a caller that comes meanwhile starts new work instead of sharing the cancelled one.
                 task, self._task = self._task, None
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

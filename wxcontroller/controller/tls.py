@@ -13,7 +13,7 @@ from wxcontroller.core.settings import Settings
 
 
 def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
-    """Return what the settings' certificate and key make, None without any. Raises BadSettings."""
+    """Return the TLS context of the settings' certificate and key, None without them. Raises BadSettings."""
     if not settings.tls_certificate:
         return None
     certificate = place("tls_certificate", settings.tls_certificate, environment)
@@ -35,7 +35,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
                 reason=problem.reason or "it is no PEM file",
             ) from None
     try:
-        # With a password given, OpenSSL does not ask for one on the terminal.
+        # An empty password keeps OpenSSL from asking for one on the terminal.
         made.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as problem:
         why = problem.reason or "they are no PEM files"

@@ -49,7 +49,7 @@ _RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
 
 
 class Verb(StrEnum):
-    """Actions on an account's unit: systemctl's own words."""
+    """Actions on an account's unit, as systemctl names them."""
 
     START = "start"
     STOP = "stop"
@@ -83,7 +83,7 @@ def absent(instance: str) -> UnitRecord:
 
 
 class Units(Protocol):
-    """The controller's interface to systemd. All methods raise UnitFailed with systemd's own words."""
+    """The controller's interface to systemd. All methods raise UnitFailed with systemd's message."""
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         """Return the units of all accounts by instance, not older than ``max_age`` seconds."""
@@ -235,7 +235,7 @@ class Systemd:
                 )
             # Unchanged units stay the same object, so that hundreds are not compared again.
             found = self._seen if output == self._output else parse_list(output)
-            # An action that ended meanwhile is not in this answer: it is asked once more, and not kept.
+            # This answer does not include an action that ended meanwhile: query again, and do not cache it.
             if actions == self._actions:
                 # As old as the question, not as the answer.
                 self._seen, self._seen_at, self._output = found, began, output
@@ -243,7 +243,7 @@ class Systemd:
         return found
 
     async def _run(self, arguments: list[str], timeout: float) -> tuple[int, bytes, bytes]:
-        # Without a terminal nobody could answer, and it would wait for the timeout.
+        # Without a terminal, a question could not be answered and would wait for the timeout.
         command = [self._systemctl, "--no-ask-password", *arguments]
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
@@ -270,7 +270,7 @@ class Systemd:
 async def run_command(
     command: list[str], environment: Mapping[str, str], threads: Executor
 ) -> tuple[int, bytes, bytes]:
-    """Run a command, again while systemd is being replaced; return its code and what it wrote. Raises OSError."""
+    """Run a command, and retry while systemd is being re-executed; return its code and output. Raises OSError."""
     clock = asyncio.get_running_loop().time
     end = clock() + _REEXEC_SECONDS
     while True:
@@ -283,7 +283,7 @@ async def run_command(
 async def _run_once(
     command: list[str], environment: Mapping[str, str], threads: Executor
 ) -> tuple[int, bytes, bytes]:
-    """Run a command. It does not outlive the call, nor does what it starts."""
+    """Run a command. Neither it nor its child processes outlive the call."""
     process = _started(command, environment)
     ended = asyncio.get_running_loop().run_in_executor(threads, process.communicate)
     try:
@@ -306,7 +306,7 @@ def _started(command: list[str], environment: Mapping[str, str]) -> "subprocess.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Of its own, so that it can be killed with what it starts (an agent that asks for passwords).
+        # A separate session, so that it can be killed with its children (an agent that asks for passwords).
         process_group=0,
     )
 
@@ -327,7 +327,7 @@ def parse_list(output: bytes) -> dict[str, UnitRecord]:
         try:
             state = UnitState(text(field(entry, "active")))
         except ValueError:
-            state = UnitState.MAINTENANCE  # a word newer than we are
+            state = UnitState.MAINTENANCE  # a state that this version does not know
         found[instance] = UnitRecord(instance, state, text(field(entry, "sub")))
     return found
 
@@ -345,6 +345,6 @@ def parse_restarts(output: bytes) -> dict[str, int]:
 
 def _first_words(complaint: bytes) -> str:
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
-    # Cut off systemctl's own advice: ours is in the remedy.
+    # Omit systemctl's advice: the remedy contains ours.
     kept = [line for line in lines if not line.startswith(("See ", "Hint:"))]
     return " ".join(kept)[:_MAX_WORDS].rstrip(".")

@@ -64,7 +64,7 @@ class UnitStarts:
     async def place(self, instance: str) -> AsyncIterator[None]:
         """Hold one of max_clients places while an account starts; those without a process hold none."""
         units = await self._units.snapshot()
-        # With those that are being started: systemd does not show these for a moment, and starts go on side by side.
+        # Including those being started: systemd does not show these immediately, and starts run concurrently.
         taken = {each for each, unit in units.items() if unit.has_process} | self._starting
         if len(taken - {instance}) >= self._settings().max_clients:
             raise TooManyAccounts(
@@ -79,7 +79,7 @@ class UnitStarts:
             self._starting.discard(instance)
 
     async def bring_up(self, unit: UnitRecord, verb: Verb = Verb.START) -> None:
-        """Start a unit, whatever it did before. Raises UnitFailed saying what it does now, or StoppedMeanwhile."""
+        """Start a unit from any state. Raises UnitFailed with its present state, or StoppedMeanwhile."""
         instance, name = unit.instance, self._registry.shown_name(unit.instance)
         if unit.sub.startswith("auto-restart"):
             verb = Verb.RESTART  # a start would only wait for the time of the next automatic one

@@ -107,7 +107,7 @@ class View:
 
     @property
     def status(self) -> Text:
-        """The status as one line for people."""
+        """The status as one line of text."""
         if self.live:
             return self.live.status
         if self.starting:
@@ -178,7 +178,7 @@ class View:
     def has_qrcode(self) -> bool:
         if self.live is None:
             return False
-        # A foreign program publishes no link, but shows a code while its state says so.
+        # A foreign program publishes no link, but its state shows whether it has a code.
         return bool(self.live.qrcode_link) or (self.live.login is None and self.live.word == "scaning")
 
 
@@ -230,7 +230,7 @@ def logins_of(views: Iterable[View]) -> dict[str, KnownLogin]:
 
 
 def stand_in_state(view: View, paths: Paths) -> JsonObject:
-    """Return a STATE (openwx-api 4.4) for a client that has no process to write one, or not yet: all its fields."""
+    """Return a complete STATE (openwx-api 4.4) for a client whose process has not written one, or that has none."""
     account, instance = view.account, view.instance
     facts = ClientFacts(
         account=account.name.name,

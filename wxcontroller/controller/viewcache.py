@@ -181,7 +181,7 @@ class Views:
         return views if views.keys() <= self._views.keys() else dict(sorted(views.items()))
 
     def _view(self, account: Account, units: Mapping[str, UnitRecord]) -> View:
-        """Return an account's view, the one that there was if nothing about it is new."""
+        """Return an account's view; the cached one if nothing has changed."""
         instance = account.name.instance
         made, known = self._make(account, units.get(instance) or absent(instance)), self._views.get(instance)
         self._due[instance] = made.until

@@ -17,7 +17,7 @@ _HELP = "df, and systemd-tmpfiles --create wxcontroller.conf, which makes the di
 
 
 async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
-    """Keep the accounts' file of tokens up to date, whoever changed the tokens. Runs until cancelled.
+    """Keep the accounts' token data up to date after any change of the tokens. Runs until cancelled.
 
     ``wxctl token`` writes both; this is for files that were restored, copied or edited.
     """
@@ -37,7 +37,7 @@ async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
 
 
 def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> tuple[Text, ...]:
-    """Return what the admin should know about who can call."""
+    """Return notices for the administrator about access to the API."""
     found: list[Text] = []
     if gate.exposed and tls is None:
         found.append(

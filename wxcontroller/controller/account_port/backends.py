@@ -1,4 +1,4 @@
-"""Kept connections to the accounts' ports, and the answers that come over them, for the fast path (``fastpath``).
+"""Idle connections to the accounts' ports, and the answers on them, for the fast path (``fastpath``).
 
 A connection belongs to the process that accepted it: the facts about the account's unit and its port's secret
 when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked
@@ -27,8 +27,8 @@ from wxcontroller.core.messages import Text
 from wxcontroller.openwx.credentials import PORT_HEADER
 from wxcontroller.openwx.framing import BadChunk, Chunked
 
-# All that a caller gets of an account's headers: what describes the body. Others would act on the caller's browser or
-# on a cache in between. CORS, caching and security headers are the controller's own.
+# The headers of an account that a caller gets: those that describe the body. Others could affect the caller's browser
+# or a cache in between. CORS, caching and security headers come from the controller.
 SENT_BACK = frozenset(
     {
         *("content-type", "content-length", "content-range", "accept-ranges", "content-disposition"),
@@ -44,8 +44,8 @@ _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
 _HEAD_BYTES = 64 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
-# Kept connections, of one account and of all, and for how long: shorter than an account keeps one. With fewer than
-# there are callers at once, connections are closed and opened again all the time.
+# Idle connections per account and in all, and their lifetime: shorter than an account keeps one. With fewer
+# connections than concurrent callers, connections are opened and closed all the time.
 _KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 256, 1024, 30.0
 # After this long without use the account's unit and secret are checked again.
 _TRUSTED_SECONDS = 0.1
@@ -75,13 +75,13 @@ class ResponseSink(Protocol):
         """Take the head, as a caller gets it but for the empty line at its end."""
 
     def more(self, data: bytes) -> None:
-        """Take a part of what follows, the empty line first."""
+        """Process the next part of the response, beginning with the empty line."""
 
     def finished(self) -> None:
         """All has come."""
 
     def broken(self, problem: Exception) -> None:
-        """The rest does not come."""
+        """The response ended early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
     ]
     known: dict[str, bytes] = {}
     for _, name, value in fields:
-        # Two lengths, or a coding twice: readers differ in which counts,
-        # and the rest of one answer would be the next one's.
+        # Two lengths, or a coding twice: implementations differ in which one they use, and the rest of one answer
+        # would be taken for the next one.
         if known.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
             raise BadResponse
     if unusable := unusable_because(status, known.get("content-encoding", b"").decode("latin-1")):
@@ -212,7 +212,7 @@ class Backend(asyncio.Protocol):
 
     @property
     def is_good(self) -> bool:
-        """Whether a kept connection can be used: nothing has come over it, its end neither."""
+        """Whether an idle connection can be used: it received neither data nor its end."""
         return self.open and not self._poll.poll(0)
 
     # -- as a protocol
@@ -221,7 +221,8 @@ class Backend(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.open, self.used = True, self._loop.time()
         self._poll = select.poll()
-        # Asked by ``is_good`` in one system call: the event loop hears of a connection's end only with its next turn.
+        # ``is_good`` needs one system call, because the event loop notices the end of a connection only in its next
+        # round.
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -233,7 +234,7 @@ class Backend(asyncio.Protocol):
         if sink is None:
             return
         if exc is None and self._head is not None and self._left == _UNTIL_END and self._chunked is None:
-            # The connection's end was the body's: the caller, whose connection goes on, gets it in chunks.
+            # The connection's end was that of the body: the caller, whose connection stays open, gets it in chunks.
             sink.more(b"0\r\n\r\n")
             sink.finished()
         else:
@@ -280,7 +281,7 @@ class Backend(asyncio.Protocol):
         keep = True
         if self._chunked is not None:
             pieces: list[bytes] = []
-            # What comes behind the end belongs to no request: the connection can't be trusted any more.
+            # Data after the end belongs to no request: the connection can no longer be trusted.
             keep = self._chunked.take(data, pieces) == len(data)
             data = chunk(b"".join(pieces))
             done = self._chunked.done
@@ -295,7 +296,7 @@ class Backend(asyncio.Protocol):
             done = not self._left
         if data or before:
             sink.more(before + data)
-        # ``more`` may have broken off: the caller disconnected, and the connection is let go.
+        # ``more`` may have aborted: the caller disconnected, and the connection is dropped.
         if done and self._sink is sink:
             self._finish(sink, keep)
 
@@ -345,7 +346,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class Backends:
-    """The connections to all accounts. ``own`` are headers that each answer gets."""
+    """The connections to all accounts. ``own`` are headers added to each answer."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -377,8 +378,7 @@ class Backends:
         """Take a usable idle connection to an account out of the pool, or return None."""
         idle = self._idle.get(account.port)
         while idle:
-            # The one that was used last: the others grow old and are
-            # closed, so that the pool shrinks to what is needed.
+            # Use the most recent one: the others age and are closed, so the pool shrinks to the number needed.
             backend = idle.pop()
             self._kept -= 1
             if backend.is_good and self._is_same(backend, account, now):

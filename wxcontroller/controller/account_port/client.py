@@ -92,7 +92,7 @@ class AccountPorts:
 
         Args:
             target: path and query, encoded.
-            scope: what the caller may do; the account's program holds it to that.
+            scope: the caller's scope, which the account enforces.
             timeout: by default the setting for forwarded requests.
 
         Raises NotRunning or NotAnswering. Reading the response raises aiohttp's errors and TimeoutError.
@@ -103,7 +103,7 @@ class AccountPorts:
             raise NotRunning(account)
         sent = CIMultiDict(headers or {})
         sent.update(self._registry.port_headers(instance, scope))
-        # Already encoded, and not touched: the account has to read what was checked.
+        # Already encoded and not changed: the account must read exactly what was checked.
         url = URL(f"http://127.0.0.1:{account.port}{target}", encoded=True)
         try:
             response = await self._session.request(
@@ -181,7 +181,7 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
 
 def unusable_because(status: int, encoding: str) -> Text | None:
     """Say why a response with this status and Content-Encoding, "" for none, is not passed on; None if it is."""
-    # 304 answers a caller's own If-None-Match. Redirects, and 1xx beyond the interim ones, could lead elsewhere.
+    # 304 answers the caller's If-None-Match. Redirects, and 1xx other than interim ones, could lead elsewhere.
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
         return Text(N_("its process answered {status}, which is not forwarded"), status=status)

@@ -51,7 +51,7 @@ class ProxiedExchange:
         self.is_head = False
 
     def set_request(self, line: RequestLine, block: HeaderBlock, content: bytes) -> None:
-        """Set what the account gets."""
+        """Set the request for the account."""
         self.is_head = line.is_head
         length = b"Content-Length: %d\r\n" % len(content) if line.has_form else b""
         self._line, self._sent = line.sent, block.sent + length + b"\r\n" + content
@@ -89,10 +89,10 @@ class ProxiedExchange:
     def answered(self, status: int, data: bytes) -> None:
         self._status = status
         if self._shared.draining.is_set():
-            # Told with the answer, so that the caller opens a new connection to the next controller.
+            # Announced in the answer, so that the caller opens a new connection to the next controller.
             self._keep = False
             data += b"Connection: close\r\n"
-        # Kept for the body's first part: head and body in one write.
+        # Held until the body's first part: head and body in one write.
         self._head = data
 
     def more(self, data: bytes) -> None:
@@ -109,7 +109,7 @@ class ProxiedExchange:
             name = type(problem).__name__
             log.warning("response of an account ended early: path=%s error=%s", self._path, name)
             self._end(self._status)
-            # Its head is out: only a broken connection tells the caller that the rest is missing.
+            # The head was sent: only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()
         elif isinstance(problem, BadResponse) and problem.why is not None:
             self._hand_over(NotAnswering(self._account, problem.why))
@@ -141,6 +141,6 @@ class ProxiedExchange:
 
     def _hand_over(self, problem: NotAnswering) -> None:
         """Let the regular proxy answer the request: it has the error messages."""
-        # The usual way takes a slot of its own.
+        # The regular proxy counts the request itself.
         self._place.__exit__()
         self._connection.hand_over(self._data, HandedOver(self._began, problem))

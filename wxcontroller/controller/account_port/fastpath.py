@@ -1,4 +1,4 @@
-"""The short way of ordinary requests to accounts: the proxy's rules without aiohttp's machinery.
+"""The fast path of ordinary requests to accounts: the proxy's rules without aiohttp's overhead.
 
 Most calls of accounts are alike: the same few lines of headers, a short target, perhaps a small form. Their heads are
 checked once (``requestheads``) and remembered. The request goes over a kept connection (``backends``) without a task
@@ -41,7 +41,7 @@ from wxcontroller.openwx.parameters import BadParameter
 
 # Of a form that is taken: longer ones are read aside by ``proxy``.
 FORM_BYTES = 64 << 10
-# Lines and blocks that are remembered, and bytes of one: forms of other lengths have blocks of their own.
+# Number and size of cached lines and blocks: each form length has its own block.
 _REMEMBERED, _REMEMBERED_BYTES = 1024, 1024
 _SIMPLE = re.compile(rb"[0-9A-Za-z_-]+")
 _HEAD_BYTES = 8190
@@ -79,7 +79,7 @@ class AccountFastPath:
         # When the request arrived: also what counts for timeouts, and a system call less.
         now = connection.heard
         caller = self._caller(line, block, connection, now)
-        # Also a refusal is not answered here: the usual way has the words, and counts failures of addresses.
+        # Refusals are not answered here either: the regular path has the messages, and counts failures per address.
         if caller is None or not caller.scope.covers(line.endpoint.scope or caller.scope):
             return 0
         request_end, content = head_end, b""
@@ -89,7 +89,7 @@ class AccountFastPath:
                 return 0
             request_end += block.length
             if len(data) < request_end:
-                # Asks to be called again when so much has arrived.
+                # Request another call when this much has arrived.
                 return request_end
             content = data[head_end:request_end]
         elif block.length >= 0:
@@ -146,7 +146,7 @@ class AccountFastPath:
         return -1
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         for task in self._opening:
             task.cancel()
         self.backends.close()
@@ -243,7 +243,7 @@ class AccountFastPath:
             claim = self._claims[key] = claim_of_caller(caller, address, settings)
         place = self.shared.admission.place(Resource.REQUESTS, claim)
         try:
-            # Not a block: the exchange gives it back when the answer has gone out, long after this returns.
+            # Not a ``with`` block: the exchange releases it when the answer was sent, long after this returns.
             place.__enter__()
             if size:
                 place.take(Resource.BODIES, size)

@@ -43,7 +43,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.throttle import Pace
 
 log = logging.getLogger(__name__)
-# Events that wait for one reader. When it is slower than this, it reads the accounts' logs at its own pace.
+# Events that wait for one reader. A slower reader gets the accounts' logs at its own pace.
 STREAM_WAITING_EVENTS = 100
 # Accounts send something every 10 s.
 STREAM_SILENCE_SECONDS = 30.0
@@ -99,7 +99,7 @@ class Subscription:
         self.since = since
         # The last id by instance that the reader has got; who spoke last comes last.
         self.places = dict(places)
-        # The same of what may still wait here, or is of no wanted type.
+        # Also of events that still wait here or are of another type.
         self.queued = dict(places)
         self.catching_up: dict[str, asyncio.Task[None]] = {}
         self.ended = False
@@ -144,7 +144,7 @@ class Subscription:
         return True
 
     async def put(self, event: AccountEvent) -> None:
-        """Take an event, waiting for room, unless the account's line has given it in the meantime."""
+        """Add an event, waiting for space, unless the account's line has delivered it in the meantime."""
         while not is_at_or_after(self.queued.get(event.instance), event.id) and not self.offer(event):
             self._taken.clear()
             await self._taken.wait()
@@ -164,7 +164,7 @@ class _Line:
     task: asyncio.Task[None] | None = None
 
     def serves(self, reader: Subscription) -> bool:
-        """Return whether the reader has all that the line has given, and can get the rest from it."""
+        """Return whether the reader has all events that the line has delivered, and can get the rest from it."""
         place = reader.queued.get(self.account.name.instance)
         if place is None:
             return self.place is None and self.since <= reader.since
@@ -246,7 +246,7 @@ class Hub:
         self._complaint = ""
         wanted = {instance for instance in accounts if any(each.wants(instance) for each in self._subscriptions)}
         for instance in self._lines.keys() - wanted:
-            # Nobody reads it: an account without readers costs nothing.
+            # No reader is left: an account without readers costs nothing.
             if task := self._lines.pop(instance).task:
                 task.cancel()
         for instance in self._refusals.keys() - wanted:
@@ -272,7 +272,7 @@ class Hub:
         readers = [each for each in self._subscriptions if each.wants(instance)]
         line = self._lines.get(instance)
         if line is None or line.task is None or line.task.done():
-            # From the earliest beginning of those who have no place yet; the others catch up on their own.
+            # From the earliest start of readers without a position; the others catch up separately.
             since = min((each.since for each in readers if instance not in each.queued), default=now())
             self._lines[instance] = line = _Line(account, since, line.place if line else None)
             line.task = group.create_task(self._follow(line))
@@ -306,7 +306,7 @@ class Hub:
         await self._read(line.account, line.place, line.since, begins, give)
 
     async def _catch_up(self, reader: Subscription, account: Account) -> None:
-        """Give a reader what it has missed, until the account's line serves it."""
+        """Send a reader the events it has missed, until the account's line serves it."""
         instance = account.name.instance
 
         def check() -> None:

@@ -1,4 +1,4 @@
-"""Lists of all accounts for the fast path, prepared (``answers``) and ready to be sent.
+"""Cached lists of all accounts for the fast path (built by ``answers``).
 
 A list of 1,000 accounts is a megabyte. Copying it into the socket takes longer than everything else about the answer,
 so a list that is sent again unchanged gets a file, whose pages the kernel sends without copying them. The service's
@@ -29,7 +29,7 @@ _LARGE_BYTES = 64 << 10
 
 @dataclass(slots=True)
 class AccountList:
-    """One of the lists. ``body`` is the last answer, ``file`` holds it once it is sent a second time."""
+    """One of the lists. ``body`` is the last answer, ``file`` contains it from its second use on."""
 
     part: RequestPart
     kept: AnswerParts

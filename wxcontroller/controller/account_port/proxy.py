@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 # Headers of a caller that no account gets:
 # - the hop-by-hop headers (RFC 9110 7.6.1), and Expect, which aiohttp has answered already;
 # - the caller's token, and a browser's cookies for this machine's name;
-# - where a browser's call comes from: that was checked here, and the account would take the page for a foreign one;
+# - the origin of a browser's call: it was checked here, and the account would consider the page foreign;
 # - Accept-Encoding: a response passes without Content-Encoding.
 NOT_SENT_ON = frozenset(
     {
@@ -51,13 +51,14 @@ NOT_SENT_ON = frozenset(
         *("authorization", "x-auth-token", "cookie", "referer", credentials.PORT_HEADER.lower()),
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
-        *("x-wx-consumer", "x-wx-origin"),  # the controller's own word (controller/ilink)
+        *("x-wx-consumer", "x-wx-origin"),  # set by the controller (controller/ilink)
         CALLER_HEADER.lower(),  # another host's, to this one
     }
 )
 # Responses that the contract lets a browser cache (openwx-api 2.6), in seconds; an account cannot change it.
 _KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
-# Maximum age of the units' state that explains why an account is down. Our own starts are always seen.
+# Maximum age of the units' state that explains why an account is down. The controller's own starts are always
+# included.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
 # The library's word for methods that its parser takes and it can't pass on, as QUERY.
@@ -204,7 +205,7 @@ async def pass_to(
             content = await response.read()
         except (aiohttp.ClientError, OSError) as problem:
             raise destination.failure_of(problem) from None
-        # The library writes its own, which is the length of what was read.
+        # The library sets the length of the body that was read.
         headers.popall("Content-Length", None)
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
 

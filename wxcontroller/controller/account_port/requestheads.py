@@ -22,13 +22,13 @@ _LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?|/v1/accounts
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+((?:[!-~](?:[ -~\t]*[!-~])?)?)")
 # Of these there is one at most.
 _ONCE = frozenset({"host", "content-length", "content-type", "authorization", "x-auth-token", "connection"})
-# Not for the account, and without effect on the request. Other headers that are not sent on have an effect:
-# what the request is, who sent it, or how it is answered.
+# Not forwarded, and without effect on the request. Other headers that are not forwarded have one: on the request, its
+# caller or its answer.
 _HARMLESS = frozenset({"host", "authorization", "x-auth-token", "connection", "cookie", "referer", "accept-encoding"})
 _NOT_TAKEN = (NOT_SENT_ON - _HARMLESS) | {"access-control-request-method", "access-control-request-headers"}
 _PLAIN = frozenset({parameters.URLENCODED, f"{parameters.URLENCODED}; charset=utf-8"})
 _FEW_FIELDS = 64
-# These wait for something, are kept by browsers, or are the controller's own for GET.
+# Calls that wait, are cached by browsers, or belong to the controller for GET.
 _SPECIAL = frozenset({"check_event", "consult", "get_avatar", "stop_client"})
 _CALLS = {
     endpoint.path.removeprefix("/openwx/").encode(): endpoint
@@ -39,7 +39,7 @@ _CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """A request line that is taken. ``sent`` is the one that the account gets, without a token."""
+    """An accepted request line. ``sent`` is the one for the account, without a token."""
 
     has_form: bool
     is_head: bool

@@ -13,11 +13,11 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, text_fields, text_in
 
-# People wait for it at the dashboard, and a program that takes longer has trouble, which is what they want to see.
+# People wait for it at the dashboard. A program that takes longer has a problem, which is then shown.
 PROGRAM_ANSWER_SECONDS = 2.0
 # Accounts queried at a time when all are.
 _AT_ONCE = 16
-# Shown next to the ACCOUNT; the controller knows the rest of the answer itself.
+# Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 # The same, where it is there: programs of 2.0.0 tell no capabilities, and not every route has a reply window.
 _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")

@@ -1,7 +1,5 @@
-"""Which accounts' processes end again and again, by systemd's own count of its restarts.
-
-The counts are kept over restarts of the controller: a crash loop has not ended
-because it was not observed. Time without a controller does not count.
+"""Accounts whose processes crash repeatedly, by systemd's restart counters. The counts survive restarts of the
+controller: a crash loop does not end because it is not observed. Time without a controller does not count.
 """
 
 import logging
@@ -55,7 +53,7 @@ class Crashes:
 
     @property
     def counted(self) -> bool:
-        """Whether there is anything to be kept."""
+        """Whether there are counts to store."""
         return any(len(history) > 1 for history in self._counts.values())
 
     def as_json(self, now: float) -> JsonObject:
@@ -68,7 +66,7 @@ class Crashes:
         return found
 
     def load(self, kept: JsonObject, now: float) -> None:
-        """Take over what ``as_json`` returned to an earlier controller; anything else counts as nothing seen."""
+        """Restore the result of an earlier controller's ``as_json``; anything else counts as empty."""
         for instance, seen in kept.items():
             pairs = [pair for each in items(seen) if len(pair := items(each)) == 2]
             # Ages beyond the window are all the same; a moment in the future does not count.
@@ -78,7 +76,7 @@ class Crashes:
 
 
 def is_crash_loop(history: deque[tuple[float, int]], now: float) -> bool:
-    # The last one before the window is what the others are counted from.
+    # The last count before the window is the baseline.
     while len(history) > 1 and history[1][0] < now - _WINDOW:
         history.popleft()
     recent = history[-1][0] >= now - _WINDOW

@@ -10,7 +10,7 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import Paths
 
-# Of a small file system, as /run, so much of it is enough.
+# On a small file system, such as /run, this fraction is enough.
 _PART = 0.1
 # Recovered means a fifth more than that, so that the state does not flap.
 _MARGIN = 1.2
@@ -44,7 +44,7 @@ def disk_of(paths: Paths, least: int) -> Verdict:
 
 def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
     seen: set[int] = set()
-    # The accounts' own directory can't be entered, but its file system can be queried.
+    # The controller cannot enter the accounts' directory, but can query its file system.
     for path in (paths.accounts, paths.root / "var/lib/private", paths.client_runtime, paths.root / "var/log"):
         try:
             device, status = path.stat().st_dev, os.statvfs(path)

@@ -20,7 +20,7 @@ from wxcontroller.core.states import Desired
 _CONFIRM_SECONDS = 20.0
 # A renewal that failed is repeated within this time; accounts stop 15 s after the last one.
 _LEASE_SECONDS = 5.0
-# Listed among the problems, without an alert (yet).
+# Listed among the problems, but not alerted, or not yet.
 _NEVER = float("inf")
 
 
@@ -45,10 +45,9 @@ class Track(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something is wrong. An alert is due when it has lasted ``hold`` seconds, and again when ``level`` rises.
-
-    ``first``: it may be the beginning, and is alerted only if all was well before. ``pending``: no problem yet,
-    and becomes one only by lasting.
+    """A problem. An alert is due when it has lasted ``hold`` seconds, and again when ``level`` rises. ``first``: it
+    may be part of a first login, and is alerted only if all was well before. ``pending``: becomes a problem only
+    after a time.
     """
 
     kind: Kind
@@ -159,13 +158,13 @@ def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> f
 
 
 def without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
-    """Return the login's verdict while nothing is wrong with it: well when it runs, else on its way."""
+    """Return the verdict on a login without a problem: healthy if it runs, else in progress."""
     if assessment.condition is Condition.RUNNING:
         return Healthy(name, Text(N_("Account {account} is running again."), account=name))
     state = Text(assessment.condition.value)
     message = Text(N_("Account {account} is not running yet: {state}."), account=name, state=state)
     remedy = Text(N_("see: {command}"), command=command("status", name))
-    # Kept for its age: an account that keeps changing between such states does not start either.
+    # Its age is kept: an account that keeps changing between such states does not start either.
     return Problem(Kind.OFFLINE, name, message, remedy, settings.after, pending=True, code="not-up")
 
 

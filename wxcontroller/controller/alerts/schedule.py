@@ -191,12 +191,12 @@ def restarts_hold(before: Problem | None, now: Problem) -> bool:
 
 def is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
     if finding.first and not record.was_well:
-        return False  # whoever started it is present with the phone
+        return False  # the person who started it is present with the phone
     if finding.kind is Kind.CONFIRM and Kind.SCAN in record.alerted:
         return False  # a person has scanned
     if record.age < finding.hold or record.alerted.get(finding.kind, -1) >= finding.level:
         return False
-    # A time that is yet to come was noted by a clock that was wrong.
+    # A time in the future was recorded by a wrong clock.
     return not 0 <= now - record.sent.get(finding.kind, float("-inf")) < interval
 
 
@@ -219,7 +219,7 @@ def entry(key: Key, record: Record) -> JsonObject:
 def _record(given: JsonObject) -> tuple[Key, Record]:
     record = Record(was_well=given.get("was_well") is True)
     if kind := text(given.get("kind")):
-        # Its words come with the next look.
+        # Its text follows with the next check.
         hold = float("inf") if given.get("never") is True else 0.0
         record.finding = Problem(Kind(kind), "", NOTHING, NOTHING, hold)
         age = given.get("age")

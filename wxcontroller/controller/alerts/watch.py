@@ -101,7 +101,7 @@ class AlertWatch:
         await self.set_delivering()
         elapsed = 0.0 if self._looked is None else steady - self._looked
         self._looked = steady
-        # Each seldom look counts once: without a verdict, what the ledger has stays as it is.
+        # Each rare check counts once: without a verdict, the ledger is not changed.
         verdicts, self._seldom = self._seldom, {}
         verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
         if self.hosts is not None:
@@ -117,7 +117,7 @@ class AlertWatch:
             for instance, view in seen.items():
                 for track, verdict in verdicts_of(view, booting, self.settings, now).items():
                     verdicts[(instance, track)] = verdict
-            # Only then: accounts that could not be read are not gone.
+            # Only then: unreadable accounts still exist.
             self.ledger.forget(seen)
             self._crashes.forget(seen)
         self.ledger.look(verdicts, elapsed)
@@ -166,7 +166,7 @@ class AlertWatch:
         self.accounts.asked_deliveries = found
 
     async def seldom(self) -> Mapping[Key, Verdict]:
-        """Return how the disks are. Raises nothing."""
+        """Return the state of the disks. Raises nothing."""
         settings = self.settings
         disk = await asyncio.to_thread(disk_of, self.accounts.paths, settings.disk_low) if settings.disk_low else None
         return {("", Track.DISK): disk}
@@ -213,7 +213,7 @@ class AlertWatch:
         for channel, alert in late:
             if channel in self.settings.channels and await self._put(channel, alert) is not None:
                 self._late.append((channel, alert))
-        # First, and alone: it is not noted as sent yet, so ``due`` would return its problems again.
+        # First, and separately: it is not recorded as sent yet, so ``due`` would return its problems again.
         if self._unsent is not None and not await self._tell_one(*self._unsent, now):
             return
         problems, recoveries = self.ledger.due(self.settings, now)

@@ -1,4 +1,4 @@
-"""Answers as the iLink API has them: HTTP 200 with ``ret``, whatever happened to the call."""
+"""Answers of the iLink API: always HTTP 200, with the result in ``ret``."""
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ def failure(code: int, words: Text | str, status: int = 200) -> web.Response:
 
 
 def session_over() -> web.Response:
-    """Return the answer to a token that is not good, in WeChat's own words: some agents look at them."""
+    """Return the answer to an invalid token with WeChat's text, which some agents check."""
     return failure(_SESSION_OVER, "session timeout")
 
 

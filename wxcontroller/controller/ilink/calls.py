@@ -39,7 +39,7 @@ _POLL_SECONDS, _CALL_SECONDS = 45.0, 30.0
 # Between two tries to reach an account that is down, and between two looks at the token of a poll.
 _PAUSE = 1.0
 _LOOK = 0.25
-# More come from an agent in a loop.
+# More requests indicate an agent in a loop.
 _SENDS_PER_SECOND = 10
 _POLL, _SEND, _UPLOAD, _CONFIG = "getupdates", "sendmessage", "getuploadurl", "getconfig"
 CALLS = (_POLL, _SEND, _CONFIG, "sendtyping", _UPLOAD, "msg/notifystart", "msg/notifystop")
@@ -136,7 +136,7 @@ async def updates(request: web.Request, shared: Context, consumer: TokenHolder, 
     while True:
         try:
             return await forward_call(request, shared, consumer, body, _POLL_SECONDS)
-        # Repeated: what a poll acknowledges is in its cursor, so the same one twice does no harm.
+        # Repeatable: a poll's acknowledgement is in its cursor, so sending it twice does no harm.
         except (PortFailure, UnknownAccount):
             if loop.time() + _PAUSE > end:
                 return empty_poll(body)
@@ -144,7 +144,7 @@ async def updates(request: web.Request, shared: Context, consumer: TokenHolder, 
 
 
 def empty_poll(body: bytes) -> web.Response:
-    """Return an empty answer to a poll, with the poll's own cursor."""
+    """Return an empty answer to a poll, with the poll's cursor."""
     try:
         cursor = text(member(read_json(body), "get_updates_buf"))
     except ValueError:

@@ -1,9 +1,9 @@
-"""Under which base URL an agent reaches the controller.
+"""The base URL at which an agent reaches the controller.
 
 An agent stores the URL from pairing, and sends its token and its users' texts there from then on. So pairing returns
-only an address that is certainly ours: ``public_url``, an allowed origin or host, or the very address and port of the
-connection. The header Host counts only if it names one of these. With an empty base URL agents would use
-WeChat's own host.
+only an address that certainly belongs to the controller: ``public_url``, an allowed origin or host, or the very
+address and port of the connection. The header Host counts only if it names one of these. With an empty base URL
+agents would use WeChat's own host.
 """
 
 from aiohttp import web

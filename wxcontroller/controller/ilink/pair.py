@@ -96,5 +96,5 @@ def is_live(shared: Context, token: str) -> bool:
 
 
 def _agent(given: str) -> str:
-    """Return what an agent calls itself, as it can be shown."""
+    """Return an agent's name for itself, safe to display."""
     return "".join(each for each in given if each.isprintable())[:_AGENT_CHARACTERS]

@@ -29,7 +29,7 @@ _WRONG_DIGITS = 3  # ilink-bot-protocol 20.8
 
 
 class Status(StrEnum):
-    """The status that an agent gets, in the API's own words."""
+    """The status that an agent gets, in the API's terms."""
 
     WAIT = "wait"
     OPENED = "scaned"
@@ -100,7 +100,7 @@ class Pairing:
         return time.monotonic() >= self._ends
 
     def set(self, status: Status) -> None:
-        """Change the status, and let the agent know."""
+        """Change the status, and wake the agent's request."""
         self.status = status
         self.changed.set()
         self.changed = asyncio.Event()
@@ -118,7 +118,7 @@ class Pairing:
             self.set(Status.BLOCKED)
 
     def as_json(self) -> JsonObject:
-        """Return what an administrator sees, without the secrets."""
+        """Return the request for an administrator, without the secrets."""
         account: JsonValue = self.account or None
         return {
             "status": self.status.value,
@@ -177,7 +177,7 @@ class Pairings:
         raise NoPairing
 
     def forget(self, pairing: Pairing) -> None:
-        """Forget a request of which the agent knows the end."""
+        """Delete a request whose result the agent has received."""
         self._by_key.pop(pairing.key, None)
 
 

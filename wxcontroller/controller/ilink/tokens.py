@@ -41,7 +41,7 @@ def checked_name(given: str) -> str:
 
 
 class ConsumerTokens:
-    """All tokens of consumers, as they are at each moment."""
+    """All present tokens of consumers."""
 
     def __init__(self, paths: Paths) -> None:
         self._file = TokenFile(paths.ilink_tokens)
@@ -71,7 +71,7 @@ class ConsumerTokens:
         return None if token is None or token.expired(time.time()) else TokenHolder(instance, name, token)
 
     async def issue(self, account: Account, name: str, expires: int | None = None) -> tuple[str, Token]:
-        """Make a consumer's token and end the one it had; return its text, which is kept nowhere.
+        """Create a consumer's token and revoke the previous one; return its text, which is not stored.
 
         Raises BadName, BadSettings for a file that can't be used, and OSError.
         """

@@ -82,7 +82,7 @@ class RequestFigures(Collector):
         counts.seconds += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures as they are now."""
+        """Yield the present figures."""
         total = CounterMetricFamily(
             "wxcontroller_requests",
             "Requests by part of the API and class of HTTP status; gone: the caller disconnected before.",
@@ -106,7 +106,7 @@ class RequestFigures(Collector):
 
     @web.middleware
     async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count a request. The outermost middleware, so that it sees what the others refuse."""
+        """Count a request. The outermost middleware, so that it also counts refused requests."""
         done = handed_over(request)
         began, status = done.began if done else time.monotonic(), 0
         try:

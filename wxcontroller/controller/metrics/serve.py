@@ -149,9 +149,8 @@ FIGURES = web.AppKey("figures", Figures)
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """GET /metrics: in Prometheus' text format, or OpenMetrics where ``Accept`` asks for it.
-
-    While systemd does not answer there are the controller's own figures only.
+    """GET /metrics: in Prometheus' text format, or OpenMetrics if ``Accept`` requests it. While systemd does not
+    respond, only with the controller's figures.
     """
     shared, figures, who = context(request), request.app[FIGURES], caller(request)
     registry = CollectorRegistry()

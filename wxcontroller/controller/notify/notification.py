@@ -1,4 +1,4 @@
-"""A notification as its sender meant it, and as people read it in WeChat.
+"""A notification, and its text in WeChat.
 
 WeChat shows plain text only. The title is the first line; tags with a well-known emoji become that emoji before it,
 as in ntfy's own clients; a link to open follows the message.

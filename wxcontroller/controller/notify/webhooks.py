@@ -7,7 +7,7 @@ that are monitored; values of an undocumented type are left out.
 from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
-# Alerts of one message; the rest are counted.
+# Alerts listed in one message; the rest are counted.
 _ALERTS = 10
 _LABELS = 8
 
@@ -22,7 +22,7 @@ def of_webhook(body: JsonObject) -> Notification | None:
 
 
 def uptime_kuma(body: JsonObject) -> Notification:
-    """``msg`` is the finished text, with name, state and reason; the test button sends nothing else."""
+    """``msg`` is the complete text, with name, state and reason; the test button sends only this field."""
     monitor, heartbeat = obj(body.get("monitor")), obj(body.get("heartbeat"))
     address = text(monitor.get("url"))
     return Notification(

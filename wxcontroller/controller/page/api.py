@@ -1,4 +1,4 @@
-"""The API reference: the OpenAPI document in words and tables, in both languages.
+"""The API reference: the OpenAPI document as text and tables, in both languages.
 
 It can be read without scripts. With them (``static/reference*.js``) it has a search, and at each operation a form to
 call it and snippets of the same call; they take parameters and schemas from /v1/openapi.json.
@@ -17,7 +17,7 @@ from wxcontroller.core.access import LADDER, MEANINGS
 from wxcontroller.core.catalog import translations
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 
-# Under which heading the calls of /v1 stand, by how their path begins; the template has the words.
+# The sections of /v1's calls, by the prefix of their path; the template has the titles.
 _PARTS = (
     ("/v1/accounts/{name}/deliveries", "events"),
     ("/v1/accounts/{name}/events", "events"),
@@ -34,7 +34,7 @@ _PARTS = (
     ("/v1", "controller"),
     ("/openwx", "original"),
 )
-# What a sentence may begin with in a capital; not the name of a parameter.
+# First words that may be capitalized; not names of parameters.
 _COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
 # Calls that the form confirms first, in addition to every DELETE: they end, revoke or discard something.
 _DESTRUCTIVE = ("logout", "stop", "restart", "purge", "ack", "stop_client", "revoke_message", "kick_group_member")
@@ -43,7 +43,7 @@ _ORDER = ("accounts", "messages", "events", "alerts", "controller", "original")
 
 @dataclass(frozen=True, slots=True)
 class ValueKind:
-    """What a value is: a schema with a name, one of several or all of them, a list, an object, or a word."""
+    """The type of a value: a named schema, one of several or all of them, a list, an object, or a simple type."""
 
     name: str = ""
     joint: str = ""

@@ -67,7 +67,7 @@ class Bundle:
         self.digest = whole.hexdigest()[:16]
 
     def needed_by(self, script: str) -> list[str]:
-        """Return a script and all that it needs before it runs; what it loads later is not among them."""
+        """Return a script and its static imports, without modules that it loads later."""
         found = [script]
         for name in found:
             imported = _IMPORTED.findall(self.files[name].content.decode())
@@ -76,10 +76,9 @@ class Bundle:
 
 
 def translations(language: str) -> Iterator[tuple[str, object]]:
-    """Yield what the scripts load in a language, by name: first the messages, the others when they are needed.
-
-    ``meanings`` has the meaning, unit and words of each option, and whether requests may set it; ``checks`` has what
-    only root can check.
+    """Yield the data that the scripts load in a language, by name: first the messages, the others when needed.
+    ``meanings`` has the meaning, unit and choices of each option, and whether requests may set it; ``checks`` has the
+    checks that need root.
     """
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):

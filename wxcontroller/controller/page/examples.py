@@ -9,7 +9,7 @@ _JSON = "-H 'Content-Type: application/json'"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command and its answer, of which only the relevant members are shown."""
+    """A command and its answer, reduced to the relevant members."""
 
     command: str
     answer: str

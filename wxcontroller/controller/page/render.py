@@ -79,7 +79,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
 def small_page(name: str, language: str, theme: str, root: str) -> Served:
     """Return a page beside the dashboard; ``root`` leads from it to the assets.
 
-    They are static: what a page shows of an account comes to whoever may see it.
+    They are static: data of accounts come through the API, with its access checks.
     """
     text = environment(language).get_template(f"{name}.html.j2").render(language=language, theme=theme, root=root)
     return served(text.encode(), "text/html; charset=utf-8")

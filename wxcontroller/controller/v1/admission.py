@@ -1,4 +1,4 @@
-"""GET /v1/access: whether the caller has access. Never an error, for anybody: a page would log it."""
+"""GET /v1/access: whether the caller has access. Never an error, because browsers log errors."""
 
 from aiohttp import web
 

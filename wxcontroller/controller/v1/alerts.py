@@ -34,7 +34,7 @@ CALLS = Calls()
     record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
 )
 async def alerts(request: web.Request) -> web.Response:
-    """GET /v1/alerts: ``channels`` that are set up, and ``problems`` as far as they are alerts' business."""
+    """GET /v1/alerts: the configured ``channels``, and current ``problems`` that can raise alerts."""
     shared, who = context(request), caller(request)
     channels: dict[str, JsonValue] = {
         channel.value: _channel(shared, channel) for channel in shared.settings.alerts.channels

@@ -53,7 +53,7 @@ def _words(kind: type[StrEnum]) -> Schema:
 
 
 def _option(option: Option) -> Schema:
-    """Return the schema of an option's value: as text, or as what it is."""
+    """Return the schema of an option's value, as text or typed."""
     check, schema = option.check, either(TEXT, NUMBER, SWITCH)
     if check is flag:
         schema = either(SWITCH, word("0", "1"), {"enum": [0, 1]})
@@ -84,7 +84,7 @@ CODES = (
     *("link-over", "link-taken", "not-confirmed", "lease-ended"),
     # Of fleets, whose modules a single machine does not load.
     *("owned-elsewhere", "not-claimable", "etcd-unreachable", "no-host"),
-    # As in the answers of the account's own program.
+    # As in the answers of the account's process.
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
 )
 

@@ -122,7 +122,7 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
 
 
 class _EventReader(ABC, Generic[T]):
-    """A subscription as what its reader gets: each event, and the cursor after it."""
+    """Yield a subscription's events, each with the cursor after it."""
 
     def __init__(self, subscription: Subscription, longest: int, host: str) -> None:
         self._subscription = subscription

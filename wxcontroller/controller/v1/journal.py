@@ -23,7 +23,7 @@ JOURNAL_BYTES = 8 << 20
 JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
-# Per line: a message that is not text is a list of its bytes, of which there are 48 KiB at most.
+# Per line: a message that is not text is a list of at most 48 KiB bytes.
 _LINE_VALUES = 60_000
 _INFO = 6  # systemd's default for lines without a priority
 _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")

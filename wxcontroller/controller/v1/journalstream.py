@@ -42,7 +42,7 @@ CALLS = Calls()
     ),
 )
 async def page_or_stream(request: web.Request) -> web.StreamResponse:
-    """GET: with ``Accept: text/event-stream`` a stream, else the end of the journal as it is."""
+    """GET: with ``Accept: text/event-stream`` a stream, else the end of the journal."""
     return await (stream(request) if wants_stream(request) else journal(request))
 
 

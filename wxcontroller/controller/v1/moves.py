@@ -1,4 +1,4 @@
-"""Moving an account between hosts: its way out of this one, and its way in.
+"""Moving an account between hosts: departure from this host, and arrival at it.
 
 ``wxctl move`` on the account's host decides each step, and its record there (core.leaving) remembers how far it came;
 the controllers only carry the steps out. An account that comes in is sealed with the fleet's passphrase, which the
@@ -28,7 +28,7 @@ from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, maybe, record, ref
 
-# Half of what the socket takes: bundles leave room for accounts that are moved here.
+# Half of the socket's limit, so that bundles do not block accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
 _STANDBY = " standby"
 _WORD = 64
@@ -171,7 +171,7 @@ async def stand_by(request: web.Request) -> web.Response:
     try:
         return json_response(await kept_by(request, request.query.get("to", "")))
     except WxError:
-        with contextlib.suppress(OSError, web.HTTPException):  # the rest, so that the answer gets there
+        with contextlib.suppress(OSError, web.HTTPException):  # read the rest, so that the answer arrives
             async for _ in body_chunks(request, context(request).settings.ua_inactivity_timeout):
                 pass
         raise
@@ -193,7 +193,7 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
 
 
 def refusal_by(host: str, error: JsonObject) -> ArrivalRefused:
-    """Return another host's refusal in its own words."""
+    """Return another host's refusal with its text."""
     return ArrivalRefused(
         N_("host {host}: {reason}"), text_in(error, "remedy"), host=host, reason=text_in(error, "message")
     )

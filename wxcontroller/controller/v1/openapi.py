@@ -1,4 +1,4 @@
-"""/v1/openapi.json: what this API is, for programs and people."""
+"""/v1/openapi.json: the OpenAPI description of this API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -84,7 +84,7 @@ async def change(request: web.Request) -> web.Response:
 
 
 async def _running(request: web.Request, view: View) -> Answer:
-    """Ask the account's program what it runs by."""
+    """Query the options in use from the account's process."""
     return await ask(context(request).ports, view.account, "/v1/options")
 
 

@@ -30,7 +30,7 @@ _ASK_SECONDS = 3.0
 # A new process is queried soon, and together with others that start at the same time. When a page opens, its rows are
 # drawn before the answers of all accounts use the CPU.
 _SETTLE_SECONDS = 0.5
-# Capabilities in an account's row: those by which a page chooses what it offers.
+# Capabilities in an account's row: those that determine a page's controls.
 _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
 
 
@@ -51,7 +51,7 @@ class ElsewhereRow:
 
 
 class AccountRows:
-    """The rows of all accounts, kept up to date while they are watched."""
+    """The rows of all accounts, updated while they are watched."""
 
     def __init__(self, shared: Context) -> None:
         self._shared = shared

@@ -1,4 +1,4 @@
-"""Trials of an account's webhook and proxy: made by its own process, which alone is where they count."""
+"""Tests of an account's webhook and proxy, made by the account's process, from where they are used."""
 
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.olderclients import pass_on_newer

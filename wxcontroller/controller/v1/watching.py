@@ -32,7 +32,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
 
 
 class _AccountsReader:
-    """Somebody who watches, and what he has had."""
+    """A watching reader, and the rows it has received."""
 
     def __init__(self, account_rows: AccountRows, work: "asyncio.Task[None]", who: Caller) -> None:
         self._account_rows = account_rows
@@ -47,7 +47,7 @@ class _AccountsReader:
         return HEARTBEAT
 
     async def next(self) -> bytes | None:
-        """Return the events that bring the reader up to date, once there are any."""
+        """Wait for and return the events that bring the reader up to date."""
         while not self._work.done():
             news = self._account_rows.news()
             if self._account_rows.has_looked.is_set() and (events := self._events()):
