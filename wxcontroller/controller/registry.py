@@ -87,7 +87,7 @@ class Registry:
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
             if os.path.lexists(self._paths.account_file(instance)):
-                self._entries[instance] = entry  # cached spelling; unknown names are not cached
+                self._entries[instance] = entry  # so that the problem is logged once; unknown names are not stored
                 self._complain(entry, instance, problem)
             # Only systemd has to read the administrator's file: the account is not hidden without it.
             with contextlib.suppress(WxError, OSError):

@@ -27,11 +27,11 @@ EPOCH = "WXCLIENT_EPOCH"
 LEAVING = "WXCLIENT_LEAVING"
 ARRIVED = "WXCLIENT_ARRIVED"
 ADOPTED = "WXCLIENT_ADOPTED"
-# Moves take a person's time; a number beyond this comes from a damaged file.
+# Nobody moves an account this often: a larger number comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
 _MERGED = {"post_api": POST_API, "poll_api": POLL_API}
-# Fields that the registry must be able to read back whatever the template looks like.
+# Fields that the registry must be able to read back with any template.
 REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
 
 
@@ -39,14 +39,14 @@ REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
 class Account:
     """One registered account.
 
-    ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as
-    they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as
-    text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
-    number of times that the account has found a host, raised with each move: what two hosts hold of one account is
-    told apart by it. Accounts that never moved, and those of earlier versions, are in the first and have no variable.
-    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none.
-    ``adopted`` is the epoch of its last adoption, 0 for none: it stays when the account moves on, because what it
-    held then is not settled before its first start.
+    ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as they
+    were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as text
+    by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` counts the
+    hosts of the account and is raised with each move: it distinguishes the data that two hosts have of one account.
+    Accounts that never moved, and those of earlier versions, are in the first and have no variable. ``leaving`` marks
+    one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none. ``adopted`` is the
+    epoch of its last adoption, 0 for none: it stays when the account moves on, because what it held then is not
+    settled before its first start.
     """
 
     name: AccountName
@@ -103,7 +103,8 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         "MOJO_WEIXIN_MEDIA_DIR": str(paths.media(instance)),
     }
     for name, value in options.items():
-        # Their merged form stands above. The plain variable stays free for the admin's file, where it wins.
+        # Their merged form is above. The plain variable is reserved for the administrator's file, where it takes
+        # precedence.
         if name not in _MERGED:
             variables[OPTIONS[name].variable] = value
     variables.update({variable_of(name): value for name, value in account.limits.items()})
@@ -202,7 +203,7 @@ def redacted(address: str) -> str:
         return ""
     try:
         parts = urlsplit(address)
-        _ = parts.port  # a password with a slash in it looks like a bad port, and its rest like a path
+        _ = parts.port  # a password with a slash looks like a bad port followed by a path
     except ValueError:
         return "…"
     if not parts.netloc:

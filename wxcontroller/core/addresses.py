@@ -46,7 +46,7 @@ def is_within(address: object, networks: Iterable[Network]) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse_ip(written: str) -> Ip | None:
-    """Return the IP address that is written, IPv4 for a mapped one; None for anything else."""
+    """Parse an IP address, a mapped one as IPv4; None for anything else."""
     try:
         ip = ipaddress.ip_address(written.partition("%")[0])
     except ValueError:
@@ -56,6 +56,6 @@ def parse_ip(written: str) -> Ip | None:
 
 
 def shown(listening: socket.socket) -> str:
-    """Return a listening socket's address in words."""
+    """Return a listening socket's address as text."""
     name = listening.getsockname()
     return f"{name[0]} port {name[1]}" if isinstance(name, tuple) else str(name)

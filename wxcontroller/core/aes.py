@@ -67,7 +67,7 @@ class Decryptor:
         return self._unpadder.update(self._decryptor.update(piece))
 
     def finish(self) -> bytes:
-        """Return the rest, without padding. Raises BadCiphertext."""
+        """Return the last plaintext, without padding. Raises BadCiphertext."""
         try:
             self._decryptor.finalize()
         except ValueError:

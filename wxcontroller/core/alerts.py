@@ -1,4 +1,4 @@
-"""An alert to a human. The same JSON in the spool, in the webhook's body and on a command's input.
+"""An alert. The same JSON is used in the spool, the webhook's body and a command's input.
 
 Texts are kept as data and rendered in the alert's language, so that later additions have the same language.
 """
@@ -102,7 +102,7 @@ class Alert:
 
     @property
     def text(self) -> str:
-        """Return everything in words, one paragraph for each item."""
+        """Return the complete text, one paragraph for each item."""
         paragraphs = [f"{self.line(item.message)}\n{self.line(item.remedy)}".rstrip() for item in self.items]
         if self.more:
             more = Text("And {n} more: wxctl list --trouble", "And {n} more: wxctl list --trouble", n=self.more)
@@ -176,7 +176,7 @@ _TITLES: Mapping[Kind, str] = {
 
 
 def plain(words: str, limit: int = _MAX_WORDS) -> str:
-    """Return words of others as one line that does nothing but be read, cut where it is too long."""
+    """Return foreign text as one line without control characters, truncated if it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
@@ -199,7 +199,7 @@ def alert_from(content: JsonValue) -> Alert:
 
 
 def values_of(*texts: Text) -> JsonObject:
-    """Return the named values of texts, those of what they wrap (``what``) among them."""
+    """Return the named values of texts, including those of wrapped texts (``what``)."""
     found: JsonObject = {}
     for each in texts:
         what = each.values.get("what")

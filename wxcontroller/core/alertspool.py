@@ -72,7 +72,7 @@ class Spool:
     channel: Channel
 
     def put(self, alert: Alert) -> None:
-        """Leave an alert for delivery. Raises OSError when neither disk nor memory takes it."""
+        """Queue an alert for delivery. Raises OSError when neither disk nor memory accepts it."""
         content = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
         on_disk, in_memory = self._places
         try:
@@ -122,7 +122,7 @@ class Spool:
         return state_of(content)
 
     def note(self, state: AlertState) -> None:
-        """Keep what the deliverer has noted. Raises OSError."""
+        """Store the deliverer's notes. Raises OSError."""
         last: JsonValue = state.last.as_json() if state.last else None
         content = json.dumps({"tries": dict(state.tries), "last": last}).encode()
         replace_file(self._state_path, content, _STATE_MODE)
@@ -137,7 +137,7 @@ class Spool:
 
 
 def state_of(raw: bytes) -> AlertState:
-    """Return what a deliverer has noted, whatever that is."""
+    """Return a deliverer's notes, unchecked."""
     content = kept_json(raw)
     last = obj(content.get("last"))
     return AlertState(

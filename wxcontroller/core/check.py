@@ -98,7 +98,7 @@ def check_configuration(paths: Paths) -> list[Finding]:
     for part in (_accounts(paths, settings), _tokens(paths), agents_and_targets(paths), _credentials(paths)):
         try:
             found.extend(part)
-        except OSError as problem:  # of a directory; the files' own are findings of the part
+        except OSError as problem:  # of a directory; problems of its files are reported with the files
             if isinstance(problem, PermissionError) and os.geteuid() != 0:
                 raise
             found.append(unreadable(Path(problem.filename), problem))
@@ -431,7 +431,7 @@ def finding(file: Path, problem: WxError, key: str = "") -> Finding:
 
 
 def _part(text: Text, name: str) -> Text:
-    """Return a text among the values of another, without the parts that are shown elsewhere; else the whole."""
+    """Return the text wrapped in another one, without the parts that are shown elsewhere; else the whole text."""
     part = text.values.get(name)
     return part if isinstance(part, Text) else text
 
@@ -452,9 +452,8 @@ def line_of(file: Path, key: str) -> int:
 
 
 def toml_line(lines: list[str], keys: list[str]) -> int:
-    """Return the number of the line with which a key is first there.
-
-    The parser decides: the name may also stand in another table or in a text of several lines.
+    """Return the number of the line that first sets a key. The parser decides, because the name may also occur in
+    another table or in a multi-line text.
     """
     candidates = [number for number, line in enumerate(lines, 1) if keys[-1] in line or "\\" in line]  # or escapes
     for begins in candidates:

@@ -10,7 +10,7 @@ from wxcontroller.core.messages import N_
 
 
 class DoctorCheck(Enum):
-    """A check: its ``title``, what it looks at, and whether it needs the controller's machine, as root."""
+    """A check: its ``title``, its subject, and whether it needs root on the controller's machine."""
 
     CONFIGURATION = N_("configuration"), N_("settings, template, accounts' files, tokens and credentials"), True
     SERVICES = N_("services"), N_("whether the controller, its socket, D-Bus and polkit are running"), True

@@ -1,4 +1,4 @@
-"""Commands of wxctl as they stand in remedies: to be copied into a shell as they are."""
+"""Commands of wxctl in remedies, ready to be pasted into a shell."""
 
 import re
 import shlex

@@ -22,8 +22,8 @@ _COMMON = "common."
 def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
     """Return a credential without the white space around it: the account's own, else that for all, else None.
 
-    None also where systemd gave none at all. Raises BadSettings, with nothing of it in the words, for one that is
-    no text, too large, or can't be read.
+    None also without any credentials from systemd. Raises BadSettings, without the content, for one that is not text,
+    too large or unreadable.
     """
     directory = environ.get(_DIRECTORY, "")
     if not directory:

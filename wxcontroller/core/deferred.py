@@ -43,7 +43,7 @@ class Unloaded(ModuleType):
 
 
 class _Stand:
-    """Stands for a function or class of a module that may not be executed yet."""
+    """A stand-in for a function or class of a module that may not be executed yet."""
 
     __slots__ = ("_place",)
 
@@ -59,7 +59,7 @@ class _Stand:
         return self._real()(*args, **more)
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # typing and inspect look for their own markers
+        if name.startswith("__"):  # typing and inspect look for their markers
             raise AttributeError(name)
         return getattr(self._real(), name)
 

@@ -47,7 +47,7 @@ _NUMBERS = tuple(each.name for each in fields(DeliveryState) if isinstance(each.
 
 
 def delivery_state_of(content: JsonObject) -> DeliveryState:
-    """Read the file's content, whatever it is: missing and invalid numbers are 0, texts are made one line."""
+    """Read the file's content: missing and invalid numbers become 0, texts one line."""
     return replace(
         DeliveryState(*(number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
         dead_error=text_in(content, "dead_error"),

@@ -10,7 +10,8 @@ import os
 import struct
 
 _EVENT = struct.Struct("iIII")
-# Of a directory's files: written, with other rights, new, gone or replaced; and the directory itself gone or moved.
+# Watched changes: a file is written, gets other permissions, is created, deleted or replaced, or the directory itself
+# is deleted or moved.
 _MASK = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 _ONLYDIR, _DONT_FOLLOW = 0x01000000, 0x02000000
 _OVERFLOW, _IGNORED, _MOVED = 0x4000, 0x8000, 0x800

@@ -9,8 +9,8 @@ _PR_SET_DUMPABLE = 4
 def forbid_dumps() -> None:
     """Disable core dumps of this process, and access by other processes of its user.
 
-    LimitCORE=0 leaves the kernel's call of a dump handler as it is, and systemd-coredump would write the environment
-    into the journal, proxies' passwords included. Root can still look. Raises OSError.
+    Despite LimitCORE=0 the kernel calls the dump handler, and systemd-coredump would write the environment into the
+    journal, including proxies' passwords. Root still has access. Raises OSError.
     """
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     if prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0))) != 0:

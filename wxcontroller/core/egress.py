@@ -9,7 +9,7 @@ from wxcontroller.core.messages import Text
 
 
 class ProxyKind(Enum):
-    """How a proxy is spoken to."""
+    """The protocol of a proxy."""
 
     HTTP = "http"  # CONNECT
     HTTPS = "https"  # the same, inside TLS
@@ -45,7 +45,7 @@ class Proxy:
 def parse_proxy(value: str) -> Proxy:
     """Read a proxy's URL; user and password are percent-decoded.
 
-    Raises ValueError with the reason, in which nothing of the value is repeated.
+    Raises ValueError with the reason, without any part of the value.
     """
     if any(c.isspace() for c in value):
         raise ValueError(_FORM)

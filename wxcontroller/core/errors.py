@@ -51,10 +51,10 @@ def reason_of(problem: Exception) -> Text:
 class WxError(Exception):
     """Base of all expected failures.
 
-    ``text`` states what failed (and for which account) and ``remedy_text`` what the reader can do. Both are built
-    from templates marked with N_ and share ``values``; ``message`` and ``remedy`` are their English renderings.
-    ``code`` identifies the kind of failure to programs, ``status`` is the HTTP status of an answer of /v1 with it,
-    and ``exit_code`` the status of a command that fails with it (see wxctl(1)). A subclass names what differs.
+    ``text`` states the failure and its account, ``remedy_text`` the remedy. Both are built from templates marked with
+    N_ and share ``values``; ``message`` and ``remedy`` are their English renderings. ``code`` identifies the kind of
+    failure to programs, ``status`` is the HTTP status of an answer of /v1 with it, and ``exit_code`` the status of a
+    command that fails with it (see wxctl(1)). A subclass names what differs.
     """
 
     code = "failed"
@@ -222,7 +222,7 @@ class BadAnswer(WxError, ValueError, exit_code=2):
 class FailureHandling(Enum):
     """How a driver wants a failed send to be handled.
 
-    A driver knows what its route's codes mean; the send queue knows these words only.
+    Only the driver knows its route's codes; the send queue knows only these values.
     """
 
     # Transient: try again with the same client id, which cannot deliver the message twice.

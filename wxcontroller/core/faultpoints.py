@@ -17,7 +17,7 @@ VARIABLE = "WXCLIENT_KILL_AT"
 class Point(StrEnum):
     """Durable steps: each is complete when its point is reached."""
 
-    EVENT_STORED = "event-stored"  # an event is committed, its writer does not know yet
+    EVENT_STORED = "event-stored"  # an event is committed, but not reported to its writer yet
     POSITION_STORED = "position-stored"  # so is the driver's position after it
     ACKNOWLEDGED = "acknowledged"  # WeChat has answered a request that showed the position
     SENT = "sent"  # WeChat has taken a message

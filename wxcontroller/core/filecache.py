@@ -14,9 +14,9 @@ from wxcontroller.core.messages import Text, in_file
 
 T = TypeVar("T")
 Stamp: TypeAlias = tuple[int, int, int]
-# Tens of thousands of tokens. The file is root's own; the limit keeps anything else in its place out of memory.
+# Tens of thousands of tokens. The file belongs to root; the limit keeps a wrong file out of memory.
 TOKENS_FILE_BYTES = 16 << 20
-# For root's own tools, which have to repair files that have become too large.
+# For root's tools, which have to repair files that have become too large.
 ANY_SIZE = 1 << 30
 
 
@@ -52,7 +52,7 @@ class Cached(Generic[T]):
         # Looked at before the content is read: a change in between is then noticed at the next call.
         stamps = (stamp_of(self._path, self._follow), *map(stamp_of, self._others))
         if stamps != self._stamps:
-            # Emptied first: if ``make`` raises, the next call tries again, even if the file stays as it is.
+            # Reset first: if ``make`` raises, the next call tries again, even if the file has not changed.
             self._stamps = ()
             self._value = self._make(stamps[0]) if stamps[0] is not None else None
             self._stamps = stamps

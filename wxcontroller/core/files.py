@@ -23,10 +23,9 @@ def replace_file(
 ) -> None:
     """Write ``content`` to ``path`` by a temporary file in the same directory and a rename.
 
-    ``mode`` is what the file has from its first moment on, whatever the umask. ``durable`` also waits until it
-    is on disk, for what must survive a power cut. ``group`` and ``owner`` are the numbers of those it shall
-    have. Raises OSError (disk full included), which names ``path``, and then leaves the old file and no temporary
-    behind.
+    The file has ``mode`` from its creation on, regardless of the umask. ``durable`` also waits until it is on disk,
+    for data that must survive a power cut. ``group`` and ``owner`` are numeric ids. Raises OSError (disk full
+    included), which names ``path``, and then leaves the old file and no temporary behind.
     """
     try:
         _replace_file(path, content, mode, durable, group, owner)
@@ -73,7 +72,7 @@ def read_foreign(path: Path, limit: int) -> bytes:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Delete the temporary files of replacements that a kill has interrupted. Nobody may be replacing one now."""
+    """Delete the temporary files of replacements that a kill has interrupted. No replacement may be in progress."""
     for path in directory.glob(".*"):
         if _TEMPORARY.fullmatch(path.name):
             with suppress(OSError):

@@ -18,7 +18,7 @@ _FILE = re.compile(r"/.+|[0-9A-Za-z._-]+")
 _HOSTS = "hosts."
 _HOST_KEYS = ("url", "token", "ca_file", "certificate", "key")
 _ENDPOINT = re.compile(r"https?://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
-# Of a fleet and of an etcd user: they are parts of keys, and stand in roles.
+# Names of a fleet and of an etcd user: they are parts of keys and roles.
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ETCD_FILES = ("ca_file", "certificate", "key", "password")
 # An etcd has three or five members; more are slower.
@@ -198,7 +198,7 @@ def _etcd(value: object) -> EtcdSettings:
 
 
 def _is_private(url: str) -> bool:
-    """Return whether nobody else can read what is sent to an endpoint."""
+    """Return whether data sent to an endpoint cannot be read by others."""
     found = _ENDPOINT.fullmatch(url)
     host = found[1].strip("[]") if found else ""
     return url.startswith("https:") or is_loopback_host(host)

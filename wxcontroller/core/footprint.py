@@ -1,4 +1,4 @@
-"""Keeps small what each account's process has in memory: it is multiplied by hundreds.
+"""Reduces the memory of each account's process, which is multiplied by hundreds.
 
 Call ``prepare`` before aiohttp is imported. Without it an idle account has 7 MiB more on Debian 13. A name missing in
 ``_LATER`` has its module loaded at once: another version of a library costs memory, and nothing else.
@@ -39,7 +39,7 @@ def trust_by_directory() -> None:
             environ[paths.openssl_cafile_env] = os.devnull
 
 
-# -- replacements for parts of a module that would otherwise be loaded for nothing else
+# -- replacements for parts of modules that would be loaded for them alone
 
 
 def annotations(cls: type) -> Mapping[str, object]:
@@ -48,7 +48,7 @@ def annotations(cls: type) -> Mapping[str, object]:
 
 def is_coroutine_function(function: object) -> bool:
     inner = getattr(function, "__func__", function)
-    if type(inner) is FunctionType and not vars(inner):  # neither wrapped nor marked
+    if type(inner) is FunctionType and not vars(inner):  # a plain function
         return bool(inner.__code__.co_flags & _CO_COROUTINE)
     answer: bool = deferred.executed("inspect").iscoroutinefunction(function)
     return answer

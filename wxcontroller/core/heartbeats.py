@@ -1,7 +1,7 @@
 """An account's last minutes and hours: whether it was running in each minute, and how many messages it had per hour.
 
 The account records them in its store and publishes them next to its state file, in the file about its deliveries. The
-controller stores nothing of it and reads the file without trusting it.
+controller does not store it, and reads the file as untrusted.
 
 The file ends with the minute in which it was written. ``at`` shifts that to the time of the reader, so
 that an account whose minutes are all alike looks the same from one minute to the next.
@@ -17,8 +17,8 @@ MINUTES = 50
 HOURS = 24
 RUNNING, IDLE, ABSENT = "r", "o", "n"
 _BEATS = re.compile(f"[{RUNNING}{IDLE}{ABSENT}]{{0,{MINUTES}}}")
-# The account writes at its own second of each minute, so that hundreds of them do not write at once: the present
-# minute may not be there yet, and the one before may be on its way.
+# Each account writes at a different second of the minute, so that hundreds of them do not write at once: the present
+# minute, and briefly the one before, may still be missing.
 _LATE_MINUTES = 2
 _MAX_COUNT = 1 << 40
 
@@ -74,7 +74,7 @@ class Heartbeats:
         )
 
     def until(self, now: float) -> float:
-        """Return when ``at`` gives something else if nothing more is published."""
+        """Return when the result of ``at`` changes if nothing more is published."""
         minute = max(int(now // 60) + 1, self.minute + _LATE_MINUTES)
         return 60.0 * min(minute, 60 * (int(now // 3600) + 1))
 

@@ -15,7 +15,7 @@ from wxcontroller.core.summaries import Summaries
 
 
 class Event(StrEnum):
-    """Things an operator may look for in the journal: ``journalctl WX_EVENT=…``."""
+    """Events that an operator can search for in the journal: ``journalctl WX_EVENT=…``."""
 
     STATE = "state"
     QRCODE = "qrcode"
@@ -81,7 +81,7 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
         root.removeHandler(handler)
     # systemd sets it for services whose output goes to the journal.
     handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else plain(identifier)
-    # On the handler, not on a logger: filters of a logger don't see what its children log.
+    # On the handler, not on a logger: filters of a logger do not see records of its children.
     handler.addFilter(without_tokens)
     handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)

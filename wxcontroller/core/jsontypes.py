@@ -13,7 +13,7 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 # and the time to parse one grows with their square.
 JSON_DEPTH = 64
 JSON_DIGITS = 40
-# Limits for stored JSON: 2.0.0 could be configured to accept so much.
+# Limits for stored JSON: 2.0.0 could be configured to accept this much.
 _STORED = 200, 4000
 # Control and direction characters, line ends, and halves of characters.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

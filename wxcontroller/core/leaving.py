@@ -1,9 +1,9 @@
-"""An account on its way to another host: the mark in its record here, and what stays when it has gone.
+"""An account that is being moved to another host: the mark in its record here, and the file that remains afterwards.
 
 A move must never leave an account on two hosts at once. So its record carries a mark from before its unit is stopped
 until it runs on the other host (or the move is undone): while it exists, neither the controller nor systemd starts
-the account, on whatever grounds. Once the account has gone, a file keeps where to and in which epoch, so that neither
-its name nor an old backup begins a second account here by mistake.
+the account for any reason. Once the account has gone, a file keeps where to and in which epoch, so that neither its
+name nor an old backup begins a second account here by mistake.
 """
 
 import json
@@ -33,7 +33,7 @@ class Leaving:
     sent: bool = False
 
     def __str__(self) -> str:
-        """Return it as a variable of the record has it."""
+        """Return it as a variable of the record."""
         return f"{self.to} {self.id} {'ran' if self.ran else 'stopped'} {'sent' if self.sent else 'kept'}"
 
     def as_json(self) -> JsonObject:

@@ -1,7 +1,7 @@
-"""Counting the failures of each caller, so that wrong tokens cost little and fill no log.
+"""Rate limit for the failures of each caller, so that wrong tokens cost little and fill no log.
 
-Only failures are held up. Nobody can find a token by trying, and a good one is always let in: behind a reverse proxy
-all callers have one address, and one of them could shut the others out.
+Only failures are limited. A token cannot be guessed, and a valid one is always accepted: behind a reverse proxy all
+callers have one address, and one of them could lock out the others.
 """
 
 import ipaddress
@@ -41,9 +41,8 @@ class Failure:
 
 
 class FailureLimiter:
-    """A bucket for each caller, by whatever tells them apart: some failures at once, then one each some seconds.
-
-    Of too many callers those that failed last are remembered.
+    """A token bucket for each caller, by any key that identifies them: some failures at once, then one every few
+    seconds. If there are too many callers, the latest to fail are remembered.
     """
 
     def __init__(

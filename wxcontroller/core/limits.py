@@ -1,4 +1,4 @@
-"""Limits that an administrator can set: how much is taken from callers, accounts, webhooks and WeChat.
+"""Limits that an administrator can set on input from callers, accounts, webhooks and WeChat.
 
 Each is a field of ``Limits`` with its default, range and meaning. The settings' parser, the checks, the manual page
 and the reference come from there. They are keys of the table ``[limits]`` of the settings. Those of accounts reach
@@ -68,7 +68,7 @@ class Limits:
     )
 
     def with_numbers(self, given: Mapping[str, float]) -> "Limits":
-        """Return these limits with the checked numbers of ``given`` in their places."""
+        """Return these limits, replaced by the checked numbers in ``given``."""
         return replace(self, **given)  # type: ignore[arg-type]  # each was checked against its field
 
     def value(self, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Which WeChat users the accounts of this host have logged in as, so that no two of them use one.
+"""The WeChat users of this host's accounts, so that no two accounts use the same one.
 
 Running accounts find out about each other (see the routes' claims). A stopped one can't answer, and its credentials
 are private to it. So the controller keeps this book of what running accounts publish in their state files, and all
@@ -23,7 +23,7 @@ from wxcontroller.core.paths import Paths
 
 log = logging.getLogger(__name__)
 _MODE = 0o640
-# A route has one or two; this is for an account that publishes anything else.
+# A route has one or two; this bounds accounts that publish anything else.
 _MAX_MARKS = 8
 
 
@@ -45,7 +45,7 @@ class LoginBook:
     _complaint: str = ""
 
     def look(self, live: Mapping[str, KnownLogin], registered: Set[str]) -> None:
-        """Take over the logins of accounts that run, and drop those of accounts that are gone. Raises nothing."""
+        """Record the logins of running accounts, and drop those of removed ones. Raises nothing."""
         self._load()
         taken = {mark for login in live.values() for mark in login.marks}
         found = {

@@ -1,7 +1,6 @@
-"""Making and keeping the accounts' environment files: the one materialiser of controller and units.
+"""Writes the accounts' environment files: the only materialiser, used by the controller and units.
 
-The files are the registry. Everything that changes them holds one lock, so that two starts never get one port,
-whoever they come from.
+The files are the registry. Every change holds one lock, so that two starts never get the same port.
 """
 
 import contextlib
@@ -80,7 +79,7 @@ class Materialiser:
             merged = self._defaults
             echoed: dict[str, str] = {}
             if keep and known is not None:
-                # The requested parameters, not the resulting options: today's defaults count for the rest.
+                # The requested parameters, not the resulting options: the present defaults apply to the rest.
                 merged.update(requested_options(known.parameters))
                 echoed.update(known.parameters)
             merged.update(options)
@@ -129,7 +128,7 @@ class Materialiser:
     def change(self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False) -> Account:
         """Store other options with an account; others stay, those in ``unset`` get their defaults again.
 
-        ``set_`` are as they were given. They count from its next start. Raises UnknownAccount, BadEnvironmentFile,
+        ``set_`` are the request's values. They apply from its next start. Raises UnknownAccount, BadEnvironmentFile,
         BadOption, TemplateError, OSError, and OtherRoute for an account that ``runs``; nothing is changed then.
         """
         with self._locked():
@@ -204,7 +203,7 @@ class Materialiser:
             gone.write(self.paths.gone_file(account.name.instance))
 
     def remove(self, instance: str) -> None:
-        """Remove an account: its file, a kept unusable one too, and its port's reservation."""
+        """Remove an account: its file, a preserved unusable one, and the reservation of its port."""
         with self._locked():
             path = self.paths.account_file(instance)
             path.unlink(missing_ok=True)
@@ -212,9 +211,8 @@ class Materialiser:
             sync(path.parent)  # or the account would be back after a power cut
 
     def apply_settings(self) -> list[str]:
-        """Bring today's webhook_targets and limits into all accounts' files; return the ids of those that had others.
-
-        A file that can't be read or written is logged and left as it is.
+        """Write the present webhook_targets and limits into all accounts' files; return the ids of the changed ones.
+        A file that cannot be read or written is logged and not changed.
         """
         changed: list[str] = []
         with self._locked():
@@ -271,7 +269,7 @@ class Materialiser:
         except UnknownAccount:
             return None
         except BadEnvironmentFile as problem:
-            # The account starts again: the unusable file is kept aside for the admin, not silently lost.
+            # The account starts with a new file; the unusable one is renamed and kept for the administrator.
             path = self.paths.account_file(instance)
             aside = _aside(path)
             log.error("account %s: %s; kept as %s and replaced", instance, problem, aside)
@@ -280,7 +278,7 @@ class Materialiser:
             return None
 
     def _write(self, account: Account) -> Account:
-        """Write an account's file and return the account as it stands there: governed."""
+        """Write an account's file, with the settings applied, and return the account."""
         account = self._governed(account)
         content = render_account(account, self.paths, self.settings.template_path)
         replace_file(self.paths.account_file(account.name.instance), content.encode(), _MODE, durable=True)

@@ -26,7 +26,7 @@ _MAX_CHARACTERS = 8000
 
 
 def N_(template: str) -> str:  # noqa: N802 - gettext's name for it
-    """Mark a template for xgettext, and return it as it is."""
+    """Mark a template for xgettext, and return it unchanged."""
     return template
 
 
@@ -39,8 +39,8 @@ def NP_(template: str, plural: str) -> tuple[str, str]:  # noqa: N802
 class Text:
     """A template with ``{name}`` placeholders, and the values for them.
 
-    ``plural`` is the English template for any number but one, selected by the value ``n``; "" without plural forms.
-    A placeholder without a value is left as it is. A template without values is not formatted, so it may hold braces.
+    ``plural`` is the English template for any number but one, selected by the value ``n``; "" without plural forms. A
+    placeholder without a value is not replaced. A template without values is not formatted, so it may contain braces.
     """
 
     template: str

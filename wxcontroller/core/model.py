@@ -46,7 +46,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody in a group. ``display`` is the name used in that group, "" when none was chosen."""
+    """A member of a group. ``display`` is the name used in that group, "" when none was chosen."""
 
     id: str
     nickname: str
@@ -77,7 +77,7 @@ class MessageKind(StrEnum):
     """Kinds of messages. OTHER is everything a route does not decode yet: reported, never dropped."""
 
     TEXT = "text"
-    NOTICE = "notice"  # WeChat's own words in a chat: joined, removed, red packet …
+    NOTICE = "notice"  # WeChat's notices in a chat: joined, removed, red packet …
     IMAGE = "image"
     EMOTICON = "emoticon"
     VOICE = "voice"

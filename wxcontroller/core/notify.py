@@ -5,13 +5,13 @@ import time
 
 import sdnotify
 
-# Essential messages wait for a busy systemd, as during a daemon-reload of many units. Watchdog messages
-# and words are repeated anyway: nothing stands still for them.
+# Essential messages wait for a busy systemd, for example during a daemon-reload of many units. Watchdog messages and
+# status texts are repeated anyway, so they never block.
 _PATIENCE = 30.0
 
 
 class Notifier:
-    """The notification socket of this process, and the watchdog's wishes."""
+    """The notification socket of this process, and the watchdog's interval."""
 
     def __init__(self) -> None:
         self._socket = sdnotify.SystemdNotifier()
@@ -33,7 +33,7 @@ class Notifier:
         self._send("READY=1")
 
     def status(self, words: str) -> None:
-        """Say in one line what the process is doing; shown by ``systemctl status``."""
+        """Set the one-line status that ``systemctl status`` shows."""
         line = words.replace("\n", " ")
         if line != self._status and self._send(f"STATUS={line}", 0.0):
             self._status = line

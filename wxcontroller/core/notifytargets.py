@@ -1,4 +1,4 @@
-"""Notification targets, and the file they are kept in.
+"""Notification targets, and the file that stores them.
 
 A target is the destination of a program's notifications: an account, a peer of it, and a token for only this target's
 endpoint. The file is the controller's own, in its state directory, because targets are added through the API. Like
@@ -151,7 +151,7 @@ def rendered(targets: NotifyTargets) -> bytes:
 
 
 def target_book(path: Path) -> Watched[NotifyTargets]:
-    """Return the file as it is at each moment."""
+    """Return a view of the file that is always up to date."""
     return Watched(
         path, lambda content: parse(content, str(path)), NotifyTargets(), lambda why: NotifyTargets(broken=why)
     )

@@ -1,4 +1,4 @@
-"""Options of an account: one table from which come checking, the environment file, the client's view and the docs.
+"""Options of an account: one table, from which checks, environment file, client and documentation are derived.
 
 An option is named as the original's start parameter; its variable is what the environment file holds
 (openwx-api 1.5). Only options of this table can come from a request.
@@ -22,7 +22,7 @@ from wxcontroller.core.states import TakeoverPolicy
 OPTION_LENGTH = 2048
 # Labels in a placement: a host has at most this many.
 _LABELS = 32
-# Values of ``driver`` whose logins are not bound to the address that they come from: any host may take them over.
+# Values of ``driver`` whose logins are not bound to an IP address: any host may take them over.
 ANY_ADDRESS = frozenset({"ilink"})
 
 
@@ -171,7 +171,7 @@ def host(value: str) -> str:
 
 
 def labels(value: str) -> str:
-    """Accept words, each of which may be the name or a label of a host."""
+    """Accept names or labels of a host, separated by spaces."""
     found = value.split()
     if len(found) > _LABELS or not all(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", each) for each in found):
         raise ValueError(Text("must be names or labels of hosts, separated by spaces"))
@@ -455,7 +455,7 @@ def check_options(
         if option is None:
             shown = name[:64].encode("utf-8", "replace").decode()
             raise BadOption(N_("unknown option: {option}"), N_("wxclient(8) lists the options"), option=shown)
-        # What can't stand in an environment file is refused here, before anything changes.
+        # Values that an environment file cannot contain are refused here, before anything changes.
         one_line(name, value, longest)
         if option.origin is Origin.IGNORED:
             ignored.append(name)

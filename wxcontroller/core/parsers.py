@@ -1,4 +1,4 @@
-"""Checks of single values of a settings file. Each returns the value, or raises ValueError saying what it must be."""
+"""Checks of single values of a settings file. Each returns the value, or raises ValueError with the requirement."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wxcontroller.core.names import unit_of
 
-# Of what an account writes for others. They do not trust it; this is far beyond what it writes.
+# Size limit of files that an account writes for others, which do not trust it; far above their usual size.
 STATE_FILE_BYTES = 256 << 10
 # Next to the state file.
 DELIVERIES_FILE = "deliveries.json"
@@ -32,7 +32,7 @@ class Paths:
 
     @property
     def overrides(self) -> Path:
-        """Directory of the admin's own environment files, read after the materialised ones."""
+        """Directory of the administrator's environment files, read after the materialised ones."""
         return self.root / "etc/wxcontroller/clients"
 
     @property
@@ -110,7 +110,7 @@ class Paths:
 
     @property
     def etcd_state(self) -> Path:
-        """The last moment of etcd that the controller has seen: kept over boots, during which it may be restored."""
+        """The last moment of etcd that the controller has seen; survives boots, during which etcd may be restored."""
         return self.root / "var/lib/wxcontroller/etcd.json"
 
     @property

@@ -22,7 +22,7 @@ class PortTable:
         self._ports: dict[Path, tuple[tuple[int, int, int], int]] = {}
 
     def taken(self, without: str) -> set[int]:
-        """Return all ports given to accounts but one, even to those whose file is otherwise unusable."""
+        """Return all ports of accounts except one, including those whose file is otherwise unusable."""
         paths = self._registry.paths
         others = [instance for instance in self._registry.instances() if instance != without]
         files = [file for each in others for file in (paths.account_file(each), paths.override_file(each))]
@@ -57,7 +57,7 @@ class PortTable:
 
 def bindable(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the account's own port is bound: a port in TIME_WAIT is free.
+        # Like the account's own bind: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,10 +1,10 @@
-"""The tokens as an account's program may see them: whether there are any, and which of them are its own.
+"""The data about tokens for an account's process: whether any exist, and which of them belong to it.
 
 All accounts read one file, and any of them may have been taken over. So it holds no token's hash: each token that is
-bound to one account is stored as a mark that only this account recognizes, and only when the token is shown to
-it. A token that is good for more is not there, and is not taken at an account's port: whoever listens there would
-have it. Tokens of scopes outside the ladder open nothing at these ports; accounts that still run 2.0.0's code could
-not read a file that names these scopes.
+bound to one account is stored as a mark that only this account recognizes, and only when the token is shown to it. A
+token for more than one account is not listed, and is not accepted at an account's port, where a compromised process
+could collect it. Tokens of scopes outside the ladder open nothing at these ports; accounts that still run 2.0.0's
+code could not read a file that names these scopes.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class PortTokens:
     by_mark: Mapping[str, PortToken] = field(default_factory=dict[str, PortToken])
 
     def find(self, instance: str, presented: str, now: float) -> PortToken | None:
-        """Return what a token is good for at this account's port, None when it is not."""
+        """Return a token's scope at this account's port, None if it is not valid there."""
         wanted, found = mark(instance, digest(presented)), None
         for each, token in self.by_mark.items():
             # All are compared, in constant time: how long it takes must not tell which mark is close.

@@ -34,7 +34,7 @@ def dataclass(
         own = vars(one)
         shown, compared = repr and "__repr__" not in own, eq and "__eq__" not in own
         hashed = eq and ("__hash__" not in own or (own["__hash__"] is None and "__eq__" in own))
-        if not one.__doc__:  # else it is generated from the signature, which imports the large module inspect
+        if not one.__doc__:  # otherwise generated from the signature, which imports the large module inspect
             one.__doc__ = one.__name__
         later = init and "__init__" not in own
         # Not frozen: that would compile what is replaced here.
@@ -66,13 +66,12 @@ def _methods(
 
 
 def _init_of(made: Any, frozen: bool, slots: bool) -> Callable[..., None]:
-    """Return an ``__init__`` that puts the compiled one in its place when it is called.
-
-    With ``slots`` that also sets what is no parameter and has a default: it is no attribute of the class.
+    """Return an ``__init__`` that compiles the real one and replaces itself when it is first called. With ``slots``
+    it also sets defaults of fields that are no parameters, because they are not class attributes.
     """
 
     def init(self: object, *args: object, **named: object) -> None:
-        # A class with the same fields is the documented way to what the library compiles.
+        # Making a class with the same fields is the documented way to get the compiled method.
         parts = dict(made.__dataclass_fields__)
         parts["__annotations__"] = {name: field.type for name, field in parts.items()}
         for name in ("__module__", "__qualname__", "__doc__", "__post_init__"):

@@ -39,8 +39,7 @@ class Resolver(AbstractResolver):
         """Return the addresses of ``host``. Raises socket.gaierror, with EAI_AGAIN when time runs out."""
         try:
             async with asyncio.timeout(self._seconds):
-                # Given back by the lookup's own thread: a lookup that hangs
-                # keeps its turn, so that threads don't pile up.
+                # Released by the lookup's thread: a hanging lookup keeps its slot, so that threads do not pile up.
                 await self._turns.acquire()
                 found = await self._look_up(host, port, family)
         except TimeoutError:

@@ -348,7 +348,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
 
 
 def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
-    """Return all problems of one file on its own, with the keys, "" for the file as a whole."""
+    """Return all problems of a single file by key, "" for the file as a whole."""
     try:
         content = _read(path) or {}
     except BadSettings as problem:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Desired(StrEnum):
-    """The wanted state; kept in the account's file."""
+    """The desired state, stored in the account's file."""
 
     STARTED = "started"
     STOPPED = "stopped"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 SUMMARY_SECONDS = 10.0
 _LIBRARIES = frozenset({"aiohttp", "asyncio"})
-# Causes are words in our code and in libraries, which are few. This is for a message that holds something else.
+# Causes are a few fixed texts in our code and in libraries. This bounds messages that contain variable text.
 _CAUSES = 200
 _ATTRIBUTE = "cause"
 
@@ -35,7 +35,7 @@ class _Window:
 
 
 class Summaries(logging.Filter):
-    """Holds records back, for a handler that is given as ``emit``."""
+    """Delays records for a handler, passed as ``emit``."""
 
     def __init__(self, emit: Callable[[logging.LogRecord], object]) -> None:
         super().__init__()

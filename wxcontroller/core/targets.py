@@ -55,7 +55,7 @@ class Target:
             return False
         if mine.path == "/":
             return True
-        # Programs disagree about .. in a path: one reads it as a name below the path, another goes up.
+        # Programs disagree about .. in a path: for some it is a name, for others the parent directory.
         below = mine.path if mine.path.endswith("/") else f"{mine.path}/"
         return (its.path == mine.path or its.path.startswith(below)) and not is_winding(its)
 

@@ -9,8 +9,8 @@ from wxcontroller.core.messages import N_
 def client_context(ca_file: str) -> ssl.SSLContext | None:
     """Return the settings for connections that also trust the authorities in ``ca_file``.
 
-    None without one: the HTTP library's own context is shared, and each more costs memory. Raises BadOption for a
-    file that can't be used.
+    None without one: then the HTTP library's shared context is used, because each context costs memory. Raises
+    BadOption for a file that can't be used.
     """
     if not ca_file:
         return None

@@ -1,7 +1,7 @@
-"""API tokens: what one looks like, and the file they are kept in, hashed.
+"""API tokens: their format, and the file that stores their hashes.
 
-A token is 256 random bits behind its id, ``wxc_ID_SECRET``; its SHA-256 is all that is kept. Nobody can guess it or
-find it from the hash, so no slow password hash is needed.
+A token is 256 random bits behind its id, ``wxc_ID_SECRET``; only its SHA-256 is stored. Nobody can guess it or find
+it from the hash, so no slow password hash is needed.
 
 Tokens of scopes outside the ladder (core/access.py) do not close the API: they open endpoints that are closed without
 them. Those of scope ilink, each bound to one account, are in a file of the controller's (controller/ilink/tokens.py).
@@ -33,7 +33,7 @@ from wxcontroller.core.names import parse_name
 
 _SHAPE = re.compile(r"wxc_([0-9a-f]{8})_[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
-# For ids that nobody has: comparing takes as long as with one that exists, and tells no ids.
+# For unknown ids: the comparison takes as long as for an existing one, so timing does not reveal ids.
 _NOTHING = hashlib.sha256().hexdigest()
 _MODE = 0o640
 KEPT_SCOPES = (*LADDER, Scope.ILINK, Scope.FLEET)
@@ -66,7 +66,7 @@ class Token:
         return frozenset(parse_name(name).instance for name in self.accounts) or None
 
     def as_json(self) -> JsonObject:
-        """Return it as it stands in the file."""
+        """Return it in the file's format."""
         accounts: list[JsonValue] = list(self.accounts)
         return {
             "id": self.id,
@@ -167,7 +167,7 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
 
 def may_bind(scope: Scope, accounts: int) -> bool:
     """Return whether a token of a scope may be bound to this many accounts."""
-    if scope is Scope.FLEET:  # the accounts come with each call
+    if scope is Scope.FLEET:  # the accounts are in each call
         return accounts == 0
     return scope.in_ladder or accounts == 1
 
@@ -224,7 +224,8 @@ def rendered(tokens: Tokens) -> bytes:
 
 
 def token_book(path: Path) -> Watched[Tokens]:
-    """Return the file as it is at each moment. A file that can't be used gives broken tokens, never older ones."""
+    """Return a view of the file that is always up to date. An unusable file yields broken tokens, never older
+    ones."""
     return Watched(path, lambda content: parse(content, str(path)), Tokens(), lambda why: Tokens(broken=why))
 
 
@@ -340,7 +341,7 @@ def _token(entry: JsonValue) -> Token:
 
 
 def moment(seconds: int) -> str:
-    """Return a time as it stands in files."""
+    """Return a time in the format of files."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,6 +1,5 @@
-"""Why an address could not be reached, and what to check.
-
-URLs, which the HTTP library's own words quote, stay out of them: they hold secrets. Host and port don't.
+"""Why an address could not be reached, and what to check. The HTTP library's messages quote URLs, which contain
+secrets, so only host and port are used.
 """
 
 import errno
@@ -97,10 +96,9 @@ def dns_reason(problem: aiohttp.ClientConnectorDNSError) -> Text:
 
 
 def connect_errno(problem: aiohttp.ClientConnectorError) -> int:
-    """Return the system's number for why no connection was made, 0 for none.
-
-    The library's own words are not for people: they quote addresses and numbers. But if a host has several
-    addresses, only these words have the numbers.
+    """Return the system's error number of a failed connection, 0 for none. The library's messages are not suitable
+    for people: they quote addresses and numbers. But if a host has several addresses, only these messages contain the
+    numbers.
     """
     numbers = [problem.os_error.errno or 0, *map(int, _NUMBERS.findall(str(problem.os_error)))]
     return next((each for each in _INFORMATIVE if each in numbers), max(numbers))

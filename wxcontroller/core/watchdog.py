@@ -21,8 +21,8 @@ _LEAST = 1.0
 class Deadlines:
     """Work in progress, each with a deadline. ``clock`` gives monotonic seconds.
 
-    Each operation has its own timeout; the deadline is for the case that the timeout itself fails. Work that may wait
-    forever, such as on an empty queue, is not entered.
+    Each operation has a timeout; the deadline detects that the timeout itself failed. Work that may wait forever,
+    such as on an empty queue, is not entered.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -63,7 +63,7 @@ class Watchdog:
         self._told = False
 
     def feed(self) -> None:
-        """Tell systemd that the caller has got on, unless something else has not."""
+        """Report progress to systemd, unless another operation has exceeded its deadline."""
         if words := self._overdue():
             self._tell(words)
             return

@@ -1,4 +1,4 @@
-"""Secrets that sign webhook deliveries: where they are kept, and as Standard Webhooks wants them.
+"""Secrets that sign webhook deliveries: where they are stored, and their form for Standard Webhooks.
 
 A secret ``whsec_…`` is the base64 of the key; any other secret is its bytes. Every secret has a ``whsec_`` form,
 which receivers give to a library of Standard Webhooks.

@@ -1,4 +1,4 @@
-"""What can be wrong with accounts because there are several hosts."""
+"""Problems of accounts in a fleet of several hosts."""
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue, Severity

@@ -7,7 +7,7 @@ from wxcontroller.core.states import LoginState, UnitState
 
 _LOGGING_IN = (Condition.INIT, Condition.LOADING, Condition.UPDATING)
 _FIX = N_("fix the cause, then start the account again: {start}")
-# By drivers.base.EndReason, where something else than a cause to fix is behind it.
+# By drivers.base.EndReason, for ends without a cause to fix.
 _AFTER = {
     "taken": N_("use one account for each WeChat user: remove the other account, then start this one: {start}"),
     "elsewhere": N_("make sure that the account is stopped on its former host, then start it again: {start}"),
@@ -60,7 +60,7 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def failed(facts: Facts, condition: Condition) -> Issue | None:
-    """systemd has given it up."""
+    """The unit has failed."""
     if condition is not Condition.FAILED or facts.loops:
         return None
     if facts.unclaimed is not None:
@@ -101,7 +101,7 @@ def unreadable(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
-    """The login takes so long that it needs help."""
+    """The login takes too long."""
     client = facts.client
     if condition not in _LOGGING_IN or client is None or not client.since:
         return None

@@ -1,4 +1,4 @@
-"""What an assessment is made from and what it consists of."""
+"""The input and the result of an assessment."""
 
 import math
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
-# A login takes seconds; one that waits for WeChat's servers or the network is retried. After so long someone has to
-# look: the cause does not go away without help.
+# A login takes seconds, and is retried while WeChat's servers or the network do not respond. After this time the
+# cause probably needs someone to fix it.
 LOGIN_SECONDS = 20 * 60.0
 
 
@@ -125,7 +125,7 @@ class ClientReport:
 
 
 def client_of(content: JsonObject) -> ClientReport:
-    """Read a state file's content, whatever it is."""
+    """Read a state file's content, including invalid content."""
     try:
         login = LoginState(text(content.get("login_state")))
     except ValueError:
@@ -220,7 +220,7 @@ class Facts:
 
 
 def minutes(number: int) -> Text:
-    """Return a duration in words."""
+    """Return a duration as text."""
     return Text("{n} minute", "{n} minutes", n=number) if number > 0 else Text(N_("under a minute"))
 
 
@@ -279,7 +279,7 @@ class Assessment:
         return self.issues[0] if self.issues else None
 
     def as_json(self) -> JsonObject:
-        """Return what it adds to an ACCOUNT."""
+        """Return its members of an ACCOUNT."""
         issues: list[JsonValue] = [issue.as_json() for issue in self.issues]
         return {
             "condition": self.condition.value,
