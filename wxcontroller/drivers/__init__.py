@@ -21,7 +21,7 @@ _PAGE = _COMMON | frozenset(
     "synccheck_delay ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout".split()
 )
 
-# These also matter outside the drivers: whether a session is kept, and how reports describe an upload.
+# Also used outside of the drivers: whether a session is stored, and how reports describe an upload.
 _EVERYWHERE = frozenset({"keep_cookie", "media_chunk_size"})
 
 
@@ -29,8 +29,8 @@ _EVERYWHERE = frozenset({"keep_cookie", "media_chunk_size"})
 class Route:
     """A route: the module whose ``make_driver`` is its DriverFactory, a host that it needs, the ending of its files.
 
-    ``options`` are those of an account that its driver gets. What may stand in them is in ``core.options``, as the
-    controller, which checks them, imports no driver.
+    ``options`` are the account options that its driver gets. ``core.options`` defines their values, because the
+    controller checks them and imports no driver.
 
     Each route has its own session file and position, so that an account that comes back to a route needs no new
     login. The web route's have no ending: 2.0.0 reads them, too.
@@ -42,7 +42,7 @@ class Route:
     ending: str = ""
 
     def session_file(self, cookies: Path) -> Path:
-        """Return where the route's session is kept; ``cookies`` is the account's cookie file."""
+        """Return the path of the route's session; ``cookies`` is the account's cookie file."""
         return cookies.with_name(f"session{self.ending}.json") if self.ending else cookies
 
 
@@ -69,5 +69,5 @@ def without_effect(route: str, options: Mapping[str, str]) -> list[str]:
 
 
 def factory_of(route: str) -> DriverFactory:
-    """Return what makes drivers of a route. Raises KeyError for one that is not known."""
+    """Return the driver factory of a route. Raises KeyError for an unknown one."""
     return cast(DriverFactory, import_module(ROUTES[route].module).make_driver)

@@ -90,7 +90,7 @@ class Capabilities:
     oneself: str = ""
 
     def as_json(self) -> JsonObject:
-        """Return what callers see, who offer nothing else."""
+        """Return the capabilities for callers."""
         return {
             "sends": [kind.value for kind in sorted(self.sends)],
             "contacts": self.contacts,
@@ -110,7 +110,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class LoginStalled:
-    """A login is stuck, or loading the contacts after it; the driver keeps trying. ``reason`` in words."""
+    """A login is stuck, or loading the contacts after it; the driver keeps trying. ``reason`` is a text."""
 
     reason: Text
 
@@ -123,7 +123,7 @@ class QrReady:
     with it the ids of people and groups; as with PushOffered.
     """
 
-    link: str = field(repr=False)  # whoever has it can offer the login to a phone: not for logs
+    link: str = field(repr=False)  # anyone who has it can offer the login to a phone: not for logs
     image: bytes = field(repr=False)
     number: int
     limit: int
@@ -179,7 +179,7 @@ class Accepted:
 class LoginRefused:
     """WeChat refused the login after the scan. ``way`` describes the next attempt.
 
-    ``final``: there is none, or none before InputRequired is answered.
+    ``final``: there is none, at least before InputRequired is answered.
     """
 
     ret: int
@@ -190,11 +190,9 @@ class LoginRefused:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Oneself, at login and when it changes.
-
-    ``owner`` is whose login it is, where ids of people outlast logins: sends wait for the next one of the same owner.
-    By default it is oneself. ``marks`` are hashes by which other accounts of the host know that this login is taken
-    (DriverContext.holder).
+    """Oneself, at login and when it changes. ``owner`` identifies the login on routes with lasting ids: sends wait
+    for the next login of the same owner. By default it is oneself. ``marks`` are hashes that tell other accounts of
+    the host that this login is in use (DriverContext.holder).
     """
 
     me: Contact
@@ -212,7 +210,7 @@ class RosterLoaded:
 
 @dataclass(frozen=True, slots=True)
 class RosterChanged:
-    """Contacts and groups that are new or different, whole, and ids that are gone."""
+    """New or changed contacts and groups, complete, and removed ids."""
 
     contacts: tuple[Contact, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -269,9 +267,9 @@ class Checkpoint:
 class ServiceState:
     """WeChat's service for this account, apart from its session; emitted on changes.
 
-    ``confirming``: it is being checked whether the session is over, and sends wait. ``media_refused``: since when
-    WeChat lets the account send no media, in seconds since 1970, 0 while it does. ``revived``: how often a session
-    that seemed to be over was not, since the process began.
+    ``confirming``: the end of the session is being confirmed, and sends wait. ``media_refused``: the time since which
+    WeChat refuses the account's media, in seconds since 1970, 0 if it does not. ``revived``: how often since the
+    start a session that seemed to be over was still valid.
     """
 
     confirming: bool = False
@@ -347,8 +345,8 @@ class Uploaded:
     """Content that WeChat stores and that can be sent repeatedly to anybody while the session lives.
 
     ``key`` is WeChat's handle or an id for it, which callers see; ``signature`` is what else the route needs.
-    ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is there when it is content that was
-    received, as its Media brought it: the route may be refused to send it so.
+    ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is that of received content
+    (``Media.reference``); WeChat may refuse to send it.
     """
 
     kind: MessageKind
@@ -398,7 +396,7 @@ class Restored:
 
 
 class StateStore(Protocol):
-    """Storage of a driver's checkpoints, and of the marks by which it recognizes people after a login."""
+    """Storage of a driver's checkpoints, and of the marks that identify people after a login."""
 
     async def restore(self) -> Restored:
         """Return the checkpoints of earlier processes. Raises WxError while the database cannot be read."""
@@ -465,8 +463,8 @@ class Driver(Protocol):
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """Write a received message's content into ``sink``; content that WeChat no longer has is 0 bytes.
 
-        Raises WeChatError, also beyond ``limit`` bytes; ``sink`` may then hold a part. What ``sink`` raises as
-        OSError comes out as it is.
+        Raises WeChatError, also beyond ``limit`` bytes; ``sink`` may then hold a part. An OSError of ``sink`` is
+        passed on unchanged.
         """
         ...
 
@@ -527,8 +525,8 @@ class KeepsUser(Protocol):
 class DriverContext:
     """The arguments of a driver: ``options`` are texts by option name; one that is missing has its default.
 
-    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``deadlines`` are those of
-    work in progress. ``limits`` are the administrator's. ``decisions`` keeps the decisions of the account's owner: it
+    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``deadlines`` tracks work in
+    progress. ``limits`` are the administrator's. ``decisions`` keeps the decisions of the account's owner: it
     outlives sessions. ``holder`` returns the name of another account of this host that has a mark of a login, running
     or not, else "". ``fence`` closes all connections to WeChat when this host may no longer run the account.
     """

@@ -9,9 +9,9 @@ _WAIT = N_("WeChat may be down or the network interrupted")
 class NoAnswer(WeChatError):
     """No usable answer: no connection, connection reset, timeout, not HTTP.
 
-    ``timed_out``: the server sent nothing; normal for long polls behind proxies. ``malformed``: it answered
-    with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
-    there was no connection.
+    ``timed_out``: the server sent nothing; normal for long polls behind proxies. ``malformed``: it answered with
+    something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: there was no connection,
+    so no request was sent.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Ends all talk with WeChat when this host may no longer run the account (package wxcontroller-fleet).
+"""Closes all connections to WeChat when this host may no longer run the account (package wxcontroller-fleet).
 
 Another host may then run it. So nothing is sent after the permit has ended, and nothing that was sent before may
 arrive much later: the kernel continues to send buffered data for minutes, also after the process has ended.
@@ -23,7 +23,7 @@ from aiohttp.connector import Connection
 
 from wxcontroller.drivers.connection.failures import Fenced
 
-# Lingering on, for 0 s: closing sends RST and discards what is still in the kernel's buffer.
+# SO_LINGER with 0 s: closing sends RST and discards the kernel's buffer.
 _RESET = struct.pack("ii", 1, 0)  # struct linger
 
 
@@ -42,7 +42,7 @@ class Fence:
 
     def guard(self, connector: aiohttp.TCPConnector) -> None:
         """Have a connector hand out only connections that end with the permit, directly or through a proxy."""
-        # Every request passes it, direct or through a proxy, with a new connection or a kept one.
+        # Every request passes it, direct or through a proxy, on a new connection or a reused one.
         connect = connector.connect
 
         async def guarded(

@@ -40,5 +40,5 @@ class Logout:
         return await self._done.wait()
 
     def note_done(self) -> None:
-        """Let those who requested it go on."""
+        """Wake the callers that requested it."""
         self._done.set()

@@ -53,8 +53,8 @@ class Pulse:
     async def wait(self, work: Coroutine[None, None, T]) -> T:
         """Return the result of ``work``, which must have its own timeout; update Progress meanwhile.
 
-        ``work`` is no task: between an answer of WeChat and the next request, each task is one more round of the
-        event loop.
+        ``work`` is not a task: each task would add a round of the event loop between an answer of WeChat and the next
+        request.
         """
         beats: list[asyncio.Task[None]] = []
         begin = partial(self._begin_beating, beats)
@@ -91,5 +91,5 @@ async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, N
     finally:
         for task in tasks:
             task.cancel()
-        # Waited for, so that nothing of the old session still runs when the next login begins.
+        # Wait, so that no task of the old session still runs when the next login begins.
         await asyncio.gather(*tasks, return_exceptions=True)

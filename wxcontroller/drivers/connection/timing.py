@@ -1,4 +1,4 @@
-"""How long a connection to WeChat may take, whatever the route."""
+"""Time limits of connections to WeChat on all routes."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ class LineTiming:
 
     connect: float = 10.0
     call: float = 30.0
-    silence: float = 35.0  # longest wait for the next byte where the server has no reason to let one wait
+    silence: float = 35.0  # longest wait for the next byte, except for long polls
     transfer: float = 1800.0  # of a whole download
     # The watchdog takes 90 s: three of these may be late or lost.
     progress_every: float = 25.0
-    overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
+    overtime: float = 30.0  # added to a wait's own limit before it counts as stuck
     retry_first: float = 1.0
     # Sessions outlive outages of hours (weixin-web-protocol 9.2): a minute more or less does not matter then.
     retry_longest: float = 60.0

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wxcontroller.drivers.connection.fence import Fence
 
 log = logging.getLogger(__name__)
-# The desktop client's own (1.3).
+# The desktop client's (1.3).
 AGENT = (
     "Mozilla/5.0 (Linux; U; UOS x86_64; zh-cn) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/91.0.4472.124 Safari/537.36 UOSBrowser/6.0.1.1001"
@@ -81,10 +81,8 @@ class LineResponse:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """The bytes passed on, and the server's type for them, in lower case.
-
-    ``start`` and ``total`` are what the answer says of itself when it is a part (206): where it begins, and the
-    bytes of the whole, 0 when that was not said.
+    """The number of bytes passed on, and the server's type for them, in lower case. ``start`` and ``total`` describe
+    a partial answer (206): its offset, and the size of the whole, 0 if not given.
     """
 
     size: int
@@ -127,7 +125,7 @@ class Transport:
     ) -> None:
         """Raises BadOption for a CA file that can't be read.
 
-        ``verbose``: log each request, without secrets. ``account`` is the account's name, for a stand-in that shows
+        ``verbose``: log each request, without secrets. ``account`` is the account's name, for a sandbox that shows
         codes of several; WeChat never sees it.
         """
         parts = urlsplit(server)
@@ -200,12 +198,12 @@ class Transport:
         take: Callable[[bytes], object],
         begin: Callable[[ReceivedFile], object] = lambda _: None,
     ) -> ReceivedFile:
-        """Carry one request and hand the content of its answer to ``take``, piece by piece, in a thread.
+        """Send one request and pass the content of its answer to ``take`` in pieces, in a thread.
 
-        ``begin`` gets the answer's headers before the first piece (size: as announced, 0 when it is
-        not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and UnreadableResponse for an
-        answer above ``limit`` (TooLong) or with an error status; what ``take`` raises as OSError and what ``begin``
-        raises comes out as it is.
+        ``begin`` gets the answer's headers before the first piece (size: as announced, 0 when it is not). The
+        request's timeout applies to silence, not to the whole answer. Raises NoAnswer, and UnreadableResponse for an
+        answer above ``limit`` (TooLong) or with an error status; an OSError of ``take`` and exceptions of ``begin``
+        are passed on unchanged.
         """
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
@@ -248,7 +246,7 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         # Errors of the library carry the URL: they are neither chained nor quoted.
         try:
-            # At each request: a connection that was opened under the permit may be kept beyond it.
+            # Checked at each request: a reused connection may have been opened under an expired permit.
             if self._fence is not None:
                 self._fence.check()
             with self._deadlines.within(total + self._timing.overtime, request.call):
@@ -275,8 +273,8 @@ class Transport:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
             failure = no_answer(request.call, request.host, problem)
         except AttributeError:
-            # A request whose kept connection breaks is made again by aiohttp, which has no connector once the
-            # session is closed, as when an account stops.
+            # aiohttp repeats a request whose reused connection breaks, but has no connector once the session is
+            # closed, as when an account stops.
             if not session.closed:
                 raise
             failure = NoAnswer(request.call, Text("not connected"))

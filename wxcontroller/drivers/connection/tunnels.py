@@ -75,7 +75,7 @@ class Tunnels(ProxyConnector):
             raise attempt.late() from None
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
-        # As aiohttp's own connector would have made it: the tunnel is open and, with TLS, authenticated.
+        # As aiohttp's connector creates it: the tunnel is open and, with TLS, authenticated.
         protocol = _Kept(asyncio.get_running_loop(), writer)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -283,6 +283,6 @@ def wrong_protocol(proxy: Proxy) -> TunnelFailed:
 
 def words(problem: OSError) -> Text:
     if problem.errno is not None and problem.errno > 0:
-        # asyncio's own text repeats the address
+        # asyncio's text repeats the address
         return reason_of(OSError(problem.errno, os.strerror(problem.errno)))
     return reason_of(problem)

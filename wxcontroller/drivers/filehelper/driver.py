@@ -66,7 +66,7 @@ class FileHelperDriver(WebDriver):
             return await super()._send(outgoing, to, client_id)
 
     async def upload(self, file: Upload) -> Uploaded:
-        """See Driver.upload. Everything but pictures goes as a file."""
+        """See Driver.upload. Everything except pictures is sent as a file."""
         if file.size > LARGE:
             raise Unsupported(
                 N_("{file} is larger than {limit} bytes"),

@@ -15,7 +15,7 @@ from wxcontroller.drivers.web.session.roster import FILE_HELPER
 
 
 class OneMode(Consent):
-    """Lets every login go the page's only way. A refusal by WeChat is final, and is not stored."""
+    """Allows only the page's single login mode. A refusal by WeChat is final, and is not stored."""
 
     def __init__(self, account: str) -> None:
         super().__init__(account, False, None)
@@ -31,10 +31,10 @@ class OneMode(Consent):
 
 
 class OnePeer:
-    """The account and ``filehelper``: no requests for them are needed, and there is nobody else."""
+    """The account and ``filehelper``, the only contacts; neither needs requests."""
 
     def __init__(self, pulse: Pulse, uin: int, emoji_names: bool, sending: asyncio.Lock) -> None:
-        """``sending`` is held while a message goes out."""
+        """``sending`` is held while a message is sent."""
         self._pulse = pulse
         self._uin = uin
         self._emoji_names = emoji_names
@@ -42,7 +42,7 @@ class OnePeer:
         self._me = Contact("", "")
 
     def begin(self, init: Init) -> None:
-        """Adopt the account's own data from webwxinit; the other people it lists do not matter."""
+        """Take the account's own data from webwxinit; other people in it are ignored."""
         self._me = contacts.contact_of(init.user, self._emoji_names)
 
     def profile(self) -> Profile:

@@ -10,9 +10,9 @@ from wxcontroller.drivers.connection.transport import LineRequest, LineResponse
 from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, now_ms, query_of
 from wxcontroller.drivers.web.wire.hosts import FILE_PAGES, hosts_of
 
-HOME = "szfilehelper.weixin.qq.com"  # the page to begin with; the login names the account's own
+HOME = "szfilehelper.weixin.qq.com"  # the initial page; the login names the account's
 APPID = "wx_webfilehelper"
-# A desktop browser's: the desktop client's own, which the web route uses, does not open this page.
+# A desktop browser's: the desktop client's, which the web route uses, does not open this page.
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 _MARK = "mmweb_appid"
 _MARKED = frozenset({"synccheck", "webwxgetmsgimg", "webwxgetvideo", "webwxgetvoice", "webwxgetmedia"})

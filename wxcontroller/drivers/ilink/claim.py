@@ -53,9 +53,8 @@ async def claimed(
 
 
 def marks(credentials: Credentials, world: str) -> tuple[str, ...]:
-    """Return what stands for the bot and its user: only hashes, as everybody can see them.
-
-    ``world``: the option ``server``; ids of a stand-in mean nothing elsewhere.
+    """Return marks of the bot and its user: only hashes, because they are public. ``world``: the option ``server``;
+    ids of a sandbox are valid only there.
     """
     found = (f"{world}\0{one}" for one in (credentials.bot_id, credentials.user_id) if one)
     return tuple(hashlib.sha256(one.encode("utf-8", "replace")).hexdigest() for one in found)

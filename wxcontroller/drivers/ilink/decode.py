@@ -50,7 +50,7 @@ class QrAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ILinkFailure:
-    """A failure code, and the server's own text, which is often empty."""
+    """A failure code, and the server's text, which is often empty."""
 
     call: str
     ret: int
@@ -59,10 +59,8 @@ class ILinkFailure:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One message of a poll: as our model has it, and what only this route needs of it.
-
-    ``ids`` are those by which a repetition is recognized; ``fingerprint`` stays the same for one under other ids (6).
-    ``parts`` are the message's items, most often one.
+    """One message of a poll: its model, and data that only this route needs. ``ids`` identify a repetition;
+    ``fingerprint`` identifies one under different ids (6). ``parts`` are the message's items, usually one.
     """
 
     peer: str
@@ -177,7 +175,7 @@ def updates(answer: JsonObject) -> Updates:
 
 
 def messages(batch: Sequence[JsonValue]) -> list[Arrived]:
-    """Decode the messages of one answer. Only what users wrote is kept (6)."""
+    """Decode the messages of one answer. Only messages of users are kept (6)."""
     return [
         arrived(obj(message), number)
         for number, message in enumerate(batch)
@@ -240,7 +238,7 @@ def _message(own: str, sender: str, group: str, created: int, item: JsonObject) 
 
 
 def _content(own: str, item: JsonObject) -> tuple[MessageKind, str, MessageMedia | None]:
-    """Return the kind of an item, its words, and what there is to fetch (7.1)."""
+    """Return the kind of an item, its text, and its media (7.1)."""
     for name, kind in _MEDIA_ITEMS.items():
         found = obj(item.get(name))
         if found:
@@ -302,7 +300,7 @@ class MediaKey:
 
 
 def _quote(reference: JsonObject) -> Quote | None:
-    """Decode what a message answers to; the quoted message may come whole, as an id, or both (7.3)."""
+    """Decode the quoted message, which may be complete, an id, or both (7.3)."""
     if not reference:
         return None
     inner = obj(reference.get("message_item"))

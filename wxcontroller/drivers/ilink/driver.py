@@ -89,12 +89,12 @@ class ILinkDriver:
         self._logout = Logout()
         self._only = ""  # see keep_user
         self._tickets: dict[str, tuple[str, float]] = {}  # for typing notices, by person, and how long they are good
-        self._revived = 0  # sessions that seemed to be over, before the one that is polled
+        self._revived = 0  # sessions that seemed to be over, before the present one
 
     # -- the session
 
     async def run(self, emit: Emit) -> Ended:
-        """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
+        """See Driver.run. Exceptions of ``emit`` are passed on unchanged."""
         self._memory.load()
         async with self._transport:
             try:
@@ -227,7 +227,7 @@ class ILinkDriver:
             await self._pulse.emit(ServiceState(confirming, since, self._revived + (poller.revived if poller else 0)))
 
     async def _media_changed(self) -> None:
-        """WeChat began or ceased to refuse media: that is on disk before anything else is sent."""
+        """Store that WeChat began or ceased to refuse media, before anything else is sent."""
         await self._tell_service()
         if self._pulse is not None:
             await self._pulse.emit(self._memory.checkpoint())
@@ -239,7 +239,7 @@ class ILinkDriver:
             log.info("%s", problem.message)
 
     async def _say_goodbye(self) -> None:
-        """Announce the stop, within the rest of one second."""
+        """Announce the stop, within the remainder of one second."""
         if self._poller is None:
             return
         try:
@@ -327,7 +327,7 @@ class ILinkDriver:
         return await self._contents.fetch(media, sink, limit)
 
     async def set_remark(self, person: str, remark: str) -> None:
-        """See Driver.set_remark. WeChat knows no remarks on this route: the alias is kept here."""
+        """See Driver.set_remark. WeChat has no remarks on this route: the alias is stored locally."""
         if self._pulse is None or person not in self._memory.peers:
             raise WeChatError(
                 N_("this person has not written yet"),
@@ -352,7 +352,7 @@ class ILinkDriver:
             )
         return self._poller
 
-    # -- what this route has no call for
+    # -- operations without a call on this route
 
     async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """See Driver.avatar."""

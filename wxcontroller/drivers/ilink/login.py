@@ -37,7 +37,7 @@ from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Credentials, ILinkCalls,
 
 log = logging.getLogger(__name__)
 DIGITS = "verify-code"
-_LENGTH = 6  # of the digits (5.2)
+_LENGTH = 6  # attempts to enter the digits (5.2)
 # An older WeChat lets a code "expire" after the scan without a word (5.2).
 OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
 OTHER_USER = N_("another WeChat user scanned the code; scan it as the user who was logged in before")
@@ -61,7 +61,7 @@ class _Code:
 
 @dataclass(slots=True)
 class ILinkLogin:
-    """Gets an account in by QR codes. ``limit``: codes shown before giving up.
+    """Logs an account in by QR codes. ``limit``: codes shown before giving up.
 
     ``only`` is the WeChat user who may log in, "" for anyone.
     """
@@ -148,7 +148,7 @@ class ILinkLogin:
                 code.turn.set()
                 code.task = asyncio.create_task(self._poll(code))
                 await self.pulse.emit(QrReady(content, b"", number, self.limit, self.timing.code_refresh))
-                if self._other:  # behind the code: it would clear the words
+                if self._other:  # after the code, which would clear the text
                     await self.pulse.emit(LoginStalled(Text(OTHER_USER)))
                 return code
 
@@ -233,7 +233,8 @@ class ILinkLogin:
                 code.scanned = True
                 await self._ask_for_digits(code)
             case QrStatus.CONFIRMED if answer.credentials is not None:
-                # Whoever scans becomes the owner (5.1): another person's messages must not arrive in this account.
+                # The person who scans becomes the owner (5.1): another person's messages must not arrive in this
+                # account.
                 if self.only and answer.credentials.user_id != self.only:
                     self._other = True
                     self._drop(code, codes)
@@ -253,7 +254,7 @@ class ILinkLogin:
         return None
 
     def _win(self, code: _Code, codes: list[_Code]) -> None:
-        """Somebody is in the middle of this code: the others are dropped."""
+        """This code was scanned: drop the others."""
         for other in [other for other in codes if other is not code]:
             self._drop(other, codes)
 

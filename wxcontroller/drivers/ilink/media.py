@@ -232,7 +232,7 @@ class ILinkMedia:
 
 
 def kind_of(file: Upload) -> MessageKind:
-    """Return how a file is sent, by its type. Audio goes as a file: voice bubbles are not shown (11.2)."""
+    """Return how a file is sent, by its type. Audio is sent as a file, because voice bubbles are not shown (11.2)."""
     if file.kind is not MessageKind.FILE:
         if file.mime.startswith("image/"):
             return MessageKind.IMAGE

@@ -13,17 +13,16 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, k
 from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
 from wxcontroller.drivers.ilink.wire import Credentials
 
-# Peers whose tokens are kept. The service offers one, the person who scanned (12).
+# Number of peers whose tokens are stored. The service has one, the person who scanned (12).
 _MAX_PEERS = 1000
-# Ids by which repeated messages are recognized; as many come back from the database.
+# Number of ids that detect repeated messages; the same number is restored from the database.
 _MAX_SEEN = 5000
 
 
 @dataclass(slots=True)
 class KnownPeer:
-    """Somebody who wrote.
-
-    ``context`` is their newest token, ``heard`` when it came (seconds since 1970), ``alias`` a name given here.
+    """A person who wrote. ``context`` is the newest token, ``heard`` the time when it arrived (seconds since 1970),
+    ``alias`` a local name.
     """
 
     context: str = field(default="", repr=False)
@@ -38,7 +37,7 @@ class ILinkMemory:
     store: SessionStore
     credentials: Credentials | None = None
     cursor: str = field(default="", repr=False)
-    batch: Sequence[JsonValue] = field(default=(), repr=False)  # what the last poll brought, until it is reported
+    batch: Sequence[JsonValue] = field(default=(), repr=False)  # the last poll's messages, until they are reported
     peers: OrderedDict[str, KnownPeer] = field(default_factory=OrderedDict)
     media_refused: int = 0
     owner: str = ""  # the WeChat user of the last login, also after its session was lost; "" after a logout

@@ -86,7 +86,8 @@ class Poller:
     async def _one(self, seconds: float) -> JsonObject | None:
         """Poll once. Return None if there are no messages, for any reason."""
         began = time.monotonic()
-        # As a task of its own: a poll that is cut off loses its messages, so waiting for it must not mean ending it.
+        # A separate task: a poll that is cancelled loses its messages, so cancelling the wait must not cancel the
+        # poll.
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, seconds))
         try:
             if not self._entered:
@@ -143,7 +144,7 @@ class Poller:
             self._online = False
             await self.pulse.emit(Offline(words))
 
-    # -- what it brought
+    # -- its messages
 
     async def _received(self, found: Updates) -> None:
         self._failures, self._heard = 0, time.monotonic()
@@ -152,7 +153,7 @@ class Poller:
         if moved:
             self.memory.cursor = found.cursor
         if moved or found.batch:
-            # Cursor and raw messages in one commit: the server gives this batch to nobody a second time.
+            # Cursor and raw messages in one commit: the server never returns this batch again.
             self.memory.batch = found.batch
             await self.pulse.emit(self.memory.checkpoint())
         reached(Point.ACKNOWLEDGED)
@@ -219,7 +220,7 @@ class Poller:
         try:
             await self.pulse.wait(self.calls.notify(self.credentials, True, self.timing.brief))
         except WeChatError as problem:
-            log.debug("%s", problem.message)  # its own answer does not count
+            log.debug("%s", problem.message)  # its own answer is ignored
         await self.pulse.pause(self.timing.confirm_pause)
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, self._patience()))
         try:

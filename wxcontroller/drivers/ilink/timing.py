@@ -24,7 +24,7 @@ class ILinkTiming(LineTiming):
 
     hint: float = 35.0  # how long getupdates is held unless the server sets another time (6)
     hint_extra: float = 10.0  # an abort at the moment of the answer loses that batch
-    hint_max: float = 120.0  # what a server may ask for
+    hint_max: float = 120.0  # range of a server's hint
     short_poll: float = 10.0  # works behind every edge (6)
     short_poll_for: float = 86400.0
     edge_least: float = 5.0  # a poll that breaks sooner was not cut off by an edge

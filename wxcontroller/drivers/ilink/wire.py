@@ -88,13 +88,13 @@ class ApiBase:
 
 
 class ILinkHosts:
-    """Which hosts are WeChat's. ``server``: a stand-in whose own name is allowed, too (option ``server``)."""
+    """The allowed hosts: WeChat's, and that of ``server``, the option for a sandbox."""
 
     def __init__(self, server: str) -> None:
         self._server = urlsplit(server).hostname or ""
 
     def allowed(self, host: str) -> bool:
-        """Whether a token or content may go to ``host``, which comes from outside."""
+        """Whether a token or content may be sent to ``host``, which comes from outside."""
         # A suffix proves nothing if the host ends earlier: "evil.example#.weixin.qq.com".
         if not _HOST_NAME.fullmatch(host):
             return False
@@ -142,7 +142,7 @@ class ILinkCalls:
     # -- login
 
     async def qrcode(self, tokens: Sequence[str]) -> JsonObject:
-        """Request a login code. ``tokens``: the account's last token, by which a bound bot is recognized (5.1)."""
+        """Request a login code. ``tokens``: the account's last token, which identifies a bound bot (5.1)."""
         body: JsonObject = {"local_token_list": list(tokens)}
         return await self._post("get_bot_qrcode", ApiBase(LOGIN_HOST), body, self._timing.code, query="bot_type=3")
 
@@ -215,8 +215,8 @@ class ILinkCalls:
         self, call: str, credentials: Credentials, body: JsonObject, seconds: float, patient: bool = False
     ) -> JsonObject:
         place = self._hosts.place(credentials.base) if credentials.base else ApiBase(LOGIN_HOST)
-        # The base comes from WeChat's answer, and the token goes there:
-        # another host could read and send for the account.
+        # The base comes from WeChat's answer, and the token is sent to it: a foreign host could read and send for the
+        # account.
         if place is None:
             raise UnreadableResponse(call, Text("the account's API base is not one of WeChat's hosts"))
         described: JsonObject = {**body, "base_info": {"channel_version": CHANNEL_VERSION, "bot_agent": _AGENT}}

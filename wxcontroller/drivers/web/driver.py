@@ -70,8 +70,8 @@ class Acquaintances(People, Pictured, Protocol):
 class WebDriver:
     """One account on the Web route. ``run`` once; everything else while it runs.
 
-    Other pages that speak this protocol override what differs: the attributes, and the methods under "what is of the
-    web page alone".
+    Drivers of other pages with this protocol override the attributes, and the methods under "specific to the web
+    page".
     """
 
     calls_of: ClassVar[type[WebCalls]] = WebCalls
@@ -133,7 +133,7 @@ class WebDriver:
         self._last_client_id = 0
 
     async def run(self, emit: Emit) -> Ended:
-        """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
+        """See Driver.run. Exceptions of ``emit`` are passed on unchanged."""
         self._saved.load()
         self._consent.load()
         async with self._transport:
@@ -264,7 +264,7 @@ class WebDriver:
             self._commands_of(session, roster),
         )
 
-    # -- what is of the web page alone
+    # -- specific to the web page
 
     def _home(self, context: DriverContext) -> str:
         """Return the host to begin with."""

@@ -43,7 +43,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class WebRedirect:
-    """An address at one of WeChat's own hosts."""
+    """A URL at one of WeChat's hosts."""
 
     host: str
     path: str
@@ -52,7 +52,7 @@ class WebRedirect:
 
 @dataclass(frozen=True, slots=True)
 class LoginPage:
-    """The answer of webwxnewloginpage: session values when ``ret`` is 0, else a refusal in WeChat's words."""
+    """The answer of webwxnewloginpage: session values if ``ret`` is 0, else a refusal with WeChat's text."""
 
     ret: int
     message: str

@@ -80,7 +80,7 @@ def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
 
 
 def size_of(raw: JsonObject) -> int:
-    """Return a group's own count of members."""
+    """Return a group's member count."""
     return integer(raw.get("MemberCount"))
 
 
@@ -183,7 +183,7 @@ def split(entries: Iterable[JsonObject]) -> tuple[list[JsonObject], list[JsonObj
 
 
 def portions(entries: Iterable[JsonObject]) -> Iterator[list[JsonObject]]:
-    """Return contact objects in portions that take some milliseconds each: a group weighs what its members do."""
+    """Return contact objects in portions that take some milliseconds each: a group counts as its members."""
     portion: list[JsonObject] = []
     weight = 0
     for entry in entries:

@@ -11,7 +11,7 @@ from wxcontroller.drivers.web.decode import markup
 from wxcontroller.drivers.web.decode.markup import Markup
 from wxcontroller.drivers.web.decode.text import plain, unescape
 
-# Of a push. WeChat's own clients show eight.
+# Articles of a push. WeChat's clients show eight.
 PUSH_ARTICLES = 20
 # In characters: XML that is kept for sending something again, with each of the media that are remembered.
 REFERENCE_LENGTH = 8192
@@ -168,7 +168,7 @@ def file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Deco
         return DecodedContent(MessageKind.FILE, words, raw_kind)
     reference = ""
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
-        # The sender's own handle is useless to others (5.11).
+        # The sender's handle is not valid for others (5.11).
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
         reference = _reference(replaced, REFERENCE_LENGTH) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
@@ -198,7 +198,7 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> De
         description = "：".join(part for part in (xml.text("refermsg/displayname"), quoted) if part)
     articles = _articles(xml, PUSH_ARTICLES)
     first = articles[0] if articles else Article("")
-    # An address is escaped once more than everything else (8.2).
+    # URLs are escaped once more than everything else (8.2).
     app = AppShare(
         title=plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title") or first.title,
         url=unescape(plain(text(raw.get("Url")), emoji_names)) or unescape(xml.text("appmsg/url")) or first.url,
@@ -214,7 +214,7 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> De
 
 
 def shared(app: AppShare, in_full: bool) -> str:
-    """Return the words of a link, in four lines or in two; of a push, with three lines for each further article."""
+    """Return the text of a link, in four lines or two; for a push, with three lines for each further article."""
     if not in_full:
         return f"[应用分享]标题：{app.title}\n[应用分享]链接：{app.url}"
     lines = [("标题", app.title), ("描述", app.description), ("应用", app.app_name), ("链接", app.url)]
@@ -268,7 +268,7 @@ def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> DecodedContent:
 
 
 def shown_as_place(raw: JsonObject, content: str) -> bool:
-    """Whether a text without SubMsgType is a location. Anybody can write the words, but not the fields."""
+    """Whether a text without SubMsgType is a location. Anyone can imitate the text, but not the fields."""
     return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
@@ -286,7 +286,7 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> 
     return DecodedContent(MessageKind.LOCATION, f"[位置]{shown}", str(PLACE), place=place)
 
 
-# -- WeChat's own words
+# -- WeChat's notices
 
 
 def sysmsg(xml: Markup) -> DecodedContent:
@@ -308,9 +308,8 @@ def sysmsg(xml: Markup) -> DecodedContent:
 
 
 def filled(template: str, xml: Markup, limit: int) -> str:
-    """Put the people and words of a template's link_list into it, ``limit`` characters in each place.
-
-    Names that are not in the list stay as they are.
+    """Fill a template with the people and texts of its link_list, ``limit`` characters in each place. Names that are
+    not in the list are not replaced.
     """
     values: dict[str, str] = {}
     for link in xml.each("link_list/link"):
@@ -318,7 +317,7 @@ def filled(template: str, xml: Markup, limit: int) -> str:
         shown = (link.text("separator") or "、").join(name for name in names if name)
         shown = shown or link.text("title") or link.text("link/plain")
         values.setdefault(link.attribute("link", "name"), shown[:limit])
-    for _ in range(2 if values else 0):  # the words of one link may name another
+    for _ in range(2 if values else 0):  # the text of one link may contain another's name
         template = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template, count=50)
     return template
 

@@ -22,7 +22,7 @@ SESSION_OVER = frozenset({1100, 1101, 1102})
 TOO_FREQUENT = 1205
 # weixin-web-protocol 9.5: a send is tried again for network errors and -1 ("system error") only.
 _HANDLING = {-1: FailureHandling.RETRY_SAME_ID, TOO_FREQUENT: FailureHandling.WAIT}
-# Codes that may be about what a message holds, and not about the target, the session or the rate (10.1).
+# Codes that may concern the content of a message, not the target, the session or the rate (10.1).
 ABOUT_CONTENT = frozenset({-1, -2, 1, 1200})
 
 
@@ -39,7 +39,7 @@ class HostMoved(UnreadableResponse):
 
 
 def tried_again(what: Text) -> Text:
-    """Return the words for an outage. The error itself does not have them: a send may end with it."""
+    """Return the text for an outage. It is not in the error itself, because a send may end with it."""
     return Text("{what}; retrying", what=what)
 
 

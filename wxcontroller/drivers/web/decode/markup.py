@@ -13,7 +13,7 @@ from wxcontroller.drivers.web.decode.text import plain_emoji, unescape
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
-# Anybody can write to an account, and parsing costs memory and time.
+# Anyone can write to an account, and parsing costs memory and time.
 XML_LENGTH = 1 << 18
 XML_DEPTH = 50
 XML_ELEMENTS = 2000

@@ -12,7 +12,7 @@ from wxcontroller.drivers.web.decode.contents import FRIEND_REQUEST, NOTICE, TEX
 from wxcontroller.drivers.web.decode.text import is_group, plain, plain_mentions, plain_name, split_sender
 
 STATUS_NOTIFY = 51
-# Not chat messages: the end of a call on the phone, and the service's own signals.
+# Not chat messages: the end of a call on the phone, and internal signals of the service.
 _SILENT = frozenset({52, 9999})
 
 
@@ -43,7 +43,7 @@ def id_of(raw: JsonObject) -> str:
 
 
 def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify | IncomingFriendRequest | None:
-    """Read one entry; None for one that is not for people.
+    """Read one entry; None if it is not a chat message.
 
     ``me`` is the account's own UserName; ``emoji_names`` as in ``text.plain``. A message that revokes "0" revokes
     the last one that the account sent in that chat.
@@ -70,7 +70,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
     if found.own and not own:
         own, sender = True, me  # the phone's own recall comes as if the peer had sent it (7.7)
     elif in_group and found.kind is MessageKind.NOTICE:
-        own, sender = False, ""  # WeChat's words, also about what the phone did
+        own, sender = False, ""  # WeChat's notices, also about actions on the phone
     created = integer(raw.get("CreateTime"))
     return Message(
         id=message_id,

@@ -17,7 +17,7 @@ _GROUP = re.compile(r"@@|.*@chatroom\Z", re.DOTALL)
 
 
 def plain(raw: str, emoji_names: bool) -> str:
-    """Return what a person reads: line breaks, then emoji, then one pass of entities, in this order (8.2).
+    """Return the text as displayed: replace line breaks, then emoji, then one level of entities, in this order (8.2).
 
     ``emoji_names``: old emoji as ``[name]`` instead of Unicode.
     """
@@ -59,7 +59,8 @@ def plain_mentions(raw: str) -> str:
 def unescape(raw: str) -> str:
     """Undo one layer of HTML entities, as in a single pass: ``&lt;`` as typed by a user stays that.
 
-    What the first ones become is part of no entity: they can go before the others. Long texts are full of them.
+    The results of the first replacements are part of no entity, so they can come first. Long texts contain many of
+    them.
     """
     if "&" not in raw:
         return raw

@@ -71,7 +71,7 @@ class Downloads:
             case _:
                 raise WeChatError(N_("a {kind} has no content to fetch"), N_("ask for media only"), kind=media.kind)
         is_file = media.kind is MessageKind.FILE
-        # How large a file is, is known; of all else the announced size may be another quality's.
+        # Only the size of files is known; for other media the announced size may be that of another quality.
         intake = Intake(sink, call, limit, anything=is_file, announced=media.size if is_file else 0)
         ranged = call == "webwxgetvideo"  # gives nothing without a Range (5.13)
         return await self._whole(intake, call, host, f"{CGI}{call}?{query}", limit, ranged)
@@ -136,7 +136,7 @@ class Downloads:
         """Return path and query of a picture."""
         skey = quote(self.session.skey, safe="")
         known = "" if group else self.roster.avatar(person)
-        if _PATH.fullmatch(known):  # it comes from WeChat, but must not lead elsewhere
+        if _PATH.fullmatch(known):  # it comes from WeChat, but must not refer to another host
             return f"{known}&skey={skey}"
         call = "webwxgetheadimg" if is_group(person) else "webwxgeticon"
         path = f"{CGI}{call}?{query_of(seq=0, username=person)}&skey={skey}"

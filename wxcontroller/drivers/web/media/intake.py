@@ -24,7 +24,7 @@ _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IG
 
 
 class Intake:
-    """Passes content on to a sink, over as many answers as it takes.
+    """Passes content on to a sink, with as many answers as necessary.
 
     A truncated answer is not lost: the next request asks for the rest (``got`` bytes exist), and if
     the server still sends it from the start, the existing part is skipped.
@@ -47,7 +47,8 @@ class Intake:
 
     @property
     def whole(self) -> bool:
-        """Whether everything is there, as far as anybody said how much that is. Nothing is whole too: it is gone."""
+        """Whether the content is complete, as far as its size is known. Empty content is complete, too: WeChat no
+        longer has it."""
         if not self.got:
             return not self._promised
         return self.got >= max(self._total, self._promised) and not self._skip
@@ -68,7 +69,7 @@ class Intake:
 
     def begin(self, answer: ReceivedFile) -> None:
         """Check the headers of the next answer. Raises UnreadableResponse if it does not fit."""
-        # Between the parts something would be missing, and nobody would notice.
+        # Otherwise bytes between the parts would be missing without notice.
         if answer.start > self.got:
             raise UnreadableResponse(
                 self._call, Text("the server returned a later part of the content than requested")
@@ -80,7 +81,7 @@ class Intake:
                     self._call, Text("the server returned a later part of the content than requested")
                 )
         promised = answer.total or (answer.start + answer.size if answer.size else 0)
-        # An answer that kept its promise and was too short all the same may be followed by a longer one.
+        # An answer of the announced length that is still too short may be followed by a longer one.
         longer = promised > self._promised and self.got >= self._promised
         if self._passing and self._promised and promised not in (0, self._promised) and not longer:
             raise UnreadableResponse(self._call, Text("the content changed meanwhile"))

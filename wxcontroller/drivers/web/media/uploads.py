@@ -187,7 +187,8 @@ def _md5(path: Path, size: int) -> str:
         while piece := source.read(1 << 20):
             digest.update(piece)
             seen += len(piece)
-    # The size was announced to the caller and goes to WeChat: a file that is still written would arrive cut off.
+    # The size was announced to the caller and is sent to WeChat: a file that is still being written would arrive
+    # truncated.
     if seen != size:
         raise OSError(f"the file has {seen} bytes, not {size}")
     return digest.hexdigest()

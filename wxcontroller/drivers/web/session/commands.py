@@ -31,7 +31,7 @@ class Commands:
         self._roster = roster
 
     async def revoke(self, message_id: str, to: str, client_id: str) -> None:
-        """Recall an own message. ``client_id``: any new id."""
+        """Recall an own message. ``client_id`` is any new id."""
         body: JsonObject = {"SvrMsgId": message_id, "ToUserName": to, "ClientMsgId": client_id}
         await self._accepted("webwxrevokemsg", "", body, _TOO_LATE)
 

@@ -64,12 +64,12 @@ class Consent:
     """
 
     def __init__(self, account: str, choice: bool | None, store: SessionStore | None) -> None:
-        # As a shell takes it: of what a name may hold only a space has a meaning there.
+        # Quoted for a shell: of the characters in a name, only the space is special there.
         self._account = f"'{account}'" if " " in account else account
         self._choice = choice
         self._store = store
         self._agreed = 0.0  # seconds since 1970, 0 for never
-        self._refused: dict[bool, list[float]] = {False: [], True: []}  # the latest since the mode was let in
+        self._refused: dict[bool, list[float]] = {False: [], True: []}  # latest refusals since it was accepted
         self._answered: asyncio.Event | None = None  # while the owner is asked
 
     def load(self) -> None:
@@ -102,7 +102,7 @@ class Consent:
 
     @property
     def no_mode_left(self) -> Text:
-        """Why a refusal is final, and what may help, in words."""
+        """The text of a final refusal, with a remedy."""
         return _NO_MODE_LEFT[self._choice]
 
     def push_mode(self, stored: bool | None) -> bool | None:
@@ -114,7 +114,7 @@ class Consent:
         return None if self._exhausted(desktop) else desktop
 
     async def refused(self, desktop: bool) -> Step:
-        """Remember that WeChat refused a mode with 1203; return what follows."""
+        """Remember that WeChat refused a mode with 1203; return the next step."""
         self._refused[desktop] = [*self._refused[desktop], time.time()][-_A_DAY:]
         await self._keep()
         # Refused in desktop mode is final once the owner agreed: nothing is left to try (3.5).

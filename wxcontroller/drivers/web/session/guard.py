@@ -40,7 +40,7 @@ class SyncGuard:
         self._nudged = False
 
     def quiet(self) -> None:
-        """Reset after a normal answer: news, or WeChat's statement that there are none."""
+        """Reset after a normal answer, with or without news."""
         self._in_vain = 0
         self._backoff.reset()
 

@@ -178,7 +178,7 @@ class Recognition:
     def identify(self, name: str, real_id: str) -> tuple[str, ...]:
         """Adopt a person's real id, which is certain; return the ids whose number changed."""
         mark = _hash(f"real {real_id}")
-        # A number that is stored goes before the present one: reports of earlier logins have it.
+        # A stored number takes precedence over the present one: reports of earlier logins contain it.
         number = self._known.find(mark) or self._numbers.get(name) or uid_of(real_id)
         self._known.learn((mark, *self._waiting.pop(name, ())), number)
         if self._numbers.get(name) == number:

@@ -21,7 +21,7 @@ from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
-# WeChat's own limit of one request, and its page's steps after a refusal (5.4).
+# WeChat's limit for one request, and its page's steps after a refusal (5.4).
 _BATCH = 50
 # A refused batch is retried in ever smaller pieces; an id refused alone never again.
 _SMALLER = {50: 10, 10: 5, 5: 1}
@@ -55,7 +55,7 @@ class Inquiries:
     session: WebSession
     timing: WebTiming
     asker: Asker
-    # To be done when nothing else is: from when on (monotonic), and what.
+    # Idle work: its earliest time (monotonic), and the work.
     errand: tuple[float, Callable[[], Awaitable[None]]] | None = None
     # The contact API reports the session's end: only the sync loop decides that.
     doubted: bool = False
@@ -83,7 +83,7 @@ class Inquiries:
         return name in self._wanted or any(name in ids for _, ids in self._refused)
 
     def want(self, names: Iterable[str], again: bool = False) -> None:
-        """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
+        """Schedule a query for unknown people and groups (or, with ``again``, for known ones)."""
         for name in names:
             if name in self._hopeless or name in self._wanted or name == self.session.me:
                 continue
@@ -103,7 +103,7 @@ class Inquiries:
         self._wanted.pop(name, None)
 
     def remind(self) -> None:
-        """Let the worker look at ``errand``."""
+        """Wake the worker for ``errand``."""
         self._news.set()
 
     async def answered(self, names: Iterable[str], patience: float) -> bool:

@@ -1,4 +1,4 @@
-"""Getting in: the stored session, else consent on the phone, else a QR code (weixin-web-protocol 3)."""
+"""Logging in: with the stored session, else a confirmation on the phone, else a QR code (weixin-web-protocol 3)."""
 
 import logging
 import time
@@ -79,7 +79,7 @@ class _Again(Exception):
 
 
 class _NotThisMode(_Again):
-    """WeChat does not let the account in by this mode; another one may be left."""
+    """WeChat refuses the account in this mode; another one may remain."""
 
 
 class _Over(Exception):
@@ -91,7 +91,7 @@ class _Over(Exception):
 
 
 class QrLogin:
-    """The ladder of ways in. ``consent`` decides by which mode."""
+    """The ways to log in, in order. ``consent`` selects the mode."""
 
     def __init__(
         self, calls: WebCalls, saved: Saved, pulse: Pulse, timing: WebTiming, options: LoginOptions, consent: Consent
@@ -212,7 +212,7 @@ class QrLogin:
             return None
 
     def _page_cookies(self) -> None:
-        """Set what the page itself keeps for this way in (1.5, 3.4)."""
+        """Set the cookies that the page keeps for this login (1.5, 3.4)."""
         memory = self._saved.memory
         wanted = {"last_wxuin": str(memory.uin), "login_frequency": "2"}
         loaded = memory.jar.value("wxloadtime").removesuffix("_expired")
@@ -312,7 +312,7 @@ class QrLogin:
                     )
                 )
             except NoAnswer as problem:
-                # Without an answer nobody says that the code is over: twice its life is.
+                # Without an answer, the expiry of the code is not reported: assume it after twice its lifetime.
                 if time.monotonic() - since > 2 * self._timing.code_life:
                     return _ScanOutcome.EXPIRED
                 await self._pulse.pause(0.0 if problem.timed_out else backoff.next())
@@ -358,7 +358,7 @@ class QrLogin:
         page = await self._page(redirect, desktop)
         if page.ret != 0:
             await self._refuse(page, desktop)
-        # The page accepted this mode, whatever becomes of the session.
+        # The page accepted this mode, even if the session fails later.
         await self._consent.let_in(desktop)
         session = self._session(page, desktop)
         memory = self._saved.memory
@@ -419,7 +419,7 @@ class QrLogin:
         return session
 
     async def _refuse(self, page: LoginPage, desktop: bool) -> NoReturn:
-        """Tell a refusal and decide what follows. Raises _Again or _Over."""
+        """Report a refusal and decide the next step. Raises _Again or _Over."""
         said = page.message or Text("no reason given")
         words, way = Text("WeChat refuses the login ({ret}: {said})", ret=page.ret, said=said), Text("once more")
         if page.ret == _NOT_ALLOWED:

@@ -103,7 +103,8 @@ class WebRoster:
         return Profile(self.me)
 
     async def load(self) -> None:
-        """Read the address book and the groups, then emit RosterLoaded. Never fails: the rest is loaded later."""
+        """Load the address book and the groups, then emit RosterLoaded. Never fails: missing parts are loaded
+        later."""
         before = self.me
         await self._address_book()
         if self.me != before:
@@ -136,7 +137,7 @@ class WebRoster:
         if self._again:
             self._inquiries.errand = self._again, self._read_on
             self._inquiries.remind()
-        # WeChat's order, as the original has it; behind it who else is known.
+        # WeChat's order, as in the original, followed by other known people.
         contacts = {name: self._contacts[name] for name in self._book if name in self._contacts} | self._contacts
         contacts.pop(self._session.me, None)
         # The file helper exists even if no page lists it; scripts expect it after all friends (openwx-api 2.3).
@@ -326,7 +327,7 @@ class WebRoster:
             self._strangers.popitem(last=False)
 
     def met_in(self, stranger: str) -> str:
-        """Return the message that introduced a person, "" if there is none or the person is known."""
+        """Return the message that introduced a person, "" if there is none or if the person is known."""
         return "" if stranger in self._contacts else self._strangers.get(stranger, "")
 
     def remark(self, name: str) -> str | None:
@@ -364,7 +365,7 @@ class WebRoster:
             await self._pulse.emit(news)
 
     def want(self, names: Iterable[str], again: bool = False) -> None:
-        """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
+        """Schedule a query for unknown people and groups (or, with ``again``, for known ones)."""
         self._inquiries.want(names, again)
 
     # -- callbacks of the inquiries
@@ -408,7 +409,7 @@ class WebRoster:
                     self._looked[chat] = now
                     missing.append(chat)
             elif group is not None:
-                # Names in a group change without a word, and lists come late after joins and leaves (6.6).
+                # Names in a group change without notice, and lists arrive late after joins and leaves (6.6).
                 limit = self._timing.group_refresh if sender else self._timing.notice_refresh
                 if now - self._listed.get(chat, now) > limit:
                     self._listed[chat] = now

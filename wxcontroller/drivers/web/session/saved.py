@@ -137,7 +137,7 @@ class Saved:
     def load(self) -> None:
         """Load the stored session; unreadable content is ignored."""
         try:
-            # Also what an earlier start has stored: keep_cookie=0 means that nothing of a login stays on disk.
+            # Also delete data of an earlier start: with keep_cookie=0 no login data stay on disk.
             if not self._keep:
                 self._store.clear()
                 return
@@ -155,7 +155,7 @@ class Saved:
         _restore(obj(found), self.memory)
 
     def resume(self, restored: Restored) -> bool:
-        """Take over the position of the stored session; return whether there is one that is not stored yet."""
+        """Restore the position of the stored session; return whether there is one that is not in the database yet."""
         memory, moved = self.memory, False
         memory.seen.restore(restored.seen)
         session = memory.session

@@ -56,7 +56,7 @@ Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
 
 
 class People(Protocol):
-    """Receives what the loop learns about contacts; see Roster."""
+    """Receives the loop's changes of contacts; see Roster."""
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool: ...
 
@@ -104,7 +104,7 @@ class Listener:
         self._inconclusive = 0  # inconclusive codes in a row
         self._unknown_codes = 0  # of these, codes that are not documented
         self._reopened = False  # sync before the next check: the session was reopened
-        self._seen_signals = ReportedIds()  # ids of the phone's own signals
+        self._seen_signals = ReportedIds()  # ids of the phone's internal signals
         self._has_repeated = False  # a 1102 was already retried once
         self._guard = SyncGuard(media_loop, timing)
         self._had_events = False  # the last round returned events
@@ -200,7 +200,7 @@ class Listener:
                 async with asyncio.timeout(None) as self._poll_limit:
                     return await self._pulse.wait(self._calls.sync_check(self._session))
         except TimeoutError:
-            pass  # ended by sent(); a request's own timeout is a NoAnswer
+            pass  # cancelled by sent(); a request's timeout is a NoAnswer
         finally:
             self._poll_limit = None
         self._is_doubtful = False
@@ -335,7 +335,7 @@ class Listener:
             await self._pulse.emit(Online())
 
     async def _watch_for_silence(self) -> None:
-        """Report the account as offline when WeChat has not responded for too long, whatever the loop waits for."""
+        """Report the account as offline when WeChat has not responded for too long, independently of the loop."""
         while True:
             silent = 0.0 if self._storing else time.monotonic() - self._last_response
             if silent < self._timing.offline_after:

@@ -81,7 +81,7 @@ class WebCalls:
         return await self.get("webwxpushloginurl", domain, CGI + "webwxpushloginurl", query, domain)
 
     async def login_page(self, host: str, path: str, query: str, desktop: bool) -> LineResponse:
-        """Turn a confirmed login into a session (3.5): ``query`` is the redirect's own."""
+        """Turn a confirmed login into a session (3.5): ``query`` is that of the redirect."""
         more = "fun=new&version=v2" + ("" if "lang=" in query else f"&lang={self._lang}")
         headers = {"Referer": f"https://{host}/"}
         if desktop:
@@ -202,7 +202,7 @@ class WebCalls:
     # -- common parts
 
     def dressed(self, request: LineRequest) -> LineRequest:
-        """Return a request with what the page adds to all of its calls: the web page, nothing."""
+        """Return a request with the page's additions to all calls; the web page has none."""
         return request
 
     async def _send(self, request: LineRequest) -> LineResponse:
@@ -237,7 +237,7 @@ class WebCalls:
         limit: int = 0,
         patient: bool = False,
     ) -> LineResponse:
-        """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
+        """POST JSON to the session's host, with the fields of every such request (4)."""
         common = query_of(pass_ticket=session.pass_ticket, lang=self._lang)
         request = LineRequest(
             call,
@@ -310,7 +310,7 @@ def query_of(**values: str | int) -> str:
 
 
 def _uuid(uuid: str) -> str:
-    return quote(uuid, safe="=-_")  # its "==" goes unescaped (3.1)
+    return quote(uuid, safe="=-_")  # its "==" is sent unescaped (3.1)
 
 
 def now_ms() -> int:

@@ -122,7 +122,7 @@ class Jar:
         return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in fitting)
 
     def value(self, name: str) -> str:
-        """Return a cookie's value whatever its domain, the latest if several, "" if none (1.5)."""
+        """Return a cookie's value from any domain, the latest if there are several, "" for none (1.5)."""
         return next((cookie.value for cookie in reversed(self._cookies.values()) if cookie.name == name), "")
 
     def clear(self) -> None:
@@ -170,7 +170,7 @@ def parse(header: str, host: str, now: float) -> Cookie | None:
         key, _, content = attribute.partition("=")
         attributes[key.strip().lower()] = content.strip()
     domain = attributes.get("domain", "").lstrip(".").lower()
-    # A server may speak for its own parents, but not for a whole top level.
+    # A server may set cookies for its parent domains, but not for a top-level domain.
     if domain and (not within(host, domain) or "." not in domain):
         return None
     return Cookie(

@@ -10,7 +10,7 @@ FILE_PAGES = {
     "filehelper.weixin.qq.com": "wx.qq.com",
     "cmfilehelper.weixin.qq.com": "wx8.qq.com",
 }
-# The domain comes from WeChat's answers: with other characters a URL could end earlier than it seems.
+# The domain comes from WeChat's answers: other characters could end the host part of a URL early.
 _NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 # In this order: the first that fits decides.
 _FAMILIES = (

@@ -30,7 +30,7 @@ def text_message(content: str) -> OutgoingMessage:
     return OutgoingMessage("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
 
 
-# Kinds that ``text_message`` and ``media_message`` build. Voice goes out as a file (5.10).
+# Kinds that ``text_message`` and ``media_message`` build. Voice is sent as a file (5.10).
 SENDABLE = frozenset(
     {
         *(MessageKind.TEXT, MessageKind.IMAGE, MessageKind.EMOTICON, MessageKind.VIDEO, MessageKind.MICROVIDEO),
@@ -71,7 +71,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
 
 
 def forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
-    """Return received content as a message: the server copies what the reference names (5.11)."""
+    """Return received content as a message: the server copies it by reference (5.11)."""
     query, reference = "fun=async&f=json", content.reference
     match content.kind:
         case MessageKind.EMOTICON:

@@ -45,7 +45,7 @@ class WebTiming(LineTiming):
     batch_every: float = 2.0
     detail_every: float = 5.0  # between two questions about group members: nothing waits for them
     batch_pause: float = 3600.0  # after 1205
-    roster_patience: float = 45.0  # for the groups, before the account continues without the rest
+    roster_patience: float = 45.0  # for the groups, after which the account continues without the rest
     roster_again: float = 60.0  # delays before a failed contact list is requested again, the last one repeatedly
     roster_longest: float = 3600.0
     stranger_patience: float = 3.0  # how long a message waits for its sender's name
