@@ -21,9 +21,8 @@ _SECRETS = ("token", "password")
 
 @dataclass(frozen=True, slots=True)
 class PeerCredentials:
-    """What settings name, read: the TLS context, and the token or password, "" for none.
-
-    ``files`` is what the files contain, to see whether that has changed; ``certificate`` is the one of this host.
+    """Loaded credentials: the TLS context, and the token or password, "" for none. ``files`` is the files' content,
+    to detect changes; ``certificate`` is this host's.
     """
 
     tls: ssl.SSLContext
@@ -62,7 +61,7 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         reading = "certificate"
         if reading in places:
-            # With a password at hand nobody is asked for one.
+            # An empty password keeps OpenSSL from asking for one.
             tls.load_cert_chain(places[reading], places["key"], password="")
         for reading in contents.keys() & set(_SECRETS):
             secret = contents[reading].decode("ascii").strip()

@@ -43,14 +43,14 @@ log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 # At one member: the next one is tried at once.
 REQUEST_SECONDS = 2.0
-# A member that hangs is silent, too: the watch goes on at the next one, which costs one request.
+# A hanging member is silent, too: the watch moves to the next one, which costs one request.
 WATCH_SILENCE = 60.0
-# etcd forgets a token that was not used at a member for 300 s; other members do not hear of a use.
+# A member forgets a token that was not used there for 300 s; use at other members does not count.
 _TOKEN_SECONDS = 120.0
 _PAGE = 500
-# Keys and values of a page, of 1 kB each by our own rule, with room for what others have put below the prefix.
+# Keys and values of a page, at most 1 kB each, with a margin for foreign keys below the prefix.
 _ANSWER_BYTES = 32 << 20
-# Of JSON that carries each value of ours as one text.
+# Of JSON in which each value is one string.
 _DEPTH = 12
 # gRPC's codes.
 _UNKNOWN, _NOT_FOUND, _PERMISSION_DENIED, _EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = 2, 5, 7, 8, 14, 16
@@ -72,24 +72,25 @@ class EtcdFailure(WxError):
     exit_code = 3
 
     def __init__(self, endpoint: str, reason: Text, grpc_code: int = _UNAVAILABLE, unsure: bool = True) -> None:
-        """``unsure``: what was asked for may have been done all the same, if the code does not exclude it."""
+        """``unsure``: the request may still have been carried out, unless the code excludes it."""
         remedy = Text(_REMEDIES.get(grpc_code, _CHECK_MEMBERS))
         super().__init__(N_("etcd at {endpoint} failed: {reason}"), remedy, endpoint=endpoint, reason=reason)
         self.endpoint = endpoint
         self.reason = reason
         self.grpc_code = grpc_code
-        # Not an answer about what was asked for.
+        # Not a result of the request.
         self.unreachable = grpc_code in _ELSEWHERE
         self.unsure = unsure and self.unreachable
 
 
 class Compacted(Exception):
-    """A watch began at a revision that etcd no longer has, or not yet: read all, and watch from there."""
+    """A watch began at a revision that etcd does not have, no longer or not yet: read everything, and watch from
+    there."""
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdEntry:
-    """A key as etcd has it. ``lease`` is 0 without one."""
+    """A key in etcd. ``lease`` is 0 without one."""
 
     key: str
     value: bytes
@@ -100,7 +101,7 @@ class EtcdEntry:
 
 @dataclass(frozen=True, slots=True)
 class EtcdMoment:
-    """A moment in the history of an etcd, as reads tell it; "" and 0 are those of an unknown one.
+    """A moment in the history of an etcd, from reads; "" and 0 for an unknown one.
 
     Term and revision only grow. After ``etcdctl snapshot restore`` the revision is that of the snapshot, and the term
     2. The id of the cluster follows from the addresses of its members and the token: it changes if the token does.
@@ -111,7 +112,7 @@ class EtcdMoment:
     revision: int = 0
 
     def follows(self, known: "EtcdMoment") -> bool:
-        """Return whether it can come after a moment; if not, etcd was restored or rebuilt in between."""
+        """Return whether it can follow a moment; if not, etcd was restored or rebuilt in between."""
         same = self.cluster == known.cluster or not known.cluster
         return same and self.term >= known.term and self.revision >= known.revision
 
@@ -201,17 +202,17 @@ class Etcd:
         await self._session.close()
 
     async def grant(self, seconds: int) -> int:
-        """Make a lease that ends after so many seconds without renewal; return its id. Raises EtcdFailure."""
+        """Create a lease that ends after this many seconds without renewal; return its id. Raises EtcdFailure."""
         return integer((await self._call("/v3/lease/grant", {"TTL": str(seconds)})).get("ID"))
 
     async def renew(self, lease: int) -> int:
-        """Renew a lease; return the seconds it has now, 0 when it is gone. Raises EtcdFailure."""
-        # A stream, of which one answer is asked for.
+        """Renew a lease; return its remaining seconds, 0 if it has ended. Raises EtcdFailure."""
+        # A stream, of which only one answer is read.
         answer = await self._call("/v3/lease/keepalive", {"ID": str(lease)})
         return integer(answer.get("TTL"))
 
     async def revoke(self, lease: int) -> None:
-        """End a lease, and with it its keys; one that is gone is fine. Raises EtcdFailure."""
+        """Revoke a lease and its keys; an ended one is no error. Raises EtcdFailure."""
         try:
             await self._call("/v3/lease/revoke", {"ID": str(lease)})
         except EtcdFailure as problem:
@@ -225,7 +226,7 @@ class Etcd:
         while True:
             request = {**_range(start, prefix), "limit": str(_PAGE)}
             if moment.revision:
-                # All pages as of the first: accounts that change hands in between are seen once.
+                # All pages at the revision of the first, so that accounts that change owners meanwhile appear once.
                 request["revision"] = str(moment.revision)
             answer = await self._call("/v3/kv/range", request)
             if not moment.revision:
@@ -260,7 +261,7 @@ class Etcd:
         request: JsonObject = {
             "compare": list(_compares(guards)),
             "success": success,
-            # How the keys are if not all guards hold.
+            # The keys if not all guards hold.
             "failure": [{"request_range": {"key": _text(key.encode())}} for key in keys],
         }
         unsure: list[EtcdFailure] = []
@@ -315,7 +316,7 @@ class Etcd:
             raise self._unreached(endpoint, problem) from None
 
     def _changes(self, endpoint: str, answer: JsonObject) -> EtcdChanges | None:
-        """Return what an answer of a watch tells, None for nothing. Raises Compacted and EtcdFailure."""
+        """Return the content of a watch's answer, None if it is empty. Raises Compacted and EtcdFailure."""
         if integer(answer.get("compact_revision")):
             raise Compacted
         if answer.get("canceled"):
@@ -351,9 +352,8 @@ class Etcd:
         return EtcdEntry(name, value, integer(raw.get("create_revision")), integer(raw.get("mod_revision")), lease)
 
     async def _call(self, path: str, body: JsonObject, unsure: list[EtcdFailure] | None = None) -> JsonObject:
-        """Return the answer of the first member that gives one. Raises EtcdFailure.
-
-        ``unsure`` gets the failures of members that may have done all the same what was asked for.
+        """Return the answer of the first member that responds. Raises EtcdFailure. ``unsure`` collects the failures
+        of members that may have carried out the request.
         """
 
         async def ask(endpoint: str) -> JsonObject:
@@ -409,7 +409,7 @@ class Etcd:
     async def _send(
         self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout, token: str = ""
     ) -> aiohttp.ClientResponse:
-        # A member that has lost the others refuses, instead of answering from what it has, or not at all.
+        # A member without quorum refuses, instead of answering from its own data or not at all.
         headers = {"Grpc-Metadata-hasleader": "true", **({"Authorization": token} if token else {})}
         try:
             response = await self._session.post(
@@ -465,7 +465,7 @@ def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
         answer = obj(read_json(raw, _DEPTH))
     except ValueError:
         answer = {}
-        # As of a certificate with a common name.
+        # For example for a certificate with a common name.
         words = "" if raw.startswith(b"<") else one_line(raw.decode("utf-8", "replace"))
     if "error" in answer or status != 200:
         # A stream has an object there; a single answer is an object itself, with or without a text there.

@@ -118,7 +118,7 @@ class FailsafeHosts:
 
 
 def confirmation(host: str, status: int, raw: bytes) -> Confirmation:
-    """Return what a response of a host says."""
+    """Return the meaning of a host's response."""
     try:
         content = obj(read_json(raw))
     except ValueError:

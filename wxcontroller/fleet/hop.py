@@ -1,4 +1,4 @@
-"""For whom a host forwards a call: the header that travels with it.
+"""The header of a forwarded call that names its caller.
 
 The credential of a hop (a token of scope fleet, or a certificate) opens nothing. The receiving host checks each call
 against the caller in this header: its scope and its accounts. So a caller can do on another host only what its own
@@ -28,10 +28,9 @@ class BadCaller(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HopCaller:
-    """Whom a call is forwarded for.
-
-    ``scope`` is None for a caller who has shown no token, as on paths that need none. ``accounts`` are instances,
-    None for all. ``words`` are for logs. ``origin`` is where an agent reaches the calling host, "" for other callers.
+    """The caller of a forwarded call. ``scope`` is None for a caller without a token, on paths that need none.
+    ``accounts`` are instances, None for all. ``words`` are for logs. ``origin`` is the address at which an agent
+    reaches the calling host, "" for other callers.
     """
 
     host: str
@@ -64,7 +63,7 @@ def read_caller(header: str) -> HopCaller:
         content = {}
     scope, accounts = content.get("scope"), content.get("accounts")
     texts = {key: each for key in ("host", "caller", "origin") if isinstance(each := content.get(key), str)}
-    # Exactly these: a word that a later version adds may restrict the caller, and must not be ignored.
+    # Exactly these: a field of a later version may restrict the caller, and must not be ignored.
     if content.keys() != _KEYS or len(texts) != 3 or scope not in _SCOPES:
         raise BadCaller("it is not what a host writes")
     bound: frozenset[str] | None = None

@@ -53,11 +53,11 @@ GREETING_PAUSE, GREETING_SECONDS = 3.0, 2.0
 _STREAM_PAUSE = 0.5
 # The controller sends a heartbeat every 15 s.
 _STREAM_SILENCE = 45.0
-# All rows at once, of 10,000 accounts; also of those that are kept.
+# All rows at once, of 10,000 accounts; also the limit of stored rows.
 HOST_ROWS_BYTES, _ROW_VALUES = 32 << 20, 4_000_000
 HOST_ACCOUNTS = 10_000
 _ANSWER_BYTES = 4 << 20
-# Beyond so many values an answer is parsed in a thread; beyond very many, 50 ms, such that this one runs meanwhile.
+# Answers with more values are parsed in a thread; above the second limit (50 ms), with pauses for this one.
 _FEW_VALUES, _MANY_VALUES = 5000, 200_000
 _WITH_PROCESS = frozenset(state.value for state in UnitState if state.has_process)
 _TOKEN_ID, _SHA256 = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{64}")
@@ -69,7 +69,7 @@ class HostState(StrEnum):
     CONNECTING = "connecting"  # not greeted yet
     UP = "up"
     UNREACHABLE = "unreachable"
-    OLDER = "older-version"  # it answers, and knows nothing of fleets
+    OLDER = "older-version"  # it responds, but its version has no fleets
     REFUSED = "refused"  # it does not accept this host's credentials or name
 
 
@@ -120,7 +120,7 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class ToldRows:
-    """What one event of a host's stream tells of its accounts. ``all``: there are no others."""
+    """The content of one event of a host's stream. ``all``: there are no other accounts."""
 
     rows: list[HostRow]
     gone: list[str]
@@ -138,11 +138,11 @@ class OtherHost:
         self.since = int(time.time())
         self.version = ""
         self.rows: dict[str, HostRow] = {}
-        self.rows_known = False  # whether the rows are the host's own and not those of an earlier run
+        self.rows_known = False  # whether the rows come from the host, not from an earlier run
         self.agents: Mapping[str, AgentToken] = {}
         self.changes = 0  # grows with every change of rows or state
         self.members = 0  # grows with all that may change which hosts count as having an account
-        self.met = asyncio.Event()  # set once it has told its accounts, or is known not to
+        self.met = asyncio.Event()  # set once it has sent its accounts, or is known not to
         self._rows_size = 0
         self._connection = HostConnection(settings, credentials)
         self._own_name = own_name
@@ -155,7 +155,7 @@ class OtherHost:
         return self.state is HostState.UP
 
     def want(self, full: bool) -> None:
-        """Have the rows come with the accounts' activity, which costs the host a round of questions, or without."""
+        """Request the rows with or without the accounts' activity, for which the host queries its accounts."""
         if full != self.full:
             self.full = full
             self._other_rows.set()
@@ -305,7 +305,7 @@ class OtherHost:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
     def _take(self, told: ToldRows) -> None:
-        """Take over rows that are new, and forget those that are gone."""
+        """Apply new rows, and delete removed ones."""
         if told.all:
             self.rows, self._rows_size = {}, 0
             self.members += 1
@@ -331,7 +331,7 @@ class OtherHost:
 
 
 def row_of(value: JsonValue) -> HostRow | None:
-    """Return a row, None for what is none: its name has to be one, and its id the one of the name."""
+    """Return a valid row, else None: its name must be valid, and its id must belong to the name."""
     content = obj(value)
     name = name_or_none(text(content.get("name")))
     if name is None or name.instance != content.get("instance"):

@@ -1,4 +1,4 @@
-"""All other hosts: their lives, which of them has an account, and what is kept of them over restarts.
+"""All other hosts: their states, their accounts, and the data about them that survive restarts.
 
 A host that is down when this controller starts is known by what it had before: an account of its name must not be
 made here meanwhile, and a call for it has to fail with the reason. So names are kept on disk.
@@ -21,11 +21,11 @@ from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.host import GREETING_SECONDS, AgentToken, HostRow, OtherHost, row_of
 
 log = logging.getLogger(__name__)
-# Between two looks at what is to be kept on disk.
+# Interval of writes to disk.
 _KEEP_PAUSE = 2.0
-# For the accounts of hosts that have not told any yet: for a greeting, and for an answer.
+# Waits for hosts that have not sent their accounts yet: for a greeting, and for an answer.
 _MEETING_SECONDS = CONNECT_SECONDS + GREETING_SECONDS + 1.0
-# What is kept of a row.
+# The stored fields of a row.
 _KEPT = ("name", "instance", "driver", "desired", "epoch", "leaving")
 
 
@@ -81,16 +81,16 @@ class Hosts:
         return self._index()
 
     def agent(self, token_id: str) -> tuple[OtherHost, AgentToken] | None:
-        """Return the host that has issued an agent's token, by the token's id, and what it tells of the token."""
+        """Return the host that has issued an agent's token, by the token's id, and its data about the token."""
         for host in self:
             if token := host.agents.get(token_id):
                 return host, token
         return None
 
     def keeping_down(self, account: Account) -> str:
-        """Return the hosts because of which a boot must not start an account of this host, "" for none."""
-        # One that is leaving its host is stopped there. An older copy counts only while it runs: what is known of a
-        # host that is down may be old, and a host that was lost still wants what was adopted from it.
+        """Return the hosts that prevent the start of an account at boot, "" for none."""
+        # An account that is leaving its host is stopped there. An older copy counts only while it runs: data about a
+        # host that is down may be outdated, and a lost host still desires accounts that were adopted from it.
         return ", ".join(
             host.name
             for host, row in self._copies(account)

@@ -136,8 +136,8 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep a lease until cancelled. Raises HostNameTaken, LeaseLost and OSError."""
-        self._withdraw()  # what a killed process has left
-        # Then whatever happened to the former lease, nothing of this host talks to WeChat.
+        self._withdraw()  # remains of a killed process
+        # Then no account of this host is connected to WeChat, whatever happened to the former lease.
         await until_no_account_runs()
         lease = await self._join()
         try:
@@ -238,7 +238,7 @@ class Keeper:
                 continue
             if self._boot and kept_json(entry.value).get("boot") == self._boot:
                 await self._etcd.revoke(entry.lease)
-            # A lease that nobody renews has ended by then: the holder is alive.
+            # An unrenewed lease has ended by then, so its holder is alive.
             elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
                 raise HostNameTaken(
                     N_("another running host of the fleet is named {host}"),
@@ -249,7 +249,7 @@ class Keeper:
                 self._notifier.status(f"waiting for the end of the lease that host {self._host} had before")
 
     async def _keep(self, lease: int) -> None:
-        """Renew the lease until it or the key of the host has gone. Raises OSError."""
+        """Renew the lease until it or the key of the host no longer exists. Raises OSError."""
         log.info("host %s has lease %x", self._host, lease)
         self._be_ready()
         changed = asyncio.Event()
@@ -290,7 +290,7 @@ class Keeper:
                 return
             # The permit before the watchdog: both are counted from this renewal.
             self._allow(sent)
-            # Only now: a host that cannot renew its lease is to be stopped, also if this loop goes on turning.
+            # Only now: the watchdog must stop a host that cannot renew its lease, even if this loop still runs.
             self._notifier.watchdog()
             if not self._since:
                 if failed:
@@ -353,7 +353,7 @@ class Keeper:
     async def _read(self) -> tuple[EtcdEntry, ...] | None:
         """Return the host's key, None if etcd was restored since it was last read. Raises EtcdFailure and OSError.
 
-        Only reads tell: a member answers a renewal with its own revision, which may be behind that of another one.
+        Only reads show this: a member answers a renewal with its own revision, which may lag behind that of another.
         """
         file = self._files / MOMENT
         known, found = EtcdMoment.read(file), await self._etcd.read(self._key)
@@ -365,7 +365,7 @@ class Keeper:
         return found.entries
 
     def _allow(self, sent: float) -> None:
-        """Let accounts run on after a renewal that was sent at this time. Raises OSError."""
+        """Extend the permit after a renewal that was sent at this time. Raises OSError."""
         replace_file(self._files / "permit", b"%.3f\n" % (sent + self._times.permit), _MODE)
 
     def _withdraw(self) -> None:

@@ -145,7 +145,7 @@ class Owners:
         return owner is not None and owner.host == self.name and owner.entry.lease == lease
 
     def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
-        """Return why this host, whose own record has an ``epoch`` (0: it has none), must not claim an account."""
+        """Return why this host must not claim an account. ``epoch`` is that of its record here, 0 for none."""
         owner, record = self.owners.get(name.instance), self.records.get(name.instance)
         if owner is not None and owner.host != self.name:
             return OwnedElsewhere(
@@ -171,7 +171,7 @@ class Owners:
         return self._promised(host) if host in self.failsafes and host not in self.hosts else 0.0
 
     def _from(self, host: str) -> tuple[EtcdGuard, ...]:
-        """Return what has to hold for a claim of an account that another host had last.
+        """Return the guards for claiming an account that another host had last.
 
         Raises NotClaimable if the host may still run it without etcd.
         """
@@ -239,7 +239,7 @@ class Owners:
         """
         instance = wanted.name.instance
         for attempt in range(_TRIES):
-            # What the watch has told may be a moment old. It is enough for a first try: the guards decide.
+            # The watch may lag behind a little. This suffices for a first attempt, because the guards decide.
             if attempt or self.reason:
                 await self._look(instance)
             lease = self._claimable()
@@ -257,7 +257,7 @@ class Owners:
                 Put(self._owner_key(instance), value_of({"host": self.name, "epoch": new}), lease),
                 Put(self._record_key(instance), wanted.record(self.name, new, record)),
             )
-            # Both keys as they were read: whoever changed one of them meanwhile, this claim is judged again.
+            # Guard both keys as read: if one has changed meanwhile, the claim is decided again.
             guards = (
                 EtcdGuard(self._owner_key(instance), mod_revision=owner.entry.mod_revision if owner else 0),
                 EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
@@ -282,8 +282,7 @@ class Owners:
             raise _changing(instance)
         self._from(record.host)  # which may refuse
         new = 1 + max(floor, record.epoch)
-        # A lease of its own, which nobody renews: when it ends, etcd
-        # deletes the note, and another takeover is allowed.
+        # A separate lease without renewals: when it ends, etcd deletes the record, and another takeover is allowed.
         mark = await self._etcd.grant(pause)
         key = self._key("takeovers", instance)
         taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0, 0))
@@ -346,9 +345,8 @@ class Owners:
         return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch, record)
 
     async def release(self, wanted: Wanted) -> None:
-        """Give up an account whose unit is dead; nothing happens if this host does not own it.
-
-        Raises EtcdFailure, and NotClaimable if it is owned still.
+        """Release an account whose unit is dead; no effect if this host does not own it. Raises EtcdFailure, and
+        NotClaimable if it is still owned.
         """
         instance = wanted.name.instance
         if self.reason:
@@ -381,7 +379,7 @@ class Owners:
                 await self._look(instance)
 
     async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> bool:
-        """Return whether the owner was as it is known here. Raises EtcdFailure."""
+        """Return whether the owner is still the one known here. Raises EtcdFailure."""
         guards = (EtcdGuard(owner.entry.key, mod_revision=owner.entry.mod_revision),)
         revision = await self._commit(guards, puts, (owner.entry.key, *deletes))
         await self._look(instance)
@@ -442,7 +440,7 @@ class Owners:
         for each in lists:
             all_known += each.values()
         for known in all_known:
-            # Not what a claim has written meanwhile.
+            # Keep data that a claim has written meanwhile.
             self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
         for entry in snapshot.entries:
@@ -495,9 +493,8 @@ class Owners:
         return revision
 
     def _seen(self, known: EtcdMoment, moment: EtcdMoment) -> None:
-        """Note a moment of etcd. If it cannot follow one ``known`` before the question, etcd was restored or rebuilt.
-
-        Then nothing is claimed until no account of before can run.
+        """Record a moment of etcd. If it cannot follow the one ``known`` before the request, etcd was restored or
+        rebuilt. Then nothing is claimed until no account started before can still run.
         """
         if not moment.follows(known):
             log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
@@ -538,7 +535,7 @@ R = TypeVar("R", LivingHost, Owner, AccountRecord, FailsafeList, Takeover)
 
 def _put(records: dict[str, R], name: str, new: R) -> None:
     known = records.get(name)
-    # Reads, commits and the watch overlap: revisions order what they bring.
+    # Reads, commits and the watch overlap; revisions determine the order of their results.
     if known is None or known.entry.mod_revision <= new.entry.mod_revision:
         records[name] = new
 

@@ -19,7 +19,7 @@ class NoHost(WxError):
 def host_for(account: str, placement: str, owners: Owners, reachable: Collection[str]) -> str:
     """Return the host with the most free places of those that have a lease and are ``reachable``; else this one.
 
-    ``placement`` is words, each of which has to be the host's name, egress or one of its labels. Raises NoHost.
+    Each word of ``placement`` has to be the host's name, egress or one of its labels. Raises NoHost.
     """
     words = set(placement.split())
     free = {

@@ -1,4 +1,4 @@
-"""What this host has promised to hosts that run on without etcd: to claim none of their accounts for some time.
+"""Promises of this host to hosts that run without etcd: not to claim their accounts for some time.
 
 ``fleet/failsafe.py`` has the reasons. Promises are on the boot-time clock and in a file in /run, which outlives the
 controller. Without the file, as after a boot, there may have been promises to anybody.
@@ -12,14 +12,14 @@ from pathlib import Path
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, integer, kept_json
 
-# In seconds: no lease lives so long.
+# In seconds: longer than any lease.
 LONGEST_PROMISE = 600
-# Stands for every host, whose names it cannot be.
+# Means every host; not a valid name of one.
 ANYBODY = "*"
 
 
 class Promises:
-    """The promises of this host, kept in a ``file``. While they are not known, nothing is claimed for ``seconds``."""
+    """The promises of this host, kept in a ``file``. If they are unknown, nothing is claimed for ``seconds``."""
 
     def __init__(self, file: Path, seconds: float) -> None:
         self._file = file
@@ -46,7 +46,7 @@ class Promises:
         return integer(field(found.get(host), "lease")) if self._left(found, host) > 0 else 0
 
     def give(self, host: str, lease: int, seconds: float) -> None:
-        """Promise to claim no account of a host for so long. Raises OSError."""
+        """Promise not to claim accounts of a host for this time. Raises OSError."""
         known = self._read()
         held = {each: promise for each, promise in known.items() if self._left(known, each) > 0}
         self._write({**held, host: {"lease": lease, "until": _uptime() + seconds}})
@@ -55,7 +55,7 @@ class Promises:
         replace_file(self._file, json.dumps(promises).encode())
 
     def _read(self) -> JsonObject:
-        """Return the content of the file. After a change of the settings there may be two of this for a moment."""
+        """Return the content of the file. After a change of the settings, two instances may exist briefly."""
         try:
             status = self._file.stat()
             stamp = status.st_ino, status.st_mtime_ns

@@ -20,11 +20,11 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry
 
-# Of these records. A host that knows only lower ones than ``least`` of the key schema must not take part.
+# Version of the records. A host that knows only versions below ``least`` of the key schema must not take part.
 LAYOUT = 1
-# Characters that are read of a word, and of a placement.
+# Maximum characters of a word, and of a placement.
 _WORD, _PLACEMENT = 64, 2048
-# Whose epochs a record has, the last ones: of more lost copies nobody would want reports any more.
+# Number of adopted epochs in a record: reports of older lost copies are of no use.
 _ADOPTIONS = 16
 
 
@@ -103,7 +103,7 @@ class LivingHost:
     egress: str = ""
 
     def words(self, name: str) -> set[str]:
-        """Return the words by which accounts are placed on the host of this ``name``."""
+        """Return the labels for placement on the host of this ``name``."""
         return {name, self.egress, *self.labels}
 
 
@@ -149,7 +149,7 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
     if kind == "failsafe":  # one that cannot be read lists no host
         return FailsafeList(tuple(one_line(each)[:_WORD] for each in items(content.get("hosts"))), entry)
     host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
-    if not host or not 0 < epoch < LARGEST_EPOCH:  # the next one goes into the account's file
+    if not host or not 0 < epoch < LARGEST_EPOCH:  # the next one is stored in the account's file
         return None
     if kind == "owners":
         return Owner(host, epoch, entry)

@@ -1,4 +1,4 @@
-"""Standby bundles as the controller knows them: which are kept on this host, and which it has sent to others.
+"""The controller's data about standby bundles: those stored on this host, and those it has sent to others.
 
 A bundle is an account as ``wxctl export`` writes it, sealed. Root keeps and sends them (cli/transfer) and writes down
 what the controller may know of them in two files that only the controller can read.
@@ -17,7 +17,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
 from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import Paths
 
-# A bundle is late when the account has been newer than it for so long: beyond what hundreds of accounts take.
+# A bundle is late if the account has been newer for this long: more than hundreds of accounts need.
 STALE_SECONDS = 1800
 _NEVER = Text(N_("no bundle was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
 _THIS_HOST = N_("the standby host is this host; name another one: {command}")

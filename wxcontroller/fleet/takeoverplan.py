@@ -26,7 +26,7 @@ BundleAge = Callable[[str, str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The hosts that take an account over, the first one first; ``reason`` is why there are none."""
+    """The hosts that can take an account over, in order; ``reason`` is why there are none."""
 
     hosts: tuple[str, ...] = ()
     reason: Text = NOTHING
@@ -34,7 +34,7 @@ class Outlook:
 
 
 class Outlooks:
-    """The outlooks of all accounts. ``made`` tells what this host knows of standby bundles."""
+    """The outlooks of all accounts. ``made`` returns this host's data about standby bundles."""
 
     def __init__(self, owners: Owners, settings: TakeoverSettings, made: BundleAge) -> None:
         self._owners = owners
@@ -58,7 +58,7 @@ class Outlooks:
         return Outlook((record.standby, *ordered), NOTHING, max(0, made))
 
     def sentence(self, instance: str, record: AccountRecord) -> Text:
-        """Return what happens to an account without its host, in words."""
+        """Return the outlook of an account if its host is lost, as text."""
         found = self.of(instance, record)
         if found.reason:
             return Text(N_("held: {reason}"), reason=found.reason)

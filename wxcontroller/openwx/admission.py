@@ -43,13 +43,13 @@ RESERVE = 8
 # Without a valid token in the head: a sixteenth together, and half of that for one address.
 UNKNOWN_SHARE = 16
 UNKNOWN_PEER_SHARE = 32
-# So long may a form take that may hold a token: a megabyte at a megabit per second.
+# Time limit of a form that may contain a token: a megabyte at a megabit per second.
 UNKNOWN_BODY_SECONDS = 10.0
 _PLACE = "place of this request"
 
 
 class Resource(Enum):
-    """Counted resources, with the words for a caller that is refused."""
+    """Counted resources, with the message for a refused caller."""
 
     __hash__ = object.__hash__  # by identity: the library's is slow
 
@@ -66,7 +66,7 @@ class PortLimits:
 
     idle: float  # without a request: at first, and between two
     head: float  # from the first byte of a request's head to its last
-    unread: float  # in which a caller reads nothing of its response
+    unread: float  # without progress of a caller that reads its response
     head_bytes: int
     headers: int  # of a request
     connections: int
@@ -191,7 +191,7 @@ class AdmissionSlot:
 
     def change(self, claim: Claim) -> None:
         """Count for others from now on. Raises Busy; then nothing is taken any more."""
-        # Given back first: a caller that is recognized must not count twice, for the unknown and for its token.
+        # Released first: a recognized caller must not count twice, as unknown and by its token.
         taken = dict(self._taken)
         self.__exit__()
         self._claim = claim
@@ -298,7 +298,7 @@ class Admission:
         return admit
 
     def hold(self, request: web.Request, size: int) -> None:
-        """Count bytes of a body that are kept until the request is answered. Raises Busy beyond the limit."""
+        """Count bytes of a body until the request is answered. Raises Busy beyond the limit."""
         place: AdmissionSlot = request[_PLACE]
         place.take(Resource.BODIES, size)
 
@@ -312,6 +312,6 @@ ADMISSION = web.AppKey("admission", Admission)
 
 
 def peer_of(address: object) -> str:
-    """Return what stands for a caller: its address; of IPv6 the network of 64 bits, which is one caller's."""
+    """Return the key of a caller: its address; for IPv6 the network of 64 bits, which belongs to one caller."""
     host = address[0] if isinstance(address, tuple) and address else address
     return caller_of(host) or host if isinstance(host, str) else ""

@@ -32,16 +32,16 @@ from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, He
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
-# How long the rest of a refused request is read: a caller that is still sending reads no answer.
+# How long the rest of a refused request is read: a caller that is still sending does not read the answer.
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
 # How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
-# aiohttp's own timer for idle connections never counts, as it does not see what a fast path answers.
+# aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
 _NEVER = 1e9
 _IDLE = -1.0
-# aiohttp's own limits never count: ours are the settings', and change with them.
+# aiohttp's limits are disabled: ours come from the settings, and change with them.
 _ANY_LENGTH = 1 << 20
 
 
@@ -49,7 +49,7 @@ class Exchange(Protocol):
     """A request that a fast path is answering."""
 
     def hung_up(self) -> None:
-        """The caller is gone."""
+        """The caller has disconnected."""
 
     def pause(self) -> None:
         """The caller does not read at the moment."""
@@ -88,7 +88,7 @@ class _Answered(AbstractAccessLogger):
 def connections(
     server: web.Server, program: str, admission: Admission, fast_path: FastPath | None = None
 ) -> "Callable[[], PatientConnection]":
-    """Return what makes the protocol of each connection to a port."""
+    """Return the protocol factory of a port's connections."""
     make_request = server.request_factory
 
     def watched(
@@ -109,7 +109,7 @@ def connections(
 
 
 def handed_over(request: web.Request) -> HandedOver | None:
-    """Return what the port's fast path has done for a request, None for nothing."""
+    """Return the exchange that the port's fast path began for a request, None for none."""
     connection = request.protocol
     return connection.handed_over if isinstance(connection, PatientConnection) else None
 
@@ -159,7 +159,7 @@ class PatientConnection(web.RequestHandler):
         self._since = 0.0  # when the connection began to be idle
         self._waiting: asyncio.Handle | None = None  # looks at the deadline, at it or before: at _waiting_until
         self._waiting_until = 0.0  # uvloop's handles do not tell
-        self._unread: asyncio.TimerHandle | None = None  # for the caller to take what it is sent
+        self._unread: asyncio.TimerHandle | None = None  # for the caller to read its response
         self._fast_path = fast_path
         self._exchange: Exchange | None = None  # of the fast path
         self._rest = 0  # bytes that the fast path waits for
@@ -178,12 +178,12 @@ class PatientConnection(web.RequestHandler):
 
     @property
     def congested(self) -> bool:
-        """Whether the caller does not take what it is sent, at the moment."""
+        """Whether the caller is currently not reading its response."""
         return self._unread is not None
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing has arrived that the event loop has not seen yet."""
+        """Whether no data is waiting that the event loop has not seen yet."""
         connection = self._wire.get_extra_info("socket") if self._wire is not None else None
         if connection is None or connection.fileno() < 0:
             return True
@@ -233,7 +233,7 @@ class PatientConnection(web.RequestHandler):
         if self._other:
             super().data_received(data)
             return
-        # First the rest of the body at work: only behind it can a head begin.
+        # First the rest of the current body: a head can begin only behind it.
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
@@ -250,7 +250,7 @@ class PatientConnection(web.RequestHandler):
     # -- the fast path
 
     def _try_fast_path(self, fast_path: FastPath, data: bytes) -> bytes:
-        """Let the fast path have the beginning of a request; return what it leaves."""
+        """Offer the beginning of a request to the fast path; return the remaining bytes."""
         if self._rest:
             self._held += data
             if len(self._held) < self._rest:
@@ -296,7 +296,8 @@ class PatientConnection(web.RequestHandler):
                 wire.write(left)
 
     def end(self, keep: bool) -> None:
-        """End what the fast path began: the whole answer is sent. ``keep`` the connection for the next request."""
+        """Finish a request of the fast path, whose answer is completely sent. ``keep`` the connection for the next
+        request."""
         self._exchange = None
         if keep and not self._over:
             self._go_on()
@@ -344,7 +345,7 @@ class PatientConnection(web.RequestHandler):
             self._held.clear()
             try:
                 super().data_received(head.raw)
-            except (ValueError, IndexError):  # the library's own, of a target such as http://[]/
+            except (ValueError, IndexError):  # raised by the library for a target such as http://[]/
                 self._at_work = False
                 self._refuse(not_http())
                 return
@@ -353,7 +354,7 @@ class PatientConnection(web.RequestHandler):
             self._held += rest
 
     def _pass_body(self, body: Sized | Chunked, data: bytes) -> bytes:
-        """Pass on what belongs to the body of the request at work; return what follows it."""
+        """Pass on the bytes of the current request's body; return the bytes after it."""
         try:
             size = body.take(data)
         # Where the next request begins is unknown: nothing more of this connection is read.
@@ -368,20 +369,20 @@ class PatientConnection(web.RequestHandler):
         return data[size:]
 
     def serve(self, body: StreamReader) -> None:
-        """Note what the handler of the request at work reads its body from."""
+        """Remember the stream from which the current request's handler reads its body."""
         self._reading = body
         if self._over:
             self._break_body()
 
     def _break_body(self) -> None:
-        """Have the handler fail. aiohttp would let it wait for the rest of a body that can't be read on."""
+        """Make the handler fail. aiohttp would let it wait for the rest of a body that can no longer be read."""
         if self._reading is not None and not self._reading.is_eof():
             self._reading.set_exception(web.RequestPayloadError("a chunk is malformed"))
             self._reading.feed_eof()  # or it would be read on to its end after the answer
 
     def _hold_back(self, data: bytes) -> None:
         self._behind += data.count(b"\r\n\r\n")
-        # What arrives behind a request occupies memory that nobody counts.
+        # Data behind a request occupies memory that is not counted.
         if len(self._held) > self.limits.head_bytes or self._behind > PIPELINED_REQUESTS:
             self._give_up("more arrived behind a request than is kept")
 
@@ -409,7 +410,7 @@ class PatientConnection(web.RequestHandler):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Go on with the next request, or wait for it."""
+        """Continue with the next request, or wait for it."""
         self._at_work = False
         self._begin_idling()
         if self._held:
@@ -474,7 +475,7 @@ class PatientConnection(web.RequestHandler):
         self.force_close()
 
     def _refuse(self, problem: BadHead) -> None:
-        """Answer what no handler gets to see; read on for a moment, so that the answer arrives, and hang up."""
+        """Answer a request that no handler gets; keep reading briefly, so that the answer arrives, and close."""
         log.info("request refused: %s", problem.message, extra=cause(problem.code))
         self._answer(problem.status, {"error": problem.as_json()} if problem.is_v1 else reply(-1, str(problem)))
         self._over = True
@@ -513,5 +514,5 @@ class PatientConnection(web.RequestHandler):
             body = to_bytes(reply(-1, NOT_HTTP))
             response = web.Response(status=400, body=body, headers={"Content-Type": CONTENT_TYPE})
             response.force_close()
-        response.headers["Server"] = self._program  # no application, so no one else does it
+        response.headers["Server"] = self._program  # without an application, it is not done elsewhere
         return response

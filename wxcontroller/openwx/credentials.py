@@ -1,4 +1,4 @@
-"""The token of a request: where it may stand, and how it is taken out before anybody else sees the request.
+"""The token of a request: its allowed places, and its removal before the request is processed further.
 
 ``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a body that holds
 parameters: for scripts that can't send headers. The first one found is the token, even if it is wrong.
@@ -76,7 +76,7 @@ def from_form(content_type: str, body: Body) -> str | None:
 
 
 def without_token(target: str) -> str:
-    """Return a request's target without any token in its query; the rest stays as it was sent."""
+    """Return a request's target without any token in its query; the rest is unchanged."""
     path, mark, query = target.partition("?")
     if not mark or not may_hold(query):
         return target

@@ -1,8 +1,8 @@
-"""Telling a foreign web page's call from everybody else's (openwx-api 5.3 no. 43).
+"""Detecting calls of foreign web pages (openwx-api 5.3 no. 43).
 
 The APIs listen on loopback and take GET for everything, so any page that is open on the machine could use them.
-Browsers say in headers where a call comes from; other callers say nothing and pass. A page can also make its own
-name stand for 127.0.0.1 (DNS rebinding): its calls then look like our own page's, but for the name in Host.
+Browsers name the origin of a call in headers; callers without these headers are accepted. A page can also resolve its
+own name to 127.0.0.1 (DNS rebinding): its calls then differ from our own page's only by the name in Host.
 """
 
 import re
@@ -23,15 +23,15 @@ def foreign_origin(origin: str | None, fetch_site: str | None, host: str | None,
         return False
     if origin is not None:
         return origin not in allowed and origin.partition("://")[2] != host
-    # Without Origin, as with a link or an image: only what the user typed, and our own pages.
+    # Without Origin, as for a link or an image: only typed addresses, and our own pages.
     return fetch_site is not None and fetch_site not in _OWN_SITE
 
 
 def own_host(host: str | None, allowed: Collection[str]) -> bool:
     """Return whether Host is a loopback address (127.0.0.0/8, [::1]) or ``localhost``, with any port.
 
-    ``allowed`` are further names, as host names or as origins; ports in them don't matter, ``*`` stands for all.
-    No Host at all (None) passes: browsers always send one.
+    ``allowed`` are further names, as host names or as origins; ports in them are ignored, ``*`` means all. No Host at
+    all (None) passes: browsers always send one.
     """
     if host is None or _LOOPBACK.fullmatch(host):
         return True

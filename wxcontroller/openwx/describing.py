@@ -36,7 +36,7 @@ def word(*allowed: str) -> Schema:
 
 
 def maybe(schema: Schema) -> Schema:
-    """Return the schema of what may also be null."""
+    """Return the schema of a nullable value."""
     return either(schema, {"type": "null"})
 
 
@@ -50,7 +50,8 @@ def listing(schema: Schema) -> Schema:
 
 
 def listing_or(schema: Schema, instead: Schema) -> Schema:
-    """Return the schema of a list, or of an object ``instead``: as one, for Redoc can't show a choice of lists."""
+    """Return the schema of a list, or of an object ``instead``; as one schema, because Redoc cannot show a choice of
+    lists."""
     return {**instead, "type": ["array", "object"], "items": schema}
 
 
@@ -101,7 +102,7 @@ class Content:
 class OnRequest:
     """A JSON answer that a request can have as one of the media types ``others`` instead.
 
-    They are named in words only: generated clients would make every answer a union with them.
+    They are named only in the description, because generated clients would make every answer a union with them.
     """
 
     schema: Schema
@@ -116,8 +117,7 @@ class DescribedRoute:
     """One route, as its callers see it.
 
     ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
-    of a JSON body, ``upload`` that of a form which can stand in its place; ``form`` are parameters of the original's
-    API that stand in the body.
+    of a JSON body, ``upload`` that of an alternative form; ``form`` are parameters of the original's API in the body.
     """
 
     method: str

@@ -8,12 +8,12 @@ STREAM_STALL_SECONDS = 30.0
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx passes on what it gets
+    "X-Accel-Buffering": "no",  # nginx must not buffer the stream
 }
 
 
 def event(kind: str, data: bytes = b"{}", place: str = "") -> bytes:
-    """Return one event; ``data`` is JSON on one line, ``place`` what a reader may come back with."""
+    """Return one event; ``data`` is JSON on one line, ``place`` the id from which a reader can resume."""
     line = b"id: %b\n" % place.encode() if place else b""
     return b"%bevent: %b\ndata: %b\n\n" % (line, kind.encode("ascii", "replace"), data)
 

@@ -51,7 +51,7 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
 
 def unfetched(message: Message, error: str = "") -> MediaFacts:
     """A message's media before, or without, fetching it."""
-    # WeChat may have nothing to fetch, but what it would be is known.
+    # WeChat may have no content, but its type is known.
     found = message.media or MessageMedia(message.kind, message.id)
     name = media.safe_name(found.name)
     mime = media.mime_of(name, found.kind)
@@ -71,7 +71,7 @@ def wrapped(label: str, text: str) -> str:
 
 
 def app_text(text: str, app: AppShare) -> str:
-    """The route's words where it has any, else the original's: of a link four lines, of others title and address."""
+    """The route's text if it has one, else the original's: four lines for a link, title and address for others."""
     if text.startswith(_SHARED):
         return text
     lines = {"标题": app.title, "描述": app.description, "应用": app.app_name, "链接": app.url}

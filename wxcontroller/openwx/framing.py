@@ -45,7 +45,7 @@ class BadHead(WxError):
         super().__init__(message, remedy, **values)
         self.status = status
         self.code = code
-        self.is_v1 = False  # whether the request is for /v1, which has its own error format
+        self.is_v1 = False  # whether the request is for /v1, which has a different error format
 
 
 class BadChunk(Exception):
@@ -79,7 +79,7 @@ class Chunked:
         self.done = False
 
     def take(self, data: bytes, content: list[bytes] | None = None) -> int:
-        """As of Sized; ``content`` gets what the chunks hold. Raises BadChunk."""
+        """Like Sized; ``content`` receives the content of the chunks. Raises BadChunk."""
         at = 0
         while at < len(data) and not self.done:
             # Two more than the chunk has: its line end, which is checked byte by byte.
@@ -129,7 +129,7 @@ class Chunked:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a request as it goes to the parser, and what follows it: no body, or one."""
+    """The head of a request for the parser, and its body, if any."""
 
     raw: bytes
     body: Sized | Chunked | None
@@ -147,8 +147,7 @@ class Heads:
         while held.startswith(b"\r\n"):  # RFC 9112 2.2: after a body, from old programs
             del held[:2]
             self._seen = 0
-        # Three bytes back: the end may have come in two pieces. What
-        # was searched is not searched again with each byte.
+        # Start three bytes back, because the end may arrive in two pieces, but do not search everything again.
         end = held.find(b"\r\n\r\n", max(0, self._seen - 3))
         try:
             if end < 0:

@@ -1,4 +1,4 @@
-"""The members of a JSON body, found where they stand and not decoded.
+"""Locates the members of a JSON body without decoding it.
 
 A body may be 64 MiB of one string, or of ``[],[],…``, which json.loads would turn into gigabytes. So patterns find
 the members of the outermost object, which is all that parameters need: nested values are refused unread.

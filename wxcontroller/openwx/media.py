@@ -82,7 +82,7 @@ def media_id(key: str, kind: MessageKind) -> str:
 
 
 def split_id(given: str) -> tuple[str, MessageKind | None]:
-    """Take ``ID:CODE`` apart; the kind is None where the code is missing or unknown."""
+    """Split ``ID:CODE``; the kind is None if the code is missing or unknown."""
     key, colon, code = given.rpartition(":")
     kind = KINDS.get(int(code)) if colon and code.isascii() and code.isdecimal() and len(code) < 4 else None
     return (key, kind) if kind else (given, None)
@@ -136,9 +136,8 @@ def fields(facts: MediaFacts, own: bool) -> JsonObject:
 
 
 def safe_name(given: str, longest: int = 120) -> str:
-    """Return somebody else's file name as one that is safe to show and to use: no directories, no control characters.
-
-    At most ``longest`` characters; the extension is kept. "" when nothing is left.
+    """Return a foreign file name in a safe form: without directories and control characters, at most ``longest``
+    characters with the extension. "" if nothing is left.
     """
     name = re.split(r"[/\\]", given)[-1]
     shown = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c)[0] != "C")
@@ -161,7 +160,7 @@ def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
 
 
 def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
-    """Return the type of content: as said, by its name, by its kind, else octets."""
+    """Return the type of content: the declared one, or by its name or kind, else octets."""
     said = said.partition(";")[0].strip().lower()
     if kind is MessageKind.VOICE and said == "audio/mpeg":
         return "audio/mp3"  # as WeChat declares it, and the original reports it

@@ -36,9 +36,9 @@ Uid: TypeAlias = int | str
 
 
 def lasting_id(identifier: str, uid: object) -> str:
-    """Return the id by which somebody or a group is known over logins.
+    """Return the lasting id of a person or group.
 
-    Ids that begin with @ are of one login of the web route: there it is the number, where one is known.
+    Ids that begin with @ belong to one login of the web route; their lasting id is the number, if known.
     """
     return str(uid) if uid and identifier.startswith("@") else identifier
 
@@ -86,7 +86,7 @@ def category(contact: Contact) -> str:
 
 
 def member(one: Member) -> JsonObject:
-    """WeChat's nickname of a member stands in ``markname``, as in the original."""
+    """WeChat's nickname of a member is in ``markname``, as in the original."""
     return {
         "id": one.id,
         "uid": uid_of(one.uid),

@@ -8,5 +8,5 @@ PAGE_EVENTS = 1000
 PAGE_MESSAGES = 200
 PAGE_CHATS = 200
 PAGE_PEOPLE = 1000
-# Of one request to replay or purge: what a page of deliveries has.
+# Ids in one request to replay or purge: a page of deliveries.
 SELECTED_IDS = PAGE_DELIVERIES

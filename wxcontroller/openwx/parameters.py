@@ -41,7 +41,7 @@ class BadParameter(WxError, ValueError, code="bad-request", status=400, exit_cod
 
 
 class Encoding(Enum):
-    """How the bytes of a value stand for its content."""
+    """The encoding of a value's content."""
 
     NONE = "none"
     PERCENT = "percent"
@@ -50,7 +50,7 @@ class Encoding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A parameter's value where it stands in a query or body, which it keeps alive."""
+    """A parameter's value as a range of a query or body, which it keeps alive."""
 
     body: Body = field(repr=False)
     start: int
@@ -99,7 +99,7 @@ def query_pairs(query: str) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
     ``query`` may hold bytes that are not UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
-    digits stands for itself. Raises BadParameter for text that is not UTF-8 once decoded, and for too many pairs.
+    digits is literal. Raises BadParameter for text that is not UTF-8 once decoded, and for too many pairs.
     """
     return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
 
@@ -143,7 +143,7 @@ def _values(kind: str, boundary: bytes, body: Body, only: str | None, files: boo
 
 
 def file_name_of(content_type: str, body: Body, field: str) -> str:
-    """Return what an uploaded file is called, "" for nothing. Raises BadParameter as ``form_pairs``."""
+    """Return the name of an uploaded file, "" for none. Raises BadParameter as ``form_pairs``."""
     for _, _, head, _ in multipart_spans(body, _usable(form(content_type)[1])):
         if field_name(head, files=True) == field:
             if extended := re.search(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", head, re.IGNORECASE):
@@ -207,7 +207,7 @@ def readable_json() -> Iterator[None]:
 
 
 def _json(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
-    """Yield names and values: strings as they are, numbers, true and false as they are written; null is absent."""
+    """Yield names and values: strings unchanged, numbers, true and false as written; null is absent."""
     with readable_json():
         for count, member in enumerate(jsonbody.members(body)):
             if count == PARAMETERS:

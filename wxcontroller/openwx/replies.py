@@ -8,7 +8,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 # Without charset (openwx-api 0).
 CONTENT_TYPE = "application/json"
 QRCODE_CONTENT_TYPE = "image/jpg"
-# Of every answer to OPTIONS (2.2). Without Access-Control-Allow-Origin they let no page in.
+# Headers of every answer to OPTIONS (2.2). Without Access-Control-Allow-Origin they allow no page.
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, POST",
     "Access-Control-Allow-Headers": "X-Requested-With, X-Auth-Token, Content-Type, Content-Length, Authorization",
@@ -22,7 +22,7 @@ START_FAILED = 3
 TOO_MANY = 5
 BAD_OPTION = 6  # ours: an unknown start option, or a value it can't have
 NO_API = -1
-REFUSED = -6  # who calls is not let in
+REFUSED = -6  # the caller has no access
 PROXY_FAILED = 7  # ours: the account did not answer (HTTP 502 or 504)
 
 

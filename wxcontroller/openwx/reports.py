@@ -163,7 +163,7 @@ def add_sides(body: JsonObject, message: Message, chat: Chat, outer: bool) -> No
 
 
 def _me(role: str, chat: Chat, is_group: bool) -> JsonObject:
-    """Return oneself as ``role``; in a group as one of its members, as the original does."""
+    """Return oneself as ``role``; in a group as a member, like the original."""
     me = chat.me
     if not is_group:
         return side(role, me.id, user_displayname(me), me.account, me.name, me.markname, me.uid)

@@ -1,4 +1,4 @@
-"""The original's state file (openwx-api 4.4), plus what it had no field for."""
+"""The original's state file (openwx-api 4.4), with additional fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from wxcontroller.core.states import LoginState
 
 # Read by scripts to see whether the HTTP API exists. Ours is not a plugin, but the answer is the same: yes.
 _PLUGINS: JsonValue = [{"name": "Mojo::Weixin::Plugin::Openwx", "priority": 98, "auto_call": None, "call_on_load": 1}]
-# Shown with their values, as the original does: text where somebody set them, numbers where not.
+# Shown like in the original: as text if set, else as numbers.
 _SHOWN = (
     "http_debug",
     "download_media",
@@ -25,7 +25,7 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class ClientFacts:
-    """Constant facts of a running client. ``set_options`` are options somebody set, ``defaults`` the others."""
+    """Constant facts of a running client. ``set_options`` are explicitly set options, ``defaults`` the others."""
 
     account: str
     version: str
