@@ -1,7 +1,11 @@
 """An account that moves to another host runs on one host only."""
 
+import asyncio
+import socket
+
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountMoved
@@ -61,3 +65,26 @@ async def test_an_account_that_has_left_begins_here_again_only_in_a_later_epoch(
     assert (status, account["epoch"], account["arrived"]) == (201, 3, "77aa")
     status, account = await host.v1("POST", "accounts/alice/start")
     assert (status, account["epoch"], account["arrived"]) == (200, 3, "77aa")
+
+
+async def test_a_host_that_loses_its_power_while_sending_can_send_again_at_once(host: Machine) -> None:
+    async def importing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    tcp_repair = 19  # closes without a word to the other end
+    async with await asyncio.start_unix_server(importing, host.paths.receive_socket):
+        sender = socket.create_connection(host.address)
+        head = "PUT /v1/arrivals/eve HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nhalf"
+        sender.sendall(head.encode())
+        await until_receiving(host, True)
+        sender.setsockopt(socket.IPPROTO_TCP, tcp_repair, 1)
+        sender.close()
+        await until_receiving(host, False)
+
+
+async def until_receiving(host: Machine, expected: bool) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await host.v1("GET", "arrivals/eve"))[1]["under_way"] is not expected:
+            await asyncio.sleep(0.1)

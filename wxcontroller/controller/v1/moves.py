@@ -10,6 +10,7 @@ account that none of the fleet's hosts has sent.
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
@@ -31,6 +32,8 @@ from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parame
 # Half of the socket's limit, so that bundles do not block accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
 _STANDBY = " standby"
+# In seconds of silence; a host that is up again answers the first probe with a reset. aiohttp turns probes on.
+_PROBES = {socket.TCP_KEEPIDLE: 3, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 5}
 _WORD = 64
 _ACCOUNT = Parameter("account", "its name or instance id", place="path")
 _MOVE = Parameter("id", "the id of the move")
@@ -213,11 +216,23 @@ async def received(request: web.Request, name: AccountName, purpose: str = "") -
             count=STANDBYS_AT_A_TIME,
         )
     under_way.add(line)
+    detect_lost_sender(request)
     body = body_chunks(request, context(request).settings.ua_inactivity_timeout)
     try:
         return await imported(context(request).accounts.paths.receive_socket, name, line, body)
     finally:
         under_way.discard(line)
+
+
+def detect_lost_sender(request: web.Request) -> None:
+    """Let the kernel end the connection of a host that lost its power, which closes nothing itself.
+
+    Else the next attempt of that host is refused until ``ua_inactivity_timeout`` has passed.
+    """
+    connection = request.get_extra_info("socket")
+    if connection is not None:
+        for option, value in _PROBES.items():
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @CALLS.route(
