@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,11 +105,11 @@ class Rounds:
                 # It takes as long as the lease lives, and some seconds. With "hosts_cut" the lease goes on.
                 action.join(3 * LEASE / self.world.scale + 20)
         self._traffic.clear()
-        advice = self._settle(action, chance)
+        advice, waiting = self._settle(action, chance)
         self.look()
         delivered = {name: [str(each["text"]) for each in sent] for name, sent in self._at_wechat.items()}
         findings = self.judge.findings(delivered)
-        findings += [Finding("ends", name, self._state(name)) for name in self._waiting()]
+        findings += [Finding("ends", name, self._state(name)) for name in waiting]
         findings += [Finding("silent", name, "is down and says nothing") for name, words in advice if not words]
         done = f"{action.verb} {action.outcome}" if action else ""
         if takeover is not None:
@@ -159,8 +159,11 @@ class Rounds:
                     found[row["name"]].append(row)
         return found
 
-    def _settle(self, action: Action | None, chance: random.Random) -> list[tuple[str, str]]:
-        """Wait until everything has found its way; return the accounts that needed help, and what they said."""
+    def _settle(self, action: Action | None, chance: random.Random) -> tuple[list[tuple[str, str]], Iterable[str]]:
+        """Wait until all accounts run; return those that needed help with what they said, and those that do not run.
+
+        A keeper that is starved may stop an account once more, which then starts again: that all ran once is enough.
+        """
         if action:
             action.end()
         advice: list[tuple[str, str]] = []
@@ -170,12 +173,12 @@ class Rounds:
             waiting = self._waiting()
             missing = any(self.judge.missing(name) for name in ACCOUNTS)
             if not waiting and not missing:
-                break
+                return advice, ()
             for name, rows in waiting.items():
                 gives_up = waited > longest / 3
                 advice += [(name, words) for words in self._help(name, rows, chance, gives_up)]
             time.sleep(0.2)
-        return advice
+        return advice, self._waiting()
 
     def _help(self, account: str, rows: list[Json], chance: random.Random, gives_up: bool) -> list[str]:
         """Do what a stopped account's sentence says. Returns the sentence; none while it is on its way."""
