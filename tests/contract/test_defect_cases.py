@@ -128,7 +128,7 @@ async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
     assert mode(paths.state_file("alice")) == mode(paths.qrcode_file("alice")) == 0o640
 
 
-async def test_no_53_76_nobody_is_told_of_the_login(start: Start, webhook: Webhook) -> None:
+async def test_no_53_76_the_login_makes_no_foreign_requests(start: Start, webhook: Webhook) -> None:
     """Neither is the code uploaded nor a notice fetched: the only lines are to the webhook and to the API."""
     seen: list[object] = []
 
@@ -163,7 +163,7 @@ async def test_no_66_a_reader_never_sees_half_a_file(start: Start) -> None:
     assert words
 
 
-async def test_no_71_a_slow_wechat_blocks_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_71_a_slow_wechat_blocks_no_other_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = start()
     await client.login()
     asked, gate = asyncio.Event(), asyncio.Event()
@@ -194,7 +194,7 @@ async def test_no_71_a_slow_wechat_blocks_nobody(start: Start, monkeypatch: pyte
     assert {obj(await one)["code"] for one in waiting} == {0}
 
 
-def test_no_77_the_account_has_one_variable(tmp_path: Path) -> None:
+def test_no_77_the_account_has_a_single_variable(tmp_path: Path) -> None:
     port = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
     misspelt = read_config("alice", {**port, "MOJO_WEIXIN_ACCUNT": "bob"}, Paths(tmp_path))
     assert misspelt.name.name == "alice"

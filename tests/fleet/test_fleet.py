@@ -34,7 +34,7 @@ def test_three_rounds(fleet: World) -> None:
 
 
 @pytest.mark.parametrize("is_fenced", [True, False])
-def test_what_a_dead_client_left_in_its_kernel(fleet: World, is_fenced: bool) -> None:
+def test_data_of_a_dead_client_in_its_kernel_is_dropped(fleet: World, is_fenced: bool) -> None:
     """Killing a process is no fence: its kernel sends what it has once it can, when another host has the account.
 
     Unless it drops that in time (TCP_USER_TIMEOUT).

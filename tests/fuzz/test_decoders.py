@@ -44,7 +44,7 @@ def test_every_finding_belongs_to_a_decoder() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_comes_is_a_value_or_a_refusal(name: str, tmp_path: Path) -> None:
+def test_any_input_yields_a_value_or_a_refusal(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
     mutator = Mutator((*target.seeds, *findings(name).values()), random.Random(4711), target.tokens)
     inputs = [mutator.next() for _ in range(_INPUTS * target.weight)]

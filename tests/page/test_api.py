@@ -103,7 +103,7 @@ def test_by_keyboard_and_back(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh-CN"])
-def test_what_has_no_meaning_says_none(browser: Browser) -> None:
+def test_parameters_without_a_description_show_none(browser: Browser) -> None:
     """A field without a description is not described by the catalog's own head."""
     browser.open("page/api")
     assert "string" in browser.text("#schema-Account")

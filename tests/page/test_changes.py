@@ -66,7 +66,7 @@ def test_no_alarm_while_an_account_begins(browser: Browser, caller: Caller) -> N
 
 
 @pytest.mark.usefixtures("hookless")  # half a minute before its test
-def test_what_ends_is_told_at_once(browser: Browser, host: Host, caller: Caller) -> None:
+def test_an_ended_account_is_shown_immediately(browser: Browser, host: Host, caller: Caller) -> None:
     caller.openwx("start_client", client="ends")
     browser.open()
     browser.find("#rows [data-account=ends] .state.attention")
@@ -131,7 +131,7 @@ def test_people_come_and_go_without_a_reload(
     assert browser.complaints() == []
 
 
-def test_a_webhook_where_nobody_listens(browser: Browser, caller: Caller, hookless: str) -> None:
+def test_a_refused_webhook_connection_is_shown(browser: Browser, caller: Caller, hookless: str) -> None:
     address, tried, row = "http://127.0.0.1:9/hook", "next try:", f"#rows [data-account={hookless}]"
     browser.open()
     browser.find(f"{row} .state.attention", "Webhook failing")
@@ -187,7 +187,7 @@ def described(browser: Browser) -> str:
     )
 
 
-def test_what_is_entered_wrong_is_told_at_its_field(browser: Browser, alice: str) -> None:
+def test_invalid_input_is_reported_at_its_field(browser: Browser, alice: str) -> None:
     browser.open()
     browser.click("#open-add")
     browser.find("#add")
@@ -219,7 +219,7 @@ def test_what_is_entered_wrong_is_told_at_its_field(browser: Browser, alice: str
     assert browser.script(invalid) == []
 
 
-def test_what_cures_itself_is_not_told_any_longer(browser: Browser, host: Host, alice: str) -> None:
+def test_a_resolved_problem_is_no_longer_shown(browser: Browser, host: Host, alice: str) -> None:
     browser.open()
     browser.find(f"#rows [data-account={alice}] .state.good")
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
@@ -253,7 +253,9 @@ def test_lines_come_as_they_are_written(browser: Browser, host: Host, caller: Ca
     assert browser.complaints() == []
 
 
-def test_who_reads_further_up_is_left_there(browser: Browser, host: Host, caller: Caller, phone: Phone) -> None:
+def test_new_messages_do_not_scroll_a_reader_of_older_ones(
+    browser: Browser, host: Host, caller: Caller, phone: Phone
+) -> None:
     log_in(caller, phone, "scrolls", phone.account("小明", friends=3, groups=1), log_level="debug", http_debug="1")
     browser.size(360, 600)
     browser.open("#/a/scrolls")

@@ -65,7 +65,7 @@ def test_the_token_follows_no_redirect(server: Server, browser: Browser) -> None
     assert server.calls["openwx/start_client"] == 0
 
 
-def test_a_token_that_is_accepted_and_then_refused_is_no_loop(server: Server, browser: Browser) -> None:
+def test_a_token_refused_after_login_causes_no_loop(server: Server, browser: Browser) -> None:
     browser.open()
     assert browser.driver.execute_async_script(_CALL, "openwx/refused") != "answered"
     assert server.calls["openwx/refused"] <= 2

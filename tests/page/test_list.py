@@ -178,7 +178,7 @@ def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str
     assert browser.complaints() == []
 
 
-def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Served) -> None:
+def test_problems_are_on_top_with_their_remedy(browser: Browser, served: Served) -> None:
     browser.until(
         lambda: browser.script(ROWS) == ["parked", "offline", "scans", "alice", "bob", "stopped"], "the order"
     )
@@ -375,7 +375,7 @@ def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
     assert browser.find("#rows [data-sort=name]").get_attribute("aria-sort") == "descending"
 
 
-def test_what_was_known_stays_while_the_line_is_down(browser: Browser, served: Served) -> None:
+def test_last_known_values_stay_while_the_connection_is_down(browser: Browser, served: Served) -> None:
     served.run(served.machine.server.drain())
     banner = browser.find("#connection", "ago")
     assert "systemctl status wxcontroller" in banner.text

@@ -247,7 +247,7 @@ def test_switches_are_remembered(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
+def test_failures_are_shown_as_text(browser: Browser, host: Host) -> None:
     browser.open()
     browser.click("#open-add")
     browser.type("#add [name=name]", "a/b")
@@ -264,7 +264,7 @@ def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
     browser.find("#journal li")
 
 
-def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: Host) -> None:
+def test_an_unreachable_systemd_is_reported_with_the_reason(browser: Browser, host: Host) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")
     host.run("chmod", "700", "/usr/bin/systemctl")
@@ -278,7 +278,7 @@ def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: 
     assert browser.complaints() == []
 
 
-def test_a_restart_of_the_controller_is_not_noticed(browser: Browser, host: Host, caller: Caller) -> None:
+def test_a_restart_of_the_controller_is_invisible(browser: Browser, host: Host, caller: Caller) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")
     browser.script(

@@ -83,7 +83,7 @@ def test_scan_with_digits_confirm_and_chat(sandbox: str, page: Browser) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh-CN"])
-def test_it_speaks_chinese_and_looks_like_the_dashboard(page: Browser) -> None:
+def test_phone_page_is_in_chinese_and_in_the_dashboards_style(page: Browser) -> None:
     page.colours("dark")
     page.find("#accounts button")
     page.click("#contacts button", "好友")

@@ -145,7 +145,7 @@ def test_controller_reaches_accounts_after_each_restart(host: Host) -> None:
     assert host.text("stat", "-c", "%a %U:%G", secret).strip() == f"640 {user}:wxcontroller"
 
 
-def test_tokens_are_stored_and_logged_nowhere(host: Host) -> None:
+def test_tokens_are_neither_stored_nor_logged(host: Host) -> None:
     host.write(SETTINGS, b"http_debug = true\n")
     host.run("systemctl", "reload", "wxcontroller.service")
     port = started(host, "alice")

@@ -108,7 +108,7 @@ def outlook(host: Host, account: str) -> dict[str, object]:
     return next(each for each in found if each["account"] == account)
 
 
-def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(pair: Fleet) -> None:
+def test_an_account_of_a_lost_host_continues_on_another_one(pair: Fleet) -> None:
     first, second = pair.hosts.values()
     there, here, phone = pair.caller("host-b"), pair.caller("host-a"), Phone(first)
     uin = phone.account("官方")

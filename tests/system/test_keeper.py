@@ -116,7 +116,7 @@ def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
         yield Pair(home, far, uin)
 
 
-def test_it_binds_no_account_before_the_settings_name_etcd(pair: Pair) -> None:
+def test_generator_binds_no_account_without_etcd_in_the_settings(pair: Pair) -> None:
     assert pair.is_active()
     assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
     pair.home.write(FLEET, pair.far.text("cat", FLEET).encode())
@@ -146,7 +146,7 @@ def test_an_account_runs_where_it_is_owned(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("signal", ["KILL", "STOP", "SEGV"])
-def test_it_does_not_outlive_the_keeper(pair: Pair, signal: str) -> None:
+def test_accounts_do_not_outlive_the_keeper(pair: Pair, signal: str) -> None:
     pair.start()
     before = pair.lease()
     pair.home.run("systemctl", "kill", "--kill-whom=main", f"--signal={signal}", KEEPER)

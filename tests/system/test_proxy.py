@@ -151,7 +151,7 @@ def send_picture(host: Host, client: str) -> Json:
     return json.loads(answer)
 
 
-def test_user_and_password_of_a_proxy_are_shown_nowhere(world: World) -> None:
+def test_user_and_password_of_a_proxy_are_never_shown(world: World) -> None:
     """After the tests above, with the most verbose journal."""
     host, caller = world.host, world.caller
     world.confine("quiet")

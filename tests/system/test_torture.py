@@ -5,7 +5,7 @@ from tests.torture.mischief import MISCHIEF
 from tests.torture.play import Play
 
 
-def test_no_message_is_lost_whatever_breaks(host: Host) -> None:
+def test_no_message_is_lost_in_any_failure(host: Host) -> None:
     lines: list[str] = []
     play = Play(host, messages=150, seed=3, rate=6, pause=0.5, patience=120, say=lines.append)
     verdict = play.run(least=len(MISCHIEF))

@@ -36,7 +36,7 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if not line.startswith("    ")]
 
 
-def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
+def test_valid_configuration_passes(wxctl: Wxctl, paths: Paths) -> None:
     assert check(wxctl, paths, 0) == ["the configuration is valid"]
     assert check(wxctl, paths, 0, "--quiet") == []
     assert check(wxctl, paths, 0, "--strict", "--json") == ["[]"]
@@ -68,7 +68,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),
     ],
 )
-def test_each_fault_is_told_with_its_place(
+def test_each_error_is_reported_with_its_position(
     wxctl: Wxctl, paths: Paths, file: str, content: str, line: int | None, key: str | None, words: str, level: str
 ) -> None:
     target = paths.root / "etc/wxcontroller" / file
@@ -96,7 +96,7 @@ def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, pat
     assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
 
 
-def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
+def test_unsafe_modes_of_the_tokens_file_are_reported(wxctl: Wxctl, paths: Paths) -> None:
     file = paths.tokens_file
     TokenFile(file).add(minted("bot", Scope.READ, ("alice",), None)[1])
     assert check(wxctl, paths, 0) == ["the configuration is valid"]

@@ -43,7 +43,7 @@ def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, host
     assert "parked；stop" in shown
 
 
-def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, host: Host, nobody: str) -> None:
+def test_errors_are_in_chinese(chinese: Wxctl, host: Host, nobody: str) -> None:
     unknown = chinese("stop", "nobody")
     assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
     bad = chinese("add", "a/b")

@@ -53,7 +53,7 @@ def test_the_clock_by_wechats(ahead: float, level: Level, words: str) -> None:
     assert words in str(clock.message)
 
 
-def test_a_proxy_is_what_must_answer(nobody: str) -> None:
+def test_the_proxy_is_checked_instead_of_wechat(nobody: str) -> None:
     [found] = network.wechat(patient(proxy=nobody.replace("http://", "http://u:secret@")))
     assert found.level is Level.FAIL
     assert "secret" not in f"{found.message}{found.remedy}"
@@ -76,7 +76,7 @@ def test_login_users_who_may_do_everything_are_named_until_there_is_a_token(tmp_
     assert [found.level for found in services.callers(one)] == [Level.OK]
 
 
-def test_another_machine_is_looked_at_by_what_its_controller_tells(host: Host) -> None:
+def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     host.add("well", RUNNING)
     host.add("given-up", PARKED)
     host.add("alice", ASKING)

@@ -96,7 +96,7 @@ def test_hints_can_be_copied_into_a_shell(wxctl: Wxctl, host: Host) -> None:
     assert command("qr", "-a b", "--output", "qr.svg") == "wxctl qr --output qr.svg -- '-a b'"
 
 
-def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, host: Host) -> None:
+def test_escape_sequences_of_accounts_do_not_reach_the_terminal(wxctl: Wxctl, host: Host) -> None:
     said = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
     host.add("alice", telling(LoginState.RUNNING, status=said, user={"id": "@a", "name": said}, state_since=10**30))
     told = {"account": "alice", "queue": {"waiting": 1, "last_error": said}}

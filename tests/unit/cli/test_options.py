@@ -29,7 +29,7 @@ def test_options_are_shown_with_their_origin(wxctl: Wxctl, host: Host) -> None:
     assert "no options but the defaults" in wxctl("show", "bob").stderr
 
 
-def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, host: Host) -> None:
+def test_options_that_need_a_restart_are_listed(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING, send_interval="9")
     host.process("alice").options = b'{"instance": "alice", "options": {"send_interval": "9"}, "credentials": []}'
     assert wxctl("set", "alice", "send_interval=5").returncode == 0

@@ -146,7 +146,7 @@ def archive(*members: tuple[str, bytes | str | None]) -> bytes:
         ("override.env", b"x" * 2_000_000),
     ],
 )
-def test_what_an_archive_must_not_hold(tmp_path: Path, member: tuple[str, bytes | str | None]) -> None:
+def test_archives_with_forbidden_entries_are_rejected(tmp_path: Path, member: tuple[str, bytes | str | None]) -> None:
     with pytest.raises(Locked, match="unexpected"):
         unpacked(archive(("state/good", b"1"), member), tmp_path)
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "good"]
@@ -195,9 +195,7 @@ def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(p
     assert most >= last
 
 
-def test_what_holds_a_database_as_its_account_gets_nothing_of_roots(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_database_lock_holder_has_no_rights_of_root(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WXCTL_TOKEN", "of-root")
     state = paths.private_state(INSTANCE)
     (state / "events.db").unlink()
@@ -213,7 +211,7 @@ def test_what_holds_a_database_as_its_account_gets_nothing_of_roots(
             os.close(directory)
 
 
-def test_a_log_that_is_begun_again_while_it_is_copied_is_no_copy(paths: Paths) -> None:
+def test_a_log_restarted_during_a_copy_invalidates_the_copy(paths: Paths) -> None:
     """All of it was in the database, so that whoever reads does not keep it: an older page would win over a newer."""
     state = paths.private_state(INSTANCE)
     (state / "events.db").unlink()

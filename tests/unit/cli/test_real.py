@@ -101,7 +101,7 @@ def test_texts_and_files_are_sent_and_are_in_the_history(wxctl: Wxctl, tmp_path:
     assert (done.returncode, "no friend or group" in done.stderr) == (1, True)
 
 
-def test_a_logout_wants_a_yes_and_is_for_good(wxctl: Wxctl) -> None:
+def test_a_logout_needs_confirmation_and_is_permanent(wxctl: Wxctl) -> None:
     refused = wxctl("logout", "小店")
     assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
     assert "needs a scan" in wxctl("logout", "小店", "--yes").stdout

@@ -34,7 +34,7 @@ def opened(content: bytes, passphrase: bytes = b"secret", step: int = 7000) -> b
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 17])
-def test_what_goes_in_comes_out(size: int) -> None:
+def test_sealed_content_is_restored(size: int) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
     content = content[:size]
     made = sealed(content)
@@ -54,7 +54,7 @@ def test_another_passphrase_opens_nothing() -> None:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_what_was_touched_is_not_opened(data: st.DataObject) -> None:
+def test_modified_archives_are_rejected(data: st.DataObject) -> None:
     content = data.draw(st.binary(min_size=1, max_size=200)) * data.draw(st.sampled_from([1, 700]))
     made = bytearray(sealed(content))
     at = data.draw(st.integers(0, len(made) - 1))
@@ -67,7 +67,7 @@ def test_what_was_touched_is_not_opened(data: st.DataObject) -> None:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_what_was_cut_off_or_added_is_noticed(data: st.DataObject) -> None:
+def test_truncated_or_extended_archives_are_rejected(data: st.DataObject) -> None:
     made = sealed(b"y" * (2 * PIECE + 10))
     with pytest.raises(Locked):
         opened(made[: data.draw(st.integers(0, len(made) - 1))])

@@ -115,7 +115,7 @@ def test_a_send_without_an_answer_is_asked_for_again_under_its_key(wxctl: Wxctl,
     assert keys == ["mine"] * 4
 
 
-def test_what_is_refused_before_it_was_taken_is_not_asked_for_again(wxctl: Wxctl, older: Process) -> None:
+def test_refused_sends_are_not_repeated(wxctl: Wxctl, older: Process) -> None:
     keys = troubled(older, LOADING)
     done = wxctl("send", "小店", "@c", "x")
     assert done.returncode == 1
@@ -123,7 +123,7 @@ def test_what_is_refused_before_it_was_taken_is_not_asked_for_again(wxctl: Wxctl
     assert len(keys) == 1
 
 
-def test_when_no_answer_comes_it_says_that_it_does_not_know(wxctl: Wxctl, older: Process) -> None:
+def test_a_send_without_an_answer_is_reported_as_unknown(wxctl: Wxctl, older: Process) -> None:
     queue(older, held=False)
     troubled(older, *[SILENT] * 100)
     done = wxctl("send", "小店", "@c", "x", "--timeout", "2", "--key", "mine")

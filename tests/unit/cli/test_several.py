@@ -124,7 +124,7 @@ def test_a_removal_of_several_is_one_question(wxctl: Wxctl, host: Host, shops: l
     assert (done.returncode, host.names) == (0, ["bob"])
 
 
-def test_ctrl_c_begins_no_more_and_leaves_the_accounts(wxctl: Wxctl, host: Host) -> None:
+def test_ctrl_c_starts_no_further_actions(wxctl: Wxctl, host: Host) -> None:
     names = [f"a{number}" for number in range(6)]
     for name in names:
         host.add(name, LOADING)

@@ -61,7 +61,7 @@ def left(paths: Paths) -> list[Path]:
     return list(paths.private_state("x").parent.glob(f"{PREFIX}*"))
 
 
-def test_one_that_lives_is_left_alone_and_one_that_was_killed_is_taken_away(paths: Paths) -> None:
+def test_only_killed_imports_are_cleaned_up(paths: Paths) -> None:
     running = importing(paths)
     with abandoned(paths) as begun:
         assert begun == []
@@ -74,7 +74,7 @@ def test_one_that_lives_is_left_alone_and_one_that_was_killed_is_taken_away(path
     assert left(paths) == []
 
 
-def test_what_fails_while_it_is_taken_back_is_taken_back_the_next_time(paths: Paths) -> None:
+def test_a_failed_cleanup_is_finished_the_next_time(paths: Paths) -> None:
     kill(importing(paths))
     with pytest.raises(OSError, match="no"), abandoned(paths):
         raise OSError("no")
@@ -82,7 +82,7 @@ def test_what_fails_while_it_is_taken_back_is_taken_back_the_next_time(paths: Pa
         assert len(begun) == 1
 
 
-def test_one_that_had_all_in_place_is_not_taken_back(paths: Paths) -> None:
+def test_a_complete_import_is_not_reverted(paths: Paths) -> None:
     kill(importing(paths, "finished"))
     with abandoned(paths) as begun:
         assert begun == []
@@ -93,7 +93,7 @@ def test_one_that_had_all_in_place_is_not_taken_back(paths: Paths) -> None:
     assert left(paths) == []
 
 
-def test_only_what_is_as_it_was_put_there_is_its_own(paths: Paths) -> None:
+def test_cleanup_deletes_only_unchanged_files_of_the_import(paths: Paths) -> None:
     begun = Begun(NAME, {str(paths.override_file("alice")): digest(b"mine")}, digest({"lang": "en_US"}))
     assert (begun.left_files(), begun.left_account(paths)) == ([], False)
     paths.override_file("alice").write_bytes(b"mine")

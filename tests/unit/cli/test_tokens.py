@@ -88,7 +88,7 @@ def test_wrong_tokens_are_not_made(
     assert kept(root).path.read_bytes() == before
 
 
-def test_where_the_token_comes_from(wxctl: Wxctl, host: Host, tmp_path: Path) -> None:
+def test_token_sources_in_order(wxctl: Wxctl, host: Host, tmp_path: Path) -> None:
     token = host.token()
     refused = wxctl("list")
     assert refused.returncode == 7
@@ -120,7 +120,7 @@ def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, host: Host) -> No
     assert headers["X-Auth-Token"] == token
 
 
-def test_it_is_seen_nowhere(wxctl: Wxctl, host: Host, nobody: str) -> None:
+def test_token_is_never_shown(wxctl: Wxctl, host: Host, nobody: str) -> None:
     host.token()
     for call in (("list",), ("status", "alice"), ("send", "alice", "filehelper", "x")):
         for url in (host.url, nobody):

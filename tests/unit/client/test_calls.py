@@ -79,7 +79,7 @@ async def test_a_question_gets_the_next_answer_of_that_friend(client: RunningCli
     assert obj(await other)["reply_status"] == "reply timeout"
 
 
-async def test_a_questions_time_is_up_whatever_else_arrives(client: RunningClient) -> None:
+async def test_consult_times_out_despite_other_messages(client: RunningClient) -> None:
     asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="1"))
     async with asyncio.timeout(PATIENCE):
         while not asked.done():

@@ -113,7 +113,7 @@ async def test_session_lost_and_offline_are_never_called_running(start: Start) -
     await client.until_state("loading")
 
 
-async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webhook: Webhook) -> None:
+async def test_a_parked_client_keeps_running_and_gives_the_reason(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.play(
         [base.LoginRefused(1203, "not allowed", final=True), base.Ended(base.EndReason.REFUSED, Text("not allowed"))]
@@ -130,7 +130,7 @@ async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webho
     assert webhook.events("stop") == [[]]
 
 
-async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
+async def test_a_stuck_login_gives_the_reason(start: Start) -> None:
     client = start()
     client.driver.play([base.LoginStalled(Text("jslogin: can't connect"))])
     await until(lambda: "can't connect" in str(client.state().get("status")))

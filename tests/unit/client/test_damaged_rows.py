@@ -26,7 +26,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -> None:
+async def test_an_account_continues_after_its_log_was_damaged(start: Start, webhook: Webhook, damage: str) -> None:
     client = await running(
         start, **{POST_API: webhook.address, "MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"}
     )

@@ -96,7 +96,7 @@ HOSTILE = [
 ]
 
 
-def test_other_redirects_are_no_commands() -> None:
+def test_foreign_redirects_are_not_commands() -> None:
     for location in HOSTILE:
         assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None, location
 

@@ -249,7 +249,7 @@ async def test_redirect_to_a_private_address_is_not_followed(
     assert asked == [f"web.example:{port}"] * 2
 
 
-async def test_loopback_is_refused_however_a_url_spells_it(client: RunningClient) -> None:
+async def test_loopback_is_refused_in_any_spelling(client: RunningClient) -> None:
     for host in (
         "127.0.0.1",
         "localhost",
@@ -273,7 +273,7 @@ def test_own_and_private_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) 
     assert not any(urlfetch.may_be_asked(own) for own in ("127.0.0.1", "::1"))
 
 
-async def test_password_of_a_url_is_shown_nowhere(
+async def test_password_of_a_url_is_never_shown(
     start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)

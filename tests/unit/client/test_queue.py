@@ -32,7 +32,7 @@ async def test_a_stop_waits_so_long_and_no_longer(start: Start, webhook: Webhook
     assert [(r["content"], r["code"]) for r in await webhook.messages(9)] == [(each, "") for each in "012345678"]
 
 
-async def test_while_it_stops_an_account_takes_nothing_new_and_says_so(start: Start, webhook: Webhook) -> None:
+async def test_a_stopping_account_refuses_new_sends_with_the_reason(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address, INTERVAL: "0.5"})
     await send(client, 3)
     stopping = asyncio.create_task(client.stop())

@@ -259,7 +259,7 @@ def test_window_opens_with_a_message_and_closes_after_a_day() -> None:
     assert windows.hold("a", False, day + 4) is Hold.NO_CONTEXT
 
 
-def test_each_refusal_doubles_the_silence_and_nobody_is_sent_to() -> None:
+def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
     windows = table()
     for peer in ("a", "b"):
         windows.heard(peer, 1000.0, has_held=False)

@@ -117,7 +117,9 @@ async def test_a_message_to_all_is_queued_whole_or_not_at_all(start: Start) -> N
     assert obj(await client.get("send_friend_message", id="@ann", content="c", **{"async": "1"}))["code"] == 0
 
 
-async def test_when_wechat_was_heard_is_in_the_state_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_state_file_has_the_time_of_wechats_last_response(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("wxcontroller.client.session._FRESH", 0.1)
     client = start()
     assert (await client.until_state("loading"))["last_sync_uptime"] is None

@@ -43,7 +43,7 @@ async def settled(client: RunningClient, number: int) -> list[JsonObject]:
             await asyncio.sleep(0.01)
 
 
-async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(client: RunningClient) -> None:
+async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(client: RunningClient) -> None:
     client.driver.play([message(str(number)) for number in range(5)])
     found = await settled(client, 5)
     assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]

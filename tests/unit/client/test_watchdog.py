@@ -76,7 +76,7 @@ async def test_an_account_is_ready_once_its_port_is_its_own(systemd: Systemd, st
     assert len(secrets) == 2
 
 
-async def test_events_from_elsewhere_are_no_sign_of_life(systemd: Systemd, client: RunningClient) -> None:
+async def test_events_of_other_tasks_do_not_feed_the_watchdog(systemd: Systemd, client: RunningClient) -> None:
     systemd.forget()
     client.driver.play([RosterChanged(groups=(TEAM,)), Offline(Text("no answer"))])
     await client.until_state("updating")
@@ -93,7 +93,7 @@ async def test_a_parked_account_lives(systemd: Systemd, start: Start, monkeypatc
     await systemd.fed()
 
 
-async def test_hanging_delivery_is_no_sign_of_life(
+async def test_a_hanging_delivery_stops_the_watchdog(
     systemd: Systemd, start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = asyncio.Event()
@@ -138,7 +138,7 @@ async def test_full_disk_is_tried_again_with_signs_of_life(
     await client.until_state("running")
 
 
-async def test_ended_writer_is_no_sign_of_life(
+async def test_an_ended_writer_stops_the_watchdog(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def end(*_: object) -> None:

@@ -312,7 +312,7 @@ async def test_no_account_sees_the_token_of_a_call_of_v1(host: Machine, where: s
 
 
 @pytest.mark.parametrize("content", ["{", ""])
-async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
+async def test_a_damaged_token_file_admits_only_root(
     host: Machine, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     shown = token(host, Scope.ADMIN)
@@ -342,7 +342,7 @@ async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
         {"headers": {"X-Auth-Token": "{}"}, "query": "token=wrong", "data": {"token": "{}", "content": "你好"}},
     ],
 )
-async def test_where_a_token_may_stand_and_that_no_account_sees_it(host: Machine, sent: dict[str, object]) -> None:
+async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine, sent: dict[str, object]) -> None:
     process = await host.start("alice")
     process.echo = True
     shown = token(host, Scope.SEND, "alice")

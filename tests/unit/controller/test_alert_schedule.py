@@ -45,7 +45,7 @@ class World:
         self.ledger.load(kept)
 
 
-def test_what_is_wrong_is_told_once_and_its_end_too() -> None:
+def test_a_problem_and_its_end_are_alerted_once() -> None:
     world = World()
     world.live(WELL, 60)
     world.live(PARKED, 7200)
@@ -54,7 +54,7 @@ def test_what_is_wrong_is_told_once_and_its_end_too() -> None:
     assert world.lines[1:] == ["parked alice is running again"]
 
 
-def test_what_lasts_for_a_moment_is_not_told() -> None:
+def test_short_problems_are_not_alerted() -> None:
     world = World()
     for _ in range(10):
         world.live(WELL, 60)
@@ -65,7 +65,7 @@ def test_what_lasts_for_a_moment_is_not_told() -> None:
     assert world.lines == ["offline alice is offline"]
 
 
-def test_a_problem_that_comes_again_and_again_is_told_once_an_hour() -> None:
+def test_a_recurring_problem_is_alerted_once_an_hour() -> None:
     world = World()
     for _ in range(36):  # two hours
         world.live(WELL, 60)
@@ -75,7 +75,7 @@ def test_a_problem_that_comes_again_and_again_is_told_once_an_hour() -> None:
     assert world.lines.count("parked alice is running again") == 2
 
 
-def test_a_worse_thing_is_told_on_top_and_there_is_one_end() -> None:
+def test_a_worsening_problem_is_alerted_again_with_one_recovery() -> None:
     world = World()
     world.live(WELL)
     world.live(OFFLINE, 400)
@@ -103,7 +103,7 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
 
 
-def test_what_comes_together_is_told_together() -> None:
+def test_simultaneous_problems_are_one_alert() -> None:
     world = World()
     bob = replace(PARKED, account="bob", message=Text("bob has given up"))
     world.live({ALICE: PARKED})
@@ -112,7 +112,7 @@ def test_what_comes_together_is_told_together() -> None:
     assert world.lines == ["parked alice has given up", "parked bob has given up + parked bob has given up"]
 
 
-def test_a_storm_is_a_few_alerts_and_leaves_nobody_out() -> None:
+def test_many_problems_are_combined_into_few_alerts() -> None:
     world = World(per_hour=3)
     verdicts: dict[Key, Verdict] = {}
     for number in range(100):  # one more falls every 40 seconds
@@ -135,7 +135,7 @@ def test_the_last_alert_of_the_hour_is_for_a_problem() -> None:
     assert world.lines[2:] == ["parked alice is running again"]
 
 
-def test_a_restart_tells_nothing_twice_and_forgets_nothing() -> None:
+def test_a_restart_neither_repeats_nor_loses_alerts() -> None:
     world = World()
     world.live(WELL)
     world.live(PARKED)
@@ -162,7 +162,7 @@ def test_a_recovery_outlives_a_restart() -> None:
     assert world.lines[1:] == ["parked alice is running again"]
 
 
-def test_a_recovery_that_2_0_0_noted_is_told_in_its_words() -> None:
+def test_a_recovery_recorded_by_2_0_0_is_alerted_with_its_text() -> None:
     world, words = World(), "Account alice is running again."
     world.live(PARKED)
     world.live(WELL)
@@ -177,7 +177,7 @@ def test_a_recovery_that_2_0_0_noted_is_told_in_its_words() -> None:
 
 
 @pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])
-def test_a_clock_that_jumps_makes_no_alert_and_holds_none_up(jump: float) -> None:
+def test_clock_jumps_neither_cause_nor_delay_alerts(jump: float) -> None:
     world = World(per_hour=2)
     world.live(WELL)
     world.live(OFFLINE, 100)

@@ -101,7 +101,7 @@ async def test_alerts_are_in_the_language_of_the_settings_or_of_the_service(
     assert english.subject.endswith("recovered: 小店")
 
 
-async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Watched) -> None:
+async def test_a_lost_session_is_alerted_immediately_with_its_code(watched: Watched) -> None:
     await watched.running("小店")
     process = watched.host.process("小店")
     process.show_qrcode()
@@ -116,7 +116,7 @@ async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Wat
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
 
 
-async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Watched) -> None:
+async def test_the_first_login_is_not_alerted_until_it_fails(watched: Watched) -> None:
     process = await watched.host.start("alice")
     process.show_qrcode()
     assert await watched.live(1200) == []
@@ -128,7 +128,7 @@ async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Wa
     assert "none of 10 QR codes led to a login Bcc: x@y" in alert.text
 
 
-async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(watched: Watched) -> None:
+async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watched) -> None:
     process = await watched.host.start("alice")
     process.say(LoginState.RUNNING, restricted=0)
     assert await watched.live() == []
@@ -155,7 +155,7 @@ async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(w
     assert await watched.live(120) == []
 
 
-async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_between(watched: Watched) -> None:
+async def test_a_crash_loop_is_alerted_although_the_account_runs_in_between(watched: Watched) -> None:
     await watched.running("alice")
     process = watched.host.process("alice")
     pids = iter(range(1, 100))
@@ -175,7 +175,7 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
         assert await watched.live(500) == []
 
 
-async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> None:
+async def test_after_a_boot_only_accounts_that_stay_down_are_alerted(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"
     mark.unlink()
@@ -225,7 +225,7 @@ async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> No
         assert json.loads(watched.host.paths.alerts_state.read_bytes())["records"]
 
 
-async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_is_one(watched: Watched) -> None:
+async def test_problems_are_alerted_once_a_channel_is_configured(watched: Watched) -> None:
     watched.host.shared.alerts = watched.watch
     watched.set(webhook="")
     await watched.running("alice")
@@ -295,7 +295,7 @@ async def reports(watched: Watched, **facts: object) -> list[Alert]:
     return await watched.live()
 
 
-async def test_reports_that_wait_too_long_are_told(watched: Watched) -> None:
+async def test_late_reports_are_alerted(watched: Watched) -> None:
     await watched.running("alice")
     now = int(watched.watch.clock.wall())
     assert await reports(watched, waiting=3, oldest_since=now - 600, last_error="it answers 500") == []
@@ -308,7 +308,7 @@ async def test_reports_that_wait_too_long_are_told(watched: Watched) -> None:
     assert kinds(await reports(watched)) == ["recovery alice delivery"]
 
 
-async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> None:
+async def test_new_dead_letters_are_alerted_again(watched: Watched) -> None:
     watched.set(interval=60)
     await watched.running("alice")
     assert kinds(await reports(watched, dead=2, unacknowledged=2)) == ["problem alice dead"]
@@ -323,7 +323,7 @@ async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> N
 # -- the machine
 
 
-async def test_a_systemd_that_can_not_be_asked_is_told_after_a_minute(watched: Watched) -> None:
+async def test_an_unreachable_systemd_is_alerted_after_a_minute(watched: Watched) -> None:
     await watched.running("alice")
     for _ in range(20):
         watched.now += STEP
@@ -339,7 +339,7 @@ async def test_a_systemd_that_can_not_be_asked_is_told_after_a_minute(watched: W
 @pytest.mark.parametrize(
     ("free", "expected"), [(0.04, Problem), (0.099, Problem), (0.11, type(None)), (0.13, Healthy), (0.9, Healthy)]
 )
-def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
+def test_disk_space_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
     real = disk.places
 
     def places(paths: object) -> object:

@@ -85,7 +85,7 @@ async def test_a_login_that_lasts_becomes_trouble_and_counts_its_minutes(
     assert (await accounts_of(host))[0]["advice"] is None
 
 
-async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
+async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
     """Anything happens to the files and units, in any order, a hundred times."""
     names = [f"a{number}" for number in range(6)]
     for name in names:
@@ -186,7 +186,7 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
         assert (await host.states())[0]["login_state"] == state.value
 
 
-async def test_what_changed_before_a_directory_could_be_watched_is_seen(
+async def test_changes_before_a_directory_is_watched_are_detected(
     host: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As systemd creates it: its group, which lets the controller in, is set after that."""
@@ -234,7 +234,7 @@ async def test_a_file_system_that_is_mounted_later_is_watched_from_the_next_swee
         await host.v1("DELETE", "accounts/alice")  # with its files
 
 
-async def test_programs_that_do_not_tell_are_believed(host: Machine, later: Callable[[float], None]) -> None:
+async def test_programs_without_a_sync_time_count_as_running(host: Machine, later: Callable[[float], None]) -> None:
     process = await host.start("perl")
     told: tuple[JsonValue, ...] = (None, 0, -5, True, "1", 1e300, [])
     for each in told:

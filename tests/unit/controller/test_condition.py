@@ -185,14 +185,14 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
 
 
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
-async def test_a_program_that_is_not_ours_is_assessed_by_its_word(host: Machine, told: str, expected: object) -> None:
+async def test_a_foreign_program_is_assessed_by_its_state_word(host: Machine, told: str, expected: object) -> None:
     process = await host.start("perl")
     process.write(json.dumps({"account": "perl", "state": told, "version": "1.4.7"}).encode())
     _, account = await host.v1("GET", "accounts/perl")
     assert (obj(account["advice"]).get("code") if account["advice"] else None) == expected
 
 
-async def test_nothing_is_trouble_with_an_account_that_nobody_wants(host: Machine) -> None:
+async def test_a_stopped_account_has_no_problems(host: Machine) -> None:
     await host.start("alice")
     await host.get("stop_client", client="alice")
     host.units.records["alice"] = UnitRecord("alice", UnitState.FAILED, "failed")

@@ -24,7 +24,7 @@ async def test_a_body_after_upgrade_is_refused(host: Machine) -> None:
             assert (status, b"Upgrade" in answer) == (400, True), (path, body)
 
 
-async def test_errors_dont_tell_what_we_are_made_of(host: Machine) -> None:
+async def test_errors_do_not_reveal_the_implementation(host: Machine) -> None:
     for sent in (
         b"\x16\x03 no\r\n\r\n",
         b"GET /v1/nowhere HTTP/1.0\r\n\r\n",
@@ -36,7 +36,7 @@ async def test_errors_dont_tell_what_we_are_made_of(host: Machine) -> None:
         assert b"aiohttp" not in answer
 
 
-async def test_a_head_that_is_not_taken_is_answered_at_once_and_ends_the_connection(host: Machine) -> None:
+async def test_a_rejected_head_is_answered_and_ends_the_connection(host: Machine) -> None:
     for case, (sent, status, words) in REFUSED.items():
         answered, answer = await asyncio.wait_for(raw(host, sent), PATIENCE)
         assert (answered, answer.count(b"HTTP/1.")) == (status, 1), case
@@ -85,7 +85,7 @@ async def test_a_request_whose_body_is_broken_from_the_start_is_not_passed_on(ho
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
-async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -> None:
+async def test_connections_without_a_request_are_closed(tmp_path: Path, sent: bytes) -> None:
     async with Machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
         process = await host.start("alice")
         patient = asyncio.create_task(

@@ -21,7 +21,7 @@ def damage(host: Machine, name: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
-async def test_a_start_puts_a_live_account_without_a_file_onto_its_new_one(host: Machine, how: str) -> None:
+async def test_a_start_restarts_a_running_account_whose_file_was_lost(host: Machine, how: str) -> None:
     await host.start("alice")
     damage(host, "alice", how)
     await host.start("alice")

@@ -127,7 +127,7 @@ async def test_connections_to_an_account_are_used_again_while_they_are_good(pair
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
-async def test_what_an_account_has_got_is_never_sent_again(pair: Pair, answer: bytes) -> None:
+async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, answer: bytes) -> None:
     assert (await ask(pair, POST))[0] == 200
     pair.account.got.clear()
     pair.account.answer, pair.account.hangs_up = answer, True

@@ -143,7 +143,7 @@ async def test_off_by_default(host: Machine) -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True])
-async def test_its_token_opens_this_api_and_no_other_token_does(stage: Stage, closed: bool) -> None:
+async def test_ilink_api_accepts_only_ilink_tokens(stage: Stage, closed: bool) -> None:
     host, token = stage.host, await stage.token()
     admin = bearer(tokens.token(host, Scope.ADMIN) if closed else "")
     before = len(stage.agent.seen)
@@ -187,7 +187,9 @@ async def test_a_restart_of_the_controller_ends_a_poll_with_an_empty_answer(stag
     assert await within(poll) == {**NO_MORE, "get_updates_buf": "c1"}
 
 
-async def test_a_stopped_account_is_no_lost_login(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_agents_stay_logged_in_while_the_account_is_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(calls, "_HOLD_SECONDS", 0.0)
     token = await stage.token()
     await stage.host.v1("POST", "accounts/alice/stop")

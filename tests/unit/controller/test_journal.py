@@ -126,14 +126,14 @@ async def test_a_page_or_a_stream_begins_where_it_is_asked_to(host: Machine) -> 
         *(("since=yesterday", {}), ("since=99999999999", STREAM), ("after=x", {})),
     ],
 )
-async def test_other_beginnings_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
+async def test_invalid_start_positions_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
     await host.start("alice")
     async with Journal(host.paths, b"").open() as journal:
         status, answer = await host.v1("GET", f"accounts/alice/journal?{query}", headers=headers)
     assert (status, obj(answer["error"])["code"], journal.questions) == (400, "bad-request", [])
 
 
-async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(
+async def test_stream_ends_with_its_reader_the_controller_or_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)

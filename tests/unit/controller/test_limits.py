@@ -123,7 +123,7 @@ async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
         assert len(await peer.closed()) < 100_000_000
 
 
-async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) -> None:
+async def test_unread_responses_time_out(tmp_path: Path) -> None:
     """The answer is made, and less is left of it than makes the server wait: closing would."""
     async with Machine(tmp_path, send_timeout=0.3) as host:
         (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
@@ -146,7 +146,7 @@ async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) ->
 # -- connections
 
 
-async def test_a_full_house_closes_who_has_been_idle_for_longest(tmp_path: Path) -> None:
+async def test_at_the_limit_the_longest_idle_connection_is_closed(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections=3) as host, busy(host, [NEVER]):
         first, second = await connected(host), await connected(host)
         assert (await first.ask(SMALL))[0] == 200  # now it is the second that has been silent for longer
@@ -156,7 +156,7 @@ async def test_a_full_house_closes_who_has_been_idle_for_longest(tmp_path: Path)
         assert (await first.ask(SMALL))[0] == 200
 
 
-async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_connection_is_refused_while_none_is_idle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with Machine(tmp_path, max_connections=3) as host:
         async with busy(host, [NEVER] * 3):
             for _ in range(3):
@@ -170,7 +170,7 @@ async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: 
         assert (await (await connected(host)).ask(SMALL))[0] == 200
 
 
-async def test_one_address_leaves_room_for_the_others(tmp_path: Path) -> None:
+async def test_one_address_cannot_use_all_connections(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections_per_peer=2) as host, busy(host, [NEVER] * 2):
         assert (await (await connected(host)).answer())[0] == 503
         other = await connected(host, address="127.0.0.2")
@@ -233,7 +233,7 @@ async def test_a_body_that_comes_bit_by_bit_or_stalls_has_an_end(tmp_path: Path,
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def test_what_a_request_brings_is_bounded(host: Machine) -> None:
+async def test_request_sizes_are_limited(host: Machine) -> None:
     """One of each kind: a number, a length, a size, a depth."""
     async with host.http.post("/openwx/check_client", data="x=1&" * PARAMETERS, headers=FORM) as answer:
         assert (await answer.json())["status"] == "client not found"

@@ -100,7 +100,7 @@ async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
     assert await host.end(process) == 0
 
 
-async def test_roots_token_is_another_one_at_each_start_and_for_its_eyes_only(host: Host) -> None:
+async def test_roots_token_changes_at_each_start_and_is_private(host: Host) -> None:
     token(host, Scope.READ)
     seen = []
     for _ in range(2):
@@ -117,7 +117,7 @@ async def test_roots_token_is_another_one_at_each_start_and_for_its_eyes_only(ho
     assert seen[0] != seen[1]
 
 
-async def test_the_accounts_ports_learn_of_tokens_that_nobody_told_them_of(host: Host) -> None:
+async def test_accounts_ports_follow_changes_of_the_tokens_file(host: Host) -> None:
     """As after files were copied or restored."""
     host.settings("check_interval = 0.5")
     host.paths.port_tokens.parent.mkdir(parents=True)

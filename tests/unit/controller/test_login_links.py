@@ -117,7 +117,7 @@ async def restarts_the_controller(host: Machine, process: Process) -> None:
 
 
 @pytest.mark.parametrize("end", [ages, restarts, stops, loses_its_maker, restarts_the_controller])
-async def test_what_ends_a_link(host: Machine, end: Callable[[Machine, Process], object]) -> None:
+async def test_events_that_end_a_login_link(host: Machine, end: Callable[[Machine, Process], object]) -> None:
     token(host, Scope.READ)  # so that the API stays closed
     control = bearer(token(host, Scope.CONTROL))
     process = await waiting(host)

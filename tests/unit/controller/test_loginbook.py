@@ -56,7 +56,7 @@ async def test_a_login_stays_in_the_book_until_it_is_given_up(host: Machine) -> 
     assert has(BOT) == ""
 
 
-async def test_what_an_account_publishes_is_not_trusted(host: Machine) -> None:
+async def test_published_login_marks_are_not_trusted(host: Machine) -> None:
     host.paths.logins.parent.mkdir(parents=True)
     process = await host.start("alice")
     published: tuple[JsonValue, ...] = ("x", {"a": 1}, ["short", 7, None], [USER.upper()])

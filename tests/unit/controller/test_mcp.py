@@ -166,7 +166,7 @@ async def test_the_limits_are_those_of_v1(host: Machine) -> None:
     assert (await post(host, b" " * (300 << 10), bearer(shown)))[0] == 413
 
 
-async def test_it_is_off_until_it_is_set(tmp_path: Path) -> None:
+async def test_mcp_is_off_by_default(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         status, answer = await post(host, {}, bearer(token(host, Scope.ADMIN)))
         assert (status, answer["error"]["code"]) == (404, "no-such-path")
@@ -217,7 +217,7 @@ async def test_a_token_whose_media_do_not_arrive_leaves_some_to_others(host: Mac
             each.cancel()
 
 
-async def test_an_account_is_not_believed(host: Machine) -> None:
+async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:
     """Whatever its program answers becomes a result, bounded in size; paths go to its calls and nowhere else."""
     process = await host.start("alice")
     shown = token(host, Scope.SEND)

@@ -69,7 +69,7 @@ async def up(host: Machine) -> None:
     process.status = json.dumps(STATUS).encode()
 
 
-async def test_an_account_is_told_in_figures(host: Machine) -> None:
+async def test_metrics_of_an_account(host: Machine) -> None:
     await up(host)
     text = await scrape(host)
     for secret in ("@secret", "a chat's name", "it answers 500"):
@@ -95,7 +95,7 @@ async def test_an_account_is_told_in_figures(host: Machine) -> None:
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
 
 
-async def test_an_account_that_does_not_answer_is_down_and_harms_nobody(host: Machine) -> None:
+async def test_an_unresponsive_account_is_down_and_affects_no_other(host: Machine) -> None:
     await up(host)
     process = await host.start("bob")
     process.status = b"<html>"

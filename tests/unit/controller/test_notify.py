@@ -218,7 +218,7 @@ NO_NOTIFICATIONS: list[tuple[str, Mapping[str, str], Any, int]] = [
 ]
 
 
-async def test_what_is_no_notification_is_refused_with_the_reason(host: Machine) -> None:
+async def test_invalid_notifications_are_refused_with_the_reason(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     for path, headers, body, status in NO_NOTIFICATIONS:
         found, answer = await post(host, path, shown, body, **headers)
@@ -241,7 +241,7 @@ async def test_files_are_sent_with_their_names(host: Machine) -> None:
     assert (status, answer["state"]) == (413, "refused")
 
 
-async def test_where_clients_put_the_token_and_that_it_stays_here(
+async def test_target_tokens_are_accepted_in_all_places_and_not_forwarded(
     host: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -308,7 +308,7 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
     assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
 
 
-async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_fault(
+async def test_a_damaged_targets_file_admits_no_caller_with_503(
     host: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     await account(host)

@@ -67,7 +67,7 @@ async def test_bad_options_are_refused_before_anything_changes(host: Machine) ->
     assert AccountFiles(host.paths).instances() == []
 
 
-async def test_what_is_not_utf8_is_refused(host: Machine) -> None:
+async def test_invalid_utf8_is_refused(host: Machine) -> None:
     async with host.http.get(yarl.URL("/openwx/start_client?client=%C4%E3", encoded=True)) as answer:
         assert "UTF-8" in json.loads(await answer.read())["status"]
 

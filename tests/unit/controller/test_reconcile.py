@@ -58,7 +58,7 @@ async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Mac
     assert sorted(host.units.processes) == sorted(["alice", "carol", host.accounts.registry.resolve("小店")])
 
 
-async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine, lines: Lines) -> None:
+async def test_failed_starts_are_retried_until_they_succeed(host: Machine, lines: Lines) -> None:
     for name in ("alice", "bob", "carol"):
         await host.start(name)
     await boot(host)

@@ -181,7 +181,7 @@ async def test_limits_of_a_reload_count_at_once(host: Host) -> None:
         assert await host.end(process) == 0
 
 
-async def test_where_reports_may_go_is_in_all_files_after_a_start_and_a_reload(host: Host) -> None:
+async def test_webhook_targets_are_in_all_files_after_start_and_reload(host: Host) -> None:
     alice = await host.account()
     file = host.paths.account_file("alice")
     host.settings('webhook_targets = ["http://near.example/"]')

@@ -112,7 +112,7 @@ async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: 
     assert {name: [one for one in reader.contents if one.startswith(name)] for name in names} == said
 
 
-async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_yet(
+async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
@@ -129,7 +129,7 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
         assert await reader.until(1) == ["in the past"]
 
 
-async def test_by_websocket(host: Machine) -> None:
+async def test_events_by_websocket(host: Machine) -> None:
     alice = await host.start("alice")
     async with host.http.ws_connect("/v1/events") as socket:
         assert (await socket.receive_json(timeout=PATIENCE))["type"] == "heartbeat"
@@ -199,9 +199,7 @@ async def test_slow_and_fast_readers_get_everything_once_and_in_order(
             assert (await reader.until(301))[-1] == "last"
 
 
-async def test_what_a_line_gives_while_a_reader_still_catches_up_comes_once(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_events_during_catching_up_are_delivered_once(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line may begin where the reader is after the reader's own connection has begun: both have what follows."""
     alice = await host.start("alice")
     say(alice, "one")

@@ -59,7 +59,7 @@ async def test_units_are_read(script: Script) -> None:
     assert found["alice"].has_process
 
 
-async def test_many_questions_are_one_look(script: Script) -> None:
+async def test_concurrent_queries_share_one_systemctl_call(script: Script) -> None:
     async with Systemd(script.does("sleep 0.1; echo '[]'")) as units:
         await asyncio.gather(*(units.snapshot() for _ in range(50)))
         await units.snapshot(max_age=PATIENCE)
@@ -72,7 +72,7 @@ async def test_many_questions_are_one_look(script: Script) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) -> None:
+async def test_a_disconnecting_caller_does_not_cancel_a_shared_query(script: Script) -> None:
     async with Systemd(script.does("sleep 0.2; echo '[]'")) as units:
         first, second = asyncio.create_task(units.snapshot()), asyncio.create_task(units.snapshot())
         await asyncio.sleep(0.05)
@@ -81,7 +81,7 @@ async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) 
     assert len(script.calls) == 1
 
 
-async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp_path: Path) -> None:
+async def test_no_query_returns_the_state_from_before_an_action(script: Script, tmp_path: Path) -> None:
     after = json.dumps(LIST[:1])
     body = f"""cd {tmp_path}; case "$*" in
         *list-units*) cat units 2>/dev/null || echo '[]'; while [ -e held ]; do sleep 0.01; done;;
@@ -130,9 +130,7 @@ async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> 
         "Failed to wait for response: Connection reset by peer",
     ],
 )
-async def test_what_fails_while_systemd_is_replaced_is_tried_again(
-    script: Script, tmp_path: Path, words: str
-) -> None:
+async def test_commands_are_retried_while_systemd_reexecutes(script: Script, tmp_path: Path, words: str) -> None:
     body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{words}' >&2; exit 1"
     async with Systemd(script.does(body)) as units:
         await units.act(Verb.START, "alice", PATIENCE)
@@ -141,7 +139,7 @@ async def test_what_fails_while_systemd_is_replaced_is_tried_again(
     assert len(script.calls) == 4
 
 
-async def test_a_systemctl_that_hangs_is_given_up_and_killed(script: Script, tmp_path: Path) -> None:
+async def test_a_hanging_systemctl_is_killed(script: Script, tmp_path: Path) -> None:
     async with Systemd(script.does(f"echo $$ >{tmp_path}/pid; exec sleep 60")) as units:
         with pytest.raises(UnitFailed) as caught:
             await units.act(Verb.STOP, "alice", 2)

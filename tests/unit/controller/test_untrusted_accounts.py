@@ -11,7 +11,7 @@ LEADING_AWAY = [300, 301, 302, 303, 305, 307, 308, 399, 401, 407, 101]
 
 
 @pytest.mark.parametrize("path", [OPENWX, V1])
-async def test_an_account_leads_its_callers_nowhere(host: Machine, path: str) -> None:
+async def test_redirects_of_an_account_are_not_passed_on(host: Machine, path: str) -> None:
     process = await host.start("alice")
     victim = "/openwx/start_client?client=bob&post_api=http://evil.example/"
     for number, status in enumerate(LEADING_AWAY, 1):
@@ -79,7 +79,7 @@ FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_0
 
 @pytest.mark.parametrize("path", ["deliveries", "accounts/alice", "accounts/alice/options"])
 @pytest.mark.parametrize("size", [len(FLOOD), 60_000])
-async def test_json_of_many_values_holds_up_nobody(host: Machine, path: str, size: int) -> None:
+async def test_large_json_does_not_block_other_requests(host: Machine, path: str, size: int) -> None:
     process = await host.start("alice")
     flood = FLOOD if size == len(FLOOD) else FLOOD[: size - 4] + b" 0]}"
     process.hostile = 200, {"Content-Type": "application/json"}

@@ -139,14 +139,14 @@ async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
     assert (await host.v1("GET", "accounts/bob/options"))[0] == 404
 
 
-async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:
+async def test_a_bound_token_cannot_add_other_accounts(host: Machine) -> None:
     headers = bearer(token(host, Scope.CONTROL, "alice"))
     for name, status in (("bob", 403), ("alice", 201)):
         assert (await host.v1("POST", "accounts", {"name": name}, headers))[0] == status
     assert AccountFiles(host.paths).instances() == ["alice"]
 
 
-async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host: Machine) -> None:
+async def test_systemd_is_tested_with_a_unit_that_does_not_exist(host: Machine) -> None:
     await host.start("alice")
     assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
     assert host.units.calls[-1] == "stop wxclient@x-aaaaaaaaaaaaaaa.service"
@@ -163,7 +163,7 @@ async def test_an_option_with_two_names_is_shown_alike_under_both(host: Machine)
         assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}
 
 
-async def test_deliveries_are_asked_of_the_account_and_nothing_else_is(host: Machine) -> None:
+async def test_deliveries_query_only_the_account(host: Machine) -> None:
     await host.start("alice")
     status, seen = await host.v1("GET", "accounts/alice/deliveries?state=dead&after=5")
     assert (status, seen["method"], seen["target"]) == (200, "GET", "/v1/deliveries?state=dead&after=5")
@@ -210,7 +210,7 @@ def says(instance: str = "alice") -> bytes:
     return json.dumps({"instance": instance, "version": "1.2", "pid": 7, "memory": 4096, "secret": 1}).encode()
 
 
-async def test_status_of_another_program_is_not_believed(host: Machine) -> None:
+async def test_status_of_a_foreign_program_is_rejected(host: Machine) -> None:
     process = await host.start("alice")
     process.say(LoginState.RUNNING)
     for body, reason in (

@@ -24,7 +24,7 @@ def test_a_scope_outside_the_ladder_covers_itself_only_and_no_other_covers_it(ou
     assert [scope for scope in Scope if scope.covers(outside)] == [outside]
 
 
-def test_what_is_not_in_the_table_needs_the_highest() -> None:
+def test_unlisted_paths_need_scope_admin() -> None:
     for endpoint in (
         access.of_controller("GET", "/v1/new"),
         access.of_controller("PUT", "/v1/accounts/{name}"),
@@ -65,7 +65,7 @@ def test_many_callers_take_no_more_memory() -> None:
     assert len(limiter._peers) <= 4096
 
 
-def test_what_this_machine_alone_reaches() -> None:
+def test_addresses_that_only_this_machine_reaches() -> None:
     ours = ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1")
     assert [is_loopback(each) for each in ("/run/x.sock", "", *((each, 1) for each in ours))] == [True] * 6
     others = ("0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1", "fe80::1%lo")

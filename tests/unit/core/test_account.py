@@ -57,14 +57,14 @@ def test_refusals_repeat_nothing(value: str) -> None:
         ("http://somebody:hidden@[::1:3128", "…"),
     ],
 )
-def test_what_is_shown_of_a_value(value: str, seen: str) -> None:
+def test_secrets_in_values_are_not_shown(value: str, seen: str) -> None:
     assert shown(value) == seen
 
 
 @pytest.mark.parametrize(
     "value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"]
 )
-def test_what_is_no_url_is_not_shown(value: str) -> None:
+def test_invalid_urls_are_not_shown(value: str) -> None:
     assert "hid" not in redacted(value)
 
 

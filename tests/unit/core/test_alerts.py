@@ -46,7 +46,7 @@ def test_an_alert_of_2_0_0_is_read() -> None:
     assert (item.message, item.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 
-def test_a_code_that_wechat_takes_no_more_is_left_out_and_that_is_said() -> None:
+def test_an_expired_code_is_omitted_with_a_note() -> None:
     early = ALERT.without_old_codes(CODE.made + QRCODE_SECONDS - 1)
     assert early == ALERT
     for now in (CODE.made + QRCODE_SECONDS + 1, CODE.made - 5):  # late, or by a clock that was set
@@ -124,7 +124,7 @@ def test_links_are_not_followed(spool: Spool) -> None:
     assert spool.state() == AlertState()
 
 
-def test_what_was_noted_is_read_back_and_damage_is_nothing(spool: Spool) -> None:
+def test_notes_are_read_back_and_damaged_ones_are_empty(spool: Spool) -> None:
     assert spool.state() == AlertState()
     noted = AlertState({"a": 2}, AlertOutcome("b", "it answers 500", 1_700_000_000))
     spool.note(noted)

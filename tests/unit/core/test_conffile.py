@@ -16,11 +16,11 @@ def uncommented() -> str:
     return re.sub(r"^#(?=\[|\w+ = )", "", CONFFILE.read_text(), flags=re.MULTILINE)
 
 
-def test_it_sets_nothing_as_shipped() -> None:
+def test_shipped_settings_file_sets_nothing() -> None:
     assert tomllib.loads(CONFFILE.read_text()) == {}
 
 
-def test_what_it_shows_can_be_set_and_is_the_default(tmp_path: Path) -> None:
+def test_shipped_settings_file_shows_valid_defaults(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.settings_file.parent.mkdir(parents=True)
     paths.settings_file.write_text(uncommented())

@@ -43,7 +43,7 @@ def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"), [(b"hidden\xff", "not UTF-8"), pytest.param(b"hidden" * 200_000, "larger than", id="large")]
 )
-def test_one_that_is_no_secret_is_told_and_not_repeated(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_invalid_credential_is_reported_without_its_content(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(BadSettings, match=f"credential {NAME} is {words}") as caught:
         read_credential(NAME, given(tmp_path, webhook_secret=content))
     assert "hidden" not in str(caught.value)

@@ -25,7 +25,7 @@ os.waitpid(child, 0)
 """
 
 
-def test_others_of_its_user_may_not_look_and_it_may() -> None:
+def test_process_memory_is_private_to_the_process() -> None:
     # As a user who is not root, who may look into everything, and who need not be able to read this tree.
     program = Path(dumps.__file__).read_text() + CODE
     command = ["/usr/bin/python3", "-c", program]

@@ -11,7 +11,7 @@ _VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,20}", fullmatch=True), _VALUES))
-def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
+def test_written_variables_are_read_back(variables: dict[str, str]) -> None:
     content = "".join(f"{key}={quote(value)}\n" for key, value in variables.items())
     assert parse(content) == variables
 
@@ -23,7 +23,7 @@ def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
         "x" * (FILE_VALUE_LENGTH + 1),
     ],
 )
-def test_what_no_variable_can_hold_is_refused(value: str) -> None:
+def test_values_that_no_variable_can_contain_are_refused(value: str) -> None:
     with pytest.raises(BadOption):
         quote(value)
 

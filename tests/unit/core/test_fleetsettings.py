@@ -78,7 +78,7 @@ def test_a_password_may_go_to_an_etcd_on_this_host_unencrypted(tmp_path: Path, u
         ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, content: str, words: str) -> None:
+def test_invalid_fleet_settings_are_reported(tmp_path: Path, content: str, words: str) -> None:
     with pytest.raises(BadSettings) as caught:
         load_settings(write(tmp_path, content))
     assert words in str(caught.value)

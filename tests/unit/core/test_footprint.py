@@ -75,7 +75,7 @@ async def test_the_authorities_of_the_system_are_trusted_and_no_others(tmp_path:
         assert await _asked(url, other, SSL_CERT_FILE=str(certificate)) == f"200 {certificate}"
 
 
-def test_what_stands_in_for_parts_of_python_gives_the_same_answers() -> None:
+def test_replacements_of_python_functions_return_the_same_results() -> None:
     program = """
 from wxcontroller.core import footprint
 footprint.prepare()

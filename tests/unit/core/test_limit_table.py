@@ -44,7 +44,7 @@ def test_the_settings_have_them_and_drop_ins_win_key_by_key(tmp_path: Path) -> N
         ("limits = 5\n", "limits must be a table"),
     ],
 )
-def test_what_can_not_be_is_named(tmp_path: Path, content: str, words: str) -> None:
+def test_invalid_limits_are_refused_by_name(tmp_path: Path, content: str, words: str) -> None:
     paths = settings(tmp_path, content)
     with pytest.raises(BadSettings, match=re.escape(words)) as refused:
         load_settings(paths)
@@ -77,7 +77,7 @@ def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
     assert "LIMIT" not in paths.account_file("a").read_text()
 
 
-def test_one_account_may_have_its_own(tmp_path: Path) -> None:
+def test_one_account_can_have_its_own_limits(tmp_path: Path) -> None:
     paths = settings(tmp_path, "")
     limits = DEFAULTS.with_numbers({"send_tries": 3, "contact_pages": 20})
     one = Materialiser(paths, Settings(template_path=paths.template, limits=limits))

@@ -47,7 +47,7 @@ def test_anything_from_outside_is_read_without_an_error(value: JsonValue) -> Non
     str(text_from(value))
 
 
-def test_a_text_from_outside_stays_small_whatever_it_repeats() -> None:
+def test_foreign_text_with_repeated_placeholders_stays_small() -> None:
     bomb: JsonValue = "x" * 100
     for _ in range(4):
         bomb = {"template": "{a}" * 300, "values": {"a": bomb}}

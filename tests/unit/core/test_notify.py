@@ -29,7 +29,7 @@ def test_a_status_in_any_script_arrives_as_one_line_of_utf_8(systemd: socket.soc
     assert systemd.recv(4096) == "STATUS=logged in as 小红 😄 and more".encode()
 
 
-def test_a_systemd_that_reads_nothing_holds_nobody_up(systemd: socket.socket) -> None:
+def test_a_stuck_systemd_blocks_no_caller(systemd: socket.socket) -> None:
     notifier = Notifier()
     for number in range(2000):  # more than any queue takes
         notifier.watchdog()
@@ -43,7 +43,7 @@ def test_a_systemd_that_reads_nothing_holds_nobody_up(systemd: socket.socket) ->
     assert systemd.recv(4096) == b"STATUS=line 1999"
 
 
-def test_what_systemd_must_hear_waits_until_it_reads(systemd: socket.socket) -> None:
+def test_essential_messages_wait_for_systemd(systemd: socket.socket) -> None:
     notifier = Notifier()
     for _ in range(2000):
         notifier.watchdog()
@@ -62,7 +62,7 @@ def test_what_systemd_must_hear_waits_until_it_reads(systemd: socket.socket) -> 
     reader.join()
 
 
-async def test_where_it_hangs_is_told_before_it_is_killed(
+async def test_stuck_tasks_are_logged_before_the_watchdog_kills(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "500000")

@@ -74,7 +74,7 @@ def test_webhook_targets_are_a_list_that_the_addresses_of_the_settings_are_on(tm
     assert str(load_settings(write(tmp_path, content)).settings.webhook_targets) == "http://a/ http://b:8/in"
 
 
-def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:
+def test_obsolete_options_are_accepted_with_a_notice(tmp_path: Path) -> None:
     loaded = load_settings(write(tmp_path, 'pid_path = "/tmp/x"\n'))
     assert loaded.settings == Settings()
     assert "pid_path has no effect" in str(loaded.notices[0])

@@ -39,7 +39,7 @@ def test_addresses_on_the_list_are_allowed(address: str) -> None:
         "//bots.example/ bots.example javascript:1 http://[ https://bots.example:99999/"
     ).split(),
 )
-def test_other_addresses_are_refused(address: str) -> None:
+def test_unlisted_addresses_are_refused(address: str) -> None:
     assert not LIST.allow(address)
     with pytest.raises(BadOption, match="account alice: post_api is not among webhook_targets") as caught:
         LIST.check("alice", "post_api", address)
@@ -65,7 +65,7 @@ def test_a_list_of_what_is_no_target_is_refused(word: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["http://[]/", "http://[::99999]/", "http://[::1", "http://h:port/"])
-def test_what_is_no_address_is_let_nowhere(address: str) -> None:
+def test_invalid_addresses_match_no_target(address: str) -> None:
     assert not LIST.allow(address)
     with pytest.raises(ValueError, match="a target is like"):
         Targets.parse([address])

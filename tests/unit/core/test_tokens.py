@@ -173,7 +173,7 @@ def damaged() -> list[bytes]:
 
 
 @pytest.mark.parametrize("content", damaged(), ids=range(len(damaged())))
-def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_token_file_admits_no_caller(tmp_path: Path, content: bytes) -> None:
     file = TokenFile(tmp_path / "tokens")
     shown, token = made("before")
     file.add(token)
@@ -189,7 +189,7 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
     assert file.path.read_bytes() == content  # it is for the admin to look at
 
 
-def test_a_file_that_can_not_be_read_lets_nobody_in_and_is_tried_again(tmp_path: Path) -> None:
+def test_an_unreadable_token_file_admits_no_caller_and_is_retried(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     path.mkdir()
     book = token_book(path)
@@ -198,7 +198,7 @@ def test_a_file_that_can_not_be_read_lets_nobody_in_and_is_tried_again(tmp_path:
     assert not book.current().required
 
 
-def test_an_account_recognises_its_own_and_nobody_elses(tmp_path: Path) -> None:
+def test_an_account_recognizes_only_its_own_tokens(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.port_tokens.parent.mkdir(parents=True)
     own, alices = made("own", "alice", scope=Scope.SEND, expires=2000)
@@ -220,7 +220,7 @@ def test_an_account_recognises_its_own_and_nobody_elses(tmp_path: Path) -> None:
         assert known.find("alice", shown, 0) is None
 
 
-def test_no_file_of_port_tokens_is_none_and_a_damaged_one_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_missing_port_token_file_is_empty_and_a_damaged_one_admits_no_caller(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     book = porttokens.port_book(paths)
     assert not book.current().closed

@@ -62,12 +62,12 @@ async def said_of(url: str, connector: TCPConnector | None = None, seconds: floa
         (None, "no response in time"),
     ],
 )
-async def test_what_answers_is_no_use(answer: bytes | None, words: str) -> None:
+async def test_unusable_answers_are_named(answer: bytes | None, words: str) -> None:
     async with server(answer) as port:
         assert await said_of(f"http://127.0.0.1:{port}", seconds=5.0 if answer is not None else 0.3) == words
 
 
-async def test_its_certificate_is_not_to_be_trusted(tmp_path: Path) -> None:
+async def test_untrusted_certificates_are_named(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*self_signed(tmp_path, "127.0.0.1"))
     async with server(HTTP, context) as port:

@@ -72,7 +72,7 @@ async def test_values_go_back_as_they_came(value: str) -> None:
     assert copy.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"
 
 
-async def test_how_many_cookies_and_how_long_are_limits() -> None:
+async def test_number_and_length_of_cookies_are_limited() -> None:
     jar = Jar()
     jar.take("wx.qq.com", [f"c{number}=x" for number in range(COOKIES + 5)])
     assert len(jar) == COOKIES

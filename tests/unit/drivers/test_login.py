@@ -56,7 +56,7 @@ async def test_cancelled_on_the_phone(world: Wechat, alice: ServerAccount) -> No
 
 
 @pytest.mark.parametrize(("ret", "logins"), [(-1, 2), (1101, 2), (1205, 1), (7, 1)])
-async def test_other_refusals_are_tried_once_more(world: Wechat, alice: ServerAccount, ret: int, logins: int) -> None:
+async def test_other_login_refusals_are_retried(world: Wechat, alice: ServerAccount, ret: int, logins: int) -> None:
     world.fault("webwxnewloginpage", FaultKind.RETCODE, ret, count=None)
     async with world.drive() as drive:
         for _ in range(logins):

@@ -63,7 +63,7 @@ async def test_problem_of_a_certificate_is_named(
     assert remedy in failed.remedy
 
 
-async def test_nobody_listens() -> None:
+async def test_a_refused_connection_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
     failed = await failure(port, scheme="http")

@@ -99,7 +99,7 @@ async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -
     assert drive.count(base.SessionLost) == 0
 
 
-async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccount) -> None:
+async def test_an_outage_is_reported_and_recovered_from(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=OUTAGE) as drive:
         take_back = world.fault("*", FaultKind.RESET, count=None)
         offline = await drive.until(base.Offline)
@@ -114,7 +114,7 @@ async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccou
     assert drive.count(base.QrReady) == 1
 
 
-async def test_a_silence_is_told_in_time_whatever_is_waited_for() -> None:
+async def test_silence_of_wechat_is_reported_in_time_in_every_wait() -> None:
     # Polls may take much longer than an account counts as running without an answer.
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3)) as world:
         alice = world.sandbox.add_account()
@@ -125,7 +125,7 @@ async def test_a_silence_is_told_in_time_whatever_is_waited_for() -> None:
             take_back()
 
 
-async def test_a_proxy_that_allows_no_long_polls_makes_nobody_offline() -> None:
+async def test_a_proxy_without_long_polls_does_not_cause_offline() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
         alice = world.sandbox.add_account()
         async with world.online(alice, timing=hurried(poll=0.3, offline_after=0.8)) as drive:

@@ -24,7 +24,7 @@ async def test_crashes_lose_and_repeat_nothing(tmp_path: Path, route: Route, run
     assert result.counts["sends accepted"]
 
 
-def test_nobody_can_order_a_crash_by_an_option() -> None:
+def test_no_option_can_set_a_crash_point() -> None:
     assert VARIABLE not in {option.variable for option in OPTIONS.values()} | {
         one.variable for one in LIMITS.values()
     }

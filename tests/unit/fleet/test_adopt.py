@@ -143,7 +143,7 @@ async def test_a_later_epoch_takes_no_account_from_a_host_that_runs_it(tmp_path:
 
 
 @pytest.mark.parametrize("move", ["", "5f2c"])
-async def test_an_adoption_is_known_wherever_the_account_goes(
+async def test_an_adoption_stays_recorded_after_moves(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch, move: str
 ) -> None:
     """What it held is not settled before its first start, which may be on another host."""
@@ -162,7 +162,7 @@ async def test_an_adoption_is_known_wherever_the_account_goes(
     assert variables_of(there, b.paths)["WXCLIENT_ADOPTED"] == "2"
 
 
-async def test_an_old_copy_is_noticed_whatever_newer_ones_there_are(tmp_path: Path) -> None:
+async def test_an_old_copy_is_detected_among_newer_ones(tmp_path: Path) -> None:
     async with hosts_of(tmp_path, "a", "c") as (a, c):
         await c.start("eve")  # lost first, and back
         async with hosts_of(tmp_path, "b") as [b]:

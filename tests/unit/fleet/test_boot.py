@@ -36,7 +36,7 @@ async def back(host: FleetHost) -> None:
         (1, 2, "leaving", False),  # it has moved there, and on from there
     ],
 )
-async def test_what_another_host_has_is_not_started(
+async def test_accounts_of_another_host_are_not_started(
     tmp_path: Path, here: int, there: int, does: str, comes_up: bool
 ) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):

@@ -141,7 +141,7 @@ async def test_a_host_of_an_older_version_gets_no_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["expired", "other authority", "other name", "wrong token", "admin token"])
-async def test_who_is_not_the_host_or_not_let_in_is_refused(tmp_path: Path, fault: str) -> None:
+async def test_wrong_host_names_and_credentials_are_refused(tmp_path: Path, fault: str) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):
         described = a.describe(b)
         match fault:

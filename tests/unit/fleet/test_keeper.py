@@ -126,7 +126,7 @@ async def test_a_lease_that_is_revoked_ends_at_once(world: World, monkeypatch: p
     assert not world.permit
 
 
-async def test_without_etcd_it_does_not_keep_what_is_started_waiting(world: World) -> None:
+async def test_keeper_reports_ready_without_etcd(world: World) -> None:
     """systemd holds what is bound to a unit until it is ready; the accounts say why they cannot be started."""
     [member] = world.servers.members
     member.kill()
@@ -181,7 +181,7 @@ async def test_without_an_id_of_the_boot_no_lease_is_its_own(world: World) -> No
     assert await world.key_lease() == before
 
 
-async def test_a_renewal_that_took_long_is_no_sign_of_life(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_renewal_does_not_feed_the_watchdog(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watchdog counts from the answer, the lease from before the request: the two must not be far apart."""
     renew, slow = Etcd.renew, asyncio.Event()
 

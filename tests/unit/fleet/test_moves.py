@@ -43,7 +43,7 @@ async def test_a_moving_account_is_no_duplicate_and_never_out_of_reach(tmp_path:
         assert (await a.v1("GET", "accounts/eve"))[1]["host"] == "b"
 
 
-async def test_what_was_adopted_from_a_lost_host_counts_here_and_no_longer_there(tmp_path: Path) -> None:
+async def test_an_adopted_account_belongs_to_the_new_host_only(tmp_path: Path) -> None:
     adopted: JsonObject = {"name": "eve", "epoch": 2, "adopted": 2}
     async with hosts_of(tmp_path, "b", "c") as (b, c):
         async with hosts_of(tmp_path, "a") as (a,):

@@ -55,7 +55,7 @@ async def test_of_two_hosts_that_start_a_new_name_one_gets_it(owning: FleetMaker
         assert sum(bool(host.accounts.registry.all()) for host in fleet.hosts) == 1
 
 
-async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(owning: FleetMaker) -> None:
+async def test_without_etcd_running_accounts_continue_and_none_is_started(owning: FleetMaker) -> None:
     async with owning("a", seconds=60) as fleet:
         [a] = fleet.hosts
         await a.start("alice")
@@ -384,7 +384,7 @@ async def test_a_move_without_etcd_can_be_finished_and_undone(owning: FleetMaker
         assert sum(len(host.units.processes) for host in fleet.hosts) == 1
 
 
-async def test_what_cannot_be_read_in_etcd_is_not_claimed_and_ends_nothing(owning: FleetMaker) -> None:
+async def test_unreadable_records_are_not_claimed_and_stop_nothing(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         for kind, value in (("accounts", b"\xff"), ("owners", b'{"host": 1e999, "epoch": "x"}'), ("hosts", b"[]")):

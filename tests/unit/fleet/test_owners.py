@@ -37,7 +37,7 @@ async def test_an_account_is_claimed_moved_and_claimed_elsewhere(owning: FleetMa
         await b.start("eve")  # the name is free again
 
 
-async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(owning: FleetMaker) -> None:
+async def test_accounts_stopped_by_a_lost_lease_start_under_the_next_one(owning: FleetMaker) -> None:
     async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await a.start("eve")
@@ -66,7 +66,7 @@ async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given
         assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2
 
 
-async def test_what_was_under_way_at_a_new_lease_is_started_under_it_once_done(owning: FleetMaker) -> None:
+async def test_accounts_with_an_action_in_progress_start_under_a_new_lease_afterwards(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         for name in ("eve", "bob"):

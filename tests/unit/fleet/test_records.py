@@ -90,9 +90,7 @@ async def test_nothing_is_claimed_from_an_etcd_that_was_restored(
         await owners.claim(EVE, 0)
 
 
-async def test_what_a_watch_has_told_is_known_of_an_etcd_that_was_restored(
-    servers: EtcdServers, etcd: Etcd, tmp_path: Path
-) -> None:
+async def test_a_restored_etcd_is_detected_from_the_watch(servers: EtcdServers, etcd: Etcd, tmp_path: Path) -> None:
     owners = await owners_of(etcd)
     following = asyncio.ensure_future(owners.run())
     for name in ("b", "c"):  # the latter comes by the watch

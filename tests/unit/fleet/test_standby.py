@@ -155,7 +155,7 @@ async def unsealed(host: FleetHost) -> dict[str, bytes]:
     return await asyncio.to_thread(work)
 
 
-async def test_what_is_kept_is_replaced_by_nothing_older_and_by_no_other_host(
+async def test_a_bundle_is_not_replaced_by_older_ones_or_other_hosts(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
     a, b = pair
@@ -450,7 +450,7 @@ async def test_a_bundle_that_fails_is_not_sent_again_at_once(pair: tuple[FleetHo
         assert came == ["eve"]
 
 
-async def test_what_the_standby_host_would_refuse_is_not_sent(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_bundles_that_the_standby_host_would_refuse_are_not_sent(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "eve")
     await b.leave()

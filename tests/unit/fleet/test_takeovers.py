@@ -101,7 +101,7 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
     return row
 
 
-async def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(
+async def test_an_account_of_a_lost_host_continues_on_another_one(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with owning("a", "b", takeovers=SOON) as fleet:
@@ -164,7 +164,7 @@ async def test_of_two_hosts_one_takes_an_account_over(owning: FleetMaker) -> Non
         assert (await fleet.owners())["eve"] == (winner.name, 2)
 
 
-async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
+async def test_a_failed_import_is_released_and_taken_over_by_the_next_host(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosttakeovers, "_NEXT_HOST_SECONDS", 1.0)
@@ -211,7 +211,7 @@ async def test_an_interrupted_takeover_goes_on(owning: FleetMaker, monkeypatch: 
         assert b.ownership.taken_over == {"eve": "a"}
 
 
-async def test_what_a_host_left_is_settled_however_its_takeover_went(
+async def test_a_lost_hosts_copy_is_settled_after_any_takeover(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its taker loses its lease in the middle, and another host adopts the account, or the taker goes on."""
@@ -364,7 +364,7 @@ async def test_a_policy_that_is_set_later_counts_at_once(owning: FleetMaker, mon
         ({"policy": "same-egress", "egress": "line-2"}, 5, ()),
     ],
 )
-def test_who_takes_an_account_over(changed: dict[str, str], made: int, hosts: tuple[str, ...]) -> None:
+def test_hosts_that_can_take_an_account_over(changed: dict[str, str], made: int, hosts: tuple[str, ...]) -> None:
     etcd = Etcd(EtcdSettings(("http://127.0.0.1:1",)), PeerCredentials(ssl.create_default_context(), ""))
     owners, entry = Owners(etcd, "/", "b", lambda: 1, 0), EtcdEntry("", b"", 1, 1, 1)
     owners.hosts["b"] = LivingHost("", frozenset({"eu"}), 5, entry, "line-1")

@@ -48,7 +48,7 @@ async def test_a_machine_without_a_fleet_says_so(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, "[fleet]" in done.stderr) == (0, "", True)
 
 
-async def test_owners_are_shown_and_what_nobody_owns_with_the_reason(owning: FleetMaker, tmp_path: Path) -> None:
+async def test_owners_and_unowned_accounts_with_reasons_are_shown(owning: FleetMaker, tmp_path: Path) -> None:
     async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         wxctl = partial(asyncio.to_thread, Wxctl(tmp_path, a.url, {"WXCTL_TOKEN": ROOT_TOKEN}))

@@ -168,7 +168,7 @@ async def test_silent_types_are_not_reported(stage: Stage, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [10000, 10002])
-async def test_a_groups_notice_is_nobodys_whoever_it_names_as_its_sender(stage: Stage, kind: int) -> None:
+async def test_group_notices_have_no_sender(stage: Stage, kind: int) -> None:
     """The account's own phone too: what it did is told in WeChat's words (7.7)."""
     words = "你邀请A加入了群聊"
     xml = f'<sysmsg type="sysmsgtemplate"><template>{words}</template></sysmsg>' if kind == 10002 else words

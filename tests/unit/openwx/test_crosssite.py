@@ -20,7 +20,7 @@ def test_loopback_is_ours(host: str | None) -> None:
         *("127.0.0.1:2000@evil.example", "192.168.1.7:2000", "0.0.0.0:2000", "[::2]:2000", "127.0.0.1\n", "*"),
     ],
 )
-def test_other_names_are_not(host: str) -> None:
+def test_foreign_names_are_not_own(host: str) -> None:
     assert not own_host(host, ())
     assert not own_host(host, ("panel.example",))
 

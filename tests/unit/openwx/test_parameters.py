@@ -41,7 +41,7 @@ def test_percent_plus_and_bare_names() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/json", "text/plain", "", "multipart/mixed; boundary=x"])
-def test_other_bodies_hold_no_parameters(kind: str) -> None:
+def test_bodies_of_other_types_have_no_parameters(kind: str) -> None:
     assert form_pairs(kind, b'{"client":"a"}') == []
     assert form_pairs(kind, b"client=a") == []
     assert not holds_parameters("/openwx/get_user_info", kind)
@@ -83,7 +83,7 @@ def test_nested_values_are_refused_by_name(value: str) -> None:
         *(b'{"a":1} x', b'{"a":"\n"}', b'{"a":1 "b":2}', b'{"a":"\\ud800"}', b'{"a":"\xff"}'),
     ],
 )
-def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+def test_json_other_than_objects_is_refused(body: bytes) -> None:
     with pytest.raises(BadParameter):
         form_pairs(JSON, body)
 

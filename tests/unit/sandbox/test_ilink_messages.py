@@ -118,7 +118,7 @@ async def test_a_window_lasts_24_hours_and_its_end_is_no_logout(pair: tuple[Sand
     assert await agent.send_text("closed") == _SHUT
 
 
-async def test_what_a_phone_does_not_show(pair: tuple[Sandbox, Agent]) -> None:
+async def test_sends_that_the_phone_does_not_show(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     _, there = await agent.put((await permit(agent))["upload_full_url"], bytes(16))
 

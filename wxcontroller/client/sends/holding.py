@@ -83,7 +83,7 @@ class Holding:
         return found
 
     def change_in(self, held: Sequence[Send], blocked: bool) -> float | None:
-        """Return the seconds until time alone changes a ``held`` send, None for never. ``blocked``: nothing is sent."""
+        """Return the seconds until time alone changes a ``held`` send, None for never. ``blocked``: none is sent."""
         if self.windows is None:
             return None
         now, times = time.time(), [send.hold_until for send in held]

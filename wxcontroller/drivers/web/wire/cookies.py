@@ -12,7 +12,7 @@ Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` t
 - Reading Set-Cookie. ``http.cookies`` drops values with spaces or quotes and takes unknown attributes for cookies of
   their own (``test_values_go_back_as_they_came``); the jar lets a server speak for a top-level domain
   (``test_cookies_go_where_they_belong``).
-- Limits of number and size (``test_how_many_cookies_and_how_long_are_limits``).
+- Limits of number and size (``test_number_and_length_of_cookies_are_limited``).
 - Storing. The jar does not expose which cookies are for one host only (``test_a_jar_survives_storing``).
 """
 
