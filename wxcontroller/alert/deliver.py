@@ -63,7 +63,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
 
 @dataclass(slots=True)
 class _Round:
-    """One pass over the spool; ``left`` are the ids that have had their turn and stay."""
+    """One pass over the spool; ``left`` are the ids that were tried and remain."""
 
     spool: Spool
     left: set[str] = field(default_factory=set)

@@ -88,7 +88,7 @@ def run() -> int:
     if not session.json:  # JSON is for programs, and English
         speak(cli)
     if _COMPLETE in os.environ:
-        import_module("wxcontroller.cli.completion")  # makes itself known
+        import_module("wxcontroller.cli.completion")  # registers itself with click
     colour = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
     try:
         result = cli.main(prog_name="wxctl", complete_var=_COMPLETE, standalone_mode=False, obj=session, color=colour)

@@ -18,7 +18,7 @@ from wxcontroller.core.names import AccountName, is_derived, parse_name
 # Longer than any start_timeout or stop_timeout that the settings allow: the controller times out first.
 _PATIENCE = 660.0
 _SEND = 180.0  # a message waits its turn in the account's queue
-_SOON = 12.0  # more than a controller takes that asks a slow systemd
+_SOON = 12.0  # longer than a controller needs with a slow systemd
 _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 
 

@@ -1,4 +1,4 @@
-"""A running account's own status in words: its queue, its deliveries, its stored events, its last contact."""
+"""The status of a running account as text: its queue, deliveries, stored events and last activity."""
 
 import math
 import time
@@ -49,7 +49,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
 
 
 def window_words(window: JsonObject, now: float) -> str:
-    """Return what can be sent to a person: ``o9c…@im.wechat: open, 7 of 10 left, closes in 5 h``."""
+    """Return a person's reply window: ``o9c…@im.wechat: open, 7 of 10 left, closes in 5 h``."""
     words = [say(_WINDOWS.get(text(window.get("state")), Text(one_line(window.get("state")))))]
     limit, closes = integer(window.get("limit")), integer(window.get("closes"))
     if limit and text(window.get("state")) in ("open", "low"):

@@ -128,7 +128,7 @@ def names_argument(command: _F) -> _F:
 
 
 def optional_name_argument(command: _F) -> _F:
-    """Give a verb a NAME that may be left out (None)."""
+    """Add an optional NAME to a verb (None if it is omitted)."""
     return click.argument("name", required=False, shell_complete=complete_name)(command)
 
 
@@ -143,7 +143,7 @@ def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -
 
 
 def complete_option(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer what a request may set of an account: KEY, as the beginning of KEY=VALUE where values are given."""
+    """Complete the options that a request may set: KEY, or KEY= where values are expected."""
     from wxcontroller.core.options import OPTIONS, Choice, Origin
 
     key, given, begun = incomplete.partition("=")

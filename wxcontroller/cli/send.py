@@ -28,7 +28,7 @@ _GROUP_KEYS = ("id", "displayname", "name")
 _KEYS = ("id", "name", "remark", "nickname")  # of /v1
 _NOT_FOUND = 100  # openwx-api 0
 _NOT_RUNNING = -3
-_QUEUED = -7  # taken, and still behind others after a long wait
+_QUEUED = -7  # accepted, and still queued after a long wait
 _UNKNOWN = -1, "unknown data"  # it may have arrived
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.5, 2.0, 8.0
 
@@ -156,7 +156,7 @@ def _status(answer: JsonValue) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Keyed:
-    """A request that is made again, under its key, after one that may have been done: until an answer comes."""
+    """Repeats a request with its key until an answer arrives, because the first one may have been carried out."""
 
     api: Api
     account: AccountName

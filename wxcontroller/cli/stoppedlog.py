@@ -28,7 +28,7 @@ from wxcontroller.core.paths import Paths
 
 PATHS = Paths()
 _COLUMNS = "seq, time, type, state, attempts, next_at, error, status, settled_at, size"
-# A page of the largest log takes a tenth of a second. A file that takes longer is not one of ours.
+# A page of the largest log takes a tenth of a second; a file that takes longer has been tampered with.
 _SECONDS = 10.0
 _INSTRUCTIONS = 10_000  # between two looks at the clock
 _VALUE_BYTES = 1 << 20  # of one value; bodies of reports are not read

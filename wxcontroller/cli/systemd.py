@@ -88,7 +88,7 @@ def without_controller(
 
 
 def new_account(name: str) -> Text:
-    """Say that a start has made an account: its name may have been meant otherwise."""
+    """Report that a start has created an account: its name may be a typo."""
     return Text(
         N_("wxctl: {account} is a new account; if the name is a typo: {command}"),
         account=name,

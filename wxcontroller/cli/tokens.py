@@ -140,7 +140,8 @@ def revoke(session: WxctlRun, which: str, root: Path) -> None:
 
 
 def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -> None:
-    """Have the controller make the token of an agent. It keeps them: administrators also approve agents remotely."""
+    """Let the controller create an agent's token. It stores these tokens, because agents are also approved
+    remotely."""
     api = session.api()
     made = api.put_consumer(api.resolve(account), name, {"token": True, "expires": expires})
     if session.emitted(made):

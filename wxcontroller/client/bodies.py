@@ -19,7 +19,7 @@ from aiohttp import web
 from wxcontroller.openwx.admission import Admission
 from wxcontroller.openwx.parameters import Body, Encoding, Value
 
-# As long as the controller takes to read one (ua_request_timeout).
+# The controller's limit for reading one (ua_request_timeout).
 BODY_SECONDS = 120.0
 # Of a body to /v1: the controller passes on no larger ones. They are JSON, and come at once.
 ACCOUNT_BODY_BYTES = 1 << 20

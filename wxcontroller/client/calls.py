@@ -34,7 +34,7 @@ from wxcontroller.openwx.statefile import ClientFacts
 NOT_RUNNING = -3
 # Rendering holds the loop up for no longer than this.
 _PORTION_SECONDS = 0.01
-_PARSED_AT_ONCE = 256 * 1024  # bytes of a body whose parsing does not hold the loop up
+_PARSED_AT_ONCE = 256 * 1024  # bytes of a body that can be parsed without delaying the event loop
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
@@ -168,7 +168,7 @@ def array(values: list[JsonObject]) -> JsonValue:
 
 
 async def long_array(values: Iterable[JsonObject]) -> Rendered:
-    """Render an array a few entries at a time: 200 groups of 500 would hold everything else up for half a second."""
+    """Render an array a few entries at a time: 200 groups of 500 would block the event loop for half a second."""
     body = bytearray(b"[")  # and not joined at the end: tens of megabytes would be there twice
     began = time.monotonic()
     for value in values:

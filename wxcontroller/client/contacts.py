@@ -53,7 +53,7 @@ class Contacts:
         failure = await self._done(create())
         if failure:
             return {**failure, "id": None}
-        # A caller that made a group writes to it at once: the group is known when the call is answered.
+        # Callers write to a new group immediately, so it must be known when the call is answered.
         try:
             async with asyncio.timeout(KNOWN_SECONDS):
                 await self.parts.roster.until_group(made[0])

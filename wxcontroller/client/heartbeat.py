@@ -32,7 +32,7 @@ _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
 def command_of(location: str, port: int) -> URL | None:
-    """Return a redirect's target when it is a call of the account's own API, else None."""
+    """Return a redirect's target if it is a call of the account's own API, else None."""
     try:
         url = url_of(location)
         ours = url.scheme == "http" and url.host in _OWN_HOSTS and url.port == port

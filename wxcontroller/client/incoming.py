@@ -49,7 +49,7 @@ class Incoming:
             report = reports.received(message, chat_of(self.roster, message))
             if message.quote is not None:
                 report |= await self.quotes.fields(message.quote)
-        except Exception:  # one message must not take the others with it (openwx-api 5.4 no. 62)
+        except Exception:  # one bad message must not affect the others (openwx-api 5.4 no. 62)
             log.exception("cannot report message %s", message.id)
             return
         if not message.kind.is_media:

@@ -29,16 +29,15 @@ class Slot:
     filled: bool = False
 
     def fill(self, report: JsonObject | None, media: str = "") -> None:
-        """Set the report, once; None keeps the one it was held with. ``media`` as in Reporter.message."""
+        """Set the report, once; None keeps the original one. ``media`` as in Reporter.message."""
         if not self.filled:
             self._reporter.fill(self, report, media)
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Writes what happens into ``log``, and for which of it the webhook is; ``ring`` gets what check_event hands out.
-
-    ``webhook`` is false without one: the log still has everything.
+    """Writes events into ``log``, marking those for the webhook; ``ring`` gets those for check_event. ``webhook`` is
+    false without one; the log still has all events.
     """
 
     post_event: bool
@@ -132,14 +131,13 @@ class Reporter:
         self._wait(slot, report)
 
     def _hand_out(self, report: JsonObject) -> None:
-        # check_event hands out messages and a few events only: the original's others never came by it.
+        # check_event returns messages and a few events only, as in the original.
         if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in FOR_CHECK_EVENT):
             self.ring.put(report)
 
     def _passes(self, report: JsonObject) -> bool:
-        """Whether a report is wanted: an event by its name, a message by post_message_filter (3.5).
-
-        A property with another value holds the message back.
+        """Whether a report passes the filters: an event by its name, a message by post_message_filter (3.5), which
+        excludes messages whose property has another value.
         """
         if report.get("post_type") == "event":
             return self.wants(text(report.get("event")))

@@ -75,7 +75,7 @@ class Resuming:
 
 
 def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> JsonObject:
-    """Return a report of a message whose media are known by now.
+    """Return the report of a message whose media are now known.
 
     If the report has no content, ``media_url`` refers to it.
     """

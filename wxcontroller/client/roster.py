@@ -24,7 +24,7 @@ class Roster:
     login: str = ""  # whose login it is (drivers.base.Profile)
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
-    changes: int = 0  # how often people and groups have become others: who shows them asks again then
+    changes: int = 0  # counts changes of people and groups, so that viewers know when to query again
     _strangers: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -119,7 +119,7 @@ class Roster:
 
 
 def candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterable[Thing]:
-    """Return who can be meant at all: an id is one of thousands, and most are found by it."""
+    """Return the candidates of a search: most searches are by id, which selects one of thousands."""
     if "id" not in wanted:
         return things.values()
     found = things.get(wanted["id"])
@@ -127,7 +127,7 @@ def candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterab
 
 
 def find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
-    """Return who is wanted. The original shows names with entities (``A&amp;B``): who gives one so is understood."""
+    """Return the matching people. Names with entities (``A&amp;B``), as the original shows them, match, too."""
     if not wanted:
         return []
     found = equal(things, render, wanted)

@@ -174,7 +174,7 @@ class Session:
         """
         before = self.state
         self._status = status
-        # There the reason is what keeps people from asking why, also after the process has ended.
+        # In these states the reason is shown, also after the process has ended.
         if state not in (LoginState.PARKED, LoginState.STOPPED):
             self.reason = reason
             self.asks = asks
@@ -328,7 +328,7 @@ class Session:
         self._maybe_running()
 
     async def _roster_changed(self, event: base.RosterChanged) -> None:
-        """Take a change over, group by group: the reports of fifty large ones take a tenth of a second."""
+        """Apply a change group by group, because the reports of fifty large ones take a tenth of a second."""
         for part in split_change(event):
             told = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # until the list is complete, contacts are not changes

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-# For a task whose last await is over: cancelling it would lose an answer that is ready.
+# For a task past its last await: cancelling it would lose an answer that is ready.
 _GRACE_SECONDS = 0.1
 
 

@@ -1,6 +1,5 @@
-"""Calls that an account's route does not have: one answer for all of them (ilink-bot-protocol 14).
-
-It comes before anything is looked up: "group not found" would make callers look for their mistake.
+"""The common answer to calls that an account's route does not support (ilink-bot-protocol 14). It precedes all
+look-ups, because "group not found" would be misleading.
 """
 
 from collections.abc import Callable, Mapping

@@ -234,7 +234,7 @@ class Accounts(AccountViews):
                 self._staying(name)
             stopped = await self._stop_held(name)
             if self.ownership is not None and move is None:
-                # Otherwise what gives it up later records it again.
+                # Otherwise a later release would record it again.
                 await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
             # After the stop, and before the record is deleted: while the data exist, the name must not be used for
@@ -415,7 +415,7 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def retire(self, instance: str) -> None:
-        """Note that an account is not wanted here any more: another host has adopted it, and has all it left here."""
+        """Record that an account should no longer run here: another host has adopted it, and it is settled here."""
         async with self._starts.held(instance):
             await self._desire(instance, Desired.STOPPED)
 

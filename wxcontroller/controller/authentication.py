@@ -194,7 +194,7 @@ class Gate:
         return known is not None and not known.expired(time.time())
 
     def denied(self, caller: Caller, message: str, remedy: str, /, **values: Value) -> Refused:
-        """Return what to raise for a caller that is known and may not do this; it is logged."""
+        """Return the exception for a known caller without permission, and log it."""
         refusal = Refused("not-allowed", Text(message, **values), Text(remedy, **values))
         denial = self._denials.failed(caller.words)
         if denial.log:

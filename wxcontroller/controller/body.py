@@ -1,4 +1,4 @@
-"""Reading request bodies, bounded in size, in time, and in what all of them take together."""
+"""Reading request bodies, with limits on size, time and their total memory."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -423,10 +423,9 @@ class HostOwners:
         return adopted
 
     def _is_adopted(self, account: Account) -> bool:
-        """Return whether an account is wanted here that another host has adopted while this one was away.
-
-        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since. An open
-        takeover may still give the account back to this host.
+        """Return whether an account desired here was adopted by another host while this one was away. An older copy,
+        as from a backup, has an older epoch: its queued sends may have been sent here since. An open takeover may
+        still return the account to this host.
         """
         instance = account.name.instance
         record = self.records.records.get(instance)

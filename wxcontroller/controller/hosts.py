@@ -62,7 +62,7 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet
 def host_owners(
     shared: Context, hosts: Hosts, standbys: HostStandbys, credentials: PeerCredentials | None
 ) -> "HostOwners | None":
-    """Return what keeps the accounts of this host in step with their owners, None in a fleet without etcd."""
+    """Return the keeper of this host's ownership, None in a fleet without etcd."""
     if credentials is None or hosts.settings.etcd is None:
         return None
     from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it

@@ -57,8 +57,8 @@ class HostStream:
 
     async def _read(self) -> None:
         """Read one stream to its end."""
-        # Accounts whose events were left out because another host has them, as far as is known here. When they turn
-        # out to have moved, the stream is opened again, after their last event.
+        # Accounts whose events were omitted because, as far as known, another host has them. If they have moved, the
+        # stream is reopened after their last event.
         unheard: set[str] = set()
         host, subscription, accounts = self.host, self.subscription, self.accounts
 

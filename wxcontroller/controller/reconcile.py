@@ -44,9 +44,8 @@ class BootMark:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over the wanted accounts: its sentence, and the ids of those that it tried to start.
-
-    ``failed`` are those of them that another pass should try.
+    """One pass over the desired accounts: its summary, and the ids of those that it tried to start. ``failed`` are
+    those to retry.
     """
 
     sentence: str

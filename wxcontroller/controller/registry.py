@@ -85,7 +85,7 @@ class Registry:
         except UnknownAccount:  # removed since the look at its stamp
             entry.account = None
         except OSError as problem:
-            # May pass, as when no descriptor is left: the account stays as it was known.
+            # May be temporary, for example without a free descriptor: keep the last known account.
             if os.path.lexists(self._paths.account_file(instance)):
                 self._entries[instance] = entry  # so that the problem is logged once; unknown names are not stored
                 self._complain(entry, instance, problem)

@@ -20,7 +20,8 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.openwx.eventstream import HEADERS, write
 
-# Other hosts and wxctl take a silence of three such pauses for a broken connection (fleet/host.py, cli/api.py).
+# After three such pauses of silence, other hosts and wxctl consider the connection broken (fleet/host.py,
+# cli/api.py).
 HEARTBEAT_SECONDS = 15.0
 T = TypeVar("T", covariant=True)
 

@@ -148,7 +148,7 @@ class Systemd:
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if (found := self.recent(max_age)) is not None:
             return found
-        # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
+        # Concurrent callers share one query; a disconnecting caller must not cancel it.
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._list(), name="list-units")
         return await asyncio.shield(self._look)
@@ -215,7 +215,7 @@ class Systemd:
             )
 
     def _forget(self) -> None:
-        """Make the next question a fresh look, also when one that began before an action is still under way."""
+        """Force a new query next time, even if one that began before an action is still running."""
         self._seen_at = float("-inf")
         self._actions += 1
 

@@ -36,7 +36,7 @@ class UnitStarts:
         self._units = units
         self._registry = registry
         self._settings = settings
-        # By account, and only while in use: those who hold or wait for one keep it alive.
+        # By account, and only while in use: its holder and waiters keep it alive.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starting: set[str] = set()
         self._coming_up: dict[str, asyncio.Task[None]] = {}
@@ -62,7 +62,7 @@ class UnitStarts:
 
     @contextlib.asynccontextmanager
     async def place(self, instance: str) -> AsyncIterator[None]:
-        """Hold one of max_clients places while an account starts; those without a process hold none."""
+        """Reserve one of max_clients places while an account starts; stopped accounts use none."""
         units = await self._units.snapshot()
         # Including those being started: systemd does not show these immediately, and starts run concurrently.
         taken = {each for each, unit in units.items() if unit.has_process} | self._starting

@@ -60,7 +60,7 @@ class View:
 
     @property
     def registered(self) -> bool:
-        """Whether the HTTP contract knows this client: it is wanted, or it runs."""
+        """Whether the client exists for the HTTP contract: it should run, or does."""
         return self.account.desired is Desired.STARTED or self.unit.state.has_process
 
     @property

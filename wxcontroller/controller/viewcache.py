@@ -1,4 +1,4 @@
-"""All accounts' views, made again when a file, the unit or the time makes them other ones, and only then.
+"""All accounts' views, rebuilt only when a file, the unit or the time changes them.
 
 Files are watched (``core.directories``); units are compared with those of the last query; and a view knows until when
 time alone leaves it valid. Until something changes, the same tuple is returned, so that anything derived from it
@@ -85,9 +85,8 @@ class Changes:
         return None if is_all else found
 
     def _watch_parents(self, directories: Directories, is_sweep: bool) -> bool:
-        """Watch the shared directories as soon as they exist. Return whether something changed.
-
-        ``is_sweep``: look also for a file system that was mounted in the place of one, which nothing tells.
+        """Watch the shared directories as soon as they exist. Return whether something changed. ``is_sweep``: also
+        detect a file system mounted over one, for which there is no event.
         """
         is_new = False
         for path in (*self._files, self._runtime):

@@ -284,7 +284,7 @@ _OWN_PORT = by_method(OWN_PORT)
 def is_notification(method: str, path: str) -> bool:
     """Return whether a request is a program's notification, or would be if there were any targets.
 
-    ntfy's clients publish to the root and to first parts of paths, where nothing else takes these methods.
+    ntfy's clients publish to the root and to top-level paths, where no other route accepts these methods.
     """
     return path.startswith("/notify/") or (method in ("POST", "PUT") and _TOPIC.fullmatch(path) is not None)
 

@@ -49,7 +49,7 @@ def padded_size(size: int) -> int:
 
 
 def encrypted(stream: BinaryIO, key: bytes) -> Iterator[bytes]:
-    """Yield the ciphertext of what ``stream`` holds, in pieces."""
+    """Yield the ciphertext of ``stream`` in pieces."""
     padder, encryptor = PKCS7(8 * BLOCK).padder(), _cipher(key).encryptor()
     while piece := stream.read(_CHUNK):
         yield encryptor.update(padder.update(piece))
@@ -57,7 +57,7 @@ def encrypted(stream: BinaryIO, key: bytes) -> Iterator[bytes]:
 
 
 class Decryptor:
-    """Decrypts content that comes in pieces. The last block is held back: it has the padding."""
+    """Decrypts content in pieces. The last block is held back, because it contains the padding."""
 
     def __init__(self, key: bytes) -> None:
         self._decryptor, self._unpadder = _cipher(key).decryptor(), PKCS7(8 * BLOCK).unpadder()

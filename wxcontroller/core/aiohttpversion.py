@@ -1,7 +1,6 @@
-"""The versions of aiohttp whose undocumented parts we know.
-
-Only optional, faster ways use such parts. Each asks here before it imports them, and with another version the
-documented way is taken, which the same tests cover. So the package need not depend on a version.
+"""The versions of aiohttp whose undocumented parts are known. Only optional, faster code uses such parts. It checks
+here before it imports them; with any other version, the documented way is used, which the same tests cover. So the
+package does not depend on a version.
 """
 
 import aiohttp

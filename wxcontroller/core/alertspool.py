@@ -1,7 +1,6 @@
-"""Alerts on their way: a file each, put there by the controller, taken away by wxcontroller-alert@.service.
-
-On disk, so that they survive restarts; in memory if the disk is full, which is itself worth an alert.
-systemd starts the one who delivers when there is a file whose name ends in .json (wxcontroller-alert@.path).
+"""Queued alerts: one file each, written by the controller and removed by wxcontroller-alert@.service. On disk, so
+that they survive restarts; in memory if the disk is full, which is itself worth an alert. systemd starts the
+deliverer when there is a file whose name ends in .json (wxcontroller-alert@.path).
 """
 
 import json
@@ -21,7 +20,7 @@ from wxcontroller.core.paths import Paths
 log = logging.getLogger(__name__)
 # An alert with all the codes to scan that it may have (controller.alerts.compose) is less than half of it.
 ALERT_BYTES = 8 << 20
-# Readable for the group that the directory hands down: who delivers. It holds a code that begins a login.
+# Readable by the deliverer, through the directory's group. It may contain a QR code, which starts a login.
 _MODE = 0o640
 # Its directory is closed to others.
 _STATE_MODE = 0o644

@@ -15,7 +15,7 @@ PLACE = Path("/etc/wxcontroller/credentials")
 _DIRECTORY = "CREDENTIALS_DIRECTORY"
 # systemd takes no larger ones (CREDENTIAL_SIZE_MAX).
 CREDENTIAL_BYTES = 1 << 20
-# Under this name comes the one for all accounts.
+# The name of the credential for all accounts.
 _COMMON = "common."
 
 

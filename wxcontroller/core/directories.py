@@ -1,8 +1,7 @@
-"""Directories whose changes are noticed without a look at each file: inotify.
-
-A change is queued by the kernel before the call that made it returns. A reader of the queue before each answer is
-therefore never behind, and pays one system call when nothing has changed. The modules of Debian (python3-inotify,
-python3-pyinotify) leave the descriptor open to child processes and tell no errno, so libc is called here.
+"""Watches directories for changes with inotify, without checking each file. The kernel queues a change before the
+call that made it returns. A reader of the queue before each answer is therefore never behind, and pays one system
+call when nothing has changed. The modules of Debian (python3-inotify, python3-pyinotify) leave the descriptor open to
+child processes and tell no errno, so libc is called here.
 """
 
 import ctypes

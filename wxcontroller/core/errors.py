@@ -1,4 +1,4 @@
-"""Expected failures. Each says what failed and what to do about it; secrets never get in here."""
+"""Expected failures. Each states the failure and the remedy, and never contains secrets."""
 
 import errno
 from enum import Enum

@@ -60,10 +60,8 @@ class Cached(Generic[T]):
 
 
 class Watched(Generic[T]):
-    """The content of a file of root's.
-
-    ``parse`` raises WxError for content that can't be used. That, and a file that can't be read, gives what
-    ``broken`` makes of the reason, and so does one of more than TOKENS_FILE_BYTES; no file at all gives ``missing``.
+    """The content of a file of root. ``parse`` raises WxError for unusable content. In this case, or if the file is
+    unreadable or larger than TOKENS_FILE_BYTES, the value is ``broken(reason)``; without a file it is ``missing``.
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T], missing: T, broken: Callable[[Text], T]) -> None:

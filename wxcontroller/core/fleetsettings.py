@@ -56,7 +56,7 @@ class TakeoverSettings:
 
 @dataclass(frozen=True, slots=True)
 class EtcdSettings:
-    """The etcd that says which host owns an account: the addresses of its members, as ``https://etcd-1:2379``.
+    """The etcd that records which host owns an account: the addresses of its members, like ``https://etcd-1:2379``.
 
     ``ca_file``, ``certificate``, ``key`` and ``password`` are paths or credentials' names, or "". ``fleet`` keeps
     several fleets in one etcd apart. ``failsafe``: see fleet/failsafe.py.

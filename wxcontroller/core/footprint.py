@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def trust_by_directory() -> None:
-    """Have OpenSSL look each authority up when it is met, instead of loading all 146 into each context.
+    """Let OpenSSL look up authorities on demand, instead of loading all 146 into each context.
 
     aiohttp makes a context at its import. A setting of the administrator's stays.
     """

@@ -76,7 +76,8 @@ class Gone:
         replace_file(path, json.dumps(content).encode(), _MODE, durable=True)
 
     def refuse(self, path: Path, epoch: int = 0) -> None:
-        """Raise AccountMoved, or StaleEpoch for one that is to come back in an earlier ``epoch`` than it left."""
+        """Raise AccountMoved, or StaleEpoch for an account that returns with an earlier ``epoch`` than it left
+        with."""
         if epoch > self.epoch:
             return
         if epoch:

@@ -105,7 +105,7 @@ class Materialiser:
     ) -> Account:
         """Register a new account that is not to run yet. Raises as ``start``, and AccountExists.
 
-        One that was here before and has moved away may come back in a later ``epoch``, else StaleEpoch is raised.
+        An account that has moved away may return in a later ``epoch``, else StaleEpoch is raised.
         """
         with self._locked():
             if self.paths.account_file(name.instance).exists():
@@ -367,7 +367,7 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_takeover(name: AccountName, options: Mapping[str, str]) -> None:
-    """Raise BadOption for an account that any host is to take over, and whose login does not bear that."""
+    """Raise BadOption for takeover by any host if the route's login is bound to an address."""
     driver = options.get("driver", OPTIONS["driver"].default)
     if options.get("takeover") == TakeoverPolicy.ANY and driver not in ANY_ADDRESS:
         raise BadOption(

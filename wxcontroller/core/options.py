@@ -18,7 +18,7 @@ from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.states import TakeoverPolicy
 
-# In characters, of an option that a request gives: the length of URLs that servers commonly take.
+# Maximum characters of an option in a request: the usual limit of servers for URLs.
 OPTION_LENGTH = 2048
 # Labels in a placement: a host has at most this many.
 _LABELS = 32

@@ -46,7 +46,7 @@ class PortTokens:
         """Return a token's scope at this account's port, None if it is not valid there."""
         wanted, found = mark(instance, digest(presented)), None
         for each, token in self.by_mark.items():
-            # All are compared, in constant time: how long it takes must not tell which mark is close.
+            # All are compared, in constant time: timing must not reveal a close match.
             if hmac.compare_digest(each, wanted):
                 found = token
         return found if found is not None and (found.expires is None or now < found.expires) else None

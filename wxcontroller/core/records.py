@@ -25,7 +25,7 @@ def dataclass(
     frozen: bool = False,
     **more: bool,
 ) -> type | Callable[[type], type]:
-    """Make a dataclass, in place of ``dataclasses.dataclass``, which still makes those of rare kinds."""
+    """Make a dataclass, instead of ``dataclasses.dataclass``, which is still used for rare kinds."""
 
     def decorate(one: type) -> type:
         if more.keys() & _RARE:

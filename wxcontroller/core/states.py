@@ -15,7 +15,7 @@ class Desired(StrEnum):
 
 
 class TakeoverPolicy(StrEnum):
-    """What becomes of an account whose host is lost, in a fleet with etcd."""
+    """The policy for an account whose host is lost, in a fleet with etcd."""
 
     HOLD = "hold"  # it waits for its host, or for a person
     SAME_EGRESS = "same-egress"  # a host with the same egress takes it over

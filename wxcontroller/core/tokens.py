@@ -181,7 +181,7 @@ def fresh_token() -> tuple[str, str]:
 
 
 def minted_for_root() -> str:
-    """Make the text of root's token, which no file of tokens knows."""
+    """Create the text of root's token, which is in no token file."""
     return _text(_ROOTS)
 
 
@@ -271,7 +271,7 @@ class TokenFile:
             return gone
 
     def revoke(self, given: str) -> tuple[Token, Tokens]:
-        """Take a token out, by id or name; return it and those that are left. Raises as ``add``, and UnknownToken."""
+        """Remove a token by id or name; return it and the remaining ones. Raises as ``add``, and UnknownToken."""
         with self._locked():
             tokens = self.read()
             gone = tokens.named(given)

@@ -39,8 +39,8 @@ def standard_form(secret: str) -> str:
 def webhook_secrets(paths: Paths, account: AccountName) -> list[str]:
     """Return an account's secrets as its next start finds them, for root. Raises WxError.
 
-    The account's credential comes first, then that of all accounts, then the variable. Encrypted credentials are
-    systemd's alone to read.
+    The account's credential comes first, then that of all accounts, then the variable. Only systemd can read
+    encrypted credentials.
     """
     place = paths.root / PLACE.relative_to("/")
     try:

@@ -55,10 +55,8 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplyWindow:
-    """A route on which a person must write first, and can then be sent to for ``seconds``.
-
-    ``pace``: the least pause between two sends of the account, in seconds; ``again``: the one before a send is made
-    again whose answer was lost.
+    """A route on which a person must write first and then accepts sends for ``seconds``. ``pace``: the minimum pause
+    between two sends, in seconds; ``again``: the pause before a send whose answer was lost is repeated.
     """
 
     seconds: float = 86400.0
@@ -517,7 +515,7 @@ class KeepsUser(Protocol):
     """A driver of a route that recognizes the WeChat user who logged in before."""
 
     def keep_user(self) -> bool:
-        """Refuse the next login if its user is not the one of the last login; return whether there was one."""
+        """Refuse the next login unless its user is the last one; return whether there was one."""
         ...
 
 

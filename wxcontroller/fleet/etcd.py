@@ -65,7 +65,7 @@ _REMEDIES = {
 
 
 class EtcdFailure(WxError):
-    """etcd gave no usable answer: which member failed last, why, and what to do."""
+    """etcd gave no usable answer: the last failed member, the reason and the remedy."""
 
     code = "etcd-unreachable"
     status = 503
@@ -150,7 +150,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class EtcdChanges:
-    """What changed up to a revision: the last state of each key."""
+    """The changes up to a revision: the last state of each key."""
 
     revision: int
     puts: tuple[EtcdEntry, ...]
@@ -295,7 +295,7 @@ class Etcd:
                     async for line in _lines(response):
                         answer = _object(endpoint, line)
                         if answer.get("created") is True and _revision(answer) < after:
-                            raise Compacted  # it was restored, and would say nothing until it has come so far again
+                            raise Compacted  # restored, and silent until it reaches this revision again
                         changes = self._changes(endpoint, answer)
                         if changes is not None:
                             after = changes.revision

@@ -75,7 +75,7 @@ class HostState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentToken:
-    """What another host tells of an agent's token: enough to recognize it, and not to show it."""
+    """Another host's data about an agent's token: enough to recognize it, but not the token."""
 
     id: str
     sha256: str

@@ -1,7 +1,7 @@
 """All other hosts: their states, their accounts, and the data about them that survive restarts.
 
-A host that is down when this controller starts is known by what it had before: an account of its name must not be
-made here meanwhile, and a call for it has to fail with the reason. So names are kept on disk.
+For a host that is down when this controller starts, its last known accounts count: an account of the same name must
+not be created here, and calls for one have to fail with the reason. So names are stored on disk.
 """
 
 import asyncio

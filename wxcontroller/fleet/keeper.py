@@ -261,8 +261,8 @@ class Keeper:
 
     async def _renew(self, lease: int, changed: asyncio.Event) -> None:
         failed = False
-        # The watchdog counts from the answer, the lease from the request: members that hang one after the other must
-        # not come between. The next try begins at the first that was not asked.
+        # The watchdog counts from the answer, the lease from the request, so hanging members must not delay it one
+        # after the other. The next attempt begins with the first member that was not tried.
         longest = self._times.renewal if self._others is None else self._times.request * 2
         while True:
             begun = time.monotonic()
@@ -338,9 +338,8 @@ class Keeper:
         (self._files / FAILSAFE).unlink(missing_ok=True)
 
     async def _watch(self, changed: asyncio.Event) -> None:
-        """Tell of changes of the host's key, until cancelled.
-
-        A lease that is revoked, or has ended while this machine was paused, must not last until the next renewal.
+        """Report changes of the host's key until cancelled. A lease that is revoked, or ended while this machine was
+        paused, must be noticed before the next renewal.
         """
         while True:
             with contextlib.suppress(EtcdFailure, Compacted):

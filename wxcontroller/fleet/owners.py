@@ -401,9 +401,8 @@ class Owners:
         return lease
 
     def _unsettled(self) -> float:
-        """Return for how many seconds nothing is claimed because etcd was restored.
-
-        It lasts as long as promises: a record that would say of whom an account is may be lost.
+        """Return for how many seconds nothing is claimed because etcd was restored. This lasts as long as promises,
+        because a record of an owner may have been lost.
         """
         if self._settled_at:
             left = max(self._settled_at - time.monotonic(), self._promised(None))
@@ -503,7 +502,7 @@ class Owners:
         self._latest = self._latest.joined(moment)
 
     def _take(self, entry: EtcdEntry) -> None:
-        """Take over a record, unless a later one is known here. One that cannot be read is as good as none."""
+        """Apply a record, unless a later one is known here. An unreadable one counts as none."""
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
         match record_of(kind, name, entry):
             case LivingHost() as host:

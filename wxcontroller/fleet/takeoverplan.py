@@ -1,8 +1,8 @@
 """What happens to an account when its host is lost, in a fleet with etcd: which hosts take it over, or why none does.
 
-Every host works this out from the records in etcd, so that all say the same, and none decides for the others. What
-etcd does not have is who has a standby bundle: the account's host and its standby host know that. Others assume that
-there is one.
+Every host derives this from the records in etcd, so that all get the same result, and none decides for the others.
+etcd does not record standby bundles: only the account's host and its standby host know them. Others assume that there
+is one.
 """
 
 from collections import Counter

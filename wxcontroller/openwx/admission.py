@@ -38,7 +38,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # The parts of a limit, as divisors. Half for one token or address: a busy one is not held up on an idle machine, and
 # leaves as much for all others.
 SHARE = 2
-# The last eighth is for those who must get in.
+# The last eighth is reserved for administrators.
 RESERVE = 8
 # Without a valid token in the head: a sixteenth together, and half of that for one address.
 UNKNOWN_SHARE = 16
@@ -86,7 +86,7 @@ class PortLimits:
 
 
 class Busy(web.HTTPServiceUnavailable):
-    """A request beyond the limits. ``words`` say which, ``is_reader`` that it asks for a stream."""
+    """A request beyond the limits. ``words`` name the limit; ``is_reader``: it requests a stream."""
 
     def __init__(self, words: Text, resource: "Resource") -> None:
         super().__init__(headers={"Retry-After": "1"})
@@ -190,7 +190,7 @@ class AdmissionSlot:
         self._taken[resource] = self._taken.get(resource, 0) + amount
 
     def change(self, claim: Claim) -> None:
-        """Count for others from now on. Raises Busy; then nothing is taken any more."""
+        """Count for other holders from now on. Raises Busy; then it no longer counts for any."""
         # Released first: a recognized caller must not count twice, as unknown and by its token.
         taken = dict(self._taken)
         self.__exit__()
@@ -303,7 +303,7 @@ class Admission:
         place.take(Resource.BODIES, size)
 
     def recognize(self, request: web.Request, claim: Claim) -> None:
-        """Have a request count for others: its caller is known now, by its body. Raises Busy."""
+        """Count a request for its caller, who is now known from the body. Raises Busy."""
         place: AdmissionSlot = request[_PLACE]
         place.change(claim)
 

@@ -308,7 +308,7 @@ class PatientConnection(web.RequestHandler):
         """Have aiohttp answer the request that ``data`` is, instead of the fast path."""
         self._exchange, self._at_work = None, False
         self.handed_over = done
-        # In front of what came behind it: the order on the connection is that of the answers.
+        # Before the data behind it: requests are answered in the order of the connection.
         self._held[:0] = data
         self._pass_heads()
 

@@ -41,7 +41,7 @@ def maybe(schema: Schema) -> Schema:
 
 
 def either(*schemas: Schema) -> Schema:
-    """Return the schema of what fits one of these, which may be choices themselves."""
+    """Return the schema of a choice of these, which may be choices themselves."""
     return {"anyOf": [one for schema in schemas for one in (items(schema.get("anyOf")) or [schema])]}
 
 

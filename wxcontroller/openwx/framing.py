@@ -25,7 +25,7 @@ _OF_INTEREST = re.compile(
     rb"\r\n(host|content-length|transfer-encoding|connection|upgrade):[ \t]*+([^\r\n]*)", re.IGNORECASE
 )
 _BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
-# Some programs take a bare LF for a line end, others for a part of the value: both readings must not exist.
+# For some programs a bare LF ends a line, for others it is part of the value: reject the ambiguity.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _TRAILER = re.compile(rb"%b:[^\r\n\0]*" % _TOKEN)

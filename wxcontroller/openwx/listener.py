@@ -27,8 +27,8 @@ _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 class Acceptor:
     """Gives each connection from listening sockets a protocol. ``start`` … ``stop``, once; both in the event loop.
 
-    ``arriving_max`` is the number of connections that may be in their handshake. ``tls`` returns what to speak on a
-    connection, None for nothing.
+    ``arriving_max`` is the number of connections that may be in their handshake. ``tls`` returns the TLS context of a
+    connection, None for plain HTTP.
     """
 
     def __init__(

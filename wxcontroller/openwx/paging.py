@@ -1,6 +1,5 @@
-"""How many entries one answer has: readers continue after the last, and others need not wait long for the log.
-
-Apart from the descriptions, which an account does not load.
+"""Page sizes: readers continue after the last entry, and other readers do not wait long for the log. Separate from
+the descriptions, which an account does not load.
 """
 
 PAGE_DELIVERIES = 1000

@@ -25,7 +25,7 @@ Pair: TypeAlias = tuple[str, str]
 Body: TypeAlias = jsonbody.Body
 URLENCODED, _MULTIPART_FORM, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
-# Of a request. No call knows more than some twenty, and each costs memory before its caller is known.
+# Parameters of a request. No call has more than about twenty, and each costs memory before its caller is known.
 PARAMETERS = 2000
 # In bytes; fields with longer names are passed over.
 PARAMETER_NAME_BYTES = 1000

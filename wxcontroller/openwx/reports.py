@@ -134,7 +134,7 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
 
 
 def sent_sides(is_group: bool, target: str, chat: Chat) -> JsonObject:
-    """Return the part of a send's report that says who it is between."""
+    """Return the sender and receiver fields of a send's report."""
     if is_group:
         return {**_me("sender", chat, is_group), "receiver_id": "", **_group(chat.group, target, chat.me.id)}
     return {**_me("sender", chat, is_group), "group_id": "", **_friend("receiver", chat.friend, target)}

@@ -88,9 +88,8 @@ CHECKS: dict[DoctorCheck, Check] = {}
 
 
 def check(one: DoctorCheck, well: Text | None = None) -> Callable[[Check], Check]:
-    """Make a function the code of a check. If it yields nothing, the result is ``well``.
-
-    A check that raises WxError could not look: another one reports that systemd or the controller does not answer.
+    """Register a function as the code of a check. If it yields nothing, the result is ``well``. A check that raises
+    WxError could not run: another one reports that systemd or the controller does not respond.
     """
     what = one.title
 

@@ -20,7 +20,7 @@ _STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "N
 _BOOT_SECONDS = 600
 # People's user ids in Debian; below are services.
 _FIRST_UID, _NOBODY = 1000, 60000
-# Properties of a unit as shipped. A drop-in that changes one of them gives an intruder more.
+# Properties of a unit as shipped. A drop-in that changes one of them weakens the sandbox.
 GUARDS: Mapping[str, str] = {
     "NoNewPrivileges": "yes",
     "CapabilityBoundingSet": "",

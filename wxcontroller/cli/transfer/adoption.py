@@ -92,8 +92,8 @@ class Adoption:
 def taken_over(api: Api, instance: str, secret: bytes) -> JsonObject:
     """Adopt an account whose host has lost its lease in etcd, for the controller, which has claimed it there.
 
-    The account is not started. The controller may be compromised: only accounts that have a policy
-    for this are taken over at its word. Raises WxError.
+    The account is not started. The controller may be compromised: it can request this only for accounts with a
+    takeover policy. Raises WxError.
     """
     with disk_errors(PATHS.standby_kept):
         bundle = known_bundles(PATHS, lambda: secret).get(instance)

@@ -19,7 +19,7 @@ from wxcontroller.core.paths import Paths
 
 BUNDLE_FILES = 100_000
 BUNDLE_BYTES = 16 << 30
-# A file that has holes takes long to send and fills the other disk. Disks that compress look a bit like that, too.
+# A sparse file takes long to send and fills the other disk. Files on compressing disks look similar.
 _SPARSE, _SPARSE_BYTES = 4, 64 << 20
 _BLOCK = 512
 

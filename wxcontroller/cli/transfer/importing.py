@@ -31,7 +31,7 @@ from wxcontroller.core.options import OPTIONS
 
 
 def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:
-    """Do what wxctl import is for; ``drop_ins``: whether those of the account's unit are wanted. Raises WxError."""
+    """Run ``wxctl import``; ``drop_ins``: whether to install those of the account's unit. Raises WxError."""
     api = at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
         raise BadUsage(

@@ -39,7 +39,7 @@ from wxcontroller.fleet.standby import SentBundle, sent_bundles, write_sent
 # Of an account: a bundle takes at most a twentieth of the time. Of all of them: a quarter, if they are quick.
 _ACCOUNT_SHARE, _SHARE = 20, 4
 _LONGEST_PAUSE = 60.0
-# Then the next round looks at all accounts again, so that it is known which of them have changed.
+# Then the next round checks all accounts again, to know which of them have changed.
 _ROUND_SECONDS = 600.0
 # An unchanged account is sent again after this time: its standby host may have lost the bundle.
 _RESEND_SECONDS = 86400

@@ -1,7 +1,7 @@
 """The loop that posts reports: reads the event log, posts, and notes the result of each report in the log.
 
 ``lanes`` decides which report is next and what a failure means, ``receivers`` makes the attempt, ``bodies`` and
-``signatures`` make what is posted. Only a batch of light waiting reports and one heavy one are in memory.
+``signatures`` build the request. Only a batch of light waiting reports and one heavy one are in memory.
 """
 
 import asyncio
@@ -242,7 +242,7 @@ class Delivery:
         with self._deadlines.within(limit, "posting a report"):
             body = await self._body(entry, stored)
             lighter = body.stored if len(body.stored) < len(stored) else None
-            # With content, both would be in memory for as long as the receiver takes.
+            # With content, both would stay in memory until the receiver has answered.
             del stored
             try:
                 result = await self._post(poster, entry, body)

@@ -25,8 +25,9 @@ from wxcontroller.core.messages import NOTHING, Text
 
 # Long enough for a bot that restarts, and short enough for the messages behind to be of use.
 QUICK_RETRIES = (2.0, 8.0)
-# How often a report is cut off in the middle, in a row, before that counts as the receiver's answer to it: the pauses
-# until then outlast a restart of the receiver, and one report that it can't take must not stop the queue for days.
+# After this many interrupted attempts in a row, the interruption counts as the receiver's answer to the report: the
+# pauses until then outlast a restart of the receiver, and one report that it cannot process must not stop the queue
+# for days.
 _CUT_OFF_MAX = 5
 # A receiver that asks for a longer pause (Retry-After) is misconfigured more often than it is busy.
 _RETRY_AFTER_MAX = 3600.0

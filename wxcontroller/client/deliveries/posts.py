@@ -1,6 +1,6 @@
 """One POST to a receiver, and the documented way through aiohttp.
 
-``directposts`` is a faster way that uses undocumented parts. It is taken with a version of aiohttp in which they are
+``directposts`` is a faster way that uses undocumented parts. It is used with versions of aiohttp for which they are
 known (``core.aiohttpversion``).
 """
 

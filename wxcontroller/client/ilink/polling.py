@@ -24,7 +24,7 @@ from wxcontroller.client.tasks import either
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
 
-# As long as WeChat holds polls (ilink-bot-protocol 6).
+# WeChat holds polls for the same time (ilink-bot-protocol 6).
 HOLD_SECONDS = 35.0
 # Agents process a poll's messages before they poll again, so a backlog is split into portions that can be
 # acknowledged.
@@ -113,7 +113,7 @@ class Polling:
     def _messages(
         self, found: list[Entry], consumer: Consumer, origin: str, times: Mapping[str, int]
     ) -> tuple[list[JsonValue], Entry | None]:
-        """Return what of some entries is for a consumer, and the last entry that was looked at."""
+        """Return the entries for a consumer, and the last entry that was examined."""
         messages, size, last = list[JsonValue](), 0, None
         oldest = time.time() - consumer.options.backlog * 60
         for entry in found:

@@ -199,7 +199,7 @@ def refused(status: int, words: str) -> web.Response:
 
 
 async def load(parts: Parts) -> Serving:
-    """Return what serves the iLink API of an account, with what earlier processes stored. Raises Unavailable."""
+    """Return the service of an account's iLink API, with the stored data of earlier processes. Raises Unavailable."""
     rows, key, known = await parts.log.read(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
     seals = Seals(key or await parts.log.write(tables.make_key))
     consumers = ConsumerBook(parts.log, rows)

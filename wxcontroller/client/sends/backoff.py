@@ -38,7 +38,7 @@ class SendBackoff:
     _throttled: int = field(default=0)  # times in a row
 
     def next_pause(self, handling: FailureHandling, attempt: int) -> float:
-        """Return for how many seconds the queue must pause after a failed attempt.
+        """Return how many seconds the queue must pause after a failed attempt.
 
         Args:
             handling: how the driver wants this failure treated.

@@ -220,7 +220,7 @@ class SendCalls:
             return unsent_answer(f"not sent: {problem}")
         if added.earlier is None:
             return None
-        # The same request was on its way to the disk when this one asked whether it is known.
+        # The same request was being written to disk when this one looked it up.
         if request is None or added.earlier.fingerprint != request.fingerprint:
             raise OtherRequest
         again = self._consult_again if added.earlier.call == "consult" else self._again
@@ -344,7 +344,7 @@ class SendCalls:
         self, sent: JsonObject, reply: "asyncio.Future[Message]", seconds: float, latest: float
     ) -> JsonObject:
         until = now() + seconds
-        if seconds <= self._limits.send_answer_seconds:  # who asks for more can wait for more
+        if seconds <= self._limits.send_answer_seconds:  # a caller with a longer timeout can wait longer
             until = min(until, latest)
         try:
             async with asyncio.timeout_at(until):

@@ -40,8 +40,8 @@ _STRIKES = 2  # refusals in fresh windows after which a message is taken for one
 class Holding:
     """Holds sends of an account for its ``windows``, None on a route that has none.
 
-    ``seconds``: for how long where the send does not say, 0 for not at all. ``restricted`` gets the number of people
-    WeChat shows nothing that is sent.
+    ``seconds``: the default time, 0 for no holding. ``restricted`` gets the number of people to whom WeChat shows no
+    sends.
     """
 
     windows: Windows | None = None
@@ -69,7 +69,7 @@ class Holding:
         return self.windows.hold(send.target, send.interim, time.time(), send.reminder)
 
     def may_repeat(self, send: Send) -> bool:
-        """Whether a send whose answer was lost can be made again: both may count."""
+        """Whether a send whose answer was lost can be repeated, as both may count."""
         return self.windows is None or self.windows.may_repeat(send.target, time.time())
 
     def following(self, ready: Iterable[Send]) -> Send | None:
@@ -156,7 +156,7 @@ class Holding:
                 yield send, refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN)
 
     def reminders(self, held: Iterable[Send]) -> Iterator[Send]:
-        """Yield sends that ask people to write whose windows have one send left."""
+        """Yield reminders for people whose windows have one send left."""
         if self.windows is None or not self.windows.reminder:
             return
         now, waiting = time.time(), {send.target for send in held if not send.interim}

@@ -33,7 +33,7 @@ class Confinement:
         where = Path(os.path.realpath(label))
         if not self._holds(where):
             raise OSError(_ELSEWHERE)
-        # A pipe is not waited for, a terminal not taken over, a link that has just come not followed.
+        # Do not block on a pipe, acquire a terminal, or follow a link that was just created.
         descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
         try:
             if not self._holds(Path(f"/proc/self/fd/{descriptor}").readlink()):

@@ -36,7 +36,7 @@ _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is show
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
 ADOPTED = "the host that the account was adopted from may have sent it"
 MOVED = "another host has adopted the account"
-# Attempts that are left of such a send.
+# Remaining attempts of such a send.
 NEVER_AGAIN = -1
 QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
@@ -207,7 +207,7 @@ class Media:
         self._users += 1
 
     def release(self) -> None:
-        """Note that a send has ended; the last one takes the file with it."""
+        """Count a send that has ended; the last one deletes the file."""
         self._users -= 1
         if self._users <= 0:
             self.discard()
@@ -239,7 +239,7 @@ class Quoted:
         return f"「{self.sender}：{words}」\n- - - - - - - - - - - - - - -\n"
 
     def as_json(self) -> JsonObject:
-        """Return what ``quoted_from`` makes the same of, which is also what reports have."""
+        """Return the stored form, which ``quoted_from`` reads and reports contain."""
         return {
             "quote_id": self.id,
             "quote_content": self.content,

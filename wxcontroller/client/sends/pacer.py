@@ -24,11 +24,10 @@ def today() -> str:
 
 @dataclass(slots=True)
 class Pacer:
-    """Says when the next send may go out.
-
-    ``interval`` and ``jitter`` are seconds; at most ``burst`` sends go out within a minute and ``daily`` within a day
-    of the machine's time zone, 0 for any number. Days are counted without a limit too, so that people see the number
-    and a limit that is set later counts from the right one. Past days stay: a clock that jumps comes back to its day.
+    """Computes when the next send is allowed. ``interval`` and ``jitter`` are seconds; at most ``burst`` sends are
+    made within a minute and ``daily`` within a day of the machine's time zone, 0 for any number. Days are also
+    counted without a limit, so that people see the number and a limit that is set later starts from it. Past days are
+    kept, for a clock that jumps and returns.
     """
 
     interval: float

@@ -217,7 +217,7 @@ class MediaPreparer:
 
     async def _fetched(self, params: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
-        # In this order: who waits for a slow host must not hold a turn that another host could use.
+        # In this order: a download from a slow host must not occupy a slot that another host could use.
         async with self._turn_of(url), self._fetching, self._own_file(params) as (path, stream):
             try:
                 with self.deadlines.within(_STUCK_SECONDS, "fetching what to send"):

@@ -365,7 +365,7 @@ class SendQueue:
             self._take_up(await left)
             self._taken_up.set()
             while True:
-                # Before looking: news that come while the queue looks are found by the next ``_pause``.
+                # Before checking the queue: news that arrive meanwhile are found by the next ``_pause``.
                 self._news.clear()
                 # First: their receivers' ids mean nothing any more, and one of them could be the next to go.
                 await self._end_what_never_can()
@@ -450,7 +450,7 @@ class SendQueue:
             self.pacer.sent(rest)
 
     def _not_again(self, send: Send) -> str:
-        """Return why a send whose answer was lost is not made again, "" when it may be."""
+        """Return why a send whose answer was lost is not repeated, "" if it can be."""
         now, seconds = time.time(), self.sender.driver.capabilities.repeat_seconds
         # ``abs``: a clock that was set back must not prolong the time in which WeChat knows the id.
         if send.attempts_left <= 0 or abs(now - send.tried) > seconds:
@@ -496,7 +496,7 @@ class SendQueue:
                 self.store.put_back(send)
         rest = self.backoff.next_pause(problem.handling, max(1, self.tries - send.attempts_left))
         if self.windows is not None and send.unsure:
-            # On such a route a lost answer is asked for again once, after two seconds (19.2).
+            # On such a route, a send whose answer was lost is repeated once, after two seconds (19.2).
             rest = max(rest, self.windows.policy.again)
         if problem.handling is FailureHandling.WAIT:
             log.warning("WeChat reports too many sends; the queue pauses for %.0f s", rest)
@@ -517,7 +517,7 @@ class SendQueue:
 
     async def _finish(self, send: Send, outcome: Outcome, reason: str = "") -> None:
         """End a message: remove and report it, and answer its caller."""
-        # Awaits in its callers let others end it first, such as ``cancel``.
+        # It may have ended while a caller awaited, for example by ``cancel``.
         if send.state.is_final:
             return
         # An earlier try may have arrived: "refused" would invite the caller to send it again.

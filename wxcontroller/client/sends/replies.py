@@ -52,13 +52,13 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
 
 @dataclass(slots=True)
 class Replies:
-    """Sends what webhooks answer. ``send`` takes a reply and the sequence of the event that it answers."""
+    """Sends the replies of webhooks. ``send`` takes a reply and the sequence of the event that it answers."""
 
     roster: Roster
     send: Callable[[Reply, int], None]
 
     async def answered(self, entry: Entry, answer: bytes) -> None:
-        """Take a webhook's JSON answer to an event. It may come more than once: so may the report."""
+        """Handle a webhook's JSON answer to an event. It may arrive more than once, like the report."""
         try:
             parsed = read_json(answer)
         except ValueError:

@@ -83,7 +83,7 @@ class Sender:
     # -- for readers of reports
 
     def knows(self, send: Send) -> bool:
-        """Whether it is known now who a send's receiver is."""
+        """Whether a send's receiver is known now."""
         return send.target in (self.roster.groups if send.is_group else self.roster.contacts)
 
     def sides(self, send: Send) -> str:

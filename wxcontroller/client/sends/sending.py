@@ -1,8 +1,6 @@
-"""The one way to make sends, whichever API they are ordered by.
-
-An order becomes sends, which are stored with the request's key and queued; then its caller may wait until they have
-ended or are held. A caller's answer is a projection of the sends: ``calls`` has the original's words,
-``v1.sending`` those of /v1.
+"""The common path of sends from all APIs. A request becomes sends, which are stored with its key and queued; its
+caller can wait until they have ended or are held. The answer is derived from the sends: ``calls`` has the original's
+format, ``v1.sending`` that of /v1.
 """
 
 import asyncio
@@ -75,8 +73,8 @@ class Sending:
         """
         stored = self.queue.place(sends, request)
         async with asyncio.timeout_at(latest):
-            # Shielded: the commit is on its way, and a caller that hangs
-            # up must not make the queue take it for cancelled.
+            # Shielded: the commit is in progress, and a disconnecting caller must not make the queue consider it
+            # cancelled.
             return await asyncio.shield(stored)
 
     async def wait(self, sends: Sequence[Send], latest: float) -> None:
@@ -88,7 +86,7 @@ class Sending:
                     await asyncio.shield(send.answer)
 
     async def unsettled(self) -> list[Send]:
-        """Return the sends whose end is not stored, with those that an earlier process left."""
+        """Return the sends without a stored outcome, including those of an earlier process."""
         # A process that has just begun does not have these at once.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TAKE_UP_SECONDS):
@@ -96,6 +94,6 @@ class Sending:
         return self.queue.unsettled()
 
     async def recall(self, message_id: str, target: str) -> None:
-        """Take a message back. Raises Unsupported, WeChatError, and TimeoutError: then it may be taken back."""
+        """Recall a message. Raises Unsupported, WeChatError, and TimeoutError, after which it may be recalled."""
         async with asyncio.timeout(RECALL_ANSWER_SECONDS):
             await self.driver.revoke(message_id, target)

@@ -24,7 +24,7 @@ from wxcontroller.drivers.base import Sink
 
 # curl and browsers follow more, but a file is rarely behind more than one.
 MEDIA_URL_REDIRECTS = 5
-# Name resolution included. A server that is up is reached in a second; one that is not takes the turns of others.
+# Includes name resolution. A running server is reached within a second; another one occupies a slot.
 CONNECT_SECONDS = 10.0
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -95,7 +95,7 @@ async def fetch(
     seconds: float = DEFAULTS.media_url_seconds,
     resolver: AbstractResolver | None = None,
 ) -> Source:
-    """Write what ``url`` gives into ``sink``, at most ``limit`` bytes.
+    """Write the content of ``url`` into ``sink``, at most ``limit`` bytes.
 
     ``private`` allows addresses of private networks. Raises BadSource, OSError of the sink.
     """
@@ -138,7 +138,7 @@ async def follow(
             if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # A few bytes could become more than there is memory.
                 raise BadSource(N_("the server compresses it although this was not requested"))
-            # Before the first byte, as far as the server tells; the count below holds in any case.
+            # Before the first byte, if the server announces the size; the count below applies in any case.
             if (answer.content_length or 0) > limit:
                 raise SourceTooLarge(limit)
             got = 0

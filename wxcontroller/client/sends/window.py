@@ -152,7 +152,7 @@ class Windows:
             return found.closed
         if self.is_silent(now):
             return Hold.THROTTLED
-        # The attempt after a silence is made for a person whose window is open (19.3).
+        # After a pause, the first attempt is for a person whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
         # Closed after a day is WeChat's rule, which only an attempt can
         # confirm: one is allowed, as its answer decides (9).
@@ -216,7 +216,7 @@ class Windows:
 
     def heard(self, peer: str, now: float, has_held: bool) -> None:
         """A person wrote: their window is open again. With something held for them, the bot's silence ends, too."""
-        # Popped, so that the order of the dictionary is that of writing, and the first is the one to forget.
+        # Popped, so that the dictionary is ordered by last message, and the first entry can be forgotten.
         known = self.peers.pop(peer, None) or PeerWindow()
         answer_until = now + _ANSWER_SECONDS if has_held else 0.0
         self.peers[peer] = PeerWindow(opened=now, answer_until=answer_until, without_id=known.without_id)
@@ -232,7 +232,7 @@ class Windows:
         return 0 < self.throttled_until - now <= _SILENCE_MAX
 
     def may_repeat(self, peer: str, now: float) -> bool:
-        """Whether a send whose answer was lost can be made again: both may count."""
+        """Whether a send whose answer was lost can be repeated, as both may count."""
         found = self.peers.get(peer)
         return found is not None and self.hold(peer, False, now) is None and self.left(found, now) > 1
 

@@ -163,7 +163,7 @@ class EventLog:
         return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> ReservedEntry:
-        """Add a message whose media are still to come: ``report`` is the one to post if they never come."""
+        """Add a message whose media are still being fetched; ``report`` is posted if they never arrive."""
         place = ReservedEntry(0, type_of(report), key, to_bytes(report), history.indexed(report))
         wanted = json.dumps(source)
         received = is_received(report)
@@ -180,7 +180,7 @@ class EventLog:
         return place
 
     def fill(self, place: ReservedEntry, report: JsonObject | None, deliver: bool, media: str = "") -> None:
-        """Give a held entry its report (None: the one it was held with)."""
+        """Set the report of a held entry (None: keep the original one)."""
         state = EntryState.PENDING if deliver else EntryState.KEPT
         # In the caller's thread, which may change the report as soon as this returns.
         body = None if report is None else to_bytes(report)
@@ -228,11 +228,11 @@ class EventLog:
         return self.write(lambda db: tables.aim(db, receiver, strict))
 
     def replay(self, where: Selection) -> "asyncio.Future[int]":
-        """Make entries pending again; gives how many."""
+        """Make entries pending again; return their number."""
         return self.write(lambda db: tables.replay(db, where))
 
     def purge(self, where: Selection) -> "asyncio.Future[int]":
-        """Take pending or dead entries out of the delivery; they stay in the log. Gives how many."""
+        """Remove pending or dead entries from the delivery; they stay in the log. Returns their number."""
         return self.write(lambda db: tables.purge(db, where))
 
     def acknowledge(self, where: Selection) -> "asyncio.Future[int]":
@@ -345,12 +345,12 @@ class EventLog:
 
     @property
     def news(self) -> asyncio.Event:
-        """Is set when something has changed: take it, look, and wait for it."""
+        """Set when something has changed: get the event, read, then wait for it."""
         return self._news
 
     def nudge(self) -> None:
         """Set ``news`` although nothing has changed, to wake waiting readers."""
-        # Replaced, not cleared: a reader takes the event before it looks, and finds it set if this came meanwhile.
+        # Replaced, not cleared: a reader gets the event before it reads, and finds it set if this happened meanwhile.
         news, self._news = self._news, asyncio.Event()
         news.set()
 

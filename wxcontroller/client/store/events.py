@@ -269,10 +269,9 @@ def latest_epoch(db: sqlite3.Connection) -> int:
 
 
 def skip_lost(db: sqlite3.Connection, adopted: int) -> None:
-    """Number entries from now on as no other copy of the account does; ``adopted`` is the epoch of its adoption.
-
-    The lost host may have gone on after the bundle was made, and delivers what it has once it is back. A receiver
-    that knows an id already, or reads on from a number of that host's, must not miss entries of this one.
+    """Number entries from now on differently from other copies of the account; ``adopted`` is the epoch of its
+    adoption. The lost host may have continued after the bundle was made, and delivers its reports when it is back. A
+    receiver that knows an id already, or continues from a number of that host, must not miss entries of this one.
     """
     first = adopted << 32  # more than an account has in one epoch, and exact as a number of JSON
     if not db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'events'", (first,)).rowcount:

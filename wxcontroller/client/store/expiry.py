@@ -17,8 +17,9 @@ class RetentionLimits:
     """Retention of entries, in seconds and bytes; 0 means no limit.
 
     Reports that are pending for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
-    ``max_bytes`` first delivered events go, then the dead, then pending reports of own sends and states, and people's
-    messages last. Pending reports that go are lost and counted; they go only with ``lose``.
+    ``max_bytes``, delivered events are deleted first, then dead letters, then pending reports of own sends and
+    states, and people's messages last. Deleted pending reports are counted as lost; they are deleted only with
+    ``lose``.
     """
 
     keep: float

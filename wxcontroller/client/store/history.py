@@ -158,7 +158,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
 
 
 def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Return each chat with the sequence of its last message. It is one look-up a chat, however many messages."""
+    """Return each chat with the sequence of its last message, with one look-up per chat."""
     found = db.execute(
         "WITH RECURSIVE each(chat) AS (SELECT MIN(chat) FROM messages UNION ALL "
         "SELECT (SELECT MIN(chat) FROM messages WHERE chat > each.chat) FROM each WHERE each.chat IS NOT NULL) "
@@ -215,9 +215,8 @@ def look_for_older(db: sqlite3.Connection) -> bool:
 
 
 def restore(db: sqlite3.Connection) -> None:
-    """Make the index of a rescued file whole: rows without events go, events that have lost their rows get new ones.
-
-    What ``index_older`` is still to do is left to it.
+    """Repair the index of a rescued file: delete rows without events, and add missing rows of events. Events that
+    ``index_older`` has yet to index are left to it.
     """
     db.execute("DELETE FROM messages WHERE seq NOT IN (SELECT seq FROM events)")
     lost = db.execute(

@@ -1,7 +1,6 @@
-"""Which media WeChat holds, uploaded and received, by the ids that reports and answers give them.
-
-One table of the account's database, written when an id becomes known and read when a request names one: an account
-that sends nothing on needs no memory for it, and a crash forgets nothing.
+"""Media that WeChat stores, uploaded and received, by their ids in reports and answers. One table of the account's
+database, written when an id becomes known and read when a request names one: it needs no memory, and survives a
+crash.
 """
 
 import json

@@ -124,7 +124,7 @@ class SendStore:
         _ = self._log.write(lambda db: note_windows(db, windows))
 
     def put_back(self, send: Send) -> None:
-        """Note that a send that WeChat did not take is to be tried again, behind all others."""
+        """Record that a send that WeChat did not accept is to be retried, behind all others."""
         seq, attempts_left = send.seq, send.attempts_left
         _ = self._log.write(lambda db: put_back(db, seq, attempts_left))
 
@@ -306,7 +306,7 @@ def files(db: sqlite3.Connection) -> frozenset[str]:
 
 
 def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
-    """Note, once in this epoch, that each send may have arrived, and that none is to be tried again.
+    """Record, once in this epoch, that each send may have arrived and must not be retried.
 
     The lost host ran the account after the bundle was made, and may have sent what the bundle shows as waiting.
     """

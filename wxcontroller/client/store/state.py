@@ -17,8 +17,8 @@ SCHEMA = """
     CREATE TABLE seen (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
     CREATE TABLE identities (mark INTEGER PRIMARY KEY, number INTEGER NOT NULL, learned INTEGER NOT NULL)
 """
-# An old position can make WeChat repeat the last few pages of messages, of a hundred or so each. More ids would be
-# read at every start for nothing.
+# With an old position, WeChat repeats the last few pages of about a hundred messages each. More ids would slow every
+# start for nothing.
 _SEEN = 2000
 # SQLite's integers are signed.
 _SIGN = 1 << 63

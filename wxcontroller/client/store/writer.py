@@ -143,9 +143,9 @@ class Database:
     ) -> "asyncio.Future[T]":
         """Queue ``work``; the future has its result when that is on disk.
 
-        Works are done in the order in which they were queued. ``work`` may be called again when a commit failed.
-        An exception of it is the future's, and undoes only its own changes. ``point`` is reached by its commit.
-        ``lazy``: nobody awaits it, and it may stay in memory for ``seconds``.
+        Works are done in the order in which they were queued. ``work`` may be called again when a commit failed. An
+        exception is set on the future and undoes only its own changes. ``point`` is the fault point of its commit.
+        ``lazy``: it is not awaited, and may stay in memory for ``seconds``.
         """
         assert self._loop is not None, "open() comes first"
         job = _Job(work, self._loop.create_future(), point)
@@ -204,7 +204,7 @@ class Database:
         ``noted``: lazy changes so far have to be visible.
         """
         if noted and self._noted is not None and not self._noted.done():
-            # Others have seen what it is about: counts are published at once.
+            # Its subject is already visible to others: counts are published at once.
             self._hand_over()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:

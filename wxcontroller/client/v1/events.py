@@ -19,7 +19,7 @@ from wxcontroller.openwx.paging import PAGE_EVENTS
 from wxcontroller.openwx.replies import to_bytes
 
 _AT_ONCE = 100
-# The controller takes a silence of three such pauses for a broken connection (account_port/hub.py).
+# After three such pauses of silence, the controller considers the connection broken (account_port/hub.py).
 HEARTBEAT_SECONDS = 10.0
 
 

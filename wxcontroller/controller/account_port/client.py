@@ -69,8 +69,8 @@ class AccountPorts:
 
     async def __aenter__(self) -> "AccountPorts":
         self._session = relay_session(
-            # No limits: ``admission`` counts requests before they come here.
-            # Kept for less than an account keeps them (75 s).
+            # No limits: ``admission`` counts requests before. Idle connections live shorter than at the account (75
+            # s).
             aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30)
         )
         return self

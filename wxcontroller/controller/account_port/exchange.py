@@ -120,7 +120,7 @@ class ProxiedExchange:
         self._gone = True
         self._end(0)
         if self._backend is not None:
-            # Closed: its answer is still to come, and would be taken for that of the next request.
+            # Closed: its answer is still outstanding, and would be taken for that of the next request.
             self._backend.let_go()
 
     def pause(self) -> None:

@@ -103,7 +103,7 @@ class AccountFastPath:
         account = self._account(client, caller)
         if account is None:
             return 0
-        # Before the slot is taken: without a connection the usual way takes the request, and counts it.
+        # Before the request is counted: without a connection, the regular proxy handles and counts it.
         backend = self.backends.kept(account, now)
         if backend is None and not self.backends.can_open(account):
             return 0

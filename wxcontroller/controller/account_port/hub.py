@@ -53,7 +53,7 @@ EVENT_VALUES = 1_000_000
 _FEW_VALUES = 5000
 # Pauses after an account that did not open its stream, as another program or 2.0.0's first versions.
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
-# Between two looks for accounts that have come up and for connections that have ended.
+# Interval of checks for accounts that have started and for connections that have ended.
 _LOOK_SECONDS = 1.0
 # Of an account whose program is older than epochs.
 FIRST_EPOCH = 1
@@ -97,7 +97,7 @@ class Subscription:
         self.wants = wanted
         self.types = types
         self.since = since
-        # The last id by instance that the reader has got; who spoke last comes last.
+        # The reader's last id by instance; the most recent account is last.
         self.places = dict(places)
         # Also of events that still wait here or are of another type.
         self.queued = dict(places)
@@ -400,8 +400,7 @@ async def event_of(
     """
     values = values_in(data)
     try:
-        # A carriage return ends a line of an event stream: what follows
-        # would be an event of its own, in anybody's name.
+        # A carriage return ends a line of an event stream: the rest would be a separate, forged event.
         if values > EVENT_VALUES or b"\r" in data:
             return None
         content = data.decode()

@@ -15,7 +15,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.openwx.admission import Busy, Resource
 
-# A token that takes all it can leaves room for three others, or the hub and two.
+# One token at its limit leaves slots for three others, or the hub and two.
 _PART = 4
 _LIMIT = OPTIONS["api_long_polls_max"]
 

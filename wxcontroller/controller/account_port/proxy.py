@@ -87,7 +87,7 @@ class _Port:
 
 
 def add_routes(app: web.Application) -> None:
-    """Route what no other route under /openwx/ takes; to be added after those."""
+    """Add the catch-all route under /openwx/, after all others."""
     route = app.router.add_route("*", "/openwx/{rest:.+}", proxy)
     assert route.resource is not None
     assert route.resource.canonical == PASSED_ON  # who may call is looked up by it
@@ -106,7 +106,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
             with spool.view() as body:
                 kind = request.headers.get("Content-Type", "")
                 look = partial(parameters.form_pairs, kind, body, "client")
-                # To look through 64 MiB of JSON takes a second.
+                # Searching 64 MiB of JSON takes a second.
                 client = dict(await asyncio.to_thread(look) if spool.size > _SMALL else look()).get("client")
         return await to_account(request, shared, client, spool)
 
@@ -228,7 +228,7 @@ async def send_request(
             limit = shared.settings.max_body
             raise web.HTTPRequestEntityTooLarge(limit, limit + 1) from None
         raise
-    # The token may have been revoked while the poll waited: what came since is not for its holder.
+    # The token may have been revoked while the poll waited: later events are not for its holder.
     if not shared.gate.is_still_valid(caller(request)):
         if response is not None:
             response.close()

@@ -60,7 +60,7 @@ async def ask(
         return Answer(reason=Text(N_("its process's response to {path} is not a JSON object"), path=path))
     if status != 200:
         return Answer(reason=Text(N_("its process answered {status} to {path}"), status=status, path=path))
-    # Ports are free while an account is stopped: the answer has to say whose it is.
+    # While an account is stopped, another program may use its port: the answer must name the account.
     if account.name.instance != content.get("instance") and account.name.name != content.get("account"):
         words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
         return Answer(reason=Text(words, port=account.port))

@@ -60,7 +60,7 @@ class Clock:
 
 @dataclass(slots=True)
 class AlertWatch:
-    """Evaluates each look at the accounts, and sends due alerts through all configured channels.
+    """Evaluates each check of the accounts, and sends due alerts through all configured channels.
 
     Without a channel it sends nothing. It still records problems, which ``GET /v1/alerts`` lists, and the restarts
     of processes, so that a crash loop does not look over after a restart of the controller.

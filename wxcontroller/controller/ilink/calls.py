@@ -33,7 +33,7 @@ CONSUMER_HEADER, ORIGIN_HEADER = "X-Wx-Consumer", "X-Wx-Origin"
 BODY_BYTES = 1 << 20
 # 50 messages of 16 KiB of text, which JSON may write six times as long.
 _ANSWER_BYTES = 8 << 20
-# As long as WeChat holds polls. The account answers by then.
+# WeChat holds polls for the same time. The account answers by then.
 _HOLD_SECONDS = 35.0
 _POLL_SECONDS, _CALL_SECONDS = 45.0, 30.0
 # Between two tries to reach an account that is down, and between two looks at the token of a poll.

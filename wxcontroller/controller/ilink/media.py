@@ -1,7 +1,7 @@
 """Media of agents. The URL alone is the secret: it begins with the account and the consumer that it was made for.
 
-The account checks the secret. The controller only finds the account, and holds the URL to a consumer whose token is
-still good. Uploads and downloads stream.
+The account checks the secret. The controller only finds the account, and checks that the consumer's token is still
+valid. Uploads and downloads stream.
 """
 
 from aiohttp import web

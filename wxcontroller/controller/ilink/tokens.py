@@ -81,7 +81,8 @@ class ConsumerTokens:
         return shown, token
 
     async def end(self, instance: str, name: str | None = None) -> list[str]:
-        """End a consumer's token, or those of all consumers of an account; return whose. Raises as ``issue``."""
+        """Revoke a consumer's token, or those of all consumers of an account; return the consumers. Raises as
+        ``issue``."""
 
         def is_unwanted(token: Token) -> bool:
             found = _consumer(token)

@@ -52,7 +52,7 @@ class _Bucket:
     at: float = field(default_factory=time.monotonic)
 
     def wait(self) -> float:
-        """Take one message; return 0, or after how many seconds there is one to take."""
+        """Use one message of the limit; return 0, or the seconds until one is available."""
         now = time.monotonic()
         self.left, self.at = min(TARGET_BURST, self.left + (now - self.at) / TARGET_SECONDS), now
         if self.left < 1:

@@ -110,7 +110,7 @@ class TargetSender:
                     account, path, max(0.1, latest - loop.time()), Scope.SEND, "POST", headers, body
                 )
             except NotRunning as problem:
-                # Once an answer was lost, the message may have been taken: only the repetition can tell.
+                # If an answer was lost, the message may have been accepted: only a repetition shows this.
                 if not lost:
                     return NotifyVerdict(REFUSED, problem.text, passing=True)
             except NotAnswering as problem:

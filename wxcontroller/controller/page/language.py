@@ -30,7 +30,7 @@ def chosen_theme(request: web.Request) -> str:
 
 
 def preferred(accept: str) -> list[str]:
-    """Return the languages of an Accept-Language header, the one wanted most first."""
+    """Return the languages of an Accept-Language header by preference."""
     weighted: list[tuple[float, str]] = []
     for part in accept.split(",")[:20]:
         name, _, quality = part.strip().partition(";")

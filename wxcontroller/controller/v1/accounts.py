@@ -56,7 +56,7 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
 
 @CALLS.route("GET", "accounts/{name}", "one account", both(ref("Account"), ref("Told")))
 async def one_account(request: web.Request) -> web.Response:
-    """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
+    """GET /v1/accounts/{name}: with the status of its process, if it responds."""
     shared = context(request)
     view = await shared.accounts.require(request.match_info["name"])
     answer = await status.ask(shared.ports, view.account)

@@ -130,8 +130,8 @@ async def consumers(request: web.Request) -> web.Response:
 async def put(request: web.Request) -> web.Response:
     """PUT options: add a consumer with a token, or change its options.
 
-    ``token`` true makes another token and ends the one it had; a new consumer gets one anyway, shown this once.
-    Raises NotServed while the API is off.
+    ``token`` true replaces the token; a new consumer always gets one, which is shown only once. Raises NotServed
+    while the API is off.
     """
     shared = context(request)
     account = shared.accounts.account(request.match_info["name"])

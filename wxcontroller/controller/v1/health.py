@@ -92,8 +92,8 @@ async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 when systemd answers, 503 when not.
 
     ``notices`` are about the settings and who may call, ``accounts`` counts those that the caller may see;
-    ``settings`` says when they were read, and what kept newer ones from use. ``fleet`` is there where the settings
-    have one, for callers who are bound to no accounts.
+    ``settings`` has the time when they were read, and the reason why newer ones are not in use. ``fleet`` is present
+    if the settings have one, for callers that are not bound to accounts.
     """
     shared, who = context(request), caller(request)
     notices = [*shared.notices, *shared.warnings]

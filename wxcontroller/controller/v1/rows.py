@@ -23,7 +23,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, o
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
 from wxcontroller.openwx.replies import to_bytes
 
-# Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
+# Interval of checks of files and units; checking 300 unchanged accounts takes two milliseconds.
 _LOOK_SECONDS = 0.5
 # Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
@@ -85,8 +85,8 @@ class AccountRows:
     async def watched(self, activity: bool = True, by_host: bool = False) -> "AsyncIterator[asyncio.Task[None]]":
         """Keep the rows up to date in a block; with ``activity`` also data that only the accounts' processes have.
 
-        ``by_host``: another host watches, which wants nothing of the others: two would keep each other watching.
-        Yields what does that, which ends before only when it fails.
+        ``by_host``: the watcher is another host, which needs no rows of other hosts: two hosts would keep each other
+        watching. Yields the updating task, which ends early only if it fails.
         """
         async with self._work.needed() as work:
             self._watchers += activity

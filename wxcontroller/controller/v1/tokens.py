@@ -1,7 +1,5 @@
-"""/v1/tokens: who may call, without what opens anything.
-
-The file of tokens is root's: a controller that was taken over can neither add to it nor take from it. So they are
-only listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
+"""/v1/tokens: the tokens without their secrets. Their file belongs to root: a compromised controller can neither add
+nor remove tokens. So they are only listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
 """
 
 import time

@@ -50,7 +50,7 @@ def condition_of(facts: Facts) -> Condition:
 
 
 def down(facts: Facts, condition: Condition) -> Issue | None:
-    """Wanted, without a process: stopped by systemctl, or it did not come up after a boot."""
+    """Should run, but has no process: stopped by systemctl, or failed to start after a boot."""
     if condition is not Condition.DOWN:
         return None
     if facts.unclaimed is not None:

@@ -28,7 +28,7 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger
 
 
 class Fence:
-    """Between an account and WeChat. ``left`` returns the seconds that the permit has left."""
+    """Guards the connections to WeChat. ``left`` returns the remaining seconds of the permit."""
 
     def __init__(self, left: Callable[[], float], seconds: float) -> None:
         self._left = left

@@ -1,4 +1,4 @@
-"""The one peer, and a login that knows no modes."""
+"""The single peer, and a login without modes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -58,10 +58,9 @@ class OnePeer:
         await asyncio.Event().wait()
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
-        """Wait for the id of a message that is going out before news are read.
-
-        A sent message may be echoed, and only its id tells it from one that the phone sent: taken for received,
-        a bot would answer it in an endless loop.
+        """Wait for the id of a message being sent before news are read. A sent message may be echoed, and only its id
+        distinguishes it from one sent by the phone. If it counted as received, a bot would answer it in an endless
+        loop.
         """
         await self._pulse.wait(self._sent())
         return False

@@ -155,7 +155,7 @@ class ILinkDriver:
             losses.append(now)
 
     async def _resume(self, pulse: Pulse) -> None:
-        """Take over what earlier processes stored; a stored session waits until that can be read."""
+        """Restore the data of earlier processes; a stored session waits until it can be read."""
         if self._state is None:
             return
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)

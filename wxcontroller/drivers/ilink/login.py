@@ -189,7 +189,7 @@ class ILinkLogin:
                 await self._answers.put((code, answer))
             elif answer.word and answer.word != QrStatus.WAIT:
                 log.warning("a login code has an unknown status: %s", answer.word)
-            # With digits a person waits for the verdict, and the protocol wants it asked for at once (5.2).
+            # After digits, a person waits for the result, and the protocol requires an immediate poll (5.2).
             if not digits:
                 await asyncio.sleep(max(0.0, began + self.timing.code_spacing - time.monotonic()))
 

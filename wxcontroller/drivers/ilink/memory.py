@@ -53,7 +53,7 @@ class ILinkMemory:
         self.owner = user
 
     def resume(self, restored: Restored) -> None:
-        """Take over what checkpoints have left."""
+        """Restore the last checkpoint."""
         kept = kept_json(restored.state)
         self._bot, self.cursor = text(kept.get("bot")), text(kept.get("cursor"))
         self.batch = items(kept.get("batch"))

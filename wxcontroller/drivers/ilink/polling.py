@@ -91,7 +91,7 @@ class Poller:
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, seconds))
         try:
             if not self._entered:
-                # The server answers a dead token at once: a poll that it holds is one of a session that lives.
+                # The server answers a dead token at once, so a held poll shows that the session is alive.
                 await asyncio.wait({polling}, timeout=self.timing.held_alive)
                 if not polling.done():
                     await self._online_now()
@@ -225,7 +225,7 @@ class Poller:
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, self._patience()))
         try:
             await asyncio.wait({polling}, timeout=self.timing.confirm_alive)
-            # A poll that is held is one of a session that lives. It is not cut off: its messages come once only.
+            # A held poll shows that the session is alive. It is not cancelled, because its messages arrive only once.
             if not polling.done():
                 await self._revive()
             answer = await self.pulse.wait(settled(polling))

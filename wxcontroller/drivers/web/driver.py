@@ -200,7 +200,7 @@ class WebDriver:
             self._saved.save_now()
 
     async def _resume(self, pulse: Pulse) -> None:
-        """Take over what earlier processes stored in the database.
+        """Restore the data of earlier processes from the database.
 
         A stored session waits while that can't be read: without its position it would skip messages received while
         the client was down. A new login has no position yet, and need not wait for a broken disk.

@@ -35,7 +35,7 @@ class Listing:
 
     @property
     def seq(self) -> int:
-        """Return what asks for the next page, 0 after the last one."""
+        """Return the parameter for the next page, 0 after the last one."""
         return integer(self._rest.get("Seq"))
 
     def __iter__(self) -> Iterator[JsonObject]:

@@ -31,8 +31,8 @@ class Intake:
     """
 
     def __init__(self, sink: Sink, call: str, limit: int, anything: bool = False, announced: int = 0) -> None:
-        """``limit`` bytes are taken. ``anything``: also what looks like a refusal is content. ``announced``: bytes of
-        the whole, 0: unknown."""
+        """At most ``limit`` bytes are accepted. ``anything``: an answer that looks like a refusal is content, too.
+        ``announced``: size of the whole, 0: unknown."""
         self._sink = sink
         self._call = call
         self._limit = limit

@@ -14,7 +14,7 @@ from wxcontroller.drivers.web.wire.timing import WebTiming
 class MediaLoop(IntEnum):
     """Option ``fix_media_loop``."""
 
-    LEAVE = 0  # no guard beyond what keeps it from being a busy loop
+    LEAVE = 0  # no guard except against a busy loop
     WAIT = 1
     NUDGE = 2  # also notify WeChat that the client is active, which advances its keys
 

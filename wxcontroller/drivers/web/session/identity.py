@@ -119,7 +119,7 @@ class Recognition:
         return self._numbers.get(name, 0)
 
     async def recognise(self, everybody: Iterable[Contact | Group]) -> None:
-        """Give numbers to all who can be distinguished; the loop runs on meanwhile."""
+        """Assign numbers to all people and groups that can be distinguished, without blocking the loop."""
         marked: list[tuple[Contact | Group, Marks]] = []
         for count, one in enumerate(everybody):
             marked.append((one, marks_of(one)))

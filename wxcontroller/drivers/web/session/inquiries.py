@@ -1,6 +1,5 @@
-"""Questions about people and groups: one queue with one request in flight, as slow as WeChat wants it.
-
-The contact API refuses who asks too much (weixin-web-protocol 5.4).
+"""Queries about people and groups: one queue with one request in flight, at the pace that WeChat tolerates. The
+contact API refuses too many requests (weixin-web-protocol 5.4).
 """
 
 import asyncio
@@ -35,7 +34,7 @@ class Asker(Protocol):
         ...
 
     def group_key(self, group: str) -> str:
-        """Return the handle that WeChat wants for a group's members, "" when it is not known."""
+        """Return the handle for queries of a group's members, "" if unknown."""
         ...
 
     async def found(self, entries: Iterable[JsonObject]) -> None:
@@ -43,7 +42,7 @@ class Asker(Protocol):
         ...
 
     async def detailed(self, members: Iterable[str], groups: Iterable[str], entries: tuple[JsonObject, ...]) -> None:
-        """Take over details of members of groups; nothing more can be had about these ``members``."""
+        """Store details of group members; there are no further details of these ``members``."""
         ...
 
 
@@ -107,9 +106,8 @@ class Inquiries:
         self._news.set()
 
     async def answered(self, names: Iterable[str], patience: float) -> bool:
-        """Ask about some before all others and wait until that is done; False when it takes too long.
-
-        Skip what failed, or is being asked for already.
+        """Query some people before all others and wait for the result; False on timeout. Skip failed ones and those
+        already being queried.
         """
         missing = [name for name in names if name not in self._hopeless and not self.open(name)]
         if not missing:

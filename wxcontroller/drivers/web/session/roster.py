@@ -249,7 +249,7 @@ class WebRoster:
     def _is_outside(self, known: Group | None, group: Group, entry: JsonObject) -> bool:
         """Return whether the account is no longer in a group: its whole list comes without it (6.6).
 
-        A list may be cut short, therefore only who was in it before can be out.
+        A list may be truncated, so only an account that was in it before can have left.
         """
         me, whole = self._session.me, bool(group.members) and len(group.members) >= people.size_of(entry)
         if any(member.id == me for member in group.members):
@@ -303,7 +303,7 @@ class WebRoster:
     # -- questions
 
     def group_key(self, group: str) -> str:
-        """Return the handle that WeChat wants for a group's members, "" when it is not known."""
+        """Return the handle for queries of a group's members, "" if unknown."""
         known = self._groups.get(group)
         return known.key if known else ""
 
@@ -331,7 +331,7 @@ class WebRoster:
         return "" if stranger in self._contacts else self._strangers.get(stranger, "")
 
     def remark(self, name: str) -> str | None:
-        """Return the remark of a person or group as WeChat wants to get it, None when it is not known."""
+        """Return the remark of a person or group in WeChat's request format, None if unknown."""
         if name in self._remarks:
             return self._remarks[name]
         if name in self._groups or name in people.SPECIAL:

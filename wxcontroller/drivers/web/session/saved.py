@@ -33,8 +33,8 @@ _VERSION = 1
 class ReportedIds:
     """Ids of messages that were reported already (7.10), the latest ``limit`` of them.
 
-    Each is eight bytes of its hash, side by side: as objects they would be many times as large, and each would keep
-    a page of memory from being given back that it shares with what a message needs only for a moment.
+    Each is eight bytes of its hash, in one buffer: separate objects would be many times as large, and would keep
+    memory pages with temporary data from being freed.
     """
 
     def __init__(self, limit: int = MESSAGE_IDS) -> None:

@@ -112,7 +112,7 @@ class WebCalls:
         return await self.post("webwxstatusnotify", session, "", body)
 
     async def logout(self, session: WebSession) -> LineResponse:
-        """End the session for all who hold its cookies (5.17)."""
+        """End the session for all clients with its cookies (5.17)."""
         query = query_of(redirect=1, type=0, skey=session.skey)
         request = LineRequest(
             "webwxlogout",

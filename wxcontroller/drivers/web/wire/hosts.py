@@ -1,4 +1,4 @@
-"""WeChat's hosts and who may be called one of them (weixin-web-protocol 1.1, 1.2, 15.1)."""
+"""WeChat's hosts, and which names count as theirs (weixin-web-protocol 1.1, 1.2, 15.1)."""
 
 import re
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ class WebTiming(LineTiming):
     roster_again: float = 60.0  # delays before a failed contact list is requested again, the last one repeatedly
     roster_longest: float = 3600.0
     stranger_patience: float = 3.0  # how long a message waits for its sender's name
-    member_refresh: float = 600.0  # between two looks at a group whose member is unknown
+    member_refresh: float = 600.0  # between two queries of a group with an unknown member
     group_refresh: float = 3600.0  # an active group's list is refreshed at this age (6.6)
     notice_refresh: float = 10.0  # ... or whose notices, such as joins and leaves, arrive
 
