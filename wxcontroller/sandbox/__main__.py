@@ -84,7 +84,7 @@ def serve(
     **behavior: Any,
 ) -> None:
     """Run the servers, the phone page and the scripting API."""
-    # what only the server needs is imported here: the small commands start in a fraction of the time
+    # imported here because only the server needs them: the other commands start much faster
     import asyncio
 
     from wxcontroller.sandbox import snapshot, tls
@@ -113,7 +113,7 @@ def serve(
     while len(sandbox.accounts) < accounts:
         sandbox.add_account()
     if state is not None:
-        snapshot.save(sandbox, state)  # a place that can't be written is better known now
+        snapshot.save(sandbox, state)  # reports now if it cannot be written
     try:
         asyncio.run(serve_until_told(sandbox, address, secure, state))
     except BaseExceptionGroup as group:

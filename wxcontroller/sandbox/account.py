@@ -1,4 +1,4 @@
-"""One account as its phone knows it. Costs next to nothing until its world is asked for."""
+"""One account as on its phone. Costs next to nothing until its world is used."""
 
 import enum
 import secrets
@@ -15,12 +15,12 @@ from wxcontroller.sandbox.wakeups import Bell
 
 KEPT_SENT = 20_000
 KEPT_LINES = 200  # of a conversation
-KEPT_HEARD = 5000  # messages whose content can be fetched, that can be revoked; as many ids of content
-KEPT_DEAD = 5  # dead sessions whose cookies still get their own code
+KEPT_HEARD = 5000  # messages whose content can be fetched and that can be revoked; also the number of content ids
+KEPT_DEAD = 5  # dead sessions whose cookies still get the code they ended with
 
 
 class WebLogin(enum.Enum):
-    """Which kinds of web login the service lets this account in by (2.1)."""
+    """Which kinds of web login the service allows this account (2.1)."""
 
     BOTH = "both"
     DESKTOP = "desktop"
@@ -37,7 +37,7 @@ class GroupOperations(enum.Enum):
 
     WORKING = "working"
     REMOVED = "removed"  # refused with 1101, which must not be taken for the end of the session
-    PRETEND = "pretend"  # Ret 0, and nothing happens
+    PRETEND = "pretend"  # Ret 0, without effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """Somebody who asks to be a friend. ``alias_id`` stands for them until they are one (5.16)."""
+    """Somebody who sent a friend request. ``alias_id`` is their id until it is accepted (5.16)."""
 
     wxid: str
     name: str
@@ -60,7 +60,7 @@ class Stranger:
 
     @property
     def alias_id(self) -> str:
-        """The id whose UserName RecommendInfo gives: another one than the later friend's."""
+        """The id whose UserName is in RecommendInfo: not the later friend's."""
         return "request:" + self.wxid
 
 
@@ -80,7 +80,7 @@ class SentFriendRequest:
 
 @dataclass(slots=True)
 class ChunkedUpload:
-    """A file that comes in chunks."""
+    """A file that is uploaded in chunks."""
 
     incoming: PartialContent
     chunks: int
@@ -154,8 +154,8 @@ class ServerAccount:
     push_login: bool = True
     avatar: bool = True
     group_operations: GroupOperations = GroupOperations.WORKING
-    file_page: str = next(iter(FILE_PAGES))  # where its login to the File Transfer page leads
-    echo: bool = False  # a session gets the texts that it sent itself, too, and before the answers
+    file_page: str = next(iter(FILE_PAGES))  # domain of its logins to the File Transfer page
+    echo: bool = False  # a session also gets the texts that it sent, before the response to the send
     resend: bool = True  # an old SyncKey gets acknowledged events again
     session: ServerSession | None = None
     dead: deque[ServerSession] = field(default_factory=deque)
@@ -184,19 +184,19 @@ class ServerAccount:
 
     @property
     def world(self) -> worlds.World:
-        """Everybody this account knows; made when first asked for."""
+        """Everybody this account knows; made on first use."""
         if self._world is None:
             self._world = worlds.build(self.plan, self.nickname, self.wxid)
         return self._world
 
     def new_ticket(self) -> tuple[str, str]:
-        """Make the pair of cookies that a later push login is known by."""
+        """Make the pair of cookies that identify a later push login."""
         device, ticket = secrets.token_hex(16), "CIsBE" + secrets.token_urlsafe(40)
         self.tickets = {**dict(list(self.tickets.items())[-4:]), device: ticket}
         return device, ticket
 
     def name_of(self, wxid: str) -> str:
-        """Return what to call somebody or some group in the scripting API: plain, stable over logins."""
+        """Return the name of a person or group in the scripting API: plain, and the same in all logins."""
         if wxid in self.world.groups:
             return self.world.group_title(self.world.groups[wxid])
         if wxid == "filehelper":

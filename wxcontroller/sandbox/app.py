@@ -1,6 +1,5 @@
-"""The one web application: WeChat's hosts by their names, the phone page and scripting under any other.
-
-Clients of iLink can be told another address, so its paths are served under any name but the web route's.
+"""The one web application: WeChat's hosts by their names, the phone page and scripting under any other. Clients of
+iLink can use another address, so its paths are served under any name except the web route's.
 """
 
 from collections.abc import Awaitable, Callable

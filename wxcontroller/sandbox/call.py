@@ -1,4 +1,4 @@
-"""One call of a web client: its parts, and the checks that every call with a session has to pass."""
+"""One call of a web client: its parts, and the checks of every call with a session."""
 
 import re
 import time
@@ -27,7 +27,7 @@ UNREADABLE, REFUSED_LOGIN, REFUSED_SEND, TOO_OFTEN = 1200, 1203, 1204, 1205
 
 
 class WebRefusal(Exception):
-    """The server says no: ``ret`` is its code (10.1), ``why`` what the ledger says about it (no secrets)."""
+    """The server refuses: ``ret`` is its code (10.1), ``why`` the text for the request log (no secrets)."""
 
     def __init__(self, ret: int, why: str) -> None:
         super().__init__(why)
@@ -37,7 +37,7 @@ class WebRefusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WebEndpoint:
-    """One thing a client may ask for. ``refusal`` words a code the way this endpoint does."""
+    """One endpoint. ``refusal`` returns a code in this endpoint's format."""
 
     name: str
     roles: frozenset[Role]
@@ -59,7 +59,7 @@ class WebCall:
     _json: JsonObject | None = field(default=None)
 
     def who(self) -> int | None:
-        """Return the account that this call seems to be of; nothing is checked here."""
+        """Return the account that this call claims to be from, unchecked."""
         uin = integer(self.cookies.get("wxuin", ""))
         if uin in self.sandbox.accounts:
             return uin
@@ -70,11 +70,11 @@ class WebCall:
         return uin if uin in self.sandbox.accounts else None
 
     def note(self, what: str, refused: int | None = None) -> None:
-        """Write down a departure from the protocol; ``refused`` is the code that the request is refused with."""
+        """Record a violation of the protocol; ``refused`` is the code that the request is refused with."""
         self.sandbox.ledger.add(Violation(time.time(), self.who(), self.endpoint.name, what, refused))
 
     def breach(self, ret: int, what: str) -> None:
-        """Note a departure that the real service is not known to refuse; in strict mode refuse it with ``ret``.
+        """Record a violation that the real service is not known to refuse; in strict mode refuse it with ``ret``.
 
         A check raises ``WebRefusal`` itself only where a report from production shows that the service refuses, or
         where the request cannot be carried out.
@@ -84,7 +84,7 @@ class WebCall:
         self.note(what)
 
     def json(self) -> JsonObject:
-        """Return the JSON body, read the way the server reads. Refuses (1200) anything else."""
+        """Return the JSON body, parsed as the server parses it. Refuses anything else with 1200."""
         if self._json is None:
             if "json" not in self.request.content_type:
                 self.note("body is not declared as application/json")
@@ -98,11 +98,11 @@ class WebCall:
         return self._json
 
     def session(self, need_skey: bool = True) -> tuple[ServerAccount, ServerSession]:
-        """Return who calls, once everything that proves it holds together (1.5, 4, 9.3).
+        """Return the caller's session after checking all credentials (1.5, 4, 9.3).
 
-        ``need_skey`` False lets a missing skey pass unnoted, as for init and sync; a wrong one never passes. Refuses
-        with 1102 for missing cookies, 1100 for an unknown session (or one of another domain), 1101 for one that
-        does not fit, and with its own code for one that has ended.
+        ``need_skey`` False permits a missing skey, as for init and sync; a wrong one is always refused. Refuses with
+        1102 for missing cookies, 1100 for an unknown session (or one of another domain), 1101 for one that does not
+        fit, and with its own code for one that has ended.
         """
         account, session = self._by_cookies()
         self._check_query(session)
@@ -114,7 +114,7 @@ class WebCall:
         return account, session
 
     def uploader(self, base_request: JsonValue) -> tuple[ServerAccount, ServerSession]:
-        """Return who uploads: BaseRequest is in a part of the form there (5.8)."""
+        """Return the session of an upload, whose BaseRequest is in a part of the form (5.8)."""
         account, session = self._by_cookies()
         self.check_base_request(session, base_request, True)
         session.learn(account.world)
@@ -140,7 +140,7 @@ class WebCall:
         return self.sandbox.accounts[session.uin], session
 
     def check_mark(self) -> None:
-        """Note a call of the File Transfer page without its header: WeChat's reaction is unknown (15.8)."""
+        """Record a call of the File Transfer page without its header: WeChat's reaction is unknown (15.8)."""
         if MARK not in self.request.query and MARK not in self.request.headers:
             self.note(f"{MARK} is missing")
 
@@ -174,8 +174,8 @@ class WebCall:
             self.note("BaseRequest.DeviceID is not e and 15 digits")
 
     def check_skey(self, session: ServerSession, skey: str, where: str, needed: bool = True) -> None:
-        """Refuse a wrong skey; a missing one is a breach where one is ``needed``: after a login by cookies alone a
-        client has none (3.6)."""
+        """Refuse a wrong skey; a missing one is a violation if ``needed``: after a login by cookies alone a client
+        has none (3.6)."""
         if skey and skey not in session.skeys:
             raise WebRefusal(SESSION_INVALID, f"{where} is wrong")
         if not skey and needed:
@@ -194,7 +194,7 @@ def answer(value: JsonValue) -> web.Response:
 
 
 def refusing(**blank: JsonValue) -> Callable[[int], web.Response]:
-    """Return how an endpoint words a code: in an answer whose other fields are ``blank``."""
+    """Return how an endpoint reports a code: in a response whose other fields are ``blank``."""
     return lambda ret: answer({**payloads.base(ret), **blank})
 
 

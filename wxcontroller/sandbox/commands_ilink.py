@@ -27,7 +27,7 @@ def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
 
 
 def _value(word: str) -> JsonValue:
-    """Read a number, true or false; any other word is a text."""
+    """Parse a number, true or false; anything else is a string."""
     try:
         value: JsonValue = json.loads(word)
     except ValueError:

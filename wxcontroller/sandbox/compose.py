@@ -1,4 +1,4 @@
-"""Messages of all kinds, worded as the server delivers them (7.3–7.7, 11.4)."""
+"""Messages of all kinds, in the form in which the server delivers them (7.3–7.7, 11.4)."""
 
 import secrets
 import time
@@ -21,7 +21,7 @@ FILE, LINK, TRANSFER = 6, 5, 2000  # AppMsgType
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The addressing of a message, before its content is known."""
+    """The addressing of a message, without its content."""
 
     msg_id: int
     peer: str
@@ -46,7 +46,7 @@ def image(draft: Draft, item: ContentItem) -> ServerMessage:
 
 
 def emoticon(draft: Draft, item: ContentItem) -> ServerMessage:
-    """Return an emoticon of somebody's own, which can be fetched."""
+    """Return a user-made emoticon, which can be fetched."""
     xml = (
         f'<msg><emoji fromusername="{draft.sender}" tousername="{draft.peer}" type="2" md5="{item.md5}"'
         f' len="{item.size}" productid="" width="8" height="8" ></emoji>'
@@ -56,7 +56,7 @@ def emoticon(draft: Draft, item: ContentItem) -> ServerMessage:
 
 
 def store_emoticon(draft: Draft) -> ServerMessage:
-    """Return an emoticon that was bought, which the web never shows."""
+    """Return an emoticon from the store, which the web never shows."""
     return draft.message(EMOTICON, "", {"HasProductId": 1})
 
 
@@ -112,7 +112,7 @@ def file(draft: Draft, item: ContentItem) -> ServerMessage:
 
 def link(draft: Draft, app_type: int, title: str, url: str, description: str, app_name: str) -> ServerMessage:
     """Return a link, or another app message that looks like one."""
-    # addresses are escaped once more than the rest
+    # URLs are escaped twice
     twice = escape(escape(url))
     xml = (
         f'<msg><appmsg appid="" sdkver="0"><title>{escape(title)}</title><des>{escape(description)}</des>'
@@ -126,7 +126,7 @@ def link(draft: Draft, app_type: int, title: str, url: str, description: str, ap
 
 @dataclass(frozen=True, slots=True)
 class PushArticle:
-    """One article of a push."""
+    """One article of an official account's message."""
 
     title: str
     url: str
@@ -135,7 +135,7 @@ class PushArticle:
 
 
 def articles(draft: Draft, name: str, pushed: Sequence[PushArticle]) -> ServerMessage:
-    """Return what an official account pushes: several articles in one message (7.4)."""
+    """Return a message of an official account, with several articles (7.4)."""
     items = "".join(
         f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{cdata(one.title)}]]></title>"
         f"<url><![CDATA[{cdata(escape(one.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
@@ -156,7 +156,7 @@ def articles(draft: Draft, name: str, pushed: Sequence[PushArticle]) -> ServerMe
 
 
 def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> ServerMessage:
-    """Return a notice whose ``words`` name places that ``people`` fill, as ``$names$`` (7.7)."""
+    """Return a notice with the template ``words``, whose placeholders ``people`` fill, as ``$names$`` (7.7)."""
     links = "".join(
         f'<link name={quoteattr(name)} type="link_profile"><memberlist>'
         + "".join(f"<member><nickname><![CDATA[{cdata(who)}]]></nickname></member>" for who in listed)
@@ -184,7 +184,7 @@ def transfer(draft: Draft, amount: str, memo: str) -> ServerMessage:
 
 
 def card(draft: Draft, person: Person) -> ServerMessage:
-    """Return somebody's card."""
+    """Return a contact card."""
     attributes = {
         "username": person.wxid,
         "nickname": person.name,
@@ -211,7 +211,7 @@ def card(draft: Draft, person: Person) -> ServerMessage:
 
 
 def location(draft: Draft, name: str, label: str, latitude: float, longitude: float) -> ServerMessage:
-    """Return a place: a text with a map for the web, and the XML of it beside."""
+    """Return a location: a text with a map for the web, and its XML."""
     x, y = f"{latitude:.6f}", f"{longitude:.6f}"
     path = f"/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?url=xxx&msgid={draft.msg_id}&pictype=location"
     attributes = f'scale="16" label={quoteattr(label)} maptype="0" poiname={quoteattr(name)}'
@@ -224,7 +224,7 @@ def location(draft: Draft, name: str, label: str, latitude: float, longitude: fl
 
 
 def voip(draft: Draft) -> ServerMessage:
-    """Return a call that only the phone can take."""
+    """Return a call, which only the phone can answer."""
     return draft.message(VOIP, encode("<voipinvitemsg><roomid>0</roomid><status>1</status></voipinvitemsg>"))
 
 
@@ -238,7 +238,7 @@ def revoke(draft: Draft, msg_id: int, words: str, session: str) -> ServerMessage
 
 
 def friend_request(msg_id: int, stranger: Stranger, greeting: str, scene: int) -> ServerMessage:
-    """Return somebody's wish to be a friend (7.6)."""
+    """Return a friend request (7.6)."""
     info: JsonObject = {
         "UserName": stranger.alias_id,
         "NickName": encode(stranger.name),
@@ -260,7 +260,7 @@ def friend_request(msg_id: int, stranger: Stranger, greeting: str, scene: int) -
 
 
 def new_stranger(account: ServerAccount, name: str) -> Stranger:
-    """Make up somebody who asks to be a friend."""
+    """Make up a person who sends a friend request."""
     stranger = Stranger("wxid_" + secrets.token_hex(7), name, f"v2_{secrets.token_hex(24)}@stranger")
     account.strangers[stranger.ticket] = stranger
     return stranger
@@ -272,7 +272,7 @@ def new_media_id() -> str:
 
 
 def encrypted_name(name: str) -> str:
-    """Return an EncryFileName, which is not encrypted at all."""
+    """Return an EncryFileName, which is not really encrypted."""
     return quote(name, safe="").replace(".", "%2E").replace("-", "%2D").replace("_", "%5F")
 
 

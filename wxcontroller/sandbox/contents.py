@@ -1,4 +1,4 @@
-"""The bytes behind pictures, voices and files: on disk under their MD5, the oldest dropped when they are too many."""
+"""The bytes of pictures, voices and files: on disk under their MD5; the oldest are deleted above a total size."""
 
 import hashlib
 import tempfile
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from aiohttp import web
 
-MAX_BYTES = 512 * 1024 * 1024  # bytes kept altogether
+MAX_BYTES = 512 * 1024 * 1024  # bytes in total
 _PART = ".part"
 
 
@@ -24,7 +24,7 @@ class ContentItem:
 
 
 class Download(web.FileResponse):
-    """Content, straight from the disk; understands Range."""
+    """Content, served from the disk; supports Range."""
 
     def __init__(self, path: Path, mime: str) -> None:
         super().__init__(path, headers={"Content-Type": mime})
@@ -79,7 +79,7 @@ class ServerContents:
         return self.finish(incoming)
 
     def begin(self) -> "PartialContent":
-        """Begin to take content piece by piece."""
+        """Begin to receive content in pieces."""
         self._serial += 1
         return PartialContent(self._place() / f"{self._serial}{_PART}")
 
@@ -97,11 +97,11 @@ class ServerContents:
         return md5
 
     def path(self, md5: str) -> Path | None:
-        """Return where content is, or None when it was never there or was dropped."""
+        """Return the path of content, None if it is unknown or was deleted."""
         return self._place() / md5 if md5 in self._sizes else None
 
     def mime(self, md5: str) -> str:
-        """Return the type of content, as its first bytes tell it."""
+        """Return the type of content, from its first bytes."""
         path = self.path(md5)
         if path is None:
             return kind_of(b"")
@@ -114,7 +114,7 @@ class ServerContents:
 
 
 class PartialContent:
-    """Content that comes in pieces."""
+    """Content that is received in pieces."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -128,19 +128,19 @@ class PartialContent:
         return self._hash.hexdigest()
 
     def append(self, data: bytes) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         self.file.write(data)
         self._hash.update(data)
         self.size += len(data)
 
     def drop(self) -> None:
-        """Forget it."""
+        """Discard it."""
         self.file.close()
         self.path.unlink(missing_ok=True)
 
 
 def kind_of(head: bytes) -> str:
-    """Return the MIME type that the first bytes speak of (13 are enough)."""
+    """Return the MIME type that the first bytes indicate (13 are enough)."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if head[:3] == b"\xff\xd8\xff":

@@ -1,13 +1,13 @@
 """How the server tells the desktop client from a browser (2.2).
 
-The headers decide. The desktop client also has mod=desktop in the query, but itchat-uos and wechat4u send the headers
-alone and are let in as desktop clients."""
+The headers decide. The desktop client also has mod=desktop in the query, but itchat-uos and wechat4u send only the
+headers and are accepted as desktop clients."""
 
 import hashlib
 
 from wxcontroller.sandbox.call import WebCall
 
-# SHA-256 of the extspam constant, which is long and of no meaning to us
+# SHA-256 of the extspam constant, which is long and opaque
 _EXTSPAM = "11e2f840f98652979f09996c2c9bcdfef4e19c0e042dfcb00804818a369795e0"
 
 
@@ -21,12 +21,12 @@ def is_desktop(call: WebCall) -> bool:
 
 
 def is_complete(call: WebCall) -> bool:
-    """True when query and headers agree: all parts of the desktop client are there, or none is."""
+    """True when query and headers agree: both are the desktop client's, or neither is."""
     return is_desktop(call) == tries_to_be_desktop(call) == has_mode(call)
 
 
 def tries_to_be_desktop(call: WebCall) -> bool:
-    """True when anything in the request is the desktop client's."""
+    """True when any part of the request is the desktop client's."""
     headers = call.request.headers
     return has_mode(call) or "extspam" in headers or "client-version" in headers
 

@@ -1,4 +1,4 @@
-"""Effects of ordered faults on a request: before it is handled, and after it has been carried out."""
+"""Effects of injected faults on a request: before and after it is handled."""
 
 import asyncio
 import socket
@@ -19,9 +19,8 @@ _HANG = 600.0  # seconds that a dropped request stays open
 async def before(
     request: web.Request, fault: Fault, refusal: Callable[[int], web.Response], host: Host | None = None
 ) -> web.StreamResponse | None:
-    """Let a fault strike before the request is looked at; None when it lets it pass.
-
-    ``refusal`` words a code the way the endpoint does; ``host`` is the WeChat host that was asked, if it can move.
+    """Apply a fault before the request is handled; None when the request is to be handled. ``refusal`` returns a code
+    in the endpoint's format; ``host`` is the requested WeChat host, if it can move.
     """
     match fault.kind:
         case FaultKind.DELAY:
@@ -49,7 +48,7 @@ async def before(
 
 
 async def after(request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """Let a fault strike when the request has been carried out."""
+    """Apply a fault after the request was handled."""
     match fault.kind:
         case FaultKind.STATUS:
             response.set_status(integer(fault.value, 200))
@@ -72,7 +71,7 @@ async def after(request: web.Request, response: web.StreamResponse, fault: Fault
 
 
 async def hang_up(request: web.Request, raw: bytes) -> web.StreamResponse:
-    """Write bytes that aiohttp would not, and close."""
+    """Write bytes that aiohttp would not write, and close."""
     if request.transport is not None:
         request.transport.write(raw)
         request.transport.close()
@@ -91,7 +90,7 @@ async def reset(request: web.Request) -> web.StreamResponse:
 
 
 async def swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
-    """Say nothing until the client gives up."""
+    """Send no response until the client gives up."""
     await asyncio.sleep(fault.value if isinstance(fault.value, int | float) else _HANG)
     if request.transport is not None:
         request.transport.close()
@@ -101,7 +100,7 @@ async def swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
 async def break_off(
     request: web.Request, response: web.StreamResponse, fault: Fault, early: bool
 ) -> web.StreamResponse:
-    """Send a part of the body: after the promise of all of it, or, ``early``, without any promise."""
+    """Send a part of the body: with a Content-Length of all of it, or, ``early``, with none."""
     whole = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
     status, headers = response.status, {"Content-Type": response.headers["Content-Type"]}
     if isinstance(response, Download):

@@ -11,22 +11,22 @@ ANY = "*"
 class FaultKind(enum.Enum):
     """The kinds of faults."""
 
-    DELAY = "delay"  # value: seconds before the request is looked at
+    DELAY = "delay"  # value: seconds before the request is handled
     STATUS = "status"  # value: 400–599 with an empty body; 0 the line "HTTP/1.1 0 -"; 200–399 the right body under it
-    RESET = "reset"  # connection reset; value "after": when the request has been carried out
-    TRUNCATE = "truncate"  # the answer breaks off; value: bytes that still come (default half of it)
-    SHORT = "short"  # the answer ends early as if it were whole; value: bytes that come (default half of it)
+    RESET = "reset"  # connection reset; value "after": after the request was handled
+    TRUNCATE = "truncate"  # the response breaks off; value: bytes that are sent (default half of it)
+    SHORT = "short"  # the response ends early as if it were complete; value: bytes that are sent (default half of it)
     NO_RANGE = "norange"  # the server ignores Range and sends the content from its beginning
-    HEADLESS = "headless"  # the answer to an upload comes without the header that it is for
-    GARBAGE = "garbage"  # value: a text to answer instead (default something unreadable)
-    RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's own form
-    MOVED = "moved"  # value: a domain; requests to the same host of another one are sent on to it
+    HEADLESS = "headless"  # the response to an upload lacks its essential header
+    GARBAGE = "garbage"  # value: the text to send instead (default something unreadable)
+    RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's format
+    MOVED = "moved"  # value: a domain; requests to the same host of another domain are redirected to it
     DROP = "drop"  # no answer at all; value: seconds until the connection closes (default 600), or "after"
 
 
 @dataclass(slots=True)
 class Fault:
-    """One order. ``count`` None: until it is taken back."""
+    """One injected fault. ``count`` None: until it is cleared."""
 
     id: int
     endpoint: str
@@ -43,19 +43,19 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The orders that stand."""
+    """The pending faults."""
 
     all: dict[int, Fault] = field(default_factory=dict)
     last_id: int = 0
 
     def add(self, endpoint: str, kind: FaultKind, value: JsonValue, count: int | None, uin: int | None) -> Fault:
-        """Order a fault for the next ``count`` matching requests (None: for all)."""
+        """Inject a fault into the next ``count`` matching requests (None: into all)."""
         self.last_id += 1
         fault = self.all[self.last_id] = Fault(self.last_id, endpoint, kind, value, count, uin)
         return fault
 
     def take(self, endpoint: str, uin: int | None) -> list[Fault]:
-        """Return the faults that this request suffers: a delay, if any, and the oldest of the others."""
+        """Return the faults of this request: a delay, if any, and the oldest of the others."""
         if not self.all:
             return []
         taken: list[Fault] = []

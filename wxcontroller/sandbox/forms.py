@@ -1,4 +1,4 @@
-"""Reading multipart/form-data literally, to see what clients do wrong in it."""
+"""Reading multipart/form-data literally, to find clients' errors."""
 
 import re
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ class BadForm(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form: ``fields`` in the order sent, and its one file."""
+    """A form: ``fields`` in the order sent, and its only file."""
 
     fields: dict[str, str]
     filename: str
     content: bytes
-    extended: bool  # a header is written in RFC 2231's way (filename*=)
+    extended: bool  # a header has RFC 2231's format (filename*=)
     file_is_last: bool
 
 
 def read(content_type: str, body: bytes) -> Form:
-    """Take a form apart. Raises BadForm."""
+    """Parse a form. Raises BadForm."""
     found = re.search(r'boundary="?([^";]+)"?', content_type)
     if not content_type.lower().startswith("multipart/form-data") or found is None:
         raise BadForm("the body is not multipart/form-data")

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 DOMAINS = ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com")
-# The File Transfer page's own hosts, each with the domain that has its login and files.
+# The File Transfer page's hosts, each with the domain of its login and files.
 FILE_PAGES = {
     "szfilehelper.weixin.qq.com": "wx2.qq.com",
     "filehelper.weixin.qq.com": "wx.qq.com",
@@ -56,7 +56,7 @@ def place(host_header: str | None) -> Host | None:
 
 
 def serves(host: Host, domain: str) -> bool:
-    """Return whether a host is one of those that a session at home on ``domain`` uses."""
+    """Return whether a session of ``domain`` uses a host."""
     return host.domain == (FILE_PAGES.get(domain, domain) if host.role is Role.FILE else domain)
 
 

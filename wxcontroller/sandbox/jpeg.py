@@ -1,7 +1,7 @@
 """JPEG pictures of flat 8×8 squares: QR codes and plain avatars.
 
-A square of one grey is a JPEG block with a DC coefficient and nothing else, so a baseline encoder for such
-pictures needs neither a cosine transform nor the usual Huffman tables. That spares the sandbox an image library.
+A square of one grey is a JPEG block with only a DC coefficient, so a baseline encoder for such pictures needs neither
+a cosine transform nor the usual Huffman tables. The sandbox thus needs no image library.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def squares(rows: Sequence[Sequence[int]]) -> bytes:
 
 
 def qr_code(text: str) -> bytes:
-    """Return the JPEG of a QR code that says ``text``, with the quiet zone that readers need."""
+    """Return the JPEG of a QR code of ``text``, with the quiet zone that readers need."""
     matrix = segno.make(text, error="m", micro=False).matrix
     margin = [255] * _QUIET_ZONE
     blank = [255] * (len(matrix) + 2 * _QUIET_ZONE)

@@ -24,6 +24,6 @@ def kept(thing: object, names: Iterable[str]) -> JsonObject:
 
 
 def restore(thing: object, stored: JsonObject, names: Iterable[str]) -> None:
-    """Give attributes their stored values, of the type that they have. Raises KeyError and ValueError."""
+    """Set attributes to their stored values, which must have the same types. Raises KeyError and ValueError."""
     for name in names:
         setattr(thing, name, _READERS[type(getattr(thing, name))](stored[name]))

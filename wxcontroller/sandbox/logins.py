@@ -35,14 +35,14 @@ OPEN = frozenset({LoginStage.WAITING, LoginStage.SCANNED, LoginStage.CONFIRMED})
 
 
 class WrongState(Exception):
-    """Something that can't be done to a login in its present state."""
+    """An action that the login's state does not allow."""
 
 
 @dataclass(slots=True)
 class WebLoginCode:
     """One uuid. ``desktop`` and ``file_page`` are what the phone shows.
 
-    ``uin`` is known from the scan on, for a push from the start.
+    ``uin`` is known after the scan, for a push login from the start.
     """
 
     uuid: str
@@ -57,7 +57,7 @@ class WebLoginCode:
     scan: int = 0
     session: ServerSession | None = None
     bell: Bell = field(default_factory=Bell)
-    client: str = ""  # the client's own name for the account, where it tells one
+    client: str = ""  # the client's name for the account, if it gives one
 
     @property
     def link(self) -> str:
@@ -65,7 +65,7 @@ class WebLoginCode:
         return link(self.uuid)
 
     def confirmed(self, now: float, life: float) -> None:
-        """Take note of the owner's confirmation; ``life`` is how long a ticket is good."""
+        """Record the owner's confirmation; ``life`` is how long a ticket is valid."""
         self.ticket = f"A{secrets.token_urlsafe(16)}@qrticket_0"
         self.scan = int(now)
         self.expires = now + life
@@ -87,17 +87,18 @@ class WebLoginCode:
 
 
 def client_of(headers: Mapping[str, str]) -> str:
-    """Return what a client calls its account: ours tell a stand-in, so that people know whose code is whose."""
+    """Return a client's name for its account: this project's clients send one to a sandbox, to tell the codes
+    apart."""
     return one_line(unquote(headers.get(CLIENT_HEADER, ""))[:_CLIENT_LENGTH])
 
 
 def link(uuid: str) -> str:
-    """Return what the QR code of a uuid says (3.2)."""
+    """Return the text of a uuid's QR code (3.2)."""
     return f"https://login.weixin.qq.com/l/{uuid}"
 
 
 class WebLoginCodes:
-    """All codes, oldest first. Expiry is looked at when somebody asks, so waiting ones need no timer."""
+    """All codes, oldest first. Expiry is checked on access, so waiting ones need no timer."""
 
     def __init__(self, life: float, clock: ServerClock) -> None:
         self.life = life
@@ -108,9 +109,9 @@ class WebLoginCodes:
     def new(
         self, desktop: bool, push_for: int | None = None, file_page: bool = False, client: str = ""
     ) -> WebLoginCode:
-        """Hand out a uuid; ``push_for`` is the account that a push login asks, ``client`` its name at the client."""
+        """Hand out a uuid; ``push_for`` is the account of a push login, ``client`` its name at the client."""
         now = self.clock.now()
-        # Never with "-" in front, as an option of wxsandbox would begin.
+        # Without a leading "-", which wxsandbox would parse as an option.
         uuid = secrets.token_urlsafe(8)[:10].replace("-", "0", 1) + "=="
         login = WebLoginCode(
             uuid,
@@ -126,25 +127,25 @@ class WebLoginCodes:
         return login
 
     def add(self, login: WebLoginCode) -> None:
-        """Keep a login that was handed out."""
+        """Store a login."""
         self.all[login.uuid] = login
         while len(self.all) > KEPT:
             del self.all[next(iter(self.all))]
         self.bell.ring()
 
     def get(self, uuid: str) -> WebLoginCode | None:
-        """Return a login as it stands now, or None."""
+        """Return a login in its current state, or None."""
         login = self.all.get(uuid)
         if login is not None and login.state in OPEN and self.clock.now() >= login.expires:
             self.move(login, LoginStage.EXPIRED)
         return login
 
     def newest_first(self) -> list[WebLoginCode]:
-        """Return all logins as they stand now."""
+        """Return all logins in their current states."""
         return [login for uuid in reversed(self.all) if (login := self.get(uuid)) is not None]
 
     def move(self, login: WebLoginCode, state: LoginStage) -> None:
-        """Change a login's state and tell everybody who waits for that."""
+        """Change a login's state and wake its waiters."""
         login.state = state
         login.bell.ring()
         self.bell.ring()
@@ -166,13 +167,13 @@ class WebLoginCodes:
         self.move(login, LoginStage.CONFIRMED)
 
     def cancel(self, login: WebLoginCode) -> None:
-        """The owner has said no."""
+        """The owner has declined."""
         if login.state not in OPEN:
             raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to cancel")
         self.move(login, LoginStage.CANCELLED)
 
     def expire(self, login: WebLoginCode) -> None:
-        """Make a uuid too old now."""
+        """Let a uuid expire now."""
         if login.state not in OPEN:
             raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to expire")
         self.move(login, LoginStage.EXPIRED)

@@ -1,4 +1,4 @@
-"""How WeChat writes texts and names to web clients, and how its JSON reader takes what they write."""
+"""How WeChat formats texts and names for web clients, and how it parses their JSON."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def span_one(emoji: str) -> str:
 
 
 def load(body: bytes) -> JsonValue:
-    """Parse JSON as the server's reader does: it leaves ``\\/`` and ``\\uXXXX`` as they are written (1.6).
+    """Parse JSON as the server does: ``\\/`` and ``\\uXXXX`` are not decoded (1.6).
 
     Raises ValueError for anything but UTF-8 JSON.
     """
@@ -52,5 +52,5 @@ def load(body: bytes) -> JsonValue:
 
 
 def dump(value: JsonValue) -> str:
-    """Write JSON as the server does: raw UTF-8, short."""
+    """Write JSON as the server does: raw UTF-8, compact."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The shapes of what the server answers (6.3, 7.1, 11). Facts come in as our own types, JSON goes out."""
+"""The server's JSON responses (6.3, 7.1, 11), made from the sandbox's types."""
 
 import time
 
@@ -12,7 +12,7 @@ _CGI = "/cgi-bin/mmwebwx-bin"
 
 
 def base(ret: int = 0) -> JsonObject:
-    """Return an answer with nothing but its BaseResponse."""
+    """Return a response with only a BaseResponse."""
     return {"BaseResponse": {"Ret": ret, "ErrMsg": "操作太频繁，请稍后再试。" if ret == 1205 else ""}}
 
 
@@ -23,7 +23,7 @@ def person_head(session: ServerSession, person: Person, skey: str = "") -> str:
 
 
 def contact(session: ServerSession, person: Person) -> JsonObject:
-    """Return somebody as the address book and batch-get have them."""
+    """Return a person as in the address book and batch-get."""
     special = person.kind is Relation.SPECIAL
     return {
         "Uin": session.uin if person.kind is Relation.SELF else 0,
@@ -100,7 +100,7 @@ def group(session: ServerSession, account: ServerAccount, room: ServerGroup, mem
 
 
 def group_at_init(session: ServerSession, account: ServerAccount, room: ServerGroup) -> JsonObject:
-    """Return a group as webwxinit has it: members without names, which are of no use (5.1)."""
+    """Return a group as in webwxinit: members without names, which is useless (5.1)."""
     shape = group(session, account, room, members=True)
     shape["MemberList"] = [
         {**member(session, account, m), "NickName": "", "DisplayName": "", "AttrStatus": 0, "KeyWord": ""}
@@ -211,7 +211,7 @@ def no_recommendation() -> JsonObject:
 
 
 def changed(session: ServerSession, account: ServerAccount, event: ContactChanged) -> JsonObject | None:
-    """Return an entry of ModContactList, a partial object; None for somebody who is gone meanwhile."""
+    """Return an entry of ModContactList, a partial object; None for a person removed since."""
     room = account.world.groups.get(event.wxid)
     person = account.world.people.get(event.wxid)
     if room is not None:
@@ -302,7 +302,7 @@ def no_key() -> JsonObject:
 
 
 def sync(ret: int = 0) -> JsonObject:
-    """Return webwxsync's answer with nothing in it."""
+    """Return an empty response of webwxsync."""
     return {
         **base(ret),
         "AddMsgCount": 0,
@@ -336,7 +336,7 @@ def sync(ret: int = 0) -> JsonObject:
 
 
 def conversation_list(account: ServerAccount) -> tuple[str, tuple[str, ...]]:
-    """Return Content and people of the status notify that lists the conversations (7.8)."""
+    """Return the content and people of the status notification that lists the conversations (7.8)."""
     listed = tuple(account.world.recent)
     lines = ("<msg>", "<op id='4'>", f"<username>{','.join(listed)}</username>", "<unreadchatlist>")
     return encode("\n".join((*lines, "</unreadchatlist>", "</op>", "</msg>"))), listed

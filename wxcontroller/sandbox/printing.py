@@ -31,7 +31,7 @@ def _width(cell: str) -> int:
 
 
 def cell(value: JsonValue) -> str:
-    """Return a value as a word."""
+    """Return a value as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return text(value, "-")

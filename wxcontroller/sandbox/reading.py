@@ -17,7 +17,7 @@ SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 
 
 class BadInput(Exception):
-    """Input that can't be used: becomes a 400 with the message (or ``status``, when that says more)."""
+    """Invalid input: becomes a 400 (or a more precise ``status``) with the message."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ def reply(value: JsonValue, status: int = 200) -> web.Response:
 
 
 async def body_of(request: web.Request, known: Iterable[str]) -> JsonObject:
-    """Return the JSON object that a request carries, an empty one when it carries nothing. Refuses unknown fields."""
+    """Return the JSON object in a request, an empty one without a body. Refuses unknown fields."""
     raw = await request.read()
     if not raw.strip():
         return {}
@@ -46,7 +46,7 @@ async def body_of(request: web.Request, known: Iterable[str]) -> JsonObject:
 
 
 def string(body: JsonObject, key: str, default: str | None = None) -> str:
-    """Return a text field; without a ``default`` it is needed and must not be empty."""
+    """Return a text field; without a ``default`` it is required and must not be empty."""
     value = body.get(key, default)
     if not isinstance(value, str) or (default is None and not value):
         raise BadInput(f"{key!r} must be a text" + ("" if default is not None else " and is needed"))
@@ -93,7 +93,7 @@ def query_number(request: web.Request, key: str) -> float:
 async def when(
     request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
 ) -> JsonValue:
-    """Return what ``look`` finds, waiting up to ``wait`` seconds for it to be something."""
+    """Return what ``look`` finds, waiting up to ``wait`` seconds for a result."""
     deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
     while not (found := look()) and (left := deadline - time.monotonic()) > 0:
         await wait(left)
@@ -124,7 +124,7 @@ def its_login(request: web.Request) -> WebLoginCode:
 
 
 def one_of(account: ServerAccount, name: str, what: str) -> str:
-    """Return the one real id that a name stands for."""
+    """Return the only real id that a name stands for."""
     found = account.find(name)
     if not found:
         raise BadInput(f"{what} {name!r} is nobody that account {account.uin} knows")

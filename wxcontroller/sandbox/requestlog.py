@@ -1,8 +1,6 @@
-"""The requests of clients, and their departures from the documented protocol.
-
-A departure is noted whether or not it was refused. The real service's code is not known, so most departures are only
-noted: unmodified clients that are known to work against the real service must work here too (``Options.strict``
-refuses them all)."""
+"""The requests of clients, and their violations of the documented protocol. The real service's code is not known, so
+most violations are only recorded, not refused: unmodified clients that are known to work against the real service
+must work here too (``Options.strict`` refuses all violations)."""
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
@@ -12,9 +10,8 @@ from wxcontroller.core.jsontypes import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One breach of the protocol by a client. ``what`` names the part, never its value.
-
-    ``refused`` is the code that the request was refused with; None when it was served all the same.
+    """One violation of the protocol by a client. ``what`` names the part, never its value. ``refused`` is the code
+    that the request was refused with; None when it was served.
     """
 
     time: float
@@ -43,7 +40,7 @@ class CallLedger:
         counter[endpoint] += 1
 
     def add(self, violation: Violation) -> None:
-        """Write down a violation."""
+        """Record a violation."""
         self.violations.append(violation)
 
     def as_json(self, uin: int | None) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Small real pictures, sounds and videos, for messages without given content."""
+"""Small real pictures, sounds and videos, the default content of messages."""
 
 import struct
 import zlib

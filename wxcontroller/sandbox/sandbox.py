@@ -1,4 +1,4 @@
-"""The sandbox itself: all accounts, logins and sessions, and what can happen among them."""
+"""The sandbox's state: all accounts, logins and sessions, and the events among them."""
 
 import time
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ from wxcontroller.sandbox.wakeups import Bell
 from wxcontroller.sandbox.world import Relation
 
 _TYPES = {"text": 1, "location": 1, "image": 3, "video": 43, "emoticon": 47}  # MsgType of what the client sends
-KICKED = 1101  # what the older session hears when the account logs in again (9.3)
+KICKED = 1101  # the code that ends the older session when the account logs in again (9.3)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the servers behave. Times in seconds."""
+    """Settings of the servers. Times are in seconds."""
 
     poll_hold: float = 25.0
     sync_hold: float = 25.0
     uuid_life: float = 300.0
     contact_page: int = 500
     sync_page: int = 50
-    batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are tolerated for long; 0 = any number
+    batch_rate: float = 1.0  # webwxbatchgetcontact calls a second that are allowed permanently; 0 = any number
     batch_burst: int = 30
     revoke_window: float = 120.0
-    resend: bool = True  # False: no account ever gets again what it acknowledged
+    resend: bool = True  # False: acknowledged events are never delivered again
     strict: bool = (
-        False  # refuse every breach of the documented protocol, not only what the service is known to refuse
+        False  # refuse every violation of the documented protocol, not only those that the service is known to refuse
     )
     code_life: float = 120.0  # of an iLink login code
     updates_hold: float = 35.0  # of iLink's getupdates
     takeover: float = 30.0  # until a bot learns that its user has confirmed another login
-    contents: Path | None = None  # where content is kept over restarts; None: in a temporary place
+    contents: Path | None = None  # where content survives restarts; None: in a temporary directory
 
 
 class Sandbox:
-    """Everything there is. Lives in one event loop; nothing in here blocks or waits."""
+    """All state. Used in one event loop; nothing here blocks or waits."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
@@ -93,12 +93,12 @@ class Sandbox:
         return account
 
     def enter(self, account: ServerAccount) -> None:
-        """Make an account known on both routes."""
+        """Register an account on both routes."""
         self.accounts[account.uin] = account
         self.ilink.add_user(account.uin, account.wxid)
 
     def forward(self, seconds: float) -> None:
-        """Move the clock, and wake everything whose time may have come."""
+        """Move the clock, and wake all waiters that depend on it."""
         self.clock.offset += seconds
         for login in self.logins.all.values():
             login.bell.ring()
@@ -108,14 +108,15 @@ class Sandbox:
         self.touch()
 
     def touch(self) -> None:
-        """Tell the phone page that there is something new."""
+        """Notify the phone page of a change."""
         self.changes += 1
         self.changed.ring()
 
     # -- sessions
 
     def open_session(self, account: ServerAccount, desktop: bool, file_page: bool = False) -> ServerSession:
-        """Open a web login; an older one of the account ends, on whichever page (whether it does is unknown)."""
+        """Open a web login; an older one of the account ends, also on the other page (WeChat's behavior is
+        unknown)."""
         self.close_session(account, KICKED)
         session = ServerSession(account.uin, account.home(file_page), desktop)
         account.session = session
@@ -139,7 +140,7 @@ class Sandbox:
         return True
 
     def take_ticket(self, login: WebLoginCode, account: ServerAccount, desktop: bool) -> ServerSession:
-        """Turn a confirmed login into a session; the same again while a client repeats the request (3.5)."""
+        """Turn a confirmed login into a session; a repeated request gets the same one (3.5)."""
         if login.session is None or login.session.dead:
             login.session = self.open_session(account, desktop, login.file_page)
             self.logins.move(login, LoginStage.DONE)
@@ -153,16 +154,15 @@ class Sandbox:
         return self._last_msg_id
 
     def deliver(self, account: ServerAccount, peer: str, sender: str, text: str, origin: str) -> ServerMessage:
-        """Let a text arrive in one of the account's conversations."""
+        """Deliver a text to one of the account's conversations."""
         message = ServerMessage(self.next_msg_id(), int(time.time()), peer, sender, encode(text))
         return self.bring(account, message, origin, text)
 
     def bring(
         self, account: ServerAccount, message: ServerMessage, origin: str, text: str, url: str = ""
     ) -> ServerMessage:
-        """Let a message arrive in one of the account's conversations; a web session sees it at its next sync.
-
-        ``text`` and ``url`` are what the phone page shows of it.
+        """Deliver a message to one of the account's conversations; a web session gets it at its next sync. ``text``
+        and ``url`` are for the phone page.
         """
         account.hear(message.msg_id, Heard(message.peer, message.sender, message.msg_type, message.item))
         sender = "" if origin == "notice" else account.name_of(message.sender)
@@ -171,12 +171,12 @@ class Sandbox:
         return message
 
     def notice(self, account: ServerAccount, peer: str, text: str) -> ServerMessage:
-        """Let WeChat itself say something in a conversation (7.7)."""
+        """Deliver a notice of WeChat itself to a conversation (7.7)."""
         message = ServerMessage(self.next_msg_id(), int(time.time()), peer, peer, encode(text), msg_type=10000)
         return self.bring(account, message, "notice", text)
 
     def change(self, account: ServerAccount, wxid: str, name: str | None, remark: str | None) -> None:
-        """Give a person or group another name, a person another remark; a web session is notified."""
+        """Rename a person or group, or change a person's remark; a web session is notified."""
         group = account.world.groups.get(wxid)
         if group is not None:
             group.name = group.name if name is None else name
@@ -196,7 +196,7 @@ class Sandbox:
         self.tell(account, ContactGone(wxid))
 
     def tell(self, account: ServerAccount, event: Event) -> None:
-        """Let the account's web session know, when there is one."""
+        """Notify the account's web session, if any."""
         if account.session is not None:
             account.session.push(event)
         self.touch()

@@ -1,4 +1,4 @@
-"""Talking to a running sandbox's scripting API, for the command line."""
+"""The command line's client of a running sandbox's scripting API."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ class Remote:
         self.url, self.host, self.port = url, parts.hostname, parts.port or 80
 
     def ask(self, method: str, *path: str, query: dict[str, str] | None = None, body: JsonValue = None) -> JsonValue:
-        """Make one request; path segments are quoted here. Raises a WxError for anything but success."""
+        """Make one request; path segments are quoted here. Raises WxError unless it succeeds."""
         raw, status = self._exchange(method, path, query, body)
         try:
             value: JsonValue = json.loads(raw)
@@ -46,7 +46,7 @@ class Remote:
         return value
 
     def content(self, *path: str) -> bytes:
-        """Get bytes. Raises a WxError for anything but success."""
+        """Get bytes. Raises WxError unless it succeeds."""
         raw, status = self._exchange("GET", path, None, None)
         if status != 200:
             raise NotThere(f"there is no content (HTTP {status})")

@@ -1,4 +1,4 @@
-"""The scripting API under /sandbox/: acts as a phone, and orders faults."""
+"""The scripting API under /sandbox/: acts as a phone, and injects faults."""
 
 import ipaddress
 import time
@@ -45,11 +45,11 @@ _ENDPOINTS = wire.NAMES | ilink_wire.NAMES
 async def own_pages_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Refuse what a foreign web page in somebody's browser sends here."""
+    """Refuse requests from foreign web pages in a browser."""
     origin, host = request.headers.get("Origin"), request.headers.get("Host")
     if origin is not None and urlsplit(origin).netloc != host:
         return reply({"error": f"requests from pages of {origin} are not taken"}, 403)
-    # A website can point its own name at this machine, but not an address or localhost.
+    # A website's DNS name can point at this machine, but an address or localhost is safe.
     if host is not None and not is_ours(urlsplit(f"//{host}").hostname or ""):
         return reply({"error": f"{host} is not this machine's name: use 127.0.0.1 or localhost"}, 403)
     return await handler(request)
@@ -80,11 +80,11 @@ async def errors_as_json(
         return reply({"error": f"{error.reason}: {request.method} {request.path}"}, error.status)
 
 
-# -- what can be asked for
+# -- endpoints
 
 
 async def health(request: web.Request) -> web.Response:
-    """Say that the sandbox is there."""
+    """Answer that the sandbox is running."""
     sandbox = request.app[SANDBOX]
     online = sum(1 for account in sandbox.accounts.values() if account.session is not None)
     return reply({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
@@ -202,7 +202,7 @@ async def account_details(request: web.Request) -> web.Response:
 
 
 async def logins(request: web.Request) -> web.Response:
-    """List logins, oldest first; with ``wait`` not before there is one in the wanted state."""
+    """List logins, oldest first; with ``wait``, wait for one in the given state."""
     sandbox = request.app[SANDBOX]
     wanted = request.query.get("state")
     if wanted is not None and wanted not in {state.value for state in LoginStage}:
@@ -232,7 +232,7 @@ async def scan(request: web.Request) -> web.Response:
 
 
 async def confirm(request: web.Request) -> web.Response:
-    """Confirm a login; with ``uin`` scan it first, if that is still to do."""
+    """Confirm a login; with ``uin``, scan it first if it is not scanned."""
     login = its_login(request)
     body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, ILinkCode) else ("uin",))
     if isinstance(login, ILinkCode):
@@ -246,14 +246,14 @@ async def confirm(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """Say no on the phone."""
+    """Decline a login on the phone."""
     login = its_login(request)
     request.app[SANDBOX].logins.cancel(login)
     return moved(request, login)
 
 
 async def expire(request: web.Request) -> web.Response:
-    """Let a code grow old at once."""
+    """Let a code expire at once."""
     login = its_login(request)
     request.app[SANDBOX].logins.expire(login)
     return moved(request, login)
@@ -265,7 +265,7 @@ def moved(request: web.Request, login: WebLoginCode) -> web.Response:
 
 
 async def sent(request: web.Request) -> web.Response:
-    """List what the web client sent after a seq; with ``wait`` not before there is something."""
+    """List what the web client sent after a seq; with ``wait``, wait for a result."""
     account = its_account(request)
     after = query_number(request, "after")
 
@@ -278,7 +278,7 @@ async def sent(request: web.Request) -> web.Response:
 
 
 async def chats(request: web.Request) -> web.Response:
-    """Show one conversation from a line on (``with``, ``after``), or name all that there are."""
+    """Show one conversation from a line on (``with``, ``after``), or list all names."""
     account = its_account(request)
     peer = request.query.get("with")
     if peer is None:
@@ -294,7 +294,7 @@ async def chats(request: web.Request) -> web.Response:
 
 
 async def logout(request: web.Request) -> web.Response:
-    """End the account's web login from the server's side; ``forget`` takes its push login away too."""
+    """End the account's web login on the server; ``forget`` also ends push login."""
     account = its_account(request)
     body = await body_of(request, ("retcode", "forget"))
     retcode = number(body, "retcode", _END_CODES[1], min(_END_CODES), max(_END_CODES))
@@ -305,12 +305,12 @@ async def logout(request: web.Request) -> web.Response:
 
 
 async def list_faults(request: web.Request) -> web.Response:
-    """List the faults that are still to strike."""
+    """List the pending faults."""
     return reply([fault.as_json() for fault in request.app[SANDBOX].faults.all.values()])
 
 
 async def add_fault(request: web.Request) -> web.Response:
-    """Order a fault."""
+    """Inject a fault."""
     body = await body_of(request, ("endpoint", "kind", "value", "count", "uin"))
     endpoint, kind = string(body, "endpoint"), string(body, "kind")
     if endpoint != ANY and endpoint not in _ENDPOINTS:
@@ -350,14 +350,14 @@ def check_value(kind: FaultKind, value: JsonValue) -> None:
 
 
 async def clear_faults(request: web.Request) -> web.Response:
-    """Take all faults back, or one by its id."""
+    """Clear all faults, or one by its id."""
     faults = request.app[SANDBOX].faults
     wanted = request.match_info.get("id")
     if wanted is not None:
         number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
         if not 0 < number <= faults.last_id:
             raise BadInput(f"no fault had the id {wanted}", 404)
-        return reply({"cleared": int(faults.all.pop(number, None) is not None)})  # 0: it has struck meanwhile
+        return reply({"cleared": int(faults.all.pop(number, None) is not None)})  # 0: it has been used meanwhile
     cleared = len(faults.all)
     faults.all.clear()
     return reply({"cleared": cleared})

@@ -1,4 +1,4 @@
-"""Content of messages that a script sends: given by it, or made up."""
+"""Content of messages that a script sends: its own, or a sample."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ LARGEST = 20 * 1024 * 1024  # bytes of content that a script can give in one req
 MEDIA_FIELDS = ("content", "name", "size")
 _LARGEST_MADE = 200 * 1024 * 1024
 
-# by kind: what makes it up from a seed, and how it is called
+# by kind: the function that makes it from a seed, and its file name
 Makers: TypeAlias = Mapping[str, tuple[Callable[[str], bytes], str]]
 MAKERS: Makers = {
     "image": (samples.picture, "picture.jpg"),
@@ -29,7 +29,7 @@ MAKERS: Makers = {
 def content_of(
     contents: ServerContents, kind: str, seed: str, body: JsonObject, makers: Makers = MAKERS
 ) -> ContentItem:
-    """Keep the content of a message and return it. Raises BadInput."""
+    """Store the content of a message and return it. Raises BadInput."""
     make, usual = makers[kind]
     name = string(body, "name", usual)
     if "content" in body:
@@ -48,7 +48,7 @@ def content_of(
         raise BadInput(f"'size' is less than the {len(data)} bytes there are")
     incoming = contents.begin()
     incoming.append(data)
-    while missing > 0:  # piece by piece, for memory's sake
+    while missing > 0:  # in pieces, to save memory
         incoming.append(bytes(min(missing, 2**20)))
         missing -= 2**20
     size, mime = incoming.size, kind_of(data[:16])

@@ -28,7 +28,7 @@ from wxcontroller.sandbox.scripting_content import MEDIA_FIELDS, content_of
 from wxcontroller.sandbox.session import ServerMessage
 from wxcontroller.sandbox.world import Relation
 
-_SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  # shown by browsers without harm
+_SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  # safe to show in browsers
 
 # field names by kind, beside kind, from, to and group
 KINDS: dict[str, tuple[str, ...]] = {
@@ -68,7 +68,7 @@ async def read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
 
 
 async def receive(request: web.Request) -> web.Response:
-    """Let somebody send the account something, alone or in a group."""
+    """Send the account a message, from a person or in a group."""
     account, sandbox = its_account(request), request.app[SANDBOX]
     kind, body = await read(request, "from", "group")
     if kind == "friend_request":
@@ -117,7 +117,7 @@ async def phone_send(request: web.Request) -> web.Response:
         heard = _heard(account, body)
         if heard.sender != account.wxid:
             raise BadInput("'msg_id' is of a message that the account did not send")
-        # a revoke of one's own comes as if the other side had sent it (7.7)
+        # one's own revoke is delivered as if the other side had sent it (7.7)
         draft = Draft(sandbox.next_msg_id(), heard.peer, heard.peer)
         mark_revoked(account, text(body["msg_id"]))
         return _bring(sandbox, account, kind, draft, body, "phone")
@@ -129,7 +129,7 @@ async def phone_send(request: web.Request) -> web.Response:
 
 
 def mark_revoked(account: ServerAccount, msg_id: str) -> None:
-    """Show in ``sent`` that a message was taken back."""
+    """Mark a message as revoked in ``sent``."""
     for sent in account.sent:
         if sent.msg_id == msg_id:
             sent.revoked = True
@@ -158,7 +158,7 @@ def _bring(
 def _compose(
     sandbox: Sandbox, account: ServerAccount, kind: str, draft: Draft, body: JsonObject
 ) -> tuple[ServerMessage, str]:
-    """Return the message and what the phone page shows of it."""
+    """Return the message and its form on the phone page."""
     match kind:
         case "text" | "notice":
             said = string(body, "text")
@@ -249,7 +249,7 @@ def _friend_request(sandbox: Sandbox, account: ServerAccount, body: JsonObject) 
 
 
 async def sent_content(request: web.Request) -> web.StreamResponse:
-    """Give the bytes of something that the web client sent."""
+    """Return the bytes of a message that the web client sent."""
     account = its_account(request)
     seq = integer(request.match_info["seq"], -1)
     start = len(account.sent) - (account.sent_count - seq + 1)
@@ -260,7 +260,7 @@ async def sent_content(request: web.Request) -> web.StreamResponse:
 
 
 async def content(request: web.Request) -> web.StreamResponse:
-    """Give content by its MD5, as messages and lines name it."""
+    """Return content by its MD5, as in messages and lines."""
     return _content(request, request.match_info["md5"])
 
 

@@ -1,4 +1,4 @@
-"""The scripting API's people: names, friendships and groups change."""
+"""The scripting API's people: changes of names, friendships and groups."""
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from wxcontroller.sandbox.world import Relation, ServerGroup
 
 
 async def change(request: web.Request) -> web.Response:
-    """Give somebody or a group another name or remark; with ``by`` WeChat says in the group who did it."""
+    """Change the name or remark of a person or group; with ``by``, a notice in the group says who did it."""
     account = its_account(request)
     body = await body_of(request, ("who", "name", "remark", "by"))
     wxid = one_of(account, string(body, "who"), "who")
@@ -65,7 +65,7 @@ def _group(account: ServerAccount, body: JsonObject) -> ServerGroup:
 
 
 async def join(request: web.Request) -> web.Response:
-    """Let somebody into a group: a friend, or somebody new of that name."""
+    """Add a person to a group: a friend, or a new person with that name."""
     account = its_account(request)
     body = await body_of(request, ("group", "who", "by"))
     group, name = _group(account, body), string(body, "who")
@@ -78,7 +78,7 @@ async def join(request: web.Request) -> web.Response:
 
 
 async def leave(request: web.Request) -> web.Response:
-    """Let a member leave a group, the account itself included."""
+    """Remove a member, possibly the account itself, from a group."""
     account = its_account(request)
     body = await body_of(request, ("group", "who", "by"))
     group = _group(account, body)
@@ -89,7 +89,7 @@ async def leave(request: web.Request) -> web.Response:
 
 
 async def befriend(request: web.Request) -> web.Response:
-    """Let somebody become a friend, for instance because they accept a request of the client's."""
+    """Make a person a friend, for instance because they accepted the client's request."""
     account = its_account(request)
     body = await body_of(request, ("who",))
     name = string(body, "who")
@@ -103,7 +103,7 @@ async def befriend(request: web.Request) -> web.Response:
 
 
 async def asked(request: web.Request) -> web.Response:
-    """List whom the client asked to be a friend; with ``wait`` not before there are more than ``after``."""
+    """List the client's friend requests; with ``wait``, wait for more than ``after``."""
     account = its_account(request)
     after = int(query_number(request, "after"))
 

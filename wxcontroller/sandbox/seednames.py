@@ -39,7 +39,7 @@ DECORATIONS = (
     "{}😄", "🌹{}", "{} & Co.", "A{}", "{}☀", "<{}>", "{}🤖", "~{}~", "{}❤", "{} 🇨🇳",
     '"{}"', "{}'s 小店", "{}-代购", "０{}",
 )  # fmt: skip
-# Every world has these among its friends, so that no client gets away with decoding names wrongly.
+# Every world has these friends, so that clients that decode names wrongly are found.
 AWKWARD_FRIENDS = (
     ("小明", "xiaoming", "同事小明"),
     ("A&B 工作室", "ABgongzuoshi", ""),

@@ -20,7 +20,7 @@ from wxcontroller.sandbox.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 
-SAVE_AFTER = 2.0  # seconds that changes are gathered before they are written
+SAVE_AFTER = 2.0  # seconds for which changes are collected before they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,8 @@ def parse_address(text: str) -> Address:
 
 @contextlib.asynccontextmanager
 async def running(sandbox: Sandbox, plain: Address, tls: Tls | None = None) -> AsyncIterator[list[Address]]:
-    """Serve ``sandbox`` while the block runs; gives the addresses really listened on, plain HTTP first.
-
-    Raises BadOption when an address can't be listened on.
+    """Serve ``sandbox`` while the block runs; yields the actual addresses, plain HTTP first. Raises BadOption when an
+    address cannot be listened on.
     """
     runner = web.AppRunner(
         make_app(sandbox), handler_cancellation=True, access_log=None, shutdown_timeout=0.1, keepalive_timeout=75
@@ -95,7 +94,7 @@ async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContex
 async def serve_until_told(
     sandbox: Sandbox, plain: Address, tls: Tls | None = None, state: Path | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, and tell systemd how it goes. ``state`` is written when things change."""
+    """Serve until SIGTERM or SIGINT, and report the status to systemd. Changes are written to ``state``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,7 +115,7 @@ async def serve_until_told(
 
 
 async def keep(sandbox: Sandbox, state: Path) -> None:
-    """Write the state a little after each change."""
+    """Write the state shortly after each change."""
     saved = -1
     while True:
         if sandbox.changes == saved:

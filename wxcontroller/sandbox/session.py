@@ -1,4 +1,4 @@
-"""One web login of an account: its secrets, its ids for everybody, and the queue that webwxsync reads."""
+"""One web login of an account: its secrets, its UserNames, and the queue that webwxsync reads."""
 
 import base64
 import hashlib
@@ -16,9 +16,9 @@ from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.wakeups import Bell
 from wxcontroller.sandbox.world import Relation, World
 
-KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
-REMEMBERED_SENDS = 5000  # ClientMsgIds that are known when they come again (7.9)
-_CHECK_ONLY = 201  # an entry that SyncCheckKey has and SyncKey has not
+KEPT = 1000  # delivered events that are kept for an old SyncKey
+REMEMBERED_SENDS = 5000  # ClientMsgIds that are remembered for repeats (7.9)
+_CHECK_ONLY = 201  # an entry of SyncCheckKey that SyncKey lacks
 SELECTOR_MESSAGE, SELECTOR_CONTACT, SELECTOR_CHAT_ENTERED = "2", "4", "7"
 
 
@@ -64,7 +64,7 @@ class BadSyncKey(ValueError):
 
 
 class ServerSession:
-    """A web login. Alive while ``dead`` is 0; afterwards ``dead`` is the code that every call is refused with."""
+    """A web login. Alive while ``dead`` is 0; then ``dead`` is the code with which every call is refused."""
 
     def __init__(self, uin: int, domain: str, desktop: bool) -> None:
         self.uin = uin
@@ -73,7 +73,7 @@ class ServerSession:
         self.opened = int(time.time())
         self.initialised = False
         self.dead = 0
-        # with the characters that clients forget to encode
+        # with characters that clients forget to encode
         self.sid = secrets.token_urlsafe(6)[:8] + "/" + secrets.token_hex(2) + "+" + secrets.token_hex(2)
         self.skeys = [new_skey()]
         self.pass_ticket = quote(base64.b64encode(secrets.token_bytes(23) + b"?>").decode(), safe="")
@@ -82,15 +82,15 @@ class ServerSession:
         self.base = 600_000_000 + secrets.randbelow(90_000_000)
         self.queue: deque[Event] = deque()
         self.first = 1  # position of queue[0]
-        self.restored = -1  # head when read from a state file; later entries may be lost to us, not to the client
-        self.issued = 0  # position that the last SyncKey we gave out stands for
-        self.acknowledged = 0  # highest position of a key that came back
+        self.restored = -1  # head when read from a state file; later entries may be lost here, but not at the client
+        self.issued = 0  # position of the last SyncKey that was sent
+        self.acknowledged = 0  # highest position of a key from the client
         self.serial = 0
         self.check_key = ""
         self.bell = Bell()
-        self.polls = 0  # synccheck calls waiting now
+        self.polls = 0  # current synccheck calls
         self.sends: dict[str, str] = {}  # ClientMsgId → MsgID
-        self._batches = (time.monotonic(), 0.0)  # when batch-gets were last counted, and how many are not forgiven
+        self._batches = (time.monotonic(), 0.0)  # when batch-gets were last counted, and how many still count
         self._names: dict[str, str] = {}
         self._wxids: dict[str, str] = {}
 
@@ -102,11 +102,11 @@ class ServerSession:
         return self.skeys[-1]
 
     def takes_pass_ticket(self, value: str) -> bool:
-        """True for the ticket as given, and for its decoded form (1.6)."""
+        """True for the ticket and for its decoded form (1.6)."""
         return value in (self.pass_ticket, unquote(self.pass_ticket))
 
     def end(self, retcode: int) -> None:
-        """Kill the session; whoever polls hears it at once."""
+        """End the session; polls return at once."""
         if not self.dead:
             self.dead = retcode
             self.queue.clear()
@@ -115,7 +115,7 @@ class ServerSession:
     # -- ids
 
     def learn(self, world: World) -> None:
-        """Give everybody in ``world`` a UserName for this session (6.1). Cheap when done before."""
+        """Give everybody in ``world`` a UserName for this session (6.1). Repeated calls are cheap."""
         if self._names:
             return
         for person in world.people.values():
@@ -126,7 +126,7 @@ class ServerSession:
             self.meet(wxid)
 
     def meet(self, wxid: str) -> str:
-        """Give somebody new, or a new group, a UserName; return it."""
+        """Give a new person or group a UserName; return it."""
         if wxid not in self._names:
             self._learn(wxid, "@@" + self._hash(wxid, 32) if wxid.endswith("@chatroom") else "@" + self._hash(wxid))
         return self._names[wxid]
@@ -141,11 +141,11 @@ class ServerSession:
         return hashlib.blake2b(wxid.encode(), key=self.salt, digest_size=size).hexdigest()
 
     def username(self, wxid: str) -> str:
-        """Return this session's UserName of somebody."""
+        """Return this session's UserName of a person."""
         return self._names.get(wxid, wxid)
 
     def wxid(self, username: str) -> str | None:
-        """Return who a UserName of this session is, or None."""
+        """Return the id of a UserName of this session, or None."""
         return self._wxids.get(username)
 
     def room_id(self, wxid: str) -> str:
@@ -179,20 +179,20 @@ class ServerSession:
                 return SELECTOR_CONTACT
 
     def after(self, position: int, limit: int) -> list[Event]:
-        """Return up to ``limit`` events that follow ``position``; what fell out of memory is skipped."""
+        """Return up to ``limit`` events after ``position``; forgotten ones are skipped."""
         start = max(0, position - self.first + 1)
         return [self.queue[index] for index in range(start, min(len(self.queue), start + limit))]
 
     def acknowledge(self, position: int, kept: int = KEPT) -> None:
-        """Forget events up to ``position`` but for the last ``kept``. A SyncKey that comes back proves that its
-        events arrived."""
+        """Forget events up to ``position`` except the last ``kept``. A SyncKey from the client proves that its events
+        arrived."""
         self.acknowledged = max(self.acknowledged, position)
         while self.first <= position - kept:
             self.queue.popleft()
             self.first += 1
 
     def fresh_sync_key(self) -> JsonObject:
-        """Return the SyncKey of webwxinit, four entries; synccheck uses the same until the first sync (4)."""
+        """Return the SyncKey of webwxinit, with four entries; synccheck uses it until the first sync (4)."""
         self.issued = self.head
         pairs = ((1, self.base), (2, self.base + self.head), (3, self.base), (1000, self.opened))
         self.check_key = flat(pairs)
@@ -209,19 +209,20 @@ class ServerSession:
         return _key((*common, (1000, self.opened))), _key(check)
 
     def position(self, sync_key: JsonValue) -> int:
-        """Return the position a SyncKey stands for. Raises BadSyncKey for one that is not of this session."""
+        """Return the position of a SyncKey. Raises BadSyncKey if it is not this session's."""
         pairs = _pairs(sync_key)
         if not pairs:
             raise BadSyncKey("SyncKey is empty")
         position = pairs.get(2, -1) - self.base
         if pairs.get(1) == self.base and position > self.head and self.restored >= 0:
-            return self.restored  # the state file was older than what the client has
+            return self.restored  # the state file was older than the client's state
         if pairs.get(1) != self.base or not 0 <= position <= self.head:
             raise BadSyncKey("SyncKey is not of this session")
         return position
 
     def batch_allowance(self, rate: float, burst: int) -> bool:
-        """Count a batch-get; False when it is one too many. ``rate`` of them a second are forgiven, 0 means all."""
+        """Count a batch-get; False when it exceeds the limit. ``rate`` of them a second are allowed, 0 for any
+        number."""
         if not rate:
             return True
         last, owed = self._batches
@@ -231,7 +232,7 @@ class ServerSession:
         return owed + 1 <= burst
 
     def remember_send(self, client_msg_id: str, msg_id: str) -> None:
-        """Keep a ClientMsgId, so that a repeat is not delivered twice."""
+        """Remember a ClientMsgId, so that a repeat is not delivered twice."""
         if not client_msg_id:
             return
         self.sends[client_msg_id] = msg_id
@@ -249,7 +250,7 @@ def new_skey() -> str:
 
 
 def sync_key_flaw(sync_key: JsonValue) -> str:
-    """Return the fault in the form of a SyncKey, or "". It stands for a position all the same."""
+    """Return the fault in the form of a SyncKey, or "". Its position is valid."""
     pairs = _pairs(sync_key)
     if _CHECK_ONLY in pairs:
         return "SyncCheckKey sent as SyncKey"

@@ -1,6 +1,5 @@
-"""Keeping accounts and sessions over a restart of the sandbox, so that clients need no new scan.
-
-People and groups are not kept: they grow again from their seeds.
+"""Saving accounts and sessions for a restart of the sandbox, so that clients need no new scan. People and groups are
+not saved, but made again from their seeds.
 """
 
 import base64
@@ -32,7 +31,7 @@ class BadState(WxError):
 
 
 def save(sandbox: Sandbox, path: Path) -> None:
-    """Write everything to ``path``, all or nothing, readable by the owner only. Raises BadState."""
+    """Write everything to ``path`` atomically, readable only by the owner. Raises BadState."""
     sessions: dict[int, list[JsonValue]] = {}
     for session in sandbox.sessions.values():
         sessions.setdefault(session.uin, []).append(session_out(session))
@@ -56,7 +55,7 @@ def save(sandbox: Sandbox, path: Path) -> None:
 
 
 def load(sandbox: Sandbox, path: Path) -> None:
-    """Read ``path`` into an empty sandbox; no file is an empty state. Raises BadState."""
+    """Read ``path`` into an empty sandbox; without the file it stays empty. Raises BadState."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -115,7 +114,7 @@ def account_in(sandbox: Sandbox, entry: JsonObject) -> None:
 
 
 def _hear(account: ServerAccount, session: ServerSession) -> None:
-    """Remember again what the messages in the queue are about."""
+    """Register the messages in the queue and their content again."""
     for event in session.queue:
         if isinstance(event, ServerMessage):
             account.hear(event.msg_id, Heard(event.peer, event.sender, event.msg_type, event.item))

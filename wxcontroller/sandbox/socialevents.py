@@ -1,4 +1,4 @@
-"""Events among people: groups grow, shrink and get names, strangers become friends; clients are notified."""
+"""Events among people: changes of groups' members and names, new friends; clients are notified."""
 
 import secrets
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def meet(account: ServerAccount, name: str, wxid: str = "") -> Person:
 
 
 def create(sandbox: Sandbox, account: ServerAccount, people: Sequence[str], topic: str) -> ServerGroup:
-    """Make a group of the account's own."""
+    """Make a group that the account owns."""
     wxid = f"{8_000_000_000 + secrets.randbelow(10**9)}@chatroom"
     members = [ServerMember(account.wxid), *(ServerMember(person) for person in people)]
     group = ServerGroup(wxid, topic, account.wxid, members, GroupVisibility.NOTIFY)
@@ -35,7 +35,7 @@ def create(sandbox: Sandbox, account: ServerAccount, people: Sequence[str], topi
 
 
 def join(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: Sequence[str], by: str = "") -> None:
-    """Let people into a group, invited by ``by``, or by a QR code of the owner's."""
+    """Add people to a group, invited by ``by``, or by the owner's QR code."""
     group.members.extend(ServerMember(person) for person in people)
     sandbox.tell(account, ContactChanged(group.wxid))
     names = _names(account, people)
@@ -47,7 +47,7 @@ def join(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: S
 
 
 def leave(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: Sequence[str], by: str = "") -> None:
-    """Let people leave a group, removed by ``by`` or by themselves; without the account itself the group is gone."""
+    """Remove people from a group, by ``by`` or by leaving; without the account itself the group is deleted."""
     if account.wxid in people:
         if by:
             sandbox.notice(account, group.wxid, f"你被{_name(account, by)}移出群聊")
@@ -60,20 +60,20 @@ def leave(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: 
 
 
 def rename(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, name: str, by: str) -> None:
-    """Give a group another name."""
+    """Rename a group."""
     sandbox.change(account, group.wxid, name, None)
     sandbox.notice(account, group.wxid, f"{_name(account, by)}修改群名为“{name}”")
 
 
 def befriend(sandbox: Sandbox, account: ServerAccount, person: Person) -> None:
-    """Make somebody a friend."""
+    """Make a person a friend."""
     person.kind, person.contact_flag = Relation.FRIEND, 3
     sandbox.tell(account, ContactChanged(person.wxid))
     sandbox.notice(account, person.wxid, f"你已添加了{person.name}，现在可以开始聊天了。")
 
 
 def accept(sandbox: Sandbox, account: ServerAccount, stranger: Stranger) -> None:
-    """Make a friend of somebody who asked; their UserName is another one from now on (5.16)."""
+    """Accept a friend request; the person's UserName changes (5.16)."""
     del account.strangers[stranger.ticket]
     befriend(sandbox, account, meet(account, stranger.name, stranger.wxid))
 

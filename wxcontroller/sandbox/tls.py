@@ -1,6 +1,6 @@
 """A certificate authority for the sandbox, so that unmodified clients can reach it under the real host names.
 
-Its name constraints let it vouch for those names and for nothing else, even where an admin trusts it.
+Its name constraints limit it to those names, even where an admin trusts it.
 """
 
 import datetime
@@ -29,7 +29,7 @@ class TlsError(WxError):
 
 
 def names(ca: x509.Certificate) -> list[str]:
-    """Return every host name that a CA may vouch for. A CA of an older release may not for iLink's."""
+    """Return every host name that a CA is valid for. A CA of an older release is not valid for iLink's."""
     try:
         constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
@@ -39,16 +39,14 @@ def names(ca: x509.Certificate) -> list[str]:
 
 
 def lacks_names(directory: Path) -> bool:
-    """Return whether the CA in ``directory`` was made before a host that the sandbox now has."""
+    """Return whether the CA in ``directory`` is not valid for a host that the sandbox has now."""
     ca = load(directory, CA_FILES)
     return ca is not None and len(names(ca[0])) < len(HOSTS)
 
 
 def make_ca(directory: Path) -> bool:
-    """Make sure that ``directory`` holds a CA and a server certificate of it; True when something was made.
-
-    Valid files stay: a CA that machines already trust is never replaced unless it is expiring.
-    Keys are written with mode 0600. Raises TlsError.
+    """Ensure that ``directory`` has a CA and its server certificate; True when one was made. A valid CA, which
+    machines may trust, is replaced only when it is about to expire. Keys are written with mode 0600. Raises TlsError.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -85,7 +83,7 @@ _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 def load(directory: Path, files: tuple[str, str]) -> _Pair | None:
-    """Return a pair that is complete, fits together and lives on for a while, else None."""
+    """Return a complete and matching pair that does not expire soon, or None."""
     certificate_path, key_path = (directory / name for name in files)
     if not certificate_path.exists() or not key_path.exists():
         return None

@@ -4,7 +4,7 @@ import asyncio
 
 
 class Bell:
-    """Wakes all waiters when it rings. Costs nothing without any."""
+    """Wakes all waiters at once. Costs nothing without any."""
 
     __slots__ = ("_waiters",)
 
@@ -12,14 +12,14 @@ class Bell:
         self._waiters: list[asyncio.Future[None]] = []
 
     def ring(self) -> None:
-        """Wake all current waiters. Later ones wait for the next ring."""
+        """Wake all current waiters. Later ones wait for the next call."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the next ring, ``seconds`` at most; False when it did not come."""
+        """Wait for the next ``ring``, ``seconds`` at most; False on timeout."""
         if seconds <= 0:
             return False
         waiter = asyncio.get_running_loop().create_future()

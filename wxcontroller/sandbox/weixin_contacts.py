@@ -23,18 +23,18 @@ from wxcontroller.sandbox.hosts import Role
 from wxcontroller.sandbox.session import ServerMessage, ServerSession
 
 BATCH_LIMIT = 50
-_SEQ_BASE = 684_000_000  # Seq of a page is opaque to clients; ours counts from here
+_SEQ_BASE = 684_000_000  # Seq of a page is opaque to clients; the sandbox counts from here
 
 
 async def webwxinit(call: WebCall) -> web.Response:
-    """Give the first state of everything (5.1)."""
+    """Return the initial state (5.1)."""
     account, session = call.session(need_skey=False)
     session.initialised = True
     return answer(payloads.init(account, session))
 
 
 async def webwxstatusnotify(call: WebCall) -> web.Response:
-    """Hear that the client is there (code 3), or that a conversation was read (code 1) (5.2)."""
+    """Accept that the client has started (code 3), or that a conversation was read (code 1) (5.2)."""
     account, session = call.session()
     body = call.json()
     code = integer(body.get("Code"), -1)
@@ -57,13 +57,13 @@ async def webwxstatusnotify(call: WebCall) -> web.Response:
 
 
 async def webwxstatreport(call: WebCall) -> web.Response:
-    """Take the statistics that the page sends, whatever they say (5.18)."""
+    """Accept any statistics of the page (5.18)."""
     call.session()
     return answer(payloads.base())
 
 
 async def webwxgetcontact(call: WebCall) -> web.Response:
-    """Give one page of the address book (5.3)."""
+    """Return one page of the address book (5.3)."""
     account, session = call.session()
     world = account.world
     everybody = [person.wxid for person in world.contacts()]
@@ -91,7 +91,7 @@ async def webwxgetcontact(call: WebCall) -> web.Response:
 
 
 async def webwxbatchgetcontact(call: WebCall) -> web.Response:
-    """Give details of up to 50 people or groups (5.4). The order is not the client's; unknown ones are left out."""
+    """Return details of up to 50 people or groups (5.4), not in the client's order and without unknown ones."""
     account, session = call.session()
     body = call.json()
     wanted = items(body.get("List"))

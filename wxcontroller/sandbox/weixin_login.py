@@ -1,4 +1,4 @@
-"""The way in: uuid, QR code, poll, session values, push login, logout (3, 5.17)."""
+"""Login: uuid, QR code, poll, session values, push login, logout (3, 5.17)."""
 
 import base64
 import time
@@ -52,7 +52,7 @@ async def jslogin(call: WebCall) -> web.Response:
 
 
 def jslogin_refusal(ret: int) -> web.Response:
-    """Say no to jslogin."""
+    """Refuse jslogin."""
     return script(f'window.QRLogin.code = {ret}; window.QRLogin.uuid = "";')
 
 
@@ -66,12 +66,12 @@ async def qrcode(call: WebCall) -> web.Response:
 
 
 async def scan_link(call: WebCall) -> web.Response:
-    """The page at the code's link, for browsers; the phone is in the sandbox's own page."""
+    """The page at the code's link, for browsers; the phone is on the sandbox's phone page."""
     return page("Scan this code with the sandbox's phone page, or by wxsandbox scan.")
 
 
 def not_found(ret: int) -> web.Response:
-    """Say no to a picture or page."""
+    """Refuse a picture or page."""
     return page(f"Not found ({ret})", status=404)
 
 
@@ -104,7 +104,7 @@ async def login(call: WebCall) -> web.Response:
 
 
 def login_refusal(ret: int) -> web.Response:
-    """Answer a poll with a code and nothing else."""
+    """Answer a poll with only a code."""
     return script(f"window.code={ret};")
 
 
@@ -161,13 +161,13 @@ async def webwxnewloginpage(call: WebCall) -> web.Response:
     )
     response = error_page(0, body)
     if query.get("version") != "v2":
-        response.set_status(301)  # and no Location: what clients without version=v2 get
+        response.set_status(301)  # without Location: for clients without version=v2
     set_cookies(call, account, session, response)
     return response
 
 
 def newloginpage_refusal(ret: int) -> web.Response:
-    """Word a refused login."""
+    """Refuse a login."""
     message = ""
     if ret == REFUSED_LOGIN:
         message = "当前帐号不允许登录网页版，请使用电脑客户端登录。"
@@ -182,7 +182,7 @@ def error_page(ret: int, body: str, message: str = "") -> web.Response:
 
 def set_cookies(call: WebCall, account: ServerAccount, session: ServerSession, response: web.Response) -> None:
     device, auth_ticket = account.new_ticket()
-    # Which domain the File Transfer page's have is unknown; they are needed on its file host, too.
+    # The domain of the File Transfer page's cookies is unknown; they are needed on its file host, too.
     home, on_page = session.domain, session.domain in FILE_PAGES
     own = parent_domain(home) if on_page else f".{home}"
     secure = "; Secure" if call.request.secure else ""
@@ -199,7 +199,7 @@ def set_cookies(call: WebCall, account: ServerAccount, session: ServerSession, r
 
 
 async def webwxpushloginurl(call: WebCall) -> web.Response:
-    """Ask the phone of an account that was here before (3.4)."""
+    """Ask the phone of an account for a push login (3.4)."""
     cookies = call.cookies
     uin = integer(call.request.query.get("uin", ""))
     account = call.sandbox.accounts.get(uin)
@@ -220,20 +220,20 @@ async def webwxpushloginurl(call: WebCall) -> web.Response:
 
 
 def pushlogin_refusal(ret: int) -> web.Response:
-    """Say that only a QR code will do."""
+    """Answer that a QR code is needed."""
     refused: JsonValue = {"ret": str(ret), "msg": "not allowed", "uuid": ""}
     return answer(refused)
 
 
 async def webwxlogout(call: WebCall) -> web.Response:
-    """End the session for all who hold its cookies (5.17)."""
+    """End the session of these cookies (5.17)."""
     account, _ = call.session()
     call.sandbox.close_session(account, NO_SESSION)
     return to_start(call.host.domain)
 
 
 def logout_refusal(ret: int) -> web.Response:
-    """A logout of nothing looks the same."""
+    """Answer a refused logout like a successful one."""
     return page(f"logged out ({ret})")
 
 
@@ -242,7 +242,7 @@ def to_start(domain: str) -> web.Response:
 
 
 async def front_page(call: WebCall) -> web.Response:
-    """The page itself, which tells whether the cookies are good (3.6)."""
+    """The page itself, which tells whether the cookies are valid (3.6)."""
     sid = call.cookies.get("wxsid", "")
     session = call.sandbox.sessions.get(sid) if sid else None
     alive = session is not None and not session.dead and integer(call.cookies.get("wxuin", "")) == session.uin

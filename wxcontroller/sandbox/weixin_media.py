@@ -1,4 +1,4 @@
-"""Fetching content and pictures of people (5.13). Missing content is an empty answer, as in reality."""
+"""Fetching content and people's pictures (5.13). Missing content is an empty response, as in reality."""
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from wxcontroller.sandbox.world import Relation
 
 
 def empty(_ret: int = 0) -> web.Response:
-    """Answer with nothing."""
+    """Send an empty response."""
     return web.Response(body=b"", content_type="text/plain")
 
 
@@ -45,7 +45,7 @@ def content(call: WebCall, item: ContentItem, mime: str) -> web.StreamResponse:
 
 
 async def webwxgetmsgimg(call: WebCall) -> web.StreamResponse:
-    """Give a picture or an emoticon; always declared as JPEG, whatever it is."""
+    """Return a picture or an emoticon, always declared as JPEG."""
     item = _item(call, "MsgID", IMAGE, EMOTICON, APP)
     if item.kind not in ("image", "emoticon"):
         raise WebRefusal(PARAMETER, f"a {item.kind} is no picture")
@@ -58,12 +58,12 @@ async def webwxgetmsgimg(call: WebCall) -> web.StreamResponse:
 
 
 async def webwxgetvoice(call: WebCall) -> web.StreamResponse:
-    """Give a voice message as MP3."""
+    """Return a voice message as MP3."""
     return content(call, _item(call, "msgid", VOICE), "audio/mp3")
 
 
 async def webwxgetvideo(call: WebCall) -> web.StreamResponse:
-    """Give a video, and nothing without Range."""
+    """Return a video; nothing without Range."""
     item = _item(call, "msgid", VIDEO, MICRO_VIDEO)
     if "Range" not in call.request.headers:
         call.note("video is asked for without Range")
@@ -72,7 +72,7 @@ async def webwxgetvideo(call: WebCall) -> web.StreamResponse:
 
 
 async def webwxgetmedia(call: WebCall) -> web.StreamResponse:
-    """Give a file."""
+    """Return a file."""
     account, session = call.session(need_skey=False)
     query = call.request.query
     if query.get("webwx_data_ticket") != session.data_ticket:
@@ -92,7 +92,7 @@ async def webwxgetmedia(call: WebCall) -> web.StreamResponse:
 
 
 async def webwxgeticon(call: WebCall) -> web.StreamResponse:
-    """Give the picture of a person: friends by their id alone, others with a group or a message."""
+    """Return the picture of a person: of friends by id, of others with a group or a message."""
     account, session = call.session(need_skey=False)
     query = call.request.query
     wxid = session.wxid(_username(call))
@@ -112,7 +112,7 @@ async def webwxgeticon(call: WebCall) -> web.StreamResponse:
 
 
 async def webwxgetheadimg(call: WebCall) -> web.StreamResponse:
-    """Give the picture of a group."""
+    """Return the picture of a group."""
     account, session = call.session(need_skey=False)
     wxid = session.wxid(_username(call))
     if wxid not in account.world.groups:

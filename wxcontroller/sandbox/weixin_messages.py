@@ -72,7 +72,7 @@ def _synccheck(retcode: int, selector: str) -> web.Response:
 
 
 async def webwxsync(call: WebCall) -> web.Response:
-    """Give what happened since the SyncKey (5.6); an old key gets it again."""
+    """Return the events since the SyncKey (5.6); an old key gets them again."""
     account, session = call.session(need_skey=False)
     sync_key = call.json().get("SyncKey")
     if flaw := sync_key_flaw(sync_key):
@@ -115,7 +115,7 @@ async def webwxsync(call: WebCall) -> web.Response:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedMessage:
-    """A message of whatever kind that the web client sends, its addresses checked."""
+    """A message of any kind from the web client, with checked addresses."""
 
     call: WebCall
     account: ServerAccount
@@ -126,7 +126,7 @@ class SubmittedMessage:
 
     @classmethod
     def read(cls, call: WebCall) -> "SubmittedMessage":
-        """Read the body of a send endpoint; refuses what no kind of message gets away with."""
+        """Read the body of a send endpoint; refuses what is invalid for every kind of message."""
         account, session = call.session()
         body = call.json()
         message = obj(body.get("Msg"))
@@ -141,7 +141,7 @@ class SubmittedMessage:
         return cls(call, account, session, message, peer, client_msg_id)
 
     def take(self, content: str, kind: str = "text", item: ContentItem | None = None, name: str = "") -> web.Response:
-        """Take the message, unless it was taken before, and answer."""
+        """Accept the message unless it is a repeat, and answer."""
         msg_id = self.session.sends.get(self.client_msg_id)
         if msg_id is None:
             sandbox, account, session = self.call.sandbox, self.account, self.session
@@ -152,7 +152,7 @@ class SubmittedMessage:
 
 
 async def webwxsendmsg(call: WebCall) -> web.Response:
-    """Take a text, or forward a location (5.7). Content is kept as the client wrote it, wrong escapes and all."""
+    """Accept a text, or forward a location (5.7). Content is stored as sent, including wrong escapes."""
     outgoing = SubmittedMessage.read(call)
     kind = integer(outgoing.message.get("Type"), -1)
     if kind not in (_TEXT, _LOCATION):
@@ -171,7 +171,7 @@ async def webwxsendmsg(call: WebCall) -> web.Response:
 
 
 async def let_overtake(session: ServerSession) -> None:
-    """Wait until the client has the echo of what it sent, and is likely to have read it, before it has the answer."""
+    """Delay the response until the client has received, and probably read, the echo of its message."""
     deadline, echo = time.monotonic() + 2, session.head
     while session.issued < echo and await session.bell.wait(deadline - time.monotonic()):
         pass

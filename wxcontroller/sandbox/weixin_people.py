@@ -23,14 +23,14 @@ from wxcontroller.sandbox.session import ContactChanged, ServerSession
 from wxcontroller.sandbox.world import Relation, ServerGroup, ServerMember
 
 TICKET = -14
-INVITE_FROM = 40  # members; a group that is to have as many has to be joined by invitation
+INVITE_FROM = 40  # members; from here on, people join a group only by invitation
 _PINNED = 0x800
 _REMARK_LENGTH = 18
 _SCENE = 33
 
 
 async def webwxrevokemsg(call: WebCall) -> web.Response:
-    """Take back a message that this account sent from the web not long ago."""
+    """Revoke a message that this account recently sent from the web."""
     account, session = call.session()
     body = call.json()
     if not text(body.get("ClientMsgId")):
@@ -206,7 +206,7 @@ def check_switch(account: ServerAccount) -> None:
 
 
 async def webwxverifyuser(call: WebCall) -> web.Response:
-    """Ask somebody to be a friend, or accept somebody who asks."""
+    """Send or accept a friend request."""
     account, session = call.session()
     body = call.json()
     users = items(body.get("VerifyUserList"))

@@ -17,12 +17,12 @@ _FILE = 6
 
 
 async def webwxsendmsgimg(call: WebCall) -> web.Response:
-    """Take a picture."""
+    """Accept a picture."""
     return _media(call, "image", (3,), "img")
 
 
 async def webwxsendvideomsg(call: WebCall) -> web.Response:
-    """Take a video."""
+    """Accept a video."""
     return _media(call, "video", (43, 62), "videomsg")
 
 
@@ -47,7 +47,7 @@ def _media(call: WebCall, kind: str, types: tuple[int, ...], element: str) -> we
 
 
 async def webwxsendemoticon(call: WebCall) -> web.Response:
-    """Take an emoticon: uploaded, or known by its MD5."""
+    """Accept an emoticon: uploaded, or known by its MD5."""
     outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     kind = integer(message.get("Type"), -1)
@@ -69,7 +69,7 @@ async def webwxsendemoticon(call: WebCall) -> web.Response:
 
 
 async def webwxsendappmsg(call: WebCall) -> web.Response:
-    """Take a file, or forward another app message."""
+    """Accept a file, or forward another app message."""
     outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     content = text(message.get("Content"))

@@ -1,4 +1,4 @@
-"""Giving the server files: in chunks, or not at all when it has them already (5.8, 5.9)."""
+"""Uploading files: in chunks, or not at all if the server has them already (5.8, 5.9)."""
 
 import secrets
 from http import HTTPMethod
@@ -27,7 +27,7 @@ _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/bmp"})
 
 
 async def webwxuploadmedia(call: WebCall) -> web.Response:
-    """Take a file, or a chunk of one; the last answer has its MediaId."""
+    """Accept a file, or a chunk of one; the last response has its MediaId."""
     try:
         form = forms.read(call.request.headers.get("Content-Type", ""), call.body)
     except forms.BadForm as error:
@@ -168,7 +168,7 @@ def _answer(form: forms.Form, media_id: str, position: int) -> web.Response:
 
 
 async def webwxcheckupload(call: WebCall) -> web.Response:
-    """Return whether a file is here already; if not, how to upload a large one."""
+    """Return whether the server has a file; if not, how to upload a large one."""
     account, session = call.session()
     body = call.json()
     md5, size, name = text(body.get("FileMd5")), integer(body.get("FileSize")), text(body.get("FileName"))

@@ -1,4 +1,4 @@
-"""Taking requests for WeChat's hosts: routing, ordered faults, answers."""
+"""Handling requests to WeChat's hosts: routing, injected faults, responses."""
 
 from aiohttp import web
 

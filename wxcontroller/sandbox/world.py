@@ -1,4 +1,4 @@
-"""The people and groups around one account: made from a seed, the same every time."""
+"""The people and groups of one account: made from a seed, always the same."""
 
 import enum
 import random
@@ -29,7 +29,7 @@ class GroupVisibility(enum.Enum):
 
 @dataclass(slots=True)
 class Person:
-    """Somebody, under the real id that never changes. Names are plain text; the wire's markup comes later."""
+    """A person, under the real id that never changes. Names are plain text, without WeChat's markup."""
 
     wxid: str
     name: str
@@ -52,7 +52,7 @@ class Person:
 
 @dataclass(slots=True)
 class ServerMember:
-    """Somebody's place in a group: ``display`` is the name chosen for this group, mostly empty."""
+    """A member of a group: ``display`` is the name chosen for this group, mostly empty."""
 
     wxid: str
     display: str = ""
@@ -79,7 +79,7 @@ class ServerGroup:
 
 @dataclass(slots=True)
 class World:
-    """Everybody an account knows, by real id. Former friends stay, as strangers."""
+    """Everybody an account knows, by real id. Former friends are kept as strangers."""
 
     me: Person
     people: dict[str, Person]
@@ -155,7 +155,7 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
 
 
 def nickname(seed: int) -> str:
-    """Return a nickname for an account that was given none."""
+    """Return a nickname for an account without one."""
     rng = random.Random(f"nickname {seed}")  # noqa: S311
     return _Names(rng).next()[0]
 

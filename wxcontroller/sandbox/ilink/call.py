@@ -32,9 +32,8 @@ _DEFAULT_AGENT = "OpenClaw"  # the official client's, though it has no version
 
 
 class ILinkRefusal(Exception):
-    """The service says no: ``ret`` is its code, ``words`` its errmsg (None: what usually goes with the code).
-
-    ``why`` is what the ledger says about it, if it is a departure from the protocol.
+    """The service refuses: ``ret`` is its code, ``words`` its errmsg (None: the code's usual one). ``why`` is the
+    text for the request log, if it is a violation of the protocol.
     """
 
     def __init__(self, ret: int, words: str | None = None, why: str = "") -> None:
@@ -46,13 +45,13 @@ class ILinkRefusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ILinkEndpoint:
-    """One thing a client may ask for. ``streams``: the handler reads the body, as the CDN's upload does."""
+    """One endpoint. ``streams``: the handler reads the body, as the CDN's upload does."""
 
     name: str
     path: str
     handler: "Callable[[ILinkCall], Awaitable[web.StreamResponse]]"
     methods: frozenset[str]
-    error_key: str = "ret"  # where a refusal has its code; empty: it is HTTP 400 with x-error-message
+    error_key: str = "ret"  # the field of a refusal's code; empty: HTTP 400 with x-error-message
     needs_token: bool = True
     streams: bool = False
 
@@ -67,16 +66,16 @@ class ILinkCall:
     body: JsonObject = field(default_factory=dict)
     answer: JsonObject = field(default_factory=dict)
 
-    # -- who calls
+    # -- the caller
 
     @property
     def token(self) -> str:
-        """The bearer token; empty without one, and for another scheme."""
+        """The bearer token; empty without one or with another scheme."""
         scheme, _, value = self.request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         return value.strip() if scheme.lower() == "bearer" else ""
 
     def who(self) -> int | None:
-        """Return the account that this call seems to be of; nothing is checked here."""
+        """Return the account that this call claims to be from, unchecked."""
         ilink, query = self.sandbox.ilink, self.request.query
         if (bot := ilink.bots.get(self.token)) is not None:
             return bot.uin
@@ -87,7 +86,7 @@ class ILinkCall:
         return stored.uin if stored is not None else None
 
     def bot(self) -> Bot:
-        """Return the bot whose token this call carries. Refuses with -14 unless it is alive."""
+        """Return the bot of this call's token. Refuses with -14 unless it is alive."""
         bot = self.sandbox.ilink.bots.get(self.token)
         if bot is None:
             raise ILinkRefusal(LOGGED_OUT, why="no Authorization, or a token of no login")
@@ -97,7 +96,7 @@ class ILinkCall:
         return bot
 
     def code(self) -> ILinkCode | None:
-        """Return the login code that the query names, as it stands now."""
+        """Return the login code that the query names, in its current state."""
         found = self.sandbox.logins.get(self.request.query.get("qrcode", ""))
         return found if isinstance(found, ILinkCode) else None
 
@@ -107,11 +106,11 @@ class ILinkCall:
 
     @property
     def settings(self) -> ILinkBehavior:
-        """How the service treats whoever calls."""
+        """The settings of the caller's account."""
         uin = self.who()
         return ILinkBehavior() if uin is None else self.sandbox.ilink.users[uin].settings
 
-    # -- what it carries
+    # -- contents
 
     @property
     def now(self) -> float:
@@ -120,7 +119,7 @@ class ILinkCall:
 
     @property
     def host(self) -> str:
-        """The host asked, with its port."""
+        """The requested host, with its port."""
         return self.request.headers.get(hdrs.HOST, "")
 
     @property
@@ -142,17 +141,17 @@ class ILinkCall:
     # -- checks
 
     def note(self, what: str, refused: int | None = None) -> None:
-        """Write down a departure from the protocol; ``refused`` is the code that the request is refused with."""
+        """Record a violation of the protocol; ``refused`` is the code that the request is refused with."""
         self.sandbox.ledger.add(Violation(self.now, self.who(), self.endpoint.name, what, refused))
 
     def breach(self, what: str, ret: int = INVALID) -> None:
-        """Note a departure that the real service is not known to refuse; in strict mode refuse it with ``ret``."""
+        """Record a violation that the real service is not known to refuse; in strict mode refuse it with ``ret``."""
         if self.sandbox.options.strict:
             raise ILinkRefusal(ret, why=what)
         self.note(what)
 
     def check_headers(self) -> None:
-        """Note headers that the official client sends and this one does not (3)."""
+        """Record headers that the official client sends and this one does not (3)."""
         headers = self.request.headers
         if headers.get("iLink-App-Id") != "bot" or not headers.get("iLink-App-ClientVersion", "").isdecimal():
             self.breach("iLink-App-Id or iLink-App-ClientVersion is missing or wrong", LOGGED_OUT)
@@ -178,7 +177,7 @@ class ILinkCall:
         return web.Response(text=markup.dump(value), content_type="application/json")
 
     def refuse(self, ret: int, words: str | None = None) -> web.Response:
-        """Answer with a code, in the place where this endpoint has it."""
+        """Answer with a code, in this endpoint's field."""
         if words is None:
             words = self.settings.refusal_text if ret == THROTTLED else _TEXTS.get(ret, "")
         if not self.endpoint.error_key:

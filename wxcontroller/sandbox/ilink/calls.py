@@ -61,7 +61,7 @@ async def get_bot_qrcode(call: ILinkCall) -> web.StreamResponse:
 
 
 async def get_qrcode_status(call: ILinkCall) -> web.StreamResponse:
-    """Hold the poll until the status is news to the client (5.2)."""
+    """Hold the poll until the status differs from the last one sent (5.2)."""
     deadline = time.monotonic() + call.sandbox.options.poll_hold
     entered = call.request.query.get("verify_code", "")
     while True:
@@ -154,7 +154,7 @@ async def getupdates(call: ILinkCall) -> web.StreamResponse:
 
 
 async def sendmessage(call: ILinkCall) -> web.StreamResponse:
-    """Take a message, or refuse it (8, 9)."""
+    """Accept a message, or refuse it (8, 9)."""
     bot = call.bot()
     settings = call.owner(bot).settings
     message = obj(call.body.get("msg"))
@@ -184,7 +184,7 @@ async def sendmessage(call: ILinkCall) -> web.StreamResponse:
 
 
 def arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
-    """Return the peer and the item of a message. Refuses what the service is reported to refuse in any state."""
+    """Return the peer and the item of a message. Refuses what the service is reported to refuse always."""
     to, listed = text(message.get("to_user_id")), items(message.get("item_list"))
     item = obj(listed[0]) if listed else {}
     message_text = text(obj(item.get("text_item")).get("text"))
@@ -209,7 +209,7 @@ def arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
 
 
 def check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None:
-    """Refuse a send that may not go now (9). Attempts during a penalty lengthen it."""
+    """Refuse a send that is not allowed now (9). Attempts during a penalty lengthen it."""
     now, settings = call.now, call.owner(bot).settings
     if not token and settings.tokens is TokenPolicy.IGNORED:
         return
@@ -267,7 +267,7 @@ def take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonO
 
 
 def fetch(call: ILinkCall, kind: str, details: JsonObject) -> tuple[ContentItem | None, str]:
-    """Return the content that an item refers to, or why the phone can't show it."""
+    """Return the content that an item refers to, or why the phone cannot show it."""
     sandbox, media = call.sandbox, obj(details.get("media"))
     stored = sandbox.ilink.files.get(text(media.get("encrypt_query_param")))
     path = sandbox.contents.path(stored.md5) if stored is not None else None
@@ -291,7 +291,7 @@ def fetch(call: ILinkCall, kind: str, details: JsonObject) -> tuple[ContentItem 
 
 
 async def getconfig(call: ILinkCall) -> web.StreamResponse:
-    """Give the typing ticket of a user who has written (10)."""
+    """Return the typing ticket of a user who has written (10)."""
     bot = call.bot()
     window = bot.windows.get(text(call.body.get("ilink_user_id")))
     if window is None or window.opened is None:
@@ -313,7 +313,7 @@ async def sendtyping(call: ILinkCall) -> web.StreamResponse:
 
 
 async def notifystart(call: ILinkCall) -> web.StreamResponse:
-    """Note that the client is up; this revives a session that was dropped for being idle (issue 155)."""
+    """Record that the client started; this revives a session that was dropped for being idle (issue 155)."""
     bot = call.sandbox.ilink.bots.get(call.token)
     if bot is not None and bot.state_at(call.now) is SessionState.ASLEEP:
         bot.set_state(SessionState.ALIVE)
@@ -323,14 +323,14 @@ async def notifystart(call: ILinkCall) -> web.StreamResponse:
 
 
 async def notifystop(call: ILinkCall) -> web.StreamResponse:
-    """Note that the client goes down."""
+    """Record that the client stops."""
     call.bot().started = False
     call.sandbox.touch()
     return call.reply({"ret": 0})
 
 
 async def getuploadurl(call: ILinkCall) -> web.StreamResponse:
-    """Permit an upload (11.2)."""
+    """Allow an upload (11.2)."""
     bot = call.bot()
     user, body = call.owner(bot), call.body
     if user.settings.media_refused:

@@ -1,4 +1,4 @@
-"""The CDN: it takes ciphertext and hands it out, to anybody who has the address (protocol 11.2, 11.3)."""
+"""The CDN: stores ciphertext and returns it to anybody who has the URL (protocol 11.2, 11.3)."""
 
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ def upload_url(cdn: str, parameter: str, filekey: str) -> str:
 
 
 async def upload(call: ILinkCall) -> web.StreamResponse:
-    """Keep a file; its download parameter is in a header of the answer. The same permit can be used again."""
+    """Store a file; its download parameter is in a header of the response. The same permit can be used again."""
     permit = call.sandbox.ilink.permits.get(call.request.query.get("encrypted_query_param", ""))
     check(call)
     if permit is None:
@@ -42,7 +42,7 @@ async def upload(call: ILinkCall) -> web.StreamResponse:
 
 
 async def download(call: ILinkCall) -> web.StreamResponse:
-    """Hand out a file."""
+    """Return a file."""
     check(call)
     stored = call.sandbox.ilink.files.get(call.request.query.get("encrypted_query_param", ""))
     path = call.sandbox.contents.path(stored.md5) if stored is not None else None

@@ -1,7 +1,7 @@
 """Login codes of the iLink route (protocol section 5).
 
-A code is a ``WebLoginCode``: the same phone scans, confirms and lets expire both kinds. It adds what only iLink has:
-digits shown on the phone, another host to continue at, a bot that is bound already.
+A code is a ``WebLoginCode``: the same phone scans, confirms and lets expire both kinds. It adds iLink's verification
+digits, redirects to another host and bots that are bound already.
 """
 
 import enum
@@ -21,7 +21,7 @@ class HostChange(enum.Enum):
 
     NONE = "none"
     OTHER_NAME = "other-name"  # another name of this sandbox
-    HERE = "here"  # the status comes without a host
+    HERE = "here"  # the status names no host
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class ILinkCode(WebLoginCode):
     origin: str = ""
     host: str = ""
     tokens: tuple[str, ...] = ()  # local_token_list
-    digits: str = ""  # to be entered in the client; empty: none, or entered
+    digits: str = ""  # digits for the client; empty: none, or already entered
     wrong: int = 0
     redirect: HostChange = HostChange.NONE
     redirect_host: str = ""  # overrides the name that ``redirect`` would choose
@@ -47,11 +47,11 @@ class ILinkCode(WebLoginCode):
         return f"https://liteapp.weixin.qq.com/q/7GiQu1?qrcode={quote(self.uuid, safe='')}&bot_type=3"
 
     def confirmed(self, now: float, life: float) -> None:
-        """Take note of the owner's confirmation; ``life`` is how long a client may fetch the credentials."""
+        """Record the owner's confirmation; ``life`` is how long a client may fetch the credentials."""
         self.expires = now + life
 
     def ask_digits(self) -> None:
-        """Show digits on the phone that the client must send."""
+        """Show on the phone the digits that the client must send."""
         self.digits = f"{secrets.randbelow(10**6):06d}"
 
     def status_at(self, host: str) -> str:

@@ -48,7 +48,8 @@ def encrypt(source: Path, key: bytes, target: PartialContent) -> None:
 
 
 def decrypt(source: Path, key: bytes, target: PartialContent) -> None:
-    """Decrypt a file piece by piece. Raises ValueError when the padding is wrong: the key is, or the bytes are."""
+    """Decrypt a file piece by piece. Raises ValueError when the padding is wrong, from a wrong key or damaged
+    bytes."""
     unpad, cipher = PKCS7(128).unpadder(), Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305
     with source.open("rb") as file:
         while piece := file.read(_PIECE):

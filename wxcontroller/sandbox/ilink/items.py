@@ -80,7 +80,7 @@ def details(media: ItemMedia, stored_size: int) -> JsonObject:
             key: JsonObject = {} if media.form is KeyForm.NONE else {"aeskey": media.key.hex()}
             return {**key, "mid_size": stored_size, "hd_size": stored_size}
         case "voice":
-            # Real voice says 4 (Speex) at 16 kHz while its bytes are SILK (issue 91).
+            # Real voice messages claim 4 (Speex) at 16 kHz, but are SILK (issue 91).
             fields = {"encode_type": 4, "bits_per_sample": 16, "sample_rate": 16000, "playtime": media.milliseconds}
             return {**fields, **({"text": media.transcript} if media.transcript else {})}
         case "video":
@@ -111,7 +111,7 @@ def quote_of(message: JsonObject, form: QuoteForm, part: str) -> JsonObject:
 
 
 def partial_text(quoted: str, part: str) -> JsonObject:
-    """Return how a quote names a part of a text. Raises ValueError if it is not one."""
+    """Return how a quote names ``part`` of a text. Raises ValueError if the text does not contain it."""
     at = quoted.find(part)
     if at < 0:
         raise ValueError("the quoted message does not contain that part")

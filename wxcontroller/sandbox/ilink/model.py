@@ -1,7 +1,7 @@
-"""State of the iLink route. Nothing in here waits, and nothing knows HTTP.
+"""State of the iLink route. Nothing here waits or depends on HTTP.
 
 A WeChat user (an account of the sandbox) has at most one live bot: the login that its last confirmed code created.
-The bot may write to a peer within that peer's window, which each message of the peer opens again.
+The bot may write to a peer within that peer's window, which each message of the peer renews.
 """
 
 import base64
@@ -17,8 +17,8 @@ from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.keeping import kept
 from wxcontroller.sandbox.wakeups import Bell
 
-BOT_CONTACT = "clawbot"  # what the phone calls its own bot in conversations
-KEPT_MESSAGES = 5000  # messages that a quote can name
+BOT_CONTACT = "clawbot"  # the bot's name in its owner's conversations
+KEPT_MESSAGES = 5000  # messages that can be quoted
 KEPT_SENT = 20_000
 KEPT_FILES = 5000  # permits and files of the CDN
 KEPT_ANSWERS = 1000  # answers to client ids
@@ -44,9 +44,9 @@ class SendVerdict(enum.Enum):
 class TokenPolicy(enum.Enum):
     """The rule for the context token of a send. Reports contradict each other."""
 
-    IGNORED = "ignored"  # a send without one is delivered, even outside the window
-    NEEDED = "needed"  # a send without one is refused with -3
-    CHECKED = "checked"  # one that this bot never got for that peer is refused with -2, too
+    IGNORED = "ignored"  # a send without a token is delivered, even outside the window
+    NEEDED = "needed"  # a send without a token is refused with -3
+    CHECKED = "checked"  # also, a token that this bot never got for that peer is refused with -2
 
 
 class UploadAnswer(enum.Enum):
@@ -91,11 +91,11 @@ class ILinkBehavior:
 
 
 class SessionState(enum.Enum):
-    """Whether a bot's token works."""
+    """The state of a bot's token."""
 
     ALIVE = "alive"
     ASLEEP = "asleep"  # -14 until notifystart
-    DEAD = "dead"  # -14 from now on
+    DEAD = "dead"  # -14 forever
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Window:
         self.tokens.append(token)
 
     def is_open(self, now: float, length: float) -> bool:
-        """Return whether the peer wrote recently enough."""
+        """Return whether the peer's last message is recent enough."""
         return self.opened is not None and not self.closed and (not length or now < self.opened + length)
 
 
@@ -131,25 +131,25 @@ class Bot:
     state: SessionState = SessionState.ALIVE
     dies: float | None = None  # when another login takes over
     cursor: str = ""
-    pending: deque[JsonObject] = field(default_factory=deque)  # messages that no poll has fetched
+    pending: deque[JsonObject] = field(default_factory=deque)  # messages that have not been polled
     windows: dict[str, Window] = field(default_factory=dict)  # by ilink_user_id
     sends: deque[float] = field(default_factory=deque)  # times of accepted sends, 24 hours at most
     throttled_until: float = 0.0
     attempts: int = 0  # refused while throttled
     answers: dict[str, JsonObject] = field(default_factory=dict)  # by client_id
-    polls: int = 0  # that wait now
+    polls: int = 0  # waiting now
     last_poll: float | None = None
     started: bool = False  # notifystart without notifystop
     bell: Bell = field(default_factory=Bell)
 
     def state_at(self, now: float) -> SessionState:
-        """Return the state, once a takeover that is due has happened."""
+        """Return the state, after a takeover that is due."""
         if self.dies is not None and now >= self.dies:
             self.state, self.dies = SessionState.DEAD, None
         return self.state
 
     def set_state(self, state: SessionState) -> None:
-        """Change the state, and let polls that wait notice."""
+        """Change the state, and wake waiting polls."""
         self.state, self.dies = state, None
         self.bell.ring()
 
@@ -160,7 +160,7 @@ class Bot:
         return len(self.sends)
 
     def throttle(self, now: float) -> None:
-        """Begin a penalty, or lengthen one that runs."""
+        """Begin a penalty, or extend the current one."""
         self.attempts = self.attempts + 1 if now < self.throttled_until else 0
         self.throttled_until = now + min(_PENALTY * 2**self.attempts, _LONGEST_PENALTY)
 
@@ -175,7 +175,7 @@ class Bot:
         self.sent_24h(now)  # forgets older ones
 
     def remember(self, client_id: str, answer: JsonObject) -> None:
-        """Keep the answer to a client id for a repeat."""
+        """Store the answer to a client id for a repeat."""
         self.answers[client_id] = answer
         while len(self.answers) > KEPT_ANSWERS:
             del self.answers[next(iter(self.answers))]
@@ -183,7 +183,7 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class ILinkSend:
-    """A message that the service took from a bot. ``problem`` says why the phone does not show it, if so."""
+    """A message that the service accepted from a bot. ``problem``: why the phone does not show it."""
 
     seq: int
     uin: int  # of the peer
@@ -231,12 +231,12 @@ class Permit:
 
     uin: int
     filekey: str
-    request: JsonObject  # as the client announced it
+    request: JsonObject  # as announced by the client
 
 
 @dataclass(frozen=True, slots=True)
 class CdnFile:
-    """Ciphertext on the CDN, and who may be hurt by faults of its download."""
+    """Ciphertext on the CDN, and the accounts whose faults apply to its download."""
 
     uin: int
     md5: str
@@ -245,7 +245,7 @@ class CdnFile:
 
 @dataclass(slots=True)
 class RecordedCall:
-    """One request of a client and its answer, for tests to look into."""
+    """One request of a client and its response, for tests."""
 
     seq: int
     time: float
@@ -275,10 +275,10 @@ class ILink:
         self.files: dict[str, CdnFile] = {}  # by download parameter
         self.exchanges: deque[RecordedCall] = deque(maxlen=5000)
         self.exchange_count = 0
-        self.bell = Bell()  # rings for each exchange and each send
+        self.bell = Bell()  # woken by each exchange and each send
 
     def add_user(self, uin: int, wxid: str) -> User:
-        """Give an account its iLink side."""
+        """Add an account's iLink state."""
         user = self.users[uin] = User(uin, user_id(wxid))
         self.users_by_id[user.user_id] = user
         return user
@@ -288,11 +288,11 @@ class ILink:
         return next((bot for bot in reversed(self.bots.values()) if bot.bot_id == bot_id), None)
 
     def allow_upload(self, permit: Permit) -> str:
-        """Keep a permit; return its parameter."""
+        """Store a permit; return its parameter."""
         return keep(self.permits, permit)
 
     def store_file(self, file: CdnFile) -> str:
-        """Keep a file; return its download parameter."""
+        """Store a file; return its download parameter."""
         return keep(self.files, file)
 
 
@@ -303,7 +303,7 @@ def user_id(wxid: str) -> str:
 
 
 def opaque(size: int) -> str:
-    """Make an opaque value of ``size`` random bytes in base64, which has ``+``, ``/`` and ``=`` in it."""
+    """Make an opaque value of ``size`` random bytes in base64, with ``+``, ``/`` and ``=``."""
     return base64.b64encode(secrets.token_bytes(size)).decode()
 
 

@@ -32,7 +32,7 @@ def scan(
     redirect: HostChange = HostChange.NONE,
     redirect_host: str = "",
 ) -> None:
-    """Scan a code. ``verify`` shows digits that the client must send; ``redirect`` lets it go on at another host.
+    """Scan a code. ``verify`` shows digits that the client must send; ``redirect`` sends it to another host.
 
     Raises WrongState when the code is not waiting.
     """
@@ -53,7 +53,7 @@ def confirm(
 ) -> Bot:
     """Confirm a code, after a scan by ``account`` if it is unscanned; return the bot that this binds.
 
-    ``base_url`` is the ``baseurl`` of the answer: by default where the code was asked for, empty for none.
+    ``base_url`` is the ``baseurl`` of the response: by default the host that issued the code, empty for none.
     ``same_bot`` keeps the bot's id, though not its token. Raises WrongState.
     """
     if account is not None and code.state is LoginStage.WAITING:
@@ -79,7 +79,7 @@ def confirm(
 
 
 def bind(sandbox: Sandbox, user: User, same_bot: bool = False) -> Bot:
-    """Give a user a new bot. An older one finds out after a while (issue 69)."""
+    """Give a user a new bot. The older one is ended after a while (issue 69)."""
     now, old = sandbox.clock.now(), user.bot
     bot_id = old.bot_id if same_bot and old is not None else f"{secrets.token_hex(6)}@im.bot"
     bot = Bot(user.uin, bot_id, secrets.token_urlsafe(48), now)
@@ -101,8 +101,8 @@ def write(
 ) -> JsonObject:
     """Let an account's phone write to a bot; return the message that the bot gets.
 
-    ``shown`` and ``content`` are what the phone page shows of it. ``changes`` replace fields of the message, and
-    remove those that they set to null.
+    ``shown`` and ``content`` are for the phone page. ``changes`` replace fields of the message, and remove those that
+    they set to null.
     """
     ilink, now = sandbox.ilink, sandbox.clock.now()
     user = ilink.users[account.uin]
@@ -158,9 +158,8 @@ def write_media(
 
 
 def repeat(sandbox: Sandbox, bot: Bot, message: JsonObject, fresh: bool) -> JsonObject:
-    """Deliver a message once more, as the service does now and then; ``fresh`` under another id and context token.
-
-    A repeat opens no window.
+    """Deliver a message again, as the service sometimes does; ``fresh`` under another id and context token. A repeat
+    does not renew the window.
     """
     again = copy.deepcopy(message)
     if fresh:
@@ -184,7 +183,7 @@ def own_bot(sandbox: Sandbox, account: ServerAccount) -> Bot:
 
 
 def remember(user: User, identifier: str, message: JsonObject) -> None:
-    """Keep a message for quotes and repeats."""
+    """Store a message for quotes and repeats."""
     user.messages[identifier] = message
     while len(user.messages) > KEPT_MESSAGES:
         del user.messages[next(iter(user.messages))]

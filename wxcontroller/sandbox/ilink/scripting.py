@@ -1,4 +1,4 @@
-"""The scripting API of the iLink route: bots and their windows, what bots sent, what clients asked, the clock."""
+"""The scripting API of the iLink route: bots and their windows, their sends, clients' requests, the clock."""
 
 import enum
 import json
@@ -46,7 +46,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "raw": (),
 }
 _MAKERS = {**MAKERS, "voice": (lambda _: samples.silk(), "voice.silk")}
-_LONGEST = 10 * 365 * 86400  # seconds that the clock can be moved, or a throttle last
+_LONGEST = 10 * 365 * 86400  # limit of the clock's advance and of a throttle, in seconds
 
 
 # -- logins
@@ -74,7 +74,7 @@ def confirm(sandbox: Sandbox, code: ILinkCode, account: ServerAccount | None, bo
 
 
 async def set_status(request: web.Request) -> web.Response:
-    """Let polls of a code get any status; an empty one lets it be what it is again."""
+    """Return any status to polls of a code; an empty one restores the real status."""
     body = await body_of(request, ("status",))
     login = its_login(request)
     if not isinstance(login, ILinkCode):
@@ -197,7 +197,7 @@ async def sent(request: web.Request) -> web.Response:
 
 
 async def repeat(request: web.Request) -> web.Response:
-    """Deliver a message of the account's phone to its bot once more."""
+    """Deliver a message of the account's phone to its bot again."""
     body = await body_of(request, ("msg_id", "fresh"))
     sandbox, user = request.app[SANDBOX], _user(request)
     bot = phone.own_bot(sandbox, its_account(request))
@@ -212,11 +212,11 @@ def _message(user: User, body: JsonObject, key: str) -> JsonObject:
     return message
 
 
-# -- what the phone writes
+# -- messages from the phone
 
 
 async def addressed_bot(request: web.Request, account: ServerAccount) -> Bot | None:
-    """Return the bot that a body's ``to`` names: ``clawbot`` is the account's own, others go by their ids."""
+    """Return the bot that a body's ``to`` names: ``clawbot`` for the account's own, or an id."""
     try:
         to = text(field(json.loads(await request.read()), "to"))
     except ValueError:
@@ -273,7 +273,7 @@ def quote(user: User, body: JsonObject) -> JsonObject:
         raise BadInput(str(error)) from None
 
 
-# -- what clients asked, and the clock
+# -- clients' requests, and the clock
 
 
 async def requests(request: web.Request) -> web.Response:

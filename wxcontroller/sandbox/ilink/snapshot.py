@@ -1,7 +1,6 @@
-"""Keeping the iLink route's state over a restart of the sandbox.
-
-Clients need no new scan, and windows, budgets and penalties last, as they do when a client restarts. Messages that
-were delivered are not kept, so that they can't be quoted or repeated afterwards.
+"""Saving the iLink route's state for a restart of the sandbox. Clients need no new scan, and windows, budgets and
+penalties continue, as when a client restarts. Delivered messages are not saved, so they cannot be quoted or repeated
+afterwards.
 """
 
 from collections import deque

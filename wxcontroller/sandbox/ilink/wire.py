@@ -1,4 +1,4 @@
-"""Taking requests of iLink clients: routing, ordered faults, answers."""
+"""Handling requests of iLink clients: routing, injected faults, responses."""
 
 from aiohttp import web
 
@@ -22,7 +22,7 @@ def find(path: str, host: Host | None) -> ILinkEndpoint | None:
 
 
 def host_serves(host: Host | None, endpoint: ILinkEndpoint) -> bool:
-    """Return whether a host is one for this endpoint."""
+    """Return whether a host serves this endpoint."""
     return host is None or host.role is (Role.ILINK_CDN if endpoint in cdn.ENDPOINTS else Role.ILINK)
 
 

@@ -1,6 +1,6 @@
 """The phone page: a template, a script, a style sheet and pictures.
 
-It has no special access: every action on it is a call of the scripting API.
+Every action is a call of the scripting API.
 """
 
 import json
@@ -25,7 +25,7 @@ _HEADERS = {
 }
 
 
-# The dashboard's own: both pages look the same, and it is installed wherever the sandbox is.
+# The dashboard's: both pages look the same, and it is always installed with the sandbox.
 _SHARED = _HERE.parents[1] / "controller/page/static"
 _SHEETS = {"palette.css": _SHARED, "dashboard.css": _SHARED, "phone.css": _HERE}
 
@@ -48,7 +48,7 @@ class Page:
         ]
 
     async def front(self, request: web.Request) -> web.Response:
-        """Serve the page in the language that is asked for, by default the browser's first."""
+        """Serve the page in the requested language, by default the browser's first."""
         preferred = request.query.get("language", request.headers.get("Accept-Language", ""))
         language = LANGUAGES[1] if preferred.lower().startswith("zh") else LANGUAGES[0]
         if language not in self._html:
@@ -63,7 +63,7 @@ class Page:
         return web.Response(text=text, content_type="text/javascript", headers=_HEADERS)
 
     async def asset(self, request: web.Request) -> web.Response:
-        """Serve the script or a style sheet; the routes let no other name through."""
+        """Serve the script or a style sheet; the routes match no other name."""
         name = request.path.removeprefix("/")
         kind = "text/javascript" if name.endswith(".js") else "text/css"
         text = (_SHEETS.get(name, _HERE) / name).read_text("utf-8")
@@ -89,7 +89,7 @@ class Page:
 
 
 def rendered(language: str) -> str:
-    import jinja2  # here, because many sandboxes never show their page
+    import jinja2  # imported here, because many sandboxes never show their page
 
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"]
