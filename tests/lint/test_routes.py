@@ -16,7 +16,7 @@ def test_option_and_page_offer_all_routes() -> None:
     assert set(words.allowed) == {route.driver for route in OFFERED} == set(ROUTES)
 
 
-def test_driver_reads_exactly_the_options_its_route_declares() -> None:
+def test_driver_reads_exactly_its_routes_options() -> None:
     for name, route in ROUTES.items():
         read = {
             node.value

@@ -83,7 +83,7 @@ def test_drop_ins_belong_to_our_units_and_follow_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("unit", SANDBOXED)
-def test_unit_executes_nothing_from_where_it_writes(unit: str) -> None:
+def test_unit_cannot_execute_files_from_writable_directories(unit: str) -> None:
     """NoExecPaths=/ does not cover other mounts: each must be named."""
     found = directives(unit)
     private = "private/" if found["DynamicUser"] == ["yes"] else ""

@@ -56,7 +56,7 @@ async def its_code(made: World, name: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_start_takes_options_in_two_forms_and_the_code_comes_in_four(made: World) -> None:
+async def test_start_accepts_two_forms_of_options_and_returns_four_forms_of_the_code(made: World) -> None:
     for lang, body in (("en_US", {"options": {"lang": "en_US"}}), ("zh_CN", {"lang": "zh_CN"})):
         assert (await call(made, "POST", "accounts/bob/start", body))[0] == 200
         assert (await call(made, "GET", "accounts/bob/options"))[1]["options"]["lang"]["value"] == lang

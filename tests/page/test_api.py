@@ -174,9 +174,7 @@ def test_a_destructive_call_asks_first(browser: Browser, controller: Served) -> 
     assert browser.complaints() == []
 
 
-def test_the_token_is_that_of_the_dashboard_and_is_asked_for_without_one(
-    browser: Browser, controller: Served
-) -> None:
+def test_page_uses_the_dashboards_token_and_asks_if_there_is_none(browser: Browser, controller: Served) -> None:
     token = tokens.token(controller, Scope.READ)
     browser.open("page/api")
     card = opened(browser, "get_v1_accounts")
@@ -203,7 +201,7 @@ def test_the_token_is_that_of_the_dashboard_and_is_asked_for_without_one(
     browser.gone("#leave")
 
 
-def test_snippets_run_and_do_what_the_form_does(browser: Browser, controller: Served, tmp_path: Path) -> None:
+def test_snippets_have_the_same_effect_as_the_form(browser: Browser, controller: Served, tmp_path: Path) -> None:
     token = tokens.token(controller, Scope.ADMIN)
     browser.open("page/api")
     browser.script("sessionStorage.setItem('wxcontroller-token', arguments[0])", token)

@@ -75,7 +75,7 @@ def test_an_ended_account_is_shown_immediately(browser: Browser, host: Host, cal
     caller.v1("DELETE", "/accounts/ends")
 
 
-def test_a_code_that_was_scanned_is_good_for_nothing_more(browser: Browser, caller: Caller, phone: Phone) -> None:
+def test_scanned_code_is_marked_as_used(browser: Browser, caller: Caller, phone: Phone) -> None:
     other = phone.account("小明", friends=2, groups=0)
     caller.openwx("start_client", client="scans")
     browser.open()
@@ -230,7 +230,7 @@ def test_a_resolved_problem_is_no_longer_shown(browser: Browser, host: Host, ali
     browser.gone("#connection")
 
 
-def test_lines_come_as_they_are_written(browser: Browser, host: Host, caller: Caller, phone: Phone) -> None:
+def test_log_lines_appear_when_written(browser: Browser, host: Host, caller: Caller, phone: Phone) -> None:
     name = "logs"
     log_in(caller, phone, name, phone.account("小红", friends=3, groups=1))
     browser.open(f"#/a/{name}")

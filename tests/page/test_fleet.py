@@ -60,7 +60,7 @@ def test_moving_is_a_command_for_root(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-def test_an_account_whose_host_is_away_says_why_nobody_takes_it(browser: Browser, fleet: list[Served]) -> None:
+def test_account_of_an_absent_host_shows_why_it_is_not_taken_over(browser: Browser, fleet: list[Served]) -> None:
     a, b = (cast("FleetHost", host.machine) for host in fleet)
     owners = Owners(cast("Etcd", None), "", "a", lambda: 0, 0)
     owners.records["bob"] = AccountRecord("bob", "b", 3, "started", cast("EtcdEntry", None))

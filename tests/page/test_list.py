@@ -263,7 +263,7 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_rows_stand_where_the_empty_ones_did(browser: Browser, width: int) -> None:
+def test_rows_replace_placeholders_without_moving(browser: Browser, width: int) -> None:
     browser.size(width)
     browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HELD})
     browser.driver.refresh()
@@ -283,7 +283,7 @@ def test_nothing_is_requested_before_the_accounts_where_no_token_is_needed(brows
     assert browser.script("return window.requested") == ["/v1/accounts"]
 
 
-def test_page_is_light_and_its_files_are_loaded_once(browser: Browser) -> None:
+def test_page_is_small_and_loads_each_file_once(browser: Browser) -> None:
     assert 0 < browser.script(WEIGHTS)[0] < MOST_BYTES
     browser.driver.refresh()
     browser.find("#rows [data-account=bob]")
@@ -375,7 +375,7 @@ def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
     assert browser.find("#rows [data-sort=name]").get_attribute("aria-sort") == "descending"
 
 
-def test_last_known_values_stay_while_the_connection_is_down(browser: Browser, served: Served) -> None:
+def test_last_values_remain_visible_without_a_connection(browser: Browser, served: Served) -> None:
     served.run(served.machine.server.drain())
     banner = browser.find("#connection", "ago")
     assert "systemctl status wxcontroller" in banner.text
@@ -432,7 +432,7 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
 
 
-def test_nothing_about_the_host_is_asked_with_a_bound_token(browser: Browser, served: Served) -> None:
+def test_bound_token_requests_nothing_about_the_host(browser: Browser, served: Served) -> None:
     token, kept = minted("bobs", Scope.ADMIN, ("bob",), None)
     TokenFile(served.machine.paths.tokens_file).add(kept)
     browser.open()
@@ -622,7 +622,7 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
-def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Served) -> None:
+def test_message_is_counted_immediately(browser: Browser, served: Served) -> None:
     """Counts come once a minute, the time of the last message at once."""
     served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 24)
     browser.open("#/a/quiet")
@@ -633,7 +633,7 @@ def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Serve
     assert "\n1\n" in browser.text("#figures .figure", "last one")
 
 
-def test_other_views_are_loaded_when_they_are_needed(browser: Browser) -> None:
+def test_other_views_are_loaded_on_demand(browser: Browser) -> None:
     loaded = "return performance.getEntriesByType('resource').map(({ name }) => name.split('/').pop())"
     later = {"add.js", "login-view.js", "account.js", "bulk.js", "views.css"}
     assert later.isdisjoint(browser.script(loaded))

@@ -219,7 +219,7 @@ def test_a_message_is_recalled_with_the_keyboard_while_others_arrive(
     browser.until(lambda: browser.script("return document.activeElement.matches('#send textarea')"), "the focus")
 
 
-def test_the_focus_stays_in_deliveries_while_others_arrive(browser: Browser, phone: Phone, uin: str) -> None:
+def test_new_deliveries_do_not_move_the_focus(browser: Browser, phone: Phone, uin: str) -> None:
     browser.open("#/a/runs/deliveries")
     again = "#deliveries [data-action=replay]"
     browser.find(again)

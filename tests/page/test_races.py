@@ -130,7 +130,7 @@ def started_with(browser: Browser, script: str, address: str = "") -> None:
     browser.driver.refresh()
 
 
-def test_a_conversation_stays_with_its_account_and_a_draft_with_its_person(browser: Browser) -> None:
+def test_conversations_and_drafts_are_not_mixed_up(browser: Browser) -> None:
     browser.open("#/a/alice/chats")
     browser.click("#people button", "Ann")
     browser.find("#messages", "Ann to alice")
@@ -148,7 +148,7 @@ def test_a_conversation_stays_with_its_account_and_a_draft_with_its_person(brows
     assert browser.complaints() == []
 
 
-def test_an_older_answer_does_not_replace_a_newer_one(browser: Browser, alice: Talks) -> None:
+def test_older_response_does_not_replace_a_newer_one(browser: Browser, alice: Talks) -> None:
     started_with(browser, LATE, "#/a/alice/chats")
     browser.click("#people button", "Ann")
     browser.until(lambda: browser.script("return Boolean(window.answerNow)"), "a first answer")

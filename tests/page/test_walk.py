@@ -170,7 +170,7 @@ def test_the_whole_way_by_clicks(
     assert browser.complaints() == []
 
 
-def test_the_code_is_renewed_when_it_expires_and_when_the_phone_says_no(
+def test_code_is_renewed_after_expiry_or_refusal(
     browser: Browser, caller: Caller, phone: Phone, tmp_path: Path
 ) -> None:
     uin = phone.account("小明")

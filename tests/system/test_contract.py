@@ -296,7 +296,7 @@ def test_all_calls_are_tried() -> None:
 
 
 @pytest.mark.parametrize("call", CASES)
-def test_call_succeeds_and_does_what_it_says(world: World, call: str) -> None:
+def test_call_succeeds_with_its_documented_effect(world: World, call: str) -> None:
     is_picture, example = bool(CALLS[call].get("success_content_type")), CALLS[call]["success_example"]
     for direct in (False, True):
         case = CASES[call](world)

@@ -180,7 +180,7 @@ def test_masked_or_stopped_service_is_found(world: World) -> None:
     world.host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
 
 
-def test_all_wrong_settings_are_reported_at_once(world: World) -> None:
+def test_all_invalid_settings_are_reported_together(world: World) -> None:
     """With file, line and key. As ExecStartPre= the check keeps the controller from starting."""
     host = world.host
     wrong, client = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml", "/etc/wxcontroller/clients/alice.env"

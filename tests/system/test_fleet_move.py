@@ -82,7 +82,7 @@ def test_an_account_moves_with_its_login_and_all_that_waits(pair: Fleet) -> None
     assert pair.caller("host-a").account(NAME)["epoch"] == 3
 
 
-def test_a_host_that_cannot_take_it_is_asked_before_anything_is_stopped(pair: Fleet) -> None:
+def test_target_host_refuses_before_the_account_is_stopped(pair: Fleet) -> None:
     first, second = pair.hosts.values()
     pid = pair.caller("host-a").account(NAME)["pid"]
     second.run("mount", "-t", "tmpfs", "-o", "size=16M,mode=0700", "tmpfs", "/var/lib/private")
@@ -156,7 +156,7 @@ def bundle(caller: Caller) -> Json:
     return next((each for each in found["standbys"] if each["account"] == KEPT and each["at"]), None)
 
 
-def test_a_lost_host_s_account_is_adopted_with_its_login_and_sends_nothing_twice(pair: Fleet) -> None:
+def test_adopted_account_of_a_lost_host_keeps_its_login_and_sends_nothing_twice(pair: Fleet) -> None:
     first, second = pair.hosts.values()  # the sandbox is on the first one
     there, here = pair.caller("host-b"), pair.caller("host-a")
     phone = Phone(first)

@@ -100,7 +100,7 @@ def test_reader_returns_as_many_lines_of_an_account_as_asked_for(host: Host) -> 
     assert "waiting for a scan" in answer["lines"][-1]["message"]
 
 
-def test_other_questions_get_no_response(host: Host) -> None:
+def test_other_requests_get_no_response(host: Host) -> None:
     found = dict(zip(REFUSED, responses(host, *REFUSED), strict=True))
     assert {question: response for question, response in found.items() if response} == {}
 
@@ -113,7 +113,7 @@ def test_reader_begins_after_a_line_or_at_a_time(host: Host) -> None:
     assert lines_of(host, f"alice 2 once since={int(time.time()) + 3600}\n") == []
 
 
-def test_lines_are_followed_as_they_are_written_and_the_reader_ends_with_its_caller(host: Host) -> None:
+def test_lines_are_followed_until_the_caller_disconnects(host: Host) -> None:
     caller = Caller(host)
     last = lines_of(host, "alice 1000\n")[-1]
     with followed(host, "?lines=1") as events:

@@ -173,7 +173,7 @@ def test_a_host_that_is_cut_off_is_silent_before_its_lease_ends(pair: Pair) -> N
     assert not pair.is_active()
 
 
-def test_without_etcd_a_start_fails_at_once_and_is_tried_again(pair: Pair) -> None:
+def test_start_without_etcd_fails_at_once_and_is_retried(pair: Pair) -> None:
     pair.home.run("systemctl", "stop", KEEPER)
     with pair.cut():
         began = time.monotonic()
@@ -209,7 +209,7 @@ def test_stopping_the_keeper_stops_the_accounts_and_gives_the_name_back(pair: Pa
     pair.home.run("systemctl", "stop", UNIT)
 
 
-def test_a_stop_that_takes_its_time_keeps_the_next_lease_waiting(pair: Pair) -> None:
+def test_slow_stop_delays_the_next_lease(pair: Pair) -> None:
     """The keeper must not have another lease while an account of before runs."""
     pair.start()
     before = pair.lease()
@@ -219,7 +219,7 @@ def test_a_stop_that_takes_its_time_keeps_the_next_lease_waiting(pair: Pair) -> 
     assert seen[1] is False
 
 
-def test_disabling_it_takes_the_host_out(pair: Pair) -> None:
+def test_disabling_the_keeper_removes_the_host(pair: Pair) -> None:
     pair.home.run("rm", TIMES)
     pair.home.run("systemctl", "disable", "--now", KEEPER)
     pair.home.run("rm", FLEET)

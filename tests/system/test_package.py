@@ -123,7 +123,7 @@ def test_upgrade_restarts_the_controller_and_no_account(bare_host: Host, debs: l
     assert caller.openwx("check_client", client="alice")["code"] == 0
 
 
-def test_removal_stops_everything_and_keeps_accounts(bare_host: Host) -> None:
+def test_removal_stops_all_units_and_keeps_accounts(bare_host: Host) -> None:
     bare_host.run("systemctl", "enable", "--now", "wxclient@by-hand")
     bare_host.run("apt-get", "-qy", "remove", "wxcontroller")
     listed = bare_host.text("systemctl", "list-units", "--no-legend", "--plain", "wx*")

@@ -138,7 +138,7 @@ def test_client_killed_during_a_login_comes_back(world: World, state: str) -> No
     world.caller.openwx("stop_client", client=name)
 
 
-def test_account_started_on_a_read_only_disk_is_restarted_once_that_is_writable(world: World) -> None:
+def test_account_on_a_read_only_disk_is_restarted_when_it_is_writable(world: World) -> None:
     """A process that was started on a read-only mount can never write there."""
     host, caller, hook = world.host, world.caller, world.hook
     uin, place, unit = world.phone.account("只读"), "/var/lib/private/wxclient/shut", "wxclient@shut.service"

@@ -302,7 +302,7 @@ def test_account_beyond_its_memory_is_killed_and_restarted(limited: Host) -> Non
     assert Caller(limited).openwx("check_client")["code"] == 0
 
 
-def test_account_that_fills_its_runtime_directory_leaves_room_for_others(limited: Host) -> None:
+def test_full_runtime_directory_does_not_affect_other_accounts(limited: Host) -> None:
     writer = """#!/usr/bin/python3
 with open("/run/wxclient/filler/kept", "wb") as kept:
     while True:

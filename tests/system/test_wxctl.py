@@ -368,7 +368,7 @@ def test_wxctl_asks_systemd_while_the_controller_is_stopped(world: World) -> Non
     world.wxctl("remove", "slip", "-y")
 
 
-def test_wxctl_asks_systemd_if_the_controller_does_not_start(world: World) -> None:
+def test_wxctl_falls_back_to_systemd_without_the_controller(world: World) -> None:
     """Its port is open nevertheless: systemd listens there."""
     wrong = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
     world.host.run("systemctl", "stop", "wxcontroller.service")

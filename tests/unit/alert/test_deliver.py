@@ -67,7 +67,7 @@ async def test_all_that_wait_are_delivered_the_oldest_first(spool: Spool) -> Non
     assert (last.id, last.error) == ("alert3", "")
 
 
-async def test_refused_alert_is_given_up_and_holds_up_no_other(spool: Spool) -> None:
+async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) -> None:
     receiver = Receiver([Trouble("it answers 400", final=True), None])
     put(spool, 1, 2)
     assert not await deliver_all(spool, receiver)

@@ -42,7 +42,7 @@ def tried(host: Host, channel: Channel, error: str = "") -> None:
     spool.note(AlertState(last=AlertOutcome(number, error, int(time.time()))))
 
 
-def test_a_test_waits_for_each_way_and_says_how_it_went(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+def test_test_alert_reports_the_result_of_each_channel(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
     set_channels(host)
     host.after = {"POST alerts/test": partial(tried, host, WEBHOOK), "GET alerts": partial(tried, host, MAIL)}
     done = wxctl("alert", "test")
@@ -55,7 +55,7 @@ def test_a_test_waits_for_each_way_and_says_how_it_went(host: Host, wxctl: Wxctl
     assert json.loads(failed.stdout)["channels"] == {"webhook": None, "mail": "no mail program"}
 
 
-def test_a_way_that_does_not_try_is_not_waited_for_without_end(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+def test_test_alert_times_out_for_an_idle_channel(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
     set_channels(host)
     done = wxctl("alert", "test", "--timeout", "0.5")
     assert done.returncode == 1
@@ -64,7 +64,7 @@ def test_a_way_that_does_not_try_is_not_waited_for_without_end(host: Host, wxctl
     assert wxctl("alert", "test", "--timeout", "0.1", "--json").stdout.count("not tried") == 2
 
 
-def test_the_status_tells_the_ways_and_what_is_wrong(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+def test_status_shows_channels_and_their_errors(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
     host.add("alice", PARKED)
     host.do(watch.look(host.do(host.machine.accounts.views())))
     done = wxctl("alert", "status")

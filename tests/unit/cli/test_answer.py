@@ -38,14 +38,14 @@ def test_the_question_is_asked_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
     assert (terminal.end(), host.process("alice").answers) == (0, [{"id": "allow-desktop", "value": "yes"}])
 
 
-def test_nothing_is_sent_to_an_account_that_asks_nothing(wxctl: Wxctl, host: Host) -> None:
+def test_code_is_not_sent_to_an_account_that_needs_none(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     done = wxctl("answer", "alice", "yes")
     assert (done.returncode, "wxctl status alice" in done.stderr, host.process("alice").answers) == (1, True, [])
     assert wxctl("answer", "nobody", "yes").returncode == 4
 
 
-def test_a_start_on_a_terminal_asks_for_the_code_until_it_is_right(wxctl: Wxctl, host: Host) -> None:
+def test_interactive_start_asks_until_the_code_is_correct(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, ASKING_CODE]
     terminal = Terminal(wxctl, "start", "alice")
     terminal.until("(6 digits): ")

@@ -130,9 +130,7 @@ def test_unsafe_modes_of_the_tokens_file_are_reported(wxctl: Wxctl, paths: Paths
         ("directory", "etc/wxcontroller/wxcontroller.toml.d/b.toml"),
     ],
 )
-def test_an_unreadable_file_is_one_finding_beside_all_others(
-    wxctl: Wxctl, paths: Paths, kind: str, unreadable: str
-) -> None:
+def test_unreadable_file_does_not_hide_other_findings(wxctl: Wxctl, paths: Paths, kind: str, unreadable: str) -> None:
     target = paths.root / unreadable
     target.parent.mkdir(exist_ok=True)
     target.unlink(missing_ok=True)

@@ -90,7 +90,7 @@ async def write_log(place: Path, killed: Path | None = None) -> None:
 
 
 @pytest.mark.parametrize("was_killed", [False, True])
-def test_a_stopped_accounts_deliveries_are_read_from_its_log(
+def test_deliveries_of_a_stopped_account_are_read_from_its_event_log(
     host: Host, stopped: Path, tmp_path: Path, was_killed: bool
 ) -> None:
     if was_killed:
@@ -128,7 +128,7 @@ def test_only_a_file_of_the_accounts_own_is_read(host: Host, stopped: Path, tmp_
 
 
 @pytest.mark.parametrize("name", ["events.db", "events.db-wal"])
-def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
+def test_symlink_that_replaces_the_file_is_not_followed(
     host: Host, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     stopped.rmdir()

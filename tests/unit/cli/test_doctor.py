@@ -62,7 +62,7 @@ def test_the_proxy_is_checked_instead_of_wechat(nobody: str) -> None:
     assert found.level is Level.OK
 
 
-def test_login_users_who_may_do_everything_are_named_until_there_is_a_token(tmp_path: Path) -> None:
+def test_unrestricted_login_users_are_named_until_a_token_exists(tmp_path: Path) -> None:
     one = Patient(Api("http://127.0.0.1:9"), Paths(tmp_path))
     passwd = tmp_path / "etc/passwd"
     one.paths.tokens_file.parent.mkdir(parents=True)

@@ -33,7 +33,7 @@ def test_events_are_lines(wxctl: Wxctl, host: Host) -> None:
     assert second.endswith("a [31mb c")  # what others write does not steer the terminal
 
 
-def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, host: Host) -> None:
+def test_events_continue_after_a_disconnection(wxctl: Wxctl, host: Host) -> None:
     place = wxctl.directory / "cursor"
     happens(host, content="before")
     terminal = Terminal(wxctl, "events", "--cursor-file", str(place), "-n", "2")

@@ -65,7 +65,7 @@ def test_start_ends_with_the_reason(wxctl: Wxctl, host: Host, end: State, code: 
     assert "Traceback" not in done.stderr
 
 
-def test_a_start_of_an_account_that_crashes_again_and_again_fails(wxctl: Wxctl, host: Host) -> None:
+def test_start_of_a_crash_looping_account_fails(wxctl: Wxctl, host: Host) -> None:
     host.script = [RESTARTING, CRASH_LOOP]
     done = wxctl("start", "alice")
     assert (done.returncode, "the process keeps exiting" in done.stderr) == (5, True)

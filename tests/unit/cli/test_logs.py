@@ -54,7 +54,7 @@ def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, host: Host) -> 
     assert (second["PRIORITY"], "WX_EVENT" in second) == ("3", False)
 
 
-def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, host: Host) -> None:
+def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl, host: Host) -> None:
     unit = Journal(host.machine.paths)
     host.do(host.machine.stack.enter_async_context(unit.open()))
     terminal = Terminal(wxctl, "logs", "小店", "-f")

@@ -68,7 +68,7 @@ def files(place: Path) -> dict[str, bytes]:
     return {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
 
 
-def test_all_of_it_comes_back(paths: Paths, tmp_path: Path) -> None:
+def test_packed_directory_is_restored_completely(paths: Paths, tmp_path: Path) -> None:
     for file, content in (
         (paths.override_file(INSTANCE), b"A=1\n"),
         (secret_file(paths, INSTANCE, "proxy"), b"socks5://h:1\n"),
@@ -88,7 +88,7 @@ def test_all_of_it_comes_back(paths: Paths, tmp_path: Path) -> None:
     assert modes == {0o600, 0o700}
 
 
-def test_links_pipes_and_other_peoples_files_are_left_out(paths: Paths, tmp_path: Path) -> None:
+def test_links_pipes_and_other_users_files_are_not_packed(paths: Paths, tmp_path: Path) -> None:
     state, secret = paths.private_state(INSTANCE), tmp_path / "secret"
     secret.write_text("not yours")
     (state / "soft").symlink_to(secret)

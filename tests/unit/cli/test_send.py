@@ -99,7 +99,7 @@ def test_an_ambiguous_recipient_is_refused(wxctl: Wxctl, either: Process) -> Non
     assert sent(either) == []
 
 
-def test_every_send_has_a_key_of_its_own_or_the_one_given(wxctl: Wxctl, program: Process) -> None:
+def test_each_send_has_a_new_key_unless_one_is_given(wxctl: Wxctl, program: Process) -> None:
     for arguments in ((), (), ("--key", "mine")):
         assert wxctl("send", "小店", "@c", "x", *arguments).returncode == 0
     first, second, given = (one["idempotency_key"] for one in program.sends or [])
@@ -107,7 +107,7 @@ def test_every_send_has_a_key_of_its_own_or_the_one_given(wxctl: Wxctl, program:
     assert first != second
 
 
-def test_a_send_without_an_answer_is_asked_for_again_under_its_key(wxctl: Wxctl, host: Host, either: Process) -> None:
+def test_send_without_a_response_is_repeated_with_its_key(wxctl: Wxctl, host: Host, either: Process) -> None:
     queue(either, held=False)
     keys = troubled(either, host.break_off, SILENT, LOADING)
     done = wxctl("send", "小店", "@c", "x", "--key", "mine")
@@ -137,7 +137,7 @@ def test_a_send_without_an_answer_is_reported_as_unknown(wxctl: Wxctl, older: Pr
     assert "may have been sent or not: it may have arrived" in done.stderr
 
 
-def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, host: Host, older: Process) -> None:
+def test_send_is_not_repeated_to_a_program_without_keys(wxctl: Wxctl, host: Host, older: Process) -> None:
     queue(older)
     keys = troubled(older, host.break_off)
     done = wxctl("send", "小店", "@c", "x", "--timeout", "2")

@@ -68,7 +68,7 @@ def test_names_and_patterns_mean_each_account_once(wxctl: Wxctl, host: Host, sho
     assert len(changed(host)) == 4
 
 
-def test_a_pattern_does_not_restart_what_was_stopped(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+def test_pattern_does_not_restart_stopped_accounts(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
     host.add("shop-9")
     assert wxctl("restart", "shop-*").returncode == 0
     assert changed(host) == shops
@@ -104,7 +104,7 @@ def test_json_is_an_object_for_a_name_and_an_array_for_several_or_a_pattern(
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "restart", "remove"])
-def test_nothing_is_done_where_a_pattern_matches_nothing_or_a_name_can_not_be(
+def test_unmatched_pattern_or_invalid_name_prevents_the_action(
     wxctl: Wxctl, host: Host, shops: list[str], verb: str
 ) -> None:
     assert wxctl(verb, "bob", "nothing-*").returncode == 4

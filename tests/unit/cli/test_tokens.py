@@ -77,7 +77,7 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
         (("revoke", "nobody"), 4, "no token nobody"),
     ],
 )
-def test_wrong_tokens_are_not_made(
+def test_invalid_token_options_are_refused(
     wxctl: Wxctl, root: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     wxctl("token", "create", "taken", "--root", str(root))
@@ -154,7 +154,7 @@ def test_roots_token_is_for_the_controller_of_this_machine_alone(tmp_path: Path)
         assert roots(tmp_path, (listening, 2000)).token(host, 2000) == "", (listening, host)
 
 
-def test_roots_token_gives_way_to_one_that_is_given_and_goes_before_the_file(tmp_path: Path) -> None:
+def test_given_token_precedes_roots_which_precedes_the_file(tmp_path: Path) -> None:
     finder = roots(tmp_path, ("127.0.0.1", 2000))
     home = tmp_path / "home/.config/wxctl"
     home.mkdir(parents=True)
@@ -205,7 +205,7 @@ def test_a_controller_that_was_restarted_meanwhile_has_another_token(host: Host,
     assert len(host.requests) - before == 2
 
 
-def test_a_token_goes_over_no_line_that_others_read() -> None:
+def test_token_is_not_sent_unencrypted_over_the_network() -> None:
     finder = Finder(environment={"WXCTL_TOKEN": "T"})
     for url in ("http://wx.example:2000", "http://192.0.2.10:2000"):
         with pytest.raises(WxError, match="without encryption"):

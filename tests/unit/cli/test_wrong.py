@@ -57,7 +57,7 @@ WRONG = (
 )
 
 
-def test_wrong_arguments_are_refused_in_one_form_and_nothing_is_done(wxctl: Wxctl, host: Host) -> None:
+def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host: Host) -> None:
     """The program and the failure, then what to do; whoever found it."""
     host.add("a", RUNNING)
     host.process("a").sends = []

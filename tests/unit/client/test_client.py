@@ -59,7 +59,7 @@ async def test_sending_to_all_and_without_waiting(start: Start) -> None:
     assert [to for to, _, _ in client.driver.sends] == ["@ann", "@ben", "filehelper", "@ben", "@ann"]
 
 
-async def test_names_are_found_as_they_are_shown_and_as_the_original_showed_them(start: Start) -> None:
+async def test_names_are_found_in_current_and_original_form(start: Start) -> None:
     client = start()
     shop, literal = Contact("@shop", "A&B <茶>"), Contact("@l", "A&amp;B <茶>")
     client.driver.play(

@@ -40,7 +40,7 @@ async def reached(client: RunningClient, state: LoginState) -> JsonObject:
     return client.state()
 
 
-async def test_a_kick_right_after_a_move_does_not_lead_to_another_login(start: Start, client: RunningClient) -> None:
+async def test_session_ended_after_a_move_is_not_logged_in_again(start: Start, client: RunningClient) -> None:
     await client.stop()
     kicked = SessionLost(LossReason.KICKED, 1101)
     # On the host where it has always run, the account logs in again.
@@ -116,7 +116,7 @@ async def test_reports_are_signed_with_each_secret(listener: Listener, start: St
 
 
 @pytest.mark.parametrize(("status", "options"), [(410, {}), (422, {}), (401, {"WXCLIENT_WEBHOOK_FINAL": "401"})])
-async def test_report_refused_for_good_is_a_dead_letter_and_holds_nothing_up(
+async def test_permanently_refused_report_is_dead_without_delaying_others(
     listener: Listener, start: Start, status: int, options: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     listener.statuses["bad"] = [status]

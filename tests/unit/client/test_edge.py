@@ -62,7 +62,7 @@ async def raw(client: RunningClient, sent: bytes, seconds: float = PATIENCE) -> 
         writer.close()
 
 
-async def test_a_head_that_is_not_taken_is_answered_at_once(start: Start) -> None:
+async def test_refused_request_head_is_answered_at_once(start: Start) -> None:
     client = await running(start)
     for case, (sent, status, words) in REFUSED.items():
         answered, answer = await raw(client, sent)

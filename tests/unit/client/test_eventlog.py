@@ -55,7 +55,7 @@ async def test_entries_of_an_earlier_version_keep_their_ids(opened: Opened, tmp_
     assert [await log.get(one) for one in (old.id, new.id, new.delivery)] == [old, new, new]
 
 
-async def test_nothing_passes_what_is_held(opened: Opened) -> None:
+async def test_held_report_is_not_overtaken(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True)
     place = log.hold(report(2), "m2", {"key": "k"})
@@ -72,7 +72,7 @@ async def test_nothing_passes_what_is_held(opened: Opened) -> None:
     assert await again.last() == 3
 
 
-async def test_age_and_size_let_go_in_the_right_order(opened: Opened) -> None:
+async def test_age_and_size_limits_delete_in_the_documented_order(opened: Opened) -> None:
     log = opened()
     for number in range(6):
         log.append(report(number, content="x" * 1000), deliver=number != 0)

@@ -224,7 +224,9 @@ async def test_filter_drops_contradictions(
 
 
 @pytest.mark.parametrize(("environ", "most"), [({}, 20), ({"MOJO_WEIXIN_CHECK_EVENT_LIST_MAX_SIZE": "2"}, 2)])
-async def test_ring_keeps_the_newest_and_counts_the_others(start: Start, environ: dict[str, str], most: int) -> None:
+async def test_ring_keeps_the_newest_and_counts_dropped_events(
+    start: Start, environ: dict[str, str], most: int
+) -> None:
     client = start(**environ)
     client.driver.play([*logged_in(), *(message(str(number)) for number in range(25))])
     await client.until_state("running")

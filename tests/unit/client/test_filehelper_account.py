@@ -85,7 +85,7 @@ async def client(start: Start, world: Wechat, alice: ServerAccount, webhook: Web
     return one
 
 
-async def test_page_says_what_it_cannot_do(
+async def test_unsupported_calls_are_refused_with_a_reason(
     start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     client = begin(start, world, webhook, MOJO_WEIXIN_MEDIA_SIZE_MAX=str(2 * LARGE))
@@ -142,7 +142,9 @@ async def test_echo_of_a_send_is_not_received(
     assert received == ["written"]
 
 
-async def test_a_lost_answer_is_asked_for_again(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
+async def test_send_with_a_lost_response_is_not_duplicated(
+    client: RunningClient, world: Wechat, alice: ServerAccount
+) -> None:
     world.fault("webwxsendmsg", FaultKind.RESET, "after")
     assert obj(await client.post("send_friend_message", id="filehelper", content="once"))["code"] == 0
     assert [sent.text for sent in alice.sent] == ["once"]

@@ -89,7 +89,7 @@ async def test_with_tokens_strangers_may_not(client: RunningClient) -> None:
     assert client.driver.sends == []
 
 
-async def test_the_controller_comes_with_the_port_s_secret_and_its_callers_scope(client: RunningClient) -> None:
+async def test_controller_presents_the_ports_secret_and_its_callers_scope(client: RunningClient) -> None:
     close(client, (Scope.READ, ()))
     secret = secret_of(client)
     assert stat.S_IMODE(client.paths.port_secret("alice").stat().st_mode) == 0o640

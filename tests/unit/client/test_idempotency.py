@@ -33,7 +33,7 @@ async def ask(
         return answer.status, obj(json.loads(await answer.read()))
 
 
-async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webhook: Webhook) -> None:
+async def test_repeated_send_is_one_message_with_one_result(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     first = await ask(client, ANN)
     assert first == (200, {"id": "771000:@ann", "code": 0, "status": "success"})
@@ -99,7 +99,7 @@ async def test_key_is_known_after_a_restart(start: Start) -> None:
     assert status == 422
 
 
-async def test_a_send_that_failed_stays_failed_under_its_key(client: RunningClient) -> None:
+async def test_failed_send_remains_failed_under_its_key(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
     failed = await ask(client, ANN)
     assert failed[1] == {"id": "1000", "code": 1204, "status": "unknown error", "reason": "not a friend"}
@@ -153,7 +153,7 @@ async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(s
     await log.close(2)
 
 
-async def test_a_reply_to_a_report_that_comes_twice_is_sent_once(start: Start, webhook: Webhook) -> None:
+async def test_reply_to_a_repeated_report_is_sent_once(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PRIVATE_URLS="1")
     webhook.answer = lambda report: (
         b'{"reply":"hello","media":"http://127.0.0.1:1/a.png"}' if report["post_type"] == "receive_message" else b"{}"
@@ -178,7 +178,7 @@ async def test_a_reply_to_a_report_that_comes_twice_is_sent_once(start: Start, w
     assert len(again.driver.sends) == 1
 
 
-async def test_key_is_known_before_the_queue_is_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_are_loaded_before_the_queue(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await running(start, **SLOW)
     await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))

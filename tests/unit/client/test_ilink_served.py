@@ -107,7 +107,7 @@ async def meet(agent: Agent, stage: Stage, words: str = "hello", **where: str) -
     return str(message["from_user_id"])
 
 
-async def test_a_held_message_is_refused_kept_and_sent_once(ilink: Stage) -> None:
+async def test_held_message_is_refused_and_later_sent_once(ilink: Stage) -> None:
     agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
     peer = await meet(agent, ilink)
     for words in ("one", "two"):
@@ -316,7 +316,7 @@ async def test_typing_is_shown_to_whom_has_written(stage: Stage) -> None:
         assert stage.ilink.requests("sendtyping") == 1
 
 
-async def test_after_a_long_absence_only_what_is_fresh_enough_comes(web: Stage) -> None:
+async def test_old_messages_are_dropped_after_a_long_absence(web: Stage) -> None:
     client = await web.enter()
     agent, patient = Agent(client), Agent(client, "patient")
     await patient.set(backlog=3 * 1440)
@@ -335,7 +335,7 @@ async def test_after_a_long_absence_only_what_is_fresh_enough_comes(web: Stage) 
     assert [one["skipped"] for one in await agent.consumers()] == [1, 0]
 
 
-async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
+async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> None:
     client = await web.enter()
     agent, curious = Agent(client), Agent(client, "curious")
     await curious.set(own=True, public=True)

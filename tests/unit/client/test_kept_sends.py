@@ -128,7 +128,7 @@ async def test_end_of_the_session_ends_queued_sends(
     assert len(client.driver.sends) <= 2
 
 
-async def test_after_too_long_a_time_they_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
+async def test_expired_held_sends_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "too old")
     await client.stop()
@@ -187,7 +187,7 @@ async def test_unanswered_send_of_another_login_may_have_arrived(start: Start, w
         ([WeChatError("no answer"), None], (0, "success"), "success"),
     ],
 )
-async def test_an_answer_tells_what_is_known_and_no_more(
+async def test_answer_contains_only_the_known_outcome(
     start: Start, webhook: Webhook, outcomes: list[WeChatError | None], answered: tuple[int, str], info: str
 ) -> None:
     client = await running(start, **{POST_API: webhook.address})

@@ -34,7 +34,7 @@ def test_pauses_in_the_retry_lane_double_up_to_the_longest() -> None:
 
 
 @pytest.mark.parametrize(("asked", "given"), [(7.0, 7.0), (0.0, 1.0), (1e9, 3600.0)])
-def test_a_pause_that_the_receiver_asks_for_is_kept_within_reason(asked: float, given: float) -> None:
+def test_receivers_retry_after_is_followed_within_bounds(asked: float, given: float) -> None:
     result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)
     assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, given)
 

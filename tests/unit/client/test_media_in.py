@@ -63,7 +63,7 @@ async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:
     assert not client.paths.media("alice").exists()
 
 
-async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: Start, webhook: Webhook) -> None:
+async def test_stop_during_a_media_download_loses_no_message(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents["55"] = PNG
     client.driver.gates["55"] = asyncio.Event()
@@ -95,7 +95,7 @@ async def test_lost_media_are_reported_without_content(
     assert "not back in time" in str(got["media_error"])
 
 
-async def test_bug_in_one_report_costs_no_other(
+async def test_bug_in_one_report_does_not_affect_others(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = reports.received
@@ -115,7 +115,7 @@ def files(directory: Path) -> set[Path]:
     return set(directory.iterdir())
 
 
-def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -> None:
+def test_old_and_excess_files_are_deleted(tmp_path: Path) -> None:
     def file(name: str, age: float, size: int = 10) -> Path:
         path = tmp_path / name
         path.write_bytes(bytes(size))
@@ -132,7 +132,7 @@ def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -
     assert sweep(tmp_path / "missing", 1, 1, 1e9) == MediaSwept()
 
 
-def test_content_of_own_sends_goes_when_neither_a_send_nor_a_report_needs_it(tmp_path: Path) -> None:
+def test_unneeded_content_of_own_sends_is_deleted(tmp_path: Path) -> None:
     names = ("to_send", "oldest", "older", "reported", "crashed")
     files = {name: tmp_path / f".send.{name}" for name in names}
     for path in files.values():

@@ -84,7 +84,7 @@ async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook
     await until_nothing_is_left(client)
 
 
-async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(start: Start, files: Files) -> None:
+async def test_unresponsive_server_delays_only_its_own_media(start: Start, files: Files) -> None:
     client = await running(start, **PRIVATE)
     for _ in range(8):
         hanging = files.address("hang")
@@ -184,7 +184,7 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
     await until_nothing_is_left(client)
 
 
-async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start, webhook: Webhook) -> None:
+async def test_async_send_returns_at_once_and_reports_its_result(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     waiting = {"id": "@ann", "async": "1"}
     answer = await post_data(client, "send_friend_message", PNG, **waiting)
@@ -194,7 +194,7 @@ async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start,
     assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
 
 
-async def test_failures_of_an_upload_are_tried_again_or_told(client: RunningClient) -> None:
+async def test_failed_upload_is_retried_or_reported(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("no answer"), None]
     answer = await post_data(client, "send_friend_message", PNG, id="@ann")
     assert (answer["code"], answer["media_id"]) == (0, "@up2:3")

@@ -20,7 +20,7 @@ def private() -> int:
     return sum(int(kib) for kib in re.findall(r"^Private_\w+:\s+(\d+) kB", rollup, re.MULTILINE))
 
 
-async def test_freed_pages_between_used_ones_go_back(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_freed_pages_between_used_ones_are_returned(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_PAUSE_SECONDS", 0.01)
     await start().until_state("loading")
     large, small = [], []

@@ -16,7 +16,7 @@ def credentials(directory: Path, **files: str) -> dict[str, str]:
     return {PORT: "3000", "CREDENTIALS_DIRECTORY": str(directory)}
 
 
-def test_a_credential_counts_whatever_the_option_says(tmp_path: Path) -> None:
+def test_credential_overrides_the_option(tmp_path: Path) -> None:
     given = credentials(tmp_path, proxy="socks5://u:p@own:1080\n", common_proxy="http://all:3128")
     for option in ("http://asked:1", ""):
         config = read_config("alice", {**given, "WXCLIENT_PROXY": option}, Paths(tmp_path))
@@ -29,7 +29,7 @@ def test_a_credential_counts_whatever_the_option_says(tmp_path: Path) -> None:
     )
 
 
-def test_a_bad_proxy_is_reported_without_its_password(tmp_path: Path) -> None:
+def test_invalid_proxy_is_reported_without_its_password(tmp_path: Path) -> None:
     bad = "http://somebody:hidden@h"
     credential = "account alice: the credential proxy must be http://", "credentials/alice.proxy"
     option = "account alice: WXCLIENT_PROXY must be http://", "clients/alice.env"

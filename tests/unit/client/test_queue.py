@@ -64,7 +64,7 @@ async def test_systemd_learns_that_a_stop_takes_longer(
 # -- bad days
 
 
-async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) -> None:
+async def test_repeated_rate_limit_refusals_pause_the_queue_longer(start: Start) -> None:
     client = start(BackoffPolicy(throttled_first=0.3, throttled_max=5.0))
     too_frequent = WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT)
     client.driver.outcomes = [None, too_frequent, too_frequent]

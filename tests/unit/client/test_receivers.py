@@ -114,7 +114,7 @@ async def test_outcome_of_an_attempt(reads: bool, answer: bytes | None, size: in
             assert (await poster.post(body, {})).outcome is DeliveryOutcome.UNREACHED  # nobody listens any more
 
 
-async def test_connections_are_kept_unless_half_a_report_is_on_them() -> None:
+async def test_connections_are_reused_unless_a_report_is_incomplete() -> None:
     connections = list[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

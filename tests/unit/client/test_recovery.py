@@ -137,7 +137,7 @@ async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(opene
     assert left[-1] == f"{name}-61"
 
 
-async def test_sequences_never_decrease_when_nothing_can_be_read(opened: Opened, tmp_path: Path) -> None:
+async def test_sequences_never_decrease_after_loss_of_all_data(opened: Opened, tmp_path: Path) -> None:
     await filled(opened, 5)
     (tmp_path / "events.db").write_bytes(b"no database at all" * 1000)
     log = opened()

@@ -123,7 +123,7 @@ async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Web
     assert len(client.driver.sends) == 1
 
 
-def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_that_jumps_a_day_and_back_does_not_reset_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     class Calendar(date):
         shown = date(2026, 5, 4)
 

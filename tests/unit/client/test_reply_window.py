@@ -294,7 +294,7 @@ def test_a_refusal_in_a_fresh_window_teaches_the_limit_of_a_day_for_a_week() -> 
     assert windows.hold("a", False, 2001.0 + week + 1) is None
 
 
-def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
+def test_stricter_budget_applies_and_the_daily_one_survives_messages() -> None:
     windows = table(per_message=10, per_day=3)
     for at in range(3):
         windows.heard("a", float(at + 1), has_held=False)
@@ -305,7 +305,7 @@ def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
     assert windows.hold("a", False, 86400.0 + 1.5) is None
 
 
-async def test_the_last_send_of_a_window_is_kept_for_the_answer() -> None:
+async def test_last_send_of_a_window_is_reserved_for_the_reply() -> None:
     windows = table(per_message=2)
     windows.heard("a", 100.0, has_held=True)
     windows.taken("a", True, 101.0)

@@ -90,7 +90,7 @@ async def test_content_of_sends_is_kept_until_their_delivery(start: Start, webho
     await until(lambda: kept_files(again) == [])
 
 
-async def test_a_disk_that_can_not_take_a_request_is_told(client: RunningClient) -> None:
+async def test_full_disk_is_reported_to_the_sender(client: RunningClient) -> None:
     client.paths.media("alice").write_text("not a directory")
     form = aiohttp.FormData({"id": "@ann"})
     form.add_field("media_data", bytes(3_000_000), filename="x")

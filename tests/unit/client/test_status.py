@@ -60,7 +60,7 @@ async def test_status_counts_what_has_happened(client: RunningClient) -> None:
     assert told["messages"] == counts
 
 
-async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start, webhook: Webhook) -> None:
+async def test_failed_receiver_is_shown_without_its_secrets(start: Start, webhook: Webhook) -> None:
     webhook.statuses = [500] * 100
     client = await running(start, **{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
     async with asyncio.timeout(PATIENCE):
@@ -90,7 +90,7 @@ async def test_daily_count_is_kept_without_a_limit(start: Start, client: Running
     assert obj(await again.get("send_friend_message", id="@ann", content="y"))["code"] == -8
 
 
-async def test_a_caller_that_hangs_up_takes_no_message_back(start: Start) -> None:
+async def test_disconnected_caller_does_not_cancel_its_message(start: Start) -> None:
     client = start()
     client.driver.send_gate = asyncio.Event()
     await client.login()

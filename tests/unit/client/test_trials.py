@@ -19,7 +19,7 @@ async def test_a_test_event_is_signed_and_its_answer_is_shown(start: Start, list
     assert request.headers["X-Wx-Signature"] == f"sha256={hmac.new(b'one', signed, hashlib.sha256).hexdigest()}"
 
 
-async def test_wechat_is_reached_through_a_proxy_or_it_is_told_why_not(start: Start) -> None:
+async def test_proxy_trial_reports_success_or_the_reason(start: Start) -> None:
     async with listening() as wechat, SmallProxy("http").running() as proxy:
         client = await running(start, **{"WXCLIENT_SERVER": f"http://127.0.0.1:{wechat.port}"})
         status, answer = await client.v1("POST", "proxy/test")

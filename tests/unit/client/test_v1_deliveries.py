@@ -78,7 +78,7 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     assert items(rest["deliveries"])
 
 
-async def test_acknowledged_dead_letters_are_new_when_they_die_again(start: Start, webhook: Webhook) -> None:
+async def test_acknowledged_dead_letter_that_fails_again_is_new(start: Start, webhook: Webhook) -> None:
     client = await with_dead(start, webhook, "one", "two", "three")
     found = await until(client, dead=3, unacknowledged=3)
     first = obj(items(found["deliveries"])[0])["id"]

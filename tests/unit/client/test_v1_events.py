@@ -64,7 +64,7 @@ async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(clien
         assert answer.status == 400
 
 
-async def test_a_stream_goes_on_where_its_reader_was(client: RunningClient) -> None:
+async def test_stream_continues_at_the_readers_position(client: RunningClient) -> None:
     client.driver.play([message("one"), message("two")])
     first, _ = await settled(client, 2)
     async with stream(client, f"?after={first['id']}") as got:
@@ -82,7 +82,7 @@ async def test_a_stream_goes_on_where_its_reader_was(client: RunningClient) -> N
         assert obj(event["report"])["content"] == "four"
 
 
-async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_stream_sends_keepalives(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
     client = await running(start)
     async with stream(client, "?types=friend_message") as got:
@@ -107,7 +107,7 @@ async def test_events_have_no_login_code(start: Start) -> None:
     assert obj(delivery["report"])["params"] == shown
 
 
-async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(client: RunningClient) -> None:
+async def test_stop_ends_streams_without_waiting(client: RunningClient) -> None:
     async with stream(client, "?types=stop") as got:
         await anext(got)
         await client.stop()

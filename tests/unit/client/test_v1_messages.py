@@ -91,7 +91,7 @@ async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) 
         assert await answer.read() == PNG
 
 
-async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(client: RunningClient) -> None:
+async def test_reply_quotes_the_text_and_references_its_id(client: RunningClient) -> None:
     client.driver.play([message("one\ntwo", id="m7", chat="@ann1", sender="@ann1")])
     await until_history(client, 1)
     status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
@@ -208,7 +208,7 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
         assert (status // 100, obj(refused["error"])["code"]) == (4, code)
 
 
-async def test_wrong_arguments_change_nothing(start: Start) -> None:
+async def test_invalid_arguments_change_nothing(start: Start) -> None:
     client = start()
     await client.until_state("loading")
     status, refused = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k")

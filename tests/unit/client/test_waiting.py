@@ -38,7 +38,7 @@ async def queued(client: RunningClient) -> None:
     await until(lambda: client.driver.sends)
 
 
-async def test_a_send_that_waits_too_long_says_that_it_goes_on(start: Start) -> None:
+async def test_send_that_times_out_reports_that_it_continues(start: Start) -> None:
     client = start(**SLOW, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.3")
     await queued(client)
     for call in ("send_friend_message", "consult"):
@@ -59,7 +59,7 @@ async def test_fetching_and_waiting_together_take_no_longer(start: Start, silent
     assert "not done in" in str(answer["status"])
 
 
-async def test_a_question_is_answered_in_time_however_late_it_went_out(start: Start) -> None:
+async def test_consult_timeout_includes_queueing_time(start: Start) -> None:
     client = start(MOJO_WEIXIN_SEND_INTERVAL="6", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="6.5")
     await queued(client)
     began = time.monotonic()
@@ -68,7 +68,7 @@ async def test_a_question_is_answered_in_time_however_late_it_went_out(start: St
     assert time.monotonic() - began < 12  # counted from when it went out: 12.5
 
 
-async def test_all_who_wait_for_an_event_get_it(client: RunningClient, waiting: list[EventRing]) -> None:
+async def test_all_waiters_get_an_event(client: RunningClient, waiting: list[EventRing]) -> None:
     polls = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await until(lambda: len(waiting) == 40)
     for one in polls[:20]:

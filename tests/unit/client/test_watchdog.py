@@ -57,7 +57,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         yield Systemd(listening)
 
 
-async def test_an_account_is_ready_once_its_port_is_its_own(systemd: Systemd, start: Start) -> None:
+async def test_account_is_ready_after_binding_its_port(systemd: Systemd, start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         refused = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(other.getsockname()[1]))
         with pytest.raises(PortTaken):

@@ -71,7 +71,7 @@ async def test_reply_in_an_answer(listener: Listener, start: Start) -> None:
     assert await settled(client, listener) == [("@ann", expected) for _, _, expected in ANSWERS if expected]
 
 
-async def test_a_webhook_that_replies_to_everything_replies_once_to_each(listener: Listener, start: Start) -> None:
+async def test_webhook_reply_is_sent_once_per_report(listener: Listener, start: Start) -> None:
     async def repeat(_: web.Request, report: JsonObject) -> web.StreamResponse:
         return web.json_response({**report, "reply": f"re {report['content']}"})
 

@@ -45,7 +45,7 @@ class World:
         self.ledger.load(kept)
 
 
-def test_a_problem_and_its_end_are_alerted_once() -> None:
+def test_problem_and_recovery_are_alerted_once() -> None:
     world = World()
     world.live(WELL, 60)
     world.live(PARKED, 7200)

@@ -253,7 +253,7 @@ def spools(watched: Watched, *channels: Channel) -> list[Path]:
     return [place(each) for each in channels for place in (paths.alerts_spool, paths.alerts_runtime)]
 
 
-async def test_a_channel_whose_spool_is_full_gets_alerts_later_and_the_others_once(watched: Watched) -> None:
+async def test_full_spool_delays_only_its_channel(watched: Watched) -> None:
     watched.set(mail="root", per_hour=2)
     await watched.running("alice", "bob", "carol")
     for place in spools(watched, Channel.MAIL):

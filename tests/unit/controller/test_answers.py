@@ -48,7 +48,7 @@ async def accounts_of(host: Machine) -> list[JsonObject]:
     return [obj(each) for each in items((await host.v1("GET", "accounts"))[1]["accounts"])]
 
 
-async def test_an_account_that_hangs_does_not_stay_running(host: Machine, later: Callable[[float], None]) -> None:
+async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callable[[float], None]) -> None:
     hanging, living = await host.start("hanging"), await host.start("living")
     hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime(), 1))
     living.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
@@ -70,9 +70,7 @@ async def test_an_account_that_hangs_does_not_stay_running(host: Machine, later:
     assert [each["state"] for each in await host.states()] == ["running", "running"]
 
 
-async def test_a_login_that_lasts_becomes_trouble_and_counts_its_minutes(
-    host: Machine, later: Callable[[float], None]
-) -> None:
+async def test_long_login_becomes_a_problem_with_its_duration(host: Machine, later: Callable[[float], None]) -> None:
     process = await host.start("alice")
     process.say(LoginState.LOADING, state_since=int(time.time()))
     assert (await accounts_of(host))[0]["advice"] is None

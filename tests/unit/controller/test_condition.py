@@ -185,7 +185,7 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
 
 
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
-async def test_a_foreign_program_is_assessed_by_its_state_word(host: Machine, told: str, expected: object) -> None:
+async def test_other_programs_state_is_assessed_by_name(host: Machine, told: str, expected: object) -> None:
     process = await host.start("perl")
     process.write(json.dumps({"account": "perl", "state": told, "version": "1.4.7"}).encode())
     _, account = await host.v1("GET", "accounts/perl")

@@ -45,7 +45,7 @@ async def test_a_rejected_head_is_answered_and_ends_the_connection(host: Machine
         assert (json.loads(body)["code"], words in body) == (-1, True), case
 
 
-async def test_requests_come_one_after_the_other_in_any_pieces(host: Machine) -> None:
+async def test_consecutive_requests_are_parsed_in_any_fragmentation(host: Machine) -> None:
     head = b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     last = b"\r\nGET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     sent = b"".join(head + body for body in BODIES.values()) + last
@@ -59,7 +59,7 @@ async def test_requests_come_one_after_the_other_in_any_pieces(host: Machine) ->
         assert answer.count(b"HTTP/1.1 200 ") == len(BODIES) + 1, answer
 
 
-async def test_a_broken_chunk_is_refused_and_nothing_after_it_is_a_request(
+async def test_invalid_chunk_is_refused_and_ends_the_connection(
     host: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, writer = await asyncio.open_connection(*host.address)

@@ -51,7 +51,7 @@ async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, object, bytes]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("closed", [True, False])
-async def test_no_request_is_passed_on_other_than_it_was_checked(tmp_path: Path, closed: bool) -> None:
+async def test_request_is_forwarded_exactly_as_checked(tmp_path: Path, closed: bool) -> None:
     found = await run(tmp_path, 500, 20261127, closed)
     assert min(found["passed on"], found["not passed on"], found["ambiguous"]) > 25, found
 
@@ -113,7 +113,7 @@ async def test_nothing_behind_an_answer_reaches_the_next_caller(pair: Pair) -> N
         assert (await ask(pair))[2] == b"{}"
 
 
-async def test_connections_to_an_account_are_used_again_while_they_are_good(pair: Pair) -> None:
+async def test_healthy_connections_to_an_account_are_reused(pair: Pair) -> None:
     for _ in range(5):
         assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
     assert pair.account.connections == 1
@@ -135,7 +135,7 @@ async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, a
     assert len(pair.account.got) == 2  # one of each way
 
 
-async def test_an_answer_that_breaks_off_does_not_look_complete(pair: Pair) -> None:
+async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
     pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
     reader, writer = await asyncio.open_connection(*pair.host.address)
     writer.write(GET)
@@ -171,7 +171,7 @@ async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
     writer.close()
 
 
-async def test_requests_come_in_any_pieces_and_one_behind_the_other(pair: Pair) -> None:
+async def test_pipelined_requests_are_handled_in_any_fragmentation(pair: Pair) -> None:
     for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
         reader, writer = await asyncio.open_connection(*pair.host.address)
         sent = POST + GET + HEAD + POST

@@ -77,7 +77,7 @@ async def test_calls_without_a_token_from_many_addresses_do_not_fill_the_journal
     assert len([line for line in lines if "without a token" in line]) == 1, lines
 
 
-async def test_running_out_of_descriptors_is_logged_once_and_passes(running: Running) -> None:
+async def test_descriptor_exhaustion_is_logged_once_and_recovered_from(running: Running) -> None:
     resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (40, 40))
     peers = [await asyncio.open_connection(*running.host.address) for _ in range(200)]
     peers[0][1].write(SMALL)  # it was accepted, and is answered all the same

@@ -334,7 +334,7 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
         assert answer.status == 429
 
 
-async def test_one_address_cannot_keep_the_others_from_pairing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_address_cannot_block_pairing_of_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairings, "PER_MINUTE", 2 * pairings.MAX_OPEN)
     answers = [await asks(stage) for _ in range(pairings.MAX_OPEN)]
     assert {"qrcode" in answer for answer in answers} == {True, False}

@@ -84,7 +84,7 @@ async def followed(
         yield Stream(answer)
 
 
-async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine) -> None:
+async def test_lines_are_streamed_with_their_cursors(host: Machine) -> None:
     await host.start("小店")
     instance = host.process("小店").instance
     async with Journal(host.paths).open() as journal, followed(host, "?lines=5", name="小店") as stream:
@@ -103,7 +103,7 @@ async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine
     assert journal.questions == [f"{instance} 5 follow\n"]
 
 
-async def test_a_page_or_a_stream_begins_where_it_is_asked_to(host: Machine) -> None:
+async def test_page_or_stream_begins_at_the_given_cursor(host: Machine) -> None:
     await host.start("alice")
     since, after = "since=1700000000", f"after={CURSOR}"
     async with Journal(host.paths, b"").open() as journal:
@@ -155,7 +155,7 @@ async def test_stream_ends_with_its_reader_the_controller_or_the_account(
             await stream.end()
 
 
-async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_before_it_begins(tmp_path: Path) -> None:
+async def test_readers_are_limited_and_an_unreadable_journal_is_refused_first(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_readers=1) as host:
         await host.start("alice")
         path = "/v1/accounts/alice/journal"

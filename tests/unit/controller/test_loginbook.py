@@ -16,7 +16,7 @@ async def look(host: Machine, book: LoginBook | None = None) -> None:
     (book or host.accounts.logins).look(logins_of(views), {view.instance for view in views})
 
 
-async def test_a_login_stays_in_the_book_until_it_is_given_up(host: Machine) -> None:
+async def test_login_is_recorded_until_it_is_cancelled(host: Machine) -> None:
     host.paths.logins.parent.mkdir(parents=True)
     alice, bob = await host.start("alice"), await host.start("bob")
     has = holder(host.paths, "carol")

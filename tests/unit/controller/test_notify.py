@@ -365,7 +365,7 @@ async def test_a_peer_is_found_by_a_name_that_one_has_alone(host: Machine) -> No
     assert [send["id"] for send in process.sends] == ["@1"]
 
 
-async def test_a_request_whose_answer_is_lost_is_made_again_under_its_key(host: Machine) -> None:
+async def test_request_with_a_lost_response_is_repeated_with_its_key(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     tries: list[str] = []
 

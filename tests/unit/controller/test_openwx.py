@@ -27,7 +27,7 @@ async def test_bytes_of_an_answer(host: Machine) -> None:
     assert b'"status":"client already exists"' in body
 
 
-async def test_a_bad_name_is_refused_and_says_why(host: Machine) -> None:
+async def test_invalid_name_is_refused_with_a_reason(host: Machine) -> None:
     for name in ("../x", ".hidden", "a/b", "x" * 65, " a"):
         answer = await host.get("start_client", client=name)
         assert (answer["code"], str(answer["status"])[:21]) == (1, "client name invalid: ")
@@ -119,7 +119,7 @@ async def test_start_while_stopping_waits_and_starts(host: Machine) -> None:
 
 
 @pytest.mark.parametrize("request_line", ["GET /openwx/start_client?client=bob", "DELETE /v1/accounts/alice"])
-async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Machine, request_line: str) -> None:
+async def test_disconnected_caller_does_not_interrupt_an_action(host: Machine, request_line: str) -> None:
     await host.start("alice")
     host.units.hold = asyncio.Event()
     host.units.holding.clear()
@@ -144,7 +144,7 @@ async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> Non
         assert (await host.get("start_client", client="another"))["status"] == "success"
 
 
-async def test_ports_are_never_given_twice_and_run_out_clearly(tmp_path: Path) -> None:
+async def test_ports_are_unique_and_exhaustion_is_reported(tmp_path: Path) -> None:
     async with Machine(tmp_path, backend_end_port=FIRST_PORT + 2) as host:
         answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(4)))
         ports = [answer["port"] for answer in answers if answer["code"] == 0]
@@ -165,7 +165,7 @@ async def test_the_port_stays_over_stop_and_start(host: Machine) -> None:
     assert (await host.start("c")).account.port == before.account.port
 
 
-async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
+async def test_unit_that_does_not_start_is_reported(host: Machine) -> None:
     host.units.refuse = "the control process exited with error code."
     answer = await host.get("start_client", client="alice")
     assert answer["code"] == 3
@@ -215,7 +215,7 @@ async def test_check_client_tells_full_states_with_port_and_without_the_link(hos
     assert state["state"] == "running"
 
 
-async def test_an_unreadable_state_file_does_not_spoil_the_others(host: Machine) -> None:
+async def test_unreadable_state_file_does_not_affect_others(host: Machine) -> None:
     process = await host.start("alice")
     await host.start("bob")
     for content in (b"", b"[1]", b'{"pid":NaN}', b"\xff", b"x" * 300_000, b'{"state": [' + b"[]," * 80_000 + b"0]}"):
@@ -259,7 +259,7 @@ async def test_never_running_when_the_process_is_gone(host: Machine) -> None:
         assert state["state"] in ("stop", "init"), record
 
 
-async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host: Machine) -> None:
+async def test_cached_query_does_not_hide_a_stop_or_start(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
     host.units.remember()

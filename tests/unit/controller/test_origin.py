@@ -85,7 +85,7 @@ async def test_an_address_that_was_called_is_a_name_of_our_own(
     assert called == [host.address] * len(called)
 
 
-async def test_two_hosts_or_one_in_the_target_are_checked_too(host: Machine) -> None:
+async def test_repeated_host_or_absolute_target_is_checked(host: Machine) -> None:
     for head in (
         b"GET /v1/accounts HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n",
         b"GET http://evil.example/v1/accounts HTTP/1.1\r\nHost: 127.0.0.1\r\n",

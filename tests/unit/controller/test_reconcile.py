@@ -44,7 +44,7 @@ async def back(host: Machine, lines: Lines) -> str:
     return lines()[-1]
 
 
-async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Machine, lines: Lines) -> None:
+async def test_desired_accounts_are_restarted_and_stopped_ones_are_not(host: Machine, lines: Lines) -> None:
     assert await back(host, lines) == "after boot: 0 accounts wanted, 0 up, 0 started"
     for name in ("alice", "bob", "小店", "carol"):
         await host.start(name)
@@ -77,7 +77,7 @@ async def test_failed_starts_are_retried_until_they_succeed(host: Machine, lines
     assert mark.is_set()
 
 
-async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine, lines: Lines) -> None:
+async def test_unresponsive_systemd_is_queried_again(host: Machine, lines: Lines) -> None:
     await host.start("alice")
     await boot(host)
     host.units.broken = True
@@ -105,7 +105,7 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
     assert sorted(host.units.processes) == names[:-1]
 
 
-async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_path: Path) -> None:
+async def test_heartbeat_ignores_the_response_and_redirects(tmp_path: Path) -> None:
     beats: list[str] = []
     enough = asyncio.Event()
 

@@ -96,7 +96,7 @@ async def test_restarts_under_load_lose_nothing(host: Host) -> None:
     assert [failure for caller in callers for failure in caller.failures] == []
 
 
-async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_more_answer(host: Host) -> None:
+async def test_restart_ends_long_polls_and_serves_idle_connections_once(host: Host) -> None:
     alice = await host.account()
     async with started(host) as process:
         poll, poll_writer = await asyncio.open_connection(*host.address)

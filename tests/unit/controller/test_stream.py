@@ -68,7 +68,7 @@ def say(process: Process, *texts: str, kind: str = "friend_message") -> None:
         process.log.append({"post_type": "receive_message", "type": kind, "content": text}, deliver=False)
 
 
-async def test_events_of_all_accounts_come_as_they_happen(host: Machine) -> None:
+async def test_events_of_all_accounts_are_streamed_immediately(host: Machine) -> None:
     alice, bob = await host.start("alice"), await host.start("小店")
     say(alice, "before")
     assert await alice.log.settled(10)
@@ -83,7 +83,7 @@ async def test_events_of_all_accounts_come_as_they_happen(host: Machine) -> None
         assert [one["account"] for one in reader.got] == ["alice", "小店", "carol"]
 
 
-async def test_a_reader_that_comes_back_misses_nothing_whatever_went_away(host: Machine) -> None:
+async def test_returning_reader_misses_nothing(host: Machine) -> None:
     """Accounts, the reader and everything else go and come."""
     names = ["alice", "bob", "carol", "dave"]
     for name in names:
@@ -180,7 +180,7 @@ async def test_readers_share_one_connection_to_each_account(host: Machine) -> No
     assert len(alice.streams) == 2  # the line, and for the one that came back what it had missed
 
 
-async def test_slow_and_fast_readers_get_everything_once_and_in_order(
+async def test_slow_and_fast_readers_get_all_events_once_in_order(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "STREAM_WAITING_EVENTS", 3)
@@ -237,7 +237,7 @@ async def test_events_during_catching_up_are_delivered_once(host: Machine, monke
         assert await reader.until(2) == ["two", "three"]
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
+async def test_stalled_reader_is_disconnected_without_affecting_others(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 2.0)
@@ -255,7 +255,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
 
 
 @pytest.mark.parametrize("status", [200, 403])
-async def test_an_account_that_refuses_is_asked_less_and_less_until_it_is_another_process(
+async def test_refusing_account_is_polled_ever_less_until_it_restarts(
     host: Machine, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(hub, "RETRY_FIRST", 600.0)

@@ -94,7 +94,7 @@ async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_an_account_changes_its_driver_only_while_it_is_stopped(host: Machine) -> None:
+async def test_driver_can_be_changed_only_while_stopped(host: Machine) -> None:
     await host.start("alice")
     before = host.paths.account_file("alice").read_bytes()
     requests: list[tuple[str, str, JsonObject]] = [
@@ -122,7 +122,7 @@ async def test_an_account_changes_its_driver_only_while_it_is_stopped(host: Mach
     assert (await host.v1("POST", "accounts/alice/start", {"driver": "ilink"}))[1]["driver"] == "ilink"
 
 
-async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
+async def test_invalid_option_changes_nothing(host: Machine) -> None:
     await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7}})
     before = host.paths.account_file("alice").read_bytes()
     wrongs: list[JsonObject] = [
@@ -177,7 +177,7 @@ async def test_deliveries_query_only_the_account(host: Machine) -> None:
         assert status in (404, 405), path
 
 
-async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
+async def test_stopped_account_is_not_queried(host: Machine) -> None:
     await host.start("alice")
     for reason in ("code: it is init", "code: stopped"):
         status, answer = await host.v1("GET", "accounts/alice/qr")

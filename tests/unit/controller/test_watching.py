@@ -92,7 +92,7 @@ async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine
         }
 
 
-async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: Machine) -> None:
+async def test_bound_token_gets_its_accounts_and_a_revoked_one_nothing(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
     shown = token(host, Scope.READ, "alice", name="t")

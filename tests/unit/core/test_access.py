@@ -19,7 +19,7 @@ def test_each_scope_includes_those_before_it() -> None:
 
 
 @pytest.mark.parametrize("outside", [Scope.ILINK, Scope.NOTIFY, Scope.FLEET])
-def test_a_scope_outside_the_ladder_covers_itself_only_and_no_other_covers_it(outside: Scope) -> None:
+def test_separate_scope_covers_and_is_covered_by_no_other(outside: Scope) -> None:
     assert [scope for scope in Scope if outside.covers(scope)] == [outside]
     assert [scope for scope in Scope if scope.covers(outside)] == [outside]
 
@@ -46,7 +46,7 @@ def test_unlisted_paths_need_scope_admin() -> None:
 BURST, SECONDS_EACH = DEFAULTS.token_failures, TOKEN_FAILURE_SECONDS
 
 
-def test_an_ipv6_network_is_one_caller_and_a_mapped_address_the_ipv4_one() -> None:
+def test_ipv6_network_is_one_caller_and_mapped_addresses_are_ipv4() -> None:
     limiter = FailureLimiter(lambda: 0.0)
     for number in range(BURST):
         limiter.failed(caller_of(f"2001:db8::{number:x}"))

@@ -29,7 +29,7 @@ SCAN = Item(
 ALERT = Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", (SCAN,))
 
 
-def test_an_alert_is_read_back_as_it_was_written() -> None:
+def test_alert_round_trips_through_its_file() -> None:
     written: JsonValue = json.loads(json.dumps(ALERT.to_json()))
     assert alert_from(written) == ALERT
 
@@ -55,7 +55,7 @@ def test_an_expired_code_is_omitted_with_a_note() -> None:
         assert "expired" in str(item.message)
 
 
-def test_words_of_others_become_one_short_line() -> None:
+def test_external_text_becomes_one_short_line() -> None:
     assert plain("a\nBcc: x@y\r\n\x1b[2J\ud800 b\u202e") == "a Bcc: x@y [2J b"
     assert len(plain("x" * 10_000)) == 500
 
@@ -100,7 +100,7 @@ def spool(tmp_path: Path) -> Spool:
     return made
 
 
-def test_a_disk_that_takes_nothing_keeps_no_alert_back(spool: Spool) -> None:
+def test_full_disk_does_not_block_alerts(spool: Spool) -> None:
     spool.paths.alerts_spool("mail").rmdir()
     spool.put(ALERT)
     [waiting] = spool.waiting()
@@ -124,7 +124,7 @@ def test_links_are_not_followed(spool: Spool) -> None:
     assert spool.state() == AlertState()
 
 
-def test_notes_are_read_back_and_damaged_ones_are_empty(spool: Spool) -> None:
+def test_notes_round_trip_and_damaged_ones_are_empty(spool: Spool) -> None:
     assert spool.state() == AlertState()
     noted = AlertState({"a": 2}, AlertOutcome("b", "it answers 500", 1_700_000_000))
     spool.note(noted)

@@ -53,7 +53,7 @@ def test_invalid_limits_are_refused_by_name(tmp_path: Path, content: str, words:
     assert words.partition("key ")[2].partition(" ")[0] in str(finding.message)
 
 
-def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
+def test_accounts_get_only_their_limits(tmp_path: Path) -> None:
     paths = settings(tmp_path, "")
     limits = DEFAULTS.with_numbers({"send_tries": 3, "media_url_seconds": 0.5, "watchers": 5, "token_failures": 8})
     one = Materialiser(paths, Settings(template_path=paths.template, limits=limits))

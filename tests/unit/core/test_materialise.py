@@ -70,7 +70,7 @@ def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths
     assert one.registry.load("a").options["proxy"] == "socks5://other:1080"
 
 
-def test_the_admins_file_of_one_account_may_allow_it_other_targets(paths: Paths) -> None:
+def test_accounts_file_can_allow_it_other_targets(paths: Paths) -> None:
     one = materialiser(paths, webhook_targets=Targets.parse(["http://near/"]))
     paths.override_file("a").parent.mkdir(parents=True)
     paths.override_file("a").write_text('WXCLIENT_WEBHOOK_TARGETS="http://far/"\n')
@@ -82,9 +82,7 @@ def test_the_admins_file_of_one_account_may_allow_it_other_targets(paths: Paths)
         one.start(parse_name("a"), {}, {})
 
 
-def test_one_unusable_file_does_not_keep_targets_from_the_others(
-    paths: Paths, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unusable_file_does_not_affect_other_accounts_targets(paths: Paths, caplog: pytest.LogCaptureFixture) -> None:
     one = materialiser(paths)
     for name in ("a", "b", "c"):
         one.start(parse_name(name), {}, {})
@@ -103,7 +101,7 @@ def test_a_template_may_add_variables(paths: Paths, tmp_path: Path) -> None:
     assert parse(found.read_text())["EXTRA"] == "for 小 红"
 
 
-def test_a_unit_started_by_hand_registers_itself_once(paths: Paths) -> None:
+def test_manually_started_unit_registers_once(paths: Paths) -> None:
     one = materialiser(paths, post_api="http://h/", client={"send_interval": "5"})
     first = one.prepare("bob")
     assert first.options == {"post_api": "http://h/", "send_interval": "5"}
@@ -112,7 +110,7 @@ def test_a_unit_started_by_hand_registers_itself_once(paths: Paths) -> None:
         one.prepare(parse_name("小红").instance)
 
 
-def test_keep_merges_what_was_asked_for_over_todays_defaults(paths: Paths) -> None:
+def test_keep_merges_stored_options_over_current_defaults(paths: Paths) -> None:
     materialiser(paths, client={"send_interval": "5", "lang": "en_US"}).start(
         parse_name("a"), {"desktop": "on"}, {"desktop": "on"}
     )

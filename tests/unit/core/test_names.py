@@ -18,7 +18,7 @@ def test_a_plain_name_is_its_own_id(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["小红", "shop.01", "a@b", "two words", "-dash", "a" * 28, "हिन्दी", "x" * 64])
-def test_any_other_allowed_name_gets_an_id_of_its_own_that_is_always_the_same(name: str) -> None:
+def test_other_allowed_name_gets_a_unique_and_stable_id(name: str) -> None:
     found = parse_name(name)
     assert found == parse_name(name)
     assert found.name == name
@@ -48,6 +48,6 @@ def test_a_typed_name_can_not_be_somebody_elses_generated_id() -> None:
         parse_name(generated)
 
 
-def test_ids_stay_what_they_are() -> None:
+def test_ids_never_change() -> None:
     # They name users and directories of running systems.
     assert parse_name("小店").instance == "x-5k65rcsgx6ncdtm"

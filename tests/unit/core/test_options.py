@@ -35,7 +35,7 @@ def test_values_become_canonical() -> None:
     }
 
 
-def test_two_names_for_one_option_are_one_and_the_last_counts() -> None:
+def test_aliases_of_an_option_are_merged_and_the_last_wins() -> None:
     both = [("plugin_openwx_post_event", "1"), ("post_event", "0"), ("poll_interval", "7")]
     assert check_options(both).options == {"plugin_openwx_post_event": "0", "plugin_openwx_poll_interval": "7"}
     assert check_options(reversed(both)).options["plugin_openwx_post_event"] == "1"

@@ -90,7 +90,7 @@ def test_listen_takes_several_addresses(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_no_utf_8_is_told_apart_from_one_that_can_not_be_read(tmp_path: Path) -> None:
+def test_invalid_utf_8_is_distinguished_from_an_unreadable_file(tmp_path: Path) -> None:
     paths = write(tmp_path, "")
     paths.settings_file.write_bytes(b"# \xff\n")
     with pytest.raises(BadSettings, match="not UTF-8") as refused:

@@ -29,7 +29,7 @@ def made(
     return minted(name, scope, accounts, expires)
 
 
-def test_a_token_is_256_random_bits_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+def test_token_has_256_random_bits_and_only_its_hash_is_stored(tmp_path: Path) -> None:
     texts = {made()[0] for _ in range(50)}
     assert len(texts) == 50
     assert all(SHAPE.fullmatch(text) for text in texts)

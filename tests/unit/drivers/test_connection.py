@@ -40,7 +40,7 @@ async def test_cookies_go_where_they_belong() -> None:
     assert jar.value("nothing") == ""
 
 
-async def test_cookies_are_for_a_path_and_what_is_below_it() -> None:
+async def test_cookies_are_sent_to_their_path_and_below() -> None:
     jar = Jar()
     jar.take("wx.qq.com", ["all=1", "some=1; Path=/cgi-bin", "few=1; Path=/cgi-bin/a%2Fb/"])
     sent = {path: jar.header("wx.qq.com", path, True) for path in ("/x", "/cgi", "/cgi-bin", "/cgi-bin/x")}
@@ -62,7 +62,7 @@ async def test_requests_for_ever_new_paths_take_no_memory() -> None:
 
 
 @pytest.mark.parametrize("value", ["b/c+=", '"quoted/+ one"', "two words", '{"a":1}', ""])
-async def test_values_go_back_as_they_came(value: str) -> None:
+async def test_cookie_values_are_returned_unchanged(value: str) -> None:
     jar, copy = Jar(), Jar()
     jar.take("wx.qq.com", [f"a={value}; Path=/; Secure; Max-Age=100; Odd=x; HttpOnly"])
     assert jar.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"
@@ -157,7 +157,7 @@ async def test_invalid_responses_are_failures(raw: bytes) -> None:
     assert "secret" not in f"{failed.value!r} {failed.value.__cause__!r} {failed.value.__context__!r}"
 
 
-async def test_a_long_answer_is_not_read_to_its_end() -> None:
+async def test_overlong_response_is_not_read_completely() -> None:
     body = b"x" * 1000
     assert await fetch(OK + b"Content-Length: 1000\r\n\r\n" + body) == body
     with pytest.raises(UnreadableResponse, match="longer"):

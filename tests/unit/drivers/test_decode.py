@@ -75,7 +75,7 @@ def message(raw: JsonObject) -> Message:
     return found
 
 
-def test_a_message_without_an_id_gets_one_that_stays() -> None:
+def test_message_without_an_id_gets_a_stable_one() -> None:
     raw: JsonObject = {"FromUserName": "@a", "MsgType": 1, "Content": "x", "CreateTime": 5}
     assert messages.id_of(raw) == messages.id_of(dict(raw))
     assert messages.id_of(raw) != messages.id_of({**raw, "Content": "y"})
@@ -83,7 +83,7 @@ def test_a_message_without_an_id_gets_one_that_stays() -> None:
     assert messages.id_of({**raw, "MsgId": "7", "NewMsgId": 8}) == "7"
 
 
-def test_file_transfer_is_one_conversation_and_all_of_it_is_received() -> None:
+def test_file_transfer_messages_are_all_received() -> None:
     def read(sender: str, receiver: str, **more: JsonValue) -> Message | None:
         raw: JsonObject = {"MsgId": "1", "FromUserName": sender, "ToUserName": receiver, "MsgType": 1, **more}
         return filehelper.message_of(raw, "@me", False)

@@ -80,7 +80,7 @@ async def test_a_crash_loses_nothing_of_a_batch_while_something_else_is_stored(w
         await drive.text("three")
 
 
-async def test_digits_wrong_then_right(wechat: Bench) -> None:
+async def test_correct_digits_after_wrong_ones_succeed(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(base.QrReady)
         login = await waiting_code(wechat.sandbox)
@@ -103,7 +103,7 @@ async def test_digits_wrong_then_right(wechat: Bench) -> None:
             await drive.driver.answer(asked.id, "123456")
 
 
-async def test_wrong_digits_three_times_end_the_code_and_a_new_one_follows(wechat: Bench) -> None:
+async def test_three_wrong_digits_replace_the_code(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(base.QrReady)
         login = await waiting_code(wechat.sandbox)
@@ -182,7 +182,7 @@ async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> No
         assert drive.count(base.QrReady) == 1
 
 
-async def test_a_session_that_must_be_revived_again_and_again_is_over(wechat: Bench) -> None:
+async def test_session_that_needs_repeated_revival_is_ended(wechat: Bench) -> None:
     """Two clients probably pull at one user: neither would get all messages."""
     async with wechat.online() as drive:
         for count in range(1, 4):
@@ -299,7 +299,7 @@ async def test_a_second_account_of_the_same_user_is_refused_with_the_first_ones_
         await wechat.enter(second)
 
 
-async def test_another_user_is_refused_where_the_login_is_kept_for_the_last_one(wechat: Bench) -> None:
+async def test_other_user_is_refused_if_the_login_is_reserved(wechat: Bench) -> None:
     async with wechat.online() as drive:
         wechat.bot.set_state(SessionState.DEAD)
         await drive.until(base.SessionLost)

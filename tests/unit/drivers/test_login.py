@@ -133,7 +133,7 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
             await drive.stop()
 
 
-async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> None:
+async def test_login_fails_if_the_server_never_responds_sensibly(world: Wechat) -> None:
     world.fault("jslogin", FaultKind.GARBAGE, count=None)
     async with world.drive() as drive:
         ended = await drive.end()
@@ -209,7 +209,7 @@ async def test_no_secret_is_logged(world: Wechat, alice: ServerAccount, caplog: 
         assert not any(uuid in repr(event) for uuid in uuids)
 
 
-async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: ServerAccount) -> None:
+async def test_logout_ends_the_session_everywhere(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.online(alice, store) as drive:
         copy = Store(store.content)  # as on another machine
@@ -234,7 +234,7 @@ async def test_parked_account_can_log_out(world: Wechat, alice: ServerAccount) -
     assert store.content is None
 
 
-async def test_wechat_need_not_hear_of_it(world: Wechat, alice: ServerAccount) -> None:
+async def test_logout_succeeds_if_wechat_does_not_respond(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.online(alice, store) as drive:
         world.fault("webwxlogout", FaultKind.RESET, count=None)
@@ -243,7 +243,7 @@ async def test_wechat_need_not_hear_of_it(world: Wechat, alice: ServerAccount) -
     assert store.content is None
 
 
-async def test_a_disk_that_keeps_the_session_is_told(world: Wechat, alice: ServerAccount) -> None:
+async def test_undeletable_session_is_reported(world: Wechat, alice: ServerAccount) -> None:
     class Stuck(Store):
         def clear(self) -> None:
             raise OSError(30, "Read-only file system")

@@ -133,7 +133,7 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
 
 
 @pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
-async def test_a_chosen_mode_is_the_only_one_and_asks_nobody(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
+async def test_configured_mode_is_the_only_one_tried(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
     account = world.sandbox.add_account(web_login=lets_in)
     async with world.drive(desktop=desktop) as drive:
         assert (await world.refused(drive, account)).final

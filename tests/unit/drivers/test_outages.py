@@ -72,7 +72,7 @@ async def test_a_refused_connection_is_named() -> None:
     assert not failed.unsure  # the request was never sent
 
 
-async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
+async def test_failed_connection_is_not_an_empty_poll() -> None:
     # A listener whose queue is full lets further connections hang.
     with socket.socket() as full, contextlib.ExitStack() as others:
         full.bind(("127.0.0.1", 0))

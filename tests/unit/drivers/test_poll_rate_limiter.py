@@ -38,7 +38,7 @@ def test_a_burst_is_free_and_then_each_request_waits_its_turn(clock: Clock) -> N
     assert [round(at - 1000.0) for at in began] == [0, 0, 0, 10, 20, 30]
 
 
-def test_a_server_with_nothing_to_say_is_asked_once_per_spacing_for_ever(clock: Clock) -> None:
+def test_idle_server_is_polled_once_per_interval(clock: Clock) -> None:
     limiter = clock.limiter(spacing=1.0, burst=20)
     began = clock.run(limiter, 3600.0, brought=False)
     assert len(began) == pytest.approx(3600 + 20, abs=2)

@@ -192,7 +192,7 @@ async def test_certificates_that_are_not_to_be_trusted(real: Real) -> None:
         assert f"the certificate of wx.qq.com, seen through the proxy http://127.0.0.1:{proxy.port}" in words
 
 
-async def test_a_proxy_that_comes_late_and_goes_for_a_while(world: Wechat) -> None:
+async def test_proxy_may_start_late_and_be_interrupted(world: Wechat) -> None:
     alice = world.sandbox.add_account("Alice")
     proxy = SmallProxy("http", user="u", password="hidden")
     async with proxy.running():

@@ -40,7 +40,7 @@ async def test_pages_and_many_groups() -> None:
         assert world.violations() == []
 
 
-async def test_unsaved_groups_come_from_wherever_they_are_named(world: Wechat) -> None:
+async def test_unsaved_groups_are_learned_from_all_sources(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=3, friends=30, groups=6, members=5))
     async with world.online(alice) as drive:
         known: set[str] = set()
@@ -73,7 +73,7 @@ BAD = [(FaultKind.STATUS, 503), (FaultKind.RESET, None), (FaultKind.TRUNCATE, 50
         *(("webwxbatchgetcontact", *bad) for bad in BAD),
     ],
 )
-async def test_bad_answer_is_asked_for_again(
+async def test_invalid_response_is_requested_again(
     world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
@@ -102,7 +102,7 @@ async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
 
 
-async def test_refused_id_is_not_asked_about_again(world: Wechat, alice: ServerAccount) -> None:
+async def test_refused_id_is_not_queried_again(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
     async with world.online(alice) as drive:
         # The saved groups' batch, cut up until each of them is asked about alone.

@@ -57,7 +57,7 @@ async def test_a_friend_request_is_told_once(world: Wechat, alice: ServerAccount
         assert drive.texts() == []
 
 
-async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat, alice: ServerAccount) -> None:
+async def test_recall_without_an_id_is_of_the_last_own_message(world: Wechat, alice: ServerAccount) -> None:
     recall = (
         '&lt;sysmsg type="revokemsg"&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;/msgid&gt;&lt;replacemsg&gt;'
         "你撤回了一条消息&lt;/replacemsg&gt;&lt;/revokemsg&gt;&lt;/sysmsg&gt;"
@@ -86,7 +86,7 @@ async def test_a_lost_answer_loses_and_repeats_nothing(world: Wechat, alice: Ser
     assert drive.texts() == [f"{number} {letter}" for number in range(10) for letter in "ab"]
 
 
-async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -> None:
+async def test_invalid_poll_is_ignored(world: Wechat, alice: ServerAccount) -> None:
     garbage = 'window.synccheck={retcode:"2",selector:"0"}'
     faults: list[tuple[FaultKind, str | int | None]] = [(FaultKind.STATUS, 0), (FaultKind.STATUS, 503)]
     faults += [(FaultKind.RESET, None), (FaultKind.TRUNCATE, 5), (FaultKind.SHORT, 25), (FaultKind.GARBAGE, None)]
@@ -173,7 +173,7 @@ async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, a
         await drive.text("meanwhile")
 
 
-async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat, alice: ServerAccount) -> None:
+async def test_login_stops_after_repeated_session_losses(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=hurried(relogins=2)) as drive:
         for _ in range(2):
             world.sandbox.close_session(alice, 1100)
@@ -184,7 +184,7 @@ async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat
     assert ended.reason is base.EndReason.RETRIES_USED_UP
 
 
-async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: ServerAccount) -> None:
+async def test_rate_limited_sync_pauses_and_continues(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
@@ -213,7 +213,7 @@ async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
         assert (await drive.until(base.RosterChanged)).gone == (session.username(person.wxid),)
 
 
-async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: ServerAccount) -> None:
+async def test_unsaved_group_is_known_with_its_first_message(world: Wechat, alice: ServerAccount) -> None:
     hidden = next(group for group in alice.world.groups.values() if group.seen is GroupVisibility.INIT)
     async with world.online(alice) as drive:
         hidden.seen = GroupVisibility.NOTIFY

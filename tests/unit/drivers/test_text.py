@@ -42,7 +42,7 @@ NUMBERS = {"#39": "'", "#38": "&", "#60": "<", "#x26": "&"}
 
 
 @given(st.lists(st.sampled_from([*"&;#x", *MEANT, *NUMBERS, *(f"&{name};" for name in (*MEANT, *NUMBERS))])))
-def test_entities_are_undone_once_whatever_stands_beside_them(pieces: list[str]) -> None:
+def test_entities_are_decoded_exactly_once(pieces: list[str]) -> None:
     """As in one pass from left to right, in which nothing is looked at twice."""
     raw = "".join(pieces)
     assert unescape(raw) == ENTITY.sub(lambda found: {**MEANT, **NUMBERS}[found[1]], raw)

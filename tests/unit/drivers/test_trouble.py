@@ -60,7 +60,7 @@ async def test_long_throttling_ends_in_a_new_login(world: Wechat, alice: ServerA
         assert (lost.ret, lost.reason) == (1205, base.LossReason.TOO_FREQUENT)
 
 
-async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: Wechat, alice: ServerAccount) -> None:
+async def test_stuck_session_is_reopened_without_a_phone(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=hurried(unknown_codes=4)) as drive:
         opened = world.requests("webwxinit")
         take_back = world.fault("synccheck", FaultKind.RETCODE, -1, count=None)

@@ -98,7 +98,7 @@ async def test_a_message_is_synced_before_it_is_acknowledged(account: Process) -
         assert synced(calls(account)).count(log) > before
 
 
-async def test_media_are_synced_before_anybody_relies_on_them(account: Process) -> None:
+async def test_media_are_synced_before_they_are_reported(account: Process) -> None:
     """Received ones before their event says where they are, those to be sent before the caller hears of it."""
     media = account.paths.media("alice")
     await account.start(login=True)

@@ -41,7 +41,7 @@ def _entry(name: str) -> str:
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 13), reason="the list is of Debian 13's Python")
-async def test_an_idle_account_that_had_a_message_loads_only_what_is_on_the_list(tmp_path: Path) -> None:
+async def test_idle_account_after_a_message_loads_only_listed_modules(tmp_path: Path) -> None:
     told = tmp_path / "modules"
     async with processed(tmp_path / "account") as one:
         one.program = ("-c", _PROGRAM.format(path=str(told)))

@@ -97,7 +97,7 @@ ORIGINS = ("data", "file", "address", "id", "all")
 DATA = {b"data", b"file", b"addr", b"alla", b""}
 
 
-async def test_a_message_keeps_its_id_and_its_place_in_the_history_over_a_kill(tmp_path: Path) -> None:
+async def test_message_keeps_its_id_and_position_over_a_kill(tmp_path: Path) -> None:
     async with processed(tmp_path, **SLOW) as account:
         await account.start(login=True)
 

@@ -124,7 +124,7 @@ async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> Non
         assert status == 409
 
 
-async def test_a_later_epoch_takes_no_account_from_a_host_that_runs_it(tmp_path: Path) -> None:
+async def test_later_epoch_does_not_take_a_running_account(tmp_path: Path) -> None:
     async with hosts_of(tmp_path, "b", "c") as (b, c):
         async with hosts_of(tmp_path, "a") as [a]:
             await a.start("eve")

@@ -74,7 +74,7 @@ async def test_a_host_that_hangs_delays_no_boot_for_long(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("call", ["start", "restart"])
-async def test_a_start_waits_until_the_other_hosts_are_known(tmp_path: Path, call: str) -> None:
+async def test_start_waits_for_the_list_of_hosts(tmp_path: Path, call: str) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):
         await a.start("eve")
         await a.v1("POST", "accounts/eve/stop")

@@ -72,7 +72,7 @@ async def first_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
         return await next_of(watch)
 
 
-async def test_one_of_two_claims_wins_and_the_key_ends_with_its_lease(single: EtcdServers) -> None:
+async def test_one_of_two_claims_wins_and_its_key_expires_with_the_lease(single: EtcdServers) -> None:
     async with connected(single.settings()) as a, connected(single.settings()) as b:
         lease = await a.grant(2)
         assert await a.renew(lease) == 2
@@ -104,7 +104,7 @@ async def test_a_guard_on_a_revision_holds_only_as_long_as_the_key_is_unchanged(
         assert (await etcd.read("/guard/")).entries == ()
 
 
-async def test_reads_of_many_keys_are_of_one_moment(single: EtcdServers) -> None:
+async def test_paged_read_has_a_single_revision(single: EtcdServers) -> None:
     async with connected(single.settings()) as etcd:
         names = [f"/many/{number:04}" for number in range(1100)]
         revision = None
@@ -115,7 +115,7 @@ async def test_reads_of_many_keys_are_of_one_moment(single: EtcdServers) -> None
         assert snapshot.revision == revision
 
 
-async def test_a_watch_tells_the_last_state_of_each_key_and_goes_on_after_a_revision(single: EtcdServers) -> None:
+async def test_watch_returns_latest_states_and_resumes_after_a_revision(single: EtcdServers) -> None:
     async with connected(single.settings()) as etcd:
         before = (await etcd.read("/watch/")).revision
         await etcd.commit([], [Put("/watch/x", b"1"), Put("/watch/y", b"1")])
@@ -134,7 +134,7 @@ async def test_a_watch_tells_the_last_state_of_each_key_and_goes_on_after_a_revi
         assert [entry.value for entry in changes.puts] == [b"3"]
 
 
-async def test_a_watch_of_what_is_compacted_says_so(single: EtcdServers) -> None:
+async def test_watch_of_a_compacted_revision_is_reported(single: EtcdServers) -> None:
     async with connected(single.settings()) as etcd:
         old = await etcd.commit([], [Put("/compacted/x", b"1")])
         new = await etcd.commit([], [Put("/compacted/x", b"2")])
@@ -145,7 +145,7 @@ async def test_a_watch_of_what_is_compacted_says_so(single: EtcdServers) -> None
             await first_of(etcd.watch("/compacted/", old - 1))
 
 
-async def test_a_watch_of_what_a_restored_etcd_has_not_had_says_so(single: EtcdServers) -> None:
+async def test_watch_beyond_a_restored_etcds_revision_is_reported(single: EtcdServers) -> None:
     async with connected(single.settings()) as etcd:
         revision = (await etcd.read("/ahead/")).revision
         async with asyncio.timeout(5):
@@ -282,7 +282,7 @@ async def test_a_member_whose_certificate_has_expired_is_not_asked(tmp_path: Pat
         ("https", "127.0.0.1", "TLS handshake failed; check that it serves https"),
     ],
 )
-async def test_why_a_member_cannot_be_reached_is_said_in_plain_words(
+async def test_unreachable_member_is_reported_in_plain_english(
     single: EtcdServers, scheme: str, host: str, words: str
 ) -> None:
     port = single.members[0].client if scheme == "https" else free_port()
@@ -293,7 +293,7 @@ async def test_why_a_member_cannot_be_reached_is_said_in_plain_words(
     assert str(found.value.reason) == words
 
 
-async def test_three_members_lose_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EtcdServers(tmp_path, 3).running() as servers:
         async with connected(servers.settings()) as etcd:
             lease = await etcd.grant(60)

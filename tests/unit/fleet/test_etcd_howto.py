@@ -135,7 +135,7 @@ def users_and_roles(servers: EtcdServers, root: Path) -> None:
     )
 
 
-async def test_a_host_may_do_what_it_has_to_and_nothing_else(tmp_path: Path) -> None:
+async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> None:
     with EtcdServers(tmp_path).running() as servers:
         async with connected(servers.settings()):
             users_and_roles(servers, tmp_path)

@@ -37,7 +37,7 @@ async def started_again(host: SafeHost) -> None:
     await host.join(*host.settings.fleet.hosts)
 
 
-async def test_accounts_run_on_while_all_hosts_confirm_it_and_stop_when_one_is_silent(failsafe: FleetMaker) -> None:
+async def test_accounts_continue_only_while_all_hosts_confirm(failsafe: FleetMaker) -> None:
     async with failsafe("a", "b", "c") as fleet:
         a, b, c = safe_hosts(fleet)
         await a.start("eve")
@@ -113,7 +113,7 @@ async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
             assert not a.units.processes
 
 
-async def test_a_host_stops_at_once_when_another_one_has_seen_the_end_of_its_lease(failsafe: FleetMaker) -> None:
+async def test_host_stops_at_once_if_another_saw_its_lease_end(failsafe: FleetMaker) -> None:
     """As after a pause of its machine, in which its clocks stood still."""
     async with failsafe("a", "b") as fleet:
         a, b = safe_hosts(fleet)
@@ -130,7 +130,7 @@ async def test_a_host_stops_at_once_when_another_one_has_seen_the_end_of_its_lea
         assert a.lease != lease
 
 
-async def test_a_host_confirms_only_leases_that_it_knows_and_keeps_its_promises(failsafe: FleetMaker) -> None:
+async def test_host_confirms_only_known_leases_and_honours_confirmations(failsafe: FleetMaker) -> None:
     async with failsafe("a", "b", "c", off=["c"]) as fleet:
         a, b, c = safe_hosts(fleet)
         assert a.settings.fleet is not None

@@ -38,7 +38,7 @@ async def down(a: FleetHost, b: FleetHost) -> None:
     await a.sees(b.name, HostState.UNREACHABLE)
 
 
-async def test_accounts_of_a_host_that_is_down_stay_listed_and_calls_fail_at_once(pair: Pair, tmp_path: Path) -> None:
+async def test_accounts_of_a_down_host_are_listed_and_calls_fail_at_once(pair: Pair, tmp_path: Path) -> None:
     a, b = pair
     await b.start("bob")
     await a.start("alice")
@@ -217,7 +217,7 @@ async def test_a_host_comes_back(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_a_certificate_of_a_host_takes_the_place_of_a_token(tmp_path: Path, named: bool) -> None:
+async def test_host_certificate_replaces_a_token(tmp_path: Path, named: bool) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):
         await b.start("bob")
         shown, key = self_signed(tmp_path, "a" if named else "c", called="shown")

@@ -160,7 +160,7 @@ async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, mon
     assert not await world.key_lease()
 
 
-async def test_after_a_crash_it_ends_its_own_lease_at_once(world: World) -> None:
+async def test_restarted_keeper_ends_its_old_lease_at_once(world: World) -> None:
     before = await world.etcd.grant(3600)
     await world.etcd.commit([], [Put(KEY, json.dumps({"boot": "this"}).encode(), before)])
     keeping = await world.begin("this")
@@ -223,7 +223,7 @@ async def test_after_etcd_was_restored_it_waits_for_the_end_of_all_leases_of_bef
     await keeping
 
 
-async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(world: World) -> None:
+async def test_name_of_a_living_host_is_refused_and_of_a_dead_one_accepted(world: World) -> None:
     dead = await world.etcd.grant(2)
     await world.etcd.commit([], [Put(KEY, b'{"boot": "another"}', dead)])
     keeping = await world.begin()
@@ -237,7 +237,7 @@ async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(
     await keeping
 
 
-async def test_a_host_in_failsafe_mode_keeps_its_name_to_its_machine(world: World) -> None:
+async def test_name_in_failsafe_mode_is_bound_to_its_machine(world: World) -> None:
     listed = "/wxcontroller/main/failsafe/host-a"
     for failsafe in (True, False, True):
         keeping = await world.begin("this-machine", failsafe)

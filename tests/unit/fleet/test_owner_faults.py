@@ -44,7 +44,7 @@ async def advice(host: OwningHost, account: str) -> str:
     return f"{text(found['message'])}; {text(found['remedy'])}"
 
 
-async def test_of_two_hosts_that_start_a_new_name_one_gets_it(owning: FleetMaker) -> None:
+async def test_one_of_two_hosts_gets_a_new_account(owning: FleetMaker) -> None:
     async with owning("a", "b", known=False) as fleet:
         starts = (host.accounts.start(EVE, {}, {}) for host in fleet.hosts)
         ended = await asyncio.gather(*starts, return_exceptions=True)
@@ -84,7 +84,7 @@ async def test_without_etcd_running_accounts_continue_and_none_is_started(owning
         assert "wxcontroller_fleet_etcd_up 1.0" in await a.metrics()
 
 
-async def test_a_host_without_a_lease_starts_nothing_and_says_why(owning: FleetMaker) -> None:
+async def test_host_without_a_lease_refuses_starts_with_a_reason(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.isolate()
@@ -271,7 +271,7 @@ async def test_a_majority_of_the_members_is_lost_and_comes_back(owning: FleetMak
             await a.runs(name)
 
 
-async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_again(
+async def test_delayed_release_does_not_release_a_restarted_account(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with owning("a") as fleet:
@@ -332,9 +332,7 @@ async def test_a_removed_account_is_forgotten_although_its_release_failed_at_fir
 
 
 @pytest.mark.parametrize("source", ["keeper", "before the boot"])
-async def test_a_controller_that_starts_knows_how_etcd_was_before_its_restoration(
-    owning: FleetMaker, source: str
-) -> None:
+async def test_restarted_controller_detects_a_restored_etcd(owning: FleetMaker, source: str) -> None:
     async with owning("a", seconds=20) as fleet:
         [a] = fleet.hosts
         await a.start("eve")

@@ -54,7 +54,7 @@ async def test_accounts_stopped_by_a_lost_lease_start_under_the_next_one(owning:
         assert await fleet.owners() == {"eve": ("a", 2)}
 
 
-async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given_up(owning: FleetMaker) -> None:
+async def test_systemctl_start_claims_and_stop_releases_the_account(owning: FleetMaker) -> None:
     async with owning("a", "b") as fleet:
         a, _ = fleet.hosts
         await a.start("eve")
@@ -112,7 +112,7 @@ async def test_a_new_account_is_placed_by_words_and_free_places(owning: FleetMak
         }
 
 
-async def test_a_unit_that_is_up_again_is_not_given_up(owning: FleetMaker) -> None:
+async def test_restarted_unit_is_not_released(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")
@@ -124,7 +124,7 @@ async def test_a_unit_that_is_up_again_is_not_given_up(owning: FleetMaker) -> No
         assert file.stat() == started
 
 
-async def test_a_start_during_a_look_keeps_its_owner_file(
+async def test_start_during_a_reconciliation_keeps_its_owner_file(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with owning("a") as fleet:

@@ -37,7 +37,7 @@ async def owners_of(etcd: Etcd) -> Owners:
     return owners
 
 
-async def test_an_account_is_given_up_although_its_owner_was_written_again(etcd: Etcd) -> None:
+async def test_rewritten_owner_is_released(etcd: Etcd) -> None:
     """As by a claim that etcd has done although it gave no answer."""
     owners = await owners_of(etcd)
     claimed = (await owners.claim(EVE, 0)).owner.entry
@@ -46,9 +46,7 @@ async def test_an_account_is_given_up_although_its_owner_was_written_again(etcd:
     assert not (await etcd.read(f"{PREFIX}owners/")).entries
 
 
-async def test_an_account_that_stays_owned_is_not_reported_as_given_up(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = await owners_of(etcd)
     await owners.claim(EVE, 0)
     commit = Etcd.commit

@@ -46,7 +46,7 @@ async def test_a_controller_loads_other_hosts_only_where_there_are_any(tmp_path:
     assert fleet or not [name for name in loaded if name.startswith(joining)]
 
 
-async def test_a_reload_takes_over_other_hosts_and_bad_ones_change_nothing(tmp_path: Path) -> None:
+async def test_reload_applies_new_hosts_and_ignores_invalid_ones(tmp_path: Path) -> None:
     host = Host(tmp_path)
     certificate, _ = self_signed(tmp_path, "b")
     token = tmp_path / "token"

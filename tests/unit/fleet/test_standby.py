@@ -97,7 +97,7 @@ async def standbys(host: FleetHost) -> list[JsonObject]:
     return [obj(each) for each in items((await host.v1("GET", "fleet"))[1]["standbys"])]
 
 
-async def test_a_changed_account_is_kept_sealed_on_its_standby_host(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_changed_account_is_stored_sealed_on_its_standby_host(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     async with receiving(b):
         await a.v1("POST", "accounts", {"name": "eve", "options": {"standby": "b", "lang": "en_US"}})
@@ -155,7 +155,7 @@ async def unsealed(host: FleetHost) -> dict[str, bytes]:
     return await asyncio.to_thread(work)
 
 
-async def test_a_bundle_is_not_replaced_by_older_ones_or_other_hosts(
+async def test_bundle_is_not_replaced_by_an_older_or_other_hosts_one(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
     a, b = pair
@@ -192,7 +192,7 @@ async def test_a_bundle_is_not_replaced_by_older_ones_or_other_hosts(
 
 
 @pytest.mark.parametrize("word", ["./wxcontroller/e", "./e", "..", "/etc/secret", "-e", ""])
-def test_a_controller_that_was_taken_over_names_no_other_file(
+def test_compromised_controller_cannot_name_other_files(
     word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = Paths(tmp_path)
@@ -226,7 +226,7 @@ class NoWatch(ActionWatch):
         raise AssertionError(f"account {account} was followed")
 
 
-async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lost(
+async def test_bundles_are_identified_without_their_metadata(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
     a, b = pair
@@ -259,7 +259,7 @@ async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lo
     assert found["eve"] == KeptBundle("eve", "a", 3, 1001, size, ran=False)
 
 
-async def test_a_bundle_that_comes_while_its_account_arrives_goes(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_bundle_received_during_an_import_is_deleted(pair: tuple[FleetHost, FleetHost]) -> None:
     _, b = pair
     await asyncio.to_thread(drop_bundle, b.paths, parse_name("eve"))  # there has never been one
     b.paths.standby.mkdir()
@@ -271,7 +271,7 @@ async def test_a_bundle_that_comes_while_its_account_arrives_goes(pair: tuple[Fl
     assert not b.paths.standby_bundle("eve").exists()
 
 
-async def test_an_account_can_arrive_while_its_bundle_does(
+async def test_account_can_be_imported_during_a_bundle_upload(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
@@ -320,7 +320,7 @@ async def test_an_account_can_arrive_while_its_bundle_does(
         ] * 2
 
 
-async def test_two_bundles_at_a_time_are_two_files_and_what_a_dead_one_left_goes(
+async def test_concurrent_bundles_are_separate_and_aborted_ones_deleted(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
     a, b = pair
@@ -380,7 +380,7 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     await until(lambda: a.other("b").state is not HostState.UP)
 
 
-async def test_files_that_cannot_be_sent_keep_no_other_account_from_its_turn(
+async def test_unsendable_files_do_not_block_other_accounts(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
@@ -424,7 +424,7 @@ async def test_an_account_that_goes_during_a_round_is_passed_over(pair: tuple[Fl
         assert came == ["alice", "zoe"]
 
 
-async def test_the_bundle_of_a_state_directory_that_is_gone_replaces_nothing(
+async def test_bundle_of_a_lost_state_directory_replaces_nothing(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
     a, b = pair
@@ -438,7 +438,7 @@ async def test_the_bundle_of_a_state_directory_that_is_gone_replaces_nothing(
     assert await unsealed(b) == {"note": b"eve"}
 
 
-async def test_a_bundle_that_fails_is_not_sent_again_at_once(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_failed_bundle_is_not_resent_at_once(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "eve")
     pauses: list[float] = []
@@ -548,7 +548,7 @@ async def test_an_unchanged_account_is_sent_again_after_a_day(pair: tuple[FleetH
     assert list(kept_bundles(b.paths)) == ["eve"]
 
 
-async def test_an_account_cannot_stand_by_on_its_own_host(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_own_host_cannot_be_the_standby(pair: tuple[FleetHost, FleetHost]) -> None:
     a, _ = pair
     await add(a, "eve", standby="a")
     await one_round(a)

@@ -35,7 +35,7 @@ def origins(reader: Reader) -> list[tuple[str, str, object]]:
     return [(text(one["account"]), text(one["host"]), one["epoch"]) for one in reader.got]
 
 
-async def test_a_reader_misses_nothing_of_a_host_that_was_away(pair: Pair) -> None:
+async def test_reader_misses_nothing_of_a_disconnected_host(pair: Pair) -> None:
     a, b = pair
     bob = await b.start("bob")
     async with reading(a, Reader()) as reader:
@@ -66,7 +66,7 @@ async def test_a_bound_token_hears_its_accounts_on_all_hosts_only(pair: Pair) ->
 
 
 @pytest.mark.parametrize(("at", "query"), [("a", ""), ("c", "?account=eve,bob")])
-async def test_an_account_that_is_moved_is_heard_all_the_way(tmp_path: Path, at: str, query: str) -> None:
+async def test_stream_continues_while_an_account_is_moved(tmp_path: Path, at: str, query: str) -> None:
     async with fleet_of(tmp_path, "a", "b", "c") as (a, b, c):
         eve, bob = await a.start("eve"), await b.start("bob")
         for host, name, there in ((c, "eve", "a"), (c, "bob", "b"), (a, "bob", "b")):

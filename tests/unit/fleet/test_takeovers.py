@@ -294,9 +294,7 @@ async def test_an_account_is_not_taken_over_twice_in_a_row(
         assert not c.accounts.registry.all()
 
 
-async def test_accounts_are_taken_over_one_after_the_other(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_accounts_are_taken_over_one_at_a_time(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning("a", "b", known=False, takeovers=replace(SOON, rate=1.0)) as fleet:
         a, b = fleet.hosts
         names = ("alice", "bob", "eve", "mallory")
@@ -310,7 +308,7 @@ async def test_accounts_are_taken_over_one_after_the_other(
         assert begun[-1] - begun[0] > 2  # one a second, and one of them may have taken a second longer to begin
 
 
-async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
+async def test_web_account_is_moved_only_to_a_host_with_its_egress(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     egress = {"a": "line-1", "b": "line-2", "c": "line-1"}

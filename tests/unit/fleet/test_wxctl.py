@@ -14,7 +14,7 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.host import HostState
 
 
-async def test_hosts_are_shown_with_what_is_wrong(pair: tuple[FleetHost, FleetHost], tmp_path: Path) -> None:
+async def test_hosts_are_shown_with_their_problems(pair: tuple[FleetHost, FleetHost], tmp_path: Path) -> None:
     a, b = pair
     wxctl = partial(asyncio.to_thread, Wxctl(tmp_path, a.url, {"WXCTL_TOKEN": ROOT_TOKEN}))
 

@@ -114,7 +114,7 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_full_disk_costs_the_content_and_nothing_else(stage: Stage) -> None:
+async def test_full_disk_loses_only_content(stage: Stage) -> None:
     """The kernel lets no file grow beyond a limit: what a full disk does, for this process alone."""
     item = ContentItem("file", stage.wechat.sandbox.contents.add(bytes(9_000_000)), 9_000_000, "big.bin")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -109,7 +109,7 @@ async def test_a_link_in_place_of_received_media_is_not_followed(stage: Stage) -
     assert (answer["code"], answer["status"]) == (-1, "invaild media")
 
 
-async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) -> None:
+async def test_large_file_is_uploaded_once_then_reused(stage: Stage) -> None:
     path = stage.client.paths.root / "big.zip"
     path.write_bytes(b"PK" + bytes(LARGE))
     pieces = -(-(LARGE + 2) // 524_288)

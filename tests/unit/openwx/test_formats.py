@@ -97,7 +97,7 @@ def test_a_send_of_media_has_the_uploads_fields() -> None:
 
 
 @given(st.text())
-def test_ids_come_apart_as_they_were_put_together(key: str) -> None:
+def test_ids_round_trip(key: str) -> None:
     for kind in EXTRA:
         if kind.is_media and key:
             assert split_id(media_id(key, kind)) == (key, kind)

@@ -138,7 +138,7 @@ def raw_pairs(*request: object) -> list[tuple[str, bytes]]:
 
 
 @given(st.binary(max_size=300))
-def test_content_comes_through_as_it_is(content: bytes) -> None:
+def test_content_is_returned_unchanged(content: bytes) -> None:
     encoded = f"id=1&media_data={quote_from_bytes(content)}"
     assert raw_pairs(encoded) == [("id", b"1"), ("media_data", content)]
     assert raw_pairs("", FORM, encoded.encode()) == [("id", b"1"), ("media_data", content)]

@@ -105,7 +105,7 @@ async def test_attempts_lengthen_the_throttle_and_silence_ends_it(pair: tuple[Sa
     assert len(requests(sandbox, "sendmessage")) == 8
 
 
-async def test_a_window_lasts_24_hours_and_its_end_is_no_logout(pair: tuple[Sandbox, Agent]) -> None:
+async def test_window_lasts_24_hours_and_its_end_is_not_a_logout(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     sandbox.forward(23.9 * _HOUR)
     assert (await agent.send_text("just in time"))["ret"] == 0

@@ -32,7 +32,7 @@ async def test_foreign_pages_are_refused(browser: Browser) -> None:
             assert response.status == status, origin
 
 
-async def test_a_name_made_to_stand_for_this_machine_is_refused(browser: Browser) -> None:
+async def test_foreign_name_that_points_here_is_refused(browser: Browser) -> None:
     url = f"http://127.0.0.1:{browser.port}/sandbox/accounts"
     for host, status in (("evil.example:2100", 403), ("localhost:2100", 200)):
         async with browser.http.get(url, headers={"Host": host}) as response:

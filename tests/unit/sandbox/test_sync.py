@@ -39,7 +39,7 @@ async def test_many_events_come_in_pages() -> None:
 
 
 @pytest.mark.parametrize("acknowledge", ["sync", "check"])
-async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, acknowledge: str) -> None:
+async def test_acknowledged_events_are_not_resent_without_resend(online: Browser, acknowledge: str) -> None:
     old = online.sync_key
     answer = await online.api("POST", f"/accounts/{UIN}/settings", {"resend": False})
     assert (answer["group_operations"], answer["resend"]) == ("working", False)
