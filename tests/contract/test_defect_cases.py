@@ -37,7 +37,7 @@ async def test_no_6_the_log_level_of_a_start_counts(host: Machine, start: Start)
     assert client.state()["log_level"] == "debug"
 
 
-async def test_no_10_what_a_stop_leaves(start: Start) -> None:
+async def test_no_10_stop_leaves_the_session_and_state(start: Start) -> None:
     client = start()
     client.driver.play([QR, Scanned(), *logged_in()])
     await client.until_state("running")
@@ -63,7 +63,7 @@ async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: 
         assert (answer.status, await answer.read()) == (403, b"api not found")
 
 
-async def test_no_20_a_start_sets_all_options_anew(host: Machine) -> None:
+async def test_no_20_start_replaces_all_options(host: Machine) -> None:
     await host.get("start_client", client="a", send_interval="9", post_event="0")
     await host.get("start_client", client="b")
     assert "SEND_INTERVAL" not in host.paths.account_file("b").read_text()

@@ -35,7 +35,7 @@ def test_recorded_traffic_is_understood(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_findings_stay_fixed(name: str, tmp_path: Path) -> None:
+def test_earlier_findings_remain_fixed(name: str, tmp_path: Path) -> None:
     feed(TARGETS[name], list(findings(name).values()), tmp_path)
 
 

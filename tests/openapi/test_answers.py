@@ -177,7 +177,7 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
     assert (await call(made, "POST", "~/messages", b"to=x"))[0] == 415
 
 
-async def test_sends_that_wait_are_listed_and_given_up(made: World) -> None:
+async def test_waiting_sends_are_listed_and_cancelled(made: World) -> None:
     take_back = made.wechat.fault("webwxsendmsg", FaultKind.DELAY, 5.0)
     for number in range(3):
         form = {"client": "alice", "id": "filehelper", "content": str(number), "async": "1"}
@@ -219,7 +219,7 @@ async def taking_in(made: World, answer: bytes, take: int = -1) -> AsyncIterator
     socket.unlink(missing_ok=True)
 
 
-async def test_an_account_leaves_and_comes(made: World) -> None:
+async def test_departures_and_arrivals_follow_the_document(made: World) -> None:
     leaving, coming = "departures/eve", "arrivals/eve"
     assert (await call(made, "POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "1"}))[0] == 201
     move = {"to": "host-b", "id": "5f2c"}

@@ -110,7 +110,7 @@ def test_parameters_without_a_description_show_none(browser: Browser) -> None:
     assert "charset=UTF-8" not in browser.text("main")
 
 
-def test_a_form_calls_with_what_was_entered_and_shows_the_answer(browser: Browser) -> None:
+def test_form_sends_its_input_and_shows_the_response(browser: Browser) -> None:
     browser.open("page/api")
     card = opened(browser, "get_v1_accounts_name")
     browser.click(f"{card} .try .main")
@@ -138,7 +138,7 @@ def test_a_form_calls_with_what_was_entered_and_shows_the_answer(browser: Browse
     assert [each for each in browser.complaints() if "404" not in each] == []
 
 
-def test_a_picture_is_shown_and_a_stream_as_it_comes(browser: Browser) -> None:
+def test_pictures_are_shown_and_streams_are_live(browser: Browser) -> None:
     browser.open("page/api")
     card = opened(browser, "get_v1_accounts_name_qr")
     browser.type(f"{card} [name=name]", "waiting")
@@ -255,9 +255,7 @@ def test_snippets_have_the_same_effect_as_the_form(browser: Browser, controller:
     assert texts.count('it\'s a "text"') == len(answers)
 
 
-def test_a_form_sends_a_file_where_json_is_the_other_way(
-    browser: Browser, controller: Served, tmp_path: Path
-) -> None:
+def test_form_sends_a_file_instead_of_json(browser: Browser, controller: Served, tmp_path: Path) -> None:
     sent = tmp_path / "报告.bin"
     sent.write_bytes(bytes(range(256)))
     with urlopen(f"{controller.url}/openwx/get_friend_info?client=alice", timeout=PATIENCE) as answer:

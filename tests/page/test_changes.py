@@ -45,7 +45,7 @@ def hookless(caller: Caller, phone: Phone) -> str:
     return "hookless"
 
 
-def test_no_alarm_while_an_account_begins(browser: Browser, caller: Caller) -> None:
+def test_starting_account_is_not_shown_as_a_problem(browser: Browser, caller: Caller) -> None:
     browser.open()
     browser.click("#open-add, #empty-add")
     browser.script(LISTEN, "body")
@@ -93,7 +93,7 @@ def test_scanned_code_is_marked_as_used(browser: Browser, caller: Caller, phone:
     caller.v1("DELETE", "/accounts/scans")
 
 
-def test_a_login_that_is_refused_says_so_beside_the_new_code(browser: Browser, caller: Caller, phone: Phone) -> None:
+def test_refused_login_is_reported_beside_the_new_code(browser: Browser, caller: Caller, phone: Phone) -> None:
     other, name = phone.account("小刚", friends=2, groups=0), "refused"
     caller.openwx("start_client", client=name)
     browser.open(f"#/a/{name}")
@@ -107,7 +107,7 @@ def test_a_login_that_is_refused_says_so_beside_the_new_code(browser: Browser, c
     caller.v1("DELETE", f"/accounts/{name}")
 
 
-def test_people_come_and_go_without_a_reload(
+def test_list_of_people_is_updated_without_a_reload(
     browser: Browser, caller: Caller, phone: Phone, alice: str, uin: str
 ) -> None:
     browser.open(f"#/a/{alice}")

@@ -384,7 +384,7 @@ def test_last_values_remain_visible_without_a_connection(browser: Browser, serve
     browser.picture("list-stale")
 
 
-def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served) -> None:
+def test_only_permitted_actions_are_offered(browser: Browser, served: Served) -> None:
     tokens = {}
     for scope in (Scope.READ, Scope.ADMIN):
         tokens[scope], kept = minted(str(scope), scope, (), None)
@@ -509,7 +509,9 @@ def test_settings_are_for_people(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
-def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_login_events_are_one_line(
+    browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says that it was one and how long it took; so does a line that was down, and a stop stands alone."""
     log, now = served.machine.process("bob").log, time.time() - 3000
 
@@ -546,7 +548,7 @@ def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pyte
     assert browser.complaints() == []
 
 
-def test_events_of_yesterday_say_when_below_their_day(
+def test_events_are_grouped_by_day_with_their_times(
     browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, yesterday = served.machine.process("bob").log, time.time() - 86_400
@@ -561,9 +563,7 @@ def test_events_of_yesterday_say_when_below_their_day(
         assert faults(browser, axe=False) == []
 
 
-def test_an_installation_without_accounts_says_what_is_missing(
-    tmp_path: Path, browser_of: Callable[[str], Browser]
-) -> None:
+def test_empty_installation_shows_the_next_step(tmp_path: Path, browser_of: Callable[[str], Browser]) -> None:
     with serving(tmp_path) as bare, new_tab(browser_of("en"), bare.machine.url) as browser:
         browser.size(1280)
         for view, words in {

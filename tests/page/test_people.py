@@ -91,7 +91,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     assert browser.complaints() == []
 
 
-def test_advice_leads_to_the_tab_it_speaks_of(browser: Browser) -> None:
+def test_advice_links_to_its_tab(browser: Browser) -> None:
     browser.open("#/a/runs")
     browser.click("#account-advice button", "Deliveries")
     browser.find("#deliveries .state.bad", "dead letter")
@@ -294,7 +294,7 @@ def test_a_restart_of_the_controller_is_invisible(browser: Browser, host: Host, 
     assert browser.complaints() == []
 
 
-def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
+def test_page_asks_for_a_required_token(browser: Browser, host: Host) -> None:
     host.run("wxctl", "add", "goes")
     host.run("wxctl", "token", "create", "left", "--scope", "read", "--account", "goes")
     tokens = {

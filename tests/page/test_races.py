@@ -164,7 +164,7 @@ def test_older_response_does_not_replace_a_newer_one(browser: Browser, alice: Ta
     assert browser.complaints() == []
 
 
-def test_a_message_whose_answer_is_lost_is_sent_once(browser: Browser, alice: Talks) -> None:
+def test_message_with_a_lost_response_is_sent_once(browser: Browser, alice: Talks) -> None:
     started_with(browser, LOST, "#/a/alice/chats")
     browser.click("#people button", "Ann")
     browser.find("#messages", "Ann")
@@ -180,7 +180,7 @@ def test_a_message_whose_answer_is_lost_is_sent_once(browser: Browser, alice: Ta
     assert other != key
 
 
-def test_a_program_that_fails_is_asked_again_after_a_pause(browser: Browser, alice: Talks) -> None:
+def test_failed_request_is_repeated_after_a_pause(browser: Browser, alice: Talks) -> None:
     alice.failing = True
     started_with(browser, AGAIN, "#/a/alice/chats")
     browser.find("#people-note", "Out of order")
@@ -226,7 +226,7 @@ def test_a_second_click_does_not_act_on_many_a_second_time(browser: Browser, ser
     assert sorted(restarts) == [f"restart wxclient@{name}.service" for name in NAMES]
 
 
-def test_no_row_moves_away_under_the_pointer(browser: Browser, served: Served) -> None:
+def test_rows_do_not_move_under_the_pointer(browser: Browser, served: Served) -> None:
     started_with(browser, BUSY)
     ActionChains(browser.driver).move_to_element(browser.find("#rows [data-account=alice] th")).perform()
     ActionChains(browser.driver).move_to_element(
@@ -246,7 +246,7 @@ def test_no_row_moves_away_under_the_pointer(browser: Browser, served: Served) -
     assert browser.text("#rows-attention [data-account=eve] .why")
 
 
-def test_a_menu_follows_its_account(browser: Browser, served: Served) -> None:
+def test_open_menu_stays_with_its_account(browser: Browser, served: Served) -> None:
     browser.click("#rows [data-account=bob] .more")
     assert browser.text("#menu small") == "bob"
     served.run(served.machine.v1("POST", "accounts/bob/stop"))

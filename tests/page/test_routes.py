@@ -170,7 +170,7 @@ def test_an_account_of_file_transfer_from_adding_to_removing(browser: Browser, c
     assert browser.complaints() == []
 
 
-def test_media_are_not_offered_while_wechat_takes_none(browser: Browser, caller: Caller, phone: Phone) -> None:
+def test_media_are_not_offered_while_wechat_refuses_them(browser: Browser, caller: Caller, phone: Phone) -> None:
     name, uin = "no-media", phone.account("小王", friends=1, groups=0)
     caller.openwx("start_client", client=name, driver="ilink")
     caller.until_state(name, "scaning")

@@ -169,7 +169,7 @@ def test_stop_sends_what_is_queued_beyond_the_units_time_limit(world: World) -> 
     assert re.search(r"stopping: sending \d queued messages first, for at most 15 s", journal)
 
 
-def test_client_that_hangs_while_it_stops_is_killed_and_sends_the_rest_later(world: World) -> None:
+def test_client_that_hangs_on_stop_is_killed_and_resumes_its_sends(world: World) -> None:
     with dropin(world.host, UNIT, "[Service]\nTimeoutStopSec=2\n"):
         world.restart(send_interval="3", stop_drain="300")
         texts = [f"hanging {number}" for number in range(20)]

@@ -400,13 +400,13 @@ def refusal(outcome: object) -> str:
     return outcome.get("error", "") if isinstance(outcome, dict) else ""
 
 
-def test_service_has_what_it_needs(intruder: tuple[Service, Inside]) -> None:
+def test_service_has_its_required_access(intruder: tuple[Service, Inside]) -> None:
     service, taken = intruder
     found = dict(zip(lines(service.needs), taken.evaluate(*lines(service.needs)), strict=True))
     assert {each: got for each, got in found.items() if got} == {}
 
 
-def test_service_writes_to_its_own_places_only(intruder: tuple[Service, Inside]) -> None:
+def test_service_can_write_only_to_its_directories(intruder: tuple[Service, Inside]) -> None:
     """All directories and files that it sees are tried. Some devices discard what is written to them."""
     service, taken = intruder
     own = {*service.writable, "/tmp", "/var/tmp"}
@@ -431,7 +431,7 @@ def test_account_sees_no_other_account_and_no_device(intruder: tuple[Service, In
 
 
 @of_an_account
-def test_tmp_of_an_account_is_its_own(host: Host, intruder: tuple[Service, Inside]) -> None:
+def test_tmp_is_private_to_each_account(host: Host, intruder: tuple[Service, Inside]) -> None:
     for place in ("/tmp", "/var/tmp"):
         host.write(f"{place}/of-the-host", b"x", 0o644)
         assert "of-the-host" not in intruder[1].value(f"write('{place}/of-the-account') or os.listdir('{place}')")

@@ -76,7 +76,7 @@ def test_missing_polkit_rule_is_found_and_named_by_a_start(world: World) -> None
         world.host.run("wxctl", "remove", "--yes", "unruly")
 
 
-def test_polkit_rule_of_others_that_forbids_is_found(world: World) -> None:
+def test_foreign_polkit_rule_that_forbids_is_found(world: World) -> None:
     rule = "/etc/polkit-1/rules.d/10-no.rules"
     content = b'polkit.addRule(function (a, s) { if (s.user === "wxcontroller") return polkit.Result.NO; });\n'
     world.host.write(rule, content)

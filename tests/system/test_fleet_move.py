@@ -39,7 +39,7 @@ def settled(pair: Fleet, name: str, host: str) -> None:
     assert (pair.where(name), pair.running(name)) == ([host], [host])
 
 
-def test_an_account_moves_with_its_login_and_all_that_waits(pair: Fleet) -> None:
+def test_moved_account_keeps_its_login_and_queues(pair: Fleet) -> None:
     first, second = pair.hosts.values()
     caller, phone = pair.caller("host-a"), Phone(first)
     uin = phone.account("搬家")

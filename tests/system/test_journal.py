@@ -89,7 +89,7 @@ def followed(host: Host, query: str, headers: dict[str, str] | None = None) -> I
         connection.close()
 
 
-def test_reader_returns_as_many_lines_of_an_account_as_asked_for(host: Host) -> None:
+def test_reader_returns_the_requested_number_of_lines(host: Host) -> None:
     messages = [line["MESSAGE"] for line in lines_of(host, "alice 100\n")]
     assert any("waiting for a scan" in message for message in messages)
     assert any("Started wxclient@alice.service" in message for message in messages)

@@ -157,7 +157,7 @@ def test_accounts_do_not_outlive_the_keeper(pair: Pair, signal: str) -> None:
     assert not pair.has_process()
 
 
-def test_a_host_that_is_cut_off_is_silent_before_its_lease_ends(pair: Pair) -> None:
+def test_isolated_host_is_silent_before_its_lease_ends(pair: Pair) -> None:
     pair.start()
     with pair.cut():
         began = time.monotonic()

@@ -146,7 +146,7 @@ def test_installation_after_a_removal_starts_wanted_accounts(bare_host: Host, de
     until(lambda: show(bare_host, "wxclient@alice.service", "ActiveState") == "active", "alice")
 
 
-def test_purge_leaves_nothing(bare_host: Host) -> None:
+def test_purge_removes_everything(bare_host: Host) -> None:
     bare_host.write("/etc/wxcontroller/clients/alice.env", b"MOJO_WEIXIN_SEND_INTERVAL=1\n", 0o640)
     bare_host.run("wxctl", "token", "create", "last", "--account", "alice")
     bare_host.write("/etc/wxcontroller/wxcontroller.toml.d/site.toml", b"")

@@ -101,7 +101,7 @@ def test_hanging_client_is_restarted_and_needs_no_scan(world: World, hung: dict[
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_journal_names_what_hung(world: World, hung: dict[str, Hung], part: str) -> None:
+def test_journal_names_the_hung_part(world: World, hung: dict[str, Hung], part: str) -> None:
     until(lambda: world.restarts(part) == 1 or None, f"{part} restarted")
     journal = world.host.journal(f"wxclient@{part}.service", lines=400)
     assert f"the process hangs ({'does not end: ' if part != 'loop' else ''}{PARTS[part]}" in journal

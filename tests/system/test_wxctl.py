@@ -135,7 +135,7 @@ def names() -> tuple[str, str, str]:
     return NAME, f"{NAME}.env", f"{NAME}.webhook-secret"
 
 
-def test_import_that_fails_leaves_nothing(world: World) -> None:
+def test_failed_import_leaves_nothing(world: World) -> None:
     host = world.host
     world.caller.openwx("start_client", client="other")
     world.caller.until_state("other", "scaning")
@@ -176,7 +176,7 @@ def test_import_that_fails_leaves_nothing(world: World) -> None:
     assert world.leftovers() == before
 
 
-def test_drop_ins_move_and_what_does_not_is_named(world: World) -> None:
+def test_drop_ins_are_moved_and_the_rest_is_named(world: World) -> None:
     host = world.host
     unit = "wxclient@other.service"
     place = f"/etc/systemd/system/{unit}.d"
@@ -233,7 +233,7 @@ main()
 """
 
 
-def test_import_undoes_one_that_was_killed(world: World) -> None:
+def test_import_undoes_an_interrupted_one(world: World) -> None:
     host = world.host
     override, state = "/etc/wxcontroller/clients/other.env", "/var/lib/private/wxclient/other"
     world.wxctl("add", "other", "--option", "lang=en_US")

@@ -116,7 +116,7 @@ async def test_links_and_pipes_in_the_spool_are_removed(spool: Spool) -> None:
         assert not list(place.glob("[!.]*.json"))
 
 
-async def test_unrenderable_alert_holds_up_no_other(spool: Spool) -> None:
+async def test_unrenderable_alert_does_not_delay_others(spool: Spool) -> None:
     for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
         spool.put(replace(alert(number), host=host))
     taken: list[bytes] = []
@@ -174,7 +174,7 @@ def run(tmp_path: Path) -> Run:
     return start
 
 
-def test_exit_status_asks_for_another_start(tmp_path: Path, spool: Spool, run: Run) -> None:
+def test_exit_status_requests_a_restart(tmp_path: Path, spool: Spool, run: Run) -> None:
     settings = Paths(tmp_path).settings_file
     settings.parent.mkdir(parents=True)
     settings.write_text('[alerts]\ncommand = "/nowhere/tell"\n')

@@ -61,7 +61,7 @@ async def test_status_of_a_webhook_decides(hook: Hook, status: int, final: bool)
     assert len(hook.bodies) == 1
 
 
-async def test_a_webhook_that_is_away_or_silent_tells_no_secret(hook: Hook) -> None:
+async def test_errors_of_an_unresponsive_webhook_contain_no_secrets(hook: Hook) -> None:
     with pytest.raises(
         Trouble, match=r"connection to 127[.]0[.]0[.]1:1 refused; check that it is running"
     ) as trouble:
@@ -95,7 +95,7 @@ async def test_exit_status_of_sendmail_decides(
 # -- command
 
 
-async def test_a_command_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_command_gets_all_fields_of_the_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     script = f'cd {tmp_path}; cat >input; env >env; echo "$@" >args; cp "$WXALERT_QRCODE" code'

@@ -23,7 +23,7 @@ def test_an_answer_on_the_command_line(wxctl: Wxctl, host: Host, state: State, v
     assert json.loads(wxctl("answer", "alice", value, "--json").stdout)
 
 
-def test_the_question_is_asked_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
+def test_code_is_requested_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", ASKING)
     terminal = Terminal(wxctl, "answer", "alice")
     terminal.until("[y/N]")

@@ -86,7 +86,7 @@ def test_each_error_is_reported_with_its_position(
     check(wxctl, paths, 78, "--strict")
 
 
-def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, paths: Paths) -> None:
+def test_duplicate_ports_and_invalid_account_files_are_reported(wxctl: Wxctl, paths: Paths) -> None:
     other = paths.account_file(parse_name("小店").instance)
     other.write_text(other.read_text().replace('"3001"', '"3000"'))
     [line] = check(wxctl, paths, 78)

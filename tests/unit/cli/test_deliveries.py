@@ -154,7 +154,7 @@ def test_symlink_that_replaces_the_file_is_not_followed(
     ],
     ids=["endless", "asking SQLite itself"],
 )
-def test_a_log_that_an_account_made_to_do_harm(
+def test_malicious_event_log_is_refused(
     host: Host, stopped: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(stoppedlog, "_SECONDS", 0.1)
@@ -171,7 +171,7 @@ def test_a_log_that_an_account_made_to_do_harm(
     assert time.monotonic() - began < PATIENCE / 3  # pytest's own time limit would end the query, too
 
 
-def test_secrets_are_shown_as_standard_webhooks_wants_them(wxctl: Wxctl, tmp_path: Path) -> None:
+def test_secrets_have_the_format_of_standard_webhooks(wxctl: Wxctl, tmp_path: Path) -> None:
     root = ("--root", str(tmp_path))
     none = wxctl("deliveries", "secret", "alice", *root)
     assert (none.returncode, none.stdout, "not signed" in none.stderr) == (0, "", True)

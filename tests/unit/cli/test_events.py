@@ -53,7 +53,7 @@ def test_events_continue_after_a_disconnection(wxctl: Wxctl, host: Host) -> None
     assert wxctl("events", "alice", "--cursor-file", str(place), "-n", "1").stdout.endswith("three\n")
 
 
-def test_from_a_time_or_a_place_on(wxctl: Wxctl, host: Host) -> None:
+def test_events_start_at_a_time_or_cursor(wxctl: Wxctl, host: Host) -> None:
     happens(host, content="one")
     assert wxctl("events", "--since", "2026-11-25T08:00+00:00", "-n", "1").returncode == 0
     shown = json.loads(wxctl("events", "--since", "1h", "-n", "1", "--json").stdout)

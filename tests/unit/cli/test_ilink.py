@@ -46,7 +46,7 @@ async def test_an_agent_is_approved_by_its_link(stage: Stage, wxctl: Run) -> Non
     assert (again.returncode, code_of(asked) in again.stderr) == (1, False)
 
 
-async def test_tokens_are_made_listed_and_ended(stage: Stage, wxctl: Run) -> None:
+async def test_tokens_are_created_listed_and_revoked(stage: Stage, wxctl: Run) -> None:
     made = await wxctl("token", "create", "helper", "--scope", "ilink", "--account", "alice")
     token = made.stdout.strip()
     assert (await stage.call("getconfig", token))["ret"] == 0

@@ -56,7 +56,7 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, host: Hos
         (DOWN, 5, "alice: unit wxclient@alice.service should be running"),
     ],
 )
-def test_start_ends_with_the_reason(wxctl: Wxctl, host: Host, end: State, code: int, words: str) -> None:
+def test_failed_start_ends_with_the_reason(wxctl: Wxctl, host: Host, end: State, code: int, words: str) -> None:
     host.script = [SCANNING, end]
     done = wxctl("start", "alice")
     assert done.returncode == code
@@ -115,7 +115,7 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, host: Host) -> Non
     assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
 
 
-def test_ctrl_c_leaves_the_account(wxctl: Wxctl, host: Host) -> None:
+def test_ctrl_c_leaves_the_account_running(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING]
     terminal = Terminal(wxctl, "start", "alice")
     terminal.until("▀")

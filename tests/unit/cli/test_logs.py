@@ -41,7 +41,7 @@ def test_logs_shows_the_newest_lines(wxctl: Wxctl, host: Host) -> None:
     assert wxctl("logs", "nobody").returncode == 4
 
 
-def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, host: Host) -> None:
+def test_json_lines_have_the_journals_fields(wxctl: Wxctl, host: Host) -> None:
     journal(host, line("logged in", WX_EVENT="login"), line("x\u009b", PRIORITY="3"))
     first, second = (json.loads(each) for each in wxctl("logs", "小店", "--json").stdout.splitlines())
     assert first == {

@@ -51,7 +51,7 @@ def test_accounts_of_older_and_newer_controllers_are_shown(told: JsonObject, con
     assert (found.condition.value, str(found.headline)) == (condition, headline)
 
 
-def test_status_without_names_is_about_all_accounts(wxctl: Wxctl, host: Host) -> None:
+def test_status_without_names_covers_all_accounts(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     host.add("parked", PARKED)
     done = wxctl("status")
@@ -67,7 +67,7 @@ def test_status_without_names_is_about_all_accounts(wxctl: Wxctl, host: Host) ->
     assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in shown
 
 
-def test_the_answer_of_another_program_is_named_so(wxctl: Wxctl) -> None:
+def test_response_of_another_program_is_reported_as_such(wxctl: Wxctl) -> None:
     with something_else(b"<html>") as url:
         done = wxctl("list", "--url", url)
     assert done.returncode == 3

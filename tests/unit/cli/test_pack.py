@@ -105,7 +105,7 @@ def test_links_pipes_and_other_users_files_are_not_packed(paths: Paths, tmp_path
     assert told.login_file
 
 
-def test_a_link_in_place_of_the_state_is_not_followed(paths: Paths) -> None:
+def test_symlinked_state_directory_is_not_followed(paths: Paths) -> None:
     state = paths.private_state(INSTANCE)
     state.rename(paths.root / "elsewhere")
     state.symlink_to(paths.root / "elsewhere")
@@ -153,7 +153,7 @@ def test_archives_with_forbidden_entries_are_rejected(tmp_path: Path, member: tu
     assert outside == []
 
 
-def test_a_bundle_puts_no_other_file_beside_the_drop_ins(paths: Paths, tmp_path: Path) -> None:
+def test_bundle_cannot_write_files_beside_the_drop_ins(paths: Paths, tmp_path: Path) -> None:
     for name in ("../x.conf", "x", "a/b.conf", ""):
         out = io.BytesIO()
         pack(out, ACCOUNT, paths, 1, True, UnitFiles(ACCOUNT.name, {name: b"[Service]\n"}))
@@ -161,7 +161,7 @@ def test_a_bundle_puts_no_other_file_beside_the_drop_ins(paths: Paths, tmp_path:
             unpacked(out.getvalue(), tmp_path)
 
 
-def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(paths: Paths, tmp_path: Path) -> None:
+def test_database_of_a_running_account_is_copied_consistently(paths: Paths, tmp_path: Path) -> None:
     state = paths.private_state(INSTANCE)
     (state / "events.db").unlink()
     writer = subprocess.Popen([sys.executable, "-c", _WRITER], stdout=subprocess.PIPE, cwd=state)

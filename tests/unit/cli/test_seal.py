@@ -43,11 +43,11 @@ def test_sealed_content_is_restored(size: int) -> None:
     assert size < 16 or content[:200] not in made  # a byte or two may come up by chance
 
 
-def test_no_two_are_alike() -> None:
+def test_sealing_twice_gives_different_bytes() -> None:
     assert sealed(b"x" * 100)[HEADER:] != sealed(b"x" * 100)[HEADER:]
 
 
-def test_another_passphrase_opens_nothing() -> None:
+def test_wrong_passphrase_is_refused() -> None:
     with pytest.raises(Locked, match="passphrase is wrong"):
         opened(sealed(b"content"), b"Secret")
 
@@ -85,7 +85,7 @@ def test_pieces_keep_their_places() -> None:
             opened(head + b"".join(pieces[index] for index in order))
 
 
-def test_a_file_can_not_ask_for_all_memory() -> None:
+def test_file_cannot_demand_excessive_memory() -> None:
     made = bytearray(sealed(b"x"))
     made[len(MAGIC)] = 30
     with pytest.raises(Locked, match="more memory"):

@@ -112,7 +112,7 @@ def test_unmatched_pattern_or_invalid_name_prevents_the_action(
     assert changed(host) == []
 
 
-def test_a_removal_of_several_is_one_question(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+def test_removal_of_several_accounts_asks_once(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
     terminal = Terminal(wxctl, "remove", "shop-*")
     terminal.until("Remove 8 accounts")
     terminal.type("n\n")

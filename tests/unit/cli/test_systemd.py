@@ -34,7 +34,7 @@ def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> 
     return tmp_path / "calls"
 
 
-def test_the_beginning_of_a_tunnel_is_not_this_machine(wxctl: Wxctl, calls: Path) -> None:
+def test_local_end_of_a_tunnel_is_not_this_machine(wxctl: Wxctl, calls: Path) -> None:
     port, wxctl.environment["PORT"] = wxctl.environment["PORT"], "2000"
     done = wxctl("stop", "alice")
     assert (done.returncode, "systemd has" in done.stderr, calls.exists()) == (3, False, False)

@@ -34,7 +34,7 @@ def kept(root: Path) -> TokenFile:
     return TokenFile(Paths(root).tokens_file)
 
 
-def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, root: Path, nobody: str) -> None:
+def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, root: Path, nobody: str) -> None:
     wxctl.url = nobody
     options = ("--scope", "send", "--account", "小店", "--expires", "2w", "--root", str(root))
     made = wxctl("token", "create", "bot", *options)

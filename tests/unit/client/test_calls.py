@@ -29,7 +29,7 @@ async def test_remarks_and_friend_requests(client: RunningClient) -> None:
     ]
 
 
-async def test_an_empty_group_name_ends_nothing(client: RunningClient) -> None:
+async def test_empty_group_name_does_not_end_the_client(client: RunningClient) -> None:
     assert obj(await client.get("set_group_displayname", id="@@team"))["code"] == -1
     assert client.driver.commands == []
     assert obj(await client.get("get_client_info"))["code"] == 0
@@ -60,7 +60,7 @@ async def test_unanswered_commands_may_have_been_done(client: RunningClient) -> 
         assert obj(await client.get(call, **given))["code"] in (-1, 201)
 
 
-async def test_a_question_gets_the_next_answer_of_that_friend(client: RunningClient) -> None:
+async def test_consult_returns_the_friends_next_message(client: RunningClient) -> None:
     first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
     second = asyncio.create_task(client.get("consult", markname="安", content="??"))
     other = asyncio.create_task(client.get("consult", id="@ben", content="?", timeout="0.5"))
@@ -99,7 +99,7 @@ async def test_jsonp_is_off_unless_the_settings_say_otherwise(start: Start) -> N
     assert obj(await client.get("get_client_info", **asked))["code"] == 0
 
 
-async def test_jsonp_where_it_is_wanted(start: Start) -> None:
+async def test_jsonp_is_returned_when_enabled(start: Start) -> None:
     client = await running(start, WXCLIENT_JSONP="1")
     asked = {"datatype": "jsonp", "callback": "my.call_1$"}
     async with client.http.get(client.address("search_friend"), params={**asked, "id": "@x"}) as answer:

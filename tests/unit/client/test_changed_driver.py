@@ -20,7 +20,9 @@ async def events_of(client: RunningClient) -> list[JsonObject]:
     return [obj(one) for one in items((await client.told("events"))["events"])]
 
 
-async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_held_and_queued_sends_end_and_other_data_is_kept(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
     cookies = client.paths.cookie_file("alice")
     cookies.write_bytes(b"of the web route")

@@ -90,7 +90,7 @@ async def test_unreadable_bodies_are_refused_with_a_status(start: Start, monkeyp
     assert client.driver.sends == []
 
 
-def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
+def test_admins_webhook_overrides_the_stored_one(tmp_path: Path) -> None:
     stored = variables_of(Account(parse_name("alice"), 3000, options={"post_api": "http://a/?x=1"}), Paths(tmp_path))
     assert read_config("alice", stored, Paths(tmp_path)).post_api == "http://a/?x=1&client=alice"
     by_option = {**stored, "MOJO_WEIXIN_POST_API": "http://b/"}

@@ -119,7 +119,7 @@ async def test_own_reports_are_deleted_before_messages(opened: Opened) -> None:
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
-async def test_report_pending_for_too_long_is_dead(opened: Opened) -> None:
+async def test_report_pending_too_long_becomes_a_dead_letter(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
@@ -207,7 +207,7 @@ async def test_a_reader_sees_what_was_delivered_just_before(opened: Opened) -> N
     assert await log.shown(PENDING, 10) == []
 
 
-async def test_unwritable_notes_hold_up_no_delivery(
+async def test_unwritable_notes_do_not_delay_deliveries(
     opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_NOTED_SECONDS", 10 * PATIENCE)
@@ -226,7 +226,7 @@ async def test_unwritable_notes_hold_up_no_delivery(
     assert second.seq == first.seq + 1
 
 
-def test_counting_takes_as_long_with_a_backlog() -> None:
+def test_counting_time_does_not_depend_on_the_backlog() -> None:
     """Counts are taken after each commit."""
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         for statements in SCHEMA:

@@ -133,7 +133,7 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
 
 
 @pytest.mark.parametrize(("way", "number"), [(LoginWay.SCAN, 1), (LoginWay.PUSH, 1), (LoginWay.STORED, 0)])
-async def test_a_login_tells_how_it_came_about(start: Start, webhook: Webhook, way: LoginWay, number: int) -> None:
+async def test_login_event_contains_its_cause(start: Start, webhook: Webhook, way: LoginWay, number: int) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.play([*([PushOffered()] if way is LoginWay.PUSH else []), *logged_in(way), message("last")])
     await webhook.messages()
@@ -187,7 +187,7 @@ async def test_event_list_replaces_the_default(
     assert found == expected & FOR_CHECK_EVENT
 
 
-async def test_switched_off_events_are_neither_posted_nor_kept(start: Start, webhook: Webhook) -> None:
+async def test_disabled_events_are_neither_posted_nor_stored(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"}, **EVERYTHING)
     client.driver.play(ALL_HAPPENS)
     assert await told(webhook) == set()

@@ -105,7 +105,7 @@ async def test_unsupported_calls_are_refused_with_a_reason(
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 
-async def test_files_go_both_ways(
+async def test_files_are_sent_and_received(
     client: RunningClient, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces

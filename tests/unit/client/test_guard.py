@@ -59,7 +59,7 @@ def secret_of(client: RunningClient) -> str:
     return client.paths.port_secret("alice").read_text().strip()
 
 
-async def test_slow_forms_of_strangers_do_not_keep_the_controller_out(start: Start) -> None:
+async def test_slow_unauthenticated_forms_do_not_block_the_controller(start: Start) -> None:
     client = await running(start, WXCLIENT_API_CONNECTIONS_MAX="64")
     close(client, (Scope.READ, ()))
     head = b"POST /openwx/get_user_info HTTP/1.1\r\nHost: localhost\r\n"
@@ -103,7 +103,7 @@ async def test_controller_presents_the_ports_secret_and_its_callers_scope(client
 
 
 @pytest.mark.parametrize("where", ["bearer", "x-auth-token", "query", "form", "multipart"])
-async def test_a_token_bound_to_this_account_lets_in(client: RunningClient, where: str) -> None:
+async def test_token_bound_to_this_account_is_accepted(client: RunningClient, where: str) -> None:
     own, bobs, wide, both = close(
         client, (Scope.SEND, ("alice",)), (Scope.SEND, ("bob",)), (Scope.ADMIN, ()), (Scope.ADMIN, ("alice", "bob"))
     )

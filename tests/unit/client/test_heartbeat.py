@@ -122,7 +122,7 @@ async def test_other_redirects_are_not_followed(
     ) == 1
 
 
-async def test_a_heartbeat_that_redirects_to_itself_is_one_request_a_beat(commander: Commander, start: Start) -> None:
+async def test_redirect_to_itself_is_not_followed_in_a_loop(commander: Commander, start: Start) -> None:
     client = beating(start, commander, "0.2")
     commander.locations = ["/beat"] * 50
     await client.login()

@@ -90,7 +90,7 @@ async def test_consumer_polls_once_at_a_time(stage: Stage) -> None:
     assert await agent.consumers() == []
 
 
-async def test_only_the_controller_gets_in(stage: Stage) -> None:
+async def test_only_the_controller_is_admitted(stage: Stage) -> None:
     """Also while the account's API needs no token."""
     agent = Agent(await stage.enter())
     for headers in ({}, {"X-Wx-Consumer": "agent"}, {**agent.headers, "X-Wx-Consumer": "Not A Name"}):
@@ -155,7 +155,7 @@ async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeyp
     assert stage.sent() == ["of its own accord"]
 
 
-async def test_an_answer_to_the_sender_in_a_group_goes_to_the_group(web: Stage) -> None:
+async def test_reply_to_a_group_members_message_goes_to_the_group(web: Stage) -> None:
     client = await web.enter()
     agent, private, named = Agent(client), Agent(client, "private"), Agent(client, "named")
     await agent.set(groups="on")
@@ -279,7 +279,7 @@ async def test_content_that_an_agent_uploads_is_sent(stage: Stage) -> None:
     assert len(stage.contents()) == 3
 
 
-async def test_an_upload_must_be_what_was_announced(ilink: Stage) -> None:
+async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
     agent = Agent(await ilink.enter())
     key = bytes(range(16))
     ciphertext = b"".join(encrypted(io.BytesIO(PICTURE), key))
@@ -370,7 +370,7 @@ async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> Non
         assert [one["name"] for one in (await answer.json())["consumers"]] == ["agent", "curious"]
 
 
-async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
+async def test_stop_ends_a_poll_with_an_empty_response(stage: Stage) -> None:
     agent = await stage.attended()
     poll = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
     await agent.until_polling()

@@ -200,7 +200,7 @@ async def test_answer_contains_only_the_known_outcome(
     assert client.driver.outcomes == []
 
 
-async def test_send_is_on_disk_until_its_report_is(start: Start) -> None:
+async def test_send_remains_on_disk_until_its_report_is(start: Start) -> None:
     client = start()
     client.driver.send_gate = asyncio.Event()
     await client.login()

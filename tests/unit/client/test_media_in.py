@@ -27,7 +27,7 @@ def media(key: str, kind: MessageKind = MessageKind.IMAGE, name: str = "", **cha
     return message("[图片]", kind=kind, media=MessageMedia(kind, key, name), **changes)
 
 
-async def test_reports_keep_their_order_while_a_download_takes_its_time(start: Start, webhook: Webhook) -> None:
+async def test_slow_download_does_not_reorder_reports(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents.update(slow=PNG, fast=PNG)
     gate = client.driver.gates["slow"] = asyncio.Event()

@@ -211,7 +211,7 @@ async def test_failed_upload_is_retried_or_reported(client: RunningClient) -> No
         assert answer["media_id"] == ("" if call == "send_friend_message" else None)
 
 
-async def test_media_that_are_empty_or_too_large(start: Start) -> None:
+async def test_empty_or_too_large_media_are_refused(start: Start) -> None:
     client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="100")
     answer = await post_data(client, "upload_media", PNG)
     assert answer["status"] == "media size exceed, maximum size is 100 bytes"

@@ -141,7 +141,7 @@ def test_link_created_during_the_check_is_not_followed(tmp_path: Path) -> None:
     assert way.is_symlink()
 
 
-async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(start: Start, tmp_path: Path) -> None:
+async def test_symlinks_to_and_in_an_allowed_directory_are_followed(start: Start, tmp_path: Path) -> None:
     (tmp_path / "real" / "sub").mkdir(parents=True)
     (tmp_path / "real" / "sub" / "a.png").write_bytes(PNG)
     (tmp_path / "pub").symlink_to("real")
@@ -222,7 +222,7 @@ async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[in
         yield port, asked
 
 
-async def test_connected_address_is_what_counts(
+async def test_connected_address_is_checked(
     start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
 ) -> None:
     """Should an address ever come past the look at it, nothing is asked for there."""

@@ -80,7 +80,7 @@ async def test_end_of_the_permit_keeps_the_queue(
     await until(lambda: [one["content"] for one in kept.sends(webhook)] == ["first", "queued"])
 
 
-async def test_adoption_leaves_deliveries_and_no_sends(
+async def test_adoption_keeps_deliveries_and_drops_sends(
     start: Callable[..., RunningClient], webhook: Webhook, host: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allow(host, 60.0)

@@ -20,7 +20,7 @@ INTERVAL, DRAIN = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN"
 # -- the end
 
 
-async def test_a_stop_waits_so_long_and_no_longer(start: Start, webhook: Webhook) -> None:
+async def test_stop_waits_for_sends_up_to_its_limit(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address, INTERVAL: "0.3", DRAIN: "1"})
     await send(client, 9)
     assert await client.stop() == 0

@@ -148,7 +148,7 @@ async def test_a_header_with_a_line_break_is_not_sent(webhook: Webhook) -> None:
     ("version", "is_known"),
     [("3.11.0", True), ("3.11.16", True), ("3.10.11", False), ("3.12.0a1", False), ("4.0.0", False), ("main", False)],
 )
-async def test_undocumented_parts_of_aiohttp_are_used_in_versions_that_are_known(
+async def test_undocumented_parts_of_aiohttp_are_used_only_in_known_versions(
     version: str, is_known: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(aiohttp, "__version__", version)

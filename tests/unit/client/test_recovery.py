@@ -161,7 +161,7 @@ async def test_a_recovery_killed_between_its_renames_is_finished(opened: Opened,
     assert any(name.endswith("-wal") for name in sets(tmp_path))
 
 
-async def test_a_log_of_a_later_version_is_left_alone(opened: Opened, tmp_path: Path) -> None:
+async def test_log_of_a_later_version_is_not_changed(opened: Opened, tmp_path: Path) -> None:
     await filled(opened, 5)
     path = tmp_path / "events.db"
     with closing(sqlite3.connect(path)) as db, db:
@@ -176,7 +176,7 @@ async def test_a_log_of_a_later_version_is_left_alone(opened: Opened, tmp_path: 
     assert not sets(tmp_path)
 
 
-async def test_the_history_has_every_message_that_survives_and_no_other(opened: Opened, tmp_path: Path) -> None:
+async def test_history_has_exactly_the_surviving_messages(opened: Opened, tmp_path: Path) -> None:
     log = opened()
     for number in range(60):
         log.append(report(number, sender_id=f"ann{number % 2}", content="x" * 3000), deliver=True, key=str(number))

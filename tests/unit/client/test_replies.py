@@ -90,7 +90,7 @@ async def test_reply_during_a_stop_is_sent_after_the_next_start(start: Start, li
     assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "too late")]
 
 
-def test_pauses_have_jitter_and_bursts_an_end() -> None:
+def test_pauses_have_jitter_and_bursts_are_limited() -> None:
     pacer = Pacer(interval=10, jitter=5)
     waits = set()
     for _ in range(20):
@@ -105,7 +105,7 @@ def test_pauses_have_jitter_and_bursts_an_end() -> None:
     assert 59 < burst.pause() <= 60
 
 
-async def test_a_kill_forgives_no_send(start: Start) -> None:
+async def test_kill_does_not_reset_the_limits(start: Start) -> None:
     client = await running(start, WXCLIENT_SEND_DAILY_MAX="3")
     for _ in range(2):
         assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0

@@ -64,7 +64,9 @@ async def client(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient
     return await entered(start, wechat, webhook)
 
 
-async def test_budget_holds_the_rest_and_the_answer_overtakes(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_sends_over_budget_are_held_and_replies_precede_them(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
     answers = [await send(client, wechat, str(number)) for number in range(5)]
     assert [answer["code"] for answer in answers] == [0, 0, -7, -7, -7]
@@ -109,7 +111,9 @@ async def test_queued_sends_outlive_a_logout(start: Start, wechat: Bench, webhoo
     assert not [one for one in webhook.reports if one.get("code") == -5]
 
 
-async def test_without_holding_nothing_waits_for_a_login(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_sends_without_a_login_are_refused_if_holding_is_off(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="0")
     await enter(client, wechat)
     await write(wechat, webhook, "hello")
@@ -178,7 +182,9 @@ async def test_last_send_of_a_window_may_be_a_reminder(start: Start, wechat: Ben
     assert [one["from"] for one in reports].count("reminder") == 1
 
 
-async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_progress_messages_leave_the_last_sends_for_replies(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="4")
     codes = [(await send(client, wechat, f"working {number}", interim="1"))["code"] for number in range(3)]
     assert codes == [0, 0, -7]
@@ -188,7 +194,9 @@ async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: B
     assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
 
 
-async def test_lost_answer_at_the_budgets_end_is_not_repeated(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_send_with_a_lost_response_is_not_repeated_over_budget(
+    start: Start, wechat: Bench, webhook: Webhook
+) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
     wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
     assert (await send(client, wechat, "1"))["code"] == 0  # once more, and both may count
@@ -329,7 +337,7 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     table().restore(b"damaged")
 
 
-async def test_missing_content_holds_up_its_request() -> None:
+async def test_missing_content_delays_its_whole_request() -> None:
     fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
     caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
     picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
@@ -342,7 +350,7 @@ async def test_missing_content_holds_up_its_request() -> None:
     assert [*order.prepared(waiting, per_peer=True)] == waiting
 
 
-def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
+def test_clock_jump_affects_windows_only_briefly() -> None:
     windows, noon = table(per_message=10, per_day=3), 1e9
     windows.heard("a", noon, has_held=False)
     windows.taken("a", True, noon)

@@ -152,7 +152,7 @@ async def test_bot_that_fails_on_events_gets_messages(
     assert status["retrying"] == found["retrying"]
 
 
-async def test_the_retry_lane_is_delivered_when_the_bot_can_do_it(bot: Bot, start: Start) -> None:
+async def test_retry_lane_is_delivered_when_the_bot_recovers(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: answer(500) if one.name == "hard" else OK
     client = await running(start, **{POST_API: bot.address})
     client.driver.play([message("hard"), message("easy")])
@@ -178,7 +178,7 @@ async def test_failing_kind_moves_aside_at_once(bot: Bot, start: Start) -> None:
     assert [len(bot.tries(name)) for name in ("first", "second", "good", "third", "last")] == [3, 1, 1, 3, 1]
 
 
-async def test_report_stays_aside_over_a_restart(bot: Bot, start: Start) -> None:
+async def test_report_in_the_retry_lane_survives_a_restart(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
     client = await running(start, **{POST_API: bot.address}, **slow)
@@ -215,7 +215,7 @@ async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: S
 
 
 @pytest.mark.parametrize(("status", "is_date"), [(429, False), (503, True)])
-async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, status: int, is_date: bool) -> None:
+async def test_receivers_retry_after_is_followed(bot: Bot, start: Start, status: int, is_date: bool) -> None:
     client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="0.1")
     await until(client, pending=0)
     moments: list[float] = []
@@ -231,7 +231,7 @@ async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, sta
     assert moments[1] - moments[0] > 1.9
 
 
-async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
+async def test_strict_order_delays_all_reports(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: answer(500) if one.name == "hard" else OK
     quick = {"WXCLIENT_WEBHOOK_RETRY_LONGEST": "0.2"}
     client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **quick)
@@ -277,7 +277,7 @@ async def test_broken_idle_connection_costs_no_attempt(bot: Bot, start: Start) -
 
 
 @pytest.mark.usefixtures("both_ways")
-async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: Bot, start: Start) -> None:
+async def test_connection_broken_within_a_response_is_a_failure(bot: Bot, start: Start) -> None:
     client = await running(start, **{POST_API: bot.address})
     await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
     await until(client, pending=0)

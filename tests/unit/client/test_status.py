@@ -133,7 +133,7 @@ async def test_state_file_has_the_time_of_wechats_last_response(
     await until(lambda: client.state()["last_sync_uptime"] != first)
 
 
-async def test_a_reply_that_is_too_much_is_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
+async def test_reply_over_the_limit_is_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, INTERVAL: "60", "WXCLIENT_SEND_QUEUE_MAX": "2"})
     webhook.answer = lambda report: b'{"reply":"x"}' if report["post_type"] == "receive_message" else b"{}"
     await client.login()

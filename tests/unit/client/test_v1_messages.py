@@ -106,7 +106,7 @@ async def test_reply_quotes_the_text_and_references_its_id(client: RunningClient
     assert len(client.driver.sends) == 1
 
 
-async def test_pages_go_both_ways_and_over_a_restart_and_a_new_login(start: Start, client: RunningClient) -> None:
+async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start, client: RunningClient) -> None:
     for number in range(25):
         other = number % 5 == 4
         chat = ("@ben", "@ben") if other else ("@ann1", "@ann1")

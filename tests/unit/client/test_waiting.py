@@ -48,7 +48,7 @@ async def test_send_that_times_out_reports_that_it_continues(start: Start) -> No
     assert obj(await client.get("get_client_info"))["queued"] == 2
 
 
-async def test_fetching_and_waiting_together_take_no_longer(start: Start, silent: str) -> None:
+async def test_fetching_and_waiting_share_one_timeout(start: Start, silent: str) -> None:
     client = start(WXCLIENT_MEDIA_PRIVATE_URLS="1", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.3", **SLOW)
     await queued(client)
     async with asyncio.timeout(PATIENCE):  # fetching may take 120 s
@@ -79,7 +79,7 @@ async def test_all_waiters_get_an_event(client: RunningClient, waiting: list[Eve
         assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, PATIENCE))] == ["for all"]
 
 
-async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(start: Start) -> None:
+async def test_timed_out_check_event_is_empty_and_loses_no_event(start: Start) -> None:
     client = await running(start, WXCLIENT_LIMIT_CHECK_EVENT_SECONDS="0.1")
     assert await client.get("check_event") == []
     client.driver.play([message("kept")])
@@ -103,7 +103,7 @@ async def test_empty_value_finds_nobody(client: RunningClient) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_bodies_have_so_much_room_each_and_together(start: Start, chunked: bool) -> None:
+async def test_request_bodies_are_limited_each_and_in_total(start: Start, chunked: bool) -> None:
     client = await running(start, WXCLIENT_API_BODY_MAX="20000", WXCLIENT_API_BODIES_MAX="15000")
 
     async def content(size: int) -> "aiohttp.ClientResponse":
@@ -123,7 +123,7 @@ async def test_bodies_have_so_much_room_each_and_together(start: Start, chunked:
 
 
 @pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
-async def test_consult_waits_no_longer_than_it_may(start: Start, asked: dict[str, str]) -> None:
+async def test_consult_timeout_is_limited(start: Start, asked: dict[str, str]) -> None:
     client = await running(start, WXCLIENT_CONSULT_MAX="1")
     async with asyncio.timeout(PATIENCE):
         answer = obj(await client.get("consult", id="@ann", content="?", **asked))

@@ -117,7 +117,7 @@ async def test_a_hanging_delivery_stops_the_watchdog(
     assert not systemd.forget()
 
 
-async def test_full_disk_is_tried_again_with_signs_of_life(
+async def test_full_disk_is_retried_with_watchdog_pings(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "RETRY_SECONDS", 0.02)

@@ -113,7 +113,7 @@ async def test_reply_in_a_failed_answer_does_not_count(listener: Listener, start
     assert listener.contents == ["hi", "hi", "try 2", "the last", "end"][: len(listener.contents)]
 
 
-async def test_hanging_webhook_holds_nothing_up(listener: Listener, start: Start) -> None:
+async def test_hanging_webhook_does_not_delay_sends(listener: Listener, start: Start) -> None:
     async def hang(_: web.Request, __: JsonObject) -> web.StreamResponse:
         await asyncio.sleep(60)
         return web.Response()

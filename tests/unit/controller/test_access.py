@@ -246,7 +246,7 @@ async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(hos
     assert roots.status == 200
 
 
-async def test_a_stream_holds_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_contains_only_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
     alice, bob = await host.start("alice"), await host.start("bob")
     shown = token(host, Scope.READ, "alice")
@@ -371,7 +371,7 @@ async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine
     assert (await ask(host, "POST", f"/openwx/stick?client=bob&token={shown}")).refused
 
 
-async def test_the_end_of_a_path_is_no_way_around_the_table(host: Machine) -> None:
+async def test_path_suffix_does_not_bypass_the_table(host: Machine) -> None:
     process = await host.start("alice")
     shown = bearer(token(host, Scope.READ, "alice"))
     calls = (("GET", "start_client"), ("GET", "stop_client"), ("POST", "send_friend_message"))
@@ -403,7 +403,9 @@ async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> N
     assert answer.status == 200
 
 
-async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_tokens_are_delayed_and_valid_ones_are_not(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     shown = token(host, Scope.READ, "alice")
     wrong = "wxc_12345678_" + "5" * 64
     assert (await ask(host, "GET", "/v1/access", bearer(wrong))).status == 200
@@ -437,7 +439,7 @@ async def test_a_secret_that_is_none_is_not_sent(host: Machine) -> None:
         assert "X-Wxcontroller" not in process.seen.pop()[1]
 
 
-async def test_pages_are_pages_and_nothing_else_is(host: Machine) -> None:
+async def test_responses_other_than_pages_are_sandboxed(host: Machine) -> None:
     process = await host.start("alice")
     process.hostile = 200, {"Content-Type": "text/html", "X-Content-Type-Options": "no"}
     sandboxed = re.compile(r"^sandbox; default-src 'none'")

@@ -99,7 +99,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood: str) -> None:
+async def test_pipelined_flood_ends_the_connection(host: Machine, flood: str) -> None:
     process, (first, rest) = await host.start("alice"), FLOODS[flood]
     peer = await connected(host, first)
     await asyncio.wait_for(process.reached.wait(), PATIENCE)
@@ -114,7 +114,7 @@ async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood
 # -- answers
 
 
-async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+async def test_caller_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
     async with Machine(tmp_path, send_timeout=0.3) as host:
         process = await host.start("alice")
         target = b"/openwx/stream?client=alice&bytes=100000000"
@@ -200,7 +200,7 @@ def form(size: int) -> bytes:
     ) + body
 
 
-async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
+async def test_request_bodies_are_limited_in_total(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_bodies=100_000) as host:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete

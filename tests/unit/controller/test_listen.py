@@ -185,7 +185,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         silent[1].close()
 
 
-async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_tls_handshake_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = self_signed(tmp_path, "127.0.0.1")
     async with Machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
         host.shared.tls = tls_context(host.settings)

@@ -77,7 +77,7 @@ async def test_links_of_other_accounts_are_neither_listed_nor_revoked(host: Mach
     assert (await opened(host, secret))[:2] == (410, "link-over")
 
 
-async def test_a_link_ends_with_a_login_and_stays_dead(host: Machine) -> None:
+async def test_login_ends_its_link_permanently(host: Machine) -> None:
     control = bearer(token(host, Scope.CONTROL))
     process = await waiting(host)
     secret, _ = await made(host, control)

@@ -186,7 +186,7 @@ async def test_tools_that_a_token_may_not_use_are_neither_listed_nor_called(host
         assert "scope" in answer["error"]["message"]
 
 
-async def test_a_token_whose_media_do_not_arrive_leaves_some_to_others(host: Machine) -> None:
+async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> None:
     hung, quick = await host.start("hung"), await host.start("quick")
     waiting, arrived = 0, asyncio.Event()
 

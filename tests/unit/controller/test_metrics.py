@@ -174,7 +174,7 @@ async def test_rules_and_dashboard_use_metrics_that_exist(host: Machine) -> None
         assert asked - told == set()
 
 
-async def test_the_dashboard_asks_what_prometheus_understands(tmp_path: Path) -> None:
+async def test_dashboard_queries_are_valid_promql(tmp_path: Path) -> None:
     """Its expressions, with the variables filled in, as rules that promtool checks."""
     board = json.loads((DOCS / "grafana.json").read_text())
     expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
@@ -191,7 +191,7 @@ async def test_the_dashboard_asks_what_prometheus_understands(tmp_path: Path) ->
     assert len({(place["x"], place["y"]) for place in places}) == len(places)
 
 
-def test_the_alerts_go_off_when_they_should() -> None:
+def test_alert_rules_fire_as_intended() -> None:
     checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(DOCS / "alerts.yml"))
     assert checked.returncode == 0, checked.stdout + checked.stderr
     tried = promtool("test", "rules", str(RULES))

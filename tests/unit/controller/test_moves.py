@@ -46,7 +46,7 @@ async def test_an_account_that_is_leaving_is_stopped_and_started_by_nobody(host:
     assert account["leaving"] == {**MOVE, "ran": True, "sent": True}
 
 
-async def test_an_account_that_has_left_begins_here_again_only_in_a_later_epoch(host: Machine) -> None:
+async def test_exported_account_returns_only_in_a_later_epoch(host: Machine) -> None:
     await host.v1("POST", "accounts/alice/start")
     for query in ("?id=5f2c", "?id=", ""):
         assert await code_of(host, "POST", f"departures/alice{query}") == "no-such-move"

@@ -323,7 +323,7 @@ async def test_a_damaged_targets_file_admits_no_caller_with_503(
     assert caplog.text.count("the file of notification targets cannot be used") == 4
 
 
-async def test_a_target_whose_account_is_stopped_moved_or_removed(host: Machine) -> None:
+async def test_target_of_an_unavailable_account_is_refused(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     admin = bearer(ROOT_TOKEN)
 
@@ -434,7 +434,7 @@ async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
         await until(lambda: b"again" not in host.paths.notify_repeats.read_bytes())
 
 
-async def test_a_text_that_was_refused_is_no_first_one(host: Machine) -> None:
+async def test_refused_text_is_not_deduplicated(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     process.send_answer = lambda _: {"id": None, "code": -8, "status": "the daily limit is used up"}
     for _ in range(2):

@@ -53,7 +53,7 @@ async def test_form_and_json_bodies_count(host: Machine) -> None:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
 
 
-async def test_bad_options_are_refused_before_anything_changes(host: Machine) -> None:
+async def test_invalid_options_are_refused_before_any_change(host: Machine) -> None:
     for option, value, words in (
         ("load", "x", "unknown option: load"),
         ("server", "http://127.0.0.1:1", "can't be set by a request"),
@@ -91,7 +91,7 @@ async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
         assert refused["code"] == 6
 
 
-async def test_start_while_starting_waits_and_finds_it_up(host: Machine) -> None:
+async def test_concurrent_start_waits_for_the_first(host: Machine) -> None:
     host.units.hold = asyncio.Event()
     first = asyncio.create_task(host.get("start_client", client="alice"))
     await host.units.holding.wait()
@@ -155,7 +155,7 @@ async def test_ports_are_unique_and_exhaustion_is_reported(tmp_path: Path) -> No
         assert str(refused["client"]).startswith("c")
 
 
-async def test_the_port_stays_over_stop_and_start(host: Machine) -> None:
+async def test_port_is_kept_over_stop_and_start(host: Machine) -> None:
     before = await host.start("a")
     first = await host.start("b")
     await host.get("stop_client", client="b")
@@ -245,7 +245,7 @@ async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: M
         assert answer.status == 404
 
 
-async def test_never_running_when_the_process_is_gone(host: Machine) -> None:
+async def test_ended_process_is_never_shown_as_running(host: Machine) -> None:
     process = await host.start("alice")
     process.say(LoginState.RUNNING)
     for record in (

@@ -45,7 +45,7 @@ async def test_foreign_pages_are_refused(host: Machine, headers: dict[str, str])
 REBOUND = {"Host": "evil.example:2000", "Origin": "http://evil.example:2000", "Sec-Fetch-Site": "same-origin"}
 
 
-async def test_a_page_whose_name_was_bent_to_loopback_is_refused(host: Machine) -> None:
+async def test_page_with_dns_rebinding_is_refused(host: Machine) -> None:
     """DNS rebinding: to the browser it is the page's own server, so the headers look like our own page's."""
     process = await host.start("alice")
     for path in ("/", "/v1/accounts", "/openwx/check_client", "/openwx/get_user_info?client=alice", "/nowhere"):

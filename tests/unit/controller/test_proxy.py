@@ -35,7 +35,7 @@ async def test_method_target_headers_and_body_arrive_unchanged(host: Machine) ->
         assert headers["Content-Length"] == "1000"
 
 
-async def test_the_client_may_stand_in_a_form(host: Machine) -> None:
+async def test_client_may_be_a_form_field(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
     async with host.http.post("/openwx/echo", data={"x": "1", "client": "bob"}) as answer:
@@ -76,7 +76,7 @@ async def test_a_large_upload_and_a_large_answer(host: Machine) -> None:
         assert len(await answer.read()) == MEGABYTES_20
 
 
-async def test_a_caller_who_asks_before_sending(host: Machine) -> None:
+async def test_expect_100_continue_is_answered(host: Machine) -> None:
     """curl sends `Expect: 100-continue` with every larger body."""
     await host.start("alice")
     reader, writer = await asyncio.open_connection(*host.address)
@@ -123,7 +123,7 @@ async def test_an_account_that_is_down(host: Machine) -> None:
     )
 
 
-async def test_the_port_of_a_wanted_account_that_is_down_may_be_somebody_elses(host: Machine) -> None:
+async def test_port_of_a_down_account_may_belong_to_another_program(host: Machine) -> None:
     process = await host.start("alice")
     await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
     calls: list[bytes] = []
@@ -139,7 +139,7 @@ async def test_the_port_of_a_wanted_account_that_is_down_may_be_somebody_elses(h
     assert calls == []
 
 
-async def test_an_account_that_is_too_slow(tmp_path: Path) -> None:
+async def test_slow_account_times_out(tmp_path: Path) -> None:
     async with Machine(tmp_path, ua_request_timeout=0.3) as host:
         process = await host.start("alice")
         process.say(LoginState.RUNNING)
@@ -151,7 +151,7 @@ async def test_an_account_that_is_too_slow(tmp_path: Path) -> None:
         await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
 
 
-async def test_an_account_that_drops_the_connection_is_asked_once(host: Machine) -> None:
+async def test_request_is_not_repeated_after_a_dropped_connection(host: Machine) -> None:
     process = await host.start("alice")
     for method in ("GET", "POST"):
         process.requests.clear()

@@ -126,7 +126,7 @@ async def test_heartbeat_ignores_the_response_and_redirects(tmp_path: Path) -> N
     assert set(beats) == {"/beat?x=1"}  # no client= either
 
 
-async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_heartbeat_continues_after_server_failures(caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(poll_api="http://user:secret@127.0.0.1:9/x?key=secret", poll_interval=0.01)
     task = asyncio.create_task(heartbeat(lambda: settings))
     await until(lambda: caplog.records)
@@ -138,7 +138,7 @@ async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCa
     assert "secret" not in caplog.text
 
 
-async def test_a_unit_that_runs_well_again_is_restarted_quickly_the_next_time(host: Machine) -> None:
+async def test_recovered_unit_is_restarted_quickly_again(host: Machine) -> None:
     for name in ("alice", "bob", "carol"):
         await host.start(name)
     host.units.restarted = {"alice": 6, "carol": 7}

@@ -121,7 +121,7 @@ async def test_restart_ends_long_polls_and_serves_idle_connections_once(host: Ho
     await alice.end()
 
 
-async def test_a_request_under_way_is_finished(host: Host) -> None:
+async def test_restart_finishes_current_requests(host: Host) -> None:
     process = await host.start()
     reader, writer = await asyncio.open_connection(*host.address)
     writer.write(
@@ -229,7 +229,7 @@ class HangingUnits(StandInUnits):
         return await super().snapshot(max_age)
 
 
-async def test_a_look_that_never_ends_lets_it_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watchdog_bites_if_a_query_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notifications = Notifications(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "300000")

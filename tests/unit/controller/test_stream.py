@@ -272,7 +272,7 @@ async def test_refusing_account_is_polled_ever_less_until_it_restarts(
         assert (await reader.until(4))[-1] == "again"
 
 
-async def test_pauses_grow_with_each_refusal_and_begin_again_after_a_stream_that_opened(
+async def test_pauses_grow_with_refusals_and_reset_after_success(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, refused = await host.start("alice"), list[int]()
@@ -319,7 +319,7 @@ async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
     assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 
 
-def test_a_cursor_names_who_spoke_and_fits_into_a_header() -> None:
+def test_cursor_names_its_sources_and_fits_into_a_header() -> None:
     assert str(Cursor(1000)) == "1000"
     places = {f"account-{number}": f"{number:08x}-{number}" for number in range(100)}
     cursor = Cursor(1000, places)

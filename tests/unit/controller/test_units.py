@@ -153,7 +153,7 @@ async def test_a_hanging_systemctl_is_killed(script: Script, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("instance", ["../x", "a.b", "", "a b", "x" * 28, "alice.service wxcontroller"])
-async def test_only_ids_get_into_a_units_name(script: Script, instance: str) -> None:
+async def test_unit_names_contain_only_ids(script: Script, instance: str) -> None:
     async with Systemd(script.does("exit 0")) as units:
         for action in (units.act(Verb.START, instance, 5), units.purge(instance, 5)):
             with pytest.raises(BadName):

@@ -11,7 +11,7 @@ LEADING_AWAY = [300, 301, 302, 303, 305, 307, 308, 399, 401, 407, 101]
 
 
 @pytest.mark.parametrize("path", [OPENWX, V1])
-async def test_redirects_of_an_account_are_not_passed_on(host: Machine, path: str) -> None:
+async def test_redirects_of_an_account_are_not_forwarded(host: Machine, path: str) -> None:
     process = await host.start("alice")
     victim = "/openwx/start_client?client=bob&post_api=http://evil.example/"
     for number, status in enumerate(LEADING_AWAY, 1):
@@ -67,7 +67,7 @@ async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: 
 
 
 @pytest.mark.parametrize("path", [OPENWX, V1])
-async def test_an_answer_that_is_packed_without_being_asked_is_refused(host: Machine, path: str) -> None:
+async def test_unrequested_compression_is_refused(host: Machine, path: str) -> None:
     process = await host.start("alice")
     process.hostile = 200, {"Content-Encoding": "gzip"}
     async with host.http.get(path, headers={"Accept-Encoding": "gzip"}) as answer:

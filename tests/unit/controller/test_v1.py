@@ -35,7 +35,7 @@ async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_englis
     assert (account["status"], str(text_from(account["status_text"]))) == ("is {busy}", "is {busy}")
 
 
-async def test_a_failure_is_told_in_english_and_as_data(host: Machine) -> None:
+async def test_failure_is_reported_in_english_and_as_data(host: Machine) -> None:
     status, answer = await host.v1("GET", "accounts/nobody")
     error = obj(answer["error"])
     assert (status, error["code"], error["message"]) == (404, "unknown-account", "there is no account nobody")
@@ -45,7 +45,7 @@ async def test_a_failure_is_told_in_english_and_as_data(host: Machine) -> None:
     assert "nobody" in obj(error["values"]).values()
 
 
-async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
+async def test_valid_tokens_of_a_removed_account_are_named(host: Machine) -> None:
     await host.start("alice")
     shown = token(host, Scope.ADMIN)
     for name, account, expires in (("a", "alice", None), ("b", "bob", None), ("over", "alice", 1)):
@@ -156,7 +156,7 @@ async def test_systemd_is_tested_with_a_unit_that_does_not_exist(host: Machine) 
     assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}
 
 
-async def test_an_option_with_two_names_is_shown_alike_under_both(host: Machine) -> None:
+async def test_aliases_of_an_option_show_the_same_value(host: Machine) -> None:
     await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
     _, shown = await host.v1("GET", "accounts/alice/options")
     for name in ("post_event", "plugin_openwx_post_event"):
@@ -227,7 +227,7 @@ async def test_status_of_a_foreign_program_is_rejected(host: Machine) -> None:
         assert "memory" not in account
 
 
-async def test_account_without_an_answer_is_shown_without_its_status(host: Machine) -> None:
+async def test_unresponsive_account_is_shown_without_status(host: Machine) -> None:
     process = await host.start("alice")
     process.status, process.status_gate = says(), asyncio.Event()
     _, account = await host.v1("GET", "accounts/alice")

@@ -58,7 +58,7 @@ def test_ipv6_network_is_one_caller_and_mapped_addresses_are_ipv4() -> None:
     assert caller_of("fe80::1%eth0") == caller_of("fe80::2")
 
 
-def test_many_callers_take_no_more_memory() -> None:
+def test_memory_does_not_grow_with_callers() -> None:
     limiter = FailureLimiter(lambda: 0.0)
     for number in range(20_000):
         limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")

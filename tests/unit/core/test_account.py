@@ -10,7 +10,7 @@ from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
 
 
-def test_a_proxy_url_is_taken_apart() -> None:
+def test_proxy_url_is_parsed() -> None:
     found = parse_proxy("https://us%40er:p%3Ass%25%2F@Proxy.example:8443/")
     assert (found.kind, found.host, found.port) == (ProxyKind.HTTPS, "proxy.example", 8443)
     assert (found.user, found.password) == ("us@er", "p:ss%/")
@@ -19,7 +19,7 @@ def test_a_proxy_url_is_taken_apart() -> None:
     assert parse_proxy("socks5h://h:1080") == parse_proxy("socks5://h:1080")
 
 
-def test_a_proxy_as_text_has_no_password() -> None:
+def test_proxy_text_has_no_password() -> None:
     proxy = parse_proxy("socks5://somebody:hidden@h:1080")
     assert str(proxy) == "socks5://h:1080"
     assert "hidden" not in repr(proxy)
@@ -39,7 +39,7 @@ def test_a_proxy_as_text_has_no_password() -> None:
         *("http://somebody:hidden@[::1:3128", "http://" + "a" * 70 + ".example:3128"),
     ],
 )
-def test_refusals_repeat_nothing(value: str) -> None:
+def test_refusals_do_not_repeat_the_input(value: str) -> None:
     with pytest.raises(BadOption, match="option proxy") as caught:
         check_options([("proxy", value)])
     assert "hidden" not in str(caught.value)

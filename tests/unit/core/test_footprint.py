@@ -45,7 +45,7 @@ async def _asked(url: str, authorities: Path, **more: str) -> str:
     subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
     reason="needs mounts of its own",
 )
-async def test_the_authorities_of_the_system_are_trusted_and_no_others(tmp_path: Path) -> None:
+async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

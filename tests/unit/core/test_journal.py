@@ -32,7 +32,7 @@ def test_without_systemds_module_lines_go_to_standard_error(
     assert capsys.readouterr().err == "wxcontroller: WARNING: a line\n"
 
 
-def test_no_token_gets_into_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tokens_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     secret = "0123456789abcdef" * 4
     setup_logging("test")
     log = logging.getLogger("some.dependency")
@@ -73,7 +73,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     logging.getLogger().removeHandler(handler)
 
 
-async def test_a_cause_has_its_first_line_and_a_summary(lines: Lines) -> None:
+async def test_cause_is_shortened_to_its_first_line(lines: Lines) -> None:
     log = logging.getLogger("wxcontroller.openwx.x")
     for number in range(50):
         log.error("refused %d", number, extra=cause("refused"))

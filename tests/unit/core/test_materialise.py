@@ -34,9 +34,7 @@ def materialiser(paths: Paths, **settings: object) -> Materialiser:
     return Materialiser(paths, Settings(**chosen))  # type: ignore[arg-type]
 
 
-def test_a_register_that_somebody_holds_is_not_waited_for_without_end(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wait_for_a_locked_register_is_limited(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(materialise, "LOCK_SECONDS", 0.2)
     one = materialiser(paths)
     one.start(parse_name("a"), {}, {})
@@ -48,7 +46,7 @@ def test_a_register_that_somebody_holds_is_not_waited_for_without_end(
     assert one.start(parse_name("b"), {}, {}).desired is Desired.STARTED
 
 
-def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> None:
+def test_account_file_is_private_to_the_group_and_has_the_desired_state(paths: Paths) -> None:
     one = materialiser(paths)
     one.start(parse_name("a"), {"post_api": "http://h/"}, {"client": "a"})
     file = paths.account_file("a")
@@ -137,7 +135,7 @@ def _start_many(root: Path, prefix: str) -> None:
         one.start(parse_name(f"{prefix}{number}"), {}, {})
 
 
-def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
+def test_concurrent_processes_never_assign_one_port_twice(tmp_path: Path) -> None:
     processes = [multiprocessing.Process(target=_start_many, args=(tmp_path, prefix)) for prefix in "ab"]
     for process in processes:
         process.start()

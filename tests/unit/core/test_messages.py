@@ -28,7 +28,7 @@ _LINES = st.text().map(one_line)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), _LINES | st.integers()), _LINES)
-def test_json_keeps_a_text(values: dict[str, str | int], template: str) -> None:
+def test_text_round_trips_through_json(values: dict[str, str | int], template: str) -> None:
     text = Text(template, **values)
     assert text_from(text.as_json()) == text
     assert str(text_from(Text("{x}", x=text).as_json())) == str(Text("{x}", x=text))

@@ -42,7 +42,7 @@ def test_composed_and_decomposed_letters_are_one_name() -> None:
     assert parse_name("Zoe\u0308").instance == parse_name("Zo\u00eb").instance
 
 
-def test_a_typed_name_can_not_be_somebody_elses_generated_id() -> None:
+def test_typed_name_cannot_equal_a_generated_id() -> None:
     generated = parse_name("小红").instance
     with pytest.raises(BadName, match="generated id"):
         parse_name(generated)

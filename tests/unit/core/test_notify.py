@@ -24,7 +24,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield listening
 
 
-def test_a_status_in_any_script_arrives_as_one_line_of_utf_8(systemd: socket.socket) -> None:
+def test_status_is_sent_as_one_line_of_utf_8(systemd: socket.socket) -> None:
     Notifier().status("logged in as 小红 😄\nand more")
     assert systemd.recv(4096) == "STATUS=logged in as 小红 😄 and more".encode()
 

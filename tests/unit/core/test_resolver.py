@@ -34,7 +34,7 @@ def lookups() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "resolver"]
 
 
-async def test_an_unknown_name_is_told_from_a_dead_server(dead_dns: threading.Event) -> None:
+async def test_unknown_name_is_distinguished_from_a_dead_server(dead_dns: threading.Event) -> None:
     with pytest.raises(socket.gaierror) as unknown:
         await Resolver().resolve("a..b")
     assert unknown.value.errno == socket.EAI_NONAME

@@ -58,7 +58,7 @@ def test_unlisted_addresses_are_refused(address: str) -> None:
         ("https://h/a/..%2fb", "contains . or .."),
     ],
 )
-def test_a_list_of_what_is_no_target_is_refused(word: str, reason: str) -> None:
+def test_list_with_an_invalid_target_is_refused(word: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         Targets.parse([word])
     assert "hidden" not in str(caught.value)

@@ -44,7 +44,7 @@ def test_token_has_256_random_bits_and_only_its_hash_is_stored(tmp_path: Path) -
     assert token.accounts == ("alice", "小店")
 
 
-def test_the_file_is_for_root_and_its_group_and_replaced_whole(tmp_path: Path) -> None:
+def test_token_file_is_private_to_its_group_and_replaced_atomically(tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "tokens", group=12345)
     file.add(made("a")[1])
     before = file.path.stat()
@@ -132,7 +132,7 @@ def test_finding_and_revoking(tmp_path: Path) -> None:
     assert file.revoke(bot.id)[0] == bot
 
 
-def test_tokens_of_a_removed_account_end_and_the_door_stays_closed(tmp_path: Path) -> None:
+def test_removal_ends_an_accounts_tokens_without_opening_the_api(tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "tokens")
     (own, alone), (both, shared), (free, everywhere) = (
         minted(name, Scope.SEND, bound, None)

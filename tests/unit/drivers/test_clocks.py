@@ -40,7 +40,7 @@ async def test_login_with_a_wrong_clock(world: Wechat, alice: ServerAccount, wal
         await drive.until(Online)
 
 
-async def test_the_server_says_whether_a_cookie_is_over(wall: Wall) -> None:
+async def test_server_decides_whether_a_cookie_has_expired(wall: Wall) -> None:
     jar = Jar()
     date = "Wed, 25 Nov 2026 04:00:00 GMT"
     wall.off = 20 * YEAR

@@ -104,7 +104,7 @@ async def every_command(driver: Driver, account: ServerAccount) -> list[WeChatEr
         (FaultKind.STATUS, 503),
     ],
 )
-async def test_refusals_end_no_session(
+async def test_refusals_do_not_end_the_session(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: int | str
 ) -> None:
     async with world.online(alice) as drive:

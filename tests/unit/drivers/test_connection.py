@@ -20,7 +20,7 @@ from wxcontroller.drivers.web.wire.calls import minimal_json
 from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar
 
 
-async def test_cookies_go_where_they_belong() -> None:
+async def test_cookies_are_sent_only_to_their_domain() -> None:
     jar = Jar()
     jar.take("wx2.qq.com", ["wxsid=sAmPlE/iD+1; Domain=.wx2.qq.com; Path=/; Secure", "plain=1", "gone=1; Max-Age=0"])
     jar.take(
@@ -48,7 +48,7 @@ async def test_cookies_are_sent_to_their_path_and_below() -> None:
     assert jar.header("wx.qq.com", "/cgi-bin/a%252Fb/c", True) == "all=1; some=1; few=1"
 
 
-async def test_requests_for_ever_new_paths_take_no_memory() -> None:
+async def test_memory_does_not_grow_with_new_paths() -> None:
     jar = Jar()
     jar.take("wx.qq.com", ["a=1; Domain=wx.qq.com", "b=1; Path=/cgi-bin"])
     tracemalloc.start()
@@ -83,7 +83,7 @@ async def test_number_and_length_of_cookies_are_limited() -> None:
 
 
 @given(st.text())
-def test_bodies_escape_as_little_as_they_can(content: str) -> None:
+def test_bodies_are_escaped_minimally(content: str) -> None:
     body = minimal_json({"Content": content})
     expected = content.encode("utf-8", "replace").decode()
     assert json.loads(body)["Content"] == expected

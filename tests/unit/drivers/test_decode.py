@@ -35,7 +35,7 @@ def answer(body: bytes | str | JsonObject, status: int = 200) -> LineResponse:
         "",
     ],
 )
-def test_no_cookie_goes_to_another_host(url: str) -> None:
+def test_cookies_are_not_sent_to_other_hosts(url: str) -> None:
     with pytest.raises(WeChatError):
         answers.poll_of(answer(f'window.code=200;window.redirect_uri="{url}";'))
 
@@ -101,7 +101,7 @@ def test_file_transfer_messages_are_all_received() -> None:
     assert read("@me", "@a") is None
 
 
-def test_real_ids_are_believed_only_if_they_fit() -> None:
+def test_real_ids_are_used_only_if_plausible() -> None:
     def real(names: str, others: str) -> tuple[tuple[str, str], ...]:
         content = (
             f"&lt;msg&gt;<br/>&lt;op id='4'&gt;<br/>&lt;username&gt;{others}&lt;/username&gt;&lt;/op&gt;&lt;/msg&gt;"
@@ -141,7 +141,7 @@ def member_list(*names: str) -> str:
     return f"<memberlist>{listed}</memberlist>"
 
 
-def test_a_template_with_its_people() -> None:
+def test_template_is_filled_with_its_people() -> None:
     xml = (
         '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
         '<template><![CDATA["$username$"邀请"$names$"加入了群聊$others$，$unknown$]]></template><link_list>'

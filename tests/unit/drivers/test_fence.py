@@ -86,7 +86,7 @@ async def test_no_request_is_sent_after_the_permit(kind: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])
-async def test_no_request_is_sent_on_a_connection_that_came_too_late(kind: str, tmp_path: Path) -> None:
+async def test_late_connection_is_not_used(kind: str, tmp_path: Path) -> None:
     async with fenced(kind, tmp_path) as (world, _, transport):
         world.last = True
         with pytest.raises(NoAnswer, match="this host may no longer run the account") as failed:
@@ -96,7 +96,7 @@ async def test_no_request_is_sent_on_a_connection_that_came_too_late(kind: str, 
 
 
 @pytest.mark.parametrize("kind", WAYS)
-async def test_a_cut_resets_what_is_open(kind: str, tmp_path: Path) -> None:
+async def test_cut_resets_open_connections(kind: str, tmp_path: Path) -> None:
     async with fenced(kind, tmp_path) as (world, fence, transport):
         asking = asyncio.ensure_future(ask(transport, "/poll"))
         await asyncio.wait_for(world.asked.wait(), PATIENCE)
@@ -107,7 +107,7 @@ async def test_a_cut_resets_what_is_open(kind: str, tmp_path: Path) -> None:
             await until(lambda: world.resets)
 
 
-async def test_a_cut_discards_what_is_not_sent(tmp_path: Path) -> None:
+async def test_cut_discards_unsent_data(tmp_path: Path) -> None:
     async with fenced("direct", tmp_path) as (world, fence, _):
         size, taken = 64 << 20, asyncio.Event()
 

@@ -55,7 +55,7 @@ async def test_a_real_id_is_beyond_doubt() -> None:
 # -- an account
 
 
-async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
+async def test_active_group_keeps_its_number_over_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
     world.state = Checkpoints()
     group = next(group for group in alice.world.groups.values() if group.saved)
     alice.world.recent = ["filehelper"]  # the phone names no other

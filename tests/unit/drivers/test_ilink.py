@@ -37,7 +37,7 @@ def revived(times: int, state: base.ServiceState) -> bool:
 
 
 @pytest.mark.parametrize("stored", [0, 1, 2])
-async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, stored: int) -> None:
+async def test_crash_within_a_batch_loses_no_message(wechat: Bench, stored: int) -> None:
     """WeChat gives nothing again: a batch is on disk before its first message is reported."""
     async with wechat.drive() as drive:
         await wechat.enter(drive)
@@ -54,7 +54,7 @@ async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, 
         await wechat.hear(drive, "four")
 
 
-async def test_a_crash_loses_nothing_of_a_batch_while_something_else_is_stored(wechat: Bench) -> None:
+async def test_crash_during_another_commit_loses_no_message(wechat: Bench) -> None:
     async with wechat.online() as drive:
         await wechat.hear(drive, "hello")
     for words in ("one", "two", "three"):
@@ -120,7 +120,7 @@ async def test_three_wrong_digits_replace_the_code(wechat: Bench) -> None:
         await drive.until(base.Online)
 
 
-async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None:
+async def test_expired_codes_end_with_advice_about_the_phone(wechat: Bench) -> None:
     async with wechat.drive(timing=quick(code_refresh=60.0), qrcode_count_max="3") as drive:
         for _ in range(3):
             await drive.until(base.QrReady)
@@ -234,7 +234,7 @@ async def test_meaning_of_answers_to_sends(wechat: Bench) -> None:
             await drive.driver.revoke("1", wechat.peer)
 
 
-async def test_a_closed_window_is_tried_once_without_a_token_where_that_is_wanted(wechat: Bench) -> None:
+async def test_closed_window_is_tried_once_without_a_token_if_enabled(wechat: Bench) -> None:
     wechat.user.settings.tokens = TokenPolicy.IGNORED
     async with wechat.online(tokenless_retry="1") as drive:
         await wechat.hear(drive, "hello")
@@ -339,7 +339,7 @@ _FOREIGN = [
 
 
 @pytest.mark.parametrize("host", _FOREIGN)
-def test_nothing_goes_to_a_host_that_is_not_wechats(host: str) -> None:
+def test_requests_go_only_to_wechats_hosts(host: str) -> None:
     for hosts in (ILinkHosts(""), ILinkHosts("http://127.0.0.1:2100")):
         assert not hosts.allowed(host)
         for url in (f"https://{host}/c2c?x=1", f"https://{host}"):

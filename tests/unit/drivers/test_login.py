@@ -13,7 +13,7 @@ from wxcontroller.sandbox.faults import FaultKind
 
 
 @pytest.mark.parametrize("domain", ["wx8.qq.com", "web2.wechat.com"])
-async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
+async def test_login_uses_the_accounts_home_domain(world: Wechat, domain: str) -> None:
     account = world.sandbox.add_account(domain=domain)
     store = Store()
     async with world.online(account, store) as drive:
@@ -25,7 +25,7 @@ async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
     assert world.violations() == []
 
 
-async def test_a_code_nobody_scans_is_replaced_in_time(world: Wechat) -> None:
+async def test_unscanned_code_is_replaced_in_time(world: Wechat) -> None:
     async with world.drive(timing=hurried(code_life=0.5)) as drive:
         await world.login_of(drive)
         await world.login_of(drive)
@@ -66,7 +66,7 @@ async def test_other_login_refusals_are_retried(world: Wechat, alice: ServerAcco
     assert world.requests("jslogin") == logins
 
 
-async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: ServerAccount) -> None:
+async def test_restart_needs_no_scan_and_delivers_missed_messages(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.online(alice, store) as drive:
         world.hear(alice, "before")
@@ -121,7 +121,7 @@ async def test_login_survives_faults(
     assert drive.progress > 0
 
 
-async def test_a_server_that_is_away_is_waited_for() -> None:
+async def test_login_waits_for_an_unreachable_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
     async with Wechat(None, f"http://127.0.0.1:{port}").drive() as drive:  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refus
     assert drive.count(base.InputRequired) == 0
 
 
-async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: ServerAccount) -> None:
+async def test_restart_asks_for_consent_again_without_a_code(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await asked(drive)

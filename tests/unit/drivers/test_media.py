@@ -66,7 +66,7 @@ async def test_expired_content_is_empty(world: Wechat, alice: ServerAccount) -> 
         (FaultKind.GARBAGE, "<html><body>sorry</body></html>"),
     ],
 )
-async def test_bad_answer_is_no_content(
+async def test_invalid_media_response_raises(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.online(alice) as drive:

@@ -120,7 +120,9 @@ def move(world: Wechat, account: ServerAccount, domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", ["wx2.qq.com", "web.wechat.com"])
-async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: ServerAccount, domain: str) -> None:
+async def test_polling_session_follows_a_move_to_another_domain(
+    world: Wechat, alice: ServerAccount, domain: str
+) -> None:
     store = Store()
     async with world.online(alice, store) as drive:
         move(world, alice, domain)
@@ -134,14 +136,14 @@ async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: S
         assert drive.count(QrReady) == 0
 
 
-async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, alice: ServerAccount) -> None:
+async def test_login_follows_a_redirect_of_its_first_request(world: Wechat, alice: ServerAccount) -> None:
     move(world, alice, "wx2.qq.com")
     async with world.drive() as drive:
         await world.enter(drive, alice)
     assert world.violations() == []
 
 
-async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
+async def test_redirect_loop_between_hosts_is_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=OUTAGE) as drive:
         asked = world.requests("synccheck")
         for domain in ("wx2.qq.com", "wx.qq.com", "wx2.qq.com"):
@@ -163,7 +165,7 @@ async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -
 
 
 @pytest.mark.parametrize(("times", "asked"), [("0", 1), ("7", 8)])
-async def test_a_question_is_asked_so_often(world: Wechat, alice: ServerAccount, times: str, asked: int) -> None:
+async def test_request_retries_are_limited(world: Wechat, alice: ServerAccount, times: str, asked: int) -> None:
     world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
     async with world.online(alice, ua_retry_times=times) as drive:
         assert drive.count(RosterLoaded) == 1
@@ -171,9 +173,7 @@ async def test_a_question_is_asked_so_often(world: Wechat, alice: ServerAccount,
 
 
 @pytest.mark.parametrize(("longest", "silence"), [("1", "600"), ("600", "1")])
-async def test_answer_that_takes_too_long_is_a_failure(
-    world: Wechat, alice: ServerAccount, longest: str, silence: str
-) -> None:
+async def test_slow_response_is_a_failure(world: Wechat, alice: ServerAccount, longest: str, silence: str) -> None:
     async with world.online(alice, ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
         world.fault("webwxsendmsg", FaultKind.DELAY, 3600)
         began = time.monotonic()

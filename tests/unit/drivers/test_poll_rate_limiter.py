@@ -32,7 +32,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_burst_is_free_and_then_each_request_waits_its_turn(clock: Clock) -> None:
+def test_requests_after_a_burst_are_spaced(clock: Clock) -> None:
     limiter = clock.limiter(spacing=10.0, burst=3)
     began = clock.run(limiter, 35.0, brought=False)
     assert [round(at - 1000.0) for at in began] == [0, 0, 0, 10, 20, 30]

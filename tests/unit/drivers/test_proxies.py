@@ -62,7 +62,7 @@ async def real(tmp_path: Path) -> AsyncIterator[Real]:
 
 
 @pytest.mark.parametrize("scheme", KINDS)
-async def test_whole_session_goes_through(real: Real, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_whole_session_uses_the_proxy(real: Real, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     world, alice = real.wechat, real.wechat.sandbox.add_account("Alice")
     async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
@@ -94,7 +94,7 @@ async def test_whole_session_goes_through(real: Real, scheme: str, caplog: pytes
 
 
 @pytest.mark.parametrize("scheme", ["https", "socks5"])
-async def test_whole_ilink_session_goes_through(real: Real, scheme: str) -> None:
+async def test_whole_ilink_session_uses_the_proxy(real: Real, scheme: str) -> None:
     real.wechat.sandbox.add_account()
     wechat, content = Bench(real.wechat.sandbox, ""), bytes(range(256)) * 40
     async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
@@ -132,7 +132,7 @@ async def failure(proxy: str, ca_file: str = "", connect: float = 2.0, host: str
 
 
 @pytest.mark.parametrize("scheme", KINDS)
-async def test_wrong_and_missing_passwords(real: Real, scheme: str) -> None:
+async def test_wrong_or_missing_proxy_password_is_reported(real: Real, scheme: str) -> None:
     async with real.proxy(scheme, user="right", password="right").running() as proxy:
         named = f"the proxy {scheme.removesuffix('h')}://127.0.0.1:{proxy.port} "
         wrong = await failure(proxy.url("somebody", "hidden"), str(real.ca_file))

@@ -29,7 +29,7 @@ async def test_a_long_wait_shows_progress_until_it_ends() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_failure_of_progress_is_one_of_the_wait() -> None:
+async def test_failing_progress_report_ends_the_wait() -> None:
     failed = asyncio.Event()
 
     async def emit(event: DriverEvent) -> None:

@@ -57,7 +57,7 @@ async def paper(world: Wechat, alice: ServerAccount) -> AsyncIterator[Paper]:
 
 
 @pytest.mark.parametrize("anew", [False, True])
-async def test_a_broken_download_goes_on(paper: Paper, anew: bool) -> None:
+async def test_interrupted_download_is_resumed(paper: Paper, anew: bool) -> None:
     for value in (100_000, 300_000, 10):
         paper.fault(FaultKind.TRUNCATE, value)
     if anew:
@@ -67,7 +67,7 @@ async def test_a_broken_download_goes_on(paper: Paper, anew: bool) -> None:
     assert paper.world.violations() == []
 
 
-async def test_a_short_answer_is_not_taken_for_the_whole(paper: Paper) -> None:
+async def test_short_response_is_not_mistaken_for_the_whole_file(paper: Paper) -> None:
     paper.fault(FaultKind.SHORT, 100_000)
     assert (await paper.fetch())[0] == PAPER
     paper.fault(FaultKind.SHORT, 100_000, count=None)
@@ -78,7 +78,7 @@ async def test_a_short_answer_is_not_taken_for_the_whole(paper: Paper) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"), [(FaultKind.TRUNCATE, 0), (FaultKind.RESET, None), (FaultKind.STATUS, 503)]
 )
-async def test_stuck_download_is_given_up(paper: Paper, kind: FaultKind, value: int | None) -> None:
+async def test_stuck_download_times_out(paper: Paper, kind: FaultKind, value: int | None) -> None:
     paper.fault(FaultKind.TRUNCATE, 100_000)
     paper.fault(kind, value, count=None)
     with pytest.raises(WeChatError, match=f"100000 of {len(PAPER)} bytes came") as failed:
@@ -88,14 +88,14 @@ async def test_stuck_download_is_given_up(paper: Paper, kind: FaultKind, value: 
     assert "ticket" not in str(failed.value)
 
 
-async def test_tiny_pieces_end_too(paper: Paper) -> None:
+async def test_download_in_tiny_pieces_ends(paper: Paper) -> None:
     paper.fault(FaultKind.TRUNCATE, 20, count=None)
     with pytest.raises(WeChatError, match="bytes came"):
         await paper.fetch()
     assert paper.requests == 12
 
 
-async def test_a_limit_holds_over_all_parts(paper: Paper) -> None:
+async def test_size_limit_applies_to_all_parts_together(paper: Paper) -> None:
     paper.fault(FaultKind.SHORT, 100_000)
     with pytest.raises(TooLong):
         await paper.fetch(limit=len(PAPER) - 1)

@@ -54,7 +54,7 @@ async def test_unsaved_groups_are_learned_from_all_sources(world: Wechat) -> Non
     assert known == {username(alice, wxid) for wxid in alice.world.groups}
 
 
-async def test_only_the_first_page_when_asked_for() -> None:
+async def test_roster_can_be_limited_to_the_first_page() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3, contact_page=10)) as world:
         alice = world.sandbox.add_account()
         async with world.drive(is_update_all_friend="0") as drive:
@@ -83,7 +83,7 @@ async def test_invalid_response_is_requested_again(
     assert any(group.members for group in loaded.groups)
 
 
-async def test_contacts_come_later_after_an_outage(world: Wechat, alice: ServerAccount) -> None:
+async def test_contacts_are_loaded_after_an_outage(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
     async with world.online(alice) as drive:
         world.hear(alice, "from whom?")
@@ -115,7 +115,7 @@ async def test_refused_id_is_not_queried_again(world: Wechat, alice: ServerAccou
 
 
 @pytest.mark.parametrize("endpoint", ["webwxgetcontact", "webwxbatchgetcontact"])
-async def test_questions_pause_after_too_many(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
+async def test_roster_queries_pause_after_a_rate_limit(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     world.fault(endpoint, FaultKind.RETCODE, 1205)
     timing = hurried(roster_patience=0.1, roster_again=0.01, stranger_patience=0.1, batch_pause=3600)
     async with world.online(alice, timing=timing) as drive:
@@ -138,7 +138,7 @@ def detailed(group: Group, member_id: str) -> Member:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, wanted: bool) -> None:
+async def test_details_of_later_members_are_fetched(world: Wechat, alice: ServerAccount, wanted: bool) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     inside = {member.wxid for member in group.members}
     newcomer = next(p for p in alice.world.people.values() if p.kind is Relation.STRANGER and p.wxid not in inside)
@@ -161,7 +161,7 @@ async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, w
     assert world.violations() == []
 
 
-async def test_questions_about_members_pause_after_too_many(world: Wechat) -> None:
+async def test_member_queries_pause_after_a_rate_limit(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
     group, other = alice.world.groups.values()
     inside = {member.wxid for member in group.members}
@@ -190,7 +190,7 @@ def saved_group(account: ServerAccount) -> sandbox_world.ServerGroup:
     return next(group for group in account.world.groups.values() if group.saved and len(group.members) > 3)
 
 
-async def test_group_without_the_account_is_gone(world: Wechat, alice: ServerAccount) -> None:
+async def test_group_without_the_account_is_removed(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     me = next(member for member in group.members if member.wxid == alice.wxid)
     async with world.online(alice) as drive:

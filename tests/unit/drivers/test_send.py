@@ -10,7 +10,7 @@ from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 
-async def test_characters_that_cannot_be_sent_are_left_out(world: Wechat, alice: ServerAccount) -> None:
+async def test_unsendable_characters_are_removed(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         await drive.driver.send_text("filehelper", "a\r\nb\x00\x1bc\ud800", drive.driver.new_client_id())
     assert alice.sent[-1].text == "a\nbc?"
@@ -61,7 +61,7 @@ async def test_unreadable_answer_allows_another_try(
     assert [sent.text for sent in alice.sent] == ["once"]
 
 
-async def test_single_1101_of_a_send_ends_no_session(world: Wechat, alice: ServerAccount) -> None:
+async def test_single_1101_of_a_send_does_not_end_the_session(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         for number in range(3):
             world.fault("webwxsendmsg", FaultKind.RETCODE, 1101)

@@ -17,7 +17,7 @@ from wxcontroller.sandbox.sandbox import Options
 from wxcontroller.sandbox.world import GroupVisibility
 
 
-async def test_news_that_are_too_long_are_skipped(
+async def test_overlong_sync_responses_are_skipped(
     world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
@@ -41,7 +41,7 @@ def deliver_raw(world: Wechat, alice: ServerAccount, peer: str, sender: str, con
     )
 
 
-async def test_a_friend_request_is_told_once(world: Wechat, alice: ServerAccount) -> None:
+async def test_friend_request_is_reported_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     asked = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
     async with world.online(alice, store) as drive:
@@ -74,7 +74,7 @@ async def test_recall_without_an_id_is_of_the_last_own_message(world: Wechat, al
             assert message.direction is Direction.SENT_ELSEWHERE
 
 
-async def test_a_lost_answer_loses_and_repeats_nothing(world: Wechat, alice: ServerAccount) -> None:
+async def test_lost_sync_response_loses_and_repeats_nothing(world: Wechat, alice: ServerAccount) -> None:
     faults: list[tuple[FaultKind, str | int]] = [(FaultKind.RESET, "after"), (FaultKind.TRUNCATE, 100)]
     faults += [(FaultKind.SHORT, 100), (FaultKind.STATUS, 204), (FaultKind.RETCODE, -1)]
     async with world.online(alice) as drive:

@@ -41,7 +41,7 @@ async def test_codes_that_end_a_session(
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_codes_that_end_no_session(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
+async def test_codes_that_do_not_end_the_session(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     async with world.online(alice) as drive:
         for ret in (-1, 2, 1205):
             world.fault(endpoint, FaultKind.RETCODE, ret, count=4)
@@ -74,7 +74,7 @@ async def test_stuck_session_is_reopened_without_a_phone(world: Wechat, alice: S
     assert world.violations() == []
 
 
-async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, alice: ServerAccount) -> None:
+async def test_stuck_session_that_has_ended_is_lost(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(unknown_codes=3)) as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
@@ -173,7 +173,7 @@ async def test_guard_after_media(
     assert world.violations() == []
 
 
-async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: ServerAccount) -> None:
+async def test_outage_before_the_first_sync_is_reported(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
     async with world.drive(timing=OUTAGE) as drive:
         await confirmed(world, drive, alice)

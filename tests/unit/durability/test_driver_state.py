@@ -38,7 +38,7 @@ async def synced(account: Process) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_unstored_message_comes_again_after_the_end(tmp_path: Path, end: str) -> None:
+async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path, end: str) -> None:
     async with processed(tmp_path) as account:
         account.account.resend = False  # what was acknowledged is gone
         await account.start(login=True)

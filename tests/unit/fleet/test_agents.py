@@ -37,7 +37,7 @@ async def known(a: Stage, token: str) -> None:
     await until(lambda: fleet.calls.agent(token) is not None)
 
 
-async def test_an_agent_calls_at_a_host_that_has_not_its_account(stages: Stages) -> None:
+async def test_agent_calls_are_forwarded_to_the_accounts_host(stages: Stages) -> None:
     a, b = stages
     token = await b.token()
     await known(a, token)
@@ -60,7 +60,7 @@ async def test_an_agent_calls_at_a_host_that_has_not_its_account(stages: Stages)
         assert len(await response.read()) == 1_000_000
 
 
-async def test_a_token_of_this_host_s_own_is_shown_to_no_other(tmp_path: Path) -> None:
+async def test_local_token_is_not_shown_to_other_hosts(tmp_path: Path) -> None:
     seen: list[str] = []
 
     async def greet(_: web.Request) -> web.Response:
@@ -85,7 +85,7 @@ async def test_a_token_of_this_host_s_own_is_shown_to_no_other(tmp_path: Path) -
     assert (len(seen), shown in str(seen)) == (1, False)
 
 
-async def test_no_other_token_leaves_the_host(stages: Stages) -> None:
+async def test_other_tokens_are_not_sent_to_other_hosts(stages: Stages) -> None:
     a, b = stages
     token = await b.token()
     await known(a, token)

@@ -170,7 +170,7 @@ async def test_keys_that_are_no_text_are_ignored(single: EtcdServers, caplog: py
         assert len([line for line in caplog.messages if "not UTF-8" in line]) == 1
 
 
-async def test_a_transaction_whose_answer_is_lost_is_found_done(single: EtcdServers) -> None:
+async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServers) -> None:
     async with relay(single.endpoints[0], [b"/v3/kv/txn"]) as broken:
         settings = EtcdSettings((broken, *single.endpoints))
         async with Etcd(settings, credentials_of(settings)) as etcd:
@@ -204,7 +204,7 @@ async def test_another_server_is_no_etcd(answer: str) -> None:
                 await first_of(etcd.watch("/", 1))
 
 
-async def test_a_user_whose_token_ends_logs_in_again(tmp_path: Path) -> None:
+async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
     servers = EtcdServers(tmp_path)
     servers.options = ["--auth-token-ttl=1"]
     password = tmp_path / "password"
@@ -259,7 +259,7 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
                 assert found.value.endpoint == settings.endpoints[0]
 
 
-async def test_a_member_whose_certificate_has_expired_is_not_asked(tmp_path: Path) -> None:
+async def test_member_with_an_expired_certificate_is_not_used(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "127.0.0.1", ended=True)
     with EtcdServers(tmp_path, 1, certificate, key).running() as servers:
         settings = servers.settings(ca_file=str(certificate))

@@ -266,7 +266,7 @@ async def test_a_host_that_answers_late_delays_no_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 401, 407])
-async def test_a_host_that_was_taken_over_cannot_act_on_callers(tmp_path: Path, status: int) -> None:
+async def test_compromised_host_cannot_attack_callers(tmp_path: Path, status: int) -> None:
     async def greet(_: web.Request) -> web.Response:
         return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
 

@@ -73,7 +73,7 @@ async def test_an_unknown_name_is_started_here(pair: Pair) -> None:
     assert (await a.v1("GET", "accounts/nobody"))[0] == 404
 
 
-async def test_a_hop_can_do_no_more_than_its_caller(pair: Pair) -> None:
+async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> None:
     a, b = pair
     await b.start("bob")
     await b.start("eve")
@@ -139,7 +139,7 @@ async def test_the_caller_header_counts_only_with_a_credential_of_a_host(pair: P
     assert (await asked("/v1/accounts", **bearer(fleet), **narrow))[1] == {"accounts": []}
 
 
-async def test_nothing_is_forwarded_twice(pair: Pair) -> None:
+async def test_forwarded_call_is_not_forwarded_again(pair: Pair) -> None:
     a, b = pair
     await a.start("alice")
     await b.finds("alice", "a")

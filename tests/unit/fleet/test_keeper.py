@@ -171,7 +171,7 @@ async def test_restarted_keeper_ends_its_old_lease_at_once(world: World) -> None
     await keeping
 
 
-async def test_without_an_id_of_the_boot_no_lease_is_its_own(world: World) -> None:
+async def test_lease_is_not_resumed_without_a_boot_id(world: World) -> None:
     before = await world.etcd.grant(3600)
     await world.etcd.commit([], [Put(KEY, b'{"boot": ""}', before)])
     keeping = await world.begin("")
@@ -202,7 +202,7 @@ async def test_a_late_renewal_does_not_feed_the_watchdog(world: World, monkeypat
     await keeping
 
 
-async def test_after_etcd_was_restored_it_waits_for_the_end_of_all_leases_of_before(world: World) -> None:
+async def test_keeper_waits_for_old_leases_after_an_etcd_restoration(world: World) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)
     snapshot = world.paths.root / "snapshot"

@@ -105,7 +105,7 @@ async def test_a_lease_that_is_renewed_late_is_an_alert(owning: FleetMaker, monk
         assert "etcd" in await a.alerts()
 
 
-async def test_an_old_copy_next_to_the_living_account_stays_down(owning: FleetMaker) -> None:
+async def test_old_copy_of_a_running_account_is_not_started(owning: FleetMaker) -> None:
     async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
@@ -152,7 +152,7 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(o
         assert set(b.units.processes) == {"eve"}
 
 
-async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(owning: FleetMaker) -> None:
+async def test_copy_of_a_host_lost_during_a_claim_is_settled(owning: FleetMaker) -> None:
     async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
         await a.start("eve")
@@ -174,7 +174,7 @@ async def test_a_copy_is_settled_whose_host_was_lost_in_the_middle_of_a_claim(ow
         assert set(b.units.processes) == {"eve"}
 
 
-async def test_a_lost_copy_that_is_being_settled_keeps_no_account_down(owning: FleetMaker) -> None:
+async def test_settling_a_lost_copy_does_not_block_the_account(owning: FleetMaker) -> None:
     async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await a.start("eve")
@@ -212,7 +212,7 @@ async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(ow
         assert set(c.units.processes) == {"eve"}
 
 
-async def test_a_restored_etcd_leads_to_one_owner(owning: FleetMaker, tmp_path: Path) -> None:
+async def test_restored_etcd_results_in_one_owner(owning: FleetMaker, tmp_path: Path) -> None:
     async with owning("a", "b", known=False, seconds=20) as fleet:
         a, b = fleet.hosts
         data = tmp_path / "etcd-m0"
@@ -297,7 +297,7 @@ async def test_delayed_release_does_not_release_a_restarted_account(
         assert await fleet.owners() == {"eve": ("a", 1)}
 
 
-async def test_an_epoch_that_no_record_here_can_have_is_not_taken_over(owning: FleetMaker) -> None:
+async def test_impossible_epoch_is_not_adopted(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")

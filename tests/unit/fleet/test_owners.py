@@ -152,7 +152,7 @@ async def test_start_during_a_reconciliation_keeps_its_owner_file(
         assert not withdrawn
 
 
-async def test_a_start_that_is_refused_leaves_the_owner_as_it_was(owning: FleetMaker) -> None:
+async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
         await a.start("eve")

@@ -62,7 +62,7 @@ async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch
 
 
 @pytest.mark.parametrize("sign", ["revision", "term", "cluster"])
-async def test_nothing_is_claimed_from_an_etcd_that_was_restored(
+async def test_no_account_is_claimed_from_a_restored_etcd(
     servers: EtcdServers, etcd: Etcd, tmp_path: Path, sign: str
 ) -> None:
     """Also when others have written so much before this host looks that the revision is higher than before."""

@@ -17,7 +17,7 @@ _PROFILE = {"PYTHONPROFILEIMPORTTIME": "1"}  # lists every module that is import
 
 
 @pytest.mark.parametrize("fleet", [False, True])
-async def test_a_controller_loads_other_hosts_only_where_there_are_any(tmp_path: Path, fleet: bool) -> None:
+async def test_fleet_modules_are_loaded_only_in_a_fleet(tmp_path: Path, fleet: bool) -> None:
     host = Host(tmp_path)
     certificate, _ = self_signed(tmp_path, "b")
     (tmp_path / "token").write_text("wxc_12345678_" + "0" * 64)

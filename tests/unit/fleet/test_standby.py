@@ -412,7 +412,7 @@ def endless(directory: Path) -> None:
     os.close(opened)
 
 
-async def test_an_account_that_goes_during_a_round_is_passed_over(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_account_removed_during_a_round_is_skipped(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "alice", "bob", "zoe")
 
@@ -462,7 +462,7 @@ async def test_bundles_that_the_standby_host_would_refuse_are_not_sent(pair: tup
     assert "host b has an account eve" in await reason_of(a)
 
 
-async def test_the_account_that_was_tried_longest_ago_comes_first(
+async def test_least_recently_tried_account_is_first(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
@@ -481,7 +481,7 @@ async def test_the_account_that_was_tried_longest_ago_comes_first(
         assert came == ["zoe", "alice"]
 
 
-async def test_an_answer_without_an_end_is_not_waited_for(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_endless_response_times_out(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "eve")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -522,7 +522,7 @@ async def test_a_new_account_waits_for_its_first_bundle_without_an_alert(
     assert noted[0]["zoe"].changed > 0
 
 
-async def test_bundles_are_sent_although_nothing_can_be_noted_here(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_bundles_are_sent_without_writable_notes(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "eve")
     a.paths.standby.symlink_to(a.paths.root / "nowhere")  # as good as a full disk: nothing can be written

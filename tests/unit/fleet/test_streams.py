@@ -55,7 +55,7 @@ async def test_reader_misses_nothing_of_a_disconnected_host(pair: Pair) -> None:
     assert len({text(one["id"]) for one in reader.got}) == 4
 
 
-async def test_a_bound_token_hears_its_accounts_on_all_hosts_only(pair: Pair) -> None:
+async def test_bound_token_gets_only_its_accounts_events_of_all_hosts(pair: Pair) -> None:
     a, b = pair
     bob, eve = await b.start("bob"), await b.start("eve")
     shown = a.token(Scope.READ, "bob")
@@ -99,7 +99,7 @@ async def test_an_account_cannot_claim_a_host(pair: Pair) -> None:
     assert all(one["host"] == "a" for one in reader.got)
 
 
-async def test_the_dashboard_has_rows_of_all_hosts_as_they_change(pair: Pair) -> None:
+async def test_dashboard_rows_of_all_hosts_are_live(pair: Pair) -> None:
     a, b = pair
     await a.start("alice")
     async with a.http.get("/v1/accounts", headers=STREAM) as answer:
@@ -125,7 +125,7 @@ async def test_the_dashboard_has_rows_of_all_hosts_as_they_change(pair: Pair) ->
         assert (rows["alice"]["condition"] == "unreachable", rows["bob"]["login_state"]) == (False, None)
 
 
-async def test_hosts_do_not_keep_each_other_watching(pair: Pair) -> None:
+async def test_idle_hosts_do_not_watch_each_other(pair: Pair) -> None:
     a, b = pair
     watched = [host.app[ACCOUNT_ROWS] for host in pair]
     async with a.http.get("/v1/accounts", headers=STREAM):

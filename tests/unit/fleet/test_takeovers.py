@@ -142,7 +142,7 @@ async def test_a_host_that_returns_in_time_keeps_its_accounts(
         assert await fleet.owners() == {"eve": ("a", 2)}
 
 
-async def test_of_two_hosts_one_takes_an_account_over(owning: FleetMaker) -> None:
+async def test_only_one_of_two_hosts_takes_an_account_over(owning: FleetMaker) -> None:
     patient = replace(SOON, after=60.0)
     async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
         a, *others = fleet.hosts
@@ -193,7 +193,7 @@ async def test_a_failed_import_is_released_and_taken_over_by_the_next_host(
         assert (await fleet.owners())["eve"][0] == "c"
 
 
-async def test_an_interrupted_takeover_goes_on(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_interrupted_takeover_is_continued(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     patient = replace(SOON, after=60.0)
     async with owning("a", "b", known=False, takeovers=patient) as fleet:
         a, b = fleet.hosts

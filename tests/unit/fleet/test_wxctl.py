@@ -42,7 +42,7 @@ async def test_hosts_are_shown_with_their_problems(pair: tuple[FleetHost, FleetH
     assert json.loads((await wxctl("fleet", "--json")).stdout)["hosts"][0]["name"] == "b"
 
 
-async def test_a_machine_without_a_fleet_says_so(tmp_path: Path) -> None:
+async def test_machine_without_a_fleet_is_reported(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         done = await asyncio.to_thread(Wxctl(tmp_path, host.url), "fleet")
     assert (done.returncode, done.stdout, "[fleet]" in done.stderr) == (0, "", True)

@@ -134,6 +134,6 @@ async def test_full_disk_loses_only_content(stage: Stage) -> None:
     assert (await receive(stage, kind="image"))["media_path"]
 
 
-async def test_nothing_of_this_ended_the_session(stage: Stage) -> None:
+async def test_no_bad_input_ended_the_session(stage: Stage) -> None:
     assert len([one for one in stage.webhook.events("state_change") if items(one)[1] == "running"]) == 1
     assert obj(await stage.call("get_client_info"))["code"] == 0

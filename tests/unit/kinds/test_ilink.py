@@ -106,7 +106,7 @@ async def test_the_whole_report(stage: ILinkStage, kind: ILinkIncoming) -> None:
 
 
 @pytest.mark.parametrize("kind", ILINK_OUTGOING, ids=lambda kind: kind.name)
-async def test_the_person_gets_what_was_sent(stage: ILinkStage, kind: Outgoing) -> None:
+async def test_recipient_gets_what_was_sent(stage: ILinkStage, kind: Outgoing) -> None:
     answer = await stage.send(kind.data, **kind.parameters)
     assert (answer["code"], answer["status"], answer["state"]) == (0, "success", "delivered"), answer
     sent = stage.wechat.sent()[-1]

@@ -212,7 +212,7 @@ async def test_person_of_a_card_has_a_picture(stage: Stage) -> None:
         assert (answer.status, answer.content_type) == (200, "image/jpeg")
 
 
-async def test_the_sandbox_saw_nothing_wrong(stage: Stage) -> None:
+async def test_sandbox_recorded_no_violations(stage: Stage) -> None:
     """What this file asked of WeChat was as it should be; what could not be had is known."""
     wrong = [what for what in stage.wechat.violations() if "has no such content" not in what]
     assert [what for what in wrong if "store" not in what and "no message" not in what] == []

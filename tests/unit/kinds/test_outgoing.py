@@ -100,7 +100,7 @@ async def test_received_media_that_are_not_here_any_more(stage: Stage) -> None:
     assert "no media of this id" in text(answer["reason"])
 
 
-async def test_a_link_in_place_of_received_media_is_not_followed(stage: Stage) -> None:
+async def test_symlink_in_place_of_received_media_is_not_followed(stage: Stage) -> None:
     voice = await arrived(stage, "voice")
     path = text(voice["media_path"])
     os.unlink(path)  # noqa: PTH108

@@ -55,7 +55,7 @@ def of(kind: MessageKind, **changes: object) -> Message:
 
 
 @pytest.mark.parametrize("kind", MessageKind)
-def test_every_kind_has_all_its_fields_even_without_content(kind: MessageKind) -> None:
+def test_each_kind_has_all_fields_without_content(kind: MessageKind) -> None:
     friend = received(of(kind), Chat(ME, friend=ANN))
     assert set(friend) == COMMON | SENDER | {"sender_category"} | RECEIVER | EXTRA[kind]
     assert set(received(of(kind), Chat(ME))) == set(friend)  # from a stranger
@@ -76,7 +76,7 @@ def test_an_app_is_shown_in_four_lines() -> None:
     assert got["content"] == "[应用分享]标题：T\n[应用分享]链接：未知"
 
 
-def test_a_card_a_payment_and_a_place() -> None:
+def test_card_payment_and_location_are_formatted() -> None:
     card = Card("@c", "Cy", "cy", "广东", "深圳", Sex.FEMALE, "http://a")
     got = received(of(MessageKind.CARD, card=card), Chat(ME, friend=ANN))
     assert str(got["content"]).startswith("[名片]昵称：Cy\n[名片]")

@@ -48,7 +48,7 @@ def test_bodies_of_other_types_have_no_parameters(kind: str) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=40), st.text(max_size=40)), st.booleans(), st.sampled_from([None, 1]))
-def test_texts_of_a_json_object_are_parameters_as_they_are(
+def test_strings_of_a_json_object_are_unchanged_parameters(
     texts: dict[str, str], ascii_only: bool, indent: int | None
 ) -> None:
     body = json.dumps(texts, ensure_ascii=ascii_only, indent=indent).encode()
@@ -111,7 +111,7 @@ def test_multipart_fields_without_files() -> None:
     assert form_pairs(kind, b"") == []
 
 
-def test_json_as_the_original_writes_it() -> None:
+def test_json_has_the_originals_format() -> None:
     value = reply(0, "success", url="http://x/y", name="小店", code=7)
     assert to_bytes(value) == '{"code":0,"name":"小店","status":"success","url":"http:\\/\\/x\\/y"}'.encode()
     assert to_bytes(["\ud800", "\u2028"]) == b'["\\ud800","\\u2028"]'

@@ -62,7 +62,7 @@ async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
     assert (await agent.updates())["msgs"] == []
 
 
-async def test_ten_sends_go_and_the_next_message_opens_the_window_again(pair: tuple[Sandbox, Agent]) -> None:
+async def test_ten_sends_are_allowed_until_the_next_message(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     answers = [await agent.send_text(str(number)) for number in range(11)]
     assert [answer["ret"] for answer in answers] == [0] * 10 + [-2]
@@ -85,7 +85,7 @@ async def test_the_rolling_budget_counts_over_messages_of_the_peer(pair: tuple[S
     assert (await agent.send_text("3"))["ret"] == 0
 
 
-async def test_attempts_lengthen_the_throttle_and_silence_ends_it(pair: tuple[Sandbox, Agent]) -> None:
+async def test_attempts_extend_the_throttle_and_silence_ends_it(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     settings(sandbox).burst, settings(sandbox).refusal_text = 3, "rate limited"
     answers = [await agent.send_text(str(number)) for number in range(4)]

@@ -16,7 +16,7 @@ async def receive(browser: Browser, text: str, sender: str = "小明", **more: s
     await browser.api("POST", f"/accounts/{UIN}/receive", {"from": sender, "text": text, **more})
 
 
-async def test_synccheck_key_is_its_own_after_the_first_sync(online: Browser) -> None:
+async def test_synccheck_key_differs_after_the_first_sync(online: Browser) -> None:
     assert online.check_key == flat(online.sync_key), "before the first sync they are the same"
     answer = await online.sync()
     assert flat(answer["SyncKey"]) != flat(answer["SyncCheckKey"])

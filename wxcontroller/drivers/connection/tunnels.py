@@ -4,7 +4,7 @@ Every connection is a tunnel, also where WeChat's stand-in speaks plain HTTP: th
 passes bytes. Imported only for an account that has a proxy: memory is multiplied by hundreds.
 
 CONNECT stays our own. python-socks 2.7 reads the proxy's answer once, so that the rest of a head in two pieces ends
-up in the TLS handshake (``test_whole_session_goes_through[http]``); it sends user and password in Latin-1
+up in the TLS handshake (``test_whole_session_uses_the_proxy[http]``); it sends user and password in Latin-1
 only (``test_a_password_in_any_script``), and checks the certificate of an https proxy against the address that it
 connects to, which is not one of the name's.
 

@@ -7,11 +7,11 @@ ours is JSON, in the form of 2.0.0.
 Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` that fails without it:
 
 - The end of a cookie. aiohttp's jar ends cookies by this machine's clock; one that is wrong then costs a login that
-  WeChat still takes (``test_the_server_says_whether_a_cookie_is_over``,
+  WeChat still takes (``test_server_decides_whether_a_cookie_has_expired``,
   ``test_login_with_a_wrong_clock``). So aiohttp never gets an expiry.
 - Reading Set-Cookie. ``http.cookies`` drops values with spaces or quotes and takes unknown attributes for cookies of
   their own (``test_cookie_values_are_returned_unchanged``); the jar lets a server speak for a top-level domain
-  (``test_cookies_go_where_they_belong``).
+  (``test_cookies_are_sent_only_to_their_domain``).
 - Limits of number and size (``test_number_and_length_of_cookies_are_limited``).
 - Storing. The jar does not expose which cookies are for one host only (``test_a_jar_survives_storing``).
 """
