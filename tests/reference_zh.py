@@ -12,7 +12,7 @@ from wxcontroller.core.access import Endpoint
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import LEVELS, MESSAGE_IDS, Event
-from wxcontroller.core.limits import LIMITS, REMOVED, shown
+from wxcontroller.core.limits import REMOVED, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -149,15 +149,12 @@ def plain(text: str) -> str:
     return re.sub(r"\\(.)|[*_]", r"\1", text)
 
 
-def rows(page: str, names: Iterable[tuple[str, ...]], english: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
-    """Yield rows: a key and its other cells, with the man page's description in place of _SAID.
-
-    A key without a Chinese description gets the English one.
-    """
+def rows(page: str, names: Iterable[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Yield rows: a key and its other cells, with the man page's Chinese description in place of _SAID."""
     said = entries(page)
     for name, *cells in names:
-        meaning = said[name] if re.search("[\u4e00-\u9fff]", said[name]) else english[name]
-        yield (code(name), *(meaning if cell == _SAID else cell for cell in cells))
+        assert re.search("[\u4e00-\u9fff]", said[name]), f"{page}: {name} has no Chinese description"
+        yield (code(name), *(said[name] if cell == _SAID else cell for cell in cells))
 
 
 _SAID = "…"
@@ -166,7 +163,7 @@ _SAID = "…"
 def settings() -> str:
     def keys(of: type[Settings] | type[AlertSettings]) -> Iterable[tuple[str, ...]]:
         defaults = {name: code(reference.toml(getattr(of(), name))) for name in reference.keys(of)}
-        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()], reference.keys(of))
+        return rows("wxcontroller.toml.5", [(*one, _SAID) for one in defaults.items()])
 
     return document(
         "# 设置",
@@ -179,7 +176,7 @@ def settings() -> str:
         table(["键", "默认值", "含义"], keys(AlertSettings)),
         "## 不起作用的选项",
         "原控制器的选项，仍然接受，但不起作用，并给出警告：",
-        table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE], OBSOLETE)),
+        table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE])),
     )
 
 
@@ -187,7 +184,6 @@ def limits() -> str:
     source = (_MAN / "wxcontroller.toml.5.scd").read_text(encoding="utf-8")
     sections = re.findall(r"^## (.+)\n\n(.+)$", source.partition("*[limits]*")[2], re.MULTILINE)
     parts = []
-    english = {one.name: one.meaning for one in LIMITS.values()}
     for (_, _, listed), (title, since) in zip(reference.audiences(), sections, strict=True):
         keys = [
             (one.name, code(shown(one.default)), f"{shown(one.low)} 到 {shown(one.high)}", _SAID) for one in listed
@@ -195,7 +191,7 @@ def limits() -> str:
         parts += [
             f"## {title}",
             since,
-            table(["键", "默认值", "范围", "含义"], rows("wxcontroller.toml.5", keys, english)),
+            table(["键", "默认值", "范围", "含义"], rows("wxcontroller.toml.5", keys)),
         ]
     return document(
         "# 限额",
@@ -212,7 +208,7 @@ def options() -> str:
     def keys(origin: Origin) -> Iterable[tuple[str, ...]]:
         chosen = [option for option in OPTIONS.values() if option.origin is origin]
         keys = [(one.name, code(one.default), _SAID, code(one.variable)) for one in chosen]
-        return rows("wxclient.8", keys, {one.name: one.meaning for one in chosen})
+        return rows("wxclient.8", keys)
 
     head = ["选项", "默认值", "含义", "变量"]
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
