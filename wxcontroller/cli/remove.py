@@ -61,7 +61,7 @@ def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bo
         is_roots, answer = removed
         unbound = _unbound(account) if is_roots and not keep_tokens else None
         left = admins_files(account) if is_roots else []
-        _tell(account, unbound, [one_line(each) for each in items(field(answer, "tokens"))])
+        _report(account, unbound, [one_line(each) for each in items(field(answer, "tokens"))])
         for file in left:
             tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
         shown: JsonObject = {**answer, **as_json(unbound), "left": [str(file) for file in left]}
@@ -96,7 +96,7 @@ def as_json(unbound: Unbound | None) -> JsonObject:
     return {"tokens": [], "tokens_ended": ended, "tokens_for_others": narrowed}
 
 
-def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> None:
+def _report(account: AccountName, unbound: Unbound | None, kept: list[str]) -> None:
     if unbound is None:
         for each in kept:
             tell(

@@ -58,7 +58,7 @@ class Contacts:
             async with asyncio.timeout(KNOWN_SECONDS):
                 await self.parts.roster.until_group(made[0])
         except TimeoutError:
-            self._take_over(group=Group(made[0], call.get("displayname")))
+            self._update_roster(group=Group(made[0], call.get("displayname")))
         return {**_SUCCESS, "group_id": made[0]}
 
     async def invite_friend(self, call: Call) -> Answer:
@@ -86,7 +86,7 @@ class Contacts:
         current = self.parts.roster.groups.get(group.id)
         if current:
             left = tuple(member for member in current.members if member.id not in people)
-            self._take_over(group=replace(current, members=left))
+            self._update_roster(group=replace(current, members=left))
         return _SUCCESS
 
     async def set_group_displayname(self, call: Call) -> Answer:
@@ -98,7 +98,7 @@ class Contacts:
         if failure := await self._done(self.parts.driver.rename_group(group.id, name)):
             return failure
         if current := self.parts.roster.groups.get(group.id):
-            self._take_over(group=replace(current, name=name))
+            self._update_roster(group=replace(current, name=name))
         return _SUCCESS
 
     async def stick(self, call: Call) -> Answer:
@@ -127,7 +127,7 @@ class Contacts:
         if failure := await self._done(self.parts.driver.set_remark(found[0].id, remark)):
             return failure
         if current := self.parts.roster.contacts.get(found[0].id):
-            self._take_over(contact=replace(current, markname=remark))
+            self._update_roster(contact=replace(current, markname=remark))
         return _SUCCESS
 
     async def make_friend(self, call: Call) -> Answer:
@@ -180,7 +180,7 @@ class Contacts:
             return {"code": 201, "status": "failure", "reason": str(problem)}
         return None
 
-    def _take_over(self, contact: Contact | None = None, group: Group | None = None) -> None:
+    def _update_roster(self, contact: Contact | None = None, group: Group | None = None) -> None:
         reports = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
         self.parts.reporter.events(reports)
 

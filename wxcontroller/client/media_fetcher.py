@@ -122,11 +122,11 @@ class MediaFetcher:
         try:
             with await asyncio.to_thread(private, part) as stream:
                 got = await self.driver.fetch(content, stream, self.config.number("media_fetch_max"))
-            return await self._kept(message, content, got, part, token)
+            return await self._store(message, content, got, part, token)
         finally:
             part.unlink(missing_ok=True)
 
-    async def _kept(
+    async def _store(
         self, message: Message, content: MessageMedia, got: Fetched, part: Path, token: str
     ) -> MediaFacts:
         known = replace(unfetched(message), size=got.size, mtime=int(time.time()))

@@ -97,7 +97,7 @@ class Reporter:
         """Fill a place that an earlier process has left held."""
         self._fill(place, report, media)
         if report is not None:
-            self._hand_out(report)
+            self._emit(report)
 
     def fill(self, slot: Slot, report: JsonObject | None, media: str) -> None:
         """Fill a place in the log, and pass the reports next in order to check_event; called by slots."""
@@ -107,7 +107,7 @@ class Reporter:
             first = self._order.popleft()
             if first.report is not None:
                 self._held -= weight(first.report)
-                self._hand_out(first.report)
+                self._emit(first.report)
 
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
@@ -124,13 +124,13 @@ class Reporter:
 
     def _ring(self, report: JsonObject) -> None:
         if not self._order:
-            self._hand_out(report)
+            self._emit(report)
             return
         slot = Slot(self, ReservedEntry())
         self._order.append(slot)
         self._wait(slot, report)
 
-    def _hand_out(self, report: JsonObject) -> None:
+    def _emit(self, report: JsonObject) -> None:
         # check_event returns messages and a few events only, as in the original.
         if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in FOR_CHECK_EVENT):
             self.ring.put(report)

@@ -95,12 +95,12 @@ class Session:
 
     async def handle(self, event: base.DriverEvent) -> None:
         """Handle one event of the driver. Events of its loop are signs of life; some come from other tasks."""
-        await self._take(event)
+        await self._handle(event)
         # These may come while the loop itself hangs.
         if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
             self._watchdog.feed()
 
-    async def _take(self, event: base.DriverEvent) -> None:
+    async def _handle(self, event: base.DriverEvent) -> None:
         match event:
             case base.Loading():
                 self.move(LoginState.LOADING, Text("logging in to WeChat"))
@@ -115,7 +115,7 @@ class Session:
             case base.ScanCancelled():
                 log.info("the phone cancelled the login; a new QR code follows")
             case base.InputRequired() if event.kind is base.InputKind.CODE:
-                self._ask(event)
+                self._request_digits(event)
             case base.InputRequired():
                 self.park(event.prompt, asks=event)
             case base.Accepted():
@@ -240,7 +240,7 @@ class Session:
         self.move(LoginState.PARKED, reason)
         self._report(reports.event("stop"))
 
-    def _ask(self, event: base.InputRequired) -> None:
+    def _request_digits(self, event: base.InputRequired) -> None:
         """Ask for digits that a phone shows: the login continues once they are entered."""
         log.warning("account %s: %s", self.config.name, event.prompt)
         self.move(LoginState.CONFIRMING, event.prompt, asks=question_of(event))

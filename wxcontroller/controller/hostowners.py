@@ -129,16 +129,16 @@ class HostOwners:
             self._runs = True
             _ = group.create_task(self.records.run(), name="owners")
             try:
-                await self._keep_in_step(group)
+                await self._synchronize(group)
             finally:
                 self._runs = False
 
-    async def _keep_in_step(self, group: asyncio.TaskGroup) -> None:
+    async def _synchronize(self, group: asyncio.TaskGroup) -> None:
         while True:
             complaint = ""
             try:
                 self._note_moment()
-                await self._look(group)
+                await self._compare(group)
             except (WxError, OSError) as problem:
                 complaint = f"the owners of accounts cannot be compared with their units: {problem}"
             if complaint and complaint != self._complaint:
@@ -352,7 +352,7 @@ class HostOwners:
 
     # -- keeping in step
 
-    async def _look(self, group: asyncio.TaskGroup) -> None:
+    async def _compare(self, group: asyncio.TaskGroup) -> None:
         """Compare units, files and owners once. Raises WxError and OSError."""
         accounts = self._shared.accounts
         units, registered = await accounts.units.snapshot(), accounts.registry.all()
@@ -360,7 +360,7 @@ class HostOwners:
         lease, files = self.lease(), self._files()
         if not lease:
             return
-        adopted = self._look_at_adopted(group, units, files, registered)
+        adopted = self._check_adopted(group, units, files, registered)
         wanted_here = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
         if lease not in (self._started_for, self._due_under):
             # After a boot, desired accounts are started anyway.
@@ -377,7 +377,7 @@ class HostOwners:
                 if is_valid and unit.state is UnitState.ACTIVE:
                     self._due.discard(instance)
                 if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
-                    self._act(group, instance, self._own(unit, file))
+                    self._act(group, instance, self._claim(unit, file))
                 elif is_own and account is not None and not self.records.reason:
                     wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
                     if not self.records.is_told(wanted):
@@ -405,7 +405,7 @@ class HostOwners:
         if not self._due and self._starting is None and self._started_for != lease:
             self._set_started(lease)
 
-    def _look_at_adopted(
+    def _check_adopted(
         self,
         group: asyncio.TaskGroup,
         units: Mapping[str, UnitRecord],
@@ -466,7 +466,7 @@ class HostOwners:
 
         self._acting[instance] = group.create_task(done())
 
-    async def _own(self, unit: UnitRecord, file: OwnerFile | None) -> None:
+    async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:
         """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""
         accounts, instance = self._shared.accounts, unit.instance
         is_old = file is not None and file.host == self._hosts.name and unit.state is UnitState.ACTIVE

@@ -88,9 +88,9 @@ class HostStream:
         async with await host.open(f"/v1/events?{query}", hop, timeout, headers=headers) as response:
             if response.status != 200 or response.content_type != "text/event-stream":
                 raise ValueError(f"it answered {response.status}")
-            await first_of(self._hear(response, speaks_for, unheard), others_there())
+            await first_of(self._receive(response, speaks_for, unheard), others_there())
 
-    async def _hear(
+    async def _receive(
         self,
         response: aiohttp.ClientResponse,
         speaks_for: Callable[[str], AccountName | None],

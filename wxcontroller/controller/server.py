@@ -41,7 +41,7 @@ class Server:
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
         self._fast_path = AccountFastPath(self._shared, app[FIGURES].requests) if short else None
-        app.on_response_prepare.append(self._mark)
+        app.on_response_prepare.append(self._set_server_header)
         self._runner = web.AppRunner(
             app,
             handler_cancellation=True,  # a caller that disconnects ends its proxied request
@@ -94,7 +94,7 @@ class Server:
         """Return the TLS context, if any. Programs on this machine need none: their traffic cannot be read."""
         return None if is_loopback(connection.getsockname()) else self._shared.tls
 
-    async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _set_server_header(self, request: web.Request, response: web.StreamResponse) -> None:
         if response.headers.get("Server") == SERVER_SOFTWARE:  # else it is an account's
             response.headers["Server"] = SERVER
         if self._shared.settings.http_debug:

@@ -113,7 +113,7 @@ class Service:
                     self._set_fleet(shared, fleet, group)
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
-                        group.create_task(self._look_after(shared, mark, alerts), name="looks"),
+                        group.create_task(self._supervise(shared, mark, alerts), name="looks"),
                         group.create_task(alerts.look_seldom(), name="seldom looks"),
                         group.create_task(self._reloads(asked, shared, group), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
@@ -155,7 +155,7 @@ class Service:
         for warning in shared.warnings:
             log.warning("%s", warning)
 
-    async def _look_after(self, shared: Context, mark: BootMark, alerts: AlertWatch) -> None:
+    async def _supervise(self, shared: Context, mark: BootMark, alerts: AlertWatch) -> None:
         """Start the desired accounts once per boot; then poll all units and keep the status line up to date."""
         accounts = shared.accounts
         async with asyncio.TaskGroup() as group:
@@ -180,7 +180,7 @@ class Service:
                         await alerts.look(views)
                     sentence = summary(views)
                     log.debug("%s", sentence)
-                    self._say(sentence)
+                    self._set_status(sentence)
                 await asyncio.sleep(accounts.settings.check_interval)
 
     async def _watchdog(self) -> None:
@@ -240,12 +240,12 @@ class Service:
                 log.warning("%s", notice)
             await shared.accounts.apply_settings()
             log.info("settings reloaded", extra=fields(Event.SETTINGS))
-        self._say("")
+        self._set_status("")
         self._notifier.ready()
         if shared.alerts is not None:
             await shared.alerts.set_delivering()
 
-    def _say(self, words: str) -> None:
+    def _set_status(self, words: str) -> None:
         line = "; ".join(each for each in (self._complaint, words) if each)
         if line:
             self._notifier.status(line)

@@ -75,7 +75,7 @@ class Materialiser:
         """
         with self._locked():
             known = self._known(name.instance)
-            self._refuse_left(name, known)
+            self._refuse_departed(name, known)
             merged = self._defaults
             echoed: dict[str, str] = {}
             if keep and known is not None:
@@ -114,7 +114,7 @@ class Materialiser:
                     N_("choose another name, or change its options"),
                     account=str(name),
                 )
-            self._refuse_left(name, None, epoch)
+            self._refuse_departed(name, None, epoch)
             merged = {**self._defaults, **options}
             self._check(name, merged)
             port = self._ports.free(name.instance, *self._port_range)
@@ -133,7 +133,7 @@ class Materialiser:
         """
         with self._locked():
             known = self.registry.load(instance, overrides=False)
-            self._refuse_left(known.name, known)
+            self._refuse_departed(known.name, known)
             # Under either name where there are two: the later one counts alone.
             other = {SAME.get(name, name) for name in (*unset, *set_)}
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
@@ -161,7 +161,7 @@ class Materialiser:
                     instance=instance,
                 )
             name = parse_name(instance)
-            self._refuse_left(name, None)
+            self._refuse_departed(name, None)
             options = self._defaults
             account = Account(name, self._ports.free(instance, *self._port_range), Desired.STARTED, options, {})
             return self._write(account)
@@ -171,7 +171,7 @@ class Materialiser:
         with self._locked():
             known = self.registry.load(instance, overrides=False)
             if desired is Desired.STARTED:
-                self._refuse_left(known.name, known)
+                self._refuse_departed(known.name, known)
             return self._write(replace(known, desired=desired))
 
     def raise_epoch(self, instance: str, epoch: int) -> None:
@@ -255,7 +255,7 @@ class Materialiser:
         for option in ("post_api", "poll_api"):
             targets.check(str(name), option, options.get(option, ""))
 
-    def _refuse_left(self, name: AccountName, known: Account | None, epoch: int = 0) -> None:
+    def _refuse_departed(self, name: AccountName, known: Account | None, epoch: int = 0) -> None:
         """Raise AccountMoving for an account on its way to another host, AccountMoved for one that has gone there."""
         if known is not None and known.leaving is not None:
             raise known.leaving.refused(name.name)

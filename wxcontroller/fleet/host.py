@@ -299,12 +299,12 @@ class OtherHost:
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
                     began = time.perf_counter()
                     if event.type == "accounts":
-                        self._take(await told_rows(event.data))
+                        self._apply(await told_rows(event.data))
                     await pace.after(time.perf_counter() - began)
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
-    def _take(self, told: ToldRows) -> None:
+    def _apply(self, told: ToldRows) -> None:
         """Apply new rows, and delete removed ones."""
         if told.all:
             self.rows, self._rows_size = {}, 0

@@ -141,7 +141,7 @@ class Keeper:
         await until_no_account_runs()
         lease = await self._join()
         try:
-            await self._keep(lease)
+            await self._maintain(lease)
         except asyncio.CancelledError:  # systemd has stopped the accounts before
             self._notifier.stopping()
             self._withdraw()
@@ -179,7 +179,7 @@ class Keeper:
                     (self._files / "trouble").unlink(missing_ok=True)
                     return lease
                 await self._etcd.revoke(lease)
-                await self._look_at_holder(since)
+                await self._check_holder(since)
             except EtcdFailure as problem:
                 if str(problem) != words:
                     words = str(problem)
@@ -228,7 +228,7 @@ class Keeper:
             self._notifier.ready()
             self._is_ready = True
 
-    async def _look_at_holder(self, since: dict[int, float]) -> None:
+    async def _check_holder(self, since: dict[int, float]) -> None:
         """End the lease that has the name if it is ours. Raises HostNameTaken if it is renewed; EtcdFailure.
 
         ``since`` is when each lease was first seen.
@@ -248,7 +248,7 @@ class Keeper:
             else:
                 self._notifier.status(f"waiting for the end of the lease that host {self._host} had before")
 
-    async def _keep(self, lease: int) -> None:
+    async def _maintain(self, lease: int) -> None:
         """Renew the lease until it or the key of the host no longer exists. Raises OSError."""
         log.info("host %s has lease %x", self._host, lease)
         self._be_ready()

@@ -241,7 +241,7 @@ class Owners:
         for attempt in range(_TRIES):
             # The watch may lag behind a little. This suffices for a first attempt, because the guards decide.
             if attempt or self.reason:
-                await self._look(instance)
+                await self._read_account(instance)
             lease = self._claimable()
             owner, record = self.owners.get(instance), self.records.get(instance)
             is_own = self.is_own(instance, lease)
@@ -266,7 +266,7 @@ class Owners:
             if (revision := await self._commit(guards, puts)) is not None:
                 for put, known in zip(puts, (owner, record), strict=True):
                     created = known.entry.create_revision if known else revision
-                    self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
+                    self._apply(EtcdEntry(put.key, put.value, created, revision, put.lease))
                 return OwnerClaim(self.owners[instance], record, not is_own)
         raise _changing(wanted.name.name)
 
@@ -304,10 +304,10 @@ class Owners:
         revision = await self._commit(guards, puts)
         if revision is None:
             await self._etcd.revoke(mark)
-            await self._look(instance)
+            await self._read_account(instance)
             raise _changing(record.name)
         for put, created in zip(puts, (revision, record.entry.create_revision, revision), strict=True):
-            self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
+            self._apply(EtcdEntry(put.key, put.value, created, revision, put.lease))
 
     async def end_takeover(self, instance: str) -> None:
         """Note that an account that was taken over is on this host. Raises EtcdFailure."""
@@ -315,7 +315,7 @@ class Owners:
             put = Put(taken.entry.key, taken.value(done=True), taken.entry.lease)
             guards = (EtcdGuard(taken.entry.key, mod_revision=taken.entry.mod_revision),)
             await self._commit(guards, (put,))
-            await self._look(instance)
+            await self._read_account(instance)
 
     async def undo_takeover(self, instance: str) -> None:
         """Give back an account that could not be imported: it is as before its takeover. Raises EtcdFailure."""
@@ -335,9 +335,9 @@ class Owners:
             guards = tuple(EtcdGuard(entry.key, mod_revision=entry.mod_revision) for entry in keys)
             put = Put(record.entry.key, wanted.record(self.name, owner.epoch, record))
             if (revision := await self._commit(guards, (put,))) is not None:
-                self._take(EtcdEntry(put.key, put.value, record.entry.create_revision, revision, 0))
+                self._apply(EtcdEntry(put.key, put.value, record.entry.create_revision, revision, 0))
                 return
-            await self._look(wanted.name.instance)
+            await self._read_account(wanted.name.instance)
 
     def is_told(self, wanted: Wanted) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
@@ -350,7 +350,7 @@ class Owners:
         """
         instance = wanted.name.instance
         if self.reason:
-            await self._look(instance)
+            await self._read_account(instance)
         for _ in range(_TRIES):
             owner = self.owners.get(instance)
             if owner is None or owner.host != self.name:
@@ -376,13 +376,13 @@ class Owners:
         if record is not None and record.host == self.name:
             guards = (EtcdGuard(record.entry.key, mod_revision=record.entry.mod_revision),)
             if await self._commit(guards, (), (record.entry.key,)) is None:
-                await self._look(instance)
+                await self._read_account(instance)
 
     async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> bool:
         """Return whether the owner is still the one known here. Raises EtcdFailure."""
         guards = (EtcdGuard(owner.entry.key, mod_revision=owner.entry.mod_revision),)
         revision = await self._commit(guards, puts, (owner.entry.key, *deletes))
-        await self._look(instance)
+        await self._read_account(instance)
         return revision is not None
 
     def _claimable(self) -> int:
@@ -443,7 +443,7 @@ class Owners:
             self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
         for entry in snapshot.entries:
-            self._take(entry)
+            self._apply(entry)
         key = f"{self._prefix}schema"
         schema = next((each for each in snapshot.entries if each.key == key), None)
         if schema is None:
@@ -454,17 +454,17 @@ class Owners:
         self.reason, self.changes = NOTHING, self.changes + 1
         self._read.set()
 
-    async def _look(self, instance: str) -> None:
+    async def _read_account(self, instance: str) -> None:
         """Read the records of one account. Raises EtcdFailure."""
         for kind in ("owners", "accounts", "takeovers"):
             key = self._key(kind, instance)
             snapshot = await self._snapshot(key)
             entry = next((each for each in snapshot.entries if each.key == key), None)
-            self._take(entry) if entry is not None else self._drop(key, snapshot.revision)
+            self._apply(entry) if entry is not None else self._drop(key, snapshot.revision)
 
     def _follow(self, changes: EtcdChanges) -> None:
         for entry in changes.puts:
-            self._take(entry)
+            self._apply(entry)
         for key in changes.deleted:
             self._drop(key, changes.revision)
         self._revision = max(self._revision, changes.revision)
@@ -501,7 +501,7 @@ class Owners:
             self._latest = moment
         self._latest = self._latest.joined(moment)
 
-    def _take(self, entry: EtcdEntry) -> None:
+    def _apply(self, entry: EtcdEntry) -> None:
         """Apply a record, unless a later one is known here. An unreadable one counts as none."""
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
         match record_of(kind, name, entry):

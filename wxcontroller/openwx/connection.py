@@ -419,7 +419,7 @@ class PatientConnection(web.RequestHandler):
     def _begin_idling(self) -> None:
         self._deadline, self._since = _IDLE, self._loop.time()
         if self._waiting is None:
-            self._look_at_deadline()
+            self._check_deadline()
 
     def _wait(self, seconds: float) -> None:
         """Wait for a request no longer than this; 0: there is one."""
@@ -431,16 +431,16 @@ class PatientConnection(web.RequestHandler):
             self._waiting.cancel()
             self._waiting = None
         if self._waiting is None:
-            self._look_at_deadline()
+            self._check_deadline()
 
-    def _look_at_deadline(self) -> None:
+    def _check_deadline(self) -> None:
         """Apply expired limits. A timer that fires early re-arms: one per request would cost more."""
         self._waiting = None
         if not self._deadline:
             return
         deadline = self._since + self.limits.idle if self._deadline == _IDLE else self._deadline
         if self._loop.time() < deadline:
-            self._waiting, self._waiting_until = self._loop.call_at(deadline, self._look_at_deadline), deadline
+            self._waiting, self._waiting_until = self._loop.call_at(deadline, self._check_deadline), deadline
         elif self._rest:
             self._rest = 0
             self._pass_heads()

@@ -42,9 +42,9 @@ class ServerContents:
         self._total = 0
         self._serial = 0
         if directory is not None and directory.is_dir():
-            self._look_around(directory)
+            self._scan(directory)
 
-    def _look_around(self, directory: Path) -> None:
+    def _scan(self, directory: Path) -> None:
         found = []
         for path in directory.iterdir():
             if path.suffix == _PART:

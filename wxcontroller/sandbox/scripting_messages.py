@@ -74,7 +74,7 @@ async def receive(request: web.Request) -> web.Response:
     if kind == "friend_request":
         return _friend_request(sandbox, account, body)
     if kind == "revoke" and "from" not in body:
-        heard = _heard(account, body)
+        heard = _message_of(account, body)
         if heard.sender == account.wxid:
             raise BadInput("the account sent that itself; use phone-send to revoke it")
         draft = Draft(sandbox.next_msg_id(), heard.peer, heard.sender)
@@ -82,12 +82,12 @@ async def receive(request: web.Request) -> web.Response:
         peer = one_of(account, string(body, "group"), "group")
         draft = Draft(sandbox.next_msg_id(), peer, peer)
     else:
-        peer, sender = _who(account, string(body, "from"), string(body, "group", ""))
+        peer, sender = _conversation_and_sender(account, string(body, "from"), string(body, "group", ""))
         draft = Draft(sandbox.next_msg_id(), peer, peer if kind in _FROM_WECHAT else sender)
     return _bring(sandbox, account, kind, draft, body, "notice" if kind in _FROM_WECHAT else "peer")
 
 
-def _who(account: ServerAccount, sender: str, group: str) -> tuple[str, str]:
+def _conversation_and_sender(account: ServerAccount, sender: str, group: str) -> tuple[str, str]:
     """Return the conversation and the sender."""
     if group:
         peer = one_of(account, group, "group")
@@ -114,7 +114,7 @@ async def phone_send(request: web.Request) -> web.Response:
     if kind not in _PHONE_KINDS:
         raise BadInput(f"a phone sends no {kind}")
     if kind == "revoke":
-        heard = _heard(account, body)
+        heard = _message_of(account, body)
         if heard.sender != account.wxid:
             raise BadInput("'msg_id' is of a message that the account did not send")
         # one's own revoke is delivered as if the other side had sent it (7.7)
@@ -135,7 +135,7 @@ def mark_revoked(account: ServerAccount, msg_id: str) -> None:
             sent.revoked = True
 
 
-def _heard(account: ServerAccount, body: JsonObject) -> Heard:
+def _message_of(account: ServerAccount, body: JsonObject) -> Heard:
     heard = account.heard.get(integer(body.get("msg_id"), -1))
     if heard is None:
         raise BadInput("'msg_id' must be that of an earlier message")
@@ -198,7 +198,7 @@ def _compose(
         case "voip":
             return compose.voip(draft), "[call]"
         case "revoke":
-            own = _heard(account, body).sender == account.wxid
+            own = _message_of(account, body).sender == account.wxid
             words = "你撤回了一条消息" if own else f'"{account.name_of(draft.sender)}" 撤回了一条消息'
             return compose.revoke(draft, integer(body["msg_id"]), words, draft.peer), words
         case _:

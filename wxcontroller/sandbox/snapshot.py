@@ -110,10 +110,10 @@ def account_in(sandbox: Sandbox, entry: JsonObject) -> None:
             account.dead.append(session)
         else:
             account.session = session
-            _hear(account, session)
+            _register_queue(account, session)
 
 
-def _hear(account: ServerAccount, session: ServerSession) -> None:
+def _register_queue(account: ServerAccount, session: ServerSession) -> None:
     """Register the messages in the queue and their content again."""
     for event in session.queue:
         if isinstance(event, ServerMessage):

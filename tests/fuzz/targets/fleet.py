@@ -42,7 +42,7 @@ def _rows(data: bytes) -> None:
     hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
     host = OtherHost(_DESCRIBED, PeerCredentials(_TLS, ""), "a")
     hosts.by_name["b"] = host
-    host._take(told)
+    host._apply(told)
     for state in (HostState.UP, HostState.UNREACHABLE):
         host.state = state
         for instance, row in HostRows(hosts).current(()).items():

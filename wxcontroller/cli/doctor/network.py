@@ -37,7 +37,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
         for port in sorted(own):
             if listens(port):
                 yield fail(
-                    Text("the controller's port {port} is in use by {who}", port=port, who=_who(port)),
+                    Text("the controller's port {port} is in use by {who}", port=port, who=_listener(port)),
                     Text("stop that program, or change the port: systemctl edit wxcontroller.socket"),
                 )
     instances = {unit_of(account.name.instance): account for account in patient.registered}
@@ -56,7 +56,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
                     "port {port} of {account} is in use by {who}",
                     port=account.port,
                     account=str(account.name),
-                    who=_who(account.port),
+                    who=_listener(account.port),
                 ),
                 remedy,
             )
@@ -70,7 +70,7 @@ def listens(port: int) -> bool:
         return False
 
 
-def _who(port: int) -> Text:
+def _listener(port: int) -> Text:
     """Say which program listens, as far as it can be seen."""
     try:
         done = run_program("ss", "-Hltnp", f"sport = :{port}", wait=5)

@@ -157,7 +157,7 @@ class Move:
         """Have it stay here, if it has not been started there."""
         if leaving.sent:
             there = self._ask()
-            self._refuse_under_way(there)
+            self._refuse_if_moving(there)
             if there.by(leaving.id):
                 if text(there.account.get("desired")) != "stopped":
                     raise AccountMoved(
@@ -194,7 +194,7 @@ class Move:
                 N_("run there as root: systemctl enable --now wxcontroller-receive.socket"),
                 host=self.host,
             )
-        self._refuse_under_way(there)
+        self._refuse_if_moving(there)
         size = _size(PATHS.private_state(self.name.instance))
         if there.free < size + SPARE_BYTES:
             raise NoSpace(
@@ -216,7 +216,7 @@ class Move:
                 host=self.host,
             )
 
-    def _refuse_under_way(self, there: ArrivalState) -> None:
+    def _refuse_if_moving(self, there: ArrivalState) -> None:
         if there.under_way:
             raise WxError(
                 N_("host {host} is currently receiving {account}"),

@@ -309,14 +309,14 @@ class Delivery:
                 self.failed += 1
                 self._error, self._retry_error = NOTHING, result.error
                 self._log.moved_aside(entry, kind, error, status, next_at)
-                self._tell(kind, entry, error, decision.pause, Lane.RETRY)
+                self._log_failure(kind, entry, error, decision.pause, Lane.RETRY)
             case Verdict.AGAIN:
                 self.failed += 1
                 self._error = result.error
                 self._log.failed(entry, error, status, next_at)
-                self._tell("", entry, error, decision.pause, Lane.QUEUE)
+                self._log_failure("", entry, error, decision.pause, Lane.QUEUE)
 
-    def _tell(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
+    def _log_failure(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
         if self._is_news(what):
             log.warning(
                 "the webhook %s did not accept a report (%s): %s; retrying in %.0f s (%s lane, %d reports waiting)",

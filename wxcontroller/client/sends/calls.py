@@ -100,7 +100,7 @@ class SendCalls:
             if sent["code"] != 0:
                 return sent
             answer = await self._replied(sent, reply, seconds, latest)
-        return await self._kept(request, answer)
+        return await self._store_answer(request, answer)
 
     async def upload_media(self, call: Call, request: Request | None = None) -> JsonObject:
         nothing: JsonObject = {f"media_{name}": None for name in _UPLOAD_FIELDS}
@@ -131,7 +131,7 @@ class SendCalls:
         await self.parts.log.settled(_STORE_SECONDS)  # the id is good when it is answered
         body = contract.fields(media.facts, own=True)
         answer: JsonObject = {f"media_{name}": body[f"media_{name}"] for name in _UPLOAD_FIELDS}
-        return await self._kept(request, {**answer, "code": 0, "status": "success"})
+        return await self._store_answer(request, {**answer, "code": 0, "status": "success"})
 
     async def revoke_message(self, call: Call) -> Answer:
         handle = call.get("id")
@@ -324,7 +324,7 @@ class SendCalls:
                 await self.parts.log.settled(_STORE_SECONDS)
                 found = await reply_after(self.parts.log, known.target, known.event)
             answer = found or await self._replied(sent, reply, seconds, latest)
-        return await self._kept(known, answer)
+        return await self._store_answer(known, answer)
 
     async def _parts_of(self, known: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
         """Return the unfinished messages of a request, and the outcomes of the others."""
@@ -353,7 +353,7 @@ class SendCalls:
             return {**sent, "reply": None, "reply_status": "reply timeout"}
         return {"id": message.id, "reply": shape(message).content, "code": 0, "status": "success"}
 
-    async def _kept(self, request: Request | None, answer: JsonObject) -> JsonObject:
+    async def _store_answer(self, request: Request | None, answer: JsonObject) -> JsonObject:
         """Remember the answer of a request that its messages alone don't give."""
         if request is not None:
             kept = self.parts.requests.store.keep(replace(request, answer=answer))

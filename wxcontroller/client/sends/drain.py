@@ -36,7 +36,7 @@ class Drain:
         # Before anything is awaited: a send that is accepted now would not be sent in this run.
         self.sends.closing = True
         end = time.monotonic() + self.seconds
-        if not self._worth_it(end):
+        if not self._is_worth_waiting(end):
             return
         self.notifier.stopping()
         words = Text(
@@ -46,9 +46,9 @@ class Drain:
         )
         log.info("account %s: %s", self.session.config.name, words)
         self.session.note(words)
-        while self._worth_it(end):
+        while self._is_worth_waiting(end):
             self.notifier.extend(min(_MORE_SECONDS, self.left()))
             await self.sends.drain(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
 
-    def _worth_it(self, end: float) -> bool:
+    def _is_worth_waiting(self, end: float) -> bool:
         return len(self.sends) > 0 and self.sends.due_in < min(end - time.monotonic(), self.left())

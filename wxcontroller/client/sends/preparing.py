@@ -99,7 +99,7 @@ class MediaPreparer:
         media = described(params)
         if data and not params.get("media_id"):
             try:
-                async with self._own_file(params) as (path, stream), self._reading:
+                async with self._new_file(params) as (path, stream), self._reading:
                     await asyncio.to_thread(data.move_to, stream, self._limit)
             except ContentTooLarge:
                 media.fault = self._too_large(params)
@@ -120,7 +120,7 @@ class MediaPreparer:
         if media.fault is not None:
             raise media.fault
         if media.kept is not None:
-            await self._look_at(media, params, label)
+            await self._inspect(media, params, label)
         elif params.get("media_id"):
             await self._by_id(media, params)
         elif len(label) > (limit := MEDIA_PATH_LENGTH):
@@ -129,10 +129,10 @@ class MediaPreparer:
             )
         elif is_web_address(label):
             media.kept, source = await self._fetched(params, label)
-            await self._look_at(media, params, label, source.name, source.mime)
+            await self._inspect(media, params, label, source.name, source.mime)
         elif label:
             media.kept, mtime = await self._copied(params, label)
-            await self._look_at(media, params, label, Path(label).name, mtime=mtime)
+            await self._inspect(media, params, label, Path(label).name, mtime=mtime)
         else:
             raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(params))
 
@@ -173,7 +173,7 @@ class MediaPreparer:
             try:
                 # A copy: retention may delete the received file before the send's turn comes.
                 media.kept = await asyncio.to_thread(duplicate, Path(found.path), self.config.media_dir)
-                await self._look_at(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
+                await self._inspect(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
             except OSError:  # tidied up
                 pass
             except BadMedia as error:
@@ -191,7 +191,7 @@ class MediaPreparer:
     # -- content, in our own file
 
     @contextlib.asynccontextmanager
-    async def _own_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
+    async def _new_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
         """Create a file that is on disk after the block, or deleted if the block fails. Raises BadMedia if the disk
         fails."""
         try:
@@ -218,7 +218,7 @@ class MediaPreparer:
     async def _fetched(self, params: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
         # In this order: a download from a slow host must not occupy a slot that another host could use.
-        async with self._turn_of(url), self._fetching, self._own_file(params) as (path, stream):
+        async with self._turn_of(url), self._fetching, self._new_file(params) as (path, stream):
             try:
                 with self.deadlines.within(_STUCK_SECONDS, "fetching what to send"):
                     source = await urlfetch.fetch(url, stream, self._limit, private, self.agent, seconds, self._names)
@@ -246,12 +246,12 @@ class MediaPreparer:
                 status = os.fstat(source.fileno())
                 if status.st_size > self._limit:
                     raise self._too_large(params)
-                async with self._own_file(params) as (path, stream):
+                async with self._new_file(params) as (path, stream):
                     with self.deadlines.within(_STUCK_SECONDS, "reading what to send"):
                         await asyncio.to_thread(shutil.copyfileobj, source, stream, 1 << 20)
         return path, int(status.st_mtime)
 
-    async def _look_at(
+    async def _inspect(
         self, media: Media, params: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
     ) -> None:
         """Decide how WeChat is to show the file; ``name`` and ``said`` (its type) come from its source."""

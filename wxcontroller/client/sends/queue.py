@@ -209,8 +209,8 @@ class SendQueue:
         """
         self._assign_ids(sends, request, login)
         day = ""
-        if self._goes_at_once(sends[0]):  # one wait for the disk less
-            self._mark(sends[0])
+        if self._can_send_now(sends[0]):  # one wait for the disk less
+            self._record_attempt(sends[0])
             sends[0].marked, day = True, today()
         stored = self.store.add(sends, [self.sender.sides(one) for one in sends], request, reply_to, day)
         self._adding += len(sends)
@@ -293,13 +293,13 @@ class SendQueue:
             send.attempts_left = self.tries
             self.holding.limit(send)
 
-    def _goes_at_once(self, send: Send) -> bool:
+    def _can_send_now(self, send: Send) -> bool:
         """Whether a message is passed to WeChat as soon as it is stored."""
         idle = not self._waiting and not self._adding
         may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self.holding.why(send)
         return may and not self._blocked and send.login == self._login and send.media is None
 
-    def _mark(self, send: Send) -> None:
+    def _record_attempt(self, send: Send) -> None:
         """Note that a send is handed to WeChat: it is counted, and one of its tries is used up."""
         send.tried = send.tried or time.time()
         send.attempts_left -= 1
@@ -362,14 +362,14 @@ class SendQueue:
     async def run(self, left: "asyncio.Future[Left]") -> None:
         """Send messages of an earlier process and new ones until cancelled; the rest stays for the next process."""
         try:
-            self._take_up(await left)
+            self._requeue(await left)
             self._taken_up.set()
             while True:
                 # Before checking the queue: news that arrive meanwhile are found by the next ``_pause``.
                 self._news.clear()
                 # First: their receivers' ids mean nothing any more, and one of them could be the next to go.
-                await self._end_what_never_can()
-                await self._look_at_windows()
+                await self._refuse_unsendable()
+                await self._check_windows()
                 send = None if self._blocked else self._next()
                 if send is None:
                     await self._pause(self._patience())
@@ -395,7 +395,7 @@ class SendQueue:
         # Of thousands that wait mostly none is urgent.
         return next(ready, None) if self.windows is None and not self._urgent else self.holding.following(ready)
 
-    async def _look_at_windows(self) -> None:
+    async def _check_windows(self) -> None:
         """Hold sends that cannot be sent now, release those that can, and ask people whose windows end to write."""
         if self.windows is None:
             return
@@ -409,7 +409,7 @@ class SendQueue:
         if stored.cancelled() or stored.exception():
             self.holding.reminded(peer)
 
-    def _take_up(self, left: Left) -> None:
+    def _requeue(self, left: Left) -> None:
         """Queue the sends of an earlier process again."""
         self.pacer.restore(left.days)
         self.holding.restore(left.windows)
@@ -466,7 +466,7 @@ class SendQueue:
                 send.attempts_left -= 1
                 raise
             self.store.note_media(send.media)
-        self._mark(send)
+        self._record_attempt(send)
         # Awaited, unlike other notes: without it the next process would take the message for untried, and send it
         # however long ago that was.
         await self.store.handed(send, today(), self.holding.as_bytes)
@@ -560,7 +560,7 @@ class SendQueue:
         except Unavailable:
             return ""
 
-    async def _end_what_never_can(self) -> None:
+    async def _refuse_unsendable(self) -> None:
         """Report sends that can no longer go out as not sent."""
         late = (
             self.windows is None  # on routes with windows, each send has its own deadline

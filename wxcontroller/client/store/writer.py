@@ -157,7 +157,7 @@ class Database:
         if lazy:
             self._noted = job.future
         if not lazy:
-            self._hand_over()
+            self._submit()
         else:
             self.hurry(seconds)
         return job.future
@@ -166,11 +166,11 @@ class Database:
         """Have the lazy jobs queued so far written within this many seconds."""
         assert self._loop is not None, "open() comes first"
         if not seconds:
-            self._hand_over()
+            self._submit()
         elif self._lazy_timer is None or self._lazy_timer.when() > self._loop.time() + seconds:
             if self._lazy_timer is not None:
                 self._lazy_timer.cancel()
-            self._lazy_timer = self._loop.call_later(seconds, self._hand_over)
+            self._lazy_timer = self._loop.call_later(seconds, self._submit)
 
     @property
     def writing(self) -> bool:
@@ -181,14 +181,14 @@ class Database:
         """Wait until all queued jobs are on disk or dropped; False on timeout."""
         # Wait only for jobs queued so far: under a constant load this would otherwise never end.
         wanted = self._queued_jobs
-        self._hand_over()
+        self._submit()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._ended_jobs < wanted:
                     await self._progress.wait()
         return self._ended_jobs >= wanted
 
-    def _hand_over(self) -> None:
+    def _submit(self) -> None:
         """Hand the collected jobs to the writer."""
         if self._lazy_timer is not None:
             self._lazy_timer.cancel()
@@ -205,7 +205,7 @@ class Database:
         """
         if noted and self._noted is not None and not self._noted.done():
             # Its subject is already visible to others: counts are published at once.
-            self._hand_over()
+            self._submit()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(LOG_READ_SECONDS):
@@ -222,7 +222,7 @@ class Database:
         thread = self._thread
         if thread is None:
             return
-        self._hand_over()
+        self._submit()
         self._queue.put(None)
         # Twice: first for a disk that works, where the queue is written in milliseconds. Then the flag ends the
         # retries of a disk that takes nothing, and the thread needs up to one pause to see it.

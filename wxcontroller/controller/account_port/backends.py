@@ -330,9 +330,9 @@ class Backend(asyncio.Protocol):
             if self._alarm_at <= latest:
                 return
             self._alarm.cancel()
-        self._alarm, self._alarm_at = self._loop.call_at(latest, self._look), latest
+        self._alarm, self._alarm_at = self._loop.call_at(latest, self._check_deadline), latest
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         self._alarm = None
         latest = self._sink.latest() if self._sink is not None else self.used + _KEPT_SECONDS
         if self._loop.time() < latest:

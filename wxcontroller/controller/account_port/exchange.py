@@ -69,7 +69,7 @@ class ProxiedExchange:
             backend = await self._backends.opened(self._account, seconds)
         except OSError as problem:
             if not self._gone:
-                self._hand_over(failure_of(self._account, problem))
+                self._fall_back(failure_of(self._account, problem))
             return
         if self._gone:
             # The caller hung up meanwhile: the connection is good for the next one.
@@ -112,9 +112,9 @@ class ProxiedExchange:
             # The head was sent: only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()
         elif isinstance(problem, BadResponse) and problem.why is not None:
-            self._hand_over(NotAnswering(self._account, problem.why))
+            self._fall_back(NotAnswering(self._account, problem.why))
         else:
-            self._hand_over(failure_of(self._account, problem))
+            self._fall_back(failure_of(self._account, problem))
 
     def hung_up(self) -> None:
         self._gone = True
@@ -139,7 +139,7 @@ class ProxiedExchange:
         self._place.__exit__()
         self._requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
 
-    def _hand_over(self, problem: NotAnswering) -> None:
+    def _fall_back(self, problem: NotAnswering) -> None:
         """Let the regular proxy answer the request: it has the error messages."""
         # The regular proxy counts the request itself.
         self._place.__exit__()

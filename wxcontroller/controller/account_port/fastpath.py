@@ -107,7 +107,7 @@ class AccountFastPath:
         backend = self.backends.kept(account, now)
         if backend is None and not self.backends.can_open(account):
             return 0
-        place = self._place(caller, connection, request_end - head_end, settings)
+        place = self._claim_slot(caller, connection, request_end - head_end, settings)
         if place is None:
             if backend is not None:
                 self.backends.keep(backend)
@@ -133,7 +133,7 @@ class AccountFastPath:
         """Answer a request for the list of all accounts; returns as ``take``."""
         is_stream = b"text/event-stream" in block.sent
         found = None if is_stream else self._lists.at_hand(line.endpoint.path, caller)
-        place = None if found is None else self._place(caller, connection, 0, self.shared.settings)
+        place = None if found is None else self._claim_slot(caller, connection, 0, self.shared.settings)
         if found is None or place is None:
             return 0
         accounts, body = found
@@ -230,7 +230,7 @@ class AccountFastPath:
         account = self.shared.accounts.registry.find(client)
         return account if account is not None and caller.may_see(account.name.instance) else None
 
-    def _place(
+    def _claim_slot(
         self, caller: Caller, connection: PatientConnection, size: int, settings: Settings
     ) -> AdmissionSlot | None:
         """Take a request's share of the account's port; None if it is used up."""

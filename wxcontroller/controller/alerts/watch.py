@@ -122,13 +122,13 @@ class AlertWatch:
             self._crashes.forget(seen)
         self.ledger.look(verdicts, elapsed)
         if self.settings.channels:
-            await self._tell(seen)
+            await self._send_due(seen)
         else:
             self._unsent, self._late = None, []
             self.ledger.forget_sent()
         ages = self.ledger.has_problems or self._crashes.counted
         if self.ledger.take_changed() or (ages and steady - self._kept > _KEEP_SECONDS):
-            await self._keep(steady)
+            await self._save(steady)
 
     async def _counted(self, views: Iterable[View], steady: float) -> list[View]:
         """Count restarts, also without any way to alert: the assessment of accounts needs to know of crash loops."""
@@ -207,21 +207,21 @@ class AlertWatch:
             self._delivering = channels
             self._complaints.pop("systemd", None)
 
-    async def _tell(self, views: Mapping[str, View]) -> None:
+    async def _send_due(self, views: Mapping[str, View]) -> None:
         now = self.clock.wall()
         late, self._late = self._late, []
         for channel, alert in late:
             if channel in self.settings.channels and await self._put(channel, alert) is not None:
                 self._late.append((channel, alert))
         # First, and separately: it is not recorded as sent yet, so ``due`` would return its problems again.
-        if self._unsent is not None and not await self._tell_one(*self._unsent, now):
+        if self._unsent is not None and not await self._send_one(*self._unsent, now):
             return
         problems, recoveries = self.ledger.due(self.settings, now)
         for event, dues in ((Happening.PROBLEM, problems), (Happening.RECOVERY, recoveries)):
-            if dues and not await self._tell_one(self._composer.alert(event, dues, views, now), dues, now):
+            if dues and not await self._send_one(self._composer.alert(event, dues, views, now), dues, now):
                 return
 
-    async def _tell_one(self, alert: Alert, dues: list[Due], now: float) -> bool:
+    async def _send_one(self, alert: Alert, dues: list[Due], now: float) -> bool:
         """Hand an alert over and note that; False when no channel's spool takes it now."""
         channels = self.settings.channels
         late = [(channel, alert) for channel in channels if await self._put(channel, alert) is not None]
@@ -251,7 +251,7 @@ class AlertWatch:
             self._complaints[about] = str(problem)
             log.error("alerts are delayed (%s), retrying: %s", about, problem, extra=fields(Event.ALERT))
 
-    async def _keep(self, steady: float) -> None:
+    async def _save(self, steady: float) -> None:
         self.ledger.restarts = self._crashes.as_json(steady)
         content = self.ledger.dump()
         self._kept = steady

@@ -58,7 +58,7 @@ class AccountRows:
         self._rows: dict[str, Row] = {}
         self._elsewhere: dict[str, ElsewhereRow] = {}
         self._told: dict[str, JsonObject] = {}
-        self._work = SharedWork(self._keep_up)
+        self._work = SharedWork(self._update)
         self._activity = asyncio.Event()  # set while data that only the programs have is needed
         self._watchers = 0  # readers that need it
         self._viewers = 0  # of these, readers of the accounts of all hosts (not other hosts)
@@ -111,11 +111,11 @@ class AccountRows:
         """Return an event that the next change sets."""
         return self._news
 
-    async def _keep_up(self) -> None:
+    async def _update(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 _ = group.create_task(self._look())
-                _ = group.create_task(self._ask())
+                _ = group.create_task(self._query_all())
         finally:
             self.has_looked.clear()
 
@@ -125,23 +125,23 @@ class AccountRows:
             try:
                 views = await self._shared.accounts.views()
                 fleet = self._shared.fleet
-                self._take_elsewhere({} if fleet is None else fleet.rows())
+                self._merge_other_hosts({} if fleet is None else fleet.rows())
             except (UnitFailed, OSError) as problem:
-                self._say_trouble((problem if isinstance(problem, UnitFailed) else file_failed(problem)).as_json())
+                self._set_trouble((problem if isinstance(problem, UnitFailed) else file_failed(problem)).as_json())
             else:
-                self._take(views)
-                self._say_trouble(None)
+                self._build(views)
+                self._set_trouble(None)
             if not self.has_looked.is_set():
                 self.has_looked.set()
                 self._changed()
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _say_trouble(self, trouble: JsonObject | None) -> None:
+    def _set_trouble(self, trouble: JsonObject | None) -> None:
         if trouble != self.trouble:
             self.trouble = trouble
             self._changed()
 
-    def _take(self, views: Sequence[View]) -> None:
+    def _build(self, views: Sequence[View]) -> None:
         """Build the rows of the current state."""
         now = time.time()
         present = {view.instance for view in views}
@@ -158,7 +158,7 @@ class AccountRows:
         if changed:
             self._changed()
 
-    def _take_elsewhere(self, rows: Mapping[str, FleetRow]) -> None:
+    def _merge_other_hosts(self, rows: Mapping[str, FleetRow]) -> None:
         """Take over the rows of other hosts."""
         known = self._elsewhere
         if rows.keys() == known.keys() and all(known[key].row is row for key, row in rows.items()):
@@ -180,7 +180,7 @@ class AccountRows:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def _ask(self) -> None:
+    async def _query_all(self) -> None:
         """Query all programs repeatedly; the next update includes their answers."""
         await self.has_looked.wait()
         while True:
@@ -188,12 +188,12 @@ class AccountRows:
             await asyncio.sleep(_SETTLE_SECONDS)
             accounts = [row.view.account for row in self.rows if row.view.unit.has_process]
             self._new_processes.clear()
-            await ask_all(self._shared.ports, accounts, self._take_answer)
+            await ask_all(self._shared.ports, accounts, self._apply_answer)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_SECONDS):
                     await self._new_processes.wait()
 
-    def _take_answer(self, instance: str, answer: Answer) -> None:
+    def _apply_answer(self, instance: str, answer: Answer) -> None:
         activity = _activity(answer)
         if activity is not None:
             self._told[instance] = activity

@@ -106,7 +106,7 @@ class ILinkDriver:
                     )
             finally:
                 # Also when cancelled: the protocol wants it at each orderly stop (10).
-                await self._say_goodbye()
+                await self._notify_stop()
                 self._poller = None
                 if self._logout.is_requested:
                     self._memory.forget()
@@ -139,12 +139,12 @@ class ILinkDriver:
                 # Before anything is received: a second poll with the same token would take half of the messages.
                 async with claimed(self._account, credentials, self._world, self._holder):
                     if not stored:
-                        await self._keep(credentials, pulse)
+                        await self._store(credentials, pulse)
                     await self._receive(credentials, pulse, stored)
             except Claimed as problem:
                 return Ended(EndReason.TAKEN, already_used(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
-            await self._tell_service()  # behind it: nothing is to go out in between
+            await self._emit_service()  # behind it: nothing is to go out in between
             self._memory.credentials = credentials = None
             now = time.monotonic()
             if len(losses) == losses.maxlen and now - losses[0] < _LOSS_WINDOW:
@@ -186,7 +186,7 @@ class ILinkDriver:
             self._login.only = self._only
         return bool(self._only)
 
-    async def _keep(self, credentials: Credentials, pulse: Pulse) -> None:
+    async def _store(self, credentials: Credentials, pulse: Pulse) -> None:
         """Store the credentials of a new login, before anything is received with them."""
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         while True:
@@ -213,13 +213,13 @@ class ILinkDriver:
         peers = [peer for peer in self._memory.peers if peer != credentials.user_id]
         people = [credentials.user_id, *peers] if credentials.user_id else peers
         await pulse.emit(RosterLoaded(tuple(self._contact(peer) for peer in people), ()))
-        await self._tell_service()
-        self._poller = Poller(self._calls, credentials, self._memory, pulse, self._timing, self._tell_service)
+        await self._emit_service()
+        self._poller = Poller(self._calls, credentials, self._memory, pulse, self._timing, self._emit_service)
         await self._poller.poll()
         self._revived += self._poller.revived
         self._poller = None  # a stop leaves it, for notifystop
 
-    async def _tell_service(self) -> None:
+    async def _emit_service(self) -> None:
         """Report the state of the service apart from the login."""
         if self._pulse is not None:
             poller, since = self._poller, self._memory.media_refused
@@ -228,7 +228,7 @@ class ILinkDriver:
 
     async def _media_changed(self) -> None:
         """Store that WeChat began or ceased to refuse media, before anything else is sent."""
-        await self._tell_service()
+        await self._emit_service()
         if self._pulse is not None:
             await self._pulse.emit(self._memory.checkpoint())
 
@@ -238,7 +238,7 @@ class ILinkDriver:
         except WeChatError as problem:
             log.info("%s", problem.message)
 
-    async def _say_goodbye(self) -> None:
+    async def _notify_stop(self) -> None:
         """Announce the stop, within the remainder of one second."""
         if self._poller is None:
             return

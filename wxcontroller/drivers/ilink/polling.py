@@ -64,7 +64,7 @@ class Poller:
         """Receive until the session is over."""
         await self._report()
         while True:
-            answer = await self._one(self._patience())
+            answer = await self._poll_once(self._patience())
             if answer is None:
                 continue
             failure = decode.verdict("getupdates", answer)
@@ -83,7 +83,7 @@ class Poller:
             self._short = 0.0
         return self._short or min(self._hint or self.timing.hint, self.timing.hint_max) + self.timing.hint_extra
 
-    async def _one(self, seconds: float) -> JsonObject | None:
+    async def _poll_once(self, seconds: float) -> JsonObject | None:
         """Poll once. Return None if there are no messages, for any reason."""
         began = time.monotonic()
         # A separate task: a poll that is cancelled loses its messages, so cancelling the wait must not cancel the

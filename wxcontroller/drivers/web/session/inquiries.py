@@ -132,10 +132,10 @@ class Inquiries:
         backoff = Backoff(self.timing.retry_first, self.timing.retry_longest)
         while True:
             if self.pending:
-                await self._ask(backoff)
+                await self._query(backoff)
             elif self._details:
                 if not await self._news_within(self.timing.detail_every):
-                    await self._ask_details(backoff)
+                    await self._query_details(backoff)
             elif await self._news_within(None if self.errand is None else self.errand[0] - time.monotonic()):
                 await asyncio.sleep(self.timing.batch_collect)
             elif self.errand is not None:
@@ -152,7 +152,7 @@ class Inquiries:
             return False
         return True
 
-    async def _ask(self, backoff: Backoff) -> None:
+    async def _query(self, backoff: Backoff) -> None:
         size, ids = self._next()
         await self._take_token()
         ids = [name for name in ids if name not in self._hopeless]
@@ -161,12 +161,12 @@ class Inquiries:
             await self.asker.found(found)
         except (NoAnswer, Overloaded) as problem:
             log.debug("%s", problem.message)
-            self._put_back(ids)
+            self._requeue(ids)
             await asyncio.sleep(backoff.next())
         except WeChatError as problem:
             self._unreadable = self._unreadable + 1 if isinstance(problem, UnreadableResponse) else 0
             if 0 < self._unreadable <= self.timing.retries:  # any of them may be the cause
-                self._put_back(ids)
+                self._requeue(ids)
                 await asyncio.sleep(backoff.next())
             else:
                 await self._refuse(size, ids, problem)
@@ -177,9 +177,9 @@ class Inquiries:
             self._hopeless.update(name for name in ids if not self.asker.knows(name))
             for name in ids:
                 self._wanted.pop(name, None)
-        await self._tell_who_waits()
+        await self._wake_waiters()
 
-    async def _tell_who_waits(self) -> None:
+    async def _wake_waiters(self) -> None:
         async with self._settled:
             self._settled.notify_all()
 
@@ -189,7 +189,7 @@ class Inquiries:
             return _BATCH, ordered[:_BATCH]
         return self._refused.pop(0)
 
-    def _put_back(self, ids: list[str]) -> None:
+    def _requeue(self, ids: list[str]) -> None:
         for name in ids:
             self._wanted.setdefault(name)
 
@@ -198,11 +198,11 @@ class Inquiries:
         for name in ids:
             self._wanted.pop(name, None)
         if problem.ret == TOO_FREQUENT or problem.ret in SESSION_OVER:
-            self._put_back(ids)
+            self._requeue(ids)
             self.doubted = problem.ret != TOO_FREQUENT
             if problem.ret == TOO_FREQUENT:
                 log.warning("WeChat reports too many requests for contacts; they are loaded later")
-            await self._tell_who_waits()
+            await self._wake_waiters()
             await asyncio.sleep(self.timing.batch_pause)
             return
         smaller = _SMALLER.get(size)
@@ -211,7 +211,7 @@ class Inquiries:
             return
         self._refused += [(smaller, ids[start : start + smaller]) for start in range(0, len(ids), smaller)]
 
-    async def _ask_details(self, backoff: Backoff) -> None:
+    async def _query_details(self, backoff: Backoff) -> None:
         """Ask about some members. A refusal is not retried: the answer is not essential."""
         await self._take_token()
         some = list(self._details.items())[:_BATCH]

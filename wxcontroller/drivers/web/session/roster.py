@@ -94,7 +94,7 @@ class WebRoster:
         """Adopt webwxinit's data; request the groups and people it names."""
         self.me = people.contact_of(init.user, self._emoji_names)
         # Parts: webwxinit has the latest chats only, and fewer fields of each.
-        self._take(init.contacts, whole=False)
+        self._merge(init.contacts, whole=False)
         self._chats = init.chats  # most are in the address book: requested after it
         self.want(name for name in (*self._groups, *init.chats) if is_group(name))
 
@@ -115,7 +115,7 @@ class WebRoster:
             patience = min(left, self._timing.progress_every)
             await asked.settled(lambda: asked.doubted or not asked.pending, patience)
             await self._pulse.progress()
-        await self._tell_all()
+        await self._emit_all()
 
     async def _number_all(self) -> None:
         """Assign stable numbers to all people, including members who are friends."""
@@ -131,7 +131,7 @@ class WebRoster:
                 group = self._numbered(self._groups[name])
                 self._groups[name] = people.with_details(group, self._contacts)
 
-    async def _tell_all(self) -> None:
+    async def _emit_all(self) -> None:
         await self._number_all()
         self._announced = True
         if self._again:
@@ -162,7 +162,7 @@ class WebRoster:
         """Ask for the address book once more if the last answer was incomplete."""
         self._again = 0.0
         if await self._address_book():
-            await self._tell_all()
+            await self._emit_all()
         else:
             self._inquiries.errand = self._again, self._read_on
 
@@ -173,7 +173,7 @@ class WebRoster:
         for _ in range(self._timing.retries + 1):
             try:
                 page = contact_page_of(await self._pulse.wait(self._calls.contacts(self._session, seq)))
-                await self._take_slowly(self._noted(page), tell=False)
+                await self._merge_slowly(self._noted(page), tell=False)
             except WeChatError as problem:
                 log.info("contacts are not loaded yet: %s", problem.message)
                 if problem.ret == TOO_FREQUENT:
@@ -199,18 +199,18 @@ class WebRoster:
             self._book[people.id_of(entry)] = None
             yield entry
 
-    async def _take_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
+    async def _merge_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
         """Merge contact objects a portion at a time: the API answers in between. Returns whether any was new."""
         fresh = False
         for portion in people.portions(entries):
-            news = self._take(portion, whole)
+            news = self._merge(portion, whole)
             fresh = fresh or bool(news.contacts or news.groups or news.gone)
             if tell:
-                await self._tell(news)
+                await self._emit_changes(news)
             await asyncio.sleep(0)
         return fresh
 
-    def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
+    def _merge(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
         """Merge contact objects; return the new or changed ones."""
         persons, groups = people.split(entries)
         for entry in (*persons, *groups):
@@ -278,7 +278,7 @@ class WebRoster:
                     self._contacts[name] = contacts[name] = self._numbered(self._contacts[name])
                 if name in self._groups:
                     self._groups[name] = groups[name] = self._numbered(self._groups[name])
-        await self._tell(RosterChanged(tuple(contacts.values()), tuple(groups.values())))
+        await self._emit_changes(RosterChanged(tuple(contacts.values()), tuple(groups.values())))
         self._numbers.save()
 
     def _want_details(self, known: Group | None, group: Group) -> None:
@@ -348,7 +348,7 @@ class WebRoster:
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         before = self.me
-        fresh = await self._take_slowly(changed, whole=False)
+        fresh = await self._merge_slowly(changed, whole=False)
         left = tuple(name for name in gone if name in self._contacts or name in self._groups)
         for name in left:
             self._contacts.pop(name, None)
@@ -356,11 +356,11 @@ class WebRoster:
             self._inquiries.forget(name)
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
-        await self._tell(RosterChanged(gone=left))
+        await self._emit_changes(RosterChanged(gone=left))
         self._numbers.save()
         return fresh or bool(left) or self.me != first
 
-    async def _tell(self, news: RosterChanged) -> None:
+    async def _emit_changes(self, news: RosterChanged) -> None:
         if self._announced and (news.contacts or news.groups or news.gone):
             await self._pulse.emit(news)
 
@@ -379,7 +379,7 @@ class WebRoster:
 
     async def found(self, entries: Iterable[JsonObject]) -> None:
         """See Asker.found."""
-        await self._take_slowly(entries)
+        await self._merge_slowly(entries)
 
     async def detailed(self, members: Iterable[str], groups: Iterable[str], entries: tuple[JsonObject, ...]) -> None:
         """See Asker.detailed."""
@@ -390,7 +390,7 @@ class WebRoster:
             group = self._groups.get(group_id)
             if group and (better := people.with_details(group, known)) != group:
                 self._groups[group_id] = changed[group_id] = better
-        await self._tell(RosterChanged(groups=tuple(changed.values())))
+        await self._emit_changes(RosterChanged(groups=tuple(changed.values())))
 
     async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
         """Make chats and senders known before their messages are emitted, within a time limit.
@@ -426,7 +426,7 @@ class WebRoster:
                 self._numbers.settle(group)
                 if self._numbers.number(chat):
                     self._groups[chat] = changed[chat] = self._numbered(group)
-        await self._tell(RosterChanged(groups=tuple(changed.values())))
+        await self._emit_changes(RosterChanged(groups=tuple(changed.values())))
 
     async def work(self) -> None:
         """Make the requests, one at a time, until cancelled."""
