@@ -1,12 +1,12 @@
-"""The event log of an account that is stopped, read from its file by root.
+"""The event log of a stopped account, read from its file by root.
 
-A running account is queried through the controller. While it is stopped, its dead letters are kept, and
-only its log has them. The file is opened read-only: opening it the usual way would leave files owned by root
-next to it, which the account could not use afterwards. So SQLite opens it as immutable; a log that
-was not closed, after a crash, is copied first, as SQLite has to write to the copy.
+A running account is queried through the controller. While it is stopped, its dead letters are kept, and only its log
+has them. The file is opened read-only: opening it the usual way would leave files owned by root next to it, which the
+account could not use afterwards. So SQLite opens it as immutable; after a crash the log is copied first, because
+SQLite has to write to it.
 
-The file is the account's, and accounts are not trusted: no symbolic links, no functions in views, and an end in time.
-Only columns that all versions of the log have are read.
+Accounts are not trusted: symbolic links and functions in views are refused, and reading has a time limit. Only
+columns that all versions of the log have are read.
 """
 
 import os

@@ -101,7 +101,7 @@ async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) ->
 
 
 def hold_to_accounts(request: web.Request, given: str) -> None:
-    """Raise Refused when a caller that is bound to accounts asks for another one, by name or id."""
+    """Raise Refused when a caller that is bound to accounts requests another one, by name or id."""
     found = caller(request)
     if found.instances is None:
         return

@@ -53,7 +53,7 @@ class AccountViews:
         self._views.close()
 
     async def views(self) -> tuple[View, ...]:
-        """Return all accounts, by id: the same tuple for as long as nothing about them is new.
+        """Return all accounts, by id: the same tuple until something changes.
 
         Raises UnitFailed when systemd can't be queried, and OSError.
         """

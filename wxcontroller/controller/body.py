@@ -26,7 +26,7 @@ def is_taken(request: web.Request) -> bool:
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives, counted until the request is answered, or the one that was read. Raises
+    """Yield a body while it arrives, counted until the request is answered, or one that was already read. Raises
     HTTPRequestTimeout after ua_inactivity_timeout seconds without data or ua_request_timeout in all, and Busy when
     the memory for bodies is used up.
     """

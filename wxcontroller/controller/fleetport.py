@@ -157,10 +157,9 @@ class Fleet(Protocol):
         ...
 
     def adoption(self, name: AccountName, epoch: int) -> int:
-        """Return the epoch in which to adopt an account from a bundle that would be of an ``epoch`` here.
-
-        Raises AccountExists if another host has it and responds, or owns it, StaleEpoch if the epoch is known of
-        another host, and NotClaimable while the owner is not known.
+        """Return the epoch in which to adopt an account from a bundle that would get ``epoch`` here. Raises
+        AccountExists if another host responds and has it, or owns it; StaleEpoch if another host has that epoch;
+        NotClaimable while the owner is not known.
         """
         ...
 

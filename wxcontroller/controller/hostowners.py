@@ -7,8 +7,8 @@ names this host under that lease. The latter is written here, after a claim. Onc
 - units that are dead: their accounts are given up;
 - a new lease: what is wanted and down is started, as after a boot, because accounts end with their host's lease. The
   same goes for accounts that could not be claimed.
-- accounts that another host has adopted meanwhile: their units are started once more, to settle what they left here
-  (client/settling.py). Once they have ended in success, they are not wanted here any more.
+- accounts that another host has adopted: their units are started again, to settle the data they left here
+  (client/settling.py). When they end successfully, they are no longer desired here.
 
 While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
 systemd's business. In fail-safe mode, this confirms that other hosts run theirs meanwhile (``fleet/failsafe.py``).
@@ -167,7 +167,7 @@ class HostOwners:
 
     @property
     def trouble(self) -> Text:
-        """Why accounts of this host can not be claimed, or not for long, NOTHING if they can."""
+        """Why accounts of this host cannot be claimed, or soon cannot be; NOTHING if they can."""
         if since := self._kept("failsafe"):
             words = N_("accounts run without etcd since {time}, because all other hosts confirm it")
             if having := ", ".join(map(one_line, items(since.get("etcd")))):

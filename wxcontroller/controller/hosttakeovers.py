@@ -36,7 +36,7 @@ from wxcontroller.fleet.takeoverplan import Outlooks, source_of
 log = logging.getLogger(__name__)
 # Each further host waits this much longer for its turn: an import takes seconds.
 _NEXT_HOST_SECONDS = 15.0
-# Before a takeover that has failed is tried again here; another host may succeed meanwhile.
+# Before a failed takeover is retried here; another host may succeed meanwhile.
 _FAILED_SECONDS = 60.0
 # Takeovers at a time. Root's program handles at most eight accounts, including moves and bundles.
 _AT_A_TIME = 4

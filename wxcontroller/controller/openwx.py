@@ -145,7 +145,7 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
 
 
 def is_missing(client: str) -> bool:
-    """Return whether the original takes this for no name at all."""
+    """Return whether the original treats this as a missing name."""
     return client in ("", "0")
 
 

@@ -33,7 +33,8 @@ class Ownership(Protocol):
     def claiming(self, name: AccountName, account: Account | None) -> AbstractAsyncContextManager[int]:
         """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.
 
-        A block that fails leaves it owned as before. Raises WxError when this host must not run it, or cannot tell.
+        A block that fails leaves its owner unchanged. Raises WxError when this host must not run it, or does not
+        know.
         """
         ...
 

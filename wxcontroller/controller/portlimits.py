@@ -7,7 +7,7 @@ from wxcontroller.openwx.admission import PortLimits
 
 
 class CurrentLimits:
-    """The limits of the settings in use, made once for each reload: every connection asks for them."""
+    """The limits of the current settings, made once per reload, because every connection needs them."""
 
     def __init__(self, settings: Callable[[], Settings]) -> None:
         self._settings = settings

@@ -1,7 +1,7 @@
 """Accepting connections, and ending without losing one.
 
 The listening sockets belong to systemd: connections in their queues are served by the next process when we stop. They
-are never shut down, only no longer accepted from. Accepted connections are answered: requests under way finish, and a
+are never shut down; only accepting stops. Accepted connections are answered: current requests finish, and a
 kept-alive connection gets a moment to send one more request, which is answered with ``Connection: close``; closing it
 at once would hit requests that are already on their way.
 """

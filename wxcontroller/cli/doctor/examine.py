@@ -58,7 +58,7 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
 
 
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
-    """Run all checks that are possible from here; yield each result as it is found."""
+    """Run all checks that are possible from here; yield each result immediately."""
     patient = examined(api, paths)
     for one in DoctorCheck:
         if api.is_local or not one.needs_root:

@@ -117,7 +117,7 @@ class Move:
     leave_behind: bool
 
     def run(self) -> JsonObject:
-        """Move it, or resume an interrupted move. Returns the account as it is there."""
+        """Move it, or resume an interrupted move. Returns the account's state on the other host."""
         gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
         # A command for several accounts that broke off is repeated with all of its names.
         if gone is not None and not is_here(self.name) and gone.to == self.host:

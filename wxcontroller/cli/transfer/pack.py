@@ -187,7 +187,7 @@ def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner
         if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
             packed.left_out.append(inner)
             return
-        # Its present length: data that a running account appends meanwhile is left out.
+        # Its current length: data that a running account appends later is left out.
         member = tarfile.TarInfo(inner)
         member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
         try:

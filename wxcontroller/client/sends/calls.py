@@ -204,7 +204,7 @@ class SendCalls:
         self, sends: Sequence[Send], request: Request | None, call: Call, latest: float
     ) -> JsonObject | None:
         """Queue messages, and wait until they are on disk; return the failure if they are not. On a slow disk the
-        call waits for long, because the send may still be stored.
+        call waits, because the send may still be stored.
         """
         if request is not None:
             request = replace(request, target=sends[0].target, parts={send.part: {} for send in sends})

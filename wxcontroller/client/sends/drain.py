@@ -1,4 +1,4 @@
-"""Draining the send queue: at a stop, messages are sent as long as the time allows."""
+"""Draining the send queue: before a stop, messages are sent while time remains."""
 
 import logging
 import math

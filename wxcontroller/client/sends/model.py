@@ -283,8 +283,8 @@ class Send:
     interim: bool = False  # progress, not an answer: it may be dropped
     urgent: bool = False  # it precedes other waiting sends (order.py)
     reminder: bool = False  # it asks the person to write
-    hold: float | None = None  # seconds that its caller asks for, None for the account's
-    hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all
+    hold: float | None = None  # seconds requested by the caller, None for the account's
+    hold_until: float = 0.0  # end of holding, seconds since 1970; 0: not held
     held: str = ""  # why it is held, as window.Hold
     strikes: int = 0  # refusals in windows that were fresh
     struck: float = 0.0  # when the last such window was opened

@@ -1,8 +1,7 @@
 """The pace of an account's sends: a pause between two, a limit per minute, and one per day.
 
 The day's count is part of the account's database: it is written in the transaction that notes that a send is handed
-to WeChat (``store.sends``), so that neither a crash nor a kill forgives a send. The pacer has it in memory and knows
-nothing of the database.
+to WeChat (``store.sends``), so that no crash loses a count. The pacer has it in memory and does not use the database.
 """
 
 import random

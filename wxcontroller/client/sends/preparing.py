@@ -254,7 +254,7 @@ class MediaPreparer:
     async def _inspect(
         self, media: Media, params: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
     ) -> None:
-        """Decide how WeChat is to show the file; ``name`` and ``said`` (its type) come from its source."""
+        """Decide how WeChat shows the file; ``name`` and ``said`` (its type) come from its source."""
         assert media.kept is not None
         try:
             async with self._reading:
@@ -287,7 +287,7 @@ class MediaPreparer:
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
-        # If requested as a file, it is one, whatever its name.
+        # If requested as a file, it is sent as one, whatever its name.
         forced = MessageKind.FILE if wanted is MessageKind.FILE else None
         media.file = Upload(media.kept, name, mime, status.st_size, forced)
 

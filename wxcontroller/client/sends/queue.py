@@ -1,12 +1,12 @@
-"""The send queue: one per account, paced, on disk, with retries that can't deliver twice.
+"""The send queue: one per account, paced, on disk, with retries that cannot deliver twice.
 
 A message is in the store before it is queued, and marked there before it is handed to WeChat; how it ended is stored
 together with its report. So nothing that was queued is lost, and a retry, also that of the next process, has the same
-client id: WeChat drops it if the first try had arrived after all.
+client id: WeChat drops it if the first attempt had arrived.
 
-- Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a
-  slow web server) is passed by others and keeps its place. One that WeChat did not accept goes behind all others; one
-  whose answer was lost is tried again first, while WeChat would still know its client id.
+- Order: messages go out as they were queued, urgent ones first (order.py). While media are still being fetched (from
+  a slow web server), others overtake a message, which keeps its place. One that WeChat did not accept goes behind all
+  others; one whose response was lost is retried first, while WeChat still remembers its client id.
 - A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
 - Ids of people are valid for one login: sends queued in another are reported as not sent.
 - On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
@@ -159,7 +159,7 @@ class SendQueue:
 
     @property
     def oldest_since(self) -> float | None:
-        """When the one that has waited longest was queued, seconds since 1970."""
+        """When the oldest waiting send was queued, seconds since 1970."""
         return min((send.queued_at for send in self._waiting), default=None)
 
     @property
@@ -218,7 +218,7 @@ class SendQueue:
         return stored
 
     def refuse(self, sends: Sequence[Send], info: str, login: str = "") -> None:
-        """Report messages that are not queued at all as sends that failed."""
+        """Report messages that were never queued as failed sends."""
         # They get ids although they are not queued: each send has exactly one report, which names it.
         self._assign_ids(sends, None, login)
         for send in sends:

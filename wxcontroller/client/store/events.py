@@ -102,7 +102,7 @@ class EntryState(StrEnum):
     HELD = "held"  # its media are being fetched
     PENDING = "pending"  # to be delivered
     DELIVERED = "delivered"
-    DEAD = "dead"  # refused permanently, or retried for too long: kept for an administrator
+    DEAD = "dead"  # dead letter: refused permanently, or retried for too long
     KEPT = "kept"  # not for the webhook: none is set, or its filter excludes this one
     PURGED = "purged"  # taken out of the delivery by a human
 
@@ -385,7 +385,7 @@ def replay(db: sqlite3.Connection, where: Selection) -> int:
 
 def purge(db: sqlite3.Connection, where: Selection) -> int:
     """Take entries out of the delivery; return how many."""
-    # ``attempts`` goes on, as X-Wx-Attempt counts all of them; ``replayed`` is where the pauses start from.
+    # ``attempts`` is not reset, because X-Wx-Attempt counts all of them; pauses are counted from ``replayed``.
     condition, values = where.where()
     return db.execute(
         f"UPDATE events SET state = 'purged', settled_at = ? WHERE state IN ('pending', 'dead') AND {condition}",

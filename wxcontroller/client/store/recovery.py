@@ -151,7 +151,7 @@ def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Know
         last = max(as_int(highest), old.get(table, 0))
         if table == "events":
             last = max(last, known.last, 0 if named else int(time.time()))
-        # ``AUTOINCREMENT`` goes on after the number in this table, even if the rows up to it are lost.
+        # ``AUTOINCREMENT`` continues after the number in this table, even if the rows up to it are lost.
         new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
 

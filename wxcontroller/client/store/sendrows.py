@@ -19,7 +19,7 @@ _WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime
 
 
 def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
-    """Return the columns of a send, then ``media`` as it is."""
+    """Return the columns of a send, then ``media`` unchanged."""
     return (
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),

@@ -278,7 +278,7 @@ def end(
     note_windows(db, windows)
     found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
     media, request = found or (None, None)  # missing: the file was damaged and replaced
-    # In this transaction: with the row gone and no report, nobody would ever learn how the send ended.
+    # In this transaction: a deleted row without a report would lose the result of the send.
     event = report()
     if answer.get("code") == 0:
         note_message(db, Moved.SENT)
@@ -367,7 +367,7 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
 
     Return how many.
     """
-    # A send that is still queued has its answer to come, and its caller may ask for it with the key.
+    # A queued send has no result yet, and its caller may request it with the key.
     over = "key NOT IN (SELECT request FROM sends WHERE request IS NOT NULL)"
     gone = db.execute(f"DELETE FROM requests WHERE time < ? AND {over}", (before,)).rowcount
     (number,) = db.execute("SELECT COUNT(*) FROM requests").fetchone()

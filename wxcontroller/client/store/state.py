@@ -32,7 +32,7 @@ def restored(db: sqlite3.Connection, name: str) -> Restored:
 
 
 def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequence[str]) -> None:
-    """Store a route's position (None: the one that is there) and ids; the oldest ids are forgotten."""
+    """Store a route's position (None: unchanged) and ids; the oldest ids are deleted."""
     if state is not None:
         db.execute("INSERT OR REPLACE INTO driver VALUES (?, ?)", (name, state))
     if seen:

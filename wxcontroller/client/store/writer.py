@@ -4,9 +4,9 @@ A commit costs a disk sync, two thread switches and about ten file locks, whatev
 arrive during one go into the next, and jobs that nobody awaits, such as records of deliveries, are
 collected for a moment first (``write`` with ``lazy``).
 
-A disk that is full, read-only or gone is waited for: jobs stay in memory, in order, until they can be written. Damage
-is handled in one place, whoever meets it first: a reader that finds some reports it to the writer, and the writer
-replaces the file (see ``recovery``) and then commits the jobs that were waiting into the new one.
+If the disk is full, read-only or missing, jobs stay in memory, in order, until they can be written. Damage is handled
+in one place: a reader that finds some reports it to the writer, and the writer replaces the file (see ``recovery``)
+and then commits the jobs that were waiting into the new one.
 
 The state of the process (a cursor, a job) may refer to rows by sequence: recovery keeps these.
 """
@@ -209,8 +209,8 @@ class Database:
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(LOG_READ_SECONDS):
-                # The timeout ends the wait, not the thread: that goes on
-                # holding the lock, and ``within`` reports it if it hangs.
+                # The timeout ends the wait, not the thread: it still holds the lock, and ``within`` reports it if it
+                # hangs.
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable(
@@ -451,8 +451,8 @@ class Database:
 
     def _tell(self, jobs: Sequence[_Job[object]], look: Callable[[], None] | None = None) -> None:
         def tell() -> None:
-            # In the event loop, in one callback: whoever resumes finds
-            # counts, ``writing`` and all results of this commit.
+            # In the event loop, in one callback: all waiters see the counts, ``writing`` and all results of this
+            # commit.
             self._ended_jobs += len(jobs)  # first: the callbacks below look at it
             if look is not None:
                 look()  # before waiting tasks: a message is posted before WeChat is asked for the next

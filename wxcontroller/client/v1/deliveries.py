@@ -69,7 +69,7 @@ class Deliveries:
         return await self._changed("purged", self._parts.log.purge(where))
 
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
-        """POST: acknowledge dead letters. They are kept and no longer count as trouble of the account."""
+        """POST: acknowledge dead letters. They are kept, but no longer count as a problem of the account."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
         return await self._changed("acknowledged", self._parts.log.acknowledge(where))
 

@@ -33,9 +33,9 @@ class Events:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """GET: entries after ``after`` (an id or a seq) or from ``since`` (a stamp) on, only of ``types``, in order.
 
-        As JSON, at most ``limit`` of them; with ``Accept: text/event-stream``, existing and new ones until the
-        reader disconnects. Without a start, a stream begins now, and a page with the oldest event. An id of another
-        log means the start of this one: its predecessor is gone.
+        As JSON, at most ``limit`` of them; with ``Accept: text/event-stream``, existing and new ones until the reader
+        disconnects. Without a start, a stream begins now, and a page with the oldest event. An id of another log
+        means the start of this one, which replaced it.
         """
         query = request.query
         types = tuple(word for word in query.get("types", "").split(",") if word)

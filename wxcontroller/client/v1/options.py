@@ -1,4 +1,5 @@
-"""GET /v1/options at the account's port: the options this process uses, whatever is stored for the next one."""
+"""GET /v1/options at the account's port: the options of this process, which may differ from those stored for the
+next."""
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.core.account import presentable, without_client

@@ -1,10 +1,10 @@
 """The only HTTP client of the accounts' ports: address, secret, timeouts and errors.
 
-An account is not trusted: its program may have been taken over. So a response is accepted only if it can harm
-only the account. A redirect would send the caller, and with it the caller's token, to a call of the
-account's choosing; 401 and 407 would make browsers and scripts ask for credentials repeatedly. They are failures
-here, like bodies in an encoding that was not requested. Answers that the controller itself reads are bounded in size
-and in the number of their values: the time to parse JSON grows with its values.
+An account is not trusted: its program may be compromised. So a response is accepted only if it can harm only the
+account. A redirect would send the caller, and with it the caller's token, to a call of the account's choosing; 401
+and 407 would make browsers and scripts ask for credentials repeatedly. They are failures here, like bodies in an
+encoding that was not requested. Answers that the controller itself reads are bounded in size and in the number of
+their values: the time to parse JSON grows with its values.
 """
 
 import asyncio

@@ -63,9 +63,8 @@ _TYPE = re.compile(r"[a-z_]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """One event of an account: its id there, its type, and itself as JSON on one line.
-
-    ``host`` is the one that the event names, "" for none; ``has_epoch``: it names an epoch.
+    """One event of an account: its id there, its type, and its JSON on one line. ``host`` is the event's host, "" for
+    none; ``has_epoch``: the event has an epoch.
     """
 
     instance: str
@@ -76,7 +75,7 @@ class AccountEvent:
     has_epoch: bool = False
 
     def at(self, host: str) -> bytes:
-        """Return the event as it is in a stream of several hosts: with the host that sent it, and an epoch."""
+        """Return the event in its form for a stream of several hosts: with the sending host, and an epoch."""
         epoch = b"" if self.has_epoch else b'"epoch":%d,' % FIRST_EPOCH
         return b'{"host":%b,%b%b' % (json.dumps(host).encode(), epoch, self.body[1:])
 
@@ -109,9 +108,8 @@ class Subscription:
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()
 
     async def next(self) -> AccountEvent | None:
-        """Return the next event, None at the end. The order of each account is kept.
-
-        May be cancelled and called again: nothing is lost by that.
+        """Return the next event, None at the end. Each account's events are in order. Cancelling the call loses
+        nothing.
         """
         while not self._waiting:
             if self.ended:
@@ -393,10 +391,8 @@ def opening_of(account: Account, data: bytes) -> str:
 async def event_of(
     find: Callable[[str], AccountName | None], kind: str, data: bytes, host: str = ""
 ) -> AccountEvent | None:
-    """Return an event as it came, None for one that its sender may not send.
-
-    ``find`` returns the account that an event names if the sender may speak for it. ``host`` is the one that the
-    event has to name; accounts name none.
+    """Return an event as received, None for one that its sender may not send. ``find`` returns the event's account if
+    the sender is authorized for it. ``host`` is the required host of the event; accounts name none.
     """
     values = values_in(data)
     try:

@@ -68,7 +68,7 @@ class HeaderBlock:
 
 
 def read_line(line: bytes) -> RequestLine | None:
-    """Return a request line without its end as it is understood, None if it is not taken."""
+    """Parse a request line without its line end; None if it is not accepted."""
     found = _LINE.fullmatch(line)
     if found is None:
         return None

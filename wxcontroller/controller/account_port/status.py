@@ -19,7 +19,7 @@ PROGRAM_ANSWER_SECONDS = 2.0
 _AT_ONCE = 16
 # Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
-# The same, where it is there: programs of 2.0.0 tell no capabilities, and not every route has a reply window.
+# Optional fields: programs of 2.0.0 report no capabilities, and not every route has a reply window.
 _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")
 
 
@@ -90,8 +90,8 @@ async def ask_all(
 async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool | None:
     """Have an account's program refuse other WeChat users at its next login.
 
-    Return whether it does: False on a route that can't tell or for a first login, None by a program that is older
-    than this call. Raises PortFailure.
+    Return whether it does: False on a route that cannot or for a first login, None for a program without this call.
+    Raises PortFailure.
     """
     status, content = await ports.ask(account, "/v1/keep-user", PROGRAM_ANSWER_SECONDS, scope, "POST")
     if status == 404:

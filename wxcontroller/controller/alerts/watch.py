@@ -46,7 +46,7 @@ _SELDOM = 60.0
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
 _HOUR = 3600.0
-# Alerts kept in memory for channels whose spools are full. Older ones are dropped: other channels have them.
+# Alerts kept in memory for channels whose spools are full. Older ones are dropped, because other channels have them.
 _MAX_LATE = 30
 
 

@@ -130,7 +130,7 @@ async def poll(request: web.Request, shared: Context, consumer: TokenHolder, bod
 
 
 async def updates(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
-    """Return the account's answer, or nothing new if it gives none for as long as a poll is held."""
+    """Return the account's answer, or an empty one when the poll times out."""
     loop = asyncio.get_running_loop()
     end = loop.time() + _HOLD_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""How an agent without a token asks for one: get_bot_qrcode and get_qrcode_status."""
+"""How an agent without a token requests one: get_bot_qrcode and get_qrcode_status."""
 
 import asyncio
 import contextlib
@@ -84,7 +84,7 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
 
 
 async def wait_for_change(shared: Context, pairing: Pairing) -> None:
-    """Wait until a request changes, for as long as a poll is held or the controller runs."""
+    """Wait until a request changes, the poll times out or the controller stops."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_HOLD_SECONDS):
             await first_of(pairing.changed.wait(), shared.draining.wait())

@@ -139,7 +139,7 @@ class Figures:
         )
 
     def look(self, shared: Context, systemd: bool) -> None:
-        """Update the gauges whose values are kept elsewhere."""
+        """Update the gauges whose values come from elsewhere."""
         self._readers.set(shared.readers)
         self._settings.set(bool(shared.settings_error))
         self._systemd.set(systemd)

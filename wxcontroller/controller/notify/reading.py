@@ -136,7 +136,7 @@ def _head(request: web.Request) -> Mapping[str, str]:
 
 
 def _header(value: str) -> str:
-    """Return a header's text: UTF-8 as it is, or encoded as in mails (RFC 2047), which ntfy takes too."""
+    """Return a header's text: plain UTF-8, or encoded as in mails (RFC 2047), as ntfy accepts."""
     value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if "=?" not in value:
         return value.strip()

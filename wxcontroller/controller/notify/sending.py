@@ -87,7 +87,7 @@ class TargetSender:
         found = await self._search(account, target)
         if isinstance(found, NotifyVerdict):
             return found
-        # Another key, as it is another request: one key with another id would be refused.
+        # A new key, because it is a different request: the same key with another id would be refused.
         answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
         return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
 

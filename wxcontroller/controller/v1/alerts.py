@@ -66,7 +66,7 @@ async def alerts(request: web.Request) -> web.Response:
 
 @CALLS.route("POST", "alerts/test", "send a test alert", record({"id": TEXT, "channels": listing(TEXT)}), (409, 429))
 async def test(request: web.Request) -> web.Response:
-    """POST /v1/alerts/test: send a test alert by all ways; GET /v1/alerts tells under its id how that went."""
+    """POST /v1/alerts/test: send a test alert through all channels; GET /v1/alerts has its result under its id."""
     shared = context(request)
     if shared.alerts is None or not shared.settings.alerts.channels:
         raise NoAlerts(
