@@ -290,7 +290,7 @@ def is_notification(method: str, path: str) -> bool:
 
 
 def of_controller(method: str, path: str) -> Endpoint:
-    """Return the line for a route of the controller's own; ``path`` as the router has it, with ``{name}``.
+    """Return the entry of a route of the controller; ``path`` in the router's form, with ``{name}``.
 
     What ``call_path`` leaves out changes nothing, here and below.
     """
@@ -299,15 +299,15 @@ def of_controller(method: str, path: str) -> Endpoint:
 
 
 def of_call(path: str) -> Endpoint:
-    """Return the line for a request that is passed on to an account, whatever its method.
+    """Return the entry of a request that is forwarded to an account, for any method.
 
-    ``path`` is as it was sent: another spelling, as percent-encoded, is not in the table.
+    ``path`` is as sent: other spellings, such as percent-encoded, are not in the table.
     """
     return _PASSED_ON.get(call_path(path), _UNKNOWN_CALL)
 
 
 def of_own_port(method: str, path: str) -> Endpoint:
-    """Return the line for a route of an account's own port only; ``path`` as the router has it."""
+    """Return the entry of a route only of an account's port; ``path`` in the router's form."""
     found = _OWN_PORT.get((_plain(method), path))
     return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING, "not in the table")
 

@@ -42,7 +42,7 @@ class Notifier:
         self._send("WATCHDOG=1", 0.0)
 
     def reloading(self) -> None:
-        # systemd wants the moment of the reload to pair it with READY=1 (Type=notify-reload).
+        # systemd uses the time of the reload to match it with READY=1 (Type=notify-reload).
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

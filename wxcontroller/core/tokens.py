@@ -37,7 +37,7 @@ _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
 _NOTHING = hashlib.sha256().hexdigest()
 _MODE = 0o640
 KEPT_SCOPES = (*LADDER, Scope.ILINK, Scope.FLEET)
-# The id of the token that the controller makes for root (controller/authentication.py); no other has it.
+# The id reserved for the token that the controller makes for root (controller/authentication.py).
 _ROOTS = "00000000"
 
 

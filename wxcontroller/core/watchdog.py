@@ -52,7 +52,7 @@ class Deadlines:
 
 
 class Watchdog:
-    """Feeds systemd's watchdog as long as the process makes progress."""
+    """Feeds systemd's watchdog while the process makes progress."""
 
     def __init__(self, notifier: Notifier, deadlines: Deadlines) -> None:
         self._notifier = notifier

@@ -328,7 +328,7 @@ class Sent:
 class Upload:
     """A local file to send. ``mime`` and ``name`` decide how WeChat shows it (weixin-web-protocol 5.8).
 
-    ``kind`` FILE: as a file, whatever it is.
+    ``kind`` FILE: always as a file.
     """
 
     path: Path

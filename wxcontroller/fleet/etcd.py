@@ -402,14 +402,14 @@ class Etcd:
             except EtcdFailure as failure:
                 if failure.grpc_code != _UNAUTHENTICATED or is_last or not self._token:
                     raise
-                # The token may have ended (see _TOKEN_SECONDS): once more, with a new one.
+                # The token may have expired (see _TOKEN_SECONDS): retry with a new one.
                 self._token = ""
         raise AssertionError("the last try returns or raises")
 
     async def _send(
         self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout, token: str = ""
     ) -> aiohttp.ClientResponse:
-        # A member without quorum refuses, instead of answering from its own data or not at all.
+        # A member without quorum refuses instead of answering from outdated data or hanging.
         headers = {"Grpc-Metadata-hasleader": "true", **({"Authorization": token} if token else {})}
         try:
             response = await self._session.post(

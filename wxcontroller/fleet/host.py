@@ -128,7 +128,7 @@ class ToldRows:
 
 
 class OtherHost:
-    """Another host. ``run`` keeps it up to date; ``full`` asks for rows with the accounts' activity."""
+    """Another host. ``run`` keeps it up to date; ``full`` requests rows with the accounts' activity."""
 
     def __init__(self, settings: HostSettings, credentials: PeerCredentials, own_name: str) -> None:
         self.settings = settings
@@ -262,7 +262,7 @@ class OtherHost:
         self.changes += 1
 
     async def _while_up(self) -> None:
-        """Read the rows and greet the host for as long as it answers. Raises HostFailure."""
+        """Read the rows and greet the host until it fails to respond. Raises HostFailure."""
         rows = asyncio.create_task(self._follow(), name=f"rows of host {self.name}")
         try:
             while self.is_up:

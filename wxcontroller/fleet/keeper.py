@@ -238,7 +238,7 @@ class Keeper:
                 continue
             if self._boot and kept_json(entry.value).get("boot") == self._boot:
                 await self._etcd.revoke(entry.lease)
-            # An unrenewed lease has ended by then, so its holder is alive.
+            # An unrenewed lease would have ended, so its holder is alive.
             elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
                 raise HostNameTaken(
                     N_("another running host of the fleet is named {host}"),

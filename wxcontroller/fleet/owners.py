@@ -401,8 +401,8 @@ class Owners:
         return lease
 
     def _unsettled(self) -> float:
-        """Return for how many seconds nothing is claimed because etcd was restored. This lasts as long as promises,
-        because a record of an owner may have been lost.
+        """Return for how many seconds nothing is claimed because etcd was restored. This lasts until all promises
+        have ended, because a record of an owner may have been lost.
         """
         if self._settled_at:
             left = max(self._settled_at - time.monotonic(), self._promised(None))

@@ -109,7 +109,7 @@ class LivingHost:
 
 @dataclass(frozen=True, slots=True)
 class FailsafeList:
-    """``failsafe/NAME``: without etcd, the host runs accounts as long as these ``hosts`` confirm it."""
+    """``failsafe/NAME``: without etcd, the host runs accounts while these ``hosts`` confirm it."""
 
     hosts: tuple[str, ...]
     entry: EtcdEntry

@@ -325,7 +325,7 @@ class PatientConnection(web.RequestHandler):
     # -- the usual way
 
     def _pass_heads(self) -> None:
-        """Pass on the next request, and those after it for as long as each is answered at once."""
+        """Pass on the next request, and further ones while each is answered at once."""
         while self._held and not self._at_work and not self._over:
             begun = self._heads.waiting
             try:

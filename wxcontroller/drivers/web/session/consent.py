@@ -92,7 +92,7 @@ class Consent:
             if self._exhausted(self._choice):
                 return Step.NONE
             return Step.DESKTOP if self._choice else Step.NORMAL
-        # An owner who agreed is not asked for a scan that WeChat refuses, as long as desktop mode works.
+        # An owner who agreed is not asked for a scan that WeChat refuses while desktop mode works.
         desktop_first = self._agreed and self._refused[False] and not self._refused[True]
         if not desktop_first and not self._exhausted(desktop=False):
             return Step.NORMAL
@@ -129,7 +129,7 @@ class Consent:
             await self._keep()
 
     async def ask(self, pulse: Pulse) -> None:
-        """Ask the owner to agree to desktop mode, and wait for that as long as it takes."""
+        """Ask the owner to agree to desktop mode, and wait without a limit."""
         self._answered = asyncio.Event()
         prompt = Text(
             "WeChat refuses normal web login to this account (1203); it may accept a login in "

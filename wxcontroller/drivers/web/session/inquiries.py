@@ -143,7 +143,7 @@ class Inquiries:
                 await errand()
 
     async def _news_within(self, seconds: float | None) -> bool:
-        """Wait until something is wanted again; False when that takes longer than ``seconds``."""
+        """Wait for the next query; False if none comes within ``seconds``."""
         self._news.clear()
         try:
             async with asyncio.timeout(seconds if seconds is None else max(0.0, seconds)):

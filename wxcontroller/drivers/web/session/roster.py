@@ -159,7 +159,7 @@ class WebRoster:
         return True
 
     async def _read_on(self) -> None:
-        """Ask for the address book once more if the last answer was incomplete."""
+        """Request the address book again if the last response was incomplete."""
         self._again = 0.0
         if await self._address_book():
             await self._emit_all()
