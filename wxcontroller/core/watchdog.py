@@ -65,7 +65,7 @@ class Watchdog:
     def feed(self) -> None:
         """Report progress to systemd, unless another operation has exceeded its deadline."""
         if words := self._overdue():
-            self._notify(words)
+            self._log_hang(words)
             return
         now = self._deadlines.clock()
         if now - self._fed >= self._least or self._told:
@@ -81,13 +81,13 @@ class Watchdog:
         while seconds is not None:
             await asyncio.sleep(seconds / 10)
             if self._deadlines.clock() - self._fed > seconds * _LATE:
-                self._notify(self._overdue() or "no sign of life")
+                self._log_hang(self._overdue() or "no sign of life")
 
     def _overdue(self) -> str:
         overdue = self._deadlines.overdue()
         return f"does not end: {', '.join(sorted(set(overdue)))}" if overdue else ""
 
-    def _notify(self, what: str) -> None:
+    def _log_hang(self, what: str) -> None:
         if not self._told:
             self._told = True
             log.error(
