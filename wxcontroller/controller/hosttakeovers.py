@@ -139,13 +139,13 @@ class HostTakeovers:
                 await self._claim_again(name)
             await self._bring(name)
         except (WxError, OSError) as problem:
-            self.counts["failed"] += 1
             reason = problem.full_text if isinstance(problem, WxError) else Text(str(file_failed(problem)))
             self._failed[instance] = FailedTakeover(reason, time.monotonic() + _FAILED_SECONDS)
             self._shared.accounts.registry.forget(instance)
             if instance not in self._shared.accounts.registry.all():
                 with contextlib.suppress(WxError):  # else it is retried here
                     await self._owners.undo_takeover(instance)
+            self.counts["failed"] += 1  # once the account is given back
             raise
         finally:
             self._running.discard(instance)

@@ -164,6 +164,16 @@ class OwningHost(FleetHost):
         """Wait until an account runs here."""
         await until(lambda: account in self.units.processes)
 
+    async def knows(self, account: str, epoch: int, owner: str = "") -> None:
+        """Wait until this host has seen an account's record with an epoch, and who owns it ("" for nobody)."""
+        records = self.ownership.records
+
+        def is_known() -> bool:
+            record, owned = records.records.get(account), records.owners.get(account)
+            return record is not None and record.epoch == epoch and (owned.host if owned else "") == owner
+
+        await until(is_known)
+
     async def metrics(self) -> str:
         """Return the answer of /metrics."""
         async with self.http.get("/metrics") as answer:
