@@ -28,6 +28,7 @@ from tests.patience import PATIENCE
 from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
+from tests.system.pages import step
 from tests.torture.mischief import CLOCK
 from tests.torture.play import CLOCK_DROPIN, has_clock
 from wxcontroller.core.account import epoch_in
@@ -241,15 +242,15 @@ def world(
                     f'[fleet]\negress = "line-1"\n[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n'
                     f"takeover_after = {TAKEOVER_SECONDS}\n"
                 )
-                host.write("/etc/wxcontroller/wxcontroller.toml.d/owners.toml", owners.encode())
+                host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", owners.encode())
                 reach = f"[Service]\nIPAddressAllow={' '.join(MEMBERS.values())}\n"
                 host.write("/etc/systemd/system/wxcontroller.service.d/etcd.conf", reach.encode())
                 write_times(host, scale)
         tokens = acquaint(hosts, HOSTS, place)
         if etcd:
             if failsafe:
-                for host in hosts.values():
-                    run_without_etcd(host)
+                for name, host in hosts.items():
+                    run_without_etcd(name, host)
             with ThreadPoolExecutor() as several:
                 list(several.map(join_owners, hosts.values()))
         everything = World(switch, wechat, hosts, tokens, {name: Records() for name in ACCOUNTS}, etcd, scale)
@@ -261,13 +262,12 @@ def world(
         yield everything
 
 
-def run_without_etcd(host: Host) -> None:
-    """Have a host's accounts run on without etcd while all others confirm it, once its keeper is started."""
-    drop_in = "/etc/systemd/system/{}.service.d/token.conf"
-    host.write(drop_in.format("wxcontroller-keeper"), host.run("cat", drop_in.format("wxcontroller")).stdout)
-    host.run("sh", "-c", "echo failsafe = true >>/etc/wxcontroller/wxcontroller.toml.d/owners.toml")
-    host.run("systemctl", "daemon-reload")
-    host.run("systemctl", "restart", "wxcontroller.service")
+def run_without_etcd(name: str, host: Host) -> None:
+    """Have a host's accounts run on without etcd while all others confirm it, by the guide."""
+    commands = step("docs/howto/etcd-failsafe.md", "Enable").replace("wxctl fleet", "wxctl fleet || true")
+    for called, other in zip(("fleet-b", "fleet-c"), sorted(HOSTS.keys() - {name}), strict=True):
+        commands = commands.replace(called, f"fleet-{other}")
+    host.run("bash", "-euc", commands)
 
 
 def join_owners(host: Host) -> None:
