@@ -63,7 +63,7 @@ def test_moving_is_a_command_for_root(browser: Browser) -> None:
 def test_account_of_an_absent_host_shows_why_it_is_not_taken_over(browser: Browser, fleet: list[Served]) -> None:
     a, b = (cast("FleetHost", host.machine) for host in fleet)
     owners = Owners(cast("Etcd", None), "", "a", lambda: 0, 0)
-    owners.records["bob"] = AccountRecord("bob", "b", 3, "started", cast("EtcdEntry", None))
+    owners.accounts["bob"] = AccountRecord("bob", "b", 3, "started", cast("EtcdEntry", None))
     outlooks = Outlooks(owners, TakeoverSettings(), lambda *_: 0)
     a.fleet._rows = HostRows(a.fleet.hosts, outlooks.held)
     fleet[0].run(down(a, b))

@@ -214,7 +214,7 @@ class HostCalls:
         from wxcontroller.fleet.placement import host_for  # a fleet without etcd loads none of it
 
         instance = self._shared.accounts.registry.resolve(given)
-        if instance in owners.records:  # the start names the host that has it
+        if instance in owners.accounts:  # the start names the host that has it
             return None
         if endpoint.path in _OWN_CALLS:
             asked = (await request_parameters(request)).get("placement")

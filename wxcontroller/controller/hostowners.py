@@ -1,17 +1,19 @@
 """Keeping what runs on this host in step with what it owns, in a fleet with etcd (``fleet/owners.py``).
 
-Processes check two files: whether the host's keeper holds a lease, and whether ``/run/wxclient-owners/INSTANCE``
-names this host under that lease. The latter is written here, after a claim. Once a second this looks for
+Once a second, units, owner files (``controller/hostfiles.py``) and the records of etcd are compared:
 
-- units that somebody else has started: their accounts are claimed, or the file says who owns them;
-- units that are dead: their accounts are given up;
-- a new lease: what is wanted and down is started, as after a boot, because accounts end with their host's lease. The
-  same goes for accounts that could not be claimed.
-- accounts that another host has adopted: their units are started again, to settle the data they left here
-  (client/settling.py). When they end successfully, they are no longer desired here.
+    process   owned here   what is done
+    yes       yes          its record in etcd is brought up to date
+    yes       no           claimed, because somebody else has started it; stopped if another host owns it
+    no        any          started, if it is wanted and due under a new lease, or could not be claimed before
+    no        yes          given up, unless it is to be started
+    no        no           an owner file that is left is removed
+
+An account that another host has adopted meanwhile is started once more, to settle what it left here
+(client/settling.py). Once it has ended in success, it is not wanted here any more.
 
 While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
-systemd's business. In fail-safe mode, this confirms that other hosts run theirs meanwhile (``fleet/failsafe.py``).
+systemd's business.
 """
 
 import asyncio
@@ -20,69 +22,45 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.hostfiles import KeeperFiles, OwnerFile, owner_files
 from wxcontroller.controller.hoststandbys import HostStandbys
+from wxcontroller.controller.hoststarts import HostStarts
 from wxcontroller.controller.hosttakeovers import HostTakeovers
-from wxcontroller.controller.reconcile import BootMark, one_pass
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.account import Account
-from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, one_line, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
-from wxcontroller.core.names import AccountName, is_instance
+from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners
-from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
+from wxcontroller.fleet.owners import OwnedElsewhere, OwnerClaim, Owners
+from wxcontroller.fleet.promises import LONGEST_PROMISE, NotConfirmed, Promises
+from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.
 _LOOK_SECONDS = 1.0
-# Pause between attempts to start accounts that a lost lease has stopped.
-_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
 # As the keeper's with the package's WatchdogSec=15 (``fleet.keeper.Times``).
 LEASE_SECONDS = 30.0
 
 
-class NotConfirmed(WxError):
-    """This host does not confirm that another one runs its accounts without etcd, or not yet."""
-
-    code = "not-confirmed"
-    status = 409
-
-
-class LeaseEnded(NotConfirmed):
-    """This host has seen the end of the other one's lease."""
-
-    code = "lease-ended"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerFile:
-    """The owner of an account, for its process. ``lease`` is 0 for another host. ``settles``: that host has adopted
-    it, and the process is to settle the reports and sends left here.
-    """
-
-    host: str
-    epoch: int
-    lease: int
-    settles: bool = False
-
-
 class HostOwners:
-    """The accounts that this host owns (``controller.ownership.Ownership``). ``run`` keeps them up to date."""
+    """The accounts that this host owns (``controller.ownership.Ownership``). ``run`` keeps them up to date.
+
+    ``unclaimed`` says why accounts cannot be claimed. They are started once that is possible, if they are wanted.
+    """
 
     def __init__(
         self,
@@ -95,6 +73,7 @@ class HostOwners:
         self._shared = shared
         self._hosts = hosts
         self._paths = shared.accounts.paths
+        self.keeper = KeeperFiles(self._paths, hosts.name)
         self._etcd = Etcd(settings, credentials)
         # The keeper's last known state of etcd, and that from before the last boot.
         self._noted = latest = self._moment(self._paths.etcd_state)
@@ -102,26 +81,17 @@ class HostOwners:
         self._failsafe = settings.failsafe
         self._promises = Promises(self._paths.controller_runtime / "promises", LEASE_SECONDS)
         self.records = Owners(
-            *(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, latest), self._promises.left
+            *(self._etcd, settings.prefix, hosts.name, self.keeper.lease, LEASE_SECONDS, latest), self._promises.left
         )
         self.outlooks = Outlooks(self.records, settings.takeovers, standbys.made)
         self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings.takeovers)
-        self._runs = False
-        self._complaint = ""
+        self.starts = HostStarts(shared)
+        self.unclaimed: dict[str, WxError] = {}
         self._acting: dict[str, asyncio.Task[None]] = {}
-        self._starting: asyncio.Task[None] | None = None
-        self._start_at = 0.0
-        self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        self._mark = BootMark(self._paths)
-        self._started_for = self._last_started()
-        # Accounts still to be started under the lease ``_due_under``; empty once that is ``_started_for``.
-        self._due: set[str] = set()
-        self._due_under = 0
-        self._failed: frozenset[str] = frozenset()
         # Leases under which accounts were started for settling, and whether they came up.
         self._settling: dict[str, tuple[int, bool]] = {}
-        # Why accounts cannot be claimed. They are started once that is possible, if they are wanted.
-        self.unclaimed: dict[str, WxError] = {}
+        self._runs = False
+        self._complaint = ""
 
     async def run(self) -> None:
         """Follow the owners, and keep what runs here in step with them, until cancelled."""
@@ -149,26 +119,15 @@ class HostOwners:
     async def may_claim(self) -> None:
         """Wait until accounts can be claimed."""
         await self.records.known()
-        while not self.lease():  # noqa: ASYNC110 - a file of another process
+        while not self.keeper.lease():  # noqa: ASYNC110 - a file of another process
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def lease(self) -> int:
-        """Return this host's lease, 0 if its keeper holds none."""
-        content = self._kept("lease")
-        return integer(content.get("lease")) if content.get("host") == self._hosts.name else 0
-
-    def permit_left(self) -> float | None:
-        """Return for how many seconds accounts may run without another renewal, None without a lease."""
-        try:
-            until = float((self._paths.fleet_runtime / "permit").read_text("ascii"))
-        except (OSError, ValueError):
-            return None
-        return until - time.clock_gettime(time.CLOCK_BOOTTIME)
+    # -- what others are shown
 
     @property
     def trouble(self) -> Text:
         """Why accounts of this host cannot be claimed, or soon cannot be; NOTHING if they can."""
-        if since := self._kept("failsafe"):
+        if since := self.keeper.failsafe():
             words = N_("accounts run without etcd since {time}, because all other hosts confirm it")
             if having := ", ".join(map(one_line, items(since.get("etcd")))):
                 words = N_(
@@ -178,8 +137,8 @@ class HostOwners:
             return Text(words, time=began, hosts=having)
         if self.records.reason:
             return self.records.reason
-        left = self.permit_left()
-        if not self.lease() or left is None:
+        left = self.keeper.permit_left()
+        if not self.keeper.lease() or left is None:
             return Text(N_("this host has no lease; see: systemctl status wxcontroller-keeper"))
         if left < LATE_SECONDS:
             words = N_("the lease of this host was not renewed; its accounts stop in {seconds} s")
@@ -189,7 +148,7 @@ class HostOwners:
     @property
     def held(self) -> Mapping[str, Text]:
         """See ``controller.ownership.Ownership``."""
-        return {self.records.records[instance].name: reason for instance, reason in self.outlooks.lost().items()}
+        return {self.records.accounts[instance].name: reason for instance, reason in self.outlooks.lost().items()}
 
     @property
     def taken_over(self) -> Mapping[str, str]:
@@ -198,40 +157,35 @@ class HostOwners:
             record.name: taken.source
             for instance, taken in sorted(self.records.takeovers.items())
             if taken.to == self._hosts.name and taken.done
-            if (record := self.records.records.get(instance)) is not None and record.host == taken.to
+            if (record := self.records.accounts.get(instance)) is not None and record.host == taken.to
         }
 
     def as_json(self) -> JsonObject:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
-        left = self.permit_left()
-        lease = None if left is None else max(0, int(left))
+        left = self.keeper.permit_left()
         counts: JsonObject = {**self.takeovers.counts}
-        words, promises = text_fields(reason=self.trouble), self._promises.hosts()
-        listed = self.records.failsafes.get(self._hosts.name)
-        off: list[JsonValue] = [
-            name
-            for name in (listed.hosts if listed else ())
-            if name in self.records.hosts.keys() - self.records.failsafes
-        ]
-        promised: list[JsonValue] = [{"host": host, "seconds": int(left)} for host, left in promises.items()]
+        listed, promised = self.records.failsafes.get(self._hosts.name), self._promises.hosts()
+        without = self.records.hosts.keys() - self.records.failsafes
+        off: list[JsonValue] = [name for name in (listed.hosts if listed else ()) if name in without]
+        promises: list[JsonValue] = [{"host": host, "seconds": int(left)} for host, left in promised.items()]
         return {
-            **words,
-            "permit_seconds": lease,
-            "failsafe_since": integer(self._kept("failsafe").get("since")) or None,
+            **text_fields(reason=self.trouble),
+            "permit_seconds": None if left is None else max(0, int(left)),
+            "failsafe_since": integer(self.keeper.failsafe().get("since")) or None,
             "failsafe_off": off,
-            "promises": promised,
+            "promises": promises,
             **self.outlooks.as_json(),
             "takeovers": counts,
         }
 
-    def confirm(self, host: str, lease: int, seconds: int) -> JsonObject:
-        """Promise a host to claim none of its accounts for so many ``seconds``; see ``fleet/failsafe.py``.
+    def changes(self) -> int:
+        """Return a number that grows when something about owners or takeovers is new."""
+        return self.records.changes
 
-        Raises NotConfirmed and OSError.
-        """
-        # A lease that has ended is there again in an etcd that was restored, until it ends once more.
-        known = self.records.hosts.get(host) if self.records.settled is not None else None
-        promised = self._promises.lease(host)
+    # -- controller.ownership.Ownership
+
+    def confirm(self, host: str, lease: int, seconds: int) -> JsonObject:
+        """See ``controller.ownership.Ownership``, and ``fleet/failsafe.py``."""
         if not self._failsafe or host not in self._hosts.by_name or not 0 < seconds <= LONGEST_PROMISE:
             raise NotConfirmed(
                 N_("host {host} does not confirm that {other} runs accounts without etcd"),
@@ -239,27 +193,8 @@ class HostOwners:
                 host=self._hosts.name,
                 other=host[:64],
             )
-        if not self.records.was_read and promised != lease:
-            raise NotConfirmed(
-                N_("host {host} has not reached etcd since its controller began"),
-                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
-                host=self._hosts.name,
-            )
-        if known.entry.lease != lease if known is not None else promised != lease:
-            raise LeaseEnded(
-                N_("host {host} has seen the end of the lease of {other}"),
-                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
-                host=self._hosts.name,
-                other=host,
-            )
-        self._promises.give(host, lease, seconds)
+        self._promises.confirm(host, lease, seconds, self.records)
         return {"name": self._hosts.name, "confirmed": True, "etcd": not self.records.reason}
-
-    def changes(self) -> int:
-        """Return a number that grows when something about owners or takeovers is new."""
-        return self.records.changes
-
-    # -- controller.ownership.Ownership
 
     @contextlib.asynccontextmanager
     async def claiming(self, name: AccountName, account: Account | None) -> AsyncIterator[int]:
@@ -290,12 +225,10 @@ class HostOwners:
                 self._set_unclaimed(name.instance, problem)
                 raise
 
-    async def _claimed(self, name: AccountName, account: Account | None) -> "OwnerClaim | OwnerFile":
-        """Return a new claim, or the file of an existing one."""
-        file, lease = self._file(name.instance), self.lease()
-        # While etcd does not respond, its confirmation under this lease is valid: only this host can release it.
-        is_known = bool(self.records.reason) or self.records.is_own(name.instance, lease)
-        if file is not None and lease and file.lease == lease and is_known:
+    async def _claimed(self, name: AccountName, account: Account | None) -> OwnerClaim | OwnerFile:
+        """Return a new claim, or the file of an existing one. Raises WxError."""
+        file, lease = OwnerFile.read(self._paths.owner_file(name.instance)), self.keeper.lease()
+        if file is not None and lease and self._is_valid(name.instance, file, lease):
             return file
         try:
             if account is not None and (others := self._hosts.later(account)):
@@ -311,6 +244,9 @@ class HostOwners:
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)
             raise
+
+    def _write(self, instance: str, file: OwnerFile) -> None:
+        file.write(self._paths.owner_file(instance))
 
     def withdraw(self, instance: str) -> None:
         """See ``controller.ownership.Ownership``."""
@@ -329,6 +265,11 @@ class HostOwners:
         self._require_running()
         if self.records.takes_over(instance) is None:
             await self.records.forget(instance)
+
+    def _is_valid(self, instance: str, file: OwnerFile, lease: int) -> bool:
+        """Return whether a file says truly that this host owns an account under its present lease."""
+        # While etcd does not respond, its confirmation under this lease is valid: only this host can release it.
+        return file.lease == lease and (bool(self.records.reason) or self.records.is_own(instance, lease))
 
     def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> Wanted:
         """Return the data about an account for the fleet; ``account`` is its record here, or None."""
@@ -350,6 +291,13 @@ class HostOwners:
         if not self._runs:
             raise NotClaimable(N_("this controller has just started"), N_("try again in a moment"))
 
+    def _set_unclaimed(self, instance: str, problem: WxError | None) -> None:
+        if problem is not None:
+            self.unclaimed = {**self.unclaimed, instance: problem}
+        elif instance in self.unclaimed:
+            self.unclaimed = {key: each for key, each in self.unclaimed.items() if key != instance}
+        self._shared.accounts.unclaimed = self.unclaimed
+
     # -- keeping in step
 
     async def _compare(self, group: asyncio.TaskGroup) -> None:
@@ -357,53 +305,68 @@ class HostOwners:
         accounts = self._shared.accounts
         units, registered = await accounts.units.snapshot(), accounts.registry.all()
         # After the units: an account may have been started meanwhile, and its file must not be taken for an old one.
-        lease, files = self.lease(), self._files()
+        lease, files, has_etcd = self.keeper.lease(), owner_files(self._paths), not self.records.reason
         if not lease:
             return
         adopted = self._check_adopted(group, units, files, registered)
-        wanted_here = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
-        if lease not in (self._started_for, self._due_under):
-            # After a boot, desired accounts are started anyway.
-            self._due, self._due_under, self._start_at = wanted_here if self._mark.is_set() else set(), lease, 0.0
-        self._due &= wanted_here
-        again: set[str] = set()
+        wanted = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
+        self.starts.begin(lease, wanted)
         own = {instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name}
+        down: set[str] = set()
         # An action in progress may end its process, so the account stays due until the action is done.
-        for instance in {*units, *files, *own, *self.unclaimed, *self._due} - (adopted | self._acting.keys()):
-            unit, file, account = units.get(instance), files.get(instance), registered.get(instance)
-            is_own = self.records.is_own(instance, lease)
+        for instance in {*units, *files, *own, *self.unclaimed, *self.starts.due} - (adopted | self._acting.keys()):
+            unit, file = units.get(instance), files.get(instance)
             if unit is not None and unit.state.has_process:
-                is_valid = file is not None and file.lease == lease and (is_own or bool(self.records.reason))
-                if is_valid and unit.state is UnitState.ACTIVE:
-                    self._due.discard(instance)
-                if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
-                    self._act(group, instance, self._claim(unit, file))
-                elif is_own and account is not None and not self.records.reason:
-                    wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
-                    if not self.records.is_told(wanted):
-                        self._act(group, instance, self.records.tell(wanted))
+                self._check_running(group, unit, file, registered.get(instance), lease)
             elif self.records.takes_over(instance) is not None:
-                continue
-            elif instance in wanted_here and (instance in self._due | self._failed or self._waits(instance)):
-                again.add(instance)
-            elif is_own:
-                if not self.records.reason:
+                continue  # it is being brought up
+            elif instance in wanted and (self.starts.has(instance) or self._waits(instance)):
+                down.add(instance)
+            elif self.records.is_own(instance, lease):
+                if has_etcd:
                     self._act(group, instance, accounts.disown(instance))
             else:
                 if file is not None:
                     self.withdraw(instance)
-                if instance not in wanted_here:
+                if instance not in wanted:
                     self._set_unclaimed(instance, None)
-        if not self.records.reason:
+        if has_etcd:
             for instance in self.takeovers.due(registered.keys()):
                 if instance not in self._acting:
                     self._act(group, instance, self.takeovers.run(instance))
-        if again and not self.records.reason and self._starting is None and time.monotonic() >= self._start_at:
-            self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
-        elif not again:
-            self._pauses.reset()
-        if not self._due and self._starting is None and self._started_for != lease:
-            self._set_started(lease)
+        self.starts.go_on(group, down, has_etcd)
+
+    def _check_running(
+        self, group: asyncio.TaskGroup, unit: UnitRecord, file: OwnerFile | None, account: Account | None, lease: int
+    ) -> None:
+        """Claim an account whose unit has a process, unless it is owned here; keep its record up to date."""
+        instance = unit.instance
+        is_valid = file is not None and self._is_valid(instance, file, lease)
+        if is_valid and unit.state is UnitState.ACTIVE:
+            self.starts.runs(instance)
+        if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+            self._act(group, instance, self._claim(unit, file))
+        elif self.records.is_own(instance, lease) and account is not None and not self.records.reason:
+            wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
+            if not self.records.is_told(wanted):
+                self._act(group, instance, self.records.tell(wanted))
+
+    async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:
+        """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""
+        accounts, instance = self._shared.accounts, unit.instance
+        is_old = file is not None and file.host == self._hosts.name and unit.state is UnitState.ACTIVE
+        if is_old and file is not None and file.lease != self.keeper.lease():
+            # Its lease has ended: systemd stops it, and it is started again under the new one.
+            await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
+            return
+        try:
+            await accounts.own(instance)
+        except OwnedElsewhere as problem:
+            # A process that is starting finds this and reports it.
+            self._write(instance, OwnerFile(text(problem.text.values.get("host")), 0, 0))
+            if unit.state is UnitState.ACTIVE:
+                log.error("account %s is stopped: %s", accounts.registry.shown_name(instance), problem)
+                await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
 
     def _check_adopted(
         self,
@@ -417,7 +380,7 @@ class HostOwners:
         for instance in adopted - self._acting.keys():
             unit, file = units.get(instance), files.get(instance)
             if unit is None or not unit.state.has_process:
-                self._act(group, instance, self._settle(instance, unit, self.lease()))
+                self._act(group, instance, self._settle(instance, unit, self.keeper.lease()))
             elif file is None or not file.settles:
                 adopted.discard(instance)  # it is ended as any process of an account that is not owned
         return adopted
@@ -428,7 +391,7 @@ class HostOwners:
         still return the account to this host.
         """
         instance = account.name.instance
-        record = self.records.records.get(instance)
+        record = self.records.accounts.get(instance)
         if self.records.open_takeover(instance) is not None:
             return False
         is_later = record is not None and record.host != self._hosts.name and account.epoch + 1 in record.adopted
@@ -438,7 +401,7 @@ class HostOwners:
         """Start the settling of an account, or record that it is done. Raises WxError and OSError."""
         accounts, (under, is_up) = self._shared.accounts, self._settling.get(instance, (0, False))
         if under != lease:  # it ends with the lease
-            record = self.records.records[instance]
+            record = self.records.accounts[instance]
             self._settling[instance] = lease, False
             self._write(instance, OwnerFile(record.host, record.epoch, 0, settles=True))
             await accounts.units.act(Verb.START, instance, accounts.settings.start_timeout)
@@ -466,56 +429,7 @@ class HostOwners:
 
         self._acting[instance] = group.create_task(done())
 
-    async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:
-        """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""
-        accounts, instance = self._shared.accounts, unit.instance
-        is_old = file is not None and file.host == self._hosts.name and unit.state is UnitState.ACTIVE
-        if is_old and file is not None and file.lease != self.lease():
-            # Its lease has ended: systemd stops it, and it is started again under the new one.
-            await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
-            return
-        try:
-            await accounts.own(instance)
-        except OwnedElsewhere as problem:
-            # A process that is starting finds this and reports it.
-            self._write(instance, OwnerFile(text(problem.text.values.get("host")), 0, 0))
-            if unit.state is UnitState.ACTIVE:
-                log.error("account %s is stopped: %s", accounts.registry.shown_name(instance), problem)
-                await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
-
-    async def _start(self, instances: frozenset[str], lease: int) -> None:
-        """Start accounts that are wanted and down under a new lease, or could not be claimed. Raises nothing."""
-        try:
-            done = await one_pass(self._shared.accounts, instances, self._shared.fleet, "under the present lease")
-            log.info("%s", done.sentence)
-            self._failed = done.failed
-            if self._due_under == lease:
-                self._due -= done.tried
-        except (WxError, OSError) as problem:
-            log.error("cannot read the wanted accounts: %s", problem)
-        finally:
-            self._starting, self._start_at = None, time.monotonic() + self._pauses.next()
-
-    def _last_started(self) -> int:
-        try:
-            return integer((self._paths.controller_runtime / "lease-started").read_text("ascii").strip())
-        except (OSError, ValueError):
-            return 0
-
-    def _set_started(self, lease: int) -> None:
-        """Record until the next boot that the desired accounts were started under a lease. Raises OSError."""
-        # In memory first: if the file can't be written, only a restart of the controller starts them once more.
-        self._started_for = lease
-        replace_file(self._paths.controller_runtime / "lease-started", f"{lease}\n".encode(), 0o644)
-
-    def _set_unclaimed(self, instance: str, problem: WxError | None) -> None:
-        if problem is not None:
-            self.unclaimed = {**self.unclaimed, instance: problem}
-        elif instance in self.unclaimed:
-            self.unclaimed = {key: each for key, each in self.unclaimed.items() if key != instance}
-        self._shared.accounts.unclaimed = self.unclaimed
-
-    # -- files
+    # -- the last moment of etcd, for the next process
 
     def _moment(self, file: Path) -> EtcdMoment:
         try:
@@ -525,33 +439,8 @@ class HostOwners:
             return EtcdMoment()
 
     def _note_moment(self) -> None:
-        """Store the last moment of etcd, for the next process. Raises OSError."""
+        """Store the last moment of etcd. Raises OSError."""
         moment = self.records.settled
         if moment is not None and moment != self._noted:
             replace_file(self._paths.etcd_state, json.dumps(moment.as_json()).encode())
             self._noted = moment
-
-    def _kept(self, name: str) -> JsonObject:
-        try:
-            return kept_json((self._paths.fleet_runtime / name).read_bytes())
-        except OSError:
-            return {}
-
-    def _write(self, instance: str, owner: OwnerFile) -> None:
-        content: JsonObject = {"host": owner.host, "epoch": owner.epoch, "lease": owner.lease}
-        if owner.settles:
-            content["settle"] = True
-        replace_file(self._paths.owner_file(instance), json.dumps(content).encode(), 0o644)
-
-    def _file(self, instance: str) -> OwnerFile | None:
-        try:
-            content = kept_json(self._paths.owner_file(instance).read_bytes())
-        except OSError:
-            return None
-        epoch, lease = integer(content.get("epoch")), integer(content.get("lease"))
-        return OwnerFile(text(content.get("host")), epoch, lease, content.get("settle") is True)
-
-    def _files(self) -> Mapping[str, OwnerFile]:
-        """Return all owner files by instance. Raises OSError."""
-        names = [path.name for path in self._paths.owners.iterdir() if is_instance(path.name)]
-        return {name: file for name in names if (file := self._file(name)) is not None}

@@ -28,7 +28,8 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import NotClaimable, Owners
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import AccountRecord, Wanted
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles
 from wxcontroller.fleet.takeoverplan import Outlooks, source_of
@@ -75,7 +76,7 @@ class HostTakeovers:
         self._looked = now
         lost = {
             instance: self._lost.get(instance, now)
-            for instance, record in self._owners.records.items()
+            for instance, record in self._owners.accounts.items()
             if record.is_wanted and self._is_lost(instance, record)
         }
         self._lost = lost
@@ -111,7 +112,7 @@ class HostTakeovers:
         """Return whether it is this host's turn to take over an account that was ``lost`` so many seconds ago."""
         if instance in self._owners.owners or self._rests(instance, now):
             return False
-        hosts = self._outlooks.of(instance, self._owners.records[instance]).hosts
+        hosts = self._outlooks.of(instance, self._owners.accounts[instance]).hosts
         if self._owners.name not in hosts:
             return False
         waits = hosts.index(self._owners.name) * _NEXT_HOST_SECONDS
@@ -152,7 +153,7 @@ class HostTakeovers:
 
     def _record(self, instance: str) -> AccountRecord:
         """Return an account's record in etcd. Raises NotClaimable if it was removed meanwhile."""
-        if (record := self._owners.records.get(instance)) is None:
+        if (record := self._owners.accounts.get(instance)) is None:
             raise NotClaimable(N_("the record of account {account} cannot be read"), account=instance)
         return record
 

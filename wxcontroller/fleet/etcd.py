@@ -94,7 +94,6 @@ class EtcdEntry:
 
     key: str
     value: bytes
-    create_revision: int
     mod_revision: int
     lease: int
 
@@ -349,7 +348,7 @@ class Etcd:
                 log.warning("etcd: ignored a key that is not UTF-8 text: %r", key[:200])
             return None
         value, lease = _bytes(raw.get("value")), integer(raw.get("lease"))
-        return EtcdEntry(name, value, integer(raw.get("create_revision")), integer(raw.get("mod_revision")), lease)
+        return EtcdEntry(name, value, integer(raw.get("mod_revision")), lease)
 
     async def _call(self, path: str, body: JsonObject, unsure: list[EtcdFailure] | None = None) -> JsonObject:
         """Return the answer of the first member that responds. Raises EtcdFailure. ``unsure`` collects the failures

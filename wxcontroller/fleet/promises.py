@@ -9,13 +9,29 @@ import json
 import time
 from pathlib import Path
 
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, integer, kept_json
+from wxcontroller.core.messages import N_
+from wxcontroller.fleet.recordcache import RecordCache
 
 # In seconds: longer than any lease.
 LONGEST_PROMISE = 600
 # Means every host; not a valid name of one.
 ANYBODY = "*"
+
+
+class NotConfirmed(WxError):
+    """This host does not confirm that another one runs its accounts without etcd, or not yet."""
+
+    code = "not-confirmed"
+    status = 409
+
+
+class LeaseEnded(NotConfirmed):
+    """This host has seen the end of the other one's lease."""
+
+    code = "lease-ended"
 
 
 class Promises:
@@ -50,6 +66,26 @@ class Promises:
         known = self._read()
         held = {each: promise for each, promise in known.items() if self._left(known, each) > 0}
         self._write({**held, host: {"lease": lease, "until": _uptime() + seconds}})
+
+    def confirm(self, host: str, lease: int, seconds: int, records: RecordCache) -> None:
+        """Give a promise if a host's lease has not ended. Raises NotConfirmed and OSError."""
+        # A lease that has ended is there again in an etcd that was restored, until it ends once more.
+        known = records.hosts.get(host) if records.settled is not None else None
+        promised = self.lease(host)
+        if not records.was_read and promised != lease:
+            raise NotConfirmed(
+                N_("host {host} has not reached etcd since its controller began"),
+                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
+                host=records.name,
+            )
+        if known.entry.lease != lease if known is not None else promised != lease:
+            raise LeaseEnded(
+                N_("host {host} has seen the end of the lease of {other}"),
+                N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
+                host=records.name,
+                other=host,
+            )
+        self.give(host, lease, seconds)
 
     def _write(self, promises: JsonObject) -> None:
         replace_file(self._file, json.dumps(promises).encode())

@@ -7,7 +7,7 @@
 - ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
 - ``schema``: the layout of these records.
 
-All are JSON. ``fleet/owners.py`` reads and changes them.
+All are JSON. ``fleet/recordcache.py`` reads them, and ``fleet/owners.py`` changes those of accounts.
 """
 
 import json

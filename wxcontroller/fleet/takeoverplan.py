@@ -69,7 +69,7 @@ class Outlooks:
 
     def held(self, instance: str) -> Text:
         """Return why no host runs an account, NOTHING if it is not known here."""
-        record = self._owners.records.get(instance)
+        record = self._owners.accounts.get(instance)
         if record is None:
             return NOTHING
         if failed := self.failed.get(instance):
@@ -94,13 +94,13 @@ class Outlooks:
         """Return the accounts that are to run and that no host owns or brings up, by instance, with the reasons."""
         return {
             instance: self.held(instance)
-            for instance, record in sorted(self._owners.records.items())
+            for instance, record in sorted(self._owners.accounts.items())
             if record.is_wanted and (instance not in self._owners.owners or instance in self.failed)
         }
 
     def lost(self) -> dict[str, Text]:
         """Return the accounts that are held because their host is lost, by instance, with the reasons."""
-        records, hosts = self._owners.records, self._owners.hosts
+        records, hosts = self._owners.accounts, self._owners.hosts
         return {
             instance: reason
             for instance, reason in self.unowned().items()
@@ -126,7 +126,7 @@ class Outlooks:
         unowned, lost = self.unowned(), self.lost()
         accounts: list[JsonValue] = [
             {**self._row(instance, record, unowned.get(instance, NOTHING)), "held": instance in lost}
-            for instance, record in sorted(self._owners.records.items())
+            for instance, record in sorted(self._owners.accounts.items())
         ]
         return {"hosts": hosts, "accounts": accounts}
 

@@ -78,7 +78,7 @@ def _records(data: bytes) -> None:
         owners._follow(changes)
     shown = Outlooks(owners, TakeoverSettings(), lambda *_: -1).as_json()
     fit(json.dumps(shown))
-    assert len(owners.records) <= len(items(shown.get("accounts")))
+    assert len(owners.accounts) <= len(items(shown.get("accounts")))
 
 
 def _watched(*records: tuple[str, JsonObject]) -> bytes:

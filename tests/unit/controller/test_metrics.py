@@ -160,7 +160,7 @@ async def families(host: Machine) -> list[Metric]:
     etcd = EtcdSettings(("http://127.0.0.1:9",))
     host.shared.fleet = fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,), etcd))
     assert isinstance(fleet.ownership, HostOwners)
-    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, EtcdEntry("", b"", 1, 1, 1))
+    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, EtcdEntry("", b"", 1, 1))
     await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
     await fleet.standbys.look()
     return list(text_string_to_metric_families(await scrape(host)))

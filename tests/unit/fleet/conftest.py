@@ -10,7 +10,7 @@ from tests.unit.controller.machine import ControllerLoops
 from tests.unit.fleet.failsafes import REQUEST_SECONDS, failsafe_fleet
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
 from tests.unit.fleet.owning import FleetMaker, owning_fleet
-from wxcontroller.controller import hostowners, server
+from wxcontroller.controller import hostowners, hoststarts, server
 from wxcontroller.fleet import host
 from wxcontroller.fleet.keeper import Times
 
@@ -32,7 +32,7 @@ def tls(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the hosts look after their accounts' owners often, as for leases that are shorter."""
     monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(hoststarts, "_FIRST_PAUSE", 0.1)
     monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
 
 

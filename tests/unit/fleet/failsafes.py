@@ -129,7 +129,7 @@ class SafeHost(OwningHost):
         try:
             while not running.done():
                 if self.shared.fleet is not None:  # else the controller is just starting again
-                    self.lease = self.ownership.lease()
+                    self.lease = self.ownership.keeper.lease()
                 if self.lease and time.monotonic() > fed + TIMES.watchdog:
                     return
                 await asyncio.wait({running}, timeout=0.05)

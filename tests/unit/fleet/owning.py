@@ -34,11 +34,15 @@ _FILE_SECONDS = 3.0
 
 @dataclass
 class Ran:
-    """A process of an account that was there. ``end`` is None while it is there."""
+    """A process of an account that was there. ``end`` is None while it is there.
+
+    ``noted`` is the epoch that etcd knew to be in the account's record on the host when it began.
+    """
 
     account: str
     host: str
     epoch: int
+    noted: int
     begin: float
     end: float | None = None
 
@@ -72,7 +76,9 @@ class OwningHost(FleetHost):
                 if not await self._may_run(instance):
                     self.units.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
                     raise UnitFailed("exited with status 78")
-                self.ran.append(Ran(instance, self.name, self._owner(instance)[1], time.monotonic()))
+                record = self.ownership.records.accounts.get(instance)
+                noted = record.noted if record is not None else 0
+                self.ran.append(Ran(instance, self.name, self._owner(instance)[1], noted, time.monotonic()))
             await start(instance)
 
         async def noted_kill(instance: str, then: UnitRecord | None = None) -> None:
@@ -124,7 +130,7 @@ class OwningHost(FleetHost):
 
     async def passed(self) -> None:
         """Wait for the pass under the present lease, which starts what is wanted, also what systemctl has stopped."""
-        await until(lambda: self.ownership._started_for == self.lease)
+        await until(lambda: self.ownership.starts.passed == self.lease)
 
     async def isolate(self) -> None:
         """Renew the lease no more; all processes end, as systemd ends them."""
@@ -169,7 +175,7 @@ class OwningHost(FleetHost):
         records = self.ownership.records
 
         def is_known() -> bool:
-            record, owned = records.records.get(account), records.owners.get(account)
+            record, owned = records.accounts.get(account), records.owners.get(account)
             return record is not None and record.epoch == epoch and (owned.host if owned else "") == owner
 
         await until(is_known)

@@ -84,7 +84,7 @@ async def test_one_of_two_claims_wins_and_its_key_expires_with_the_lease(single:
         assert (first is None) != (second is None)
         [entry] = (snapshot := await b.read("/claim/")).entries
         assert (entry.value, entry.lease) == (b"b" if first is None else b"a", lease)
-        assert entry.create_revision == entry.mod_revision == (first or second)
+        assert entry.mod_revision == (first or second)
         watch = b.watch("/claim/", snapshot.revision)
         assert (await first_of(watch)).deleted == ("/claim/x",)
         assert await a.renew(lease) == 0
@@ -178,7 +178,7 @@ async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServer
             puts = [Put("/lost/x", b"a", lease)]
             revision = await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], puts)
             [entry] = (await etcd.read("/lost/")).entries
-            assert revision == entry.create_revision
+            assert revision == entry.mod_revision
         # What somebody else has done is not taken for ours.
         async with Etcd(settings, credentials_of(settings)) as etcd:
             assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None

@@ -14,13 +14,13 @@ from tests.patience import until
 from tests.unit.fleet.failsafes import TIMES, SafeHost, safe_hosts
 from tests.unit.fleet.owning import Fleet, FleetMaker
 from tests.unit.fleet.test_takeovers import SOON, receiving, send_bundle, start
-from wxcontroller.controller.hostowners import LeaseEnded, NotConfirmed
 from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment, Put
 from wxcontroller.fleet.failsafe import FailsafeHosts
-from wxcontroller.fleet.owners import NotClaimable, Owners
-from wxcontroller.fleet.promises import Promises
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.promises import LeaseEnded, NotConfirmed, Promises
+from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 
 PREFIX = "/wxcontroller/main/"
@@ -101,7 +101,7 @@ async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
             await b.ownership.records.known()
             assert b.ownership.records.promise_left("a") > 0
             assert not asked
-            await until(lambda: (a.ownership.permit_left() or 0) > TIMES.permit - 1)
+            await until(lambda: (a.ownership.keeper.permit_left() or 0) > TIMES.permit - 1)
             a.ways["b"].cut()
             await until(lambda: not a.units.processes)
             await b.runs("eve")
@@ -223,7 +223,7 @@ async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(e
     left, lease = 20.0, 0
     owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: 0.0 if host else left)
     await owners._load()
-    owners._seen(EtcdMoment("another", 9, 9), EtcdMoment("this", 2, 1))
+    owners._note(EtcdMoment("another", 9, 9), EtcdMoment("this", 2, 1))
     await owners._load()
     lease = await etcd.grant(60)
     with pytest.raises(NotClaimable, match="was restored"):

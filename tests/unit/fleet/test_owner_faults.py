@@ -134,6 +134,7 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(o
         await a.start("eve")
         await a.v1("POST", "accounts/eve/stop")
         await a.v1("POST", "accounts/eve/start", {})  # in epoch 2, of which no bundle was sent
+        assert [(each.epoch, each.noted) for each in fleet.ran] == [(1, 1), (2, 2)]
         await b.knows("eve", epoch=2, owner="a")
         bundle: JsonObject = {"name": "eve", "epoch": 2, "adopted": 2}
         assert (await b.error("POST", "accounts", bundle))[0] == "owned-elsewhere"
@@ -332,7 +333,7 @@ async def test_a_removed_account_is_forgotten_although_its_release_failed_at_fir
         monkeypatch.setattr(Owners, "release", failing_once)
         assert (await a.v1("DELETE", "accounts/eve"))[0] == 200
         assert await fleet.records() == {}
-        await until(lambda: "eve" not in b.ownership.records.records)
+        await until(lambda: "eve" not in b.ownership.records.accounts)
         await b.start("eve")
 
 

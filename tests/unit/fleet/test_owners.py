@@ -32,7 +32,7 @@ async def test_an_account_is_claimed_moved_and_claimed_elsewhere(owning: FleetMa
         assert (await b.v1("POST", "accounts/eve/stop"))[0] == 200
         assert await fleet.owners() == {}
         assert (await b.v1("DELETE", "accounts/eve"))[0] == 200
-        await until(lambda: not b.ownership.records.records)
+        await until(lambda: not b.ownership.records.accounts)
         await b.finds("eve")
         await b.start("eve")  # the name is free again
 

@@ -10,7 +10,8 @@ from tests.etcd import EtcdServers, connected, until_healthy
 from tests.patience import until
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.etcd import Etcd, Put
-from wxcontroller.fleet.owners import NotClaimable, Owners
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 
 PREFIX = "/wxcontroller/main/"

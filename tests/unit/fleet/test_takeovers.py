@@ -29,7 +29,8 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
-from wxcontroller.fleet.owners import NotClaimable, Owners
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import AccountRecord, LivingHost, Owner
 from wxcontroller.fleet.takeoverplan import Outlooks
 
@@ -47,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told_of(host: OwningHost, name: str) -> tuple[str, str]:
     """Return policy and placement of an account, as a host knows them."""
-    record = host.ownership.records.records.get(name)
+    record = host.ownership.records.accounts.get(name)
     return (record.policy, record.placement) if record is not None else ("", "")
 
 
@@ -119,7 +120,7 @@ async def test_an_account_of_a_lost_host_continues_on_another_one(
             assert (account.epoch, account.adopted, account.driver) == (2, 2, "ilink")
             assert not b.paths.standby_bundle("eve").exists()
             await a.keep(fleet.etcd)  # the lost host is back
-            await until(lambda: a.ownership._started_for == a.lease)
+            await until(lambda: a.ownership.starts.passed == a.lease)
             assert await fleet.owners() == {"eve": ("b", 2)}
             assert not a.units.processes
 
@@ -147,7 +148,7 @@ async def test_only_one_of_two_hosts_takes_an_account_over(owning: FleetMaker) -
     async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
         a, *others = fleet.hosts
         await start(fleet, a)
-        await until(lambda: a.ownership._started_for)  # later, what is stopped by systemctl stays down
+        await until(lambda: a.ownership.starts.passed)  # later, what is stopped by systemctl stays down
         await a.units._stop("eve")
         await others[0].knows("eve", epoch=1)
         with pytest.raises(NotClaimable):  # its host is there
@@ -277,7 +278,7 @@ async def test_an_account_is_not_taken_over_twice_in_a_row(
         assert b'"track": "taken-over", "kind": "takeover"' in alerts.ledger.dump()
         assert 'wxcontroller_fleet_takeovers_total{result="done"} 1.0' in await b.metrics()
         await b.v1("PATCH", "accounts/eve/options", {"standby": "c"})
-        await until(lambda: c.ownership.records.records["eve"].standby == "c")
+        await until(lambda: c.ownership.records.accounts["eve"].standby == "c")
         await send_bundle(b, c)
         async with receiving(c, monkeypatch) as asked:
             await b.lapse()
@@ -335,7 +336,7 @@ async def test_a_policy_that_is_set_later_counts_at_once(owning: FleetMaker, mon
         await send_bundle(a, b)
         assert (await outlook(b))["taker"] is None
         await a.v1("PATCH", "accounts/eve/options", {"takeover": "any"})
-        await until(lambda: b.ownership.records.records["eve"].policy == "any")
+        await until(lambda: b.ownership.records.accounts["eve"].policy == "any")
         assert (await outlook(b))["taker"] == "b"
         async with receiving(b, monkeypatch):  # its bundle still says that only a person may adopt it
             await a.lapse()
@@ -364,13 +365,13 @@ async def test_a_policy_that_is_set_later_counts_at_once(owning: FleetMaker, mon
 )
 def test_hosts_that_can_take_an_account_over(changed: dict[str, str], made: int, hosts: tuple[str, ...]) -> None:
     etcd = Etcd(EtcdSettings(("http://127.0.0.1:1",)), PeerCredentials(ssl.create_default_context(), ""))
-    owners, entry = Owners(etcd, "/", "b", lambda: 1, 0), EtcdEntry("", b"", 1, 1, 1)
+    owners, entry = Owners(etcd, "/", "b", lambda: 1, 0), EtcdEntry("", b"", 1, 1)
     owners.hosts["b"] = LivingHost("", frozenset({"eu"}), 5, entry, "line-1")
     owners.hosts["c"] = LivingHost("", frozenset(), 9, entry)
     owners.hosts["full"] = LivingHost("", frozenset(), 1, entry)
     owners.owners["bob"] = Owner("full", 1, entry)
     words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
-    owners.records["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), 1, **words)
+    owners.accounts["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), 1, **words)
     found = Outlooks(owners, SOON, lambda *_: made)
     assert found.of("eve", record).hosts == hosts
     assert bool(found.of("eve", record).reason) == (not hosts)

@@ -1,0 +1,80 @@
+"""The files in /run by which keeper, controller and accounts of a host agree who may run, in a fleet with etcd.
+
+The keeper writes whether this host has a lease, and until when its accounts may run (``fleet/keeper.py``). The
+controller writes ``/run/wxclient-owners/INSTANCE`` after a claim. An account's process begins to talk to WeChat only
+if that file names this host under the lease that the keeper holds (``client/permit.py``).
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.names import is_instance
+from wxcontroller.core.paths import Paths
+
+
+class KeeperFiles:
+    """What the keeper of this host, of this ``name``, tells."""
+
+    def __init__(self, paths: Paths, name: str) -> None:
+        self._place = paths.fleet_runtime
+        self._name = name
+
+    def lease(self) -> int:
+        """Return this host's lease, 0 if its keeper holds none."""
+        content = self._read("lease")
+        return integer(content.get("lease")) if content.get("host") == self._name else 0
+
+    def permit_left(self) -> float | None:
+        """Return for how many seconds accounts may run without another renewal, None without a lease."""
+        try:
+            until = float((self._place / "permit").read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+        return until - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def failsafe(self) -> JsonObject:
+        """Return since when accounts run without etcd, and which hosts reach it; {} while they do not."""
+        return self._read("failsafe")
+
+    def _read(self, name: str) -> JsonObject:
+        try:
+            return kept_json((self._place / name).read_bytes())
+        except OSError:
+            return {}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerFile:
+    """The owner of an account, for its process. ``lease`` is 0 for another host. ``settles``: that host has adopted
+    it, and the process is to settle the reports and sends left here.
+    """
+
+    host: str
+    epoch: int
+    lease: int
+    settles: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> "OwnerFile | None":
+        try:
+            content = kept_json(path.read_bytes())
+        except OSError:
+            return None
+        epoch, lease = integer(content.get("epoch")), integer(content.get("lease"))
+        return cls(text(content.get("host")), epoch, lease, content.get("settle") is True)
+
+    def write(self, path: Path) -> None:
+        """Raises OSError."""
+        content: JsonObject = {"host": self.host, "epoch": self.epoch, "lease": self.lease}
+        replace_file(path, json.dumps(content | ({"settle": True} if self.settles else {})).encode(), 0o644)
+
+
+def owner_files(paths: Paths) -> Mapping[str, OwnerFile]:
+    """Return all owner files by instance. Raises OSError."""
+    found = [path for path in paths.owners.iterdir() if is_instance(path.name)]
+    return {path.name: file for path in found if (file := OwnerFile.read(path)) is not None}

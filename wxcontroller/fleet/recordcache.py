@@ -1,0 +1,237 @@
+"""The records of the fleet as this host knows them: read from etcd once, then kept up to date by a watch.
+
+What this host writes is known here at once. Reads, writes and the watch overlap: of two versions of a record, the one
+with the later revision stays.
+
+An etcd that was restored from a snapshot or rebuilt is noticed because its present cannot follow its past
+(``EtcdMoment``). Then this host ends its lease, and ``unsettled`` says for how long it must claim nothing: until all
+leases of before, and what other hosts were promised, have ended.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import integer
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, EtcdMoment, Put, Snapshot
+from wxcontroller.fleet.records import (
+    LAYOUT,
+    AccountRecord,
+    FailsafeList,
+    FleetRecord,
+    LivingHost,
+    Owner,
+    Takeover,
+    content_of,
+    record_of,
+    value_of,
+)
+
+log = logging.getLogger(__name__)
+# Between two tries to read the records.
+_PAUSE = 1.0
+
+
+class NotClaimable(WxError):
+    """No account can be claimed for now."""
+
+    code = "not-claimable"
+    status = 503
+    exit_code = 3
+
+
+class RecordCache:
+    """The records. ``run`` keeps them up to date; ``reason`` says why they are not, NOTHING if they are.
+
+    ``name`` is this host's, and ``lease`` returns its lease, 0 if it has none. ``settle`` is the life of a lease in
+    seconds. ``latest`` is a moment that was seen before. ``promised`` returns for how many seconds this host has
+    promised not to claim accounts of a host, or of any host (None).
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        prefix: str,
+        name: str,
+        lease: Callable[[], int],
+        settle: float,
+        latest: EtcdMoment = EtcdMoment(),  # noqa: B008 - it is frozen
+        promised: Callable[[str | None], float] = lambda _: 0.0,
+    ) -> None:
+        self._etcd = etcd
+        self._prefix = prefix
+        self.name = name
+        self._lease = lease
+        self._settle = settle
+        self._promised = promised
+        self.hosts: dict[str, LivingHost] = {}
+        self.failsafes: dict[str, FailsafeList] = {}
+        self.owners: dict[str, Owner] = {}
+        self.accounts: dict[str, AccountRecord] = {}
+        self.takeovers: dict[str, Takeover] = {}
+        by_kind = {"hosts": self.hosts, "failsafe": self.failsafes, "owners": self.owners}
+        by_kind |= {"accounts": self.accounts, "takeovers": self.takeovers}
+        self._records = cast("Mapping[str, dict[str, FleetRecord]]", by_kind)  # each of what ``record_of`` returns
+        self.reason = Text(N_("this controller has just started"))
+        self.changes = 0  # grows with every change
+        self._revision = 0  # up to which the watch has come
+        self._latest = latest  # of all that etcd has answered
+        self._restored = False
+        self._settled_at = 0.0
+        self._is_newer = False
+        self._unreadable: set[str] = set()
+        self._read = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the records up to date, until cancelled."""
+        while True:
+            try:
+                await self._load()
+                async for changes in self._etcd.watch(self._prefix, self._revision):
+                    self._follow(changes)
+            # Too far behind, or etcd was restored: everything is read again.
+            except Compacted:
+                continue
+            except WxError as problem:
+                if str(problem.full_text) != str(self.reason):
+                    log.warning("the owners of accounts cannot be followed: %s", problem)
+                self.reason, self.changes = problem.full_text, self.changes + 1
+            self._read.clear()
+            await asyncio.sleep(_PAUSE)
+
+    async def known(self) -> None:
+        """Wait until the records are known."""
+        await self._read.wait()
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the records have been known at least once."""
+        return self._revision > 0
+
+    @property
+    def settled(self) -> EtcdMoment | None:
+        """The latest moment that was seen of etcd, None while nothing is claimed because etcd was restored."""
+        return None if self._unsettled() else self._latest
+
+    def require_settled(self) -> None:
+        """Raise NotClaimable while nothing must be claimed, whatever the records are."""
+        self._refuse_newer()
+        if (left := self._unsettled()) > 0:
+            raise NotClaimable(
+                N_("etcd was restored from a snapshot or rebuilt; nothing is claimed for {seconds} s"),
+                N_("wait until the earlier leases have ended on all hosts"),
+                seconds=int(left) + 1,
+            )
+
+    def key(self, kind: str, name: str) -> str:
+        """Return the key of a record."""
+        return f"{self._prefix}{kind}/{name}"
+
+    async def read_account(self, instance: str) -> None:
+        """Read the records of one account. Raises EtcdFailure."""
+        for kind in ("owners", "accounts", "takeovers"):
+            key = self.key(kind, instance)
+            snapshot = await self._snapshot(key)
+            entry = next((each for each in snapshot.entries if each.key == key), None)
+            self._apply(entry) if entry is not None else self._drop(key, snapshot.revision)
+
+    async def commit(self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
+        """Write and delete records if all guards hold, at once; return whether they do. Raises EtcdFailure."""
+        known = self._latest
+        revision = await self._etcd.commit(guards, puts, deletes)
+        if revision is None:
+            return False
+        self._note(known, replace(known, revision=revision))
+        for put in puts:
+            self._apply(EtcdEntry(put.key, put.value, revision, put.lease))
+        for key in deletes:
+            self._drop(key, revision)
+        return True
+
+    async def _load(self) -> None:
+        """Read all records. Raises EtcdFailure, and NotClaimable if they are those of a newer version."""
+        snapshot = await self._snapshot(self._prefix)
+        if self._restored and (lease := self._lease()):
+            # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
+            await self._etcd.revoke(lease)
+        for known in [each for records in self._records.values() for each in records.values()]:
+            # Keep data that a claim has written meanwhile.
+            self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
+        self._restored = False
+        for entry in snapshot.entries:
+            self._apply(entry)
+        key = f"{self._prefix}schema"
+        schema = next((each for each in snapshot.entries if each.key == key), None)
+        if schema is None:
+            await self.commit((EtcdGuard(key, create_revision=0),), (Put(key, value_of({"least": LAYOUT})),))
+        self._is_newer = schema is not None and integer(content_of(schema).get("least")) > LAYOUT
+        self._refuse_newer()
+        self._revision = snapshot.revision
+        self.reason, self.changes = NOTHING, self.changes + 1
+        self._read.set()
+
+    def _follow(self, changes: EtcdChanges) -> None:
+        for entry in changes.puts:
+            self._apply(entry)
+        for key in changes.deleted:
+            self._drop(key, changes.revision)
+        self._revision = max(self._revision, changes.revision)
+        self._latest = self._latest.joined(EtcdMoment(revision=changes.revision))
+        self.changes += 1
+
+    async def _snapshot(self, prefix: str) -> Snapshot:
+        known = self._latest
+        snapshot = await self._etcd.read(prefix)
+        self._note(known, snapshot.moment)
+        return snapshot
+
+    def _note(self, known: EtcdMoment, moment: EtcdMoment) -> None:
+        """Record a moment of etcd. If it cannot follow the one ``known`` before the request, etcd was restored or
+        rebuilt. Then nothing is claimed until no account started before can still run.
+        """
+        if not moment.follows(known):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
+            self._restored, self._settled_at = True, time.monotonic() + self._settle
+            self._latest = moment
+        self._latest = self._latest.joined(moment)
+
+    def _unsettled(self) -> float:
+        """Return for how many seconds nothing is claimed because etcd was restored. This lasts until all promises
+        have ended, because a record of an owner may have been lost.
+        """
+        if self._settled_at:
+            left = max(self._settled_at - time.monotonic(), self._promised(None))
+            if left > 0:
+                return left
+            self._settled_at = 0.0
+        return 0.0
+
+    def _refuse_newer(self) -> None:
+        if self._is_newer:
+            raise NotClaimable(
+                N_("the records of the fleet in etcd are those of a newer version"), N_("upgrade this host")
+            )
+
+    def _apply(self, entry: EtcdEntry) -> None:
+        """Apply a record, unless a later one is known. An unreadable one counts as none."""
+        kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
+        if (records := self._records.get(kind)) is None:
+            return
+        new, known = record_of(kind, name, entry), records.get(name)
+        if new is not None and (known is None or known.entry.mod_revision <= entry.mod_revision):
+            records[name] = new
+        elif new is None and entry.key not in self._unreadable:
+            self._unreadable.add(entry.key)
+            log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
+
+    def _drop(self, key: str, revision: int) -> None:
+        """Forget a record, unless a later one is known."""
+        kind, _, name = key.removeprefix(self._prefix).partition("/")
+        known = self._records.get(kind, {}).get(name)
+        if known is not None and known.entry.mod_revision <= revision:
+            del self._records[kind][name]
