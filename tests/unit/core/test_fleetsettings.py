@@ -11,6 +11,7 @@ from wxcontroller.core.settings import load_settings
 
 B = 'url = "https://b.example:2443"\ntoken = "fleet-b"\n'
 ETCD = '[fleet]\nname = "a"\n'
+MANY = "".join(f'[fleet.hosts.b{n}]\nurl = "https://b{n}"\ntoken = "t"\n' for n in range(65))
 
 
 def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
@@ -64,6 +65,7 @@ def test_a_password_may_go_to_an_etcd_on_this_host_unencrypted(tmp_path: Path, u
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://b"\nkey = "k"\n', "both certificate and key"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\ntoken = "t"\n', "needs a url"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}[fleet.hosts.c]\n{B}', "same url"),
+        (f'[fleet]\nname = "a"\n{MANY}', "at most 64 hosts"),
         ("fleet = 1\n", "must be a table"),
         (f"{ETCD}[fleet.etcd]\n", "needs endpoints"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e/v3"]\n', "without paths"),
