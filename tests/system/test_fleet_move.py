@@ -75,10 +75,13 @@ def test_moved_account_keeps_its_login_and_queues(pair: Fleet) -> None:
     assert refused.returncode != 0
     assert f"account {NAME} has moved to host host-b" in first.journal(f"wxclient-prepare@{NAME}.service")
     assert pair.where(NAME) == ["host-b"]
-    # Asked for again it is done already; and it moves back.
+    # Asked for again it is done already; and it moves back, with another one. The same command resumes both.
     move(first, NAME, "host-b")
-    move(second, NAME, "host-a")
+    second.run("wxctl", "add", "moved-too")
+    for pattern in ("mov*", "moved-too"):
+        move(second, NAME, pattern, "host-a")
     settled(pair, NAME, "host-a")
+    assert pair.where("moved-too") == ["host-a"]
     assert pair.caller("host-a").account(NAME)["epoch"] == 3
 
 
