@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -56,7 +56,9 @@ class SimulatedHost:
 
         async def some() -> None:
             while waiting:
-                await self.owners.claim(wanted(waiting.pop()), epoch)
+                claim = await self.owners.claim(each := wanted(waiting.pop()), epoch)
+                # As controllers do once the account's file has the epoch.
+                await self.owners.tell(replace(each, noted=claim.owner.epoch))
 
         await asyncio.gather(*(some() for _ in range(AT_A_TIME)))
         return time.monotonic() - began
@@ -142,7 +144,7 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 writes, began = (await counters(endpoint))[0], time.monotonic()
                 await asyncio.gather(*(host.claim(share) for host, share in zip(hosts, shares, strict=True)))
                 took = time.monotonic() - began
-                claiming = ((await counters(endpoint))[0] - writes) / took  # each claim is one
+                claiming = ((await counters(endpoint))[0] - writes) / took  # each claim is two
                 await until(lambda: all(len(host.owners.owners) == accounts for host in hosts))
                 writes = (await counters(endpoint))[0]
                 await asyncio.sleep(seconds)
