@@ -22,7 +22,7 @@ from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import variables_of
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
+from wxcontroller.core.errors import AccountExists, BadSettings, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.leaving import Leaving
@@ -110,6 +110,21 @@ async def test_a_machine_that_does_not_respond_may_be_lost(tmp_path: Path, monke
             assert await refused() == ""
         know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
         assert await refused() == ""
+
+
+async def test_without_this_host_s_controller_no_host_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while it restarts: systemd passes it the token for the other host."""
+    monkeypatch.setattr("wxcontroller.cli.transfer.remotehost._CONTROLLERS", tmp_path / "credentials")
+    async with hosts_of(tmp_path, "a") as [a]:
+        know(a, HostSettings("b", "https://host-b.invalid:2443", "fleet-b"), monkeypatch)
+        with pytest.raises(WxError, match="controller of this host is not running") as caught:
+            refuse_living(BUNDLE, "a")
+        assert caught.value.exit_code == 3
+        know(a, HostSettings("b", "https://host-b.invalid:2443", str(tmp_path / "fleet-b")), monkeypatch)
+        with pytest.raises(BadSettings, match=r"fleet\.hosts\.b\.token"):  # a file that systemd does not pass
+            refuse_living(BUNDLE, "a")
 
 
 async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> None:

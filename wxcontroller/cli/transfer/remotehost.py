@@ -8,6 +8,7 @@ from wxcontroller.cli.connection import Far
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.transfer.preconditions import PATHS
 from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import load_settings
@@ -18,8 +19,12 @@ from wxcontroller.fleet.hop import HopCaller
 _CONTROLLERS = Path("/run/credentials/wxcontroller.service")
 
 
+class ControllerDown(WxError, exit_code=3):
+    """The controller of this host is not running: nothing is known about another host."""
+
+
 def host_named(name: str) -> Api:
-    """Return the API of a host of the fleet, for root here. Raises BadUsage and BadSettings."""
+    """Return the API of a host of the fleet, for root here. Raises BadUsage, BadSettings and ControllerDown."""
     fleet = load_settings(PATHS).settings.fleet
     hosts = {host.name: host for host in fleet.hosts} if fleet else {}
     if fleet is None or name not in hosts:
@@ -29,7 +34,17 @@ def host_named(name: str) -> Api:
             host=name,
             hosts=", ".join(hosts) or "-",
         )
-    credentials = credentials_of(for_root(hosts[name]))
+    try:
+        credentials = credentials_of(for_root(hosts[name]))
+    except BadSettings as problem:
+        file = Path(str(problem.text.values.get("file")))
+        if _CONTROLLERS not in file.parents or _CONTROLLERS.is_dir():
+            raise
+        raise ControllerDown(
+            N_("the controller of this host is not running, and the credentials for host {host} are missing"),
+            N_("see: systemctl status wxcontroller; then run this again"),
+            host=name,
+        ) from None
     headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
     if credentials.secret:
         headers["Authorization"] = f"Bearer {credentials.secret}"
