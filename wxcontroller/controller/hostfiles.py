@@ -18,7 +18,7 @@ from wxcontroller.core.paths import Paths
 
 
 class KeeperFiles:
-    """What the keeper of this host, of this ``name``, tells."""
+    """The files of the keeper. ``name`` is that of this host."""
 
     def __init__(self, paths: Paths, name: str) -> None:
         self._place = paths.fleet_runtime

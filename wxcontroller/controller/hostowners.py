@@ -1,18 +1,18 @@
-"""Keeping what runs on this host in step with what it owns, in a fleet with etcd (``fleet/owners.py``).
+"""Keep the accounts that run on this host in step with those that it owns in etcd (``fleet/owners.py``).
 
 Once a second, units, owner files (``controller/hostfiles.py``) and the records of etcd are compared:
 
-    process   owned here   what is done
+    process   owned here   action
     yes       yes          its record in etcd is brought up to date
     yes       no           claimed, because somebody else has started it; stopped if another host owns it
     no        any          started, if it is wanted and due under a new lease, or could not be claimed before
-    no        yes          given up, unless it is to be started
-    no        no           an owner file that is left is removed
+    no        yes          released, unless it is to be started
+    no        no           a leftover owner file is removed
 
-An account that another host has adopted meanwhile is started once more, to settle what it left here
-(client/settling.py). Once it has ended in success, it is not wanted here any more.
+An account that another host has adopted meanwhile is started once more, to settle its reports and sends here
+(client/settling.py). After it has succeeded, it is no longer wanted here.
 
-While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
+While etcd does not respond, nothing is claimed, released or stopped here: accounts that run under a valid permit are
 systemd's business.
 """
 
@@ -122,7 +122,7 @@ class HostOwners:
         while not self.keeper.lease():  # noqa: ASYNC110 - a file of another process
             await asyncio.sleep(_LOOK_SECONDS)
 
-    # -- what others are shown
+    # -- status
 
     @property
     def trouble(self) -> Text:

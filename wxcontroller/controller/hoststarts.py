@@ -1,4 +1,4 @@
-"""Starting what is wanted and down under each new lease, as after a boot: accounts end with the lease of their host.
+"""Starts of the wanted accounts under each new lease, as after a boot: accounts end with the lease of their host.
 
 An account is *due* under a new lease until it runs, or its start was tried. The pass under a lease is over when no
 account is due; a file in /run remembers that, so that a restarted controller does not start what an admin has stopped

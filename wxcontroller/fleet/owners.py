@@ -58,7 +58,7 @@ class OwnerClaim:
 class Owners(RecordCache):
     """The records of the fleet, and the changes that this host makes to those of accounts."""
 
-    # -- what the records say
+    # -- reading
 
     def is_own(self, instance: str, lease: int) -> bool:
         """Return whether this host owns an account under this lease, as far as is known here."""
@@ -280,7 +280,7 @@ class Owners(RecordCache):
         await self.read_account(instance)
         return False
 
-    # -- what has to hold
+    # -- conditions
 
     def _claimable(self) -> int:
         """Return the lease to claim under. Raises NotClaimable."""
@@ -296,7 +296,7 @@ class Owners(RecordCache):
         return EtcdGuard(self.key(kind, name), mod_revision=known.entry.mod_revision if known else 0)
 
     def _guards_from(self, host: str) -> tuple[EtcdGuard, ...]:
-        """Return what else has to hold for a claim of an account that a host had last, nothing for this one.
+        """Return the additional guards for claiming an account that another host had last; none for this host.
 
         Raises NotClaimable if the host may still run it without etcd.
         """
