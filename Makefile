@@ -14,9 +14,10 @@ TORTURE_MESSAGES = 20000
 TORTURE_RESTARTS = 200
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
-# For make fleet: rounds with all times divided by ten, and with the real ones.
+# For make fleet: rounds with all times divided by ten, with the real ones, and each fault once in fail-safe mode.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
+FLEET_FAILSAFE_ROUNDS = 39
 FLEET_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
@@ -94,7 +95,8 @@ torture: host-tree ## long runs: a million inputs, 20,000 messages while all bre
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: 0 overlaps, nothing lost or twice (FLEET_ROUNDS=, FLEET_SEED=)
-	@exec $(PYTHON) -m tests.fleet --rounds $(FLEET_ROUNDS) --real $(FLEET_REAL_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
+	@$(PYTHON) -m tests.fleet --rounds $(FLEET_ROUNDS) --real $(FLEET_REAL_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
+	@exec $(PYTHON) -m tests.fleet --failsafe --scale 3 --rounds $(FLEET_FAILSAFE_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
 
 bench: host-tree ## figures: the proxy beside others, one account, all accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy
