@@ -23,6 +23,7 @@ THRESHOLDS = {
     "wxcontroller.service": 15,
     "wxclient@.service": 12,
     "wxclient-prepare@.service": 15,
+    "wxclient-credentials@.service": 18,
     "wxclient-purge@.service": 25,
     "wxclient-journal@.service": 12,
     "wxcontroller-alert@.service": 15,
@@ -35,6 +36,7 @@ SANDBOXED = (
     "wxcontroller.service",
     "wxclient@.service",
     "wxclient-prepare@.service",
+    "wxclient-credentials@.service",
     "wxcontroller-sandbox.service",
     "wxcontroller-alert@.service",
     "wxclient-journal@.service",
@@ -132,6 +134,9 @@ def test_units_and_code_use_the_same_paths() -> None:
     assert f"/var/lib/{account['StateDirectory'][0]}" == f"{paths.client_state}/%i"
     assert f"/run/{account['RuntimeDirectory'][0]}" == f"{paths.client_runtime}/%i"
     assert account["User"] == ["wxc-%i"]
+    [mounted] = [each for each in account["BindReadOnlyPaths"] if "credentials" in each]
+    [copied] = directives("wxclient-credentials@.service")["RuntimeDirectory"]
+    assert mounted == f"-/run/{copied}/files:{paths.credentials}"
     for unit in ("wxclient-prepare@.service", "wxclient-purge@.service"):
         assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
 

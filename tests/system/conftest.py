@@ -11,7 +11,7 @@ import pytest
 from tests.system.host import Host
 
 ROOT = Path(__file__).parents[2]
-_JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-prepare@*.service")
+_JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-*@*.service")
 
 
 @pytest.fixture(scope="session")

@@ -132,7 +132,7 @@ ANY: Attempts = {
         read("/proc/1/environ")
         read("/var/lib/private/wxclient/victim/mojo_weixin_cookie_victim.dat")
         read("/var/lib/private/wxclient/victim/media/secret")
-        read("/run/credentials/wxclient@victim.service/webhook-secret")
+        read("/run/wxclient-credentials/victim/files/webhook-secret")
         read("/etc/wxcontroller/credentials/victim.webhook-secret")
         read("/etc/wxcontroller/credentials/webhook-secret")
         read("/etc/shadow")
@@ -219,7 +219,7 @@ ALERT: Attempts = {
     HIDDEN: """
         os.listdir("/var/lib/private/wxclient")
         os.listdir("/var/lib/wxclient")
-        os.listdir("/run/credentials/wxclient@victim.service")
+        os.listdir("/run/wxclient-credentials/victim")
     """,
 }
 ALERT_INSIDE: Attempts = {
@@ -422,8 +422,8 @@ of_an_account = pytest.mark.parametrize("intruder", ["account"], indirect=True)
 @of_an_account
 def test_account_sees_no_other_account_and_no_device(intruder: tuple[Service, Inside]) -> None:
     _, taken = intruder
-    assert taken.evaluate('os.listdir("/run/wxclient")', 'os.listdir("/var/lib/private/wxclient")') == [
-        *(["mallory"], ["mallory"])
+    assert taken.evaluate('sorted(os.listdir("/run/wxclient"))', 'os.listdir("/var/lib/private/wxclient")') == [
+        *([".credentials", "mallory"], ["mallory"])
     ]
     assert taken.value("devices()") == [
         *("/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero")

@@ -23,7 +23,7 @@ UNITS = (
         "wxclient.slice",
         "wxclient.target",
     ),
-    *(f"wxclient{part}@x.service" for part in ("", "-prepare", "-purge", "-journal")),
+    *(f"wxclient{part}@x.service" for part in ("", "-prepare", "-credentials", "-purge", "-journal")),
     *(f"wxcontroller-alert@{channel}.service" for channel in ("webhook", "mail", "command")),
     *("wxclient-journal.socket", "wxcontroller-alert@webhook.path"),
 )
@@ -31,6 +31,7 @@ UNITS = (
 FOREIGN = (
     *("systemd-journald.service", "dbus.service", "polkit.service", "systemd-logind.service", "wxcontroller.service"),
     *("wxcontroller.socket", "wxclient-prepare@granted.service", "wxclient.slice", "wxclient.target"),
+    *("wxclient-credentials@granted.service",),
     *("multi-user.target", "wxclient-journal.socket", "wxclient-journal@x.service", "wxcontroller-sandbox.service"),
     *("wxcontroller-alert@mail.service", "system.slice", "tmp.mount", "getty@tty1.service", "user@0.service"),
 )
@@ -335,25 +336,25 @@ def free(host: Host, path: str) -> int:
 
 
 def test_account_gets_only_its_own_credentials(host: Host) -> None:
-    place = "/etc/wxcontroller/credentials"
+    place, copies = "/etc/wxcontroller/credentials", "/run/wxclient/.credentials"
     assert host.text("stat", "-c", "%U %a", place).strip() == "root 700"
     host.write(f"{place}/trusted.webhook-secret", b"of trusted\n", 0o600)
     host.write(f"{place}/webhook-secret", b"of all\n", 0o600)
     host.write(f"{place}/trusted.proxy", b"http://user:hidden@127.0.0.9:3128\n", 0o600)
-    for instance, own in (("trusted", "of trusted\n"), ("plain", "\n")):
+    for instance, own in (("trusted", ["proxy", "webhook-secret"]), ("plain", [])):
         with inside(host, f"wxclient@{instance}.service") as account:
-            directory = Path(account.value('os.environ["CREDENTIALS_DIRECTORY"]'))
             listed, secret, common, written, others = account.evaluate(
-                f"sorted(os.listdir('{directory}'))",
-                f"open('{directory}/webhook-secret').read()",
-                f"open('{directory}/common.webhook-secret').read()",
-                f"write('{directory}/webhook-secret')",
-                "os.listdir('/run/credentials')",
+                f"sorted(os.listdir('{copies}'))",
+                f"open('{copies}/webhook-secret').read()",
+                f"open('{copies}/common.webhook-secret').read()",
+                f"write('{copies}/common.webhook-secret')",
+                "os.listdir('/run/wxclient-credentials')",
             )
-            assert listed == ["common.proxy", "common.webhook-secret", "proxy", "webhook-secret"]
-            assert (secret, common) == (own, "of all\n")
+            assert listed == ["common.webhook-secret", *own]
+            assert (secret, common) == ("of trusted\n" if own else {"error": "ENOENT"}, "of all\n")
             assert written["error"] in ("EROFS", "EACCES")
-            assert others == [directory.name]
+            assert others in ({"error": "EACCES"}, {"error": "EPERM"})
+        assert host.run("test", "-e", f"/run/wxclient-credentials/{instance}", check=False).returncode == 1
     # The account uses the proxy, and nothing shows its password.
     host.run("systemctl", "start", "wxclient@trusted")
     port = port_of(host, "trusted")
@@ -363,8 +364,36 @@ def test_account_gets_only_its_own_credentials(host: Host) -> None:
     environment = host.read(f"/proc/{show(host, 'wxclient@trusted.service', 'MainPID')}/environ").decode()
     for text in (environment, host.journal("wxclient@trusted.service"), told.decode()):
         assert "hidden" not in text
-    host.run("systemctl", "stop", "wxclient@trusted")
+    # A changed one counts from the next start, also from an automatic one.
+    for number, again in enumerate((("restart",), ("kill", "-s", "KILL"))):
+        proxy = f"http://127.0.0.9:{4000 + number}"
+        host.write(f"{place}/trusted.proxy", proxy.encode(), 0o600)
+        before = show(host, "wxclient@trusted.service", "MainPID")
+        host.run("systemctl", *again, "wxclient@trusted")
+        until(lambda old=before: show(host, "wxclient@trusted.service", "MainPID") not in ("0", old), "a new process")  # type: ignore[misc]
+        until(lambda: show(host, "wxclient@trusted.service", "ActiveState") == "active", "the account")
+        assert Caller(host).account("trusted")["proxy"] == proxy
+    # A drop-in's own overrides it.
+    proxy, sealed = "http://127.0.0.9:5000", f"{place}/trusted.proxy.cred"
+    host.run("sh", "-c", f"echo {proxy} | systemd-creds encrypt --with-key=host --name=proxy - {sealed}")
+    with dropin(host, "wxclient@trusted.service", f"[Service]\nLoadCredentialEncrypted=proxy:{sealed}\n"):
+        host.run("systemctl", "restart", "wxclient@trusted")
+        assert Caller(host).account("trusted")["proxy"] == proxy
     host.run("sh", "-c", f"rm {place}/*")
+    host.run("systemctl", "restart", "wxclient@trusted")
+    assert not Caller(host).account("trusted")["proxy"]
+    host.run("systemctl", "stop", "wxclient@trusted")
+
+
+def test_running_account_adds_no_mount_to_the_host(host: Host) -> None:
+    """Each start takes longer by each mount of the host, of which the account's own namespace gets a copy."""
+    place = "/etc/wxcontroller/credentials"
+    host.write(f"{place}/mounts.webhook-secret", b"secret\n", 0o600)
+    before = host.read("/proc/1/mountinfo").count(b"\n")
+    host.run("systemctl", "start", "wxclient@mounts")
+    assert host.read("/proc/1/mountinfo").count(b"\n") == before
+    host.run("systemctl", "stop", "wxclient@mounts")
+    host.run("rm", f"{place}/mounts.webhook-secret")
 
 
 def test_environment_file_cannot_load_other_code(host: Host) -> None:

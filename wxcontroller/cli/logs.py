@@ -45,8 +45,8 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
     api = session.api()
     instance = name if is_derived(name) else parse_name(name).instance
     unit = unit_of(instance)
-    # The unit that prepares a start logs what prevented it.
-    units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
+    # The units that prepare a start log what prevented it.
+    units = [unit, *(unit.replace("wxclient@", f"wxclient-{part}@", 1) for part in ("prepare", "credentials"))]
     if is_this_machines(api) and may_read_the_journal():
         raise_if_unknown(session, name, instance, units)
         journalctl(session, units, lines, follow, since)

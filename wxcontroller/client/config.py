@@ -48,6 +48,7 @@ class ClientConfig:
     cookie_path: Path
     tmpdir: Path
     media_dir: Path
+    credentials: Path  # copies of the account's secrets
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = DEFAULTS
     by_credential: tuple[str, ...] = ()  # options that a credential sets; it overrides all other values
@@ -130,7 +131,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         raise bad(problem, _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
     for removed in removed_in(environ):
         log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
-    proxy = read_credential("proxy", environ)
+    proxy = read_credential("proxy", environ, paths.credentials)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
             given["proxy"] = OPTIONS["proxy"].check(proxy)
@@ -166,7 +167,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         cookie_path=path("MOJO_WEIXIN_COOKIE_PATH", paths.cookie_file(instance)),
         tmpdir=path("MOJO_WEIXIN_TMPDIR", paths.runtime(instance)),
         media_dir=path("MOJO_WEIXIN_MEDIA_DIR", paths.media(instance)),
-        webhook_secrets=_secrets(environ),
+        credentials=paths.credentials,
+        webhook_secrets=_secrets(environ, paths.credentials),
         limits=limits,
         by_credential=() if proxy is None else ("proxy",),
         epoch=epoch,
@@ -174,12 +176,12 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     )
 
 
-def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+def _secrets(environ: Mapping[str, str], copies: Path) -> tuple[str, ...]:
     """Return the secrets that sign reports, the new one first while two are in use; none: they are not signed.
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
-    found = read_credential(CREDENTIAL, environ) or environ.get(VARIABLE) or ""
+    found = read_credential(CREDENTIAL, environ, copies) or environ.get(VARIABLE) or ""
     return tuple(found.split())
 
 

@@ -1,7 +1,8 @@
-"""Secrets that systemd passes to a service: files that only the service can read (LoadCredential=).
+"""Secrets that systemd passes to a service: files that only the service can read.
 
-They come from /etc/wxcontroller/credentials, where INSTANCE.NAME is one account's and NAME the one for all accounts
-without their own. The accounts' unit names both; a missing one arrives as an empty line.
+Those of accounts come from /etc/wxcontroller/credentials, where INSTANCE.NAME is one account's and NAME the one for
+all accounts without their own. wxclient-credentials@.service copies them; LoadCredential= in a drop-in of the
+account's unit overrides its copies.
 """
 
 import os
@@ -19,17 +20,18 @@ CREDENTIAL_BYTES = 1 << 20
 _COMMON = "common."
 
 
-def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+def read_credential(name: str, environ: Mapping[str, str] = os.environ, copies: Path | None = None) -> str | None:
     """Return a credential without the white space around it: the account's own, else that for all, else None.
 
-    None also without any credentials from systemd. Raises BadSettings, without the content, for one that is not text,
-    too large or unreadable.
+    In both cases the unit's own credential overrides the one in the directory ``copies``. Raises BadSettings, without
+    the content, for one that is not text, too large or unreadable.
     """
-    directory = environ.get(_DIRECTORY, "")
-    if not directory:
-        return None
-    own, common = Path(directory) / name, Path(directory) / f"{_COMMON}{name}"
-    return text(own, name) or text(common, name) or None
+    directories = [Path(each) for each in (environ.get(_DIRECTORY), copies) if each]
+    for file in (name, f"{_COMMON}{name}"):
+        for directory in directories:
+            if found := text(directory / file, name):
+                return found
+    return None
 
 
 def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) -> Path:

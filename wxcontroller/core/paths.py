@@ -75,6 +75,11 @@ class Paths:
         return self.root / "run/wxclient"
 
     @property
+    def credentials(self) -> Path:
+        """Directory of the copies of an account's secrets, which only its own process sees."""
+        return self.client_runtime / ".credentials"
+
+    @property
     def controller_runtime(self) -> Path:
         return self.root / "run/wxcontroller"
 

@@ -84,7 +84,8 @@ def test_logs_become_journalctl(wxctl: Wxctl, host: Host, stand_in_program: Path
     assert "--follow" in arguments
     assert "--lines=20" in arguments
     assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
-    assert any(a.startswith("--unit=wxclient-prepare@x-") for a in arguments)
+    for part in ("prepare", "credentials"):
+        assert any(a.startswith(f"--unit=wxclient-{part}@x-") for a in arguments)
     assert "--output=json" not in arguments
     assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
 

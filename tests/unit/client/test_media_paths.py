@@ -79,6 +79,8 @@ async def test_own_secrets_are_never_sent(start: Start, tmp_path: Path, monkeypa
     (credentials / "proxy").write_text("http://u:p@h:1")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     client = await running(start, WXCLIENT_MEDIA_PATHS="/")
+    client.paths.credentials.mkdir()
+    (client.paths.credentials / "webhook-secret").write_text("secret")
     state, media = client.paths.state("alice"), client.paths.media("alice")
     media.mkdir()
     (state / "mojo_weixin_cookie_alice.dat").write_bytes(b"secret")
@@ -88,6 +90,7 @@ async def test_own_secrets_are_never_sent(start: Start, tmp_path: Path, monkeypa
     for path in (
         *(f"{state}/mojo_weixin_cookie_alice.dat", f"{tmp_path}/link/mojo_weixin_cookie_alice.dat"),
         *(f"{media}/../mojo_weixin_cookie_alice.dat", f"{credentials}/proxy", "/proc/self/environ"),
+        f"{client.paths.credentials}/webhook-secret",
         *("/proc/self/cmdline", f"/proc/{os.getpid()}/environ", "/dev/null", "/sys/kernel/notes"),
     ):
         answer = await upload(client, path)

@@ -24,6 +24,11 @@ def test_credential_overrides_the_option(tmp_path: Path) -> None:
     (tmp_path / "proxy").write_text("\n")
     assert read_config("alice", given, Paths(tmp_path)).options["proxy"] == "http://all:3128"
     (tmp_path / "common.proxy").unlink()
+    copies = Paths(tmp_path).credentials
+    copies.mkdir(parents=True)
+    (copies / "common.proxy").write_text("http://copied:3128")
+    assert read_config("alice", given, Paths(tmp_path)).options["proxy"] == "http://copied:3128"
+    (copies / "common.proxy").unlink()
     assert read_config("alice", {**given, "WXCLIENT_PROXY": "http://h:1"}, Paths(tmp_path)).options["proxy"] == (
         "http://h:1"
     )

@@ -34,6 +34,19 @@ def test_the_accounts_own_counts_then_that_for_all(
     assert read_credential(NAME, given(tmp_path, webhook_secret=own, common_webhook_secret=common)) == expected
 
 
+def test_copies_count_after_what_the_unit_itself_has(tmp_path: Path) -> None:
+    unit, copies = tmp_path / "unit", tmp_path / "copies"
+    for directory in (unit, copies):
+        directory.mkdir()
+    environ = given(unit, common_webhook_secret=b"common of the unit")
+    assert read_credential(NAME, environ, copies) == "common of the unit"
+    (copies / NAME).write_bytes(b"own copy\n")
+    assert read_credential(NAME, environ, copies) == "own copy"
+    assert read_credential(NAME, {}, copies) == "own copy"
+    (unit / NAME).write_bytes(b"own of the unit\n")
+    assert read_credential(NAME, environ, copies) == "own of the unit"
+
+
 def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None:
     assert read_credential(NAME, {}) is None
     assert read_credential(NAME, given(tmp_path)) is None

@@ -51,14 +51,12 @@ class Confinement:
         return not is_below(where, self.private) or is_below(where, self.shared)
 
 
-def confinement(media_paths: str, state: Path, media: Path) -> Confinement:
+def confinement(media_paths: str, state: Path, media: Path, credentials: Path) -> Confinement:
     """Return the paths that an account may send from; in its ``state`` directory, only received ``media``."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    return Confinement(
-        [Path(each) for each in media_paths.split(":") if each],
-        [state, *([Path(credentials)] if credentials else [])],
-        [media],
-    )
+    private = [state, credentials]
+    if of_the_unit := os.environ.get("CREDENTIALS_DIRECTORY"):
+        private.append(Path(of_the_unit))
+    return Confinement([Path(each) for each in media_paths.split(":") if each], private, [media])
 
 
 def is_below(where: Path, directories: Sequence[Path]) -> bool:

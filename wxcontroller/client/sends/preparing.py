@@ -230,7 +230,8 @@ class MediaPreparer:
     async def _copied(self, params: Mapping[str, str], label: str) -> tuple[Path, int]:
         """Copy a file of this host; return the copy and the time of the file."""
         config = self.config
-        confined = confinement(config.options["media_paths"], config.cookie_path.parent, config.media_dir)
+        paths, state = config.options["media_paths"], config.cookie_path.parent
+        confined = confinement(paths, state, config.media_dir, config.credentials)
         if not confined.allowed:
             words = "files of this host are not sent: media_paths names no directory"
             raise BadMedia("invaild media_path", words, _facts(params))
