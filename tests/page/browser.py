@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -56,6 +60,8 @@ const visible = (each) =>
   drawn(each.closest("select") ?? each) && (!text || (each.innerText ?? each.textContent).includes(text));
 return [...document.querySelectorAll(selector)].find(visible);
 """
+# What is replaced, hidden or inert.
+_NOT_YET = (StaleElementReferenceException, ElementNotInteractableException, ElementClickInterceptedException)
 T = TypeVar("T")
 
 
@@ -73,7 +79,7 @@ class Browser:
         """Look again and again until the answer is true; fail with what the page shows."""
         began = time.monotonic()
         while True:
-            with contextlib.suppress(StaleElementReferenceException, ElementNotInteractableException):
+            with contextlib.suppress(*_NOT_YET):
                 if found := condition():
                     return found
             if (waited := time.monotonic() - began) > seconds:

@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser, new_tab
 from tests.page.served import Served, serving
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import LoginState
 
 pytestmark = pytest.mark.timeout(300)
@@ -51,6 +51,13 @@ new MutationObserver(() => window.shown.push(document.getElementById("messages")
 AGAIN = (
     "const set = setTimeout; window.setTimeout = (work, ms) => ms === 5000 ? (window.again = work) : set(work, ms);"
 )
+# What takes the place of another control can be clicked when the test says so.
+UNSETTLED = """
+const later = setTimeout;
+window.settling = [];
+window.setTimeout = (work, ms) => ms === 1000 ? settling.push(work) : later(work, ms);
+window.settleNow = () => settling.splice(0).forEach((work) => work());
+"""
 # The pointer rests never.
 BUSY = "const set = setInterval; window.setInterval = (work, ms) => ms === 15000 ? 0 : set(work, ms);"
 
@@ -62,6 +69,7 @@ class Talks:
         self.words = f"to {name}"
         self.failing = False
         self.sent: list[tuple[str, str]] = []
+        self.dead = ["1:@x", "2:@x"]  # ids of dead letters
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         match request.match_info["rest"]:
@@ -71,6 +79,12 @@ class Talks:
                 )
             case "webhook/test":
                 return web.json_response({"status": 200, "milliseconds": 1, "answer": ""})
+            case "deliveries":
+                return web.json_response(self.deliveries())
+            case "deliveries/replay":
+                [replayed] = items(obj(await request.json())["ids"])
+                self.dead.remove(text(replayed))
+                return web.json_response({"replayed": 1})
             case "chats":
                 last = {"kind": "text", "text": "…", "direction": "in", "time": int(time.time())}
                 chats = [{"id": who, "name": who, "is_group": False, "last": last} for who in ("Ann", "Ben")]
@@ -81,6 +95,12 @@ class Talks:
             case "messages":
                 return web.json_response({"messages": [self.message(request.query["chat"])], "pending": []})
         return web.json_response({"contacts": [], "groups": [], "more": False})
+
+    def deliveries(self) -> JsonObject:
+        letter: JsonObject = {"type": "friend_message", "state": "dead", "attempts": 1, "last_error": "410"}
+        letters: list[JsonValue] = [{**letter, "id": one, "time": int(time.time())} for one in self.dead]
+        counts: JsonObject = {"pending": 0, "held": 0, "dead": len(letters), "unacknowledged": len(letters)}
+        return {"to": "http://127.0.0.1:9/", **counts, "deliveries": letters}
 
     def message(self, who: str) -> JsonObject:
         words = f"{who} {self.words}"
@@ -224,6 +244,72 @@ def test_a_second_click_does_not_act_on_many_a_second_time(browser: Browser, ser
     browser.gone("#bulk")
     restarts = [call for call in units.calls if call.startswith("restart ")]
     assert sorted(restarts) == [f"restart wxclient@{name}.service" for name in NAMES]
+
+
+def click(browser: Browser, selector: str = "") -> None:
+    """Click with the mouse on an element, or wherever it is."""
+    chain = ActionChains(browser.driver)
+    (chain.move_to_element(browser.find(selector)) if selector else chain).click().perform()
+
+
+@pytest.mark.parametrize(
+    ("address", "place"), [("", "#rows [data-account=alice] .quick"), ("#/a/alice", "#account-actions")]
+)
+def test_a_second_click_on_start_does_not_stop(browser: Browser, served: Served, address: str, place: str) -> None:
+    served.run(served.machine.v1("POST", "accounts/alice/stop"))
+    calls = len(served.machine.units.calls)
+    started_with(browser, BUSY + UNSETTLED, address)
+    if not address:
+        ActionChains(browser.driver).move_to_element(browser.find("#rows-off [data-account=alice] th")).perform()
+    start, stop = (f"{place} [data-action={action}]" for action in ("start", "stop"))
+    aimed = middle(browser, start)
+    click(browser, start)
+    browser.until(lambda: browser.find(stop).is_enabled(), "the end of the start")
+    assert covers(browser, stop, aimed)
+    click(browser)
+    assert browser.find(stop).is_enabled(), "it has done nothing"
+    browser.script("settleNow()")
+    click(browser)
+    browser.find(start)
+    assert [call.split()[0] for call in served.machine.units.calls[calls:]] == ["start", "stop"]
+
+
+def middle(browser: Browser, selector: str) -> tuple[float, float]:
+    rect = browser.find(selector).rect
+    return rect["x"] + rect["width"] / 2, rect["y"] + rect["height"] / 2
+
+
+def covers(browser: Browser, selector: str, point: tuple[float, float]) -> bool:
+    rect = browser.find(selector).rect
+    return all(
+        rect[at] < where < rect[at] + rect[size]
+        for at, size, where in zip("xy", ("width", "height"), point, strict=True)
+    )
+
+
+def test_a_second_click_confirms_nothing(browser: Browser) -> None:
+    started_with(browser, UNSETTLED)
+    browser.choose("alice", "remove")
+    click(browser, "#confirm-yes")
+    browser.find("#confirm")
+    browser.script("settleNow()")
+    click(browser, "#confirm-yes")
+    browser.gone("#rows [data-account=alice]")
+    browser.find("#rows [data-account=bob]")
+
+
+def test_a_second_click_does_not_reach_the_next_of_a_list(browser: Browser, alice: Talks) -> None:
+    started_with(browser, UNSETTLED, "#/a/alice/deliveries")
+    again = "#deliveries li:nth-child({}) [data-action=replay]"
+    browser.find(again.format(2))
+    click(browser, again.format(1))
+    browser.gone(again.format(2))
+    click(browser)
+    assert browser.find(again.format(1)).is_enabled(), "it has done nothing"
+    browser.script("settleNow()")
+    click(browser)
+    browser.gone("#deliveries li")
+    assert alice.dead == []
 
 
 def test_rows_do_not_move_under_the_pointer(browser: Browser, served: Served) -> None:

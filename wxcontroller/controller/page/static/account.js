@@ -1,6 +1,6 @@
 // The page of one account: state, actions and tabs.
 
-import { act, isBusy, onBusy, possible } from "./actions.js";
+import { act, offer, onBusy } from "./actions.js";
 import { adviceOf, shownState } from "./advice.js";
 import { may } from "./api.js";
 import { consentButton } from "./consent.js";
@@ -66,7 +66,7 @@ function openAccount(which, tab = "") {
   showFigures = figures($("figures"));
   const isGiven = tab in TABS;
   isUndecided = !isGiven;
-  show();
+  show({ opened: true });
   if (isGiven) chooseTab(tab); // after show(): scrolling needs a visible tab
   $("account-name").focus();
   return which;
@@ -80,24 +80,19 @@ function closeAccount() {
   endLogin = null;
 }
 
-function show() {
+function show({ opened = false } = {}) {
   const account = accounts.get(name);
   setHidden($("account-gone"), Boolean(account));
   setHidden($("account-body"), !account);
-  const can = account ? possible(account) : {};
   const { tone, word } = account ? shownState(account) : { tone: "", word: "" };
   setClass($("account-state"), tone && `state ${tone}`);
   setText($("account-state"), word);
   setText($("account-about"), account ? aboutOf(account) : "");
   if (account) face.show(account);
-  const focused = document.activeElement;
+  const wasMore = document.activeElement === $("account-more");
   setHidden($("account-more"), !account || !may("control"));
-  for (const button of $("account-actions").querySelectorAll("[data-action]")) {
-    setHidden(button, !can[button.dataset.action]);
-    button.disabled = isBusy(name);
-  }
-  const lost = focused?.parentElement === $("account-actions") && (focused.hidden || focused.disabled);
-  if (lost) $("account-name").focus();
+  const lost = offer($("account-actions").querySelectorAll("[data-action]"), account, { opened });
+  if (lost || (wasMore && $("account-more").hidden)) $("account-name").focus();
   if (!account) return;
   if (isUndecided) {
     isUndecided = false;

@@ -1,6 +1,7 @@
 // Actions on accounts, with a confirmation before those that cannot be undone.
 
 import { call, may, pathOf, Problem } from "./api.js";
+import { setHidden, settle } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, confirmed, tell } from "./notices.js";
 import { expectNothing, expectSoon, expectStart, isAway, isUp } from "./states.js";
@@ -74,6 +75,22 @@ export function possible(account) {
     logout: control && up && ["running", "offline", "updating"].includes(account.login_state),
     remove: admin,
   };
+}
+
+// Show those of an account's buttons whose actions are possible, and disable them while one is running. Return whether
+// the focus was on one that cannot be used any more. opened: they do not take the place of others.
+export function offer(buttons, account, { opened = false } = {}) {
+  const can = account && buttons.length ? possible(account) : {};
+  const running = Boolean(account) && isBusy(account.name);
+  let lost = false;
+  for (const each of buttons) {
+    const on = Boolean(can[each.dataset.action]);
+    if (on && each.hidden && !opened) settle(each);
+    lost ||= each === document.activeElement && (running || !on);
+    setHidden(each, !on);
+    if (each.disabled !== running) each.disabled = running;
+  }
+  return lost;
 }
 
 // Return whether it was done. silent: the caller reports success.

@@ -2,7 +2,7 @@
 
 import { isBusy, possible } from "./actions.js";
 import { adviceOf, lineOf, settingOf } from "./advice.js";
-import { h, setText } from "./dom.js";
+import { h, setText, settle } from "./dom.js";
 import { beatsBar } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, perform, wordOf } from "./menu.js";
@@ -43,7 +43,8 @@ export function fixOf(account, place) {
     made.addEventListener("click", () => perform(account.name, action));
   }
   place.replaceChildren(made);
-  if (had) made.focus();
+  if (place.matches(":hover")) settle(made);
+  else if (had) made.focus();
 }
 
 // Return headline, remedy and last minutes.

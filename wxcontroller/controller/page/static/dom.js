@@ -46,15 +46,27 @@ export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }
 
+// A click may be meant for the control that was under the pointer a moment ago, and a double click is meant for one. So
+// one that takes the place of another cannot be clicked yet.
+const MOMENT = 1000;
+
+export function settle(control) {
+  control.inert = true;
+  setTimeout(() => (control.inert = false), MOMENT);
+}
+
 // What identifies a control when its list is redrawn.
 const identity = (one) => [one.closest("[data-id]")?.dataset.id, one.dataset.action, one.getAttribute("href")].join();
 
 // Redraw a list. The focus stays on the same control, if it still exists.
 export function redraw(place, items) {
   const held = place.contains(document.activeElement) && identity(document.activeElement);
+  const pointed = place.querySelector("button:hover");
   place.replaceChildren(...items);
-  if (held === false) return;
-  const next = [...place.querySelectorAll("a, button, input")].find((one) => identity(one) === held);
+  const controls = [...place.querySelectorAll("a, button, input")];
+  const next = controls.find((one) => identity(one) === held);
+  const isGone = pointed && !controls.some((one) => identity(one) === identity(pointed));
+  if (isGone) controls.filter((one) => one !== next).forEach(settle);
   next?.focus({ preventScroll: true });
 }
 

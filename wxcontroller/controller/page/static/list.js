@@ -24,7 +24,8 @@ const placed = { attention: [], running: [], off: [] }; // the rows of each sect
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
-let aimed = null; // the cell with the control under the mouse: rows stay until the mouse leaves it, or rests a while
+// The cell with the control under the mouse, which may be inert: rows stay until the mouse leaves it, or rests a while.
+let aimed = null;
 let isResting = false;
 const late = new Set(); // sections whose rows could not move yet
 let picked = null; // the last row whose box was clicked: Shift selects a range from it
@@ -46,7 +47,7 @@ export function setUpList() {
   });
   $("rows").addEventListener("pointerover", ({ target, pointerType }) => {
     rowAround(target)?.drawing.point();
-    const control = pointerType === "mouse" && target.closest("tbody :is(a, button, input)");
+    const control = pointerType === "mouse" && target.closest("tbody :is(a, button, input, .actions, .fix)");
     aim(control ? control.closest("td, th") : null);
   });
   $("rows").addEventListener("pointermove", () => (isResting = false));

@@ -1,6 +1,6 @@
 // Notices and questions. Failures stay until closed or cured; successes are announced to screen readers and vanish.
 
-import { $, h } from "./dom.js";
+import { $, h, settle } from "./dom.js";
 import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
 
@@ -58,6 +58,7 @@ export function confirmed({ title, text, yes }) {
   $("confirm-text").textContent = text;
   $("confirm-yes").textContent = yes;
   dialog.returnValue = "no";
+  settle($("confirm-yes"));
   dialog.showModal();
   return new Promise((answer) => {
     dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });

@@ -1,7 +1,7 @@
 // A row of the list. It is drawn once; later only the parts that differ are changed. A row in trouble shows the
 // reason and what to do, other rows show their last minutes, their messages and what is unusual.
 
-import { isBusy, possible } from "./actions.js";
+import { isBusy, offer } from "./actions.js";
 import { lineOf, shownState } from "./advice.js";
 import { may } from "./api.js";
 import { detailOf, fixOf } from "./detail.js";
@@ -166,16 +166,8 @@ function drawingOf(row) {
 
   // Offers what can be done now; nothing while an action is running.
   function touch() {
-    const busy = isBusy(name);
-    const buttons = element.querySelectorAll("[data-action]");
-    const can = buttons.length ? possible(row.account) : {};
-    setClass(element, busy ? "busy" : "");
-    for (const each of buttons) {
-      const lost = each === document.activeElement && (busy || !can[each.dataset.action]);
-      setHidden(each, !can[each.dataset.action]);
-      if (each.disabled !== busy) each.disabled = busy;
-      if (lost) link.focus();
-    }
+    setClass(element, isBusy(name) ? "busy" : "");
+    if (offer(element.querySelectorAll("[data-action]"), row.account)) link.focus();
     setHidden(more, !may("read"));
   }
 
