@@ -623,14 +623,16 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
 
 
 def test_message_is_counted_immediately(browser: Browser, served: Served) -> None:
-    """Counts come once a minute, the time of the last message at once."""
-    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 24)
+    """Minutes count once a minute, the account's status at once; programs before 2.3 count no messages there."""
+    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 23 + [2])
     browser.open("#/a/quiet")
-    browser.find("#figures .figure", "none yet")
+    browser.find("#figures .figure", "Messages in 24 hours\n2")
     process = served.machine.process("quiet")
-    status = {"instance": process.instance, "last_message_time": {"received": int(time.time()), "sent": None}}
-    process.status = json.dumps(status).encode()
-    assert "\n1\n" in browser.text("#figures .figure", "last one")
+    times: JsonObject = {"received": int(time.time()), "sent": None}
+    for messages in (3, 4):
+        status = {"instance": process.instance, "last_message_time": times, "messages_24h": messages}
+        process.status = json.dumps(status).encode()
+        assert f"\n{messages}\nlast one" in browser.text("#figures .figure", f"\n{messages}\n")
 
 
 def test_other_views_are_loaded_on_demand(browser: Browser) -> None:

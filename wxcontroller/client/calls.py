@@ -15,6 +15,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.directory import Directory
+from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
@@ -94,6 +95,7 @@ class Parts:
     facts: ClientFacts
     session: Session
     roster: Roster
+    minutes: Minutes
     sends: SendQueue
     events: EventRing
     log: EventLog

@@ -165,12 +165,14 @@ class Client:
             config.number("send_queue_max"),
             Holding(windows_of(config, window), config.seconds("hold_seconds"), session.note_restricted),
         )
+        minutes = Minutes(config.name.instance, events, session.running.is_set)
         logins = Logins(session, sends, driver.capabilities.lasting_ids, events)
         parts = Parts(
             config=config,
             facts=facts,
             session=session,
             roster=roster,
+            minutes=minutes,
             sends=sends,
             events=ring,
             log=events,
@@ -198,7 +200,6 @@ class Client:
             deadlines,
             tls,
         )
-        minutes = Minutes(config.name.instance, events, session.running.is_set)
         files.write(config.pid_path, f"{os.getpid()}\n".encode())
         # Before anything is fetched: afterwards an unfinished file may be one that is being written.
         await asyncio.to_thread(remove_unfinished, private)

@@ -63,6 +63,7 @@ async def test_minutes_and_messages_outlive_a_restart(start: Start, webhook: Web
     await webhook.messages(3)
     clock.now += 60
     await published_by(client, lambda one: one.beats.endswith("norr") and one.messages[-1] == 3)
+    assert (await client.told())["messages_24h"] == 3
     client.driver.play([Offline(Text("no route"))])
     clock.now += 60
     await published_by(client, lambda one: one.beats.endswith("norro"))
@@ -74,3 +75,15 @@ async def test_minutes_and_messages_outlive_a_restart(start: Start, webhook: Web
     found = await published_by(again, lambda one: one.minute == MINUTE + 63)
     assert found.beats == "n" * 49 + "o"
     assert found.messages == (*(0,) * 22, 3, 0)
+
+
+async def test_messages_of_a_minute_count_before_it_is_over(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minutes, "seconds_until", lambda *_: 2 * PATIENCE)
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    await client.login()
+    client.driver.play([message("one"), message("two", id="2"), message("two, once more", id="2")])
+    await client.get("send_friend_message", id="@ann", content="three")
+    await webhook.messages(3)
+    assert (await client.told())["messages_24h"] == 3

@@ -95,6 +95,8 @@ class EventLog:
         self._notes_of = -1
         self._ahead: _Ahead | None = None
         self.counts = Counts()
+        # Messages since they were counted last, for that one's Minutes; only work of the database changes it.
+        self.uncounted = 0
         self.ended = False
 
     def open(self) -> None:
@@ -140,6 +142,7 @@ class EventLog:
         def work(db: sqlite3.Connection) -> None:
             seq = tables.insert(db, kind, key, body, state, media, source, self.epoch)
             history.add(db, seq, indexed)
+            self._count(seq, kind)
             if seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 
@@ -158,9 +161,14 @@ class EventLog:
         def insert(db: sqlite3.Connection) -> int:
             seq = tables.insert(db, kind, "", body, state, media, epoch=self.epoch)
             history.add(db, seq, indexed)
+            self._count(seq, kind)
             return seq
 
         return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
+
+    def _count(self, seq: int, kind: str) -> None:
+        if seq and kind in tables.MESSAGES:
+            self.uncounted += 1
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> ReservedEntry:
         """Add a message whose media are still being fetched; ``report`` is posted if they never arrive."""
@@ -173,6 +181,7 @@ class EventLog:
                 db, place.kind, key, place.body, EntryState.HELD, source=wanted, epoch=self.epoch
             )
             history.add(db, place.seq, place.indexed)
+            self._count(place.seq, place.kind)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 

@@ -90,6 +90,8 @@ NOTICE = "notice"
 # the message that is still to be filled.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences start again in the one that replaces a damaged log.
+# The types of messages, not notices.
+MESSAGES = ("friend_message", "group_message")
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 # Events that did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
 OURS = "key IS NULL"

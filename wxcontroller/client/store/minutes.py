@@ -6,7 +6,7 @@ busy account less than counting each message.
 
 import sqlite3
 
-from wxcontroller.client.store.events import last
+from wxcontroller.client.store.events import MESSAGES, last
 from wxcontroller.client.store.values import as_int
 from wxcontroller.core.heartbeats import HOURS, MINUTES, Heartbeats
 
@@ -21,8 +21,8 @@ def note_minute(db: sqlite3.Connection, minute: int, running: bool) -> Heartbeat
     hour, newest = minute // 60, last(db)
     found = db.execute("SELECT last FROM minutes ORDER BY minute DESC LIMIT 1").fetchone()
     (messages,) = db.execute(
-        "SELECT COUNT(*) FROM events WHERE seq > ? AND type IN ('friend_message', 'group_message')",
-        (as_int(found[0]) if found else newest,),
+        "SELECT COUNT(*) FROM events WHERE seq > ? AND type IN (?, ?)",
+        (as_int(found[0]) if found else newest, *MESSAGES),
     ).fetchone()
     # A clock that was set back leaves minutes in the future; they would be shown as if they were the present.
     db.execute("DELETE FROM minutes WHERE minute NOT BETWEEN ? AND ?", (minute - MINUTES, minute))

@@ -56,6 +56,7 @@ def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
             "sent_elsewhere": by_kind(session, Direction.SENT_ELSEWHERE),
             "not_sent": parts.sends.not_sent,
         },
+        "messages_24h": parts.minutes.messages_24h(),
         "media": {"files": fetcher.kept.files, "bytes": fetcher.kept.bytes},
         "roster": {
             "contacts": len(roster.contacts),

@@ -19,7 +19,7 @@ from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
 from wxcontroller.core.errors import UnitFailed, file_failed
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
 from wxcontroller.openwx.replies import to_bytes
 
@@ -211,11 +211,12 @@ def _activity(answer: Answer) -> JsonObject | None:
         return None
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
     last = max(integer(times.get("received")), integer(times.get("sent")))
-    memory, sending = field(status, "memory"), obj(status.get("sending"))
+    sending = obj(status.get("sending"))
     oldest = integer(reports.get("oldest_since"))
     failing = oldest and time.time() - oldest > FAILING_SECONDS
     return {
         "last_message": last or None,
+        "messages_24h": _whole(status.get("messages_24h")),
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
         "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
@@ -223,11 +224,15 @@ def _activity(answer: Answer) -> JsonObject | None:
         "tries": integer(reports.get("failed")),
         "last_attempt": _attempt(reports.get("last_attempt")),
         "people": integer(obj(status.get("roster")).get("changes")),
-        "memory": memory if isinstance(memory, int) else None,
+        "memory": _whole(status.get("memory")),
         "held": integer(sending.get("held")),
         "media_since": integer(sending.get("media_since")) or None,
         "capabilities": flags(status.get("capabilities")),
     }
+
+
+def _whole(sent: JsonValue) -> int | None:
+    return sent if isinstance(sent, int) else None
 
 
 def _attempt(sent: JsonValue) -> JsonObject | None:

@@ -4,7 +4,7 @@ import { h, setClass, setText } from "./dom.js";
 import { beatsBar, beatsWords } from "./graphics.js";
 import { t, textOf } from "./i18n.js";
 import { isAway, isUp } from "./states.js";
-import { ago, answerWords } from "./words.js";
+import { ago, answerWords, count } from "./words.js";
 
 // Fill an element; return show(account).
 export function figures(place) {
@@ -21,7 +21,8 @@ export function figures(place) {
   return function show(account) {
     const { activity, hourly_messages: hours, heartbeats } = account;
     const last = activity?.last_message;
-    const sum = hours ? String(total(hours, last)) : "–";
+    const counted = hours && hours.reduce((one, other) => one + other, 0); // up to a minute ago
+    const sum = count(activity?.messages_24h ?? counted);
     fill(cards.messages, sum, lastWords(ago(last), sum));
     fill(cards.sends, ...sendsOf(account));
     fill(cards.webhook, ...webhookOf(account));
@@ -41,12 +42,6 @@ function fill({ value, more }, text, below, tone = "") {
   setClass(value, tone);
   setText(more, below);
   more.title = below;
-}
-
-// The counts are up to a minute older than the time of the last message.
-function total(hours, last) {
-  const isRecent = last > Date.now() / 1000 - hours.length * 3600;
-  return Math.max(isRecent ? 1 : 0, hours.reduce((one, other) => one + other, 0));
 }
 
 const unknown = (account) => (isUp(account) || isAway(account) ? t("not known yet") : t("no process"));
