@@ -69,7 +69,13 @@ _ACCOUNT = {
     **{"qrcode": False, "qrcode_number": None, "user": {"id": "@a", "name": "小明"}, "start_time": 1600000000},
     **{"client": {"version": "2", "pid": 7}, "client_reason": "", "media": {"files": 3, "bytes": 12345}},
     "queue": {"waiting": 3, "in_flight": 1, "oldest_since": 1700000000, "next_send_at": 1700000000.5, "interval": 3},
-    "reports": {"to": "http://h/", "waiting": 2, "last_error": "it answers 500", "refused": 1, "dropped": 0},
+    "reports": {
+        "to": "http://h/",
+        "waiting": 2,
+        "last_error": "the webhook returned 500",
+        "refused": 1,
+        "dropped": 0,
+    },
     **{"roster": {"contacts": 3, "groups": 4, "members": 5}, "last_sync_time": 1700000000},
     "last_message_time": {"received": 1700000000, "sent": None},
 }

@@ -82,7 +82,7 @@ async def write_log(place: Path, killed: Path | None = None) -> None:
         events.append(report, deliver=True)
     assert await events.settled(10)
     second = (await events.select(Selection((EntryState.PENDING,)), 3))[1]
-    events.died(second, "it answers 410", 410)
+    events.died(second, "the webhook returned 410", 410)
     assert await events.settled(10)
     if killed is not None:
         shutil.copytree(place, killed)
@@ -107,7 +107,7 @@ def test_deliveries_of_a_stopped_account_are_read_from_its_event_log(
     rows = json.loads(done.stdout)
     assert [(row["seq"], row["state"], row["last_error"]) for row in rows] == [
         (1, "pending", ""),
-        (2, "dead", "it answers 410"),
+        (2, "dead", "the webhook returned 410"),
         (3, "pending", ""),
     ]
     [dead] = json.loads(listed(host, "--state", "dead").stdout)

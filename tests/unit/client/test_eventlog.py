@@ -79,7 +79,7 @@ async def test_age_and_size_limits_delete_in_the_documented_order(opened: Opened
     await log.settled(10)
     entries = await log.shown(Selection(), 10)
     log.delivered(entries[1], 200)
-    log.died(entries[2], "it answers 410", 410)
+    log.died(entries[2], "the webhook returned 410", 410)
     await log.settled(10)
     size = log.counts.bytes
     assert (log.counts.pending, log.counts.dead) == (3, 1)
@@ -140,7 +140,7 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     await log.settled(10)
     delivered, died = await log.shown(PENDING, 10)
     log.delivered(delivered, 200)
-    log.died(died, "it answers 410", 410)
+    log.died(died, "the webhook returned 410", 410)
     await log.settled(10)
     swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=3600, give_up=0, max_bytes=0))
     assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)

@@ -301,6 +301,6 @@ async def test_redirect_that_loses_the_body_is_a_failure(bot: Bot, start: Start,
     client.driver.play([message("one")])
     await bot.until(lambda: len(bot.tries("one")) >= 3)
     found = await until(client, dead=0)
-    told = f"it answers {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
+    told = f"the webhook returned {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
     assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {told}
     assert found["pending"] == len(items(found["deliveries"]))

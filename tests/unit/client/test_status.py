@@ -67,7 +67,7 @@ async def test_failed_receiver_is_shown_without_its_secrets(start: Start, webhoo
         while not (reports := obj((await client.told())["reports"]))["last_error"]:
             await asyncio.sleep(0.01)
     assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
-    assert (reports["last_error"], reports["delivered"]) == ("it answers 500", 0)
+    assert (reports["last_error"], reports["delivered"]) == ("the webhook returned 500", 0)
     assert int(str(reports["waiting"])) >= 4
     assert abs(int(str(reports["oldest_since"])) - time.time()) < PATIENCE
     webhook.statuses = []

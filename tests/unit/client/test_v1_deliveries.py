@@ -12,7 +12,9 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import message
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
+from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import MessageKind, MessageMedia
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -50,9 +52,9 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     first, second, third = (obj(one) for one in items(found["deliveries"]))
     assert (first["type"], first["state"], first["attempts"], first["last_status"], first["last_error"]) == (
         *("friend_message", "dead", 1, 410),
-        "it answers 410",
+        "the webhook returned 410",
     )
-    answered = {"template": "it answers {status}", "values": {"status": 410}}
+    answered = {"template": "the webhook returned {status}", "values": {"status": 410}}
     assert first["last_error_text"] == answered
     attempt = obj(found["last_attempt"])
     assert (attempt["status"], int(str(attempt["milliseconds"])) >= 0) == (410, True)
@@ -110,8 +112,12 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
                 await asyncio.sleep(0.05)
 
     state = await told(dead=2, unacknowledged=2)
-    assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == ("it answers 410", 0, 0o640)
-    assert obj(state["dead_error_text"])["template"] == "it answers {status}"
+    assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == (
+        "the webhook returned 410",
+        0,
+        0o640,
+    )
+    assert obj(state["dead_error_text"])["template"] == "the webhook returned {status}"
     await client.v1("POST", "deliveries/ack", {"all": True})
     await told(dead=2, unacknowledged=0, dead_at=0)
     # What is delivered at once is no change.
@@ -124,7 +130,7 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
     # A queue is published once it has been waiting for a while.
     webhook.statuses = [503] * 1000
     client.driver.play([message("stuck")])
-    state = await told(waiting=1, last_error="it answers 503")
+    state = await told(waiting=1, last_error="the webhook returned 503")
     assert state["oldest_since"]
 
 
@@ -198,3 +204,8 @@ async def test_media_that_wait_for_their_delivery_outlive_their_time(start: Star
     webhook.statuses = []
     [report] = await webhook.messages(1)
     assert base64.b64decode(str(report["media_data"])) == PNG
+
+
+def test_failure_stored_by_an_older_version_has_current_words() -> None:
+    told = stored_error("it answers 410", 410)
+    assert told == stored_error(str(told), 410) == Text("the webhook returned {status}", status=410)

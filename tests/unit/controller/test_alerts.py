@@ -298,11 +298,11 @@ async def reports(watched: Watched, **facts: object) -> list[Alert]:
 async def test_late_reports_are_alerted(watched: Watched) -> None:
     await watched.running("alice")
     now = int(watched.watch.clock.wall())
-    assert await reports(watched, waiting=3, oldest_since=now - 600, last_error="it answers 500") == []
-    [alert] = await reports(watched, waiting=7, oldest_since=now - 1200, last_error="it answers 500")
+    assert await reports(watched, waiting=3, oldest_since=now - 600, last_error="the webhook returned 500") == []
+    [alert] = await reports(watched, waiting=7, oldest_since=now - 1200, last_error="the webhook returned 500")
     assert kinds([alert]) == ["problem alice delivery"]
     assert "Account alice: 7 reports" in alert.text
-    assert "20 minutes: it answers 500." in alert.text
+    assert "20 minutes: the webhook returned 500." in alert.text
     assert await reports(watched, waiting=99, oldest_since=now - 1200) == []
     await watched.live(30)
     assert kinds(await reports(watched)) == ["recovery alice delivery"]

@@ -92,7 +92,10 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     say["old"](LoginState.RUNNING, version="2.0.0")
     # "busy" has just begun to wait, however slow this machine is.
     for name, deliveries in (
-        ("webhook", DeliveryState(waiting=3, oldest_since=now - 5 * MINUTE, last_error=Text("it answers 500"))),
+        (
+            "webhook",
+            DeliveryState(waiting=3, oldest_since=now - 5 * MINUTE, last_error=Text("the webhook returned 500")),
+        ),
         ("late", DeliveryState(waiting=3, oldest_since=now - 20 * MINUTE)),
         ("dead", DeliveryState(dead=2, unacknowledged=2, dead_at=now - 3600)),
         ("dying", DeliveryState(dead=2, unacknowledged=2, dead_at=now - MINUTE)),
@@ -100,7 +103,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
         ("damaged", DeliveryState(damaged_at=now - 3600)),
         ("full", DeliveryState(trouble=Text("database or disk is full"))),
         ("acknowledged", DeliveryState(dead=2)),
-        ("busy", DeliveryState(waiting=3, oldest_since=now + 300, last_error=Text("it answers 500"))),
+        ("busy", DeliveryState(waiting=3, oldest_since=now + 300, last_error=Text("the webhook returned 500"))),
     ):
         replace_file(host.paths.deliveries_file(name), json.dumps(deliveries.as_json()).encode())
     await watch.look(await host.accounts.views())

@@ -28,7 +28,7 @@ STATUS: JsonObject = {
     "queue": {"waiting": 3, "oldest_since": 1_700_000_050},
     "reports": {
         **{"waiting": 7, "oldest_since": None, "dead": 2, "bytes": 4096},
-        **{"delivered": 40, "failed": 5, "refused": 2, "dropped": 0, "last_error": "it answers 500"},
+        **{"delivered": 40, "failed": 5, "refused": 2, "dropped": 0, "last_error": "the webhook returned 500"},
     },
     "messages": {"received": {"text": 12, "image": 1}, "sent": {"text": 4}, "sent_elsewhere": {}, "not_sent": 1},
     "memory": 31_000_000,
@@ -72,7 +72,7 @@ async def up(host: Machine) -> None:
 async def test_metrics_of_an_account(host: Machine) -> None:
     await up(host)
     text = await scrape(host)
-    for secret in ("@secret", "a chat's name", "it answers 500"):
+    for secret in ("@secret", "a chat's name", "the webhook returned 500"):
         assert secret not in text
     checked = await asyncio.to_thread(promtool, "check", "metrics", given=text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

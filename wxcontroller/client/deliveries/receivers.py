@@ -128,15 +128,21 @@ class Poster:
             return Result(DeliveryOutcome.ACCEPTED, status, answer=await self._read(answer))
         if status in _OVERLOADED:
             pause = retry_after(answer.headers.get("Retry-After", ""))
-            return Result(DeliveryOutcome.UNREACHED, status, Text("it answers {status}", status=status), pause)
+            return Result(
+                DeliveryOutcome.UNREACHED, status, Text("the webhook returned {status}", status=status), pause
+            )
         if status in _MOVED_WITHOUT_BODY and (moved := moved_to(url, answer.headers.get("Location", ""))):
             where = redacted(str(moved))
             return Result(
                 DeliveryOutcome.FAILED,
                 status,
-                Text("it answers {status}; set post_api to {where}, where it has moved", status=status, where=where),
+                Text(
+                    "the webhook returned {status}; set post_api to {where}, where it has moved",
+                    status=status,
+                    where=where,
+                ),
             )
-        return Result(DeliveryOutcome.FAILED, status, Text("it answers {status}", status=status))
+        return Result(DeliveryOutcome.FAILED, status, Text("the webhook returned {status}", status=status))
 
     async def _read(self, answer: PostAnswer) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report counts as delivered even if this fails."""
@@ -160,8 +166,10 @@ class Poster:
 
 def stored_error(error: str, status: int) -> Text:
     """Return the text of a failure that was stored in English, with the HTTP status that goes with it."""
-    answered = Text("it answers {status}", status=status)
-    return answered if error == str(answered) else verbatim(error) if error else NOTHING
+    answered = Text("the webhook returned {status}", status=status)
+    if error in (str(answered), f"it answers {status}"):  # as version 2.2 and older stored it
+        return answered
+    return verbatim(error) if error else NOTHING
 
 
 def is_answer(problem: Exception) -> bool:
