@@ -109,7 +109,7 @@ export function chatOf(name, signal) {
   function item(message) {
     const { id, direction, sender, text, time, quote, cursor } = message;
     const mine = direction === "out";
-    const outcome = mine && outcomeOf(message, who.label);
+    const outcome = mine && outcomeOf(message, who.called);
     const parts = [
       who.kind === "group" && !mine && sender && h("small", { className: "from" }, sender.name),
       quote && h("blockquote", {}, quote.text),
@@ -191,7 +191,7 @@ export function chatOf(name, signal) {
   }
 
   function showWindow(window) {
-    const words = window ? windowWords(window, who.label) : "";
+    const words = window ? windowWords(window, who.called) : "";
     setText($("chat-window"), words);
   }
 

@@ -26,7 +26,7 @@ export function composer(name, signal, sent) {
   function choose(entry) {
     const other = entry?.id !== chosen?.id;
     chosen = entry;
-    field.placeholder = entry ? t("Message {who}", { who: entry.label }) : "";
+    field.placeholder = entry ? t("Message {who}", { who: entry.called }) : "";
     if (other && !sending) {
       resume();
       explain(result, null);
@@ -124,8 +124,8 @@ export function composer(name, signal, sent) {
   function tellOutcome(answer, to) {
     const { state } = answer;
     if (state === "refused") throw new Problem("not-sent", answer.detail ?? "");
-    if (state === "delivered" || state === "accepted") showResult("good", t("Sent to {who}.", { who: to.label }));
-    else showResult(outcomeOf(answer, to.label)[0], outcomeOf(answer, to.label)[1]);
+    if (state === "delivered" || state === "accepted") showResult("good", t("Sent to {who}.", { who: to.called }));
+    else showResult(outcomeOf(answer, to.called)[0], outcomeOf(answer, to.called)[1]);
   }
 
   function grow() {

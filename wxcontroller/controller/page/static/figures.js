@@ -55,8 +55,7 @@ function sendsOf(account) {
   const { activity } = account;
   if (!activity) return ["–", unknown(account)];
   const { queued, held } = activity;
-  const until = t("until the person writes; the conversation shows the reason");
-  if (held) return [t("{n} held", { n: held }), until, "attention"];
+  if (held) return [t("{n} held", { n: held }), t("the conversation shows why"), "attention"];
   if (queued) return [t("{n} waiting", { n: queued }), t("sent at the account's pace")];
   return [t("none waiting"), t("all sent")];
 }

@@ -185,7 +185,9 @@ export function peopleTab(name) {
 
 export const kindOf = (entry) => (KINDS[entry.kind] ?? (() => entry.kind))();
 
+// `called` names the person or group within a sentence: some routes know only an id.
 function entryOf(id, label, kind, others, chat) {
+  const called = label && label !== id ? label : kind === "group" ? t("this group") : t("this person");
   const more = [...new Set(others)].filter((each) => each && each !== label).join(" · ");
-  return { id, kind, label: label || id, more, last: chat?.last, key: `${label}\n${more}`.toLowerCase() };
+  return { id, kind, label: label || id, called, more, last: chat?.last, key: `${label}\n${more}`.toLowerCase() };
 }
