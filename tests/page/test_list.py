@@ -430,6 +430,15 @@ def test_only_permitted_actions_are_offered(browser: Browser, served: Served) ->
     found = target_book(served.machine.paths.notify_targets).current().find(target)
     assert found is not None
     assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
+    # Revoking asks first.
+    browser.click("#targets-table button")
+    browser.click("#confirm-no")
+    browser.gone("#confirm")
+    browser.click("#targets-table button")
+    browser.click("#confirm-yes")
+    browser.gone("#targets-table")
+    assert browser.script("return document.activeElement.id") == "main"
+    assert target_book(served.machine.paths.notify_targets).current().find(target) is None
 
 
 def test_bound_token_requests_nothing_about_the_host(browser: Browser, served: Served) -> None:

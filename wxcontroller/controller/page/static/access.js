@@ -5,7 +5,7 @@ import { call, isBound, may, pathOf } from "./api.js";
 import { $, h, icon, labelCells, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
-import { complain, tell } from "./notices.js";
+import { complain, confirmed, tell } from "./notices.js";
 import { targetForm } from "./target.js";
 import { ago, exactly } from "./words.js";
 
@@ -49,6 +49,7 @@ const PARTS = {
       return consumers.map(({ account, name, access }) => ({
         cells: [account, name, access.id, ago(access.created_at), when(access.expires_at)],
         end: pathOf(account, `consumers/${encodeURIComponent(name)}`),
+        called: name,
       }));
     },
   },
@@ -113,8 +114,8 @@ async function load(id, part, signal) {
   }
 }
 
-function row({ cells: [first, ...rest], end, command }, again) {
-  const action = command ? copying(command) : end && revoking(first, end, again);
+function row({ cells: [first, ...rest], end, command, called = first }, again) {
+  const action = command ? copying(command) : end && revoking(called, end, again);
   const cells = rest.map((each) => h("td", {}, each));
   return h("tr", {}, h("th", { scope: "row" }, first), ...cells, h("td", { className: "number" }, action ?? ""));
 }
@@ -129,10 +130,17 @@ function copying(command) {
   return made;
 }
 
+const asked = (name) => ({
+  title: t("Revoke {name}?", { name }),
+  text: t("It stops working at once. This cannot be undone."),
+  yes: t("Revoke"),
+});
+
 function revoking(name, path, again) {
   const made = h("button", { type: "button" }, icon("remove"), t("Revoke"));
   made.setAttribute("aria-label", `${t("Revoke")}: ${name}`);
   made.addEventListener("click", async () => {
+    if (!(await confirmed(asked(name)))) return;
     made.disabled = true;
     try {
       await call("DELETE", path);
@@ -141,6 +149,7 @@ function revoking(name, path, again) {
       complain(problem);
     }
     await again();
+    if (document.activeElement === document.body) $("main").focus(); // it was on the button
   });
   return made;
 }
