@@ -375,6 +375,23 @@ def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
     assert browser.find("#rows [data-sort=name]").get_attribute("aria-sort") == "descending"
 
 
+def test_many_are_acted_on_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
+    box = "#rows [data-account=alice] .pick input"
+    browser.script("document.querySelector(arguments[0]).focus()", box)
+    browser.press(Keys.SPACE, Keys.ARROW_DOWN, Keys.SPACE, Keys.ENTER)
+    focused = "return document.activeElement.closest(arguments[0]) !== null"
+    assert browser.text("#bulk-count") == "2 selected"
+    assert browser.script(focused, "#bulk [data-action=restart]")
+    browser.press(Keys.ESCAPE)
+    assert browser.script(focused, "#rows [data-account=bob] .pick")
+    browser.press(Keys.ENTER, Keys.TAB, Keys.ENTER)
+    browser.find("#notices .good", "2 stopped.")
+    browser.gone("#bulk")
+    stops = [call for call in served.machine.units.calls if call.startswith("stop ")]
+    assert sorted(stops) == ["stop wxclient@alice.service", "stop wxclient@bob.service"]
+    assert browser.complaints() == []
+
+
 def test_last_values_remain_visible_without_a_connection(browser: Browser, served: Served) -> None:
     served.run(served.machine.server.drain())
     banner = browser.find("#connection", "ago")

@@ -8,7 +8,7 @@ import { t } from "./i18n.js";
 import { setUpMenu } from "./menu.js";
 import { comparing, keepSorted, orderOf, setUpSorting } from "./order.js";
 import { rowOf } from "./row.js";
-import { select, selected, setUpSelection, showBulk } from "./selection.js";
+import { enterBulk, select, selected, setUpSelection, showBulk } from "./selection.js";
 import { accounts, listen } from "./store.js";
 
 const TICK_SECONDS = 15;
@@ -88,6 +88,10 @@ function hotKey(event) {
 
 // Go to the same control of the row above or below.
 function walk(event) {
+  if (event.key === "Enter" && event.target.type === "checkbox") {
+    enterBulk(event.target);
+    event.preventDefault(); // it would click the bar's button
+  }
   const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const row = way && rowAround(event.target);
   if (!row) return;

@@ -10,6 +10,7 @@ import { accounts } from "./store.js";
 export const selected = new Set();
 const bulk = lazily(() => import("./bulk.js"), (part) => part.setUpBulk());
 let changed = () => {};
+let left = null; // the box from which the keyboard entered the bar
 
 // Call whenChanged() after each change of the selection.
 export function setUpSelection(whenChanged) {
@@ -19,6 +20,13 @@ export function setUpSelection(whenChanged) {
     if (action === "clear") select([]);
     else if (action) bulk().then(({ perform }) => perform(action)).catch(complain);
   });
+  $("bulk").addEventListener("keydown", ({ key }) => key === "Escape" && left?.focus());
+}
+
+// The bar stands behind all rows: hundreds of stops for the Tab key.
+export function enterBulk(box) {
+  left = box;
+  $("bulk").querySelector("button:not([hidden])")?.focus();
 }
 
 export function select(names) {
