@@ -554,6 +554,7 @@ def test_repeated_login_events_are_one_line(
     happens(600, "state_change", "running", "updating")
     happens(650, "state_change", "updating", "running")
     happens(700, "stop")
+    happens(750, "login", -1, "no")
     happens(800, "state_change", "init", "loading")
     browser.open("#/a/bob/events")
     browser.find("#events .what", "Logging in")
@@ -563,11 +564,13 @@ def test_repeated_login_events_are_one_line(
     words = "return [...document.querySelectorAll('#events li:not(.day, .step) .what')].map((one) => one.textContent)"
     expected = [
         "Logged in by the stored session · 4 s",
+        "WeChat refused the login: no",
         "Stopped",
         "Running again after 50 s",
         "Logged in by a scan · 12 s",
     ]
     browser.until(lambda: browser.script(words) == expected, "a line for each")
+    browser.find("#events li:has(use[href='#i_warning'])", "refused")
     browser.click("#events li:nth-last-child(6) .steps-shown", "5 more steps")
     browser.find("#events .step.shown", "Confirm on the phone")
     assert browser.script("return document.querySelectorAll('.step .steps-shown').length") == 0

@@ -115,7 +115,9 @@ const ICONS = { login: "check", stop: "stop", state_change: "health", input_qrco
 function iconOf(report) {
   const { post_type: type, event, class: way } = report;
   if (type !== "event") return way === "send" ? "send" : "conversations";
-  if (partOf(report) === "running") return "check";
+  const part = partOf(report);
+  if (part === "running") return "check";
+  if (part === "end" && event === "login") return "warning";
   return ICONS[event] ?? (event.includes("group") || event.includes("friend") ? "accounts" : "events");
 }
 

@@ -13,7 +13,7 @@ const LOGINS = {
 const after = (from, to) => (from === "running" && to === "updating" ? "offline" : to);
 
 const EVENTS = {
-  login: ([how, why]) => [LOGINS[how]?.(), why].filter(Boolean).join(": "),
+  login: ([how, why]) => (why ? t("{what}: {why}", { what: LOGINS[how]?.() ?? how, why }) : LOGINS[how]?.()),
   stop: () => t("Stopped"),
   state_change: ([from, to]) => t("State: {from} → {to}", { from: stateWord(from), to: stateWord(after(from, to)) }),
   input_qrcode: () => t("A QR code was shown"),
