@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -54,6 +55,12 @@ return [...document.querySelectorAll("#rows tbody tr")]
   .filter((row) => row.querySelector(".state").checkVisibility())
   .filter((row) => Math.abs(middle(row.querySelector(".state")) - middle(row.querySelector("th a"))) > 2)
   .map((row) => row.dataset.account);
+"""
+# How much of an account's nickname is in its row.
+NICKNAME = """
+const nickname = document.querySelector(`#rows [data-account='${arguments[0]}'] th small`);
+const { top, width } = nickname.getBoundingClientRect();
+return top < nickname.parentElement.getBoundingClientRect().bottom ? width : 0;
 """
 SIDEWAYS = """
 return [...document.querySelectorAll(".sheet")]
@@ -605,6 +612,7 @@ def test_empty_installation_shows_the_next_step(tmp_path: Path, browser_of: Call
         }.items():
             browser.open(view)
             browser.find("main :is(p, h2)", words)
+            browser.gone("#search")
 
 
 def test_values_of_the_programs_reach_the_rows(browser: Browser, served: Served) -> None:
@@ -649,6 +657,40 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")
     assert browser.complaints() == []
+
+
+def test_deliveries_of_all_accounts_on_every_screen(browser: Browser, served: Served) -> None:
+    """Addresses are readable, and no button has to be dragged into view."""
+    counts: JsonObject = {"pending": 3, "held": 0, "dead": 2, "unacknowledged": 2, "oldest_since": 1_700_000_000}
+    address, why = (
+        "http://127.0.0.1:8900/hook?client=…",
+        "connection to 127.0.0.1:8900 refused; check that it is running",
+    )
+
+    async def deliveries(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"account": "alice", "to": address, "last_error": why, **counts})
+
+    served.machine.process("alice").serve = deliveries
+    for width in (1280, 768, 360):
+        browser.size(width)
+        browser.open("#/deliveries")
+        browser.find("#all-deliveries button", "Acknowledge")
+        assert browser.script(SIDEWAYS) == []
+        assert browser.find("#all-deliveries td", address).rect["width"] > 200
+        assert faults(browser, axe=False) == []
+        browser.picture(f"deliveries-{width}")
+
+
+def test_nicknames_are_cut_off_where_that_can_be_seen(browser: Browser, served: Served) -> None:
+    """Beside a name that leaves too little room, there is none; one that is too long ends with three dots."""
+    name = "客服部北京朝阳门店一号机"
+    served.account(name, LoginState.RUNNING, "web")
+    served.machine.process("bob").say(LoginState.RUNNING, user={"id": "u", "name": "北京朝阳门店一号机的客服"})
+    browser.find("#rows [data-account=bob] th", "客服")
+    browser.find(f"#rows [data-account='{name}'] .minutes svg[aria-label]")
+    widths = [browser.script(NICKNAME, each) for each in ("alice", "bob", name)]
+    assert [width > 36 for width in widths] == [True, True, False]
+    assert widths[2] == 0
 
 
 def test_message_is_counted_immediately(browser: Browser, served: Served) -> None:

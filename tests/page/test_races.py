@@ -13,7 +13,9 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser, new_tab
 from tests.page.served import Served, serving
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.messages import Text
 from wxcontroller.core.states import LoginState
 
 pytestmark = pytest.mark.timeout(300)
@@ -166,6 +168,16 @@ def test_conversations_and_drafts_are_not_mixed_up(browser: Browser) -> None:
     browser.find("#chat-note", "Choose a recipient")
     assert browser.script("return document.getElementById('messages').textContent") == ""
     assert browser.complaints() == []
+
+
+def test_the_field_to_write_is_on_the_screen_below_advice(browser: Browser, served: Served) -> None:
+    dead = DeliveryState(dead=1, unacknowledged=1, dead_at=int(time.time()), dead_error=Text("no answer"))
+    served.publish("alice", dead)
+    browser.open("#/a/alice/chats")
+    browser.find("#account-advice")
+    browser.click("#people button", "Ann")
+    assert browser.script("return document.getElementById('send').getBoundingClientRect().bottom < innerHeight")
+    assert browser.script("return scrollY") == 0
 
 
 def test_older_response_does_not_replace_a_newer_one(browser: Browser, alice: Talks) -> None:

@@ -86,7 +86,7 @@ function hotKey(event) {
   }
 }
 
-// Go to the same control of the row above or below.
+// Go to the same control of the row above or below, or from a box to the bar that acts on all selected rows.
 function walk(event) {
   if (event.key === "Enter" && event.target.type === "checkbox") {
     enterBulk(event.target);
@@ -265,6 +265,7 @@ function outline({ all, running, busy, attention }, routes) {
   setHidden($("loading"), true);
   setHidden($("empty"), all > 0);
   setHidden($("filters"), all === 0);
+  setHidden($("search").parentElement, all === 0);
   setHidden($("open-add"), all === 0 || !may("control"));
   setHidden($("empty-add"), !may("control"));
   $("rows").classList.toggle("one-route", routes.size < 2);
