@@ -4,13 +4,14 @@ They run on this machine and use the booted host's loopback.
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tests.patience import PATIENCE
@@ -156,9 +157,9 @@ class Phone:
 
 @dataclass
 class Webhook:
-    """A receiver of reports on the host's loopback. ``answer`` decides the status of each, ``reply`` its JSON.
+    """A receiver of reports on the host's loopback. ``answer`` decides the status of each, 0 for no response.
 
-    ``reports`` are those with a status below 300; headers and bodies are by delivery.
+    ``reply`` is the JSON of a response. ``reports`` are those with a status of 2xx, headers and bodies by delivery.
     """
 
     host: Host
@@ -170,30 +171,46 @@ class Webhook:
     bodies: dict[str, bytes] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
+    _connections: set[socket.socket] = field(default_factory=set)
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
-    def __enter__(self) -> "Webhook":
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def listen(self) -> None:
         hook = self
 
-        class Receiver(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle(self) -> None:
+                hook._connections.add(self.connection)
+                with suppress(ConnectionError):  # of a caller that was killed
+                    super().handle()
+                hook._connections.discard(self.connection)
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                report = json.loads(body)
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    raise ConnectionResetError
+                client = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
+                report = {**json.loads(body), "_delivery": self.headers["X-Wx-Delivery"], "_client": client}
                 status = hook.answer(report)
+                if not status:
+                    time.sleep(60)
+                    self.close_connection = True
+                    return
                 if status < 300:
-                    report["_delivery"] = delivery = self.headers["X-Wx-Delivery"]
-                    report["_client"] = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
-                    hook.headers[delivery], hook.bodies[delivery] = dict(self.headers), body
-                    with hook._news:
-                        hook.reports.append(report)
-                        hook.times.append(time.time())
-                        hook._news.notify_all()
+                    hook._take(report, dict(self.headers), body)
                 reply = hook.reply(report) if status < 300 else None
                 content = b"" if reply is None else json.dumps(reply).encode()
                 self.send_response(status)
@@ -205,15 +222,26 @@ class Webhook:
             def log_message(self, *_: object) -> None: ...
 
         with self.host.netns():
-            self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Receiver)
+            self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Stop listening, and close the connections that callers keep."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
+            self._server = None
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _take(self, report: Json, headers: dict[str, str], body: bytes) -> None:
+        self.headers[report["_delivery"]], self.bodies[report["_delivery"]] = headers, body
+        with self._news:
+            self.reports.append(report)
+            self.times.append(time.time())
+            self._news.notify_all()
 
     def wait_for(self, condition: Callable[[Json], bool], what: str = "report", seconds: float = PATIENCE) -> Json:
         """Wait for the first report that fulfils a condition, and return it."""
@@ -232,6 +260,23 @@ class Webhook:
             for report in self.reports
             if report.get("event") == name and (not client or report["_client"] == client)
         ]
+
+
+@dataclass
+class World:
+    """A host on which an account is tested, and those around it. ``uin`` is the account's at WeChat."""
+
+    host: Host
+    hook: Webhook
+    uin: str = ""
+
+    def __post_init__(self) -> None:
+        self.caller, self.phone = Caller(self.host), Phone(self.host)
+
+    def write(self, *texts: str) -> None:
+        """Let a friend write to the account."""
+        for text in texts:
+            self.phone.write(self.uin, self.phone.friend(self.uin), text)
 
 
 def use_sandbox(host: Host) -> None:

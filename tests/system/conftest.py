@@ -58,13 +58,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add the journal of the units to the report of a failed test."""
     report = yield
     if report.when == "call" and report.failed:
-        for fixture in ("host", "bare_host"):
-            booted = getattr(item, "funcargs", {}).get(fixture)
-            if isinstance(booted, Host):
-                report.sections.append(("journal of the host", booted.journal(*_JOURNAL_UNITS, lines=120)))
-                break
-        else:
-            world = getattr(item, "funcargs", {}).get("world")
-            if world is not None:
-                report.sections.append(("journal of the host", world.host.journal(*_JOURNAL_UNITS, lines=120)))
+        used = getattr(item, "funcargs", {}).values()
+        for booted in {one for one in (getattr(each, "host", each) for each in used) if isinstance(one, Host)}:
+            report.sections.append((f"journal of {booted.name}", booted.journal(*_JOURNAL_UNITS, lines=120)))
     return report

@@ -5,11 +5,11 @@ import hmac
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system import actors
+from tests.system.actors import CONTROLLER, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.units import dropin
 from wxcontroller.core import envfile
@@ -24,22 +24,12 @@ MB = 1024 * 1024
 PICTURES, HIDDEN_PICTURES = "/opt/pictures", "/home/bot/pictures"
 
 
-@dataclass
-class World:
-    host: Host
-    caller: Caller
-    phone: Phone
-    hook: Webhook
-    uin: str
-
+class World(actors.World):
     def restart(self, **options: str) -> None:
         """Start the account again with other options; its login is kept."""
         self.caller.openwx("stop_client", client=NAME)
         assert self.caller.openwx("start_client", client=NAME, post_api=self.hook.address, **options)["code"] == 0
         self.caller.until_state(NAME, "running")
-
-    def write(self, text: str) -> None:
-        self.phone.write(self.uin, self.phone.friend(self.uin), text)
 
     def received(self, text: str) -> Json:
         return self.hook.wait_for(lambda report: report.get("content") == text, text[:20])
@@ -67,11 +57,10 @@ def world(host: Host) -> Iterator[World]:
     settings = f'[client]\nmedia_paths = "{PICTURES}:{HIDDEN_PICTURES}"\n'
     host.write("/etc/wxcontroller/wxcontroller.toml.d/files.toml", settings.encode())
     host.run("systemctl", "reload", "wxcontroller")
-    caller, phone = Caller(host), Phone(host)
-    uin = phone.account("爱丽丝")
     with Webhook(host) as hook:
-        log_in(caller, phone, NAME, uin, post_api=hook.address, media_size_max=str(128 * MB))
-        yield World(host, caller, phone, hook, uin)
+        made = World(host, hook, Phone(host).account("爱丽丝"))
+        log_in(made.caller, made.phone, NAME, made.uin, post_api=hook.address, media_size_max=str(128 * MB))
+        yield made
 
 
 def test_file_of_100_mb_is_received_and_sent_within_the_accounts_memory(world: World) -> None:

@@ -5,14 +5,15 @@ import email.policy
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
 
 import pytest
 
-from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system import actors
+from tests.system.actors import Json, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from tests.system.units import show
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/alerts.toml"
@@ -23,13 +24,7 @@ TELL = f"#!/bin/sh\nd=$(mktemp -d {PLACE}/told.XXXXXX)\nid -un >$d/user\nenv >$d
 TELL += 'if [ -n "$WXALERT_QRCODE" ]; then cp "$WXALERT_QRCODE" $d/code; fi\n'
 
 
-@dataclass
-class World:
-    host: Host
-    caller: Caller
-    phone: Phone
-    hook: Webhook
-
+class World(actors.World):
     def set(self, **alerts: Json) -> None:
         """Replace the table [alerts] and reload the settings."""
         # Accounts may be offline for a moment on a busy machine, which must not use up the alerts of an hour.
@@ -58,9 +53,6 @@ class World:
             if item["account"] == account
         ]
 
-    def show(self, unit: str, what: str) -> str:
-        return self.host.text("systemctl", "show", "-P", what, unit).strip()
-
 
 def items(report: Json, account: str, kind: str) -> list[Json]:
     return [item for item in report.get("items", []) if (item["account"], item["kind"]) == (account, kind)]
@@ -79,7 +71,7 @@ def world(host: Host) -> Iterator[World]:
     )
     host.run("systemctl", "daemon-reload")
     with Webhook(host, port=8950) as hook:
-        yield World(host, Caller(host), Phone(host), hook)
+        yield World(host, hook)
 
 
 def _stand_in(host: Host) -> None:
@@ -174,7 +166,7 @@ def test_alert_is_delivered_once_after_an_outage_and_kills(world: World) -> None
         world.phone.call("POST", f"/accounts/{uin}/logout", {"retcode": 1101})
         _refuse_pushes(world, "killed")
         until(lambda: _waiting(world) >= 1 or None, "an alert that waits")
-        until(lambda: int(world.show("wxcontroller-alert@webhook.service", "NRestarts")) >= 1 or None, "a try")
+        until(lambda: int(show(world.host, "wxcontroller-alert@webhook.service", "NRestarts")) >= 1 or None, "a try")
         for unit in ("wxcontroller.service", "wxcontroller-alert@webhook.service"):
             world.host.run("systemctl", "kill", "--signal=KILL", unit, check=False)
         until(lambda: world.caller.openwx("check_client")["code"] == 0 or None, "the controller")

@@ -5,9 +5,6 @@ The tests build on each other, in the order of this file.
 
 import re
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from tests.system.actors import CONTROLLER, Caller, until
 from tests.system.host import Host
 from tests.system.units import show
+from tests.torture.restarts import Knocking
 
 pytestmark = pytest.mark.system
 # What may be left after a purge: the packages' files that the tests copied, logs, and records of dpkg and systemd.
@@ -45,32 +43,6 @@ def next_version(deb: Path, place: Path) -> Path:
         ["dpkg-deb", "-b", "-Znone", "--root-owner-group", tree, made], check=True, stdout=subprocess.DEVNULL
     )
     return made
-
-
-@contextmanager
-def requesting(host: Host) -> Iterator[list[str]]:
-    """Have two callers send requests one after the other, each on a new connection; the list has the failures."""
-    failed: list[str] = []
-    done = threading.Event()
-
-    def request() -> None:
-        while not done.is_set():
-            try:
-                status, _, body = host.http("GET", f"{CONTROLLER}/openwx/check_client")
-                if status != 200:
-                    failed.append(f"{status} {body!r}")
-            except OSError as problem:
-                failed.append(repr(problem))
-
-    threads = [threading.Thread(target=request) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield failed
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_installation_starts_the_controller(bare_host: Host, debs: list[Path]) -> None:
@@ -113,9 +85,9 @@ def test_upgrade_restarts_the_controller_and_no_account(bare_host: Host, debs: l
     before, pids = facts(), restarted()
     assert before[-1] != "0"
     bare_host.write("/etc/wxcontroller/wxcontroller.toml", b"# mine\nmax_clients = 7\n")
-    with requesting(bare_host) as failed:
+    with Knocking(bare_host, rate=100, callers=2) as knocking:
         output = bare_host.install(*(next_version(deb, tmp_path) for deb in debs))
-    assert failed == []
+    assert (knocking.failed, knocking.asked > 0) == ([], True)
     assert "restart them" in output
     assert facts() == before
     assert not {*restarted()} & {"0", *pids}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.actors import Caller, Json, Phone, Webhook, log_in, shorten_watchdog, until, use_sandbox
+from tests.system import actors
+from tests.system.actors import Json, Webhook, log_in, shorten_watchdog, until, use_sandbox
 from tests.system.host import Host
-from tests.system.units import dropin
+from tests.system.units import dropin, show
 
 pytestmark = [pytest.mark.system]
 PROGRAM = "/usr/local/lib/wxstuck.py"
@@ -19,18 +20,9 @@ DROPIN = "/run/systemd/system/wxclient@.service.d/stuck.conf"
 PARTS = {"loop": "no sign of life", "send": "a send", "delivery": "posting a report", "disk": "writing the event log"}
 
 
-@dataclass
-class World:
-    host: Host
-    caller: Caller
-    phone: Phone
-    hook: Webhook
-
-    def show(self, name: str, what: str) -> str:
-        return self.host.text("systemctl", "show", "-P", what, f"wxclient@{name}.service").strip()
-
+class World(actors.World):
     def restarts(self, name: str) -> int:
-        return int(self.show(name, "NRestarts"))
+        return int(show(self.host, f"wxclient@{name}.service", "NRestarts"))
 
     def told(self, text: str) -> int:
         return sum(report.get("content") == text for report in self.hook.reports)
@@ -54,7 +46,7 @@ def world(host: Host) -> Iterator[World]:
     host.write(DROPIN, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM} %i\n".encode())
     host.run("systemctl", "daemon-reload")
     with Webhook(host) as hook:
-        yield World(host, Caller(host), Phone(host), hook)
+        yield World(host, hook)
 
 
 @pytest.fixture(scope="module")

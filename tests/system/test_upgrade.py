@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system import actors
+from tests.system.actors import CONTROLLER, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from wxcontroller import __version__
 
@@ -38,12 +39,7 @@ def old_debs() -> list[Path]:
 
 
 @dataclass
-class World:
-    host: Host
-    caller: Caller
-    phone: Phone
-    hook: Webhook
-    uin: str
+class World(actors.World):
     status: dict[str, int] = field(default_factory=dict)  # by content; 503 for others while "" is 503
 
     def send(self, text: str, key: str) -> Json:
@@ -75,12 +71,10 @@ def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
     """2.0.0, with an account that has everything an upgrade must keep."""
     bare_host.install(*old_debs)
     use_sandbox(bare_host)
-    caller, phone = Caller(bare_host), Phone(bare_host)
-    uin = phone.account("老用户")
     with Webhook(bare_host) as hook:
-        one = World(bare_host, caller, phone, hook, uin)
+        one = World(bare_host, hook, Phone(bare_host).account("老用户"))
         hook.answer = lambda report: one.status.get(str(report.get("content")), one.status.get("", 200))
-        log_in(caller, phone, NAME, uin, post_api=hook.address, send_interval="0.1")
+        log_in(one.caller, one.phone, NAME, one.uin, post_api=hook.address, send_interval="0.1")
         yield one
 
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system import actors
+from tests.system.actors import Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.units import dropin
 
@@ -18,24 +18,13 @@ BUNDLE, KEY = "/root/mover.wxaccount", "/root/key"
 PLACES = ("/var/lib/private/wxclient", "/etc/wxcontroller/clients", "/etc/wxcontroller/credentials")
 
 
-@dataclass
-class World:
-    host: Host
-    caller: Caller
-    phone: Phone
-    hook: Webhook
-    uin: str
-
+class World(actors.World):
     def wxctl(self, *arguments: str, code: int = 0) -> str:
         """Run it as root; return what it printed on both outputs."""
         done = self.host.run("wxctl", *arguments, check=False)
         told = (done.stdout + done.stderr).decode()
         assert done.returncode == code, told
         return told
-
-    def write(self, *texts: str) -> None:
-        for text in texts:
-            self.phone.write(self.uin, self.phone.friend(self.uin), text)
 
     def pending(self) -> list[tuple[str, int]]:
         """Ids and numbers of the reports of messages that wait."""
@@ -53,13 +42,13 @@ class World:
 @pytest.fixture(scope="module")
 def world(host: Host) -> Iterator[World]:
     use_sandbox(host)
-    caller, phone = Caller(host), Phone(host)
-    uin = phone.account("搬家")
     host.write(KEY, b"correct horse battery\n", 0o600)
     host.write("/root/wrong", b"another passphrase\n", 0o600)
     with Webhook(host) as hook:
-        log_in(caller, phone, NAME, uin, post_api=hook.address, webhook_retry_first="1", webhook_retry_longest="1")
-        yield World(host, caller, phone, hook, uin)
+        made = World(host, hook, Phone(host).account("搬家"))
+        pauses = {"webhook_retry_first": "1", "webhook_retry_longest": "1"}
+        log_in(made.caller, made.phone, NAME, made.uin, post_api=hook.address, **pauses)
+        yield made
 
 
 def test_account_moves_with_its_login_and_pending_reports(world: World) -> None:

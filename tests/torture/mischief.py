@@ -1,15 +1,17 @@
 """The ways in which a day goes wrong. Each is a function that does it, for a while, and puts things right again."""
 
 import random
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.system.actors import Caller, Phone
+from tests.system.actors import Phone
 from tests.system.host import Host
 from tests.torture.disk import Disk
-from tests.torture.receiver import Mood, Receiver
+from tests.torture.receiver import Receiver
 
 CLOCK = "/run/wxtorture-clock"
 BACKLOG = 5  # messages that wait for the webhook when the power goes
@@ -20,23 +22,37 @@ class Stage:
     """Everything there is to break. ``pause`` scales how long things stay broken."""
 
     host: Host
-    caller: Caller
     phone: Phone
     receiver: Receiver
     disks: Mapping[str, Disk]
+    people: Mapping[str, tuple[str, str]]  # uin of an account, and a friend who writes to it
     chance: random.Random
-    write: Callable[[str], str]  # lets an account get one more message; its id, or "" when WeChat is down
-    acknowledged: Callable[[str], int]  # events that an account has told WeChat it has
     pause: float = 1.0
     backlogs: int = 0  # power cuts that found a backlog acknowledged and nothing of it delivered
-    done: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def accounts(self) -> list[str]:
-        return list(self.disks)
+    done: Counter[str] = field(default_factory=Counter)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def some(self) -> str:
-        return self.chance.choice(self.accounts)
+        return self.chance.choice(list(self.disks))
+
+    def write(self, account: str) -> str:
+        """Let an account get one more message, from any thread. Returns its id, "" when WeChat is down."""
+        ledger = self.receiver.ledger
+        with self._writing:  # the books have the order in which WeChat has them
+            try:
+                message = self.phone.write(*self.people[account], f"{account} {len(ledger.sent[account])}")
+            except (OSError, AssertionError):
+                return ""
+            ledger.send(account, message)
+        return message
+
+    def acknowledged(self, account: str) -> int:
+        """Return how many events an account has told WeChat it has."""
+        try:
+            sessions = self.phone.world(self.people[account][0])["sessions"]
+        except (OSError, AssertionError):
+            return 0
+        return int(sessions[0]["acknowledged"]) if sessions else 0
 
     def rest(self, least: float, limit: float) -> None:
         time.sleep(self.chance.uniform(least, limit) * self.pause)
@@ -150,15 +166,15 @@ def clock_jumps(stage: Stage) -> None:
         stage.put("+0")
 
 
-def _mood(mood: Mood) -> Callable[[Stage], None]:
-    """Return what gives the webhook a mood for a while."""
+def _webhook(status: int, takes: bool = True) -> Callable[[Stage], None]:
+    """Return what has the webhook respond with a status for a while, 0: not at all."""
 
     def change(stage: Stage) -> None:
-        stage.receiver.mood = mood
+        stage.receiver.status, stage.receiver.takes = status, takes
         try:
             stage.rest(1, 4)
         finally:
-            stage.receiver.mood = Mood.GOOD
+            stage.receiver.status, stage.receiver.takes = 200, True
 
     return change
 
@@ -170,9 +186,9 @@ MISCHIEF: Mapping[str, Callable[[Stage], None]] = {
     "kill_everything": _kills("wxclient@*.service", "wxcontroller.service"),
     "restart_client": restart_client,
     "power_cut": power_cut,
-    "webhook_refuses": _mood(Mood.REFUSES),
-    "webhook_forgets": _mood(Mood.FORGETS),
-    "webhook_hangs": _mood(Mood.HANGS),
+    "webhook_refuses": _webhook(503, takes=False),
+    "webhook_forgets": _webhook(500),
+    "webhook_hangs": _webhook(0),
     "webhook_gone": webhook_gone,
     "wechat_down": wechat_down,
     "wechat_garbage": wechat_garbage,

@@ -5,13 +5,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.actors import Caller, Phone, log_in, shorten_watchdog, use_sandbox
 from tests.system.host import Host
 from tests.torture.disk import Disk
-from tests.torture.ledger import Ledger, Verdict
+from tests.torture.ledger import Verdict
 from tests.torture.mischief import CLOCK, MISCHIEF, Stage
 from tests.torture.receiver import Receiver
 
@@ -44,31 +44,28 @@ class Play:
     patience: float = 300.0
     resend: bool = False
     say: Callable[[str], None] = print
-    ledger: Ledger = field(default_factory=Ledger)
-    _ends: dict[str, tuple[str, str]] = field(default_factory=dict)
-    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, mischief: Sequence[str] = tuple(MISCHIEF), least: int = 0) -> Verdict:
         """Play until all messages were sent and ``least`` things were broken, put everything right, and judge."""
         chance = random.Random(self.seed)
         with self._stage(chance) as stage:
-            sending = threading.Thread(target=self._send, args=(random.Random(self.seed + 1),), daemon=True)
+            sending = threading.Thread(target=self._send, args=(stage, random.Random(self.seed + 1)), daemon=True)
             sending.start()
             turn: list[str] = []
-            while sending.is_alive() or sum(stage.done.values()) < least:
+            while sending.is_alive() or stage.done.total() < least:
                 if not turn:  # each comes before any comes again
                     turn = [*mischief]
                     chance.shuffle(turn)
                 name = turn.pop()
                 MISCHIEF[name](stage)
-                stage.done[name] = stage.done.get(name, 0) + 1
+                stage.done[name] += 1
                 stage.rest(0, 1)
             sending.join()
-            self.say(f"{sum(stage.done.values())} things were broken; waiting for what is still on its way")
-            for account in self._ends:
+            self.say(f"{stage.done.total()} things were broken; waiting for what is still on its way")
+            for account in stage.people:
                 stage.start(account)
-            self.ledger.wait(self.patience)
-            verdict = self.ledger.verdict()
+            stage.receiver.ledger.wait(self.patience)
+            verdict = stage.receiver.ledger.verdict()
             self.say(str(verdict))
             self.say(", ".join(f"{name} {number}" for name, number in sorted(stage.done.items())))
             cuts = sum(disk.cuts for disk in stage.disks.values())
@@ -77,55 +74,36 @@ class Play:
 
     @contextlib.contextmanager
     def _stage(self, chance: random.Random) -> Iterator[Stage]:
-        host, caller, phone = self.host, Caller(self.host), Phone(self.host)
+        host, phone = self.host, Phone(self.host)
         shorten_watchdog(host)  # it restarts a program that began on a read-only disk
         use_sandbox(host)
         host.write(CLOCK, b"+0")
         host.write("/etc/systemd/system/wxclient@.service.d/clock.conf", CLOCK_DROPIN.encode())
         host.run("systemctl", "daemon-reload")
         disks = {f"acc{number}": Disk(host, f"acc{number}") for number in range(self.accounts)}
-        with Receiver(host, self.ledger) as receiver, contextlib.ExitStack() as stack:
+        people: dict[str, tuple[str, str]] = {}
+        with Receiver(host) as receiver, contextlib.ExitStack() as stack:
             for account, disk in disks.items():
                 disk.make()
                 stack.callback(disk.destroy)
                 uin = phone.account(account, resend=self.resend)
-                log_in(caller, phone, account, uin, post_api=receiver.address, **_OPTIONS)
+                log_in(Caller(host), phone, account, uin, post_api=receiver.address, **_OPTIONS)
                 has_clock(host, f"wxclient@{account}")
-                self._ends[account] = (uin, phone.friend(uin))
+                people[account] = (uin, phone.friend(uin))
             stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
-            yield Stage(
-                host, caller, phone, receiver, disks, chance, self._write, self._acknowledged, pause=self.pause
-            )
+            yield Stage(host, phone, receiver, disks, people, chance, self.pause)
 
-    def _write(self, account: str) -> str:
-        """Be the far end: write one message, from any thread. Returns its id, "" when WeChat is down."""
-        uin, friend = self._ends[account]
-        with self._writing:  # the books have the order in which WeChat has them
-            try:
-                message = Phone(self.host).write(uin, friend, f"{account} {len(self.ledger.sent[account])}")
-            except (OSError, AssertionError):
-                return ""
-            self.ledger.send(account, message)
-        return message
-
-    def _acknowledged(self, account: str) -> int:
-        try:
-            sessions = Phone(self.host).world(self._ends[account][0])["sessions"]
-        except (OSError, AssertionError):
-            return 0
-        return int(sessions[0]["acknowledged"]) if sessions else 0
-
-    def _send(self, chance: random.Random) -> None:
+    def _send(self, stage: Stage, chance: random.Random) -> None:
         """Write all the messages, as WeChat lets one."""
         told = time.monotonic()
         for number in range(self.messages):
-            account = chance.choice(list(self._ends))
-            while not self._write(account):
+            account = chance.choice(list(stage.people))
+            while not stage.write(account):
                 time.sleep(0.1)
             time.sleep(chance.expovariate(self.rate))
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                self.say(f"{number} of {self.messages} sent, {len(self.ledger.got)} reports taken")
+                self.say(f"{number} of {self.messages} sent, {len(stage.receiver.ledger.got)} reports taken")
 
 
 def has_clock(host: Host, unit: str) -> None:
