@@ -5,13 +5,25 @@ makes the alternative take longer than this, an hour for example, and waits for 
 """
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, overload
 
+T = TypeVar("T")
 PATIENCE = 60.0
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Look again and again whether a condition holds, where nothing tells."""
+@overload
+async def until(look: Callable[[], Awaitable[T]], fits: Callable[[T], object] = bool) -> T: ...
+@overload
+async def until(look: Callable[[], T], fits: Callable[[T], object] = bool) -> T: ...
+async def until(look: Callable[[], Any], fits: Callable[[Any], object] = bool) -> Any:
+    """Look again and again, where nothing tells; return the first value that fits, by default one that is true."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while True:
+            found = look()
+            if inspect.isawaitable(found):
+                found = await found
+            if fits(found):
+                return found
             await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
 from tests.unit.controller.machine import Machine
@@ -120,9 +120,7 @@ async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
     client.driver.context.store.save(b"session")
     paths = client.paths
     log = paths.state("alice") / "events.db"
-    async with asyncio.timeout(PATIENCE):
-        while not (writing := log.with_name("events.db-wal")).exists():
-            await asyncio.sleep(0.01)
+    writing = await until(lambda: log.with_name("events.db-wal"), Path.exists)
     assert mode(paths.cookie_file("alice")) == mode(log) == mode(writing) == 0o600
     # What the controller's group reads.
     assert mode(paths.state_file("alice")) == mode(paths.qrcode_file("alice")) == 0o640

@@ -18,7 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.openapi.world import World, world
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
@@ -51,9 +51,7 @@ async def call(
 
 async def its_code(made: World, name: str) -> None:
     """Wait until an account has a code to scan."""
-    async with asyncio.timeout(PATIENCE):
-        while (await call(made, "GET", f"accounts/{name}/qr"))[0] == 404:
-            await asyncio.sleep(0.05)
+    await until(lambda: call(made, "GET", f"accounts/{name}/qr"), lambda found: found[0] != 404)
 
 
 async def test_start_accepts_two_forms_of_options_and_returns_four_forms_of_the_code(made: World) -> None:
@@ -127,10 +125,8 @@ async def test_deliveries_are_seen_replayed_and_purged(made: World) -> None:
         await made.get("start_client", client="vera", post_api=f"http://127.0.0.1:{port}/")
         root = "accounts/vera/deliveries"
         assert (await call(made, "POST", "accounts/vera/webhook/test"))[0] == 200
-        async with asyncio.timeout(PATIENCE):
-            while not (dead := (await call(made, "GET", f"{root}?state=dead"))[1]["deliveries"]):
-                await asyncio.sleep(0.05)
-        assert (await call(made, "GET", f"{root}/{dead[0]['id']}"))[0] == 200
+        dead = await until(lambda: call(made, "GET", f"{root}?state=dead"), lambda found: found[1]["deliveries"])
+        assert (await call(made, "GET", f"{root}/{dead[1]['deliveries'][0]['id']}"))[0] == 200
         assert (await call(made, "GET", f"{root}/0badcafe-1"))[0] == 404
         assert (await call(made, "GET", f"{root}?limit=0"))[0] == 200
         assert (await call(made, "GET", f"{root}?state=lively"))[0] == 400
@@ -252,10 +248,8 @@ async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(made:
     await made.get("start_client", client="refused")
 
     async def told(question: bool) -> JsonObject:
-        async with asyncio.timeout(PATIENCE):
-            while bool((found := obj((await call(made, "GET", root))[1]))["input"]) is not question:
-                await asyncio.sleep(0.02)
-        return found
+        found = await until(lambda: call(made, "GET", root), lambda found: bool(found[1]["input"]) is question)
+        return obj(found[1])
 
     yes = {"id": "allow-desktop", "value": "yes"}
     assert (await call(made, "POST", f"{root}/input", yes))[0] == 409
@@ -268,9 +262,7 @@ async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(made:
         assert (await call(made, "POST", f"{root}/input", answer))[0] == status
     await told(question=False)
     assert (await made.scan("refused", person)).desktop
-    async with asyncio.timeout(PATIENCE):
-        while (await told(question=False))["state"] != "running":
-            await asyncio.sleep(0.02)
+    await until(lambda: told(question=False), lambda account: account["state"] == "running")
     await call(made, "DELETE", root)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, StandInUnits
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.client.config import read_config
@@ -116,17 +116,16 @@ class World(Machine):
         person = self.wechat.sandbox.add_account(name)
         await self.get("start_client", client=name)
         await self.scan(name, person)
-        async with asyncio.timeout(PATIENCE):
-            while (await self.states(client=name))[0]["state"] != "running":
-                await asyncio.sleep(0.02)
+        await self.until_running(name)
         return person
+
+    async def until_running(self, name: str) -> None:
+        await until(lambda: self.states(client=name), lambda states: states[0]["state"] == "running")
 
     async def scan(self, name: str, person: ServerAccount) -> WebLoginCode:
         """Scan and confirm the code that an account shows, or will show."""
-        async with asyncio.timeout(PATIENCE):
-            while not (link := (await self.v1("GET", f"accounts/{name}/qr"))[1].get("link")):
-                await asyncio.sleep(0.01)
-        login = self.wechat.sandbox.logins.get(str(link).rpartition("/")[2])
+        code = await until(lambda: self.v1("GET", f"accounts/{name}/qr"), lambda found: found[1].get("link"))
+        login = self.wechat.sandbox.logins.get(str(code[1]["link"]).rpartition("/")[2])
         assert login is not None
         self.wechat.sandbox.logins.scan(login, person.uin)
         self.wechat.sandbox.logins.confirm(login)

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from tests.openapi.world import ClientUnits
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
 from tests.unit.client.test_ilink_account import quickly
 from tests.unit.controller.machine import Machine
@@ -67,12 +67,8 @@ class Stage:
 
     async def until_sent(self, number: int) -> Json:
         """Wait until the person has got so many messages; return the last."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                sent = await self.ask("GET", "ilink/sent" if self.route == "ilink" else "sent")
-                if len(sent) >= number:
-                    return sent[number - 1]
-                await asyncio.sleep(0.05)
+        path = "ilink/sent" if self.route == "ilink" else "sent"
+        return (await until(lambda: self.ask("GET", path), lambda sent: len(sent) >= number))[number - 1]
 
 
 @contextlib.asynccontextmanager
@@ -104,11 +100,7 @@ async def stage(root: Path, route: str) -> AsyncIterator[Stage]:
     else:
         async with wechat() as web, controller(root, web.url, route) as host:
             person = web.sandbox.add_account("Alice")
-            async with asyncio.timeout(PATIENCE):
-                while not (logins := web.sandbox.logins.newest_first()):
-                    await asyncio.sleep(0.01)
-            web.sandbox.logins.scan(logins[0], person.uin)
-            web.sandbox.logins.confirm(logins[0])
+            await web.scan(person)
             yield Stage(host, route, web.url, person.uin, friend(person))
 
 
@@ -151,9 +143,7 @@ async def give_credentials(host: Machine, name: str, home: Path) -> None:
 
 async def pair(host: Machine, printed: Path) -> None:
     """Approve the agent that prints its link."""
-    async with asyncio.timeout(PATIENCE):
-        while "/ilink/pair/" not in (said := printed.read_text()):  # noqa: ASYNC240 - a line
-            await asyncio.sleep(0.05)
+    said = await until(printed.read_text, lambda said: "/ilink/pair/" in said)
     code = said.rpartition("/ilink/pair/")[2].split()[0]
     given: JsonObject = {"account": "alice", "consumer": "helper"}
     status, approved = await host.v1("POST", f"ilink/pairings/{code}", given)
@@ -161,12 +151,10 @@ async def pair(host: Machine, printed: Path) -> None:
 
 
 async def until_polling(host: Machine) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, listed = await host.v1("GET", "accounts/alice/consumers")
-            if any(obj(row).get("polling") for row in items(listed["consumers"])):
-                return
-            await asyncio.sleep(0.05)
+    def polls(found: tuple[int, JsonObject]) -> bool:
+        return any(obj(row).get("polling") for row in items(found[1]["consumers"]))
+
+    await until(lambda: host.v1("GET", "accounts/alice/consumers"), polls)
 
 
 @pytest.mark.parametrize("route", ["ilink", "web"])
@@ -190,9 +178,7 @@ async def test_agent_uses_an_account_on_either_route(tmp_path: Path, client: Cli
 
 
 async def logged_in(host: Machine) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while (await host.states(client="alice"))[0]["state"] != "running":
-            await asyncio.sleep(0.02)
+    await until(lambda: host.states(client="alice"), lambda states: states[0]["state"] == "running")
 
 
 async def quote_and_go_beyond_the_budget(world: Stage, client: Client, printed: Path) -> int:
@@ -204,9 +190,7 @@ async def quote_and_go_beyond_the_budget(world: Stage, client: Client, printed: 
     await world.hear(text="three")
     assert [(await world.until_sent(number))["text"] for number in (5, 6)] == ["echo: three", "second"]
     if client.name not in UNAWARE:
-        async with asyncio.timeout(PATIENCE):
-            while "refused: third" not in printed.read_text():  # noqa: ASYNC240 - a few lines
-                await asyncio.sleep(0.05)
+        await until(printed.read_text, lambda said: "refused: third" in said)
     await world.hear(text="go on")
     # What was held goes out once, in whichever order with the answer.
     assert {(await world.until_sent(number))["text"] for number in (7, 8)} == {"third", "echo: go on"}

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from tests.openapi.world import World, world
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.thirdparty.stage import ROOT
 from tests.tokens import token
 from tests.unit.drivers.kit import friend
@@ -107,13 +107,13 @@ async def test_agent_reads_messages_and_replies(made: World, mode: str, revision
         assert before is None
         await received(made, person, kind="text", text="今天几点？")
         await received(made, person, kind="image")
-        messages: list[JsonValue] = []
-        answer: JsonObject = {}
-        async with asyncio.timeout(PATIENCE):
-            while len(messages) < 2 or not obj(obj(messages[-1])["media"]).get("file"):
-                answer = await client.told("read_messages", account="alice")
-                messages = items(answer["messages"])
-        words, picture = map(obj, messages)
+
+        def complete(answer: JsonObject) -> bool:
+            found = items(answer["messages"])
+            return len(found) == 2 and bool(obj(obj(found[-1])["media"]).get("file"))
+
+        answer = await until(lambda: client.told("read_messages", account="alice"), complete)
+        words, picture = map(obj, items(answer["messages"]))
         assert (words["text"], words["direction"]) == ("今天几点？", "in")
         chat = text(words["chat"])
         assert chat in json.dumps(await client.told("find_people", account="alice"))
@@ -127,9 +127,7 @@ async def test_agent_reads_messages_and_replies(made: World, mode: str, revision
         assert [text(obj(each)["text"]) for each in items(later["messages"])] == ["三点"]
         again = await client.told("read_messages", account="alice", after=text(later["after"]))
         assert (again["messages"], again["after"]) == ([], later["after"])
-        async with asyncio.timeout(PATIENCE):
-            while (code := await client.call("get_login_code", account="waiting"))["isError"]:
-                pass
+        code = await until(lambda: client.call("get_login_code", account="waiting"), lambda code: not code["isError"])
         assert obj(items(code["content"])[0])["mimeType"] == "image/png"
         assert "no account" in await client.failed("read_messages", account="nobody")
         assert "contacts" in await client.failed("send_message", account="alice", to="nobody", text="x")

@@ -163,8 +163,12 @@ class RunningClient:
             found: JsonValue = json.loads(await answer.read())
             return found
 
-    async def post(self, call: str, **form: str) -> JsonValue:
-        async with self.http.post(self.address(call), data=form) as answer:
+    async def post(self, call: str, data: bytes = b"", filename: str = "x", /, **form: str) -> JsonValue:
+        """Call with a form; ``data`` is its media_data."""
+        body = aiohttp.FormData(form)
+        if data:
+            body.add_field("media_data", data, filename=filename)
+        async with self.http.post(self.address(call), data=body) as answer:
             assert answer.status == 200
             found: JsonValue = json.loads(await answer.read())
             return found
@@ -182,6 +186,9 @@ class RunningClient:
         assert status == 200, found
         return found
 
+    async def until_told(self, fits: Callable[[JsonObject], object], path: str = "status") -> JsonObject:
+        return await until(lambda: self.told(path), fits)
+
     def state(self) -> JsonObject:
         try:
             found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
@@ -190,13 +197,10 @@ class RunningClient:
         return found
 
     async def until_state(self, word: str) -> JsonObject:
-        await until(lambda: self.state().get("state") == word)
-        return self.state()
+        return await until(self.state, lambda state: state.get("state") == word)
 
     async def until_queued(self, number: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while obj(await self.get("get_client_info"))["queued"] != number:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.get("get_client_info"), lambda info: obj(info)["queued"] == number)
 
     async def login(self) -> None:
         self.driver.play(logged_in())

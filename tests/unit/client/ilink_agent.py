@@ -1,11 +1,9 @@
-"""An agent that uses an account's iLink API at its own port, as the controller passes it on, and accounts for it."""
+"""An agent that uses an account's iLink API at its own port, as the controller passes it on."""
 
 import asyncio
-import contextlib
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,21 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 from yarl import URL
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
-from tests.unit.client.test_ilink_account import quickly as ilink_driver
-from tests.unit.drivers.ilink_kit import Bench, bench
-from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
-from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.aes import encrypted, padded_size
-from wxcontroller.core.jsontypes import text
-from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.openwx import credentials
-from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.compose import Draft
-from wxcontroller.sandbox.contents import ContentItem
-from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm
 
 ORIGIN = "http://gate.example:2000"
 # JSON of answers.
@@ -78,10 +63,9 @@ class Agent:
     async def attend(self) -> None:
         """Poll for the first time ever, which says from where on it gets messages."""
         poll = asyncio.ensure_future(self.updates())
-        shown = None
-        async with asyncio.timeout(PATIENCE):
-            while shown is None or shown["behind"] != 0:
-                shown = next((one for one in await self.consumers() if one["name"] == self.name), None)
+        await until(
+            self.consumers, lambda found: any(one["name"] == self.name and one["behind"] == 0 for one in found)
+        )
         poll.cancel()
         await asyncio.wait({poll})
 
@@ -155,109 +139,4 @@ class Agent:
         return next(one for one in await self.consumers() if one["name"] == self.name)
 
     async def until_polling(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not (await self.shown())["polling"]:
-                await asyncio.sleep(0.01)
-
-
-@dataclass
-class Stage:
-    """An account of one route on the sandbox. ``hear`` lets a person write to it, ``sent`` is what WeChat took."""
-
-    route: str
-    start: Start
-    webhook: Webhook
-    ilink: Bench | None = None
-    web: Wechat | None = None
-
-    @property
-    def account(self) -> ServerAccount:
-        if self.ilink is not None:
-            return self.ilink.account
-        assert self.web is not None
-        return next(iter(self.web.sandbox.accounts.values()))
-
-    def begin(self, **environ: str) -> RunningClient:
-        server = self.ilink or self.web
-        assert server is not None
-        route = {"WXCLIENT_DRIVER": self.route, "WXCLIENT_SERVER": server.url, POST_API: self.webhook.address}
-        if self.ilink is not None:
-            return self.start(make=lambda context: ilink_driver(context, pace=0.0), **route, **environ)
-        pauses = dict.fromkeys(("MOJO_WEIXIN_SYNCCHECK_INTERVAL", "MOJO_WEIXIN_SYNCCHECK_DELAY"), "0")
-        return self.start(make=lambda context: WebDriver(context, HURRY), **route, **pauses, **environ)
-
-    async def enter(self, **environ: str) -> RunningClient:
-        client = self.begin(**environ)
-        await self.scan(client)
-        return client
-
-    async def attended(self, **environ: str) -> Agent:
-        """Start a process and log it in; return an agent that gets messages from now on."""
-        agent = Agent(await self.enter(**environ))
-        await agent.attend()
-        return agent
-
-    async def scan(self, client: RunningClient) -> None:
-        await client.until_state("scaning")
-        if self.ilink is not None:
-            sandbox = self.ilink.sandbox
-            phone.confirm(sandbox, await waiting_code(sandbox), self.account)
-        elif self.web is not None:
-            logins = self.web.sandbox.logins
-            login = logins.newest_first()[0]
-            logins.scan(login, self.account.uin)
-            logins.confirm(login)
-        await client.until_state("running")
-
-    def hear(self, words: str, chat: str | None = None, sender: str | None = None) -> None:
-        """Let a person write: on the web route by default the first friend."""
-        if self.ilink is not None:
-            phone.write_text(self.ilink.sandbox, self.account, words)
-        elif self.web is not None:
-            self.web.hear(self.account, words, chat, sender)
-
-    def show(self, kind: str, content: bytes, name: str, form: KeyForm = KeyForm.RAW) -> None:
-        """Let a person send a picture, video or file; ``form`` is that of its key on the iLink route."""
-        if self.ilink is not None:
-            item = ContentItem(kind, self.ilink.sandbox.contents.add(content), len(content), name)
-            phone.write_media(self.ilink.sandbox, self.account, ItemMedia(item, bytes(range(16)), form))
-            return
-        assert self.web is not None
-        item = ContentItem(kind, self.web.sandbox.contents.add(content), len(content), name)
-        draft = Draft(self.web.sandbox.next_msg_id(), self.friend, self.friend)
-        if kind == "video":
-            made = compose.video(draft, item, 3, False)
-        else:
-            made = compose.image(draft, item) if kind == "image" else compose.file(draft, item)
-        if media_id := text(made.fields.get("MediaId")):
-            self.account.hold(media_id, item)
-        self.web.sandbox.bring(self.account, made, "peer", "")
-
-    def taken(self) -> list[Any]:
-        return [*(self.account.sent if self.ilink is None else self.ilink.sent())]
-
-    def contents(self) -> list[tuple[str, int]]:
-        """Return kind and size of the content that WeChat took."""
-        return [(one.kind, one.item.size) for one in self.taken() if one.item is not None]
-
-    @property
-    def friend(self) -> str:
-        return friend(self.account)
-
-    def sent(self) -> list[str]:
-        return [one.text for one in self.taken()]
-
-    async def until_sent(self, number: int) -> list[str]:
-        await until(lambda: len(self.sent()) >= number)
-        return self.sent()
-
-
-@contextlib.asynccontextmanager
-async def stage_of(route: str, start: Start, webhook: Webhook) -> AsyncIterator[Stage]:
-    if route == "ilink":
-        async with bench() as found:
-            yield Stage(route, start, webhook, ilink=found)
-    else:
-        async with wechat() as world:
-            world.sandbox.add_account("Alice")
-            yield Stage(route, start, webhook, web=world)
+        await until(self.shown, lambda shown: shown["polling"])

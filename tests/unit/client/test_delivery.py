@@ -1,6 +1,5 @@
 """What a webhook gets beside the report, and what becomes of reports that it does not take."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -8,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.listener import Listener
 from tests.unit.client.scripted import logged_in, message
@@ -124,9 +123,7 @@ async def test_permanently_refused_report_is_dead_without_delaying_others(
     client.driver.play([message("bad"), message("good")])
     await listener.tries(2)
     assert listener.contents == ["bad", "good"]
-    async with asyncio.timeout(PATIENCE):
-        while not (info := obj(await client.get("get_client_info")))["reports_dead"]:
-            await asyncio.sleep(0.01)
+    info = obj(await until(lambda: client.get("get_client_info"), lambda info: obj(info)["reports_dead"]))
     assert (info["reports_refused"], info["reports_dead"], info["reports_dropped"]) == (1, 1, 0)
     assert "dead letter" in caplog.text
     assert "bad" not in caplog.text

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.unit.client.conftest import Start, Webhook
-from tests.unit.client.ilink_agent import Agent, Stage, stage_of
+from tests.unit.client.ilink_agent import Agent
+from tests.unit.client.stage import Stage, stage_of
 from wxcontroller.client.ilink import polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState

@@ -1,6 +1,5 @@
 """A log that is too large: told loudly before anything of it is lost, and only then lost."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 
@@ -22,9 +21,7 @@ async def test_loss_is_announced_first(
     unheard = {POST_API: "http://127.0.0.1:9/"}
     client = await running(start, **unheard)
     client.driver.play([message("x" * 40_000) for _ in range(40)])
-    async with asyncio.timeout(PATIENCE):
-        while integer((await client.told("deliveries?limit=1"))["pending"]) < 40:
-            await asyncio.sleep(0.02)
+    await client.until_told(lambda found: integer(found["pending"]) >= 40, "deliveries?limit=1")
     await client.stop()
     monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
     monkeypatch.setattr(retention, "SWEEP_SECONDS", 0.01)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
@@ -33,10 +33,6 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
     for text in texts:
         answer = obj(await client.get("send_friend_message", id=to, content=text, **{"async": "1"}))
         assert answer["code"] == 0
-
-
-async def reports_of(client: RunningClient) -> JsonObject:
-    return obj((await client.told())["reports"])
 
 
 def sends(webhook: Webhook) -> list[JsonObject]:
@@ -240,9 +236,7 @@ async def test_send_that_cannot_be_stored_is_not_queued(start: Start, webhook: W
     state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"), "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5"}
     client = start(**{POST_API: webhook.address}, **state, **SLOW)
     await first_of(client)
-    async with asyncio.timeout(PATIENCE):
-        while (await reports_of(client))["waiting"]:
-            await asyncio.sleep(0.01)
+    await client.until_told(lambda status: not obj(status["reports"])["waiting"])
     filler = small_disk / "filler"
     with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
         while True:

@@ -5,7 +5,6 @@ import base64
 import gzip
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,7 +13,7 @@ from tests.serving import serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.listener import Server
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Uploaded
 
@@ -122,15 +121,8 @@ async def test_without_allowed_directories_no_file_is_sent(start: Start, webhook
     )
 
 
-async def post_data(client: RunningClient, call: str, data: bytes, **form: str) -> JsonObject:
-    body = aiohttp.FormData(form)
-    body.add_field("media_data", data, filename="x")
-    async with client.http.post(client.address(call), data=body) as answer:
-        return obj(await answer.json())
-
-
 async def test_content_is_taken_raw_from_both_kinds_of_form(client: RunningClient) -> None:
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
     assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
     quoted = "".join(f"%{byte:02x}" for byte in PNG)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -142,7 +134,7 @@ async def test_content_is_taken_raw_from_both_kinds_of_form(client: RunningClien
 
 
 async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) -> None:
-    answer = await post_data(client, "upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf")
+    answer = obj(await client.post("upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf"))
     assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
     assert (answer["media_code"], answer["media_size"], answer["media_type"]) == ("6", 5, "file")
     for target in ("@ann", "@ben"):
@@ -158,19 +150,19 @@ async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) 
 
 async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann", content="look"))
     assert answer == {"id": "771001:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
     text, image = await webhook.messages(2)
     assert (text["content"], text["format"], image["format"]) == ("look", "text", "media")
     client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann", content="look"))
     assert (answer["code"], answer["status"], answer["media_id"]) == (1204, "unknown error", "@up2:3")
     assert answer["reason"] == "not a friend"
 
 
 async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
-    answer = await post_data(client, "send_friend_message", PNG, id="@all")
+    answer = obj(await client.post("send_friend_message", PNG, id="@all"))
     assert answer == {"id": 0, "code": 0, "status": "request already executed"}
     got = await webhook.messages(3)
     assert [to for to, _ in client.driver.media_sends] == ["@ann", "@ben", "filehelper"]
@@ -187,7 +179,7 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
 async def test_async_send_returns_at_once_and_reports_its_result(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     waiting = {"id": "@ann", "async": "1"}
-    answer = await post_data(client, "send_friend_message", PNG, **waiting)
+    answer = obj(await client.post("send_friend_message", PNG, **waiting))
     assert answer == {"code": 0, "status": "request already in execution"}
     await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
     sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
@@ -196,16 +188,16 @@ async def test_async_send_returns_at_once_and_reports_its_result(start: Start, w
 
 async def test_failed_upload_is_retried_or_reported(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("no answer"), None]
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
     assert (answer["code"], answer["media_id"]) == (0, "@up2:3")
     assert len(client.driver.uploads) == 2
     client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
     assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")
     assert answer["reason"] == "no answer"
     for call in ("send_friend_message", "upload_media"):
         client.driver.outcomes = [WeChatError("WeChat answered 1", "try another", ret=1)]
-        answer = await post_data(client, call, PNG, id="@ann")
+        answer = obj(await client.post(call, PNG, id="@ann"))
         assert (answer["code"], answer["status"]) == (-1, "media upload failure 1/1"), call
         assert answer["reason"] == "WeChat answered 1; try another"
         assert answer["media_id"] == ("" if call == "send_friend_message" else None)
@@ -213,7 +205,7 @@ async def test_failed_upload_is_retried_or_reported(client: RunningClient) -> No
 
 async def test_empty_or_too_large_media_are_refused(start: Start) -> None:
     client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="100")
-    answer = await post_data(client, "upload_media", PNG)
+    answer = obj(await client.post("upload_media", PNG))
     assert answer["status"] == "media size exceed, maximum size is 100 bytes"
     assert obj(await client.get("upload_media"))["status"] == "invaild media"
     assert client.driver.uploads == []

@@ -63,18 +63,14 @@ async def test_status_counts_what_has_happened(client: RunningClient) -> None:
 async def test_failed_receiver_is_shown_without_its_secrets(start: Start, webhook: Webhook) -> None:
     webhook.statuses = [500] * 100
     client = await running(start, **{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
-    async with asyncio.timeout(PATIENCE):
-        while not (reports := obj((await client.told())["reports"]))["last_error"]:
-            await asyncio.sleep(0.01)
+    reports = obj((await client.until_told(lambda status: obj(status["reports"])["last_error"]))["reports"])
     assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
     assert (reports["last_error"], reports["delivered"]) == ("the webhook returned 500", 0)
     assert int(str(reports["waiting"])) >= 4
     assert abs(int(str(reports["oldest_since"])) - time.time()) < PATIENCE
     webhook.statuses = []
     await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
-    async with asyncio.timeout(PATIENCE):
-        while (reports := obj((await client.told())["reports"]))["waiting"]:
-            await asyncio.sleep(0.01)
+    reports = obj((await client.until_told(lambda status: not obj(status["reports"])["waiting"]))["reports"])
     assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
 
 
@@ -83,9 +79,7 @@ async def test_daily_count_is_kept_without_a_limit(start: Start, client: Running
     await until(lambda: len(client.driver.sends) == 2)
     await client.stop()
     again = await running(start, **{DAILY: "3"})
-    async with asyncio.timeout(PATIENCE):
-        while (await queue(again))["sent_today"] != 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: queue(again), lambda queue: queue["sent_today"] == 2)
     assert obj(await again.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     assert obj(await again.get("send_friend_message", id="@ann", content="y"))["code"] == -8
 
@@ -96,9 +90,7 @@ async def test_disconnected_caller_does_not_cancel_its_message(start: Start) -> 
     await client.login()
     await send(client)
     caller = asyncio.create_task(client.get("send_friend_message", id="@ben", content="goes out"))
-    async with asyncio.timeout(PATIENCE):
-        while (await queue(client))["waiting"] != 1:
-            await asyncio.sleep(0.01)
+    await until(lambda: queue(client), lambda queue: queue["waiting"] == 1)
     caller.cancel()
     await asyncio.wait([caller])
     client.driver.send_gate.set()
@@ -153,9 +145,7 @@ async def test_public_files_are_written_as_soon_as_possible(start: Start) -> Non
     there, away = client.paths.runtime("alice"), client.paths.runtime("alice").with_name("away")
     there.rename(away)  # in place of a full /run
     client.driver.play([QrReady("https://login.weixin.qq.com/l/x", b"code", 1, 3)])
-    async with asyncio.timeout(PATIENCE):
-        while (await client.told())["state"] != "scaning":
-            await asyncio.sleep(0.01)
+    await client.until_told(lambda status: status["state"] == "scaning")
     away.rename(there)
     await client.until_state("scaning")
     await until(lambda: any(path.read_bytes() == b"code" for path in there.glob("*qrcode*")))

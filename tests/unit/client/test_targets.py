@@ -1,6 +1,5 @@
 """Reports and heartbeats go only where the settings allow them, wherever a receiver redirects to."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start, running
 from tests.unit.client.listener import Server
@@ -49,9 +48,7 @@ async def status(client: RunningClient) -> str:
 
 async def held_back(client: RunningClient, place: Place) -> None:
     """Wait until a report was tried and held back; it says where to, and what to do."""
-    async with asyncio.timeout(PATIENCE):
-        while "is not among webhook_targets" not in (told := await status(client)):
-            await asyncio.sleep(0.01)
+    told = await until(lambda: status(client), lambda told: "is not among webhook_targets" in told)
     assert place.root in told
     assert "restart the account" in told
     assert "hidden" not in told

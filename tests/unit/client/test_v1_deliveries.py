@@ -21,12 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 async def until(client: RunningClient, **wanted: int) -> JsonObject:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            _, found = await client.v1("GET", "deliveries")
-            if all(found[key] == value for key, value in wanted.items()):
-                return found
-            await asyncio.sleep(0.01)
+    return await client.until_told(lambda found: wanted.items() <= found.items(), "deliveries")
 
 
 async def at_rest(client: RunningClient, webhook: Webhook) -> None:

@@ -35,12 +35,8 @@ async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, Json
 
 
 async def settled(client: RunningClient, number: int) -> list[JsonObject]:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = items((await client.told("events?types=friend_message"))["events"])
-            if len(found) >= number:
-                return [obj(one) for one in found]
-            await asyncio.sleep(0.01)
+    page = await client.until_told(lambda page: len(items(page["events"])) >= number, "events?types=friend_message")
+    return [obj(one) for one in items(page["events"])]
 
 
 async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(client: RunningClient) -> None:
@@ -98,12 +94,10 @@ async def test_events_have_no_login_code(start: Start) -> None:
     client = start()
     client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
     await client.until_state("scaning")
-    async with asyncio.timeout(PATIENCE):
-        while not (found := items((await client.told("events?types=input_qrcode"))["events"])):
-            await asyncio.sleep(0.01)
-    shown = [str(client.paths.qrcode_file("alice"))]
-    assert obj(obj(found[0])["report"])["params"] == shown
-    delivery = await client.told(f"deliveries/{obj(found[0])['id']}")
+    page = await client.until_told(lambda page: page["events"], "events?types=input_qrcode")
+    [event, *_], shown = map(obj, items(page["events"])), [str(client.paths.qrcode_file("alice"))]
+    assert obj(event["report"])["params"] == shown
+    delivery = await client.told(f"deliveries/{event['id']}")
     assert obj(delivery["report"])["params"] == shown
 
 

@@ -1,6 +1,5 @@
 """/v1/messages and its like at the account's port, on an account with friends, groups and recall."""
 
-import asyncio
 import json
 import sqlite3
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from wxcontroller.client.store import history as index
@@ -42,10 +41,7 @@ async def history(client: RunningClient, query: str = "") -> list[JsonObject]:
 
 
 async def until_history(client: RunningClient, number: int, query: str = "?limit=200") -> list[JsonObject]:
-    async with asyncio.timeout(PATIENCE):
-        while len(found := await history(client, query)) < number:
-            await asyncio.sleep(0.01)
-    return found
+    return await until(lambda: history(client, query), lambda found: len(found) >= number)
 
 
 @pytest.fixture
@@ -171,9 +167,7 @@ async def test_log_of_2_0_0_is_indexed_meanwhile(
     client = start()
     await enter(client)
     client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
-    async with asyncio.timeout(PATIENCE):
-        while not (page := (await client.v1("GET", f"messages?chat={ANN_NUMBER}&limit=200"))[1])["complete"]:
-            await asyncio.sleep(0.01)
+    page = await client.until_told(lambda page: page["complete"], f"messages?chat={ANN_NUMBER}&limit=200")
     newest = [obj(one) for one in items(page["messages"])]
     assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
     oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")

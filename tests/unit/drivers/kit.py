@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tests.patience import PATIENCE, until
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import text
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
@@ -211,6 +212,14 @@ class Wechat:
         async with self.online(account, store):
             return store
 
+    async def scan(self, account: ServerAccount) -> WebLoginCode:
+        """Wait for a code that nobody has scanned; scan and confirm it."""
+        logins = self.sandbox.logins
+        [login, *_] = await until(lambda: [one for one in logins.newest_first() if one.uin is None])
+        logins.scan(login, account.uin)
+        logins.confirm(login)
+        return login
+
     async def confirm(self, drive: Drive, account: ServerAccount) -> None:
         """Scan and confirm the next QR code."""
         login = await self.login_of(drive)
@@ -242,11 +251,17 @@ class Wechat:
         return lambda: self.sandbox.faults.all.pop(number, None)
 
     def hear(
-        self, account: ServerAccount, text: str, chat: str | None = None, sender: str | None = None
+        self, account: ServerAccount, words: str, chat: str | None = None, sender: str | None = None
     ) -> ServerMessage:
         """Let a text arrive from a friend (by default the first), or in a chat."""
         peer = chat or friend(account)
-        return self.sandbox.deliver(account, peer, sender or peer, text, "peer")
+        return self.sandbox.deliver(account, peer, sender or peer, words, "peer")
+
+    def put(self, account: ServerAccount, message: ServerMessage, how: str = "peer") -> None:
+        """Let a message with content arrive."""
+        if message.item is not None and (media_id := text(message.fields.get("MediaId"))):
+            account.hold(media_id, message.item)
+        self.sandbox.bring(account, message, how, "")
 
     def violations(self) -> list[str]:
         return [f"{v.endpoint}: {v.what}" for v in self.sandbox.ledger.violations]

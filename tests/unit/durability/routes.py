@@ -1,6 +1,5 @@
 """What people do on each route and what WeChat has got there: all that differs between routes for these tests."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -53,11 +52,7 @@ class Route:
 
     async def scan(self, one: "Process") -> None:
         """Scan the code that is shown, and confirm."""
-        logins = one.wechat.sandbox.logins
-        while not (waiting := [login for login in logins.newest_first() if login.uin is None]):
-            await asyncio.sleep(0.01)
-        logins.scan(waiting[0], one.account.uin)
-        logins.confirm(waiting[0])
+        await one.wechat.scan(one.account)
 
     def write(self, one: "Process", words: str) -> str:
         """Be a person who writes a text; return its id."""

@@ -1,15 +1,11 @@
 """A whole account for the tests of message kinds: sandbox, driver, client and a webhook, on real sockets."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import aiohttp
-
-from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Webhook, hooked, starting
 from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
@@ -39,13 +35,7 @@ class Launched:
 
     async def call(self, name: str, data: bytes = b"", **parameters: str) -> JsonValue:
         """Use the account's API; ``data`` is media_data."""
-        form = aiohttp.FormData(parameters)
-        if data:
-            form.add_field("media_data", data, filename="x")
-        async with self.client.http.post(self.client.address(name), data=form) as answer:
-            assert answer.status == 200, await answer.text()
-            found: JsonValue = json.loads(await answer.read())
-            return found
+        return await self.client.post(name, data, **parameters)
 
 
 @contextlib.asynccontextmanager
@@ -98,11 +88,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             directory, lambda context: WebDriver(context, timing), WXCLIENT_SERVER=world.url, **pauses, **environ
         )
         async with make as one:
-            logins = world.sandbox.logins
-            await until(lambda: any(login.uin is None for login in logins.newest_first()))
-            login = next(login for login in logins.newest_first() if login.uin is None)
-            logins.scan(login, account.uin)
-            logins.confirm(login)
+            await world.scan(account)
             await one.client.until_state("running")
             everybody = account.world.people
             room = next(room for room in account.world.groups.values() if room.saved and len(room.members) > 3)
