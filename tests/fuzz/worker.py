@@ -1,10 +1,9 @@
 """One target's share of a long run, in a process of its own: ``worker TARGET INPUTS SEED PLACE``.
 
 With atheris, inputs are guided by the code that they reach; without, they come from the seeds alone. The last line on
-standard output is the result as JSON.
+standard output is the result, findings are on standard error; they, or too much memory, make the exit code 1.
 """
 
-import json
 import os
 import random
 import resource
@@ -14,6 +13,7 @@ from pathlib import Path
 
 # Now and then from a seed: changes upon changes are refused at the door.
 _FRESH = 0.4
+_MEGABYTES = 1500
 
 
 def main() -> None:
@@ -40,14 +40,12 @@ def main() -> None:
             trial.attempt(mutator.stretched(target.longest))
         if trial.inputs >= inputs:
             megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            result = {
-                **{"target": name, "inputs": trial.inputs, "taken": trial.taken, "found": trial.found},
-                **{"seconds": round(time.monotonic() - began, 1), "slowest": round(trial.slowest, 3)},
-                **{"megabytes": megabytes, "guided": atheris is not None},
-            }
-            sys.stdout.write("\n" + json.dumps(result) + "\n")
-            sys.stdout.flush()
-            os._exit(0)  # libFuzzer would end the process without a word of ours
+            taken, seconds = 100 * trial.taken // trial.inputs, time.monotonic() - began
+            fault = "FOUND" if trial.found else "MEMORY" if megabytes > _MEGABYTES else ""
+            print(*trial.found.values(), sep="\n", file=sys.stderr)
+            figures = f"{trial.inputs:9,} {taken:4} % {trial.slowest:8.2f} s {megabytes:5} MB {seconds:7.0f} s"
+            print(f"\n{name:40} {figures}  {fault or ('guided' if atheris else '')}", flush=True)
+            os._exit(bool(fault))  # libFuzzer would end the process without a word of ours
 
     if atheris is None:
         while True:
