@@ -1,15 +1,14 @@
 """The packages, judged by Debian's tools; the source package and the wheel; `make deps`, which starts no service."""
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from tests.programs import output_of, run
 from tests.system.host import Host, make_base
 
 pytestmark = pytest.mark.system
@@ -51,27 +50,11 @@ echo 'deb [trusted=yes] file:/root/repository ./' >/etc/apt/sources.list.d/here.
 """
 
 
-def run(*command: "str | Path", **environment: str) -> str:
-    """Run a command that must succeed; return what it prints."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def released(debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that `make release` fills."""
     place = tmp_path_factory.mktemp("released") / "release"
-    run("tests/system/release", place)
+    output_of("tests/system/release", place)
     return place
 
 
@@ -80,7 +63,7 @@ def unpacked(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -
     """The files of all packages."""
     place = tmp_path_factory.mktemp("unpacked")
     for deb in fleet_debs:
-        run("dpkg-deb", "-x", deb, place)
+        output_of("dpkg-deb", "-x", deb, place)
     return place
 
 
@@ -89,14 +72,15 @@ def test_man_pages_fit_a_terminal(unpacked: Path) -> None:
     for path in (ROOT / "docs/man").rglob("*.scd"):
         page = unpacked / "usr/share/man" / path.parent.relative_to(ROOT / "docs/man") / f"man{path.stem[-1]}"
         page /= f"{path.stem}.gz"
-        shown = run("man", "--warnings", "-l", page, LC_ALL="C.UTF-8", MANWIDTH="80", MANPAGER="cat")
+        done = run("man", "--warnings", "-l", page, env={"LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANPAGER": "cat"})
+        shown = done.stdout
         blocks = re.findall(r"```\n(.*?)```", path.read_text(), re.DOTALL)
         code = {line for block in blocks for line in block.splitlines()}
         wide = [line for line in shown.splitlines() if columns(line) > 80 and line.strip() not in code]
         assert wide == [], path
-        assert "troff:" not in shown
+        assert "troff:" not in done.stderr
         assert shown.splitlines()[0].startswith(f"{path.stem[:-2]}({path.stem[-1]}) ")
-        assert f'"{path.stem[:-2]} - ' in run("lexgrog", page, LC_ALL="C.UTF-8")
+        assert f'"{path.stem[:-2]} - ' in output_of("lexgrog", page, env={"LC_ALL": "C.UTF-8"})
 
 
 def columns(line: str) -> int:
@@ -117,15 +101,14 @@ def test_source_package_builds_the_same_packages(released: Path, fleet_debs: lis
     """Byte by byte, in another place, time zone, language and umask."""
     [source] = released.glob("*.dsc")
     tree = tmp_path / "tree"
-    run("dpkg-source", "--no-check", "-x", source, tree)
-    listed = (
-        run("git", "ls-files", "-z", "--", "wxcontroller", "tests", "debian", "Makefile").rstrip("\0").split("\0")
-    )
-    assert [name for name in listed if (ROOT / name).is_file() and not (tree / name).is_file()] == []
-    other = {"TZ": "Pacific/Auckland", "LANG": "zh_CN.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    output_of("dpkg-source", "--no-check", "-x", source, tree)
+    listed = output_of("git", "ls-files", "-z", "--", "wxcontroller", "tests", "debian", "Makefile").split("\0")
+    assert [name for name in listed if name and (ROOT / name).is_file() and not (tree / name).is_file()] == []
+    here = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    other = {**here, "TZ": "Pacific/Auckland", "LANG": "zh_CN.UTF-8"}
     # Without LC_ALL, which would win over LANG.
     build = f"unset LC_ALL; umask 027 && cd {tree} && exec dpkg-buildpackage -d -us -uc -b"
-    run("sh", "-c", build, HOME=str(tmp_path), TMPDIR=str(tmp_path), **other)
+    output_of("sh", "-c", build, env=other)
     built = {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in tmp_path.glob("*.deb")}
     assert built == {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in fleet_debs}
 
@@ -145,7 +128,8 @@ def test_purge_removes_all_that_an_installation_adds(fleet_debs: list[Path], tmp
         chroot {root} sh -ec 'dpkg -i /root/debs/*.deb
             dpkg --purge {" ".join(deb.name.partition("_")[0] for deb in fleet_debs)}'
     """
-    run("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euc", script, LC_ALL="C.UTF-8")
+    alone = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euc")
+    output_of(*alone, script, env={"LC_ALL": "C.UTF-8"})
     changed = [path.relative_to(tmp_path / "up") for path in (tmp_path / "up").rglob("*") if not path.is_dir()]
     assert [str(path) for path in changed if not ALLOWED_TO_STAY.match(str(path))] == []
     assert any(path.name == "status" for path in changed), "nothing was installed"
@@ -191,15 +175,15 @@ def test_pedantic_lintian_reports_nothing(bare_host: Host, fleet_debs: list[Path
 def test_wheel_has_all_sources_and_its_wxctl_needs_no_systemd(released: Path, tmp_path: Path) -> None:
     """On other systems, where nothing is compiled: only the services need the dependency that has no wheel."""
     [wheel] = released.glob("wxcontroller-*-py3-none-any.whl")
-    shipped = set(re.findall(r"wxcontroller/\S+", run("unzip", "-Z1", wheel)))
-    sources = {re.sub(r"\.po$", ".mo", name) for name in run("git", "ls-files", "wxcontroller").splitlines()}
+    shipped = set(re.findall(r"wxcontroller/\S+", output_of("unzip", "-Z1", wheel)))
+    sources = {re.sub(r"\.po$", ".mo", name) for name in output_of("git", "ls-files", "wxcontroller").splitlines()}
     assert sources - shipped == set()
-    wanted = re.findall(r"^Requires-Dist: ([\w-]+)(.*)$", run("unzip", "-p", wheel, "*/METADATA"), re.MULTILINE)
+    wanted = re.findall(r"^Requires-Dist: ([\w-]+)(.*)$", output_of("unzip", "-p", wheel, "*/METADATA"), re.MULTILINE)
     assert [more.split(";")[1].strip() for name, more in wanted if name == "systemd-python"] == ['extra == "service"']
-    run("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
+    output_of("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
     python, wxctl = tmp_path / "venv/bin/python", tmp_path / "venv/bin/wxctl"
     offline = ("--no-deps", "--no-index", "--quiet", "--disable-pip-version-check")
-    run(python, "-m", "pip", "install", *offline, wheel)
+    output_of(python, "-m", "pip", "install", *offline, wheel)
     # In place of downloads: Debian's packages, without systemd's.
     [site] = (tmp_path / "venv/lib").glob("python3*/site-packages")
     for package in Path("/usr/lib/python3/dist-packages").iterdir():
@@ -208,8 +192,9 @@ def test_wheel_has_all_sources_and_its_wxctl_needs_no_systemd(released: Path, tm
     needed = [name for name, more in wanted if "extra" not in more]
     assert {*needed} >= {"click", "rich", "segno"}
     check = f"import importlib.metadata as m; [m.version(name) for name in {needed!r}]; import systemd"
-    assert "No module named 'systemd'" in run("sh", "-c", f'{python} -I -c "{check}" 2>&1 || true')
-    output = run("sh", "-c", f"{wxctl} --url http://127.0.0.1:9 list; echo ended with $?", JOURNAL_STREAM="8:1")
+    assert "No module named 'systemd'" in output_of("sh", "-c", f'{python} -I -c "{check}" 2>&1 || true')
+    command = f"{wxctl} --url http://127.0.0.1:9 list 2>&1; echo ended with $?"
+    output = output_of("sh", "-c", command, env={"JOURNAL_STREAM": "8:1"})
     assert "http://127.0.0.1:9 can't be reached" in output
     assert "ended with 3" in output
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.patience import PATIENCE
+from tests.programs import serving
 from tests.system.host import network_of
 from wxcontroller.sandbox.hosts import HOSTS
 
 Json: TypeAlias = Any  # answers of the scripting API; the assertions are the check
 
-ROOT = Path(__file__).parents[2]
 PORT = 2100
 _ENTER = 'ip link set lo up && mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
@@ -85,20 +85,7 @@ def stage(place: Path, *options: str) -> Iterator[Stage]:
     hosts.write_text(f"127.0.0.1 localhost {' '.join(sorted(HOSTS))}\n")
     command = [sys.executable, "-m", "wxcontroller.sandbox", "serve", "--accounts=0", f"--listen=127.0.0.1:{PORT}"]
     command += ["--tls-listen=127.0.0.1:443", f"--tls-dir={place / 'tls'}", *options]
-    process = subprocess.Popen(
-        ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts), *command],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+    enter = ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts)]
+    with serving([*enter, *command]) as (line, process):
         assert line.startswith("sandbox with "), line
         yield Stage(process.pid, place)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()

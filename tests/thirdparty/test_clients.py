@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.thirdparty.stage import ROOT, Json, Stage, stage
+from tests.programs import ROOT
+from tests.thirdparty.stage import Json, Stage, stage
 
 FETCHED = ROOT / ".cache" / "thirdparty"
 CLIENTS = Path(__file__).parent / "clients"

@@ -4,9 +4,7 @@
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.openapi.served import served
-from tests.thirdparty.stage import ROOT
+from tests.programs import ROOT, output_of
 from wxcontroller.controller.v1.described import openapi
 
 FETCHED = ROOT / ".cache" / "thirdparty"
@@ -54,23 +52,6 @@ def skip_unless_there(name: str, *programs: str) -> Path:
     return FETCHED / name
 
 
-def run(place: Path, *command: str, **environ: str) -> str:
-    """Run a program; return what it prints. Fails with that when the program does."""
-    done = subprocess.run(
-        command,
-        cwd=place,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def judge(printed: str) -> None:
     """Check what a program that uses a client printed."""
     seen = json.loads(printed)
@@ -86,8 +67,9 @@ def test_generated_python_client_works(document: Path, tmp_path: Path, address: 
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
     command = "generate --path openapi.json --output-path made --meta none --config config.yml --fail-on-warning"
     python = (sys.executable, "-m", "openapi_python_client")
-    run(tmp_path, *python, *command.split(), PYTHONPATH=str(there))
-    modules = int(run(tmp_path, sys.executable, "-c", _IMPORT_ALL, PYTHONPATH=f"{there}:{tmp_path}"))
+    output_of(*python, *command.split(), cwd=tmp_path, env={"PYTHONPATH": str(there)})
+    both = {"PYTHONPATH": f"{there}:{tmp_path}"}
+    modules = int(output_of(sys.executable, "-c", _IMPORT_ALL, cwd=tmp_path, env=both))
     assert modules > len(json.loads(document.read_text())["paths"])
     # Its own typing_extensions would stand before those of mypy.
     types = tmp_path / "types"
@@ -95,8 +77,8 @@ def test_generated_python_client_works(document: Path, tmp_path: Path, address: 
     for needed in ("httpx", "httpcore", "anyio"):
         (types / needed).symlink_to(there / needed)
     strictly = ("-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache")
-    run(tmp_path, sys.executable, *strictly, "-m", "use", MYPYPATH=f"{types}:{tmp_path}")
-    judge(run(tmp_path, sys.executable, "use.py", address, PYTHONPATH=f"{there}:{tmp_path}"))
+    output_of(sys.executable, *strictly, "-m", "use", cwd=tmp_path, env={"MYPYPATH": f"{types}:{tmp_path}"})
+    judge(output_of(sys.executable, "use.py", address, cwd=tmp_path, env=both))
 
 
 def test_generated_typescript_client_works(document: Path, tmp_path: Path, address: str) -> None:
@@ -105,6 +87,9 @@ def test_generated_typescript_client_works(document: Path, tmp_path: Path, addre
     for name in ("use.ts", "tsconfig.json"):
         shutil.copy(PROGRAMS / "openapi-typescript" / name, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    run(tmp_path, "node", "node_modules/openapi-typescript/bin/cli.js", document.name, "-o", "api.d.ts")
-    run(tmp_path, "node", "node_modules/typescript/bin/tsc", "-p", ".")
-    judge(run(tmp_path, "node", "use.js", address))
+    for arguments in (
+        ("node_modules/openapi-typescript/bin/cli.js", document.name, "-o", "api.d.ts"),
+        ("node_modules/typescript/bin/tsc", "-p", "."),
+    ):
+        output_of("node", *arguments, cwd=tmp_path)
+    judge(output_of("node", "use.js", address, cwd=tmp_path))

@@ -18,7 +18,7 @@ import pytest
 
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE, until
-from tests.thirdparty.stage import ROOT
+from tests.programs import ROOT
 from tests.tokens import token
 from tests.unit.drivers.kit import friend
 from wxcontroller.core.access import Scope

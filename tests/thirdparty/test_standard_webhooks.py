@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.thirdparty.stage import ROOT
+from tests.programs import ROOT, output_of
 from tests.unit.client.conftest import POST_API, Start, listener, start, webhook  # noqa: F401
 from tests.unit.client.listener import Listener
 from tests.unit.client.scripted import message
@@ -32,16 +30,8 @@ def verify(library: str, deliveries: list[dict[str, Any]]) -> list[str]:
     name, command = LIBRARIES[library]
     if not (FETCHED / name).exists() or shutil.which(command[0]) is None:
         pytest.skip(f"{name} is not there: make test-deps")
-    done = subprocess.run(
-        [*command, str(FETCHED / name)],
-        input="".join(f"{json.dumps(one)}\n" for one in deliveries),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    given = "".join(f"{json.dumps(one)}\n" for one in deliveries)
+    return output_of(*command, FETCHED / name, given=given).splitlines()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -1,16 +1,14 @@
 """Delivering what waits: in order, again after trouble, given up in the end; and the program that does it."""
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.programs import run
 from tests.unit.alert.kit import alert
 from wxcontroller.alert import mail
 from wxcontroller.alert.__main__ import AGAIN
@@ -155,35 +153,17 @@ async def test_undeletable_alert_is_delivered_once(spool: Spool, monkeypatch: py
 # -- the program
 
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def start(channel: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), channel],
-            cwd=REPOSITORY,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    return start
-
-
-def test_exit_status_requests_a_restart(tmp_path: Path, spool: Spool, run: Run) -> None:
+def test_exit_status_requests_a_restart(tmp_path: Path, spool: Spool) -> None:
+    command = (sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), "command")
     settings = Paths(tmp_path).settings_file
     settings.parent.mkdir(parents=True)
     settings.write_text('[alerts]\ncommand = "/nowhere/tell"\n')
     put(spool, 1)
-    done = run("command")
+    done = run(*command)
     assert done.returncode == AGAIN
     assert "/nowhere/tell can't be run" in done.stderr
     settings.write_text("[alerts]\ncommand = 5\n")
-    done = run("command")
+    done = run(*command)
     assert done.returncode == 78
     assert "alerts" in done.stderr
     assert len(spool.waiting()) == 1

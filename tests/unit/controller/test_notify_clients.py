@@ -16,6 +16,7 @@ import pytest
 
 from tests.openapi.served import Served, served
 from tests.patience import PATIENCE
+from tests.programs import run as run_program
 
 TOOLS = Path(__file__).parents[3] / ".cache/venv/bin"
 
@@ -44,15 +45,7 @@ def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
     path = f"{os.environ['PATH']}:{TOOLS}"
     if shutil.which(command[0], path=path) is None:
         pytest.skip(f"{command[0]} is not installed: make test-deps")
-    return subprocess.run(
-        command,
-        env={"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return run_program(*command, cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8"})
 
 
 def sent(running: Served) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import self_signed
+from tests.programs import output_of
 
 ROOT = Path(__file__).parents[3]
 _ASKING = """
@@ -102,15 +103,7 @@ calendar.monthrange(2024, 2)
 print(waits(calendar), light == [calendar.timegm(each) for each in moments])
 print(html.unescape("&euro;&nosuch;&notit;"), waits(entities), plain == [html.unescape(each) for each in texts])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.splitlines() == [
+    assert output_of(sys.executable, "-c", program).splitlines() == [
         "True True True",
         "True [True, False, True, False, True, True, False, False]",
         "False True",

@@ -1,0 +1,45 @@
+"""Programs that tests run: to their end, or for a while."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(
+    *command: str | Path, cwd: Path = ROOT, given: str = "", env: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end, with ``given`` as its input and more variables; its output is text."""
+    variables = {**os.environ, **(env or {})}
+    return subprocess.run(
+        command, cwd=cwd, env=variables, input=given, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def output_of(*command: str | Path, cwd: Path = ROOT, given: str = "", env: Mapping[str, str] | None = None) -> str:
+    """Run a program that must succeed; return what it printed on its standard output."""
+    done = run(*command, cwd=cwd, given=given, env=env)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done.stdout
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], log: Path | None = None) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run a program of the repository during a block; yield its first line. ``log``: for its standard error."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log.open("w") if log else None,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
