@@ -138,7 +138,6 @@ async def connected(settings: EtcdSettings) -> AsyncIterator[Etcd]:
 
 
 async def until_healthy(etcd: Etcd) -> None:
-    """Wait until it answers."""
     while True:
         try:
             await etcd.read("/")

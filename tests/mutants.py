@@ -49,8 +49,6 @@ _PASSED, _FAILED = 0, 1
 
 
 class Verdict(StrEnum):
-    """What became of a mutant."""
-
     CAUGHT = "caught"
     SURVIVED = "survived"
     INVALID = "invalid"

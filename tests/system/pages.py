@@ -55,7 +55,6 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """Return the blocks of a page."""
     source = (ROOT / page).read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(source):

@@ -108,7 +108,6 @@ def certificate(stage: Stage) -> None:
 
 
 def proxies(stage: Stage) -> None:
-    """Start the proxies of the page."""
     lines = ("Port 3128", "Listen 127.0.0.1", "Allow 127.0.0.0/8", "BasicAuth user password", "ConnectPort 2100")
     stage.host.write("/etc/page-proxy.conf", "\n".join([*lines, ""]).encode())
     stage.host.run("systemctl", "stop", "page-http", "page-socks", check=False)

@@ -50,7 +50,6 @@ def ask(
 
 
 def started(host: Host, name: str) -> int:
-    """Start an account and return its port."""
     host.run("systemctl", "start", f"wxclient@{name}")
     return port_of(host, name)
 
@@ -324,31 +323,18 @@ class Front:
     """A reverse proxy. ``adapted`` adapts the documented configuration to a name without public certificates."""
 
     unit: str
-    language: str
     place: str
     adapted: Callable[[str], str]
-    log: str  # of requests
-    logged: str  # a line of it
+    logged: str  # a line of its log of requests
 
 
 _LIVE = f"/etc/letsencrypt/live/{NAME}"
 # By itself, Caddy would request a certificate from an authority.
 _CADDY_TLS = f"{NAME} {{\n\ttls {_LIVE}/fullchain.pem {_LIVE}/privkey.pem\n"
 FRONTS = (
+    Front("nginx", "/etc/nginx/conf.d/wxcontroller.conf", lambda text: text, "GET /openwx/get_client_info 200"),
     Front(
-        "nginx",
-        "nginx",
-        "/etc/nginx/conf.d/wxcontroller.conf",
-        lambda text: text,
-        "/var/log/nginx/*",
-        "GET /openwx/get_client_info 200",
-    ),
-    Front(
-        "caddy",
-        "caddy",
-        "/etc/caddy/Caddyfile",
-        lambda text: text.replace(f"{NAME} {{\n", _CADDY_TLS),
-        "/var/log/caddy/*",
+        *("caddy", "/etc/caddy/Caddyfile", lambda text: text.replace(f"{NAME} {{\n", _CADDY_TLS)),
         "/openwx/get_client_info?client=alice",
     ),
 )
@@ -357,7 +343,7 @@ FRONTS = (
 @contextmanager
 def in_front(host: Host, front: Front) -> Iterator[None]:
     """Configure it in front of the controller as documented."""
-    configuration = front.adapted(block(front.language, f"# {front.place}", "docs/howto/reverse-proxy.md"))
+    configuration = front.adapted(block(front.unit, f"# {front.place}", "docs/howto/reverse-proxy.md"))
     host.write(front.place, configuration.encode())
     host.write(SETTINGS, block("toml", f"# {SETTINGS}", "docs/howto/reverse-proxy.md").encode())
     host.run("systemctl", "reload", "wxcontroller.service")
@@ -409,7 +395,7 @@ def test_reverse_proxy_works_as_documented(host: Host, far: Far, tmp_path: Path,
         host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
         assert far.curl(f"{url}/v1/accounts?token={shown}", *trusted)[0] == 502
         host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
-        logged = host.text("sh", "-c", f"cat {front.log}; journalctl -b --no-pager -u {front.unit}")
+        logged = host.text("sh", "-c", f"cat /var/log/{front.unit}/*; journalctl -b --no-pager -u {front.unit}")
         assert front.logged in logged
         assert shown.rpartition("_")[2] not in logged
         assert far.curl(f"http://{ADDRESS}:{port}/openwx/get_client_info")[0] == 0

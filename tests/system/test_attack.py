@@ -255,7 +255,7 @@ class Service:
     unit: str
     port: int
     own: str
-    writable: tuple[str, ...]
+    writable: str
     needs: str
     attempts: tuple[Attempts, ...]
     inside: tuple[Attempts, ...]
@@ -266,7 +266,7 @@ SERVICES = {
         "wxclient@mallory.service",
         0,
         "/var/lib/wxclient/mallory",
-        ("/run/wxclient/mallory", "/var/lib/private/wxclient/mallory"),
+        "/run/wxclient/mallory /var/lib/private/wxclient/mallory",
         """
         write(own + "/mine")
         read(own + "/mine")
@@ -283,11 +283,7 @@ SERVICES = {
         "wxcontroller-alert@webhook.service",
         2990,
         "/var/spool/wxcontroller/webhook",
-        (
-            "/run/wxcontroller-alerts/webhook",
-            "/var/spool/wxcontroller/webhook",
-            "/run/wxcontroller-alert-webhook",
-        ),
+        "/run/wxcontroller-alerts/webhook /var/spool/wxcontroller/webhook /run/wxcontroller-alert-webhook",
         f"""
         read("/run/credentials/wxcontroller-alert@webhook.service/settings")
         write(own + "/mine")
@@ -303,13 +299,8 @@ SERVICES = {
         "wxcontroller.service",
         2000,
         "/var/lib/wxcontroller",
-        (
-            "/run/wxcontroller",
-            "/var/lib/wxclient-access",
-            "/var/lib/wxcontroller",
-            "/run/wxcontroller-alerts",
-            "/var/spool/wxcontroller",
-        ),
+        "/run/wxcontroller /var/lib/wxclient-access /var/lib/wxcontroller /run/wxcontroller-alerts "
+        "/var/spool/wxcontroller",
         """
         read("/run/wxclient/victim/mojo_weixin_state_victim.json")
         read("/etc/wxcontroller/tokens")
@@ -409,7 +400,7 @@ def test_service_has_its_required_access(intruder: tuple[Service, Inside]) -> No
 def test_service_can_write_only_to_its_directories(intruder: tuple[Service, Inside]) -> None:
     """All directories and files that it sees are tried. Some devices discard what is written to them."""
     service, taken = intruder
-    own = {*service.writable, "/tmp", "/var/tmp"}
+    own = {*service.writable.split(), "/tmp", "/var/tmp"}
     found = taken.value("writable()")
     elsewhere = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
     assert elsewhere == ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]

@@ -24,32 +24,13 @@ for question in json.loads(sys.argv[2]):
 print(json.dumps(responses))
 """
 # Of other units, of several, of more lines, with options for journalctl, or incomplete.
-REFUSED = [
-    *("ssh.service 10\n", "* 100\n", "alice* 100\n", "a.service --unit=* 100\n", "alice 100 --unit=init.scope\n"),
-    *(
-        "alice --lines=100\n",
-        "alice 100000\n",
-        "alice -1\n",
-        "alice all\n",
-        "-u 10\n",
-        "--system 10\n",
-        "../alice 10\n",
-    ),
-    *("alice@x 10\n", "$(id) 10\n", "`id` 10\n", "alice;id 10\n", "小店 10\n", f"{'a' * 28} 10\n", "\n", "alice\n"),
-    *(
-        "alice 10",
-        "alice 10 more\n",
-        "alice 10 after=s=1\n",
-        "alice 10 once since=yesterday\n",
-        "alice 10 once since=\n",
-    ),
-    *("alice 10 once since=1 --unit=init.scope\n", "alice 10 follow --unit=init.scope\n", ""),
-    *(
-        "alice 10 follow after=$(id)\n",
-        "alice 10 follow after=s=1' --unit=*\n",
-        f"alice 10 follow after={'0' * 300}\n",
-    ),
-]
+_QUESTIONS = """ssh.service 10|* 100|alice* 100|a.service --unit=* 100|alice 100 --unit=init.scope|alice --lines=100
+alice 100000|alice -1|alice all|-u 10|--system 10|../alice 10|alice@x 10|$(id) 10|`id` 10|alice;id 10|小店 10||alice
+alice 10 more|alice 10 after=s=1|alice 10 once since=yesterday|alice 10 once since=
+alice 10 once since=1 --unit=init.scope|alice 10 follow --unit=init.scope|alice 10 follow after=$(id)
+alice 10 follow after=s=1' --unit=*"""
+REFUSED = [f"{question}\n" for line in _QUESTIONS.splitlines() for question in line.split("|")]
+REFUSED += ["", "alice 10", f"{'a' * 28} 10\n", f"alice 10 follow after={'0' * 300}\n"]
 
 
 @pytest.fixture(scope="module", autouse=True)

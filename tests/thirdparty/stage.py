@@ -40,7 +40,6 @@ class Stage:
         return self.place / "tls" / "ca.crt"
 
     def call(self, method: str, path: str, body: Json = None) -> Json:
-        """Call the scripting API."""
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
         with network_of(self.process), contextlib.closing(connection):
             connection.request(method, f"/sandbox{path}", None if body is None else json.dumps(body))

@@ -33,8 +33,6 @@ pytestmark = pytest.mark.skipif(not FETCHED.exists(), reason="mcp is not there: 
 
 @dataclass
 class Agent:
-    """A running client."""
-
     process: Process
 
     async def line(self) -> JsonObject:

@@ -30,7 +30,6 @@ LOADING: JsonObject = {"code": -3, "status": "client not running: logging in", "
 
 @pytest.fixture
 def program(host: Host) -> Process:
-    """A program of this version."""
     host.add("小店", RUNNING)
     process = host.process("小店")
     process.sends, process.friends, process.groups = [], [*CONTACTS], [*GROUPS]

@@ -22,8 +22,6 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 class Files(Server):
-    """A web server with files."""
-
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}"
 

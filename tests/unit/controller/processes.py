@@ -116,21 +116,11 @@ class Host:
     async def run(
         self, arguments: Sequence[str], stderr: int | None = None, **environment: str
     ) -> asyncio.subprocess.Process:
+        listening, path = self.listening.fileno(), f"{self.bin}:{os.environ['PATH']}"
+        variables = {**os.environ, "PATH": path, "NOTIFY_SOCKET": str(self.notifications.path), **environment}
+        command = (sys.executable, "-c", _LAUNCH, str(listening), *arguments)
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _LAUNCH,
-            str(self.listening.fileno()),
-            *arguments,
-            pass_fds=[self.listening.fileno()],
-            cwd=REPOSITORY,
-            stderr=stderr,
-            env={
-                **os.environ,
-                "PATH": f"{self.bin}:{os.environ['PATH']}",
-                "NOTIFY_SOCKET": str(self.notifications.path),
-                **environment,
-            },
+            *command, pass_fds=[listening], cwd=REPOSITORY, stderr=stderr, env=variables
         )
 
     async def reload(self, process: asyncio.subprocess.Process) -> None:

@@ -45,8 +45,6 @@ def digest() -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
-
     status: int
     headers: Mapping[str, str]
     body: bytes

@@ -19,13 +19,8 @@ from wxcontroller.sandbox.sandbox import Options, Sandbox
 _TIMES = {
     **{"call": 3.0, "brief": 2.0, "code_poll": 2.0, "code_spacing": 0.02, "hint": 1.0, "hint_extra": 1.0},
     **{"edge_least": 0.05, "poll_retry": 0.05, "poll_rest": 0.2, "offline_after": 0.5, "held_alive": 0.1},
-    **{
-        "confirm_pause": 0.05,
-        "confirm_alive": 0.15,
-        "progress_every": 0.3,
-        "retry_first": 0.05,
-        "retry_longest": 0.2,
-    },
+    **{"confirm_pause": 0.05, "confirm_alive": 0.15, "progress_every": 0.3},
+    **{"retry_first": 0.05, "retry_longest": 0.2},
 }
 _PAUSES = ILinkTiming(upload_pauses=(0.0, 0.02, 0.04), permit_pauses=(0.05, 0.1))
 QUICK = replace(_PAUSES, **_TIMES)  # type: ignore[arg-type]

@@ -25,10 +25,7 @@ def hold(world: Wechat, kind: str, data: bytes, name: str = "") -> ContentItem:
 
 
 async def arrived(world: Wechat, drive: Drive, account: ServerAccount, delivered: Delivered) -> Message:
-    if media_id := delivered.fields.get("MediaId"):
-        assert delivered.item is not None
-        account.hold(str(media_id), delivered.item)
-    world.sandbox.bring(account, delivered, "peer", "")
+    world.put(account, delivered)
     return (await drive.until(MessageArrived)).message
 
 

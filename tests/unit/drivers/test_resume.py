@@ -49,8 +49,7 @@ async def paper(world: Wechat, alice: ServerAccount) -> AsyncIterator[Paper]:
     async with world.online(alice) as drive:
         peer = friend(alice)
         delivered = compose.file(compose.Draft(world.sandbox.next_msg_id(), peer, peer), item)
-        alice.hold(str(delivered.fields["MediaId"]), item)
-        world.sandbox.bring(alice, delivered, "peer", "")
+        world.put(alice, delivered)
         media = (await drive.until(MessageArrived)).message.media
         assert media is not None
         yield Paper(world, drive, media)

@@ -59,13 +59,11 @@ class Agent:
             return await response.json() if await response.read() else {}
 
     async def call(self, name: str, **fields: Json) -> Json:
-        """POST an authenticated call."""
         return await self.post(name, {**fields, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}})
 
     # -- login
 
     async def code(self, *tokens: str) -> str:
-        """Get a login code."""
         answer = await self.post("get_bot_qrcode?bot_type=3", {"local_token_list": [*tokens]}, self.url)
         return str(answer["qrcode"])
 
@@ -115,13 +113,11 @@ class Agent:
         return await self.call("sendmessage", msg=message | changes)
 
     async def send_text(self, said: str, to: str | None = None, **changes: Json) -> Json:
-        """Send a text."""
         return await self.send({"type": 1, "text_item": {"text": said}}, to=to, **changes)
 
     # -- the CDN
 
     async def get(self, url: str) -> tuple[int, bytes]:
-        """Download an address byte for byte."""
         async with self.http.get(URL(url, encoded=True)) as response:
             return response.status, await response.read()
 

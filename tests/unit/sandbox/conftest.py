@@ -18,14 +18,12 @@ def strict() -> bool:
 
 @pytest.fixture
 async def pair(strict: bool) -> AsyncIterator[tuple[Sandbox, Browser]]:
-    """A sandbox with two accounts, and a browser on it."""
     async with sandbox_and_browser(Options(poll_hold=0.2, sync_hold=0.2, strict=strict)) as both:
         yield both
 
 
 @pytest.fixture
 def sandbox(pair: tuple[Sandbox, Browser]) -> Sandbox:
-    """The sandbox of the test."""
     return pair[0]
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,19 +14,12 @@ from tests.patience import PATIENCE
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser
 
+PROGRAM = (sys.executable, "-m", "wxcontroller.sandbox")
+
 
 async def run(*words: str, url: str = "http://127.0.0.1:9") -> tuple[int, str, str]:
     """Run wxsandbox; exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "wxcontroller.sandbox",
-        "--url",
-        url,
-        *words,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await asyncio.create_subprocess_exec(*PROGRAM, "--url", url, *words, stdout=PIPE, stderr=PIPE)
     out, errors = await process.communicate()
     return process.returncode or 0, out.decode(), errors.decode()
 
@@ -33,17 +27,8 @@ async def run(*words: str, url: str = "http://127.0.0.1:9") -> tuple[int, str, s
 @contextlib.asynccontextmanager
 async def served(*options: str, environment: dict[str, str] | None = None) -> AsyncIterator[tuple[str, int]]:
     """Run ``wxsandbox serve``; its first line, and its port. It must end well when told to."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "wxcontroller.sandbox",
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        *options,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
-    )
+    command = (*PROGRAM, "serve", "--listen", "127.0.0.1:0", *options)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment)
     assert process.stdout is not None
     try:
         line = (await process.stdout.readline()).decode()

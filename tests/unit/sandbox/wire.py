@@ -84,7 +84,6 @@ class Browser:
     # -- login
 
     async def jslogin(self) -> str:
-        """Get a uuid."""
         target = f"https://wx.qq.com{CGI}/webwxnewloginpage"
         text = await self.get(
             "login.wx.qq.com",
@@ -121,7 +120,6 @@ class Browser:
     # -- a session
 
     def base(self) -> Json:
-        """A right BaseRequest."""
         values = self.values
         return {
             "Uin": int(values["wxuin"]),
@@ -177,7 +175,6 @@ class Browser:
         return {"BaseRequest": self.base(), "Msg": message | changed, "Scene": 0}
 
     async def send(self, to: str, text: str, **changed: Json) -> Json:
-        """Send a text."""
         return await self.post("webwxsendmsg", self.message(to, text, **changed))
 
 
