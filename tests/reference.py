@@ -458,31 +458,32 @@ def errors() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "settings": settings,
-    "limits": limits,
-    "options": options,
-    "states": states,
-    "events": events,
-    "journal": journal,
-    "errors": errors,
+    made.__name__: made for made in (settings, limits, options, states, events, journal, errors)
 }
 
 
 def page(name: str) -> str:
     """Return a page's whole text."""
-    head, _, rest = PAGES[name]().partition("\n\n")
-    return f"{MADE}\n\n{head}\n\n[中文](../zh/reference/{name}.md)\n\n{rest}\n"
+    return framed(PAGES[name](), f"[中文](../zh/reference/{name}.md)")
 
 
-def main() -> None:
-    PLACE.mkdir(exist_ok=True)
-    for name in PAGES:
-        (PLACE / f"{name}.md").write_text(page(name), encoding="utf-8")
-        print(f"docs/reference/{name}.md")
-    for name in WITHIN:
+def framed(text: str, link: str) -> str:
+    """Return a page with its mark and the link to the other language."""
+    head, _, rest = text.partition("\n\n")
+    return f"{MADE}\n\n{head}\n\n{link}\n\n{rest}\n"
+
+
+def write(place: Path, within: Iterable[str], filled: Callable[[str], str], page: Callable[[str], str]) -> None:
+    """Write the generated parts, whose texts pages use, and then the pages."""
+    for name in within:
         (ROOT / name).write_text(filled(name), encoding="utf-8")
         print(name)
+    place.mkdir(exist_ok=True)
+    for name in PAGES:
+        path = place / f"{name}.md"
+        path.write_text(page(name), encoding="utf-8")
+        print(path.relative_to(ROOT))
 
 
 if __name__ == "__main__":
-    main()
+    write(PLACE, WITHIN, filled, page)

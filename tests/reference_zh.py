@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from tests import reference
-from tests.reference import EVENTS, MADE, ROOT, code, table
+from tests.reference import EVENTS, ROOT, code, table
 from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.described import CODES
 from wxcontroller.core.access import Endpoint
@@ -307,20 +306,13 @@ def errors() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "settings": settings,
-    "limits": limits,
-    "options": options,
-    "states": states,
-    "events": events,
-    "journal": journal,
-    "errors": errors,
+    made.__name__: made for made in (settings, limits, options, states, events, journal, errors)
 }
 
 
 def page(name: str) -> str:
     """Return a page's whole text."""
-    head, _, rest = PAGES[name]().partition("\n\n")
-    return f"{MADE}\n\n{head}\n\n[English](../../reference/{name}.md)\n\n{rest}\n"
+    return reference.framed(PAGES[name](), f"[English](../../reference/{name}.md)")
 
 
 def settings_page(content: str) -> str:
@@ -364,16 +356,5 @@ def filled(name: str) -> str:
     return WITHIN[name]((ROOT / name).read_text(encoding="utf-8"))
 
 
-def main(place: Path = PLACE) -> None:
-    # First, as pages of the reference use their texts.
-    for name in WITHIN:
-        (ROOT / name).write_text(filled(name), encoding="utf-8")
-        print(name)
-    place.mkdir(exist_ok=True)
-    for name in PAGES:
-        (place / f"{name}.md").write_text(page(name), encoding="utf-8")
-        print(f"docs/zh/reference/{name}.md")
-
-
 if __name__ == "__main__":
-    main()
+    reference.write(PLACE, WITHIN, filled, page)

@@ -93,12 +93,6 @@ class Ledger:
             if [one for one in order[account] if (account, one) in everything]
             != [one for one in messages if (account, one) in first]
         ]
-        return Verdict(
-            sent=len(everything),
-            delivered=len(everything & first.keys()),
-            repeated=repeated,
-            missing=tuple(missing),
-            renamed=tuple(renamed),
-            invented=tuple(invented),
-            disordered=tuple(disordered),
-        )
+        arrived = len(everything & first.keys())
+        faults = (tuple(missing), tuple(renamed), tuple(invented), tuple(disordered))
+        return Verdict(len(everything), arrived, repeated, *faults)

@@ -72,6 +72,13 @@ class Webhook(Server):
 
         return of(await self.until(lambda got: len(of(got)) >= number))
 
+    def sends(self) -> list[JsonObject]:
+        return [report for report in self.reports if report["post_type"] == "send_message"]
+
+    async def until_sends(self, number: int) -> list[JsonObject]:
+        await self.wait(lambda: len(self.sends()) >= number)
+        return self.sends()
+
     def once(self) -> list[JsonObject]:
         """The reports without those that came again: a kill may make one come twice, with its id."""
         return list(dict(zip(self.ids, self.reports, strict=True)).values())

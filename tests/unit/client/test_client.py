@@ -41,8 +41,7 @@ async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webho
     assert answer == {"id": "771000:@ann", "code": 0, "status": "success"}
     answer = await client.post("send_group_message", id="@@team", content="all")
     assert answer == {"id": "771001:@@team", "code": 0, "status": "success"}
-    await webhook.until(lambda reports: sum(r["post_type"] == "send_message" for r in reports) == 2)
-    friend, group = [r for r in webhook.reports if r["post_type"] == "send_message"]
+    friend, group = await webhook.until_sends(2)
     assert (friend["type"], friend["receiver"], friend["from"], friend["code"], friend["content"]) == (
         ("friend_message", "安", "api", "", "你好")
     )

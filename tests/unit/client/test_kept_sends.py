@@ -11,7 +11,7 @@ from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
@@ -35,12 +35,8 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
         assert answer["code"] == 0
 
 
-def sends(webhook: Webhook) -> list[JsonObject]:
-    return [one for one in webhook.reports if one["post_type"] == "send_message"]
-
-
 def told(webhook: Webhook) -> list[tuple[JsonValue, JsonValue, JsonValue]]:
-    return [(one["content"], one["code"], one["info"]) for one in sends(webhook)]
+    return [(one["content"], one["code"], one["info"]) for one in webhook.sends()]
 
 
 async def stored(client: RunningClient, statement: str) -> None:
@@ -117,7 +113,7 @@ async def test_end_of_the_session_ends_queued_sends(
     )
     await webhook.messages(3)
     assert [(text, code) for text, code, _ in told(webhook)] == [("first", ""), ("waits", -5), ("with a caller", -5)]
-    assert [one["receiver"] for one in sends(webhook)] == ["Ben", "安", "安"]
+    assert [one["receiver"] for one in webhook.sends()] == ["Ben", "安", "安"]
     client.driver.play(NEW_LOGIN)
     await client.until_state("running")
     assert obj(await client.get("send_friend_message", id="@ann2", content="new", **{"async": "1"}))["code"] == 0

@@ -39,13 +39,6 @@ async def until_sent(wechat: Bench, number: int) -> list[str]:
     return [one.text for one in wechat.sent()]
 
 
-async def until_ended(webhook: Webhook, number: int) -> list[JsonObject]:
-    def ended(reports: list[JsonObject]) -> list[JsonObject]:
-        return [one for one in reports if one["post_type"] == "send_message"]
-
-    return ended(await webhook.until(lambda reports: len(ended(reports)) >= number))
-
-
 async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
     phone.write_text(wechat.sandbox, wechat.account, words)
     await webhook.until(lambda reports: any(report.get("content") == words for report in reports))
@@ -140,8 +133,7 @@ async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench
 async def test_send_held_too_long_is_refused(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await entered(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="1")
     assert (await send(client, wechat, "too late"))["state"] == "held"
-    reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
-    [report] = [one for one in reports if one["post_type"] == "send_message"]
+    [report] = await webhook.until_sends(1)
     assert (report["code"], report["state"], report["refusal"]) == (-5, "refused", "expired")
     assert (await send(client, wechat, "again"))["state"] == "held"
     await client.stop()
@@ -178,7 +170,7 @@ async def test_last_send_of_a_window_may_be_a_reminder(start: Start, wechat: Ben
     await write(wechat, webhook, "go on")
     assert (await until_sent(wechat, 5))[3:] == ["3", "4"]
     assert wechat.requests("sendmessage") == 5
-    reports = await until_ended(webhook, 5)
+    reports = await webhook.until_sends(5)
     assert [one["from"] for one in reports].count("reminder") == 1
 
 

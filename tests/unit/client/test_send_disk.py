@@ -15,7 +15,6 @@ from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
 
 PNG = b"\x89PNG\r\n\x1a\n"
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @contextlib.asynccontextmanager

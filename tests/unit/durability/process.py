@@ -19,7 +19,7 @@ from tests.unit.client.conftest import Webhook, hooked
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import ServerAccount
 
@@ -131,11 +131,6 @@ class Process:
             assert time.monotonic() < deadline, f"{self.arrived()} arrived: {self.log.read_text()}"
             await asyncio.sleep(0.01)
         return self.arrived()
-
-
-def told(reports: list[JsonObject]) -> list[JsonValue]:
-    """What the reports of sends say: content, or the name of a file."""
-    return [one.get("media_name") or one["content"] for one in reports if one.get("post_type") == "send_message"]
 
 
 @contextlib.asynccontextmanager
