@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -38,6 +39,16 @@ def self_signed(
     private.write_bytes(key.private_bytes(*form))
     private.chmod(0o600)
     return certificate, private
+
+
+def tls_server(
+    directory: Path, name: str = "127.0.0.1", called: str = "tls", begins: int = -2, ends: int = 1
+) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate, valid for days from now; return its file, to be trusted, and a server's settings."""
+    certificate, key = self_signed(directory, name, called=called, begins=begins, ends=ends)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
 
 
 def _name(written: str) -> x509.GeneralName:

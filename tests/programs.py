@@ -43,3 +43,13 @@ def serving(command: Sequence[str], log: Path | None = None) -> Iterator[tuple[s
             yield process.stdout.readline().strip(), process
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def mounted(place: Path, options: str = "defaults") -> Iterator[None]:
+    """Mount an empty file system during a block."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)

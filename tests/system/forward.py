@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from tests.system.host import Host
+from tests.unit.drivers.proxies import copy
 
 
 @contextlib.contextmanager
@@ -78,16 +79,7 @@ async def _serve(listener: socket.socket, host: Host, port: int) -> None:
             inside.close()
             writer.close()
             return
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
 
     server = await asyncio.start_server(pass_on, sock=listener)
     await server.serve_forever()
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while block := await source.read(65536):
-            target.write(block)
-            await target.drain()
-    with contextlib.suppress(OSError, RuntimeError):
-        target.close()

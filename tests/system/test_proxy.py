@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.system.actors import Caller, Json, Phone, Webhook, log_in
+from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
@@ -134,21 +134,9 @@ def test_confined_account_logs_in_receives_and_sends_by_its_proxy(world: World, 
 
 
 def send_picture(host: Host, client: str) -> Json:
-    boundary = "a7b8c9"
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in (("client", client), ("id", "filehelper"), ("media_name", "x.png"))
-    ]
-    head = (
-        "".join(parts)
-        + f'--{boundary}\r\nContent-Disposition: form-data; name="media_data"; filename="x.png"\r\n\r\n'
-    )
-    body = head.encode() + PNG + f"\r\n--{boundary}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    url = f"http://127.0.0.1:2000/openwx/send_friend_message?client={client}"
-    status, _, answer = host.http("POST", url, body, headers)
-    assert status == 200, answer
-    return json.loads(answer)
+    host.write("/root/x.png", PNG)
+    form = ("-F", "id=filehelper", "-F", "media_name=x.png", "-F", "media_data=@/root/x.png")
+    return json.loads(host.text("curl", "-sS", *form, f"{CONTROLLER}/openwx/send_friend_message?client={client}"))
 
 
 def test_user_and_password_of_a_proxy_are_never_shown(world: World) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import Opened, report
+from tests.unit.client.conftest import Opened, locked, report
 from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection, counts, insert
@@ -216,13 +216,11 @@ async def test_unwritable_notes_do_not_delay_deliveries(
         log.append(report(number), deliver=True)
     assert await log.settled(PATIENCE)
     [first] = await log.upcoming(PENDING, 1, 1000)
-    with contextlib.closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(tmp_path / "events.db"):
         log.delivered(first, 200)
         after = Selection((EntryState.PENDING,), after=first.seq, log=first.log)
         [second] = await asyncio.wait_for(log.upcoming(after, 1, 1000), PATIENCE)
         assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
-        other.execute("ROLLBACK")
     assert second.seq == first.seq + 1
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.certificates import self_signed
+from tests.certificates import tls_server
 from tests.patience import PATIENCE
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, POST_API, Start, Webhook, running
@@ -27,9 +26,7 @@ pytestmark = pytest.mark.usefixtures("both_ways")
 @pytest.fixture
 async def secure(webhook: Webhook, tmp_path: Path) -> AsyncIterator[tuple[str, Path, asyncio.Event]]:
     """The webhook over TLS: its root, the file of its authority, and what is set when a heartbeat came."""
-    certificate, key = self_signed(tmp_path, "127.0.0.1")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    certificate, context = tls_server(tmp_path)
     beaten = asyncio.Event()
 
     async def serve(request: web.Request) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.client.conftest import POST_API, Start, running
 from tests.unit.client.scripted import message
-from tests.unit.client.test_send_disk import locked
+from tests.unit.client.test_send_disk import busy_disk
 from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 
@@ -252,7 +252,7 @@ async def test_accepted_report_is_not_repeated_while_the_disk_is_slow(start: Sta
     client.driver.play([message("a"), message("b")])
     await bot.until_accepted("b")
     await until(client, retrying=1)
-    async with locked(client):
+    async with busy_disk(client):
         refused.clear()
         await bot.until_accepted("a")
         await asyncio.sleep(2)  # time for many repetitions

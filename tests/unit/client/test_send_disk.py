@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, locked, running
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
 
@@ -18,14 +18,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @contextlib.asynccontextmanager
-async def locked(client: RunningClient) -> AsyncIterator[None]:
-    """Nothing can be written to the account's database, as on a disk that is busy; reading goes on."""
+async def busy_disk(client: RunningClient) -> AsyncIterator[None]:
+    """Nothing can be written to the account's database; reading goes on."""
     await until(lambda: _is_open(client))
     await client.told("deliveries")  # the account has opened it, too
-    with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db", isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
+    with locked(client.paths.state("alice") / "events.db"):
         yield
-        db.execute("ROLLBACK")
 
 
 def _is_open(client: RunningClient) -> bool:
@@ -50,7 +48,7 @@ def kept_files(client: RunningClient) -> list[Path]:
 async def test_repeated_request_waits_for_a_slow_disk(start: Start) -> None:
     client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="3")
     form = {"id": "@ann", "content": "x", "idempotency_key": "k"}
-    async with locked(client):
+    async with busy_disk(client):
         answer = obj(await client.get("send_friend_message", **form))
         assert (answer["code"], answer["status"]) == (-1, "unknown data")
         assert "can't be stored for now" in str(answer["reason"])

@@ -1,18 +1,16 @@
 """Cached lists of accounts are never older than the files, the units and the time."""
 
 import asyncio
-import contextlib
 import json
 import random
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.patience import PATIENCE
+from tests.programs import mounted
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller import statefiles, viewcache
 from wxcontroller.controller.accounts import Accounts
@@ -203,16 +201,6 @@ async def test_changes_before_a_directory_is_watched_are_detected(
         assert (await host.states())[0]["login_state"] == state.value
     assert not refused, "it was never looked at"
     assert "cannot watch" not in caplog.text
-
-
-@contextlib.contextmanager
-def mounted(place: Path) -> Iterator[None]:
-    """Mount an empty file system during a block."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 async def test_a_file_system_that_is_mounted_later_is_watched_from_the_next_sweep_on(

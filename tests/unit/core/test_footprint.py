@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import ssl
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.certificates import self_signed
+from tests.certificates import self_signed, tls_server
 from tests.programs import output_of
 
 ROOT = Path(__file__).parents[3]
@@ -47,9 +46,7 @@ async def _asked(url: str, authorities: Path, **more: str) -> str:
     reason="needs mounts of its own",
 )
 async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path, "localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    certificate, context = tls_server(tmp_path, "localhost")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp.connector import TCPConnector
 
-from tests.certificates import self_signed
+from tests.certificates import tls_server
 from tests.patience import PATIENCE
 from wxcontroller.core.unreachable import unreached
 
@@ -68,8 +68,7 @@ async def test_unusable_answers_are_named(answer: bytes | None, words: str) -> N
 
 
 async def test_untrusted_certificates_are_named(tmp_path: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*self_signed(tmp_path, "127.0.0.1"))
+    _, context = tls_server(tmp_path)
     async with server(HTTP, context) as port:
         said = await said_of(f"https://127.0.0.1:{port}")
     assert said == (

@@ -7,9 +7,6 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from tests.certificates import self_signed
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -119,7 +116,7 @@ class SmallProxy:
         self.asked.append((host, port))
         far = await asyncio.open_connection(*self.way(host, port))
         with self._line(far[1]):
-            await asyncio.gather(_copy(near[0], far[1]), _copy(far[0], near[1]))
+            await asyncio.gather(copy(near[0], far[1]), copy(far[0], near[1]))
 
     @contextlib.contextmanager
     def _line(self, writer: asyncio.StreamWriter) -> Iterator[None]:
@@ -132,19 +129,11 @@ class SmallProxy:
             writer.close()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes until the end of one side."""
+    with contextlib.suppress(OSError, RuntimeError):
         while piece := await reader.read(65536):
             writer.write(piece)
             await writer.drain()
-    writer.close()
-
-
-def certificate(
-    directory: Path, name: str = "127.0.0.1", called: str = "proxy", begins: int = -2, ends: int = 1
-) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate, valid for days from now; return its file, to be trusted, and a server's settings."""
-    crt, key = self_signed(directory, name, called=called, begins=begins, ends=ends)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(crt, key)
-    return crt, context
+    with contextlib.suppress(OSError, RuntimeError):
+        writer.close()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import tls_server
 from tests.patience import PATIENCE, until
 from tests.unit.drivers.kit import HURRY
-from tests.unit.drivers.proxies import SmallProxy, certificate
+from tests.unit.drivers.proxies import SmallProxy
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.fence import Fence
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
@@ -49,7 +50,7 @@ class World:
 @contextlib.asynccontextmanager
 async def fenced(kind: str, place: Path) -> AsyncIterator[tuple[World, Fence, Transport]]:
     world = World()
-    authority, context = certificate(place, "wx.qq.com") if kind == "tls" else ("", None)
+    authority, context = tls_server(place, "wx.qq.com") if kind == "tls" else ("", None)
     fence = Fence(lambda: world.left, 8.0)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(await asyncio.start_server(world.serve, "127.0.0.1", 0, ssl=context))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import tls_server
 from tests.unit.drivers.kit import HURRY, OUTAGE, Store, Wechat, counted, hurried
-from tests.unit.drivers.proxies import certificate
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
 from wxcontroller.drivers.connection.failures import NoAnswer
@@ -56,7 +56,7 @@ async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str
 async def test_problem_of_a_certificate_is_named(
     tmp_path: Path, name: str, begins: int, ends: int, trusted: bool, reason: str, remedy: str
 ) -> None:
-    authority, context = certificate(tmp_path, name, "tls", begins, ends)
+    authority, context = tls_server(tmp_path, name, "tls", begins, ends)
     async with server(context) as port:
         failed = await failure(port, str(authority) if trusted else "")
     assert failed.message == f"synccheck: the certificate of wx.qq.com is not trusted: it {reason}"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import tls_server
 from tests.unit.drivers.ilink_kit import Bench
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
-from tests.unit.drivers.proxies import SmallProxy, certificate
+from tests.unit.drivers.proxies import SmallProxy
 from tests.unit.drivers.test_media import written
 from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Online, Upload
 from wxcontroller.drivers.connection.failures import NoAnswer
@@ -43,7 +44,7 @@ class Real:
     def proxy(self, scheme: str, **more: object) -> SmallProxy:
         made = SmallProxy(scheme, lambda host, port: (self.tls.host, self.tls.port) if port == 443 else (host, port))
         if scheme == "https":
-            made.tls = certificate(self.for_proxy)[1]
+            made.tls = tls_server(self.for_proxy, called="proxy")[1]
             trusted = (self.for_proxy / "proxy.crt").read_bytes() + (self.for_proxy / "ca.crt").read_bytes()
             self.ca_file.write_bytes(trusted)
         for name, value in more.items():

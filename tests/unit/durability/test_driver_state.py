@@ -1,16 +1,13 @@
 """What is done is what the database says: a stop, a kill or an upgrade loses and repeats no message."""
 
 import asyncio
-import contextlib
 import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.patience import until
+from tests.unit.client.conftest import locked
 from tests.unit.durability.process import Process, processed
 
 
@@ -21,15 +18,6 @@ def texts(account: Process) -> list[str]:
 
 async def reported(account: Process, *wanted: str) -> None:
     await account.webhook.until(lambda _: set(wanted) <= set(texts(account)))
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep everybody else from writing a database."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        yield
-        db.execute("ROLLBACK")
 
 
 async def synced(account: Process) -> None:
