@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.document import ENDPOINTS, covers
+from tests.contract.document import ENDPOINTS, Reply, covers
 from tests.patience import PATIENCE
 from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
@@ -42,18 +42,7 @@ Given: TypeAlias = Mapping[str, str | bytes]
 Case: TypeAlias = Generator[Given, Json, None]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A response that has the headers and, if it is JSON, the form that the contract wants."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("Content-Type", "")
-
+class Answer(Reply):
     @property
     def json(self) -> Json:
         return json.loads(self.body)
@@ -79,7 +68,8 @@ class World:
         pairs = given if direct else {**given, "client": account}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items())
         base = f"http://127.0.0.1:{self.account(account)['port']}" if direct else CONTROLLER
-        answer = Answer(*self.host.http(method, f"{base}/openwx/{call}?{query}", timeout=PATIENCE))
+        status, headers, body = self.host.http(method, f"{base}/openwx/{call}?{query}", timeout=PATIENCE)
+        answer = Answer(status, headers.get("Content-Type", ""), body, headers)
         assert "Access-Control-Allow-Origin" not in answer.headers, answer  # no other page may read it (5.3 no. 43)
         assert answer.headers["Server"] in ("wxcontroller", "wxclient")
         if answer.content_type == "application/json" and answer.body:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import aiohttp
 import pytest
 
 from tests.openapi.world import ClientUnits
@@ -21,11 +20,12 @@ from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
 from tests.unit.client.test_ilink_account import quickly
 from tests.unit.controller.machine import Machine
 from tests.unit.drivers.ilink_kit import bench
-from tests.unit.drivers.kit import friend, wechat
+from tests.unit.drivers.kit import friend, script, wechat
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.cli.ilink import FORMS, Access
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
 
 TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
@@ -44,20 +44,17 @@ UNAWARE = frozenset({"openilink-sdk-python"})
 
 @dataclass
 class Stage:
-    """A controller and its account alice, which is logged in at a sandbox as ``uin``."""
+    """A controller and its account alice, which is logged in at a sandbox as ``account``."""
 
     host: Machine
     route: str
     url: str
-    uin: int
+    account: ServerAccount
     friend: str = ""
 
     async def ask(self, method: str, path: str, body: Json = None) -> Json:
         """Call the sandbox's scripting API about the account."""
-        address = f"{self.url}/sandbox/accounts/{self.uin}/{path}"
-        async with aiohttp.request(method, address, json=body) as answer:
-            assert answer.status < 300, await answer.text()
-            return await answer.json()
+        return await script(self.url, self.account, method, path, body)
 
     async def hear(self, **message: Json) -> Json:
         """Let a person write."""
@@ -96,12 +93,12 @@ async def stage(root: Path, route: str) -> AsyncIterator[Stage]:
     if route == "ilink":
         async with bench() as ilink, controller(root, ilink.url, route) as host:
             phone.confirm(ilink.sandbox, await waiting_code(ilink.sandbox), ilink.account)
-            yield Stage(host, route, ilink.url, ilink.account.uin)
+            yield Stage(host, route, ilink.url, ilink.account)
     else:
         async with wechat() as web, controller(root, web.url, route) as host:
             person = web.sandbox.add_account("Alice")
             await web.scan(person)
-            yield Stage(host, route, web.url, person.uin, friend(person))
+            yield Stage(host, route, web.url, person, friend(person))
 
 
 def _ilink_driver(context: DriverContext) -> Driver:

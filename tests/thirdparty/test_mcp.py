@@ -13,14 +13,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE, until
 from tests.programs import ROOT
 from tests.tokens import token
-from tests.unit.drivers.kit import friend
+from tests.unit.drivers.kit import friend, script
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox.account import ServerAccount
@@ -80,9 +79,7 @@ async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[t
 
 async def received(made: World, person: ServerAccount, **message: JsonValue) -> None:
     """Let a friend write to the account."""
-    address = f"{made.wechat.url}/sandbox/accounts/{person.uin}/receive"
-    async with aiohttp.ClientSession() as web, web.post(address, json={"from": friend(person), **message}) as answer:
-        assert answer.status < 300, await answer.text()
+    await script(made.wechat.url, person, "POST", "receive", {"from": friend(person), **message})
 
 
 @pytest.fixture

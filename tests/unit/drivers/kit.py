@@ -5,11 +5,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import aiohttp
 
 from tests.patience import PATIENCE, until
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import text
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
@@ -285,6 +287,14 @@ async def wechat(options: Options | None = None, port: int = 0) -> AsyncIterator
     sandbox = Sandbox(chosen)
     async with running(sandbox, Address("127.0.0.1", port)) as addresses:
         yield Wechat(sandbox, f"http://{addresses[0]}")
+
+
+async def script(url: str, account: ServerAccount, method: str, path: str, body: JsonObject | None = None) -> Any:
+    """Use the sandbox's scripting API for an account."""
+    address = f"{url}/sandbox/accounts/{account.uin}/{path}"
+    async with aiohttp.request(method, address, json=body) as answer:
+        assert answer.status < 300, await answer.text()
+        return await answer.json()
 
 
 async def counted(world: Wechat, endpoint: str, seconds: float, least: int = 0) -> float:

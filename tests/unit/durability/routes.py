@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.unit.drivers.kit import friend
+from tests.unit.drivers.kit import friend, script
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.drivers.base import Capabilities
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
@@ -64,9 +64,8 @@ class Route:
 
     async def show(self, one: "Process") -> str:
         """Be a person who sends a picture; return its id."""
-        url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/receive"
-        async with one.http.post(url, json={"kind": "image", "from": friend(one.account)}) as answer:
-            return str(obj(await answer.json())["msg_id"])
+        picture: JsonObject = {"kind": "image", "from": friend(one.account)}
+        return str((await script(one.wechat.url, one.account, "POST", "receive", picture))["msg_id"])
 
     def recipient(self, one: "Process") -> str:
         """Return whom the account can write to."""
@@ -91,9 +90,8 @@ class FileHelper(Route):
         return "phone-send", {"to": "filehelper", "text": words}
 
     async def show(self, one: "Process") -> str:
-        url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/phone-send"
-        async with one.http.post(url, json={"kind": "image", "to": "filehelper"}) as answer:
-            return str(obj(await answer.json())["msg_id"])
+        picture: JsonObject = {"kind": "image", "to": "filehelper"}
+        return str((await script(one.wechat.url, one.account, "POST", "phone-send", picture))["msg_id"])
 
 
 class ILink(Route):

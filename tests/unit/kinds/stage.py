@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.unit.client.conftest import POST_API, RunningClient, Webhook, hooked, starting
-from tests.unit.drivers.kit import Wechat, hurried, wechat
+from tests.unit.drivers.kit import Wechat, hurried, script, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
 from wxcontroller.drivers.base import DriverFactory
 from wxcontroller.drivers.web.driver import WebDriver
@@ -65,11 +65,7 @@ class Stage(Launched):
 
     async def sandbox(self, path: str, body: JsonObject) -> JsonObject:
         """Use the sandbox's scripting API."""
-        url = f"{self.wechat.url}/sandbox/accounts/{self.account.uin}/{path}"
-        async with self.client.http.post(url, json=body) as answer:
-            found = obj(await answer.json())
-            assert answer.status == 200, found
-            return found
+        return obj(await script(self.wechat.url, self.account, "POST", path, body))
 
     async def sent(self, answer: JsonValue) -> WebSend:
         """What the recipient of a send got."""
