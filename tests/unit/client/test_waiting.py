@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.patience import PATIENCE, until
+from tests.serving import answering
 from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.client.checkevent import EventRing
@@ -20,15 +21,8 @@ SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 @pytest.fixture
 async def silent() -> AsyncIterator[str]:
     """The address of a server that takes requests and never answers."""
-
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            pass
-        writer.close()
-
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.png"
-    server.close()
+    async with answering(None) as port:
+        yield f"http://127.0.0.1:{port}/a.png"
 
 
 async def queued(client: RunningClient) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.certificates import self_signed, tls_server
 from tests.programs import output_of
+from tests.serving import answering
 
 ROOT = Path(__file__).parents[3]
 _ASKING = """
@@ -47,12 +48,6 @@ async def _asked(url: str, authorities: Path, **more: str) -> str:
 )
 async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
     certificate, context = tls_server(tmp_path, "localhost")
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        writer.close()
-
     known, other, whole = tmp_path / "known", tmp_path / "other", tmp_path / "whole"
     for place, name in ((known, "localhost"), (other, "other"), (whole, "")):
         place.mkdir()
@@ -63,9 +58,8 @@ async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
             subprocess.run(["openssl", "rehash", place], check=True)  # noqa: ASYNC221
     # A system whose directory is only one file is read as OpenSSL does.
     (whole / "ca-certificates.crt").write_bytes(certificate.read_bytes())
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    async with server:
-        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+    async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", context) as port:
+        url = f"https://localhost:{port}/"
         assert await _asked(url, known) == "200 /dev/null"
         assert await _asked(url, other) == "not trusted /dev/null"
         assert await _asked(url, whole) == "200 None"

@@ -1,9 +1,5 @@
 """Descriptions of unreachable addresses, which never contain the URL."""
 
-import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -12,28 +8,12 @@ from aiohttp.connector import TCPConnector
 
 from tests.certificates import tls_server
 from tests.patience import PATIENCE
+from tests.serving import answering
 from wxcontroller.core.unreachable import unreached
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
 LOOP = b"HTTP/1.1 302 Found\r\nLocation: /in?key=secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 AWAY = b"HTTP/1.1 302 Found\r\nLocation: ftp://secret@away/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-@contextlib.asynccontextmanager
-async def server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Answer every request with the same bytes and hang up; None: say nothing."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            if answer is None:
-                await reader.read()
-            else:
-                writer.write(answer)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as serving:
-        yield serving.sockets[0].getsockname()[1]
 
 
 async def said_of(url: str, connector: TCPConnector | None = None, seconds: float = PATIENCE) -> str:
@@ -63,13 +43,13 @@ async def said_of(url: str, connector: TCPConnector | None = None, seconds: floa
     ],
 )
 async def test_unusable_answers_are_named(answer: bytes | None, words: str) -> None:
-    async with server(answer) as port:
+    async with answering(answer) as port:
         assert await said_of(f"http://127.0.0.1:{port}", seconds=5.0 if answer is not None else 0.3) == words
 
 
 async def test_untrusted_certificates_are_named(tmp_path: Path) -> None:
     _, context = tls_server(tmp_path)
-    async with server(HTTP, context) as port:
+    async with answering(HTTP, context) as port:
         said = await said_of(f"https://127.0.0.1:{port}")
     assert said == (
         f"the certificate of 127.0.0.1:{port} is not trusted: it is self-signed; see update-ca-certificates(8)"

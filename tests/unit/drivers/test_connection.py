@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.serving import answering
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonValue
@@ -93,24 +94,13 @@ def test_bodies_are_escaped_minimally(content: str) -> None:
 
 
 async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
-    """Ask a server that answers with ``raw`` and closes; return the body."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(raw)
-        if not raw:
-            await reader.read()  # until the client gives up
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        async with Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport:
-            request = LineRequest("call", "wx.qq.com", "/x", "skey=secret", limit=limit, timeout=timeout)
-            return (await transport.send(request)).body
-    finally:
-        server.close()
-        await server.wait_closed()
+    """Ask a server that answers with ``raw`` and closes, or not at all; return the body."""
+    async with (
+        answering(raw or None) as port,
+        Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport,
+    ):
+        request = LineRequest("call", "wx.qq.com", "/x", "skey=secret", limit=limit, timeout=timeout)
+        return (await transport.send(request)).body
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -1,16 +1,14 @@
 """A line that is down: what is wrong is said in words that help, and the account gets over it."""
 
-import asyncio
 import contextlib
 import socket
-import ssl
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.certificates import tls_server
+from tests.serving import answering
 from tests.unit.drivers.kit import HURRY, OUTAGE, Store, Wechat, counted, hurried
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
@@ -19,21 +17,6 @@ from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
-
-
-@contextlib.asynccontextmanager
-async def server(context: ssl.SSLContext | None, answer: bytes = b"") -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await reader.read(1)
-            writer.write(answer)
-        writer.close()
-
-    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield running.sockets[0].getsockname()[1]
-    finally:
-        running.close()
 
 
 async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str = "127.0.0.1") -> NoAnswer:
@@ -57,7 +40,7 @@ async def test_problem_of_a_certificate_is_named(
     tmp_path: Path, name: str, begins: int, ends: int, trusted: bool, reason: str, remedy: str
 ) -> None:
     authority, context = tls_server(tmp_path, name, "tls", begins, ends)
-    async with server(context) as port:
+    async with answering(b"", context) as port:
         failed = await failure(port, str(authority) if trusted else "")
     assert failed.message == f"synccheck: the certificate of wx.qq.com is not trusted: it {reason}"
     assert remedy in failed.remedy
@@ -156,7 +139,7 @@ async def test_redirect_loop_between_hosts_is_an_outage(world: Wechat, alice: Se
 
 async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -> None:
     raw = b"HTTP/1.1 302 Found\r\nLocation: https://wx.qq.com.evil.example/\r\nContent-Length: 0\r\n\r\n"
-    async with server(None, raw) as port:
+    async with answering(raw) as port:
         evil = Wechat(world.sandbox, f"http://127.0.0.1:{port}")
         async with evil.drive() as drive:
             await drive.until(Loading)
