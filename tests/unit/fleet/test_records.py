@@ -95,7 +95,7 @@ async def test_a_restored_etcd_is_detected_from_the_watch(servers: EtcdServers, 
     for name in ("b", "c"):  # the latter comes by the watch
         servers.control("snapshot", "save", str(tmp_path / "snapshot"))
         await etcd.commit((), (Put(f"{PREFIX}hosts/{name}", b"{}"),))
-        await until(lambda name=name: name in owners.hosts)  # type: ignore[misc]
+        await until(lambda name=name: name in owners.hosts)  # type: ignore[misc, arg-type]
     servers.restore(tmp_path / "snapshot")
     await until(lambda: owners.settled is None)
     following.cancel()
