@@ -155,15 +155,6 @@ async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None
     assert told["code"] == 0
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS[:4], ids=lambda endpoint: text(endpoint["path"]))
-async def test_only_the_contracts_methods_are_the_controllers(host: Machine, endpoint: JsonObject) -> None:
-    process = await host.start("shop01")
-    assert endpoint["methods"] == ["GET", "HEAD"]
-    for method in ("POST", "PUT", "DELETE"):
-        await call(host, f"{endpoint['path']}?client=shop01", method)
-    assert len(process.requests) == 3  # the proxy rule (1.2)
-
-
 def test_every_difference_is_one_of_the_contracts_entries() -> None:
     entries = {
         (text(each["path"]), text(field(error, "when"))) for each in ENDPOINTS for error in items(each["errors"])

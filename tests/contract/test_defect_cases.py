@@ -9,14 +9,12 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Start, Webhook
-from tests.unit.client.scripted import ANN, logged_in, message
+from tests.unit.client.scripted import logged_in, message
 from tests.unit.controller.machine import Machine
-from wxcontroller.client.config import read_config
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
-from wxcontroller.core.options import OPTIONS, check_options
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.options import check_options
 from wxcontroller.drivers.base import QrReady, Scanned
 
 QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
@@ -63,18 +61,6 @@ async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: 
         assert (answer.status, await answer.read()) == (403, b"api not found")
 
 
-async def test_no_20_start_replaces_all_options(host: Machine) -> None:
-    await host.get("start_client", client="a", send_interval="9", post_event="0")
-    await host.get("start_client", client="b")
-    assert "SEND_INTERVAL" not in host.paths.account_file("b").read_text()
-    await host.get("stop_client", client="a")
-    await host.get("start_client", client="a", http_debug="1")
-    written = host.paths.account_file("a").read_text()
-    assert "SEND_INTERVAL" not in written
-    assert "POST_EVENT" not in written
-    assert "MOJO_WEIXIN_HTTP_DEBUG" in written
-
-
 async def test_no_30_falsy_values_are_empty_texts(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents["empty"] = b""
@@ -99,17 +85,6 @@ async def test_no_39_a_handler_that_fails_is_a_json_answer(start: Start) -> None
     assert "journal" in str(told["status"])
     assert "secret" not in str(told)
     assert obj(await client.get("get_client_info"))["code"] == 0
-
-
-async def test_no_46_no_search_changes_anything(start: Start) -> None:
-    client = start()
-    await client.login()
-    for call in ("search_friend", "search_group"):
-        for method in ("set_markname", "send", "stick", "dump", "update", "DESTROY", "__class__", "new", "can"):
-            assert obj(await client.get(call, **{method: "x"}))["code"] == 102
-    assert client.driver.commands == []
-    assert client.driver.sends == []
-    assert obj(items(await client.get("search_friend", id="@ann"))[0])["markname"] == ANN.markname
 
 
 async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
@@ -190,14 +165,6 @@ async def test_no_71_a_slow_wechat_blocks_no_other_call(start: Start, monkeypatc
     )
     gate.set()
     assert {obj(await one)["code"] for one in waiting} == {0}
-
-
-def test_no_77_the_account_has_a_single_variable(tmp_path: Path) -> None:
-    port = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
-    misspelt = read_config("alice", {**port, "MOJO_WEIXIN_ACCUNT": "bob"}, Paths(tmp_path))
-    assert misspelt.name.name == "alice"
-    assert read_config("bob", {**port, "MOJO_WEIXIN_ACCOUNT": "bob"}, Paths(tmp_path)).name.name == "bob"
-    assert "MOJO_WEIXIN_ACCUNT" not in {option.variable for option in OPTIONS.values()}
 
 
 async def test_no_message_is_in_the_log(start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
