@@ -99,16 +99,3 @@ def test_admins_webhook_overrides_the_stored_one(tmp_path: Path) -> None:
     by_merged = {**stored, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": "http://c/?client=alice"}
     assert read_config("alice", by_merged, Paths(tmp_path)).post_api == "http://c/?client=alice"
     assert account_from(by_merged, "x").options["post_api"] == "http://c/"
-
-
-async def test_unreadable_form_sends_nothing(start: Start) -> None:
-    client = await running(start)
-    address, urlencoded = client.address("send_friend_message"), "application/x-www-form-urlencoded"
-    for kind, body in (
-        ("multipart/form-data", b"x"),
-        (urlencoded, b"content=%ff%fe&id=%40ann"),
-        (urlencoded, b"content=\xff&id=%40ann"),
-    ):
-        async with client.http.post(address, data=body, headers={"Content-Type": kind}) as answer:
-            assert (answer.status, (await answer.json())["code"]) == (200, -1), body
-    assert client.driver.sends == []

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, locked, report
 from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection, counts, insert
+from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject
@@ -222,20 +221,3 @@ async def test_unwritable_notes_do_not_delay_deliveries(
         [second] = await asyncio.wait_for(log.upcoming(after, 1, 1000), PATIENCE)
         assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
     assert second.seq == first.seq + 1
-
-
-def test_counting_time_does_not_depend_on_the_backlog() -> None:
-    """Counts are taken after each commit."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as db:
-        for statements in SCHEMA:
-            db.executescript(statements)
-        steps = []
-        for number in (10, 2000):
-            for _ in range(number):
-                insert(db, "friend_message", "", b"{}", EntryState.PENDING)
-            took = list[int]()
-            db.set_progress_handler(partial(took.append, 1), 10)
-            counts(db)
-            db.set_progress_handler(None, 0)
-            steps.append(len(took))
-    assert steps[1] <= steps[0] + 5

@@ -223,13 +223,3 @@ async def test_a_revoked_token_is_worthless_at_once(client: RunningClient) -> No
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (401, "no-token")
     publish(client.paths, Tokens())
     assert await ask(client, "/v1/status") == (200, None)
-
-
-async def test_without_tokens_local_programs_may_call(client: RunningClient) -> None:
-    for headers in ({}, {"Authorization": "Bearer old"}, {PORT_HEADER: "read 0"}):
-        for path in ("/openwx/get_user_info", "/v1/status?token=x"):
-            assert await ask(client, path, headers) == (200, None)
-    for path in ("/openwx/get_client_info", "/openwx/nothing", "/v1/status"):
-        async with client.http.get(f"http://127.0.0.1:{client.port}{path}") as answer:
-            shown = answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]
-            assert shown == ("nosniff", "no-store")

@@ -15,7 +15,6 @@ from tests.patience import PATIENCE
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, POST_API, Start, Webhook, running
 from tests.unit.client.scripted import message
-from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
 from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import Receiver, posting
@@ -50,16 +49,6 @@ async def test_authorities_of_ca_file_are_trusted(
     assert report["content"] == "hi"
     async with asyncio.timeout(PATIENCE):
         await beaten.wait()
-
-
-async def test_self_signed_receiver_is_reported(
-    secure: tuple[str, Path, asyncio.Event], start: Start, webhook: Webhook
-) -> None:
-    client = await running(start, **{POST_API: f"{secure[0]}/in"})
-    async with asyncio.timeout(PATIENCE):
-        while "self-signed" not in str((await until(client))["last_error"]):
-            await asyncio.sleep(0.01)
-    assert webhook.reports == []
 
 
 _LARGE = 30_000_000  # more than sockets take in without a reader

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import (
     AppShare,
     Card,
@@ -22,9 +21,9 @@ from wxcontroller.core.model import (
     Sex,
 )
 from wxcontroller.openwx import objects, reports
-from wxcontroller.openwx.media import MediaFacts, kind_of, media_id, mime_of, sniff, split_id
+from wxcontroller.openwx.media import kind_of, media_id, mime_of, sniff, split_id
 from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.reports import Chat, SendResult, received, sent
+from wxcontroller.openwx.reports import Chat, received
 
 ME = Contact("@me", "我", uid=7)
 ANN = Contact("@ann", "Ann", markname="安", account="ann_a")
@@ -86,14 +85,6 @@ def test_card_payment_and_location_are_formatted() -> None:
     place = Place("22.5", "114.0", "深圳湾", "http://map")
     got = received(of(MessageKind.LOCATION, text="[位置]深圳湾", place=place), Chat(ME, friend=ANN))
     assert (got["format"], got["location_latitude"], got["location_label"]) == ("location", "22.5", "深圳湾")
-
-
-def test_a_send_of_media_has_the_uploads_fields() -> None:
-    facts = MediaFacts(MessageKind.FILE, "@m:6", "http://h/a.pdf", "a.pdf", size=5, md5="x", chunks=1, client_id="9")
-    result = SendResult("88", "9", "@ann", False, "", 1, 0, "success", "success", 4, facts)
-    got: JsonObject = sent(result, Chat(ME, friend=ANN))
-    assert MEDIA | {"media_md5", "media_chunk", "media_chunks", "media_clientid"} <= set(got)
-    assert (got["content"], got["media_code"], got["format"]) == ("[文件](http://h/a.pdf)", "6", "media")
 
 
 @given(st.text())
