@@ -152,16 +152,6 @@ def test_a_restart_neither_repeats_nor_loses_alerts() -> None:
     assert world.lines[2:] == ["offline alice is offline"]
 
 
-def test_a_recovery_outlives_a_restart() -> None:
-    world = World()
-    world.live(PARKED)
-    world.live(WELL)
-    assert len(world.lines) == 1
-    world.restart()
-    world.live(None)
-    assert world.lines[1:] == ["parked alice is running again"]
-
-
 def test_a_recovery_recorded_by_2_0_0_is_alerted_with_its_text() -> None:
     world, words = World(), "Account alice is running again."
     world.live(PARKED)

@@ -20,7 +20,7 @@ from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.directories import Directories
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState, UnitState
 
 
@@ -218,12 +218,3 @@ async def test_a_file_system_that_is_mounted_later_is_watched_from_the_next_swee
             process.say(state)
             assert (await host.states())[0]["login_state"] == state.value
         await host.v1("DELETE", "accounts/alice")  # with its files
-
-
-async def test_programs_without_a_sync_time_count_as_running(host: Machine, later: Callable[[float], None]) -> None:
-    process = await host.start("perl")
-    told: tuple[JsonValue, ...] = (None, 0, -5, True, "1", 1e300, [])
-    for each in told:
-        process.say(LoginState.RUNNING, last_sync_uptime=each)
-        later(1e6)
-        assert [each["state"] for each in await host.states(client="perl")] == ["running"]

@@ -24,18 +24,6 @@ async def test_a_body_after_upgrade_is_refused(host: Machine) -> None:
             assert (status, b"Upgrade" in answer) == (400, True), (path, body)
 
 
-async def test_errors_do_not_reveal_the_implementation(host: Machine) -> None:
-    for sent in (
-        b"\x16\x03 no\r\n\r\n",
-        b"GET /v1/nowhere HTTP/1.0\r\n\r\n",
-        b"GET / HTTP/1.0\r\nX: " + b"y" * 10_000,
-    ):
-        status, answer = await raw(host, sent)
-        assert status in (400, 404, 431)
-        assert b"\r\nServer: wxcontroller\r\n" in answer
-        assert b"aiohttp" not in answer
-
-
 async def test_a_rejected_head_is_answered_and_ends_the_connection(host: Machine) -> None:
     for case, (sent, status, words) in REFUSED.items():
         answered, answer = await asyncio.wait_for(raw(host, sent), PATIENCE)

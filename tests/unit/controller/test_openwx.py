@@ -9,7 +9,6 @@ import pytest
 import yarl
 
 from tests.patience import until
-from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
@@ -51,20 +50,6 @@ async def test_form_and_json_bodies_count(host: Machine) -> None:
     assert (options["send_interval"], options["download_media"]) == ("7", "0")
     async with host.http.get("/openwx/start_client", json={"client": "x", "post_api": ["http://a/"]}) as answer:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
-
-
-async def test_invalid_options_are_refused_before_any_change(host: Machine) -> None:
-    for option, value, words in (
-        ("load", "x", "unknown option: load"),
-        ("server", "http://127.0.0.1:1", "can't be set by a request"),
-        ("send_interval", "soon", "send_interval must be a number"),
-        ("http_agent", "a\nMOJO_WEIXIN_X=1", "line break"),
-        ("post_api", "file:///etc/passwd", "post_api must be"),
-    ):
-        answer = await host.get("start_client", client="alice", **{option: value})
-        assert (answer["code"], words in str(answer["status"])) == (6, True), option
-    assert host.units.calls == []
-    assert AccountFiles(host.paths).instances() == []
 
 
 async def test_invalid_utf8_is_refused(host: Machine) -> None:
@@ -142,17 +127,6 @@ async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> Non
         assert (await host.get("start_client", client=first))["status"] == "client already exists"
         await host.units.kill(first, UnitRecord(first, UnitState.FAILED, "failed"))  # the dead do not count
         assert (await host.get("start_client", client="another"))["status"] == "success"
-
-
-async def test_ports_are_unique_and_exhaustion_is_reported(tmp_path: Path) -> None:
-    async with Machine(tmp_path, backend_end_port=FIRST_PORT + 2) as host:
-        answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(4)))
-        ports = [answer["port"] for answer in answers if answer["code"] == 0]
-        assert set(ports) == {FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2}
-        [refused] = [answer for answer in answers if answer["code"] != 0]
-        assert refused["code"] == 2
-        assert refused["status"] == "no available port"
-        assert str(refused["client"]).startswith("c")
 
 
 async def test_port_is_kept_over_stop_and_start(host: Machine) -> None:
@@ -269,13 +243,3 @@ async def test_cached_query_does_not_hide_a_stop_or_start(host: Machine) -> None
     host.units.remember()
     await host.units.act(Verb.RESTART, "alice", 1)
     assert [state["state"] for state in await host.states(client="alice")] == ["init"]
-
-
-async def test_a_call_with_a_slash_or_a_format_at_its_end_is_the_same_call(host: Machine) -> None:
-    """The original's framework takes it so."""
-    process = await host.start("alice")
-    process.show_qrcode(b"\xff\xd8picture")
-    for call in ("start_client.json", "check_client/", "get_qrcode/", "stop_client.json"):
-        async with host.http.get(f"/openwx/{call}?client=alice") as answer:
-            assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
-    assert process.requests == []

@@ -68,21 +68,6 @@ def say(process: Process, *texts: str, kind: str = "friend_message") -> None:
         process.log.append({"post_type": "receive_message", "type": kind, "content": text}, deliver=False)
 
 
-async def test_events_of_all_accounts_are_streamed_immediately(host: Machine) -> None:
-    alice, bob = await host.start("alice"), await host.start("小店")
-    say(alice, "before")
-    assert await alice.log.settled(10)
-    async with reading(host, Reader()) as reader:
-        say(alice, "one")
-        await reader.until(1)
-        say(bob, "two")
-        await reader.until(2)
-        carol = await host.start("carol")  # who comes later is heard from the beginning
-        say(carol, "three")
-        assert await reader.until(3) == ["one", "two", "three"]
-        assert [one["account"] for one in reader.got] == ["alice", "小店", "carol"]
-
-
 async def test_returning_reader_misses_nothing(host: Machine) -> None:
     """Accounts, the reader and everything else go and come."""
     names = ["alice", "bob", "carol", "dave"]
@@ -159,25 +144,6 @@ async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Pat
                         pass
                 writer.close()
         await alice.end()
-
-
-async def test_readers_share_one_connection_to_each_account(host: Machine) -> None:
-    alice = await host.start("alice")
-    async with reading(host, Reader()) as first, reading(host, Reader()) as second:
-        for number in range(3):
-            say(alice, str(number))
-            assert await first.until(number + 1) == await second.until(number + 1)
-        # One comes back to where it was, and joins the others.
-        again = Reader(cursor=first.cursor)
-        say(alice, "meanwhile")
-        await second.until(4)
-        async with reading(host, again):
-            assert await again.until(1) == ["meanwhile"]
-            say(alice, "after")
-            assert await again.until(2) == ["meanwhile", "after"]
-            assert await first.until(5) == await second.until(5)
-    assert first.contents == second.contents == ["0", "1", "2", "meanwhile", "after"]
-    assert len(alice.streams) == 2  # the line, and for the one that came back what it had missed
 
 
 async def test_slow_and_fast_readers_get_all_events_once_in_order(

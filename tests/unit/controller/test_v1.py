@@ -12,47 +12,7 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
-from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState
-
-
-async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
-    process = await host.start("alice")
-    text = Text("{who} waits", who="running")
-    process.say(LoginState.LOADING, **text_fields(status=text, reason=NOTHING))
-    account = (await host.v1("GET", "accounts/alice"))[1]
-    assert (account["status"], account["status_text"], account["reason_text"]) == (
-        "running waits",
-        text.as_json(),
-        None,
-    )
-    async with host.http.get("/openwx/check_client", params={"client": "alice"}) as answer:
-        [state] = items((await answer.json(content_type=None))["client"])
-    assert field(state, "status") == "running waits"
-    assert [key for key in obj(state) if key.endswith("_text")] == []
-    process.say(LoginState.LOADING, status="is {busy}")  # as 2.0.0 writes it
-    account = (await host.v1("GET", "accounts/alice"))[1]
-    assert (account["status"], str(text_from(account["status_text"]))) == ("is {busy}", "is {busy}")
-
-
-async def test_failure_is_reported_in_english_and_as_data(host: Machine) -> None:
-    status, answer = await host.v1("GET", "accounts/nobody")
-    error = obj(answer["error"])
-    assert (status, error["code"], error["message"]) == (404, "unknown-account", "there is no account nobody")
-    template = text_from(error["message_text"])
-    assert str(template) == error["message"]
-    assert "nobody" in template.values.values()
-    assert "nobody" in obj(error["values"]).values()
-
-
-async def test_valid_tokens_of_a_removed_account_are_named(host: Machine) -> None:
-    await host.start("alice")
-    shown = token(host, Scope.ADMIN)
-    for name, account, expires in (("a", "alice", None), ("b", "bob", None), ("over", "alice", 1)):
-        token(host, Scope.READ, account, name=name, expires=expires)
-    _, answer = await host.v1("DELETE", "accounts/alice", headers=bearer(shown))
-    assert answer["tokens"] == ["a"]
-
 
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
     ("GET", "accounts/bob", None, 404, "unknown-account"),
@@ -146,6 +106,13 @@ async def test_a_bound_token_cannot_add_other_accounts(host: Machine) -> None:
     assert AccountFiles(host.paths).instances() == ["alice"]
 
 
+async def test_aliases_of_an_option_show_the_same_value(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
+    _, shown = await host.v1("GET", "accounts/alice/options")
+    for name in ("post_event", "plugin_openwx_post_event"):
+        assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}
+
+
 async def test_systemd_is_tested_with_a_unit_that_does_not_exist(host: Machine) -> None:
     await host.start("alice")
     assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
@@ -154,13 +121,6 @@ async def test_systemd_is_tested_with_a_unit_that_does_not_exist(host: Machine) 
     host.units.forbidden = "Interactive authentication required"
     _, told = await host.v1("GET", "health/units")
     assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}
-
-
-async def test_aliases_of_an_option_show_the_same_value(host: Machine) -> None:
-    await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
-    _, shown = await host.v1("GET", "accounts/alice/options")
-    for name in ("post_event", "plugin_openwx_post_event"):
-        assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}
 
 
 async def test_deliveries_query_only_the_account(host: Machine) -> None:
