@@ -54,17 +54,6 @@ def put(spool: Spool, *numbers: int) -> None:
         )
 
 
-async def test_all_that_wait_are_delivered_the_oldest_first(spool: Spool) -> None:
-    receiver = Receiver()
-    put(spool, 2, 1, 3)
-    assert await deliver_all(spool, receiver)
-    assert receiver.taken == ["alert1", "alert2", "alert3"]
-    assert spool.waiting() == []
-    last = spool.state().last
-    assert last is not None
-    assert (last.id, last.error) == ("alert3", "")
-
-
 async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) -> None:
     receiver = Receiver([Trouble("it answers 400", final=True), None])
     put(spool, 1, 2)

@@ -7,8 +7,7 @@ import pytest
 
 from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.host import PARKED, SCANNING, Host
-from wxcontroller.core.messages import N_, Text, text_fields
+from tests.unit.cli.host import PARKED, Host
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Two English words in a row that are no name, option, command or address: something was left as it was.
@@ -29,18 +28,6 @@ def chinese(wxctl: Wxctl) -> Wxctl:
 
 def left(words: str) -> list[str]:
     return ENGLISH.findall(COMMAND.sub("", words))
-
-
-def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, host: Host) -> None:
-    """An account may be called as a state is."""
-    host.add("running", SCANNING)
-    shown = chinese("status", "running").stdout
-    assert shown.startswith("running：等待扫码\n")
-    assert "wxctl qr running" in shown
-    reason = Text(N_("{what}; {remedy}"), what="parked", remedy="stop")
-    host.add("stopped", PARKED.but(**text_fields(reason=reason)))
-    shown = chinese("status", "stopped").stdout
-    assert "parked；stop" in shown
 
 
 def test_errors_are_in_chinese(chinese: Wxctl, host: Host, nobody: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.controller.test_ilink import SESSION_OVER, Stage, asks, code_of, served, status_of
+from tests.unit.controller.test_ilink import Stage, asks, code_of, served, status_of
 from wxcontroller.cli.ilink import FORMS
 from wxcontroller.core.jsontypes import text
 
@@ -44,17 +44,6 @@ async def test_an_agent_is_approved_by_its_link(stage: Stage, wxctl: Run) -> Non
     assert (await stage.call("getconfig", text(confirmed["bot_token"])))["ret"] == 0
     again = await wxctl("ilink", "approve", link, "--account", "alice", "--consumer", "helper")
     assert (again.returncode, code_of(asked) in again.stderr) == (1, False)
-
-
-async def test_tokens_are_created_listed_and_revoked(stage: Stage, wxctl: Run) -> None:
-    made = await wxctl("token", "create", "helper", "--scope", "ilink", "--account", "alice")
-    token = made.stdout.strip()
-    assert (await stage.call("getconfig", token))["ret"] == 0
-    listed = await wxctl("ilink", "consumers", "alice")
-    assert "helper" in listed.stdout
-    assert token[4:12] in listed.stdout
-    assert (await wxctl("ilink", "revoke", "alice", "helper")).returncode == 0
-    assert await stage.call("getconfig", token) == SESSION_OVER
 
 
 @pytest.mark.parametrize("kind", FORMS)

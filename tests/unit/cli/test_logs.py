@@ -1,6 +1,5 @@
 """wxctl logs for another machine reads the journal through its controller."""
 
-import json
 import os
 import signal
 import time
@@ -39,19 +38,6 @@ def test_logs_shows_the_newest_lines(wxctl: Wxctl, host: Host) -> None:
     assert done.stdout == f"{STAMP} logged in\n{STAMP} two\n{' ' * 16}lines  [2J\n"
     assert wxctl("logs", "小店", "-n", "0").stdout == ""
     assert wxctl("logs", "nobody").returncode == 4
-
-
-def test_json_lines_have_the_journals_fields(wxctl: Wxctl, host: Host) -> None:
-    journal(host, line("logged in", WX_EVENT="login"), line("x\u009b", PRIORITY="3"))
-    first, second = (json.loads(each) for each in wxctl("logs", "小店", "--json").stdout.splitlines())
-    assert first == {
-        "__CURSOR": "s=1;i=2",
-        "__REALTIME_TIMESTAMP": "1700000000500000",
-        "MESSAGE": "logged in",
-        "PRIORITY": "6",
-        "WX_EVENT": "login",
-    }
-    assert (second["PRIORITY"], "WX_EVENT" in second) == ("3", False)
 
 
 def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl, host: Host) -> None:

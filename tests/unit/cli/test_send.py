@@ -145,12 +145,6 @@ def test_send_is_not_repeated_to_a_program_without_keys(wxctl: Wxctl, host: Host
     assert len(keys) == 1
 
 
-def test_a_sends_result_is_json(wxctl: Wxctl, program: Process) -> None:
-    troubled(program, DELIVERED)
-    told = json.loads(wxctl("send", "小店", "@@g", "hi", "--json").stdout)
-    assert (told["id"], told["code"], told["status"], told["message"]) == ("77:@c", 0, "success", "c1")
-
-
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [

@@ -8,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import ROOT
-from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
-from wxcontroller.core.states import Desired
 
 NAME = parse_name("alice")
 # An import that is killed: it locks its directory, writes what it is about to do, and waits.
@@ -72,40 +69,6 @@ def test_only_killed_imports_are_cleaned_up(paths: Paths) -> None:
         assert found.name == NAME
         assert left(paths) == [place]
     assert left(paths) == []
-
-
-def test_a_failed_cleanup_is_finished_the_next_time(paths: Paths) -> None:
-    kill(importing(paths))
-    with pytest.raises(OSError, match="no"), abandoned(paths):
-        raise OSError("no")
-    with abandoned(paths) as begun:
-        assert len(begun) == 1
-
-
-def test_a_complete_import_is_not_reverted(paths: Paths) -> None:
-    kill(importing(paths, "finished"))
-    with abandoned(paths) as begun:
-        assert begun == []
-    kill(importing(paths))
-    paths.private_state("alice").mkdir()  # killed right after that
-    with abandoned(paths) as begun:
-        assert begun == []
-    assert left(paths) == []
-
-
-def test_cleanup_deletes_only_unchanged_files_of_the_import(paths: Paths) -> None:
-    begun = Begun(NAME, {str(paths.override_file("alice")): digest(b"mine")}, digest({"lang": "en_US"}))
-    assert (begun.left_files(), begun.left_account(paths)) == ([], False)
-    paths.override_file("alice").write_bytes(b"mine")
-    materialiser = Materialiser(paths, Settings(template_path=ROOT / "etc/client.env.j2"))
-    materialiser.add(NAME, {"lang": "en_US"}, {"lang": "en_US"})
-    assert (begun.left_files(), begun.left_account(paths)) == ([paths.override_file("alice")], True)
-    paths.override_file("alice").write_bytes(b"changed")
-    materialiser.desire("alice", Desired.STARTED)
-    assert (begun.left_files(), begun.left_account(paths)) == ([], False)
-    paths.override_file("alice").unlink()
-    paths.override_file("alice").symlink_to("/dev/null")
-    assert begun.left_files() == []
 
 
 def test_a_link_is_no_import_that_was_killed(paths: Paths) -> None:
