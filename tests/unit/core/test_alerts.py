@@ -8,7 +8,7 @@ import pytest
 from tests.unit.core.test_settings import write
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
+from wxcontroller.core.alertspool import AlertState, Spool
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, verbatim
@@ -121,13 +121,4 @@ def test_links_are_not_followed(spool: Spool) -> None:
         path.symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic links"):
         waiting.read()
-    assert spool.state() == AlertState()
-
-
-def test_notes_round_trip_and_damaged_ones_are_empty(spool: Spool) -> None:
-    assert spool.state() == AlertState()
-    noted = AlertState({"a": 2}, AlertOutcome("b", "it answers 500", 1_700_000_000))
-    spool.note(noted)
-    assert spool.state() == noted
-    (spool.paths.alerts_runtime("mail") / ".state").write_text("[]")
     assert spool.state() == AlertState()

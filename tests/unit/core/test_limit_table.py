@@ -30,11 +30,6 @@ def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
     return paths
 
 
-def test_the_settings_have_them_and_drop_ins_win_key_by_key(tmp_path: Path) -> None:
-    paths = settings(tmp_path, "[limits]\nsend_tries = 3\nwatchers = 60\n", own="[limits]\nsend_tries = 4\n")
-    assert load_settings(paths).settings.limits.changed() == {"send_tries": 4, "watchers": 60}
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [

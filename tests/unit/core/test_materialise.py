@@ -119,16 +119,6 @@ def test_keep_merges_stored_options_over_current_defaults(paths: Paths) -> None:
     assert replaced.options == {"send_interval": "7"}
 
 
-def test_the_admins_override_wins_and_is_not_written_back(paths: Paths) -> None:
-    one = materialiser(paths)
-    one.start(parse_name("a"), {"send_interval": "1"}, {"send_interval": "1"})
-    paths.overrides.mkdir(parents=True)
-    paths.override_file("a").write_text('MOJO_WEIXIN_SEND_INTERVAL="9"\n')
-    assert one.registry.load("a").options["send_interval"] == "9"
-    one.desire("a", Desired.STOPPED)
-    assert parse(paths.account_file("a").read_text())["MOJO_WEIXIN_SEND_INTERVAL"] == "1"
-
-
 def _start_many(root: Path, prefix: str) -> None:
     one = materialiser(Paths(root))
     for number in range(20):

@@ -69,11 +69,6 @@ def test_wrong_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, con
     assert refused.value.exit_code == 78
 
 
-def test_webhook_targets_are_a_list_that_the_addresses_of_the_settings_are_on(tmp_path: Path) -> None:
-    content = 'webhook_targets = ["http://a/", "http://b:8/in"]\npost_api = "http://a/x"\n[client]\npoll_api = "http://b:8/in"\n'
-    assert str(load_settings(write(tmp_path, content)).settings.webhook_targets) == "http://a/ http://b:8/in"
-
-
 def test_obsolete_options_are_accepted_with_a_notice(tmp_path: Path) -> None:
     loaded = load_settings(write(tmp_path, 'pid_path = "/tmp/x"\n'))
     assert loaded.settings == Settings()
