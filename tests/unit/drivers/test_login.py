@@ -1,11 +1,9 @@
 """Getting in, on good days and bad ones."""
 
-import socket
-
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
+from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
 from wxcontroller.drivers import base
 from wxcontroller.drivers.base import Accepted, EndReason, PushOffered, SessionLost
 from wxcontroller.sandbox.account import ServerAccount
@@ -119,18 +117,6 @@ async def test_login_survives_faults(
         await world.confirm(drive, alice)
         await drive.until(base.Online)
     assert drive.progress > 0
-
-
-async def test_login_waits_for_an_unreachable_server() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as spare:
-        port = spare.getsockname()[1]
-    async with Wechat(None, f"http://127.0.0.1:{port}").drive() as drive:  # type: ignore[arg-type]
-        await drive.until(base.Loading)
-        await drive.progressed()  # some tries in vain
-        async with wechat(port=port) as world:
-            await world.enter(drive, world.sandbox.add_account())
-            assert drive.task is not None
-            await drive.stop()
 
 
 async def test_login_fails_if_the_server_never_responds_sensibly(world: Wechat) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import tls_server
-from tests.serving import answering
-from tests.unit.drivers.kit import HURRY, OUTAGE, Store, Wechat, counted, hurried
+from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
+from tests.unit.drivers.proxies import certificate
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
+from wxcontroller.drivers.base import Loading, LoginStalled, Online, QrReady, RosterLoaded, SessionLost
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
@@ -72,26 +71,6 @@ async def test_failed_connection_is_not_an_empty_poll() -> None:
     assert not failed.value.timed_out
 
 
-# -- an account
-
-
-async def test_very_slow_answers_are_waited_for(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(timing=hurried(silence=0.3, poll=3.0)) as drive:
-        for endpoint in ("login", "webwxgetcontact", "webwxbatchgetcontact", "synccheck"):
-            world.fault(endpoint, FaultKind.DELAY, 0.8)
-        await world.enter(drive, alice)
-        world.hear(alice, "late")
-        await drive.text("late")
-    assert drive.count(QrReady) == 1
-
-
-async def test_pauses_grow_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice, timing=hurried(retry_longest=2.0), synccheck_delay="0.1"):
-        world.fault("synccheck", FaultKind.STATUS, 502, count=None)
-        # 0.1, 0.2, 0.4, 0.8 s: four or five, not sixteen.
-        assert await counted(world, "synccheck", 1.6, least=3) <= 6
-
-
 # -- another host
 
 
@@ -124,17 +103,6 @@ async def test_login_follows_a_redirect_of_its_first_request(world: Wechat, alic
     async with world.drive() as drive:
         await world.enter(drive, alice)
     assert world.violations() == []
-
-
-async def test_redirect_loop_between_hosts_is_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice, timing=OUTAGE) as drive:
-        asked = world.requests("synccheck")
-        for domain in ("wx2.qq.com", "wx.qq.com", "wx2.qq.com"):
-            world.fault("synccheck", FaultKind.MOVED, domain)
-        world.fault("synccheck", FaultKind.MOVED, "wx.qq.com", count=None)
-        await drive.until(Offline)
-        assert world.requests("synccheck") - asked < 20
-    assert drive.count(SessionLost) == 0
 
 
 async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -> None:

@@ -1,9 +1,7 @@
 """The address book and the groups, also when WeChat gives them grudgingly."""
 
-import gc
 import json
 import time
-import weakref
 
 import pytest
 
@@ -11,8 +9,7 @@ from tests.patience import until
 from tests.unit.drivers.kit import Wechat, friend, hurried, username, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Group, Member
-from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
-from wxcontroller.drivers.web.session.roster import WebRoster
+from wxcontroller.drivers.base import DriverEvent, RosterChanged, RosterLoaded
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import socialevents
 from wxcontroller.sandbox import world as sandbox_world
@@ -228,28 +225,3 @@ async def test_truncated_list_of_members_removes_nobody(world: Wechat, alice: Se
         world.hear(alice, "x")
         await drive.text("x")
     assert not [event for event in drive.events if isinstance(event, RosterChanged) and event.gone]
-
-
-async def test_the_contacts_of_a_past_session_are_freed_at_once(world: Wechat, alice: ServerAccount) -> None:
-    """Not by the garbage collector: it comes after some thirty logins."""
-    gc.collect()
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        gc.disable()
-        try:
-            [past] = [weakref.ref(one) for one in gc.get_objects() if type(one) is WebRoster]
-            world.sandbox.close_session(alice, 1101)
-            world.sandbox.logins.confirm(await world.consent(drive))
-            await drive.until(Online)
-            assert past() is None
-        finally:
-            gc.enable()
-
-
-async def test_contacts_keep_the_order_of_the_address_book(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
-        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-        listed = [username(alice, one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
-    expected = [name for name in listed if name != "filehelper"]
-    assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
-    assert loaded.contacts[-1].id == "filehelper"

@@ -6,7 +6,6 @@ import pytest
 
 from tests.patience import until
 from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, username, wechat
-from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Direction, MessageKind
 from wxcontroller.drivers import base
@@ -14,7 +13,6 @@ from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
-from wxcontroller.sandbox.world import GroupVisibility
 
 
 async def test_overlong_sync_responses_are_skipped(
@@ -184,21 +182,6 @@ async def test_login_stops_after_repeated_session_losses(world: Wechat, alice: S
     assert ended.reason is base.EndReason.RETRIES_USED_UP
 
 
-async def test_rate_limited_sync_pauses_and_continues(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
-        await until(lambda: world.sandbox.faults.all and next(iter(world.sandbox.faults.all.values())).hits >= 1)
-        await asyncio.sleep(0.02)
-        with pytest.raises(WeChatError) as refused:
-            await drive.driver.send_text("filehelper", "x", "1")
-        assert refused.value.ret == 1205
-        world.hear(alice, "after")
-        await drive.text("after")
-        await drive.driver.send_text("filehelper", "x", "2")
-    assert drive.count(base.SessionLost) == 0
-
-
 async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -211,19 +194,3 @@ async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
         assert [contact.name for contact in changed.contacts] == ["Tom & Jerry"]
         session.push(sandbox_session.ContactGone(person.wxid))
         assert (await drive.until(base.RosterChanged)).gone == (session.username(person.wxid),)
-
-
-async def test_unsaved_group_is_known_with_its_first_message(world: Wechat, alice: ServerAccount) -> None:
-    hidden = next(group for group in alice.world.groups.values() if group.seen is GroupVisibility.INIT)
-    async with world.online(alice) as drive:
-        hidden.seen = GroupVisibility.NOTIFY
-        member = next(member.wxid for member in hidden.members if member.wxid != alice.wxid)
-        world.hear(alice, "hello from nowhere", hidden.wxid, member)
-        message = (await drive.text("hello from nowhere")).message
-    known = {
-        group.id: group
-        for event in drive.events
-        if isinstance(event, base.RosterLoaded | base.RosterChanged)
-        for group in event.groups
-    }
-    assert message.sender in {person.id for person in known[message.chat].members}

@@ -74,15 +74,6 @@ async def test_stuck_session_is_reopened_without_a_phone(world: Wechat, alice: S
     assert world.violations() == []
 
 
-async def test_stuck_session_that_has_ended_is_lost(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(timing=hurried(unknown_codes=3)) as drive:
-        await world.enter(drive, alice)
-        world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
-        world.fault("webwxinit", FaultKind.RETCODE, 1101, count=None)
-        lost = await drive.until(base.SessionLost)
-    assert (lost.ret, lost.reason) == (1101, base.LossReason.KICKED)
-
-
 # -- loops
 
 

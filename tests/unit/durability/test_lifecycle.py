@@ -6,7 +6,7 @@ import pytest
 
 from tests.patience import until
 from tests.unit.durability.process import Process, processed
-from tests.unit.durability.routes import ILINK, ROUTES, Route
+from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.jsontypes import items
 
 
@@ -64,10 +64,3 @@ async def test_hanging_name_server_does_not_delay_a_stop(tmp_path: Path) -> None
         await until(asked.exists)
         await account.stop()
         assert account.process and account.process.returncode == 0
-
-
-async def test_options_that_only_another_route_has_are_named(tmp_path: Path) -> None:
-    async with processed(tmp_path, ILINK, WXCLIENT_DESKTOP="on", MOJO_WEIXIN_LANG="en_US") as account:
-        await account.launch()
-        await account.until_state("scaning")
-        assert "without effect on the ilink route: desktop, lang" in account.log.read_text()
