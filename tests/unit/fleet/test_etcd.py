@@ -72,38 +72,6 @@ async def first_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
         return await next_of(watch)
 
 
-async def test_one_of_two_claims_wins_and_its_key_expires_with_the_lease(single: EtcdServers) -> None:
-    async with connected(single.settings()) as a, connected(single.settings()) as b:
-        lease = await a.grant(2)
-        assert await a.renew(lease) == 2
-
-        async def claim(etcd: Etcd, host: bytes) -> int | None:
-            return await etcd.commit([EtcdGuard("/claim/x", create_revision=0)], [Put("/claim/x", host, lease)])
-
-        first, second = await asyncio.gather(claim(a, b"a"), claim(b, b"b"))
-        assert (first is None) != (second is None)
-        [entry] = (snapshot := await b.read("/claim/")).entries
-        assert (entry.value, entry.lease) == (b"b" if first is None else b"a", lease)
-        assert entry.mod_revision == (first or second)
-        watch = b.watch("/claim/", snapshot.revision)
-        assert (await first_of(watch)).deleted == ("/claim/x",)
-        assert await a.renew(lease) == 0
-        await a.revoke(lease)  # it is gone: what was to be
-
-
-async def test_a_guard_on_a_revision_holds_only_as_long_as_the_key_is_unchanged(single: EtcdServers) -> None:
-    async with connected(single.settings()) as etcd:
-        made = await etcd.commit([], [Put("/guard/x", b"1")])
-        assert made is not None
-        changed = await etcd.commit(
-            [EtcdGuard("/guard/x", create_revision=made, mod_revision=made)], [Put("/guard/x", b"2")]
-        )
-        assert changed is not None
-        assert await etcd.commit([EtcdGuard("/guard/x", mod_revision=made)], [], ["/guard/x"]) is None
-        assert await etcd.commit([EtcdGuard("/guard/x", create_revision=made)], [], ["/guard/x"]) is not None
-        assert (await etcd.read("/guard/")).entries == ()
-
-
 async def test_paged_read_has_a_single_revision(single: EtcdServers) -> None:
     async with connected(single.settings()) as etcd:
         names = [f"/many/{number:04}" for number in range(1100)]
@@ -113,25 +81,6 @@ async def test_paged_read_has_a_single_revision(single: EtcdServers) -> None:
         snapshot = await etcd.read("/many/")
         assert [entry.key for entry in snapshot.entries] == names
         assert snapshot.revision == revision
-
-
-async def test_watch_returns_latest_states_and_resumes_after_a_revision(single: EtcdServers) -> None:
-    async with connected(single.settings()) as etcd:
-        before = (await etcd.read("/watch/")).revision
-        await etcd.commit([], [Put("/watch/x", b"1"), Put("/watch/y", b"1")])
-        await etcd.commit([], [Put("/watch/z", b"2")], ["/watch/x"])
-        await etcd.commit([], [Put("/elsewhere", b"")])
-        seen: dict[str, bytes | None] = {}
-        watch = etcd.watch("/watch/", before)
-        while len(seen) < 3 or seen["/watch/x"] is not None:
-            changes = await next_of(watch)
-            seen |= {entry.key: entry.value for entry in changes.puts} | dict.fromkeys(changes.deleted)
-        await watch.aclose()
-        assert seen == {"/watch/x": None, "/watch/y": b"1", "/watch/z": b"2"}
-        last = await etcd.commit([], [Put("/watch/y", b"3")])
-        changes = await first_of(etcd.watch("/watch/", changes.revision))
-        assert changes.revision == last
-        assert [entry.value for entry in changes.puts] == [b"3"]
 
 
 async def test_watch_of_a_compacted_revision_is_reported(single: EtcdServers) -> None:
@@ -257,20 +206,6 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
                 with pytest.raises(EtcdFailure, match=words) as found:
                     await etcd.grant(30)
                 assert found.value.endpoint == settings.endpoints[0]
-
-
-async def test_member_with_an_expired_certificate_is_not_used(tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path, "127.0.0.1", ended=True)
-    with EtcdServers(tmp_path, 1, certificate, key).running() as servers:
-        settings = servers.settings(ca_file=str(certificate))
-        async with Etcd(settings, credentials_of(settings)) as etcd, asyncio.timeout(PATIENCE):
-            words = "Connection refused"
-            while words == "Connection refused":
-                with pytest.raises(EtcdFailure) as found:
-                    await etcd.grant(30)
-                words = str(found.value.reason)
-                await asyncio.sleep(0.05)
-    assert words == "its certificate is not valid: certificate has expired"
 
 
 @pytest.mark.parametrize(

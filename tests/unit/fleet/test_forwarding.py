@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import aiohttp
-import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
@@ -63,14 +62,6 @@ async def test_large_bodies_stream_both_ways(pair: Pair) -> None:
     answer.close()
     async with asyncio.timeout(PATIENCE):
         await process.hung_up.wait()
-
-
-async def test_an_unknown_name_is_started_here(pair: Pair) -> None:
-    a, b = pair
-    assert (await a.get("start_client", client="alice"))["code"] == 0
-    assert ("alice" in a.units.processes, "alice" in b.units.processes) == (True, False)
-    assert (await a.get("get_friend_info", client="nobody"))["status"] == "client not exists"
-    assert (await a.v1("GET", "accounts/nobody"))[0] == 404
 
 
 async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> None:
@@ -153,17 +144,6 @@ async def test_forwarded_call_is_not_forwarded_again(pair: Pair) -> None:
     async with b.http.get("/v1/accounts", headers=shown) as answer:
         assert await answer.json() == {"accounts": []}
     assert "alice" not in b.units.processes
-
-
-@pytest.mark.parametrize("call", ["/v1/accounts/bob", "/openwx/get_friend_info?client=bob"])
-async def test_a_revoked_token_of_a_host_ends_forwarding(pair: Pair, call: str) -> None:
-    a, b = pair
-    await b.start("bob")
-    await a.finds("bob", "b")
-    b.paths.tokens_file.write_text('{"tokens": []}')
-    async with a.http.get(call) as answer:
-        assert answer.status in (403, 502)
-        assert "wxc_" not in await answer.text()
 
 
 async def test_pictures_ranges_and_streams_of_one_account(pair: Pair) -> None:

@@ -126,25 +126,6 @@ async def test_a_lease_that_is_revoked_ends_at_once(world: World, monkeypatch: p
     assert not world.permit
 
 
-async def test_keeper_reports_ready_without_etcd(world: World) -> None:
-    """systemd holds what is bound to a unit until it is ready; the accounts say why they cannot be started."""
-    [member] = world.servers.members
-    member.kill()
-    keeping = await world.begin()
-    trouble = world.paths.fleet_runtime / "trouble"
-    await until(trouble.exists)
-    assert "Connection refused; check the members" in trouble.read_text()
-    await until(lambda: world.signs(b"READY=1"))
-    for _ in range(3):
-        await until(world.signs)  # or the watchdog would end it
-    assert not world.lease
-    world.servers.start(member)
-    await until(lambda: world.lease)
-    assert not trouble.exists()
-    keeping.cancel()
-    await keeping
-
-
 async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)

@@ -6,7 +6,6 @@ from pathlib import Path
 from tests.patience import until
 from tests.unit.fleet.hosts import FleetHost, hosts_of
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.fleet.host import HostState
 
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 BROUGHT: JsonObject = {"name": "eve", "epoch": 2, "arrived": "5f2c"}
@@ -41,27 +40,3 @@ async def test_a_moving_account_is_no_duplicate_and_never_out_of_reach(tmp_path:
         assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
         await a.finds("eve", "b")
         assert (await a.v1("GET", "accounts/eve"))[1]["host"] == "b"
-
-
-async def test_an_adopted_account_belongs_to_the_new_host_only(tmp_path: Path) -> None:
-    adopted: JsonObject = {"name": "eve", "epoch": 2, "adopted": 2}
-    async with hosts_of(tmp_path, "b", "c") as (b, c):
-        async with hosts_of(tmp_path, "a") as (a,):
-            await a.start("eve")
-            for host, others in ((a, (b, c)), (b, (a, c)), (c, (a, b))):
-                await host.join(*map(host.describe, others))
-            for host in (b, c):
-                await host.finds("eve", "a")
-            # While its host responds, nobody else takes it.
-            status, content = await b.v1("POST", "accounts", adopted)
-            assert (status, obj(content["error"])["code"]) == (409, "account-exists")
-            assert "host a responds" in str(obj(content["error"])["message"])
-        for host in (b, c):
-            await host.sees("a", HostState.UNREACHABLE)
-        status, content = await b.v1("POST", "accounts", {"name": "eve"})
-        assert (status, obj(content["error"])["code"]) == (409, "account-exists")
-        assert (await b.v1("POST", "accounts", adopted))[0] == 201
-        assert (await b.v1("POST", "accounts/eve/start"))[1]["unit_state"] == "active"
-        await c.finds("eve", "b")
-        assert (await c.v1("GET", "accounts/eve"))[1]["host"] == "b"
-        assert not b.accounts.duplicates

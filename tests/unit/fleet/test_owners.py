@@ -15,28 +15,6 @@ from wxcontroller.fleet.owners import OwnedElsewhere
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 
-async def test_an_account_is_claimed_moved_and_claimed_elsewhere(owning: FleetMaker) -> None:
-    async with owning("a", "b") as fleet:
-        a, b = fleet.hosts
-        await a.start("eve")
-        assert await fleet.owners() == {"eve": ("a", 1)}
-        assert (await a.v1("PUT", "departures/eve", MOVE))[0] == 200
-        assert await fleet.owners() == {}
-        brought: JsonObject = {"name": "eve", "epoch": 2, "arrived": "5f2c"}
-        assert (await b.v1("POST", "accounts", brought))[0] == 201
-        assert (await b.v1("POST", "arrivals/eve?id=5f2c"))[1]["unit_state"] == "active"
-        assert await fleet.owners() == {"eve": ("b", 3)}
-        assert (await b.v1("GET", "accounts/eve"))[1]["epoch"] == 3
-        assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
-        assert await fleet.records() == {"eve": ("b", 3)}
-        assert (await b.v1("POST", "accounts/eve/stop"))[0] == 200
-        assert await fleet.owners() == {}
-        assert (await b.v1("DELETE", "accounts/eve"))[0] == 200
-        await until(lambda: not b.ownership.records.accounts)
-        await b.finds("eve")
-        await b.start("eve")  # the name is free again
-
-
 async def test_accounts_stopped_by_a_lost_lease_start_under_the_next_one(owning: FleetMaker) -> None:
     async with owning("a", "b") as fleet:
         a, b = fleet.hosts

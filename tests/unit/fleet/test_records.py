@@ -38,15 +38,6 @@ async def owners_of(etcd: Etcd) -> Owners:
     return owners
 
 
-async def test_rewritten_owner_is_released(etcd: Etcd) -> None:
-    """As by a claim that etcd has done although it gave no answer."""
-    owners = await owners_of(etcd)
-    claimed = (await owners.claim(EVE, 0)).owner.entry
-    await etcd.commit((), (Put(claimed.key, claimed.value, claimed.lease),))
-    await owners.release(EVE)
-    assert not (await etcd.read(f"{PREFIX}owners/")).entries
-
-
 async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = await owners_of(etcd)
     await owners.claim(EVE, 0)

@@ -21,7 +21,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer import moving
 from wxcontroller.cli.transfer import receiving as receiver
-from wxcontroller.cli.transfer.bundles import bundles_locked, drop_bundle, keep, known_bundles
+from wxcontroller.cli.transfer.bundles import keep, known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -259,18 +259,6 @@ async def test_bundles_are_identified_without_their_metadata(
     assert found["eve"] == KeptBundle("eve", "a", 3, 1001, size, ran=False)
 
 
-async def test_bundle_received_during_an_import_is_deleted(pair: tuple[FleetHost, FleetHost]) -> None:
-    _, b = pair
-    await asyncio.to_thread(drop_bundle, b.paths, parse_name("eve"))  # there has never been one
-    b.paths.standby.mkdir()
-    with bundles_locked(b.paths):
-        dropping = asyncio.create_task(asyncio.to_thread(drop_bundle, b.paths, parse_name("eve")))
-        await asyncio.wait([dropping], timeout=0.2)  # it has to wait; a moment in which it might not
-        b.paths.standby_bundle("eve").write_bytes(b"sealed")
-    await dropping
-    assert not b.paths.standby_bundle("eve").exists()
-
-
 async def test_account_can_be_imported_during_a_bundle_upload(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,18 +400,6 @@ def endless(directory: Path) -> None:
     os.close(opened)
 
 
-async def test_account_removed_during_a_round_is_skipped(pair: tuple[FleetHost, FleetHost]) -> None:
-    a, b = pair
-    await add(a, "alice", "bob", "zoe")
-
-    def pause(_: float) -> None:  # after each bundle
-        a.paths.account_file("bob").unlink(missing_ok=True)
-
-    async with receiving(b) as came:
-        await one_round(a, pause)
-        assert came == ["alice", "zoe"]
-
-
 async def test_bundle_of_a_lost_state_directory_replaces_nothing(
     pair: tuple[FleetHost, FleetHost],
 ) -> None:
@@ -436,18 +412,6 @@ async def test_bundle_of_a_lost_state_directory_replaces_nothing(
         await due(a)
     assert "missing or empty" in await reason_of(a)
     assert await unsealed(b) == {"note": b"eve"}
-
-
-async def test_failed_bundle_is_not_resent_at_once(pair: tuple[FleetHost, FleetHost]) -> None:
-    a, b = pair
-    await add(a, "eve")
-    pauses: list[float] = []
-    await one_round(a, pauses.append)  # nobody receives there
-    async with receiving(b) as came:
-        await one_round(a)
-        assert (came, len(pauses)) == ([], 1)
-        await due(a)
-        assert came == ["eve"]
 
 
 async def test_bundles_that_the_standby_host_would_refuse_are_not_sent(pair: tuple[FleetHost, FleetHost]) -> None:

@@ -102,29 +102,6 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
     return row
 
 
-async def test_an_account_of_a_lost_host_continues_on_another_one(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning("a", "b", takeovers=SOON) as fleet:
-        a, b = fleet.hosts
-        await start(fleet, a)
-        await send_bundle(a, b)
-        assert text((await outlook(b))["outlook"]) == "b takes it over 1 s after the end of the lease of a"
-        async with receiving(b, monkeypatch) as asked:
-            await a.lapse()
-            await b.runs("eve")
-            assert await fleet.owners() == {"eve": ("b", 2)}
-            await until(lambda: b.ownership.takeovers.counts["done"] == 1)
-            assert asked == ["eve takeover"]
-            account = AccountFiles(b.paths).load("eve")
-            assert (account.epoch, account.adopted, account.driver) == (2, 2, "ilink")
-            assert not b.paths.standby_bundle("eve").exists()
-            await a.keep(fleet.etcd)  # the lost host is back
-            await until(lambda: a.ownership.starts.passed == a.lease)
-            assert await fleet.owners() == {"eve": ("b", 2)}
-            assert not a.units.processes
-
-
 async def test_a_host_that_returns_in_time_keeps_its_accounts(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

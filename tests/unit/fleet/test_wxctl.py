@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.patience import until
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.controller.machine import ROOT_TOKEN, Machine
+from tests.unit.controller.machine import ROOT_TOKEN
 from tests.unit.fleet.hosts import FleetHost
 from tests.unit.fleet.owning import FleetMaker
 from wxcontroller.core.names import parse_name
@@ -40,12 +40,6 @@ async def test_hosts_are_shown_with_their_problems(pair: tuple[FleetHost, FleetH
     assert (done.returncode, "unreachable" in done.stdout) == (1, True)
     assert await examined() == {"fail"}
     assert json.loads((await wxctl("fleet", "--json")).stdout)["hosts"][0]["name"] == "b"
-
-
-async def test_machine_without_a_fleet_is_reported(tmp_path: Path) -> None:
-    async with Machine(tmp_path) as host:
-        done = await asyncio.to_thread(Wxctl(tmp_path, host.url), "fleet")
-    assert (done.returncode, done.stdout, "[fleet]" in done.stderr) == (0, "", True)
 
 
 async def test_owners_and_unowned_accounts_with_reasons_are_shown(owning: FleetMaker, tmp_path: Path) -> None:
