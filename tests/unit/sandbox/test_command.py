@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from tests.patience import PATIENCE
 from tests.unit.sandbox.conftest import UIN
@@ -67,38 +65,3 @@ async def test_a_login_by_command(browser: Browser) -> None:
     assert (code, out) == (0, "1\n")
     assert await run("faults", "--clear", url=url) == (0, "cleared 1\n", "")
     assert await run("logout", str(UIN), url=url) == (0, "ended\n", "")
-
-
-async def test_exit_codes() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        results = await asyncio.gather(
-            run("accounts"),
-            run("nonsense"),
-            run("accounts", url="nonsense"),
-            run("serve", "--listen", "0.0.0.0:2100"),
-            run("serve", "--listen", f"127.0.0.1:{port}"),
-            run("serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"),
-            run("serve", "--listen", "127.0.0.1:0", "--state", "/proc/no/such"),
-        )
-    assert [code for code, _, _ in results] == [3, 2, 2, 2, 2, 2, 1]
-    assert all("Traceback" not in errors and errors for _, _, errors in results)
-    assert "--i-know-this-is-public" in results[3][2]
-
-
-async def test_serve_tells_systemd_and_keeps_its_state(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(str(tmp_path / "notify"))
-        notify.setblocking(False)
-        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WXSANDBOX_STATE": str(tmp_path / "state.json")}
-        async with served("--accounts", "1", environment=environment) as (line, port):
-            assert line.startswith("sandbox with 1 accounts on http://127.0.0.1:")
-            assert (await run("add-account", url=f"http://127.0.0.1:{port}"))[0] == 0
-        told = b"\n".join(notify.recv(4096) for _ in range(3))
-        assert b"READY=1" in told
-        assert b"STATUS=Listening on http://127.0.0.1:" in told
-        assert b"STOPPING=1" in told
-        async with served("--accounts", "0", environment=environment) as (line, _):
-            assert line.startswith("sandbox with 2 accounts")

@@ -62,16 +62,6 @@ async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
     assert (await agent.updates())["msgs"] == []
 
 
-async def test_ten_sends_are_allowed_until_the_next_message(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    answers = [await agent.send_text(str(number)) for number in range(11)]
-    assert [answer["ret"] for answer in answers] == [0] * 10 + [-2]
-    assert answers[10] == _LATER
-    await write(sandbox, agent, "go on")
-    assert (await agent.send_text("10"))["ret"] == 0
-    assert len(sandbox.ilink.users[UIN].sent) == 11
-
-
 async def test_the_rolling_budget_counts_over_messages_of_the_peer(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     settings(sandbox).budget_24h = 3

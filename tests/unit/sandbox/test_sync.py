@@ -4,8 +4,8 @@ import aiohttp
 import pytest
 
 from tests.unit.sandbox.conftest import UIN
-from tests.unit.sandbox.wire import CGI, Browser, Json, flat, sandbox_and_browser
-from wxcontroller.sandbox.sandbox import Options, Sandbox
+from tests.unit.sandbox.wire import CGI, Browser, Json
+from wxcontroller.sandbox.sandbox import Sandbox
 
 
 def contents(answer: Json) -> list[str]:
@@ -14,28 +14,6 @@ def contents(answer: Json) -> list[str]:
 
 async def receive(browser: Browser, text: str, sender: str = "小明", **more: str) -> None:
     await browser.api("POST", f"/accounts/{UIN}/receive", {"from": sender, "text": text, **more})
-
-
-async def test_synccheck_key_differs_after_the_first_sync(online: Browser) -> None:
-    assert online.check_key == flat(online.sync_key), "before the first sync they are the same"
-    answer = await online.sync()
-    assert flat(answer["SyncKey"]) != flat(answer["SyncCheckKey"])
-    assert await online.check() == ("0", "0")
-    assert await online.check(synckey=flat(answer["SyncKey"])) == ("0", "2")
-    assert contents(await online.sync()) == [], "nothing there: this is the busy loop of wrong clients"
-
-
-async def test_many_events_come_in_pages() -> None:
-    async with sandbox_and_browser(Options(sync_hold=0.2, sync_page=3)) as (_, browser):
-        await browser.log_in(UIN)
-        for number in range(7):
-            await receive(browser, str(number))
-        pages: list[Json] = []
-        while not pages or pages[-1]["ContinueFlag"]:
-            pages.append(await browser.sync())
-            assert len(pages) < 5
-        assert [contents(page) for page in pages] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
-        assert await browser.check() == ("0", "0")
 
 
 @pytest.mark.parametrize("acknowledge", ["sync", "check"])
