@@ -102,14 +102,6 @@ def test_by_keyboard_and_back(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-@pytest.mark.parametrize("language", ["zh-CN"])
-def test_parameters_without_a_description_show_none(browser: Browser) -> None:
-    """A field without a description is not described by the catalog's own head."""
-    browser.open("page/api")
-    assert "string" in browser.text("#schema-Account")
-    assert "charset=UTF-8" not in browser.text("main")
-
-
 def test_form_sends_its_input_and_shows_the_response(browser: Browser) -> None:
     browser.open("page/api")
     card = opened(browser, "get_v1_accounts_name")

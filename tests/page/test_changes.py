@@ -155,24 +155,6 @@ def test_a_refused_webhook_connection_is_shown(browser: Browser, caller: Caller,
     caller.v1("DELETE", f"/accounts/{hookless}")
 
 
-def test_options_that_wait_for_a_restart(browser: Browser, caller: Caller, alice: str) -> None:
-    value = "9"
-    caller.v1("POST", f"/accounts/{alice}/restart")
-    caller.until_state(alice, "running")
-    in_force = caller.v1("GET", f"/accounts/{alice}/options")[1]["options"]["send_interval"]["in_force"]
-    caller.v1("PATCH", f"/accounts/{alice}/options", {"send_interval": value})
-    browser.open(f"#/a/{alice}")
-    browser.click("#tab-options")
-    shown = browser.text("#options [data-waits=send_interval] dd")
-    assert shown.startswith(in_force)
-    assert value in browser.text("#options [data-waits=send_interval] .attention")
-    browser.picture("options-wait")
-    browser.click("#account-actions [data-action=restart]")
-    browser.gone("#options [data-waits]")
-    assert value in browser.text("#options div", "send_interval")
-    assert browser.complaints() == []
-
-
 def focused(browser: Browser) -> str:
     return str(browser.script("const one = document.activeElement; return one.id || one.name || one.textContent"))
 
@@ -219,17 +201,6 @@ def test_invalid_input_is_reported_at_its_field(browser: Browser, alice: str) ->
     assert browser.script(invalid) == []
 
 
-def test_a_resolved_problem_is_no_longer_shown(browser: Browser, host: Host, alice: str) -> None:
-    browser.open()
-    browser.find(f"#rows [data-account={alice}] .state.good")
-    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
-    browser.choose(alice, "restart")
-    browser.find("#notices .bad", "The controller does not answer.")
-    host.run("systemctl", "start", "wxcontroller.socket")
-    browser.gone("#notices .bad")
-    browser.gone("#connection")
-
-
 def test_log_lines_appear_when_written(browser: Browser, host: Host, caller: Caller, phone: Phone) -> None:
     name = "logs"
     log_in(caller, phone, name, phone.account("小红", friends=3, groups=1))
@@ -250,25 +221,4 @@ def test_log_lines_appear_when_written(browser: Browser, host: Host, caller: Cal
     wanted = host.run("journalctl", "-q", "-o", "cat", "-u", f"wxclient@{name}", "-u", f"wxclient-prepare@{name}")
     lines = [line for line in wanted.stdout.decode().splitlines() if "Stopped wxclient@" in line]
     assert sum("Stopped wxclient@" in line for line in browser.script(SHOWN)) == len(lines) == 1
-    assert browser.complaints() == []
-
-
-def test_new_messages_do_not_scroll_a_reader_of_older_ones(
-    browser: Browser, host: Host, caller: Caller, phone: Phone
-) -> None:
-    log_in(caller, phone, "scrolls", phone.account("小明", friends=3, groups=1), log_level="debug", http_debug="1")
-    browser.size(360, 600)
-    browser.open("#/a/scrolls")
-    browser.click("#tab-journal")
-    browser.find("#journal li", "running: logged in")
-    place = "const place = document.getElementById('journal'); "
-    browser.until(
-        lambda: browser.script(place + "return place.scrollHeight > place.clientHeight + 100"), "many lines"
-    )
-    at_end = place + "return place.scrollHeight - place.scrollTop - place.clientHeight < 40"
-    browser.until(lambda: browser.script(at_end), "the end")
-    browser.script(place + "place.scrollTop = 30")
-    caller.v1("POST", "/accounts/scrolls/stop")
-    browser.until(lambda: any("Stopped wxclient@" in line for line in browser.script(SHOWN)), "what is new")
-    assert browser.script(place + "return place.scrollTop") == 30
     assert browser.complaints() == []

@@ -1,7 +1,6 @@
 """The list of accounts and the views beside it, in Chromium on a controller whose accounts the tests make up."""
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,46 +83,9 @@ VALUES = {
 }
 VIEWS = ("", "#/conversations", "#/events", "#/deliveries", "#/health", "#/access", "#/a/bob/options", "#/a/scans")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
-# The controller does not answer until the test says that it is time.
-HELD = """
-const fetched = window.fetch;
-const time = new Promise((done) => { window.answerNow = done; });
-window.fetch = async (...call) => { await time; return fetched(...call); };
-"""
-# What the page has requested.
-NOTED = """
-const fetched = window.fetch;
-window.requested = [];
-window.fetch = (url, ...more) => {
-  window.requested.push(new URL(url).pathname);
-  return fetched(url, ...more);
-};
-"""
 # The page waits between two portions of rows until the test says that it is time.
 PAUSED = "scheduler.yield = () => new Promise((done) => { window.goOn = done; });"
 GO_ON = "window.goOn?.(); window.goOn = null;"
-# Bytes of the page on the wire without the API: all, and of files with a digest in their names.
-WEIGHTS = """
-const sum = (entries) => entries.reduce((bytes, { transferSize }) => bytes + transferSize, 0);
-const resources = performance.getEntriesByType("resource").filter(({ name }) => !name.includes("/v1/"));
-return [
-  sum([...performance.getEntriesByType("navigation"), ...resources]),
-  sum(resources.filter(({ name }) => name.includes("/page/"))),
-];
-"""
-# Far above what bench/page.py measures, so that only another order of size fails.
-MOST_BYTES = 120_000
-# Notes in which rows something changes from now on.
-TOUCHED = """
-window.touched = new Set();
-new MutationObserver((changes) => {
-  for (const { target } of changes) {
-    const element = target.nodeType === 1 ? target : target.parentElement;
-    if (element.isConnected)  // or it was in a row that has gone since
-      window.touched.add(element.closest("[data-account]")?.dataset.account ?? element.id);
-  }
-}).observe(document.getElementById("rows"), { childList: true, subtree: true, characterData: true });
-"""
 # What the page makes of texts that the API sends as data.
 TEXTS = """
 const [sent, done] = arguments;
@@ -267,46 +229,6 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     assert browser.script("return document.activeElement.matches('[data-all]')"), "the focus is not lost"
     assert browser.script("return document.querySelectorAll('#rows input:checked').length") == 0
     assert browser.complaints() == []
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-def test_rows_replace_placeholders_without_moving(browser: Browser, width: int) -> None:
-    browser.size(width)
-    browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HELD})
-    browser.driver.refresh()
-    empty = browser.find("#loading .row").rect
-    browser.picture(f"list-loading-{width}")
-    assert faults(browser) == []
-    browser.gone("#open-add")
-    browser.script("window.answerNow()")
-    first = browser.find("#rows tr[data-account]").rect
-    assert (empty["x"], empty["y"], empty["width"]) == (first["x"], first["y"], first["width"])
-
-
-def test_nothing_is_requested_before_the_accounts_where_no_token_is_needed(browser: Browser) -> None:
-    browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOTED})
-    browser.driver.refresh()
-    browser.find("#rows [data-account=bob]")
-    assert browser.script("return window.requested") == ["/v1/accounts"]
-
-
-def test_page_is_small_and_loads_each_file_once(browser: Browser) -> None:
-    assert 0 < browser.script(WEIGHTS)[0] < MOST_BYTES
-    browser.driver.refresh()
-    browser.find("#rows [data-account=bob]")
-    assert browser.script(WEIGHTS)[1] == 0
-
-
-def test_change_of_an_account_touches_its_row_only(browser: Browser, served: Served) -> None:
-    browser.script(TOUCHED)
-    bob = served.machine.process("bob")
-    bob.say(LoginState.PARKED, reason="the session ended")
-    browser.find("#rows-attention [data-account=bob]")
-    bob.say(LoginState.RUNNING)
-    browser.find("#rows-running [data-account=bob]")
-    touched = set(browser.script("return [...window.touched]"))
-    sections = {f"{part}-{section}" for part in ("rows", "number") for section in ("attention", "running", "off")}
-    assert touched - sections == {"bob"}
 
 
 def test_many_rows_are_drawn_in_portions_and_all_of_them_count(
@@ -584,37 +506,6 @@ def test_repeated_login_events_are_one_line(
     assert browser.complaints() == []
 
 
-def test_events_are_grouped_by_day_with_their_times(
-    browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log, yesterday = served.machine.process("bob").log, time.time() - 86_400
-    monkeypatch.setattr(tables, "time", SimpleNamespace(time=lambda: yesterday))
-    report: JsonObject = {"post_type": "event", "event": "new_friend", "params": [{"name": "Ann"}]}
-    served.loop.call_soon_threadsafe(log.append, report, False)
-    served.run(log.settled(PATIENCE))
-    for address in ("#/a/bob/events", "#/events"):
-        browser.open(address)
-        assert re.fullmatch("[0-9:]{8}", browser.text(".lines li:not(.day) time"))
-        browser.find(".lines .day", "Yesterday")
-        assert faults(browser, axe=False) == []
-
-
-def test_empty_installation_shows_the_next_step(tmp_path: Path, browser_of: Callable[[str], Browser]) -> None:
-    with serving(tmp_path) as bare, new_tab(browser_of("en"), bare.machine.url) as browser:
-        browser.size(1280)
-        for view, words in {
-            "": "No account yet",
-            "#/conversations": "once an account runs",
-            "#/events": "Nothing has happened yet",
-            "#/deliveries": "Nothing is waiting",
-            "#/health": "No account yet",
-            "#/access": "None",
-        }.items():
-            browser.open(view)
-            browser.find("main :is(p, h2)", words)
-            browser.gone("#search")
-
-
 def test_values_of_the_programs_reach_the_rows(browser: Browser, served: Served) -> None:
     """They come after the rows are drawn, and change."""
     browser.find("#rows [data-account=bob] .minutes svg[aria-label]")
@@ -656,65 +547,6 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.type("#all-events-search", "alice")
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")
-    assert browser.complaints() == []
-
-
-def test_deliveries_of_all_accounts_on_every_screen(browser: Browser, served: Served) -> None:
-    """Addresses are readable, and no button has to be dragged into view."""
-    counts: JsonObject = {"pending": 3, "held": 0, "dead": 2, "unacknowledged": 2, "oldest_since": 1_700_000_000}
-    address, why = (
-        "http://127.0.0.1:8900/hook?client=…",
-        "connection to 127.0.0.1:8900 refused; check that it is running",
-    )
-
-    async def deliveries(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"account": "alice", "to": address, "last_error": why, **counts})
-
-    served.machine.process("alice").serve = deliveries
-    for width in (1280, 768, 360):
-        browser.size(width)
-        browser.open("#/deliveries")
-        browser.find("#all-deliveries button", "Acknowledge")
-        assert browser.script(SIDEWAYS) == []
-        assert browser.find("#all-deliveries td", address).rect["width"] > 200
-        assert faults(browser, axe=False) == []
-        browser.picture(f"deliveries-{width}")
-
-
-def test_nicknames_are_cut_off_where_that_can_be_seen(browser: Browser, served: Served) -> None:
-    """Beside a name that leaves too little room, there is none; one that is too long ends with three dots."""
-    name = "客服部北京朝阳门店一号机"
-    served.account(name, LoginState.RUNNING, "web")
-    served.machine.process("bob").say(LoginState.RUNNING, user={"id": "u", "name": "北京朝阳门店一号机的客服"})
-    browser.find("#rows [data-account=bob] th", "客服")
-    browser.find(f"#rows [data-account='{name}'] .minutes svg[aria-label]")
-    widths = [browser.script(NICKNAME, each) for each in ("alice", "bob", name)]
-    assert [width > 36 for width in widths] == [True, True, False]
-    assert widths[2] == 0
-
-
-def test_message_is_counted_immediately(browser: Browser, served: Served) -> None:
-    """Minutes count once a minute, the account's status at once; programs before 2.3 count no messages there."""
-    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 23 + [2])
-    browser.open("#/a/quiet")
-    browser.find("#figures .figure", "Messages in 24 hours\n2")
-    process = served.machine.process("quiet")
-    times: JsonObject = {"received": int(time.time()), "sent": None}
-    for messages in (3, 4):
-        status = {"instance": process.instance, "last_message_time": times, "messages_24h": messages}
-        process.status = json.dumps(status).encode()
-        assert f"\n{messages}\nlast one" in browser.text("#figures .figure", f"\n{messages}\n")
-
-
-def test_other_views_are_loaded_on_demand(browser: Browser) -> None:
-    loaded = "return performance.getEntriesByType('resource').map(({ name }) => name.split('/').pop())"
-    later = {"add.js", "login-view.js", "account.js", "bulk.js", "views.css"}
-    assert later.isdisjoint(browser.script(loaded))
-    ActionChains(browser.driver).move_to_element(browser.find("#open-add")).perform()
-    browser.until(lambda: {"add.js", "views.css"} <= set(browser.script(loaded)), "ready for a click")
-    browser.click("#open-add")
-    browser.press("new", Keys.ENTER)
-    browser.find("#add-login-title", "new")
     assert browser.complaints() == []
 
 

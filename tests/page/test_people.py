@@ -232,52 +232,6 @@ def test_new_deliveries_do_not_move_the_focus(browser: Browser, phone: Phone, ui
     assert browser.script(chosen) == delivery
 
 
-def test_switches_are_remembered(browser: Browser) -> None:
-    browser.open()
-    browser.click("#language", "中文")
-    browser.find("#list-title", "账号")
-    browser.click("#theme")
-    browser.click("#theme")
-    assert browser.script("return document.documentElement.dataset.theme") == "dark"
-    browser.open()
-    browser.find("#list-title", "账号")
-    assert browser.script("return document.documentElement.dataset.theme") == "dark"
-    browser.click("#language", "English")
-    browser.find("#list-title", "Accounts")
-    assert browser.complaints() == []
-
-
-def test_failures_are_shown_as_text(browser: Browser, host: Host) -> None:
-    browser.open()
-    browser.click("#open-add")
-    browser.type("#add [name=name]", "a/b")
-    browser.click("#add-form .main")
-    said = browser.text("#add-problem")
-    assert "This name cannot be used." in said
-    assert said.lower().count("letters") == 1
-    browser.click("#add [data-close]")
-    host.run("systemctl", "stop", "wxclient-journal.socket")
-    browser.click("#rows [data-account=runs] a")
-    browser.click("#tab-journal")
-    assert "systemctl start wxclient-journal.socket" in browser.text("#journal-note", "can't be read")
-    host.run("systemctl", "start", "wxclient-journal.socket")
-    browser.find("#journal li")
-
-
-def test_an_unreachable_systemd_is_reported_with_the_reason(browser: Browser, host: Host) -> None:
-    browser.open()
-    browser.find("#rows [data-account=runs] .fix a")
-    host.run("chmod", "700", "/usr/bin/systemctl")
-    try:
-        why = "systemctl can't be run: Permission denied. Install"
-        assert "Install systemd" in browser.text("#connection", why)
-        browser.picture("trouble")
-    finally:
-        host.run("chmod", "755", "/usr/bin/systemctl")
-    browser.gone("#connection")
-    assert browser.complaints() == []
-
-
 def test_a_restart_of_the_controller_is_invisible(browser: Browser, host: Host, caller: Caller) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")

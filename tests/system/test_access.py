@@ -260,32 +260,6 @@ def listening_for_others(host: Host) -> Iterator[None]:
     host.run("systemctl", "start", "wxcontroller.service")
 
 
-def test_controller_that_others_reach_needs_a_token_to_start(host: Host, far: Far) -> None:
-    url = f"http://{ADDRESS}:2000"
-    port = started(host, "alice")
-    with listening_for_others(host):
-        assert show(host, "wxcontroller.service", "ActiveState") != "active"
-        told = host.journal("wxcontroller.service", lines=30)
-        assert f"{ADDRESS} port 2000: other machines reach this address, and no token exists" in told
-        assert "wxctl token create NAME --scope admin" in told
-        shown = token(host, "far", "read")
-        # systemd starts it again.
-        until(lambda: show(host, "wxcontroller.service", "ActiveState") == "active", "the controller")
-        assert far.curl(f"{url}/v1/accounts")[0] == 401
-        assert far.curl(f"{url}/openwx/check_client")[0] == 403
-        status, body = far.curl(f"{url}/v1/accounts", shown=shown)
-        assert (status, b'"alice"' in body) == (200, True)
-        assert far.curl(f"{url}/v1/accounts/alice/stop", "-X", "POST", shown=shown)[0] == 403
-        # DNS rebinding, pages of other origins, and the accounts' own ports.
-        assert b"allow_hosts" in far.curl(f"{url}/v1/accounts", "-H", "Host: evil.example", shown=shown)[1]
-        assert far.curl(f"{url}/v1/accounts", "-H", "Origin: https://evil.example", shown=shown)[0] == 403
-        assert far.curl(f"http://{ADDRESS}:{port}/openwx/get_client_info")[0] == 0
-        host.run("wxctl", "token", "revoke", "far")
-        assert far.curl(f"{url}/v1/accounts")[0] == 401
-        assert ask(host, "/v1/accounts") == (401, "no-token")
-    assert ask(host, "/v1/accounts") == (200, None)
-
-
 def test_controller_serves_tls_as_documented(host: Host, far: Far, tmp_path: Path) -> None:
     certificate = certificates(host, tmp_path)
     shown = token(host, "far", "read")
