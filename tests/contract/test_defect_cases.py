@@ -24,7 +24,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-async def test_no_6_the_log_level_of_a_start_counts(host: Machine, start: Start) -> None:
+async def test_no_6_log_level_of_a_start_takes_effect(host: Machine, start: Start) -> None:
     answer = await host.get("start_client", client="alice", log_level="debug", http_debug="1")
     assert (answer["log_level"], answer["http_debug"]) == ("debug", "1")
     assert 'MOJO_WEIXIN_LOG_LEVEL="debug"' in host.paths.account_file("alice").read_text()
@@ -51,7 +51,7 @@ async def test_no_10_stop_leaves_the_session_and_state(start: Start) -> None:
 
 @pytest.mark.parametrize("path", ["send_message", "sticky_group", "", "get_user_info/x", "../v1x"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: str) -> None:
+async def test_no_14_44_54_unknown_calls_are_refused_without_an_echo(start: Start, method: str, path: str) -> None:
     client = start(WXCLIENT_JSONP="1")
     await client.login()
     script = {"datatype": "jsonp", "callback": "<script>alert(1)</script>"}
@@ -61,7 +61,7 @@ async def test_no_14_44_54_calls_that_are_none(start: Start, method: str, path: 
         assert (answer.status, await answer.read()) == (403, b"api not found")
 
 
-async def test_no_30_falsy_values_are_empty_texts(start: Start, webhook: Webhook) -> None:
+async def test_no_30_falsy_values_are_empty_strings(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents["empty"] = b""
     await client.login()
@@ -74,7 +74,7 @@ async def test_no_30_falsy_values_are_empty_texts(start: Start, webhook: Webhook
         assert not [key for key, value in report.items() if value in (0, None, False) and value != ""]
 
 
-async def test_no_39_a_handler_that_fails_is_a_json_answer(start: Start) -> None:
+async def test_no_39_failing_handler_returns_json_without_details(start: Start) -> None:
     client = start()
     await client.login()
     client.driver.contents["avatar @ann"] = RuntimeError("a bug, with a secret")
@@ -87,7 +87,7 @@ async def test_no_39_a_handler_that_fails_is_a_json_answer(start: Start) -> None
     assert obj(await client.get("get_client_info"))["code"] == 0
 
 
-async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
+async def test_no_52_private_files_are_readable_by_their_account_only(start: Start) -> None:
     client = start()
     client.driver.play([QR])
     await client.until_state("scaning")
@@ -121,7 +121,7 @@ async def test_no_53_76_the_login_makes_no_foreign_requests(start: Start, webhoo
     assert check_options([("is_fetch_notice", "1"), ("notice_api", "http://x/")]).options == {}
 
 
-async def test_no_66_a_reader_never_sees_half_a_file(start: Start) -> None:
+async def test_no_66_state_file_is_replaced_atomically(start: Start) -> None:
     client = start()
     await client.until_state("loading")
     client.driver.play([QR, Scanned(), *logged_in()] * 20)
@@ -167,7 +167,7 @@ async def test_no_71_a_slow_wechat_blocks_no_other_call(start: Start, monkeypatc
     assert {obj(await one)["code"] for one in waiting} == {0}
 
 
-async def test_no_message_is_in_the_log(start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+async def test_messages_are_not_logged(start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     webhook.answer = lambda _: b'{"reply":"tell-nobody-3"}'
     webhook.statuses = [500]

@@ -26,7 +26,7 @@ def feed(target: Target, inputs: list[bytes], tmp_path: Path) -> Trial:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_recorded_traffic_is_understood(name: str, tmp_path: Path) -> None:
+def test_recorded_traffic_is_decoded(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
     assert target.seeds
     assert feed(target, list(target.seeds), tmp_path).taken

@@ -84,7 +84,7 @@ def test_readable_on_every_screen(browser: Browser, language: str, screens: tupl
     assert browser.complaints() == []
 
 
-def test_by_keyboard_and_back(browser: Browser) -> None:
+def test_keyboard_language_and_dashboard_links_work(browser: Browser) -> None:
     browser.open()
     browser.find("#list")
     browser.click("#side a", "API")
@@ -147,7 +147,7 @@ def test_pictures_are_shown_and_streams_are_live(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-def test_a_destructive_call_asks_first(browser: Browser, controller: Served) -> None:
+def test_destructive_call_asks_for_confirmation(browser: Browser, controller: Served) -> None:
     browser.open("page/api")
     card = opened(browser, "post_v1_accounts_name_stop")
     browser.type(f"{card} [name=name]", "waiting")
@@ -271,7 +271,7 @@ def test_form_sends_a_file_instead_of_json(browser: Browser, controller: Served,
     assert browser.complaints() == []
 
 
-def test_search_finds_operations_by_their_words(browser: Browser) -> None:
+def test_search_finds_operations(browser: Browser) -> None:
     browser.open("page/api")
     shown = "return [...document.querySelectorAll('section[data-operations]:not([hidden])')].map((one) => one.id)"
     everything = browser.script(shown)

@@ -191,7 +191,7 @@ def test_problems_are_on_top_with_their_remedy(browser: Browser, served: Served)
     assert browser.complaints() == []
 
 
-def test_an_account_in_trouble_is_the_same_everywhere(browser: Browser, served: Served) -> None:
+def test_account_in_trouble_is_counted_and_shown_consistently(browser: Browser, served: Served) -> None:
     """It counts and is found as what the list shows it as, also while it is logged in, and its page says the same."""
     dead = DeliveryState(dead=2, unacknowledged=2, dead_at=int(time.time()), dead_error=Text("no answer"))
     served.publish("alice", dead)
@@ -205,7 +205,7 @@ def test_an_account_in_trouble_is_the_same_everywhere(browser: Browser, served: 
     browser.find("#account-state.state.bad", "Dead letters")
 
 
-def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
+def test_selected_accounts_are_changed_together(browser: Browser, served: Served) -> None:
     browser.click("#rows [data-account=alice] .pick input")
     stopped = browser.find("#rows [data-account=bob] .pick input")
     ActionChains(browser.driver).key_down(Keys.SHIFT).click(stopped).key_up(Keys.SHIFT).perform()
@@ -231,9 +231,7 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
-def test_many_rows_are_drawn_in_portions_and_all_of_them_count(
-    tmp_path: Path, browser_of: Callable[[str], Browser]
-) -> None:
+def test_many_rows_are_drawn_in_portions(tmp_path: Path, browser_of: Callable[[str], Browser]) -> None:
     with serving(tmp_path) as served, new_tab(browser_of("en"), served.machine.url) as browser:
         served.account("alice", LoginState.RUNNING, "web")
         for number in range(80):
@@ -267,7 +265,7 @@ def test_many_rows_are_drawn_in_portions_and_all_of_them_count(
         assert browser.complaints() == []
 
 
-def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
+def test_rows_are_usable_by_keyboard(browser: Browser, served: Served) -> None:
     browser.press("/")
     browser.press("bob")
     browser.until(lambda: browser.script(ROWS) == ["bob"], "the one that fits")
@@ -404,7 +402,7 @@ def test_bound_token_requests_nothing_about_the_host(browser: Browser, served: S
     assert browser.complaints() == []
 
 
-def test_older_versions_are_named(browser: Browser, served: Served) -> None:
+def test_older_versions_are_shown(browser: Browser, served: Served) -> None:
     assert not browser.find("#version").find_elements("xpath", "../small[@id='news']/*[not(@hidden)]")
     served.machine.process("bob").say(LoginState.RUNNING, version="2.0.0")
     assert "version 2.0.0" in browser.text("#rows-running [data-account=bob]", "version")
@@ -421,7 +419,7 @@ def test_older_versions_are_named(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
-def test_settings_are_for_people(browser: Browser, served: Served) -> None:
+def test_settings_have_words_units_and_switches(browser: Browser, served: Served) -> None:
     browser.open("#/a/bob/options")
     interval = "#options [data-option=send_interval]"
     assert browser.text(f"{interval} dt") == "Smallest pause between two sends of the account\nsend_interval"
@@ -506,7 +504,7 @@ def test_repeated_login_events_are_one_line(
     assert browser.complaints() == []
 
 
-def test_values_of_the_programs_reach_the_rows(browser: Browser, served: Served) -> None:
+def test_account_status_reaches_the_rows(browser: Browser, served: Served) -> None:
     """They come after the rows are drawn, and change."""
     browser.find("#rows [data-account=bob] .minutes svg[aria-label]")
     process = served.machine.process("bob")
@@ -523,7 +521,7 @@ def test_values_of_the_programs_reach_the_rows(browser: Browser, served: Served)
     assert browser.text("#deliveries-count") == "31"
 
 
-def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
+def test_overview_pages_show_all_accounts(browser: Browser, served: Served) -> None:
     for width in (360, 768, 1280):
         browser.size(width)
         assert browser.text("#health-count") == "3"
@@ -551,7 +549,7 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh-CN"])
-def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(browser: Browser) -> None:
+def test_texts_are_translated_and_values_are_not(browser: Browser) -> None:
     known = Text("there is no account {given}", given="running")
     deep = known
     for _ in range(6):  # as many as a cause has before it reaches the page: a failed call, its host, what to do

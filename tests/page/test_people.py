@@ -128,7 +128,7 @@ def tab_until(browser: Browser, selector: str, back: bool = False) -> None:
     raise AssertionError(f"{selector} can't be reached by Tab")
 
 
-def test_with_the_keyboard_alone(browser: Browser) -> None:
+def test_list_and_account_are_usable_by_keyboard(browser: Browser) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")
     tab_to(browser, "open-add")
@@ -170,7 +170,7 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     assert focused(browser) == "account-more"
 
 
-def test_conversations_settings_and_views_with_the_keyboard_alone(browser: Browser) -> None:
+def test_conversations_settings_and_views_are_usable_by_keyboard(browser: Browser) -> None:
     browser.open("#/a/runs")
     browser.find("#people li")
     tab_until(browser, "#people button")
@@ -201,9 +201,7 @@ def test_conversations_settings_and_views_with_the_keyboard_alone(browser: Brows
     assert browser.complaints() == []
 
 
-def test_a_message_is_recalled_with_the_keyboard_while_others_arrive(
-    browser: Browser, phone: Phone, uin: str
-) -> None:
+def test_recall_by_keyboard_works_while_messages_arrive(browser: Browser, phone: Phone, uin: str) -> None:
     browser.open("#/a/runs")
     browser.click("#people button")  # who wrote last
     browser.find("#messages li")

@@ -60,7 +60,7 @@ def no_tokens_are_left(host: Host) -> Iterator[None]:
     forget_tokens(host)
 
 
-def test_calls_need_a_token_from_the_first_to_the_last_one(host: Host) -> None:
+def test_api_is_closed_while_any_token_exists(host: Host) -> None:
     port = started(host, "alice")
     controller, account = (show(host, f"{unit}.service", "MainPID") for unit in ("wxcontroller", "wxclient@alice"))
     info = "/openwx/get_client_info"

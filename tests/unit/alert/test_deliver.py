@@ -69,7 +69,7 @@ async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) ->
     assert (last.id, last.error) == ("alert1", "it answers 400")
 
 
-async def test_alert_of_yesterday_is_tried_once(spool: Spool) -> None:
+async def test_alert_older_than_a_day_is_tried_once(spool: Spool) -> None:
     put(spool, 1)
     path = spool.waiting()[0].path
     os.utime(path, (0, time.time() - ALERT_KEEP_SECONDS - 5))

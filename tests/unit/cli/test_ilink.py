@@ -29,7 +29,7 @@ def wxctl(stage: Stage, tmp_path: Path) -> Run:
     return partial(asyncio.to_thread, Wxctl(tmp_path, stage.host.url))
 
 
-async def test_an_agent_is_approved_by_its_link(stage: Stage, wxctl: Run) -> None:
+async def test_agent_is_approved_by_its_pairing_link(stage: Stage, wxctl: Run) -> None:
     assert (await wxctl("ilink", "requests")).stdout == ""
     asked = await asks(stage, {"User-Agent": "Helper/1.0"})
     listed = await wxctl("ilink", "requests")
@@ -47,7 +47,7 @@ async def test_an_agent_is_approved_by_its_link(stage: Stage, wxctl: Run) -> Non
 
 
 @pytest.mark.parametrize("kind", FORMS)
-async def test_credentials_are_those_of_the_agents_program(stage: Stage, wxctl: Run, kind: str) -> None:
+async def test_credentials_have_the_format_of_the_agents_program(stage: Stage, wxctl: Run, kind: str) -> None:
     done = await wxctl("ilink", "credentials", "alice", "helper", "--for", kind, "--base-url", "https://wx.example/")
     assert done.returncode == 0
     is_json = kind != "hermes"

@@ -57,7 +57,7 @@ def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl,
     assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
 
 
-def test_times_are_those_of_journalctl() -> None:
+def test_times_are_formatted_like_journalctl() -> None:
     now = time.time()
     for given, seconds in (("30s", 30), ("-10m", 600), ("2h ago", 7200), ("7d", 604800), ("2 min ago", 120)):
         assert abs(now - seconds - moment(given)) < 5, given

@@ -76,20 +76,20 @@ def troubled(program: Process, *answers: JsonObject | Callable[[], None]) -> lis
 
 
 @pytest.mark.parametrize("to", ["@c", "强哥", "阿强"])
-def test_a_friend_is_found_by_id_or_name(wxctl: Wxctl, either: Process, to: str) -> None:
+def test_friend_is_found_by_id_or_name(wxctl: Wxctl, either: Process, to: str) -> None:
     done = wxctl("send", "小店", to, "你好 & 再见")
     assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
     assert sent(either) == [("@c", "你好 & 再见")]
 
 
-def test_a_group_is_found_by_name(wxctl: Wxctl, either: Process) -> None:
+def test_group_is_found_by_name(wxctl: Wxctl, either: Process) -> None:
     assert wxctl("send", "小店", "同事", "到了").returncode == 0
     assert wxctl("send", "小店", "家人", "到了", "--group").stdout == "sent to group 家人\n"
     assert [to for to, _ in sent(either)] == ["@@h", "@@g"]
     assert {one["call"] for one in either.sends or []} <= {"send_group_message", "messages"}
 
 
-def test_an_ambiguous_recipient_is_refused(wxctl: Wxctl, either: Process) -> None:
+def test_ambiguous_recipient_is_refused(wxctl: Wxctl, either: Process) -> None:
     assert "is more than one" in wxctl("send", "小店", "王芳", "x").stderr
     done = wxctl("send", "小店", "家人", "x")
     assert done.returncode == 1
@@ -155,7 +155,7 @@ def test_send_is_not_repeated_to_a_program_without_keys(wxctl: Wxctl, host: Host
         ({"state": "unknown", "code": -1, "detail": "it may have arrived"}, 1, "may have been sent or not"),
     ],
 )
-def test_output_and_exit_code_tell_the_state_of_a_send(
+def test_output_and_exit_code_reflect_the_state_of_a_send(
     wxctl: Wxctl, program: Process, answer: JsonObject, code: int, words: str
 ) -> None:
     troubled(program, {**DELIVERED, **answer})

@@ -71,7 +71,7 @@ def test_only_killed_imports_are_cleaned_up(paths: Paths) -> None:
     assert left(paths) == []
 
 
-def test_a_link_is_no_import_that_was_killed(paths: Paths) -> None:
+def test_symlink_is_not_a_killed_import(paths: Paths) -> None:
     place = paths.root / "somebodys"
     place.mkdir()
     Begun(NAME).note(place)

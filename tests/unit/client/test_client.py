@@ -14,7 +14,7 @@ from wxcontroller.drivers import base
 QR = base.QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 
 
-async def test_people_and_groups_are_read_and_searched(client: RunningClient) -> None:
+async def test_people_and_groups_are_listed_and_searched(client: RunningClient) -> None:
     assert obj(await client.get("get_user_info"))["displayname"] == "我"
     friends = await client.get("get_friend_info")
     assert isinstance(friends, list)
@@ -37,7 +37,7 @@ async def test_people_and_groups_are_read_and_searched(client: RunningClient) ->
     assert "member" not in obj(basic[0])
 
 
-async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
+async def test_sends_return_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     answer = await client.get("send_friend_message", markname="安", content="你好")
     assert answer == {"id": "771000:@ann", "code": 0, "status": "success"}
@@ -63,7 +63,9 @@ async def test_names_are_found_in_current_and_original_form(start: Start) -> Non
         assert client.driver.sends[-1][0] == found
 
 
-async def test_cancelled_check_event_takes_no_event(start: Start, webhook: Webhook, waiting: list[EventRing]) -> None:
+async def test_cancelled_check_event_consumes_no_event(
+    start: Start, webhook: Webhook, waiting: list[EventRing]
+) -> None:
     client = await running(start, **{POST_API: webhook.address})
     gone = asyncio.create_task(client.get("check_event"))
     await until(lambda: waiting)
@@ -75,7 +77,7 @@ async def test_cancelled_check_event_takes_no_event(start: Start, webhook: Webho
     assert [obj(one)["content"] for one in items(await client.get("check_event"))] == ["kept"]
 
 
-async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, webhook: Webhook) -> None:
+async def test_state_is_running_only_after_wechat_responded(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     *before, answered = logged_in()
     client.driver.play(before)
@@ -85,7 +87,7 @@ async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, we
     await client.until_state("running")
 
 
-async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:
+async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
     client = start()
     client.driver.play([*logged_in(), base.Offline(Text("no answer for 60 s"))])
     state = await client.until_state("updating")

@@ -18,7 +18,7 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 
 
-async def test_web_pages_can_not_use_an_accounts_port(start: Start) -> None:
+async def test_web_pages_cannot_call_an_accounts_port(start: Start) -> None:
     client = await running(start)
     form = {"id": "@ann", "content": "x"}
     for headers in (
@@ -38,7 +38,7 @@ async def test_web_pages_can_not_use_an_accounts_port(start: Start) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_slash_or_a_format_after_a_call_is_the_same_call(start: Start, method: str) -> None:
+async def test_slash_or_format_after_a_call_is_ignored(start: Start, method: str) -> None:
     """The original's framework takes it so."""
     client = await running(start)
     for path in ("search_friend/", "search_friend.json"):
@@ -76,7 +76,7 @@ FORM = (
 )
 
 
-async def test_unreadable_bodies_are_refused_with_a_status(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     client = await running(start)
     for end, expected in (

@@ -24,7 +24,7 @@ async def stored(log: EventLog, where: Selection = PENDING) -> list[str]:
     return [entry.body.decode() for entry in await log.shown(where, 1000)]
 
 
-async def test_repeated_message_is_one_entry(opened: Opened) -> None:
+async def test_repeated_message_is_stored_once(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True, key="m1")
     log.append(report(1), deliver=True, key="m1")
@@ -147,7 +147,7 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
 
 
-async def test_failed_change_is_undone_alone(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     def half(db: sqlite3.Connection) -> None:
         db.execute("UPDATE events SET state = 'dead'")
         db.execute("SELECT * FROM nowhere")
@@ -193,7 +193,7 @@ async def test_follower_of_the_log_misses_nothing(opened: Opened) -> None:
     assert (log.writing, log.counts.waiting) == (False, 0)
 
 
-async def test_a_reader_sees_what_was_delivered_just_before(opened: Opened) -> None:
+async def test_reader_sees_a_delivery_at_once(opened: Opened) -> None:
     """Counts are published at once, and whoever sees them asks for the list."""
     log = opened()
     for number in range(2):

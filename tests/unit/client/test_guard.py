@@ -78,7 +78,7 @@ async def test_slow_unauthenticated_forms_do_not_block_the_controller(start: Sta
         writer.close()
 
 
-async def test_with_tokens_strangers_may_not(client: RunningClient) -> None:
+async def test_calls_without_a_token_are_refused_while_tokens_exist(client: RunningClient) -> None:
     assert await ask(client, "/openwx/get_user_info") == (200, None)
     close(client, (Scope.READ, ()))
     assert await ask(client, "/openwx/get_user_info") == (403, -6)  # takes effect at once
@@ -131,7 +131,7 @@ async def test_token_bound_to_this_account_is_accepted(client: RunningClient, wh
     assert len(client.driver.sends) == 1
 
 
-def test_a_call_needs_the_same_scope_at_the_controller_and_at_the_account() -> None:
+def test_scope_of_a_call_is_the_same_at_controller_and_account() -> None:
     """What an administrator decides, as whom an agent may write to, is not for others by the way around."""
 
     def scopes(endpoints: tuple[access.Endpoint, ...], prefix: str) -> dict[tuple[str, str], Scope | None]:
@@ -148,7 +148,7 @@ def test_a_call_needs_the_same_scope_at_the_controller_and_at_the_account() -> N
     assert ("PUT", "consumers/{}") in both
 
 
-async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_call_needs_its_scope(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call that the account's router knows is in the table, and is held to it."""
     apps: list[web.Application] = []
     original = own_port.listening
@@ -187,7 +187,7 @@ async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPa
     assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.ADMIN]}) == (403, None)
 
 
-async def test_poll_api_still_commands_the_account(commander: Commander, start: Start) -> None:
+async def test_poll_api_commands_work_while_tokens_exist(commander: Commander, start: Start) -> None:
     client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=commander.address, MOJO_WEIXIN_POLL_INTERVAL="0.1")
     close(client, (Scope.READ, ()))
     own = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
@@ -216,7 +216,7 @@ async def test_wrong_tokens_are_delayed_and_not_logged(start: Start, caplog: pyt
     assert own not in caplog.text
 
 
-async def test_a_revoked_token_is_worthless_at_once(client: RunningClient) -> None:
+async def test_revoked_token_is_refused_at_once(client: RunningClient) -> None:
     [own] = close(client, (Scope.READ, ("alice",)))
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
     publish(client.paths, Tokens(broken=Text("x")))

@@ -66,7 +66,7 @@ async def until_nothing_is_left(client: RunningClient) -> None:
     await until(lambda: not list(client.paths.media("alice").iterdir()))
 
 
-async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, files: Files) -> None:
+async def test_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, files: Files) -> None:
     client = await running(start, **{POST_API: webhook.address}, **PRIVATE)
     answer = await client.get("send_friend_message", id="@ann", media_path=files.address("again"))
     assert answer == {"id": "771000:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
@@ -97,7 +97,7 @@ async def test_unresponsive_server_delays_only_its_own_media(start: Start, files
     assert files.calls.count("GET /hang") == 2
 
 
-async def test_urls_that_give_no_media(start: Start, files: Files) -> None:
+async def test_urls_without_media_are_refused(start: Start, files: Files) -> None:
     client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
     too_large = "media size exceed, maximum size is 1000000 bytes"
     for path in ("missing", "round", "file", "endless", "huge", "packed"):
@@ -115,8 +115,8 @@ async def post_data(client: RunningClient, call: str, data: bytes, **form: str) 
         return obj(await answer.json())
 
 
-async def test_content_is_taken_raw_from_both_kinds_of_form(client: RunningClient) -> None:
-    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
+async def test_binary_content_is_read_from_both_kinds_of_form(client: RunningClient) -> None:
+    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
     assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
     quoted = "".join(f"%{byte:02x}" for byte in PNG)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -127,8 +127,8 @@ async def test_content_is_taken_raw_from_both_kinds_of_form(client: RunningClien
     assert [file.name for file, _ in client.driver.uploads] == ["media.png", "b.png"]
 
 
-async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) -> None:
-    answer = obj(await client.post("upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf"))
+async def test_uploaded_media_are_sent_by_id(client: RunningClient) -> None:
+    answer = await post_data(client, "upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf")
     assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
     assert (answer["media_code"], answer["media_size"], answer["media_type"]) == ("6", 5, "file")
     for target in ("@ann", "@ben"):
@@ -142,7 +142,7 @@ async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) 
     assert client.driver.media_sends[-1][1].kind is MessageKind.VIDEO
 
 
-async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webhook: Webhook) -> None:
+async def test_text_with_media_is_two_messages_and_one_response(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     answer = obj(await client.post("send_friend_message", PNG, id="@ann", content="look"))
     assert answer == {"id": "771001:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}

@@ -73,7 +73,9 @@ _LARGE = 30_000_000  # more than sockets take in without a reader
         (True, b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", 2, DeliveryOutcome.UNREACHED),
     ],
 )
-async def test_outcome_of_an_attempt(reads: bool, answer: bytes | None, size: int, outcome: DeliveryOutcome) -> None:
+async def test_attempt_has_the_outcome_of_its_response(
+    reads: bool, answer: bytes | None, size: int, outcome: DeliveryOutcome
+) -> None:
     body, over = bytes(size), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -63,7 +63,7 @@ async def test_all_waiters_get_an_event(client: RunningClient, waiting: list[Eve
         assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, PATIENCE))] == ["for all"]
 
 
-async def test_empty_value_finds_nobody(client: RunningClient) -> None:
+async def test_empty_search_value_matches_nobody(client: RunningClient) -> None:
     """Most people have no account name and no remark: the first of them is not who was meant."""
     for empty in ("account", "markname", "displayname", "id"):
         assert await client.get("send_friend_message", content="x", **{empty: ""}) == {

@@ -90,7 +90,7 @@ def test_a_worsening_problem_is_alerted_again_with_one_recovery() -> None:
     ]
 
 
-def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
+def test_stopped_account_is_not_reported() -> None:
     world = World()
     world.live(WELL)
     world.live(OFFLINE, 200)
@@ -125,7 +125,7 @@ def test_many_problems_are_combined_into_few_alerts() -> None:
     assert len(world.lines) <= 7
 
 
-def test_the_last_alert_of_the_hour_is_for_a_problem() -> None:
+def test_last_alert_of_the_hour_is_a_problem() -> None:
     world = World(per_hour=2)
     world.live({ALICE: PARKED})
     # One is over and another begins, and there is place for one alert.

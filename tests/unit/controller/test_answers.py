@@ -158,7 +158,7 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 
 
-async def test_more_happens_than_is_worth_reading(host: Machine) -> None:
+async def test_response_is_current_after_many_changes_at_once(host: Machine) -> None:
     process = await host.start("alice")
     await host.states()
     for number in range(3000):
@@ -169,7 +169,7 @@ async def test_more_happens_than_is_worth_reading(host: Machine) -> None:
     assert (await host.states())[0]["login_state"] == "scanning"
 
 
-async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_response_is_current_without_inotify(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refused:
         def __init__(self) -> None:
             raise OSError(24, "Too many open files")
@@ -203,7 +203,17 @@ async def test_changes_before_a_directory_is_watched_are_detected(
     assert "cannot watch" not in caplog.text
 
 
-async def test_a_file_system_that_is_mounted_later_is_watched_from_the_next_sweep_on(
+@contextlib.contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    """Mount an empty file system during a block."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+async def test_file_system_mounted_later_is_watched_after_a_sweep(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As run-wxclient.mount is, with the first account."""

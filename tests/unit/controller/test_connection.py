@@ -15,7 +15,7 @@ from tests.unit.heads import BODIES, REFUSED
 from wxcontroller.controller.event_loop import EventLoop
 
 
-async def test_a_body_after_upgrade_is_refused(host: Machine) -> None:
+async def test_body_after_upgrade_is_refused(host: Machine) -> None:
     await host.start("alice")
     for path in ("/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts/alice/start"):
         for body in (b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
@@ -64,7 +64,7 @@ async def test_invalid_chunk_is_refused_and_ends_the_connection(
     assert [record.message for record in caplog.records if record.exc_info] == []
 
 
-async def test_a_request_whose_body_is_broken_from_the_start_is_not_passed_on(host: Machine) -> None:
+async def test_request_with_invalid_body_is_not_forwarded(host: Machine) -> None:
     process = await host.start("alice")
     head = b"POST /openwx/send_friend_message?client=alice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked"
     status, _ = await raw(host, head + b"\r\n\r\nzz\r\n")
@@ -85,7 +85,7 @@ async def test_connections_without_a_request_are_closed(tmp_path: Path, sent: by
         patient.cancel()
 
 
-async def test_a_connection_that_is_broken_off_closes_no_other_file() -> None:
+async def test_cancelled_connection_closes_no_other_file() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, EventLoop)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -17,7 +17,7 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 
-async def test_bytes_of_an_answer(host: Machine) -> None:
+async def test_response_has_the_originals_bytes(host: Machine) -> None:
     await host.start("alice")
     async with host.http.get("/openwx/start_client?client=alice&post_api=http%3A%2F%2Fa%2Fb") as answer:
         body = await answer.read()
@@ -40,7 +40,7 @@ async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     assert AccountFiles(host.paths).load("b").options["send_interval"] == "7"
 
 
-async def test_form_and_json_bodies_count(host: Machine) -> None:
+async def test_form_and_json_bodies_are_read(host: Machine) -> None:
     async with host.http.get("/openwx/start_client", data={"client": "formed"}) as answer:
         assert json.loads(await answer.read())["client"] == "formed"
     sent = {"client": "小店", "send_interval": 7, "download_media": False, "post_api": None}
@@ -57,7 +57,7 @@ async def test_invalid_utf8_is_refused(host: Machine) -> None:
         assert "UTF-8" in json.loads(await answer.read())["status"]
 
 
-async def test_options_without_effect_are_named_in_the_answer(host: Machine) -> None:
+async def test_options_without_effect_are_named_in_the_response(host: Machine) -> None:
     answer = await host.get("start_client", client="alice", tmpdir="/tmp", log_path="/x", _="123", callback="f")
     assert answer["ignored"] == ["tmpdir", "log_path", "callback"]
     assert answer["tmpdir"] == "/tmp"  # echoed as sent, as ever
@@ -119,7 +119,7 @@ async def test_disconnected_caller_does_not_interrupt_an_action(host: Machine, r
     await until(lambda: sorted(host.units.processes) == wanted and AccountFiles(host.paths).instances() == wanted)
 
 
-async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> None:
+async def test_max_clients_holds_for_concurrent_starts(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_clients=3) as host:
         answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(8)))
         assert sorted(str(answer["code"]) for answer in answers) == ["0"] * 3 + ["5"] * 5
@@ -155,7 +155,7 @@ async def test_unit_that_does_not_start_is_reported(host: Machine) -> None:
     assert host.units.calls[-2:] == ["reset-failed wxclient@alice.service", "restart wxclient@alice.service"]
 
 
-async def test_stop(host: Machine) -> None:
+async def test_stop_ends_the_unit_and_keeps_the_account(host: Machine) -> None:
     process = await host.start("alice")
     answer = await host.get("stop_client", client="alice")
     assert answer["status"] == "success"
@@ -174,7 +174,7 @@ async def test_stop(host: Machine) -> None:
     assert host.units.processes == {}
 
 
-async def test_check_client_tells_full_states_with_port_and_without_the_link(host: Machine) -> None:
+async def test_check_client_returns_states_without_the_login_link(host: Machine) -> None:
     process = await host.start("alice")
     await host.start("bob")
     process.show_qrcode()

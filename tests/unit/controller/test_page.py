@@ -16,7 +16,7 @@ from tests.unit.controller.machine import Machine
         ({"Cookie": 'wx-language="><script>'}, "en"),
     ],
 )
-async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str], language: str) -> None:
+async def test_language_follows_the_reader(host: Machine, headers: dict[str, str], language: str) -> None:
     async with host.http.get("/", headers=headers) as answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         text = await answer.text()

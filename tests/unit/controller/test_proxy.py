@@ -60,7 +60,7 @@ async def test_client_may_be_a_form_field(host: Machine) -> None:
     assert len(host.process("bob").requests) == 3
 
 
-async def test_a_large_upload_and_a_large_answer(host: Machine) -> None:
+async def test_large_upload_and_response_are_streamed(host: Machine) -> None:
     await host.start("alice")
     content = bytes(range(256)) * (MEGABYTES_20 // 256)
 

@@ -129,7 +129,7 @@ async def test_events_by_websocket(host: Machine) -> None:
         assert got["event"]["report"]["content"] == "two"
 
 
-async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Path) -> None:
+async def test_event_right_after_the_response_is_streamed(tmp_path: Path) -> None:
     """With a controller in a process of its own, which may be anywhere when its response arrives."""
     with Host(tmp_path) as host:
         alice = await host.account()
@@ -265,7 +265,7 @@ async def test_pauses_grow_with_refusals_and_reset_after_success(
     assert refused[:3] == [1, 1, 2]
 
 
-async def test_an_event_in_the_name_of_another_account_is_dropped(host: Machine) -> None:
+async def test_event_naming_another_account_is_dropped(host: Machine) -> None:
     alice = await host.start("alice")
 
     def frame(kind: str, **data: object) -> bytes:
@@ -280,7 +280,7 @@ async def test_an_event_in_the_name_of_another_account_is_dropped(host: Machine)
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "1.!", "1.a=b-1", "9" * 30])
-async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
+async def test_invalid_cursor_is_refused(host: Machine, cursor: str) -> None:
     status, answer = await host.v1("GET", f"events?cursor={cursor}")
     assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 

@@ -38,7 +38,7 @@ async def test_errors_have_a_code_a_message_and_a_remedy(host: Machine) -> None:
     assert host.units.calls == []
 
 
-async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
+async def test_internal_error_returns_a_number_and_logs_the_trace(
     host: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(max_age: float = 0) -> None:
@@ -154,7 +154,7 @@ async def test_stopped_account_is_not_queried(host: Machine) -> None:
     assert (status, obj(answer["error"])["code"]) == (404, "unknown-account")
 
 
-async def test_the_numbers_of_all_accounts_with_those_that_do_not_tell(host: Machine) -> None:
+async def test_delivery_counts_include_silent_accounts(host: Machine) -> None:
     for name in ("alice", "bob"):
         await host.start(name)
     await host.v1("POST", "accounts/bob/stop")

@@ -82,7 +82,7 @@ def test_client_is_merged_into_report_urls(address: str, name: str, expected: st
     assert with_client(address, name) == expected
 
 
-def test_the_originals_variables_are_there() -> None:
+def test_environment_has_the_originals_variables() -> None:
     account = Account(parse_name("alice"), 3000, options={"post_api": "http://h/", "poll_interval": "7"})
     variables = variables_of(account, Paths())
     assert variables["MOJO_WEIXIN_ACCOUNT"] == "alice"
@@ -98,7 +98,7 @@ def test_credentials_and_values_of_urls_are_not_shown() -> None:
     assert shown == "https://h:8443/in?token=…&client=…"
 
 
-def test_requests_can_not_point_an_account_at_another_server() -> None:
+def test_requests_cannot_change_the_server() -> None:
     with pytest.raises(BadOption, match="server"):
         check_options([("server", "http://127.0.0.1/")])
     assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).options

@@ -82,7 +82,7 @@ def test_external_text_becomes_one_short_line() -> None:
         ('language = "fr"', 'key language must be "en", "zh-CN"'),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:
+def test_invalid_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(BadSettings, match=words) as refused:
         load_settings(write(tmp_path, "", wrong=f"[alerts]\n{line}\n"))
     assert "alerts" in refused.value.message

@@ -87,7 +87,7 @@ def test_one_account_can_have_its_own_limits(tmp_path: Path) -> None:
     assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is not a known variable")
 
 
-def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) -> None:
+def test_account_with_invalid_limit_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be a whole number") as refused:
         read_config("a", {**PORT, "WXCLIENT_LIMIT_SEND_TRIES": "400"}, Paths(tmp_path))
     assert "/etc/wxcontroller/clients/a.env" in refused.value.remedy
@@ -103,7 +103,7 @@ def shipped_with_2_0_0() -> dict[str, float]:
     return found
 
 
-def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:
+def test_settings_of_2_0_0_warn_once_of_each_removed_limit(tmp_path: Path) -> None:
     all_of_them = shipped_with_2_0_0()
     # What 2.0.0 would have refused is passed over too.
     content = {**{name: repr(value) for name, value in all_of_them.items()}, "cookies": '"many"', "xml_depth": "-1"}

@@ -57,7 +57,7 @@ def test_account_file_is_private_to_the_group_and_has_the_desired_state(paths: P
     assert (account.desired, account.options["post_api"]) == (Desired.STOPPED, "http://h/")
 
 
-def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths) -> None:
+def test_account_can_switch_off_the_proxy_of_the_settings(paths: Paths) -> None:
     one = materialiser(paths, client={"proxy": "http://u:p@h:3128"})
     assert one.start(parse_name("a"), {}, {}).options["proxy"] == "http://u:p@h:3128"
     one.start(parse_name("a"), {"proxy": ""}, {"proxy": ""})
@@ -91,7 +91,7 @@ def test_unusable_file_does_not_affect_other_accounts_targets(paths: Paths, capl
     assert "account b keeps" in caplog.text
 
 
-def test_a_template_may_add_variables(paths: Paths, tmp_path: Path) -> None:
+def test_template_can_add_variables(paths: Paths, tmp_path: Path) -> None:
     file = tmp_path / "more.j2"
     file.write_text(TEMPLATE.read_text() + 'EXTRA={{ ("for " + name) | quote }}\n')
     materialiser(paths, template_path=file).start(parse_name("小 红"), {}, {})
@@ -136,7 +136,7 @@ def test_concurrent_processes_never_assign_one_port_twice(tmp_path: Path) -> Non
     assert len({account.port for account in accounts}) == 40
 
 
-def test_only_accounts_of_the_official_route_are_taken_over_by_any_host(paths: Paths) -> None:
+def test_only_ilink_accounts_can_be_taken_over_by_any_host(paths: Paths) -> None:
     one = materialiser(paths)
     for options in ({"takeover": "any"}, {"takeover": "any", "driver": "filehelper"}):
         with pytest.raises(BadOption, match="ties a web session to its address"):

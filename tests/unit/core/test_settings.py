@@ -60,7 +60,7 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, content: str, words: str) -> None:
+def test_invalid_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, content: str, words: str) -> None:
     paths = write(tmp_path, "", wrong=content)
     with pytest.raises(BadSettings, match=words) as refused:
         load_settings(paths)

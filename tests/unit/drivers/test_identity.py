@@ -27,7 +27,7 @@ async def login(store: Checkpoints, *people: Contact | Group, real: dict[str, st
     return {one.id: recognition.number(one.id) for one in people}
 
 
-async def test_twins_get_no_number() -> None:
+async def test_people_who_look_alike_get_no_number() -> None:
     store = Checkpoints()
     twin = replace(CARL, id="@33")
     assert await login(store, CARL, twin) == {"@3": 0, "@33": 0}
@@ -37,7 +37,7 @@ async def test_twins_get_no_number() -> None:
     assert await login(store, replace(CARL, id="@a"), replace(CARL, id="@b")) == {"@a": 0, "@b": 0}
 
 
-async def test_a_real_id_is_beyond_doubt() -> None:
+async def test_real_id_decides_the_number() -> None:
     store = Checkpoints()
     first = await login(store, CARL, DORA, CLUB, real={"@3": "wxid_c", "@4": "wxid_d", "@@1": "7000000001@chatroom"})
     assert first["@4"] == uid_of("wxid_d")
@@ -79,7 +79,7 @@ def uids(drive: Drive, account: ServerAccount) -> dict[str, int]:
     return {wxid: found[name] for wxid in known if (name := username(account, wxid)) in found}
 
 
-async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
+async def test_friends_and_groups_keep_their_numbers_over_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
     identities = world.state = Checkpoints()
     async with world.online(alice) as drive:
         before = uids(drive, alice)

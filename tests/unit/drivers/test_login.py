@@ -30,7 +30,7 @@ async def test_unscanned_code_is_replaced_in_time(world: Wechat) -> None:
     assert world.requests("login") >= 2
 
 
-async def test_the_count_starts_over_after_a_login(world: Wechat, alice: ServerAccount) -> None:
+async def test_code_count_restarts_after_a_login(world: Wechat, alice: ServerAccount) -> None:
     alice.push_login = False
     async with world.drive(qrcode_count_max="2") as drive:
         for _ in range(3):
@@ -43,7 +43,7 @@ async def test_the_count_starts_over_after_a_login(world: Wechat, alice: ServerA
         assert (await drive.end()).reason is base.EndReason.QRCODES_USED_UP
 
 
-async def test_cancelled_on_the_phone(world: Wechat, alice: ServerAccount) -> None:
+async def test_login_continues_after_a_cancel_on_the_phone(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         login = await world.login_of(drive)
         world.sandbox.logins.scan(login, alice.uin)
@@ -152,7 +152,9 @@ async def test_stop_is_immediate_in_every_state(world: Wechat, alice: ServerAcco
         assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
 
 
-async def test_a_full_disk_is_survived(world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture) -> None:
+async def test_session_survives_a_full_disk(
+    world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Store(full=True)
     async with world.online(alice, store) as drive:
         world.hear(alice, "one")

@@ -35,7 +35,7 @@ async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str
         ("wx.qq.com", -1, 30, False, "is self-signed", "ca_file"),
     ],
 )
-async def test_problem_of_a_certificate_is_named(
+async def test_certificate_problem_is_named(
     tmp_path: Path, name: str, begins: int, ends: int, trusted: bool, reason: str, remedy: str
 ) -> None:
     authority, context = tls_server(tmp_path, name, "tls", begins, ends)
@@ -105,7 +105,7 @@ async def test_login_follows_a_redirect_of_its_first_request(world: Wechat, alic
     assert world.violations() == []
 
 
-async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -> None:
+async def test_redirect_to_a_foreign_host_is_not_followed(world: Wechat, alice: ServerAccount) -> None:
     raw = b"HTTP/1.1 302 Found\r\nLocation: https://wx.qq.com.evil.example/\r\nContent-Length: 0\r\n\r\n"
     async with answering(raw) as port:
         evil = Wechat(world.sandbox, f"http://127.0.0.1:{port}")

@@ -19,7 +19,7 @@ from wxcontroller.sandbox.sandbox import Options
 from wxcontroller.sandbox.world import GroupVisibility, Plan, Relation
 
 
-async def test_pages_and_many_groups() -> None:
+async def test_contacts_of_many_pages_and_groups_are_loaded() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3, contact_page=100)) as world:
         alice = world.sandbox.add_account(plan=Plan(seed=1, friends=700, groups=130, members=8))
         async with world.online(alice, emoji_to_text="0") as drive:
@@ -90,7 +90,7 @@ async def test_contacts_are_loaded_after_an_outage(world: Wechat, alice: ServerA
     assert len(loaded.contacts) > 30
 
 
-async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
+async def test_refused_batch_is_split(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=1, friends=30, groups=60, members=5))
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, 3)
     async with world.online(alice) as drive:

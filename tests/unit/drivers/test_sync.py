@@ -147,7 +147,7 @@ async def test_checkpoint_outlives_a_restart(world: Wechat, alice: ServerAccount
     assert drive.texts() == ["second"]
 
 
-async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: ServerAccount) -> None:
+async def test_slow_disk_is_not_reported_as_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=OUTAGE) as drive:
         drive.disk = asyncio.Event()
         world.hear(alice, "x")
@@ -159,7 +159,7 @@ async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: We
         assert drive.count(base.Offline) == 0
 
 
-async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, alice: ServerAccount) -> None:
+async def test_login_waits_while_the_checkpoint_cannot_be_read(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.online(alice, store) as drive:
         await drive.until(base.Checkpoint)
@@ -182,7 +182,7 @@ async def test_login_stops_after_repeated_session_losses(world: Wechat, alice: S
     assert ended.reason is base.EndReason.RETRIES_USED_UP
 
 
-async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
+async def test_contact_changes_are_reported(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         session = alice.session

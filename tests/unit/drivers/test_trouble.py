@@ -26,7 +26,7 @@ async def confirmed(world: Wechat, drive: Drive, account: ServerAccount) -> None
     ("ret", "reason"),
     [(1100, base.LossReason.LOGGED_OUT), (1101, base.LossReason.KICKED), (1102, base.LossReason.COOKIE)],
 )
-async def test_codes_that_end_a_session(
+async def test_codes_of_a_lost_session_end_it(
     world: Wechat, alice: ServerAccount, endpoint: str, ret: int, reason: base.LossReason
 ) -> None:
     async with world.online(alice) as drive:
@@ -78,7 +78,7 @@ async def test_stuck_session_is_reopened_without_a_phone(world: Wechat, alice: S
 
 
 @pytest.mark.parametrize("what", ["message", "contact", "notify"])
-async def test_repeated_old_news_are_no_busy_loop(world: Wechat, alice: ServerAccount, what: str) -> None:
+async def test_repeated_old_events_cause_no_busy_loop(world: Wechat, alice: ServerAccount, what: str) -> None:
     """A server that does not take the key, and tells the same again and again."""
     async with world.online(alice) as drive:
         session, peer = alice.session, friend(alice)
@@ -113,7 +113,7 @@ async def test_repeated_old_news_are_no_busy_loop(world: Wechat, alice: ServerAc
 
 
 @pytest.mark.parametrize("ret", [1100, 1102])
-async def test_session_without_any_news_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
+async def test_session_lost_before_its_first_sync_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
     world.fault("webwxgetcontact", FaultKind.DELAY, 1.0)
     for endpoint in ("synccheck", "webwxsync"):
         world.fault(endpoint, FaultKind.RETCODE, ret, count=None)
@@ -125,7 +125,7 @@ async def test_session_without_any_news_is_flagged(world: Wechat, alice: ServerA
     assert world.requests("webwxpushloginurl") == 0
 
 
-async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: Wechat, alice: ServerAccount) -> None:
+async def test_hanging_address_book_does_not_delay_messages(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxgetcontact", FaultKind.DROP, 600, count=None)
     async with world.drive(timing=hurried(contacts=0.6)) as drive:
         await confirmed(world, drive, alice)
@@ -149,7 +149,7 @@ def picture(world: Wechat, alice: ServerAccount) -> None:
 
 
 @pytest.mark.parametrize(("mode", "least", "limit", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
-async def test_guard_after_media(
+async def test_media_loop_guard_limits_requests(
     world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
 ) -> None:
     async with world.online(alice, fix_media_loop=mode) as drive:

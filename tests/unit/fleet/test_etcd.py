@@ -102,7 +102,7 @@ async def test_watch_beyond_a_restored_etcds_revision_is_reported(single: EtcdSe
                 await first_of(etcd.watch("/ahead/", revision + 100))
 
 
-async def test_keys_that_are_no_text_are_ignored(single: EtcdServers, caplog: pytest.LogCaptureFixture) -> None:
+async def test_keys_other_than_utf8_are_ignored(single: EtcdServers, caplog: pytest.LogCaptureFixture) -> None:
     async with connected(single.settings()) as etcd:
         before = (await etcd.read("/odd/")).revision
         await etcd._call("/v3/kv/put", {"key": module._text(b"/odd/\xff\n"), "value": ""})
@@ -134,7 +134,7 @@ async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServer
 
 
 @pytest.mark.parametrize("answer", ["", "[]", '{"kvs": 5, "header": []}', "<html>"])
-async def test_another_server_is_no_etcd(answer: str) -> None:
+async def test_response_of_another_server_is_refused(answer: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(

@@ -19,7 +19,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_an_account_of_another_host_is_listed_and_served(pair: Pair) -> None:
+async def test_account_of_another_host_is_listed_and_served(pair: Pair) -> None:
     a, b = pair
     process = await b.start("bob")
     process.echo = True
@@ -89,7 +89,7 @@ async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> 
     assert (await a.v1("DELETE", "accounts/bob", headers=bearer(admin)))[0] == 200
 
 
-async def test_a_token_for_very_many_accounts_counts_on_all_hosts(pair: Pair) -> None:
+async def test_token_for_many_accounts_is_valid_on_all_hosts(pair: Pair) -> None:
     a, b = pair
     bob = await b.start("bob")
     await a.finds("bob", "b")
@@ -107,7 +107,7 @@ def caller_header(**changed: object) -> dict[str, str]:
     return {CALLER_HEADER: json.dumps({**content, **changed})}
 
 
-async def test_the_caller_header_counts_only_with_a_credential_of_a_host(pair: Pair) -> None:
+async def test_caller_header_needs_a_host_credential(pair: Pair) -> None:
     _, b = pair
     await b.start("bob")
     fleet, admin = b.token(Scope.FLEET, name="host-c"), b.token(Scope.ADMIN)
@@ -146,7 +146,7 @@ async def test_forwarded_call_is_not_forwarded_again(pair: Pair) -> None:
     assert "alice" not in b.units.processes
 
 
-async def test_pictures_ranges_and_streams_of_one_account(pair: Pair) -> None:
+async def test_pictures_ranges_and_streams_are_forwarded(pair: Pair) -> None:
     a, b = pair
     process = await b.start("bob")
     process.show_qrcode()
@@ -175,7 +175,7 @@ async def test_pictures_ranges_and_streams_of_one_account(pair: Pair) -> None:
                 pass
 
 
-async def test_a_login_link_leads_to_the_host_of_its_account(pair: Pair) -> None:
+async def test_login_link_leads_to_the_accounts_host(pair: Pair) -> None:
     a, b = pair
     process = await b.start("bob")
     process.show_qrcode()

@@ -87,7 +87,7 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             found.systemd.close()
 
 
-async def test_only_a_renewal_is_a_sign_of_life_and_moves_the_permit(world: World) -> None:
+async def test_watchdog_and_permit_follow_lease_renewals_only(world: World) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)
     assert await world.key_lease() == world.lease
@@ -113,7 +113,7 @@ async def test_only_a_renewal_is_a_sign_of_life_and_moves_the_permit(world: Worl
     assert not world.permit
 
 
-async def test_a_lease_that_is_revoked_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_revoked_lease_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Times, "renewal", PATIENCE)
     keeping = await world.begin()
     await until(world.signs)
@@ -126,7 +126,7 @@ async def test_a_lease_that_is_revoked_ends_at_once(world: World, monkeypatch: p
     assert not world.permit
 
 
-async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_releases_the_name_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)
     runs = True
@@ -237,7 +237,7 @@ async def test_name_in_failsafe_mode_is_bound_to_its_machine(world: World) -> No
     await keeping
 
 
-def test_only_a_slice_that_is_not_there_means_that_no_account_runs(tmp_path: Path) -> None:
+def test_missing_slice_means_no_account_runs(tmp_path: Path) -> None:
     own = tmp_path / "proc/self/cgroup"
     own.parent.mkdir(parents=True)
     own.write_text("0::/wx.slice/wxcontroller-keeper.service\n")

@@ -15,7 +15,7 @@ def _has_no_duplicates(host: FleetHost) -> bool:
     return not host.accounts.duplicates
 
 
-async def test_a_moving_account_is_no_duplicate_and_never_out_of_reach(tmp_path: Path) -> None:
+async def test_moving_account_stays_reachable_and_is_no_duplicate(tmp_path: Path) -> None:
     async with hosts_of(tmp_path, "a", "b", "c") as (a, b, c):
         await a.start("eve")
         for host in (a, b, c):

@@ -64,7 +64,7 @@ async def test_accounts_with_an_action_in_progress_start_under_a_new_lease_after
         assert await fleet.owners() == {"eve": ("a", 2), "bob": ("a", 2)}
 
 
-async def test_a_new_account_is_placed_by_words_and_free_places(owning: FleetMaker) -> None:
+async def test_new_account_is_placed_by_labels_and_free_slots(owning: FleetMaker) -> None:
     async with owning("a", "b") as fleet:
         a, b = fleet.hosts
         await b.lapse()

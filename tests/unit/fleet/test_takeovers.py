@@ -102,7 +102,7 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
     return row
 
 
-async def test_a_host_that_returns_in_time_keeps_its_accounts(
+async def test_host_that_returns_in_time_keeps_its_accounts(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = replace(SOON, after=60.0)
@@ -217,9 +217,7 @@ async def test_a_lost_hosts_copy_is_settled_after_any_takeover(
             assert asked == ["eve takeover"]
 
 
-async def test_an_account_without_a_place_is_started_later(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_account_starts_once_there_is_room(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosttakeovers, "_FAILED_SECONDS", 0.5)
     async with owning("a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
@@ -238,9 +236,7 @@ async def test_an_account_without_a_place_is_started_later(
             await until(lambda: not b.ownership.held)
 
 
-async def test_an_account_is_not_taken_over_twice_in_a_row(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_account_is_not_taken_over_twice_in_a_row(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning("a", "b", "c", known=False, takeovers=SOON) as fleet:
         a, b, c = fleet.hosts
         await start(fleet, a)
@@ -306,7 +302,7 @@ async def test_web_account_is_moved_only_to_a_host_with_its_egress(
         assert set(await fleet.owners()) == {"bob"}
 
 
-async def test_a_policy_that_is_set_later_counts_at_once(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changed_policy_takes_effect_at_once(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning("a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
         await start(fleet, a, takeover="hold")

@@ -67,7 +67,7 @@ def test_each_kind_has_all_fields_without_content(kind: MessageKind) -> None:
     assert set(outer) == COMMON | SENDER | RECEIVER | OUTER | EXTRA[kind]
 
 
-def test_an_app_is_shown_in_four_lines() -> None:
+def test_app_message_is_four_lines() -> None:
     got = received(of(MessageKind.APP, app=AppShare("T", "http://u", "D", "N", "wx1", 5)), Chat(ME, friend=ANN))
     assert got["content"] == "[应用分享]标题：T\n[应用分享]描述：D\n[应用分享]应用：N\n[应用分享]链接：http://u"
     assert (got["format"], got["app_id"], got["app_desc"]) == ("app", "wx1", "D")
@@ -94,7 +94,7 @@ def test_ids_round_trip(key: str) -> None:
             assert split_id(media_id(key, kind)) == (key, kind)
 
 
-def test_types_of_content() -> None:
+def test_content_types_are_recognized() -> None:
     assert split_id("@plain") == ("@plain", None)
     assert split_id("a:b:99") == ("a:b:99", None)
     assert [kind_of(mime).value for mime in ("image/gif", "image/png", "video/mp4", "text/plain")] == [

@@ -40,7 +40,7 @@ async def served(*options: str, environment: dict[str, str] | None = None) -> As
             await process.wait()
 
 
-async def test_a_login_by_command(browser: Browser) -> None:
+async def test_login_is_scripted_by_commands(browser: Browser) -> None:
     url = f"http://127.0.0.1:{browser.port}"
     code, out, errors = await run("scan", "--as", str(UIN), url=url)
     assert (code, out) == (4, "")

@@ -41,7 +41,7 @@ def bot_of(sandbox: Sandbox) -> Bot:
     return bot
 
 
-async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
+async def test_delivered_messages_do_not_return(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     before = agent.cursor
     await write(sandbox, agent, "once")
@@ -62,7 +62,7 @@ async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
     assert (await agent.updates())["msgs"] == []
 
 
-async def test_the_rolling_budget_counts_over_messages_of_the_peer(pair: tuple[Sandbox, Agent]) -> None:
+async def test_rolling_budget_outlives_messages_of_the_peer(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     settings(sandbox).budget_24h = 3
     for number in range(3):

@@ -50,7 +50,7 @@ async def test_acknowledged_events_are_not_resent_without_resend(online: Browser
         ("wx2.qq.com", "wxuin={uin}; wxsid={sid}", 1100),  # not its home
     ],
 )
-async def test_cookies_are_read_literally(online: Browser, host: str, cookies: str, expected: int) -> None:
+async def test_cookies_are_compared_literally(online: Browser, host: str, cookies: str, expected: int) -> None:
     header = cookies.format(uin=UIN, sid=online.values["wxsid"])
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         url = f"http://127.0.0.1:{online.port}{CGI}/webwxinit"
