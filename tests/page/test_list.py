@@ -548,6 +548,40 @@ def test_overview_pages_show_all_accounts(browser: Browser, served: Served) -> N
     assert browser.complaints() == []
 
 
+def test_deliveries_of_all_accounts_on_every_screen(browser: Browser, served: Served) -> None:
+    """Addresses are readable, and no button has to be dragged into view."""
+    counts: JsonObject = {"pending": 3, "held": 0, "dead": 2, "unacknowledged": 2, "oldest_since": 1_700_000_000}
+    address, why = (
+        "http://127.0.0.1:8900/hook?client=…",
+        "connection to 127.0.0.1:8900 refused; check that it is running",
+    )
+
+    async def deliveries(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"account": "alice", "to": address, "last_error": why, **counts})
+
+    served.machine.process("alice").serve = deliveries
+    for width in (1280, 768, 360):
+        browser.size(width)
+        browser.open("#/deliveries")
+        browser.find("#all-deliveries button", "Acknowledge")
+        assert browser.script(SIDEWAYS) == []
+        assert browser.find("#all-deliveries td", address).rect["width"] > 200
+        assert faults(browser, axe=False) == []
+        browser.picture(f"deliveries-{width}")
+
+
+def test_nicknames_are_cut_off_where_that_can_be_seen(browser: Browser, served: Served) -> None:
+    """Beside a name that leaves too little room, there is none; one that is too long ends with three dots."""
+    name = "客服部北京朝阳门店一号机"
+    served.account(name, LoginState.RUNNING, "web")
+    served.machine.process("bob").say(LoginState.RUNNING, user={"id": "u", "name": "北京朝阳门店一号机的客服"})
+    browser.find("#rows [data-account=bob] th", "客服")
+    browser.find(f"#rows [data-account='{name}'] .minutes svg[aria-label]")
+    widths = [browser.script(NICKNAME, each) for each in ("alice", "bob", name)]
+    assert [width > 36 for width in widths] == [True, True, False]
+    assert widths[2] == 0
+
+
 @pytest.mark.parametrize("language", ["zh-CN"])
 def test_texts_are_translated_and_values_are_not(browser: Browser) -> None:
     known = Text("there is no account {given}", given="running")

@@ -108,15 +108,8 @@ async def test_urls_without_media_are_refused(start: Start, files: Files) -> Non
     await until_nothing_is_left(client)
 
 
-async def post_data(client: RunningClient, call: str, data: bytes, **form: str) -> JsonObject:
-    body = aiohttp.FormData(form)
-    body.add_field("media_data", data, filename="x")
-    async with client.http.post(client.address(call), data=body) as answer:
-        return obj(await answer.json())
-
-
 async def test_binary_content_is_read_from_both_kinds_of_form(client: RunningClient) -> None:
-    answer = await post_data(client, "send_friend_message", PNG, id="@ann")
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
     assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
     quoted = "".join(f"%{byte:02x}" for byte in PNG)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -128,7 +121,7 @@ async def test_binary_content_is_read_from_both_kinds_of_form(client: RunningCli
 
 
 async def test_uploaded_media_are_sent_by_id(client: RunningClient) -> None:
-    answer = await post_data(client, "upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf")
+    answer = obj(await client.post("upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf"))
     assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
     assert (answer["media_code"], answer["media_size"], answer["media_type"]) == ("6", 5, "file")
     for target in ("@ann", "@ben"):

@@ -203,16 +203,6 @@ async def test_changes_before_a_directory_is_watched_are_detected(
     assert "cannot watch" not in caplog.text
 
 
-@contextlib.contextmanager
-def mounted(place: Path) -> Iterator[None]:
-    """Mount an empty file system during a block."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
-
-
 async def test_file_system_mounted_later_is_watched_after_a_sweep(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import tls_server
+from tests.serving import answering
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
-from tests.unit.drivers.proxies import certificate
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import Loading, LoginStalled, Online, QrReady, RosterLoaded, SessionLost
 from wxcontroller.drivers.connection.failures import NoAnswer

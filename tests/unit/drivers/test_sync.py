@@ -6,6 +6,7 @@ import pytest
 
 from tests.patience import until
 from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, username, wechat
+from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Direction, MessageKind
 from wxcontroller.drivers import base
@@ -180,6 +181,21 @@ async def test_login_stops_after_repeated_session_losses(world: Wechat, alice: S
         world.sandbox.close_session(alice, 1100)
         ended = await drive.end()
     assert ended.reason is base.EndReason.RETRIES_USED_UP
+
+
+async def test_rate_limited_sync_pauses_and_continues(world: Wechat, alice: ServerAccount) -> None:
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
+        await until(lambda: world.sandbox.faults.all and next(iter(world.sandbox.faults.all.values())).hits >= 1)
+        await asyncio.sleep(0.02)
+        with pytest.raises(WeChatError) as refused:
+            await drive.driver.send_text("filehelper", "x", "1")
+        assert refused.value.ret == 1205
+        world.hear(alice, "after")
+        await drive.text("after")
+        await drive.driver.send_text("filehelper", "x", "2")
+    assert drive.count(base.SessionLost) == 0
 
 
 async def test_contact_changes_are_reported(world: Wechat, alice: ServerAccount) -> None:

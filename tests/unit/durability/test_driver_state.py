@@ -1,10 +1,6 @@
 """What is done is what the database says: a stop, a kill or an upgrade loses and repeats no message."""
 
 import asyncio
-import contextlib
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
