@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.controller.test_ilink import Stage, asks, code_of, served, status_of
+from tests.unit.controller.test_ilink import SESSION_OVER, Stage, asks, code_of, served, status_of
 from wxcontroller.cli.ilink import FORMS
 from wxcontroller.core.jsontypes import text
 
@@ -55,3 +55,14 @@ async def test_credentials_have_the_format_of_the_agents_program(stage: Stage, w
     [token] = [value for value in found.values() if value.startswith("wxc_")]
     assert (await stage.call("getconfig", token))["ret"] == 0
     assert "https://wx.example" in found.values()
+
+
+async def test_tokens_are_created_listed_and_revoked(stage: Stage, wxctl: Run) -> None:
+    made = await wxctl("token", "create", "helper", "--scope", "ilink", "--account", "alice")
+    token = made.stdout.strip()
+    assert (await stage.call("getconfig", token))["ret"] == 0
+    listed = await wxctl("ilink", "consumers", "alice")
+    assert "helper" in listed.stdout
+    assert token[4:12] in listed.stdout
+    assert (await wxctl("ilink", "revoke", "alice", "helper")).returncode == 0
+    assert await stage.call("getconfig", token) == SESSION_OVER

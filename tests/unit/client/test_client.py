@@ -27,7 +27,8 @@ async def test_people_and_groups_are_listed_and_searched(client: RunningClient) 
     assert await client.get("search_friend", displayname="安", city="") == {"code": 100, "status": "object not found"}
     assert await client.get("search_friend") == {"code": 100, "status": "object not found"}
     for method in ("set_markname", "send", "stick", "__class__"):  # the original calls what is named
-        assert obj(await client.get("search_friend", **{method: "x"}))["code"] == 102
+        for call in ("search_friend", "search_group"):
+            assert obj(await client.get(call, **{method: "x"}))["code"] == 102
     assert client.driver.commands == []
     groups = await client.get("search_group", displayname="A、Cy")
     assert isinstance(groups, list)
