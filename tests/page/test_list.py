@@ -570,6 +570,19 @@ def test_deliveries_of_all_accounts_on_every_screen(browser: Browser, served: Se
         browser.picture(f"deliveries-{width}")
 
 
+def test_key_figure_agrees_with_messages_that_just_arrived(browser: Browser, served: Served) -> None:
+    """Minutes count once a minute, the account's status at once; programs before 2.3 count no messages there."""
+    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 23 + [2])
+    browser.open("#/a/quiet")
+    browser.find("#figures .figure", "Messages in 24 hours\n2")
+    process = served.machine.process("quiet")
+    times: JsonObject = {"received": int(time.time()), "sent": None}
+    for messages in (3, 4):
+        status = {"instance": process.instance, "last_message_time": times, "messages_24h": messages}
+        process.status = json.dumps(status).encode()
+        assert f"\n{messages}\nlast one" in browser.text("#figures .figure", f"\n{messages}\n")
+
+
 def test_nicknames_are_cut_off_where_that_can_be_seen(browser: Browser, served: Served) -> None:
     """Beside a name that leaves too little room, there is none; one that is too long ends with three dots."""
     name = "客服部北京朝阳门店一号机"
