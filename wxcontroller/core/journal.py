@@ -72,8 +72,7 @@ def fields(event: Event, account: str = "", state: str = "") -> dict[str, str]:
 def setup_logging(identifier: str, level: str = "info", account: str = "") -> None:
     """Send this process' logging to the journal, or to standard error without one.
 
-    ``account`` is put on every line, as WX_ACCOUNT and in the identifier: ``wxclient@alice[430]: …``. ``level`` is
-    one of LEVELS.
+    ``account`` is put on every line as WX_ACCOUNT. ``level`` is one of LEVELS.
     """
     root = logging.getLogger()
     root.setLevel(LEVELS.get(level, logging.INFO))
@@ -107,8 +106,9 @@ def _journal(identifier: str, account: str) -> logging.Handler:
         from systemd.journal import JournalHandler  # 2.8 MiB: not for processes outside systemd
     except ImportError:  # not there with wxctl alone; standard error gets into the journal nevertheless
         return plain(identifier)
-    extra = {"SYSLOG_IDENTIFIER": f"{identifier}@{account}", "WX_ACCOUNT": account} if account else {}
-    extra.setdefault("SYSLOG_IDENTIFIER", identifier)
+    extra = {"SYSLOG_IDENTIFIER": identifier}
+    if account:
+        extra["WX_ACCOUNT"] = account
     handler: logging.Handler = JournalHandler(**extra)
     return handler
 
