@@ -216,9 +216,9 @@ async def received(request: web.Request, name: AccountName, purpose: str = "") -
             count=STANDBYS_AT_A_TIME,
         )
     under_way.add(line)
-    detect_lost_sender(request)
     body = body_chunks(request, context(request).settings.ua_inactivity_timeout)
     try:
+        detect_lost_sender(request)
         return await imported(context(request).accounts.paths.receive_socket, name, line, body)
     finally:
         under_way.discard(line)
@@ -230,7 +230,7 @@ def detect_lost_sender(request: web.Request) -> None:
     Else the next attempt of that host is refused until ``ua_inactivity_timeout`` has passed.
     """
     connection = request.get_extra_info("socket")
-    if connection is not None:
+    with contextlib.suppress(AttributeError, OSError):  # it is closed already, or not of TCP
         for option, value in _PROBES.items():
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
