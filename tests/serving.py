@@ -41,5 +41,8 @@ async def answering(answer: bytes | None, tls: ssl.SSLContext | None = None) -> 
                 writer.write(answer)
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    try:
         yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()  # and does not wait for callers, who may wait for an answer much longer
