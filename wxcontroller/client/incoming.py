@@ -36,7 +36,7 @@ class Incoming:
     fetcher: MediaFetcher
     media: MediaIndex
     quotes: Quotes
-    heard: Callable[[str], None]  # a person wrote
+    heard: Callable[[str], None]  # called with the chat's id when a person writes
 
     async def take(self, event: MessageArrived) -> None:
         """Report a message, or hold its place until its media are here."""

@@ -7,7 +7,7 @@ only returns the end of its heap. With hundreds of accounts on a host, each woul
 import asyncio
 import ctypes
 
-# Returning takes 0.1 ms, and pages that are needed again cost as much.
+# A call takes 0.1 ms, and getting pages back that are needed again takes as long.
 _PAUSE_SECONDS = 60.0
 
 

@@ -248,10 +248,10 @@ class Client:
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
-                    # After the queue, which answers the calls that these tasks wait with.
+                    # Closed after the queue: these tasks wait for calls that the queue answers.
                     await tasks.close()
                     await fetcher.close()
-                    if not adopter:  # it runs elsewhere
+                    if not adopter:  # an adopted account runs on another host
                         session.stop()
                     await delivery.flush(FLUSH_SECONDS)
                     posting.cancel()

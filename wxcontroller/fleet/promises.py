@@ -15,7 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject, field, integer, kept_json
 from wxcontroller.core.messages import N_
 from wxcontroller.fleet.recordcache import RecordCache
 
-# In seconds: longer than any lease.
+# In seconds. Longer than the longest lease, so that a promise covers it.
 LONGEST_PROMISE = 600
 # Means every host; not a valid name of one.
 ANYBODY = "*"

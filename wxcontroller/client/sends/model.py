@@ -65,7 +65,7 @@ class SendState(StrEnum):
         return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
 
 
-# Several sends of one request have the worst of their states together.
+# A request with several sends reports the worst of their states.
 WORST_FIRST = (
     SendState.REFUSED,
     SendState.UNKNOWN,

@@ -542,7 +542,7 @@ class SendQueue:
             self.not_sent += 1
         ended = self.store.end(send, answer, self.holding.as_bytes)
         stored = self.sender.report(send, result, sides, ended)
-        # If the disk does not accept writes, the caller is answered after a while: the message has been sent.
+        # If the disk does not accept writes, answer the caller after a timeout anyway: the message has been sent.
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
 

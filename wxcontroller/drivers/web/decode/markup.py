@@ -19,7 +19,7 @@ XML_DEPTH = 50
 XML_ELEMENTS = 2000
 XML_NAME_LENGTH = 100
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
-# What XML 1.0 has no place for.
+# Characters that XML 1.0 does not allow.
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = re.compile(r"\A<\?xml[^>]{0,200}\?>")
 _ATTRIBUTE = r"""(?<![\w:.-]){}\s{{0,20}}=\s{{0,20}}(?:"([^"]*)"|'([^']*)')"""

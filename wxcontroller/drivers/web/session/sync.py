@@ -200,7 +200,7 @@ class Listener:
                 async with asyncio.timeout(None) as self._poll_limit:
                     return await self._pulse.wait(self._calls.sync_check(self._session))
         except TimeoutError:
-            pass  # cancelled by sent(); a request's timeout is a NoAnswer
+            pass  # sent() ends the poll this way; a timeout of the request itself raises NoAnswer instead
         finally:
             self._poll_limit = None
         self._is_doubtful = False
