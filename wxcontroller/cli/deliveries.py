@@ -174,7 +174,7 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
 @with_selection
 @click.option("--pending", is_flag=True, help="All waiting reports.")
 def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
-    """Purge the reports with these IDs, all dead letters, or all waiting reports. They are not delivered.
+    """Purge the reports with these IDs, all dead letters, or all waiting reports. Purged reports are not delivered.
 
     They stay in the account's event log (event_keep_days) and can be replayed from there.
     """

@@ -27,8 +27,7 @@ from wxcontroller.core.states import Desired, UnitState
 _SHOWN = ("LoadState", "ActiveState", "SubState", "StatusText", "MainPID", "Result", "StateChangeTimestamp")
 _WAIT = 10.0
 _ACT = 120.0
-_CRASHES = N_("wxcontroller.service has failed, after {n} restart ({result})")
-_CRASHES_MORE = N_("wxcontroller.service has failed, after {n} restarts ({result})")
+_CRASHES = N_("wxcontroller.service keeps failing; automatic restarts so far: {n}")
 _PATHS = Paths()
 
 
@@ -125,12 +124,12 @@ def crashes(port: int) -> Text | None:
     try:
         if port not in controllers_ports():
             return None
-        found = show(("ActiveState", "NRestarts", "Result"), "wxcontroller.service").get("wxcontroller.service", {})
+        found = show(("ActiveState", "NRestarts"), "wxcontroller.service").get("wxcontroller.service", {})
     except WxError:
         return None
     state, restarts = found.get("ActiveState", ""), number(found.get("NRestarts", ""))
     if state == "failed" or (state == "activating" and restarts):
-        return Text(_CRASHES, _CRASHES_MORE, n=restarts, result=found.get("Result", ""))
+        return Text(_CRASHES, n=restarts)
     return None
 
 

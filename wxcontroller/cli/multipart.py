@@ -29,7 +29,7 @@ def file_body(fields: Mapping[str, str], name: str, path: Path) -> RequestBody:
     with file_problems(unreadable, N_("name a file that you may read"), file=path), path.open("rb"):
         size = path.stat().st_size
     if not size:
-        raise BadUsage(N_("{file} is empty"), N_("nothing is sent then"), file=path)
+        raise BadUsage(N_("{file} is empty"), N_("nothing was sent; choose a file with content"), file=path)
 
     def pieces() -> Iterator[bytes]:
         yield head

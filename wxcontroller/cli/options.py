@@ -8,6 +8,7 @@ from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import ignored, option_pairs
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
+from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS
@@ -102,6 +103,13 @@ def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str,
     for note in ignored(changed):
         tell(note, err=True)
     tell("{account}: {changes} stored", account=account.name, changes=", ".join(sorted(changes)))
+    if "proxy" in changes and field(obj(api.options(account).get("options")).get("proxy"), "from") == "credential":
+        tell(
+            "wxctl: a credential overrides the option proxy: see {place}/{instance}.proxy and {place}/proxy",
+            err=True,
+            place=PLACE,
+            instance=account.instance,
+        )
     if field(changed.raw, "note"):  # it runs
         restart = command("restart", account.name)
         tell(Text(N_("wxctl: effective after a restart: {command}"), command=restart), err=True)

@@ -14,6 +14,7 @@ from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
+from wxcontroller.cli.seconds import SecondsRange
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
@@ -73,7 +74,7 @@ class Recipient:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 3600),
+    type=SecondsRange(0, 3600),
     default=60.0,
     show_default=True,
     metavar="S",
@@ -97,7 +98,7 @@ def send(
         raise BadUsage(N_("give either TEXT or --file FILE"), N_("see: wxctl send --help"))
     content = sys.stdin.read() if text == "-" else text or ""
     if file is None and not content.strip():
-        raise BadUsage(N_("the text is empty"), N_("nothing is sent then"))
+        raise BadUsage(N_("the text is empty"), N_("nothing was sent; give a text"))
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)
@@ -271,7 +272,7 @@ def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> 
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
         known = api.account(account)
         raise WxError(
-            N_("{account} is {condition}"),
+            N_("account {account} is not running: its state is {condition}"),
             N_("start it: {command}"),
             account=account.name,
             condition=Text(known.condition.value),

@@ -96,6 +96,12 @@ def create(
             "wxctl: this is the first token: from now on every caller needs one, including programs on this machine",
             err=True,
         )
+        if made.scope != Scope.ADMIN:
+            tell(
+                "wxctl: it only has scope {scope}; to allow everything: wxctl token create NAME --scope admin",
+                err=True,
+                scope=str(made.scope),
+            )
     _publish(tokens, root)
 
 
@@ -108,7 +114,11 @@ def list_(session: WxctlRun, root: Path) -> None:
     if session.emitted([without_hash(each) for each in tokens.by_id.values()]):
         return
     if not tokens.by_id:
-        tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
+        tell(
+            "no tokens: every program on this machine may call the API; to require one: "
+            "wxctl token create NAME --scope admin",
+            err=True,
+        )
         return
     from wxcontroller.cli.terminal import print_tokens
 

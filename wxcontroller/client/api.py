@@ -97,7 +97,13 @@ def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitabl
             words = f"the body did not arrive within {BODY_SECONDS:g} s"
             return json_answer({"code": -1, "status": words}, 408)
         except web.RequestPayloadError:
-            return json_answer({"code": -1, "status": "the body can't be read, send it whole and as it says"}, 400)
+            return json_answer(
+                {
+                    "code": -1,
+                    "status": "the body can't be read; send it complete, in the encoding that its headers name",
+                },
+                400,
+            )
         except OSError as problem:
             return json_answer({"code": -1, "status": f"the body can't be kept meanwhile: {problem.strerror}"}, 507)
         result = await handler(call)

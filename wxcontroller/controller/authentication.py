@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.02
 _HOW = Text(
     "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a form of "
-    "up to {most} bytes); root on the controller's machine makes one: wxctl token create NAME",
+    "up to {most} bytes); root on the controller's machine makes one: wxctl token create NAME --scope SCOPE",
     most=TOKEN_FORM_BYTES,
 )
 

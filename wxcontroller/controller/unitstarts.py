@@ -91,7 +91,7 @@ class UnitStarts:
             now = await record(self._units, instance, 0)
             log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
             raise UnitFailed(
-                N_("{problem}; it is {now} now"), problem.remedy, problem=problem.text, now=now.words
+                N_("{problem}; the unit's state is now {now}"), problem.remedy, problem=problem.text, now=now.words
             ) from None
         log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, name))
 

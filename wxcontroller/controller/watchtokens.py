@@ -50,7 +50,7 @@ def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> t
         found.append(
             Text(
                 "allow_hosts allows other host names and there is no token: everyone behind "
-                "the reverse proxy has full access; create a token: wxctl token create NAME"
+                "the reverse proxy has full access; create a token: wxctl token create NAME --scope admin"
             )
         )
     return tuple(found)

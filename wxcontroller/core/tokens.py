@@ -198,7 +198,7 @@ def parse(content: bytes, origin: str) -> Tokens:
     if not content.strip():
         raise BadSettings(
             in_file(origin, Text(N_("the file is empty"))),
-            N_("restore it, or start over: rm {file}; wxctl token create NAME"),
+            N_("restore it, or start over: rm {file}; wxctl token create NAME --scope admin"),
             file=origin,
         )
     try:

@@ -405,7 +405,9 @@ async def serve(paths: Paths) -> None:
     if fleet is None or fleet.etcd is None:
         raise BadSettings(
             N_("the settings have no table [fleet.etcd]"),
-            N_("add it, or: systemctl disable --now wxcontroller-keeper; see wxcontroller.toml(5)"),
+            N_(
+                "add it, or disable the keeper: systemctl disable --now wxcontroller-keeper; see wxcontroller.toml(5)"
+            ),
         )
     times = Times(Notifier().watchdog_seconds or _WATCHDOG_SECONDS)
     async with contextlib.AsyncExitStack() as stack:

@@ -135,3 +135,18 @@ def test_remove_asks_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
     assert terminal.end() == 130
     assert "interrupted" not in terminal.seen
     assert host.names == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("start", "alice", "--timeout", "soon"), "'soon' is not a number of seconds greater than 0"),
+        (("start", "alice", "--timeout", "0"), "'0' is not a number of seconds greater than 0"),
+        (("send", "alice", "bob", "hi", "--timeout", "3601"), "'3601' is not a number of seconds from 0 to 3600"),
+        (("alert", "test", "--timeout", "-1"), "'-1' is not a number of seconds, 0 or more"),
+    ],
+)
+def test_times_out_of_range_are_refused_with_the_range(wxctl: Wxctl, arguments: tuple[str, ...], error: str) -> None:
+    done = wxctl(*arguments)
+    assert done.returncode == 2
+    assert error in done.stderr

@@ -36,3 +36,15 @@ def test_options_that_need_a_restart_are_listed(wxctl: Wxctl, host: Host) -> Non
     done = wxctl("show", "alice")
     assert done.stdout.splitlines()[-1].split() == ["send_interval", "5", "request"]
     assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
+
+
+def test_set_warns_about_a_proxy_that_a_credential_overrides(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    proxy = "http://proxy.example:3128"
+    host.process("alice").options = json.dumps(
+        {"instance": "alice", "options": {"proxy": proxy}, "credentials": ["proxy"]}
+    ).encode()
+    done = wxctl("set", "alice", "proxy=http://other.example:3128")
+    assert "alice: proxy stored" in done.stdout
+    assert "/etc/wxcontroller/credentials/alice.proxy" in done.stderr
+    assert "/etc/wxcontroller/credentials/alice.proxy" not in wxctl("set", "alice", "lang=en_US").stderr

@@ -48,6 +48,7 @@ def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, 
     assert shown not in made.stderr
     assert "scope send, for 小店 only" in made.stderr
     assert "from now on every caller needs one" in made.stderr
+    assert "it only has scope send; to allow everything: wxctl token create NAME --scope admin" in made.stderr
     assert stat.S_IMODE(kept(root).path.stat().st_mode) == 0o640
     assert port_book(Paths(root)).current().closed  # the accounts' ports know at once
     listed = wxctl("token", "list", "--root", str(root))

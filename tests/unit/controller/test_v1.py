@@ -139,7 +139,7 @@ async def test_deliveries_query_only_the_account(host: Machine) -> None:
 
 async def test_stopped_account_is_not_queried(host: Machine) -> None:
     await host.start("alice")
-    for reason in ("code: it is init", "code: stopped"):
+    for reason in ("code in the state init: ", "code: stopped"):
         status, answer = await host.v1("GET", "accounts/alice/qr")
         assert (status, field(answer["error"], "code")) == (404, "no-qrcode")
         assert reason in str(field(answer["error"], "message"))

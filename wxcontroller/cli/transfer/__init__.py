@@ -130,8 +130,8 @@ def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | No
     """Import accounts from the standby bundles on this host, after the host that ran them is lost for good.
 
     The command shows how old the bundles are, and asks whether that host is off. Messages received since then are
-    lost unless that host comes back. Messages that waited to be sent end as unknown and are not sent, as that host
-    may have sent them. Each account gets the next epoch. Refused (8) while that host responds and has the account.
+    lost unless that host comes back. Queued messages are marked unknown and are not sent: the lost host may already
+    have sent them. Each account gets the next epoch. Refused (8) while that host responds and has the account.
     Run this as root on the standby host.
     """
     from wxcontroller.cli.transfer.losthosts import adopted

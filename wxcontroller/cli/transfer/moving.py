@@ -288,7 +288,7 @@ class Move:
         except WxError as problem:
             raise WxError(
                 N_("{account} is on host {host} and does not start there: {reason}"),
-                N_("fix that, then finish the move: {finish}"),
+                N_("fix the cause above, then run: {finish}"),
                 account=self.name.name,
                 host=self.host,
                 reason=problem.text,

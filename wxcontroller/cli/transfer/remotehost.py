@@ -10,7 +10,7 @@ from wxcontroller.cli.transfer.preconditions import PATHS
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.hop import HopCaller
@@ -32,7 +32,7 @@ def host_named(name: str) -> Api:
             N_("there is no host {host} in the settings"),
             N_("known hosts: {hosts}; add it as [fleet.hosts.{host}], see wxcontroller.toml(5)"),
             host=name,
-            hosts=", ".join(hosts) or "-",
+            hosts=", ".join(hosts) or Text(N_("none")),
         )
     try:
         credentials = credentials_of(for_root(hosts[name]))

@@ -301,7 +301,7 @@ class Delivery:
                 self._error = result.error
                 self._log.died(entry, error, status)
                 log.error(
-                    "the webhook %s refused a report (%s), now a dead letter: %s; see: wxctl deliveries list",
+                    "the webhook %s refused a report (%s), now a dead letter: %s; see: wxctl deliveries list NAME",
                     *(redacted(self.address), entry.type, error),
                     extra=fields(Event.DELIVERY_DEAD),
                 )

@@ -103,7 +103,7 @@ def form(content_type: str, body: parameters.Body) -> SendRequest:
             if name == FILE_FIELD:
                 upload = Attached(value)
                 if not upload:
-                    raise bad(N_("the file is empty"), N_("nothing is sent then"))
+                    raise bad(N_("the file is empty"), N_("nothing was sent; choose a file with content"))
             elif name != "token":  # who calls was checked
                 type_of_field(name)
                 found[name] = parameters.text_of(name, value)

@@ -65,9 +65,9 @@ def no_code(view: View) -> NoQrcode:
             name=name.name,
         )
     return NoQrcode(
-        N_("account {account} shows no QR code: it is {word} ({status})"),
+        N_("account {account} shows no QR code in the state {word}: {status}"),
         N_("a code exists only while the account waits for a scan"),
         account=str(name),
-        word=view.word or "in an unknown state",
+        word=view.word or "unknown",
         status=view.status,
     )

@@ -253,12 +253,12 @@ def credentials_refused(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
         what, remedy = (
             N_("the proxy {proxy} does not accept user and password ({how})"),
-            N_("correct them in the option proxy"),
+            N_("correct them in the option proxy, or in /etc/wxcontroller/credentials/NAME.proxy if it exists"),
         )
     else:
         what, remedy = (
             N_("the proxy {proxy} asks for user and password ({how})"),
-            N_("put them into the option proxy"),
+            N_("put them into the option proxy, or into /etc/wxcontroller/credentials/NAME.proxy if it exists"),
         )
     return TunnelFailed(what, remedy, proxy=str(proxy), how=how)
 
@@ -266,7 +266,10 @@ def credentials_refused(proxy: Proxy, how: str) -> TunnelFailed:
 def unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
     return TunnelFailed(
         N_("the proxy {proxy} can't be reached: {why}"),
-        N_("check that it runs, or correct the option proxy"),
+        N_(
+            "check that it runs, or correct the option proxy, or "
+            "/etc/wxcontroller/credentials/NAME.proxy if it exists"
+        ),
         proxy=str(proxy),
         why=why,
     )

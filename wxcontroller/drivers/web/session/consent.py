@@ -154,7 +154,9 @@ class Consent:
             )
         if value != _YES:
             raise BadAnswer(
-                N_("{value} is not a consent"), N_("send yes; to decline, stop the account"), value=f"{value[:64]!r}"
+                N_("{value} is not an answer to this question"),
+                N_("answer yes to accept; to decline, stop the account"),
+                value=f"{value[:64]!r}",
             )
         answered, now = self._answered, time.time()
         if self._store is not None:

@@ -252,7 +252,7 @@ class QrLogin:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
                         Text(
-                            "{in_vain} confirmed logins failed; start the account again later",
+                            "WeChat rejected {in_vain} confirmed logins; start the account again later",
                             in_vain=in_vain,
                         ),
                     ) from None
