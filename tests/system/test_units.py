@@ -380,6 +380,21 @@ def test_account_gets_only_its_own_credentials(host: Host) -> None:
         host.run("systemctl", "restart", "wxclient@trusted")
         assert Caller(host).account("trusted")["proxy"] == proxy
     host.run("sh", "-c", f"rm {place}/*")
+    # A link is followed to any file. The account does not run without the file, and starts when it is there.
+    proxy, linked = "http://127.0.0.9:6000", "/root/secrets/trusted"
+    host.run("ln", "-s", linked, f"{place}/trusted.proxy")
+    host.run("systemctl", "restart", "wxclient@trusted", check=False)
+    until(lambda: int(show(host, "wxclient@trusted.service", "NRestarts")) >= 2, "two restarts")
+    assert show(host, "wxclient@trusted.service", "ActiveState") != "active"
+    reasons = ("cat: trusted.proxy: No such file or directory", "account trusted: cannot read trusted.proxy")
+    until(lambda: all(each in host.text("wxctl", "logs", "trusted") for each in reasons), "the reasons")
+    host.run("install", "-d", "-m", "700", "/root/secrets")
+    host.write(f"{linked}.new", proxy.encode(), 0o600)
+    host.run("chown", "nobody", f"{linked}.new")
+    host.run("mv", f"{linked}.new", linked)
+    until(lambda: show(host, "wxclient@trusted.service", "ActiveState") == "active", "the account")
+    assert Caller(host).account("trusted")["proxy"] == proxy
+    host.run("rm", "-r", f"{place}/trusted.proxy", "/root/secrets")
     host.run("systemctl", "restart", "wxclient@trusted")
     assert not Caller(host).account("trusted")["proxy"]
     host.run("systemctl", "stop", "wxclient@trusted")

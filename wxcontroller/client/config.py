@@ -16,7 +16,7 @@ from wxcontroller.core.account import (
     epoch_in,
     with_client,
 )
-from wxcontroller.core.credentials import PLACE, read_credential
+from wxcontroller.core.credentials import PLACE, read_credential, require_copies
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.leaving import leaving_from
 from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
@@ -74,7 +74,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     """Read the environment of ``wxclient@INSTANCE.service`` (openwx-api 1.5).
 
     A removed limit is logged. Raises BadSettings naming the account, the variable and the remedy, also for an account
-    that is being moved to another host.
+    that is being moved to another host, and FileFailed for one whose secrets cannot be read.
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
@@ -131,6 +131,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         raise bad(problem, _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
     for removed in removed_in(environ):
         log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
+    require_copies(instance, str(name), paths.credentials)
     proxy = read_credential("proxy", environ, paths.credentials)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:

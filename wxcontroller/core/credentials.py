@@ -9,15 +9,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.errors import BadSettings, FileFailed, reason_of
 from wxcontroller.core.messages import N_
 
 PLACE = Path("/etc/wxcontroller/credentials")
 _DIRECTORY = "CREDENTIALS_DIRECTORY"
-# systemd takes no larger ones (CREDENTIAL_SIZE_MAX).
+# As large as systemd's own may be (CREDENTIAL_SIZE_MAX).
 CREDENTIAL_BYTES = 1 << 20
 # The name of the credential for all accounts.
 _COMMON = "common."
+# The list of files that could not be copied.
+_FAILED = "failed"
 
 
 def read_credential(name: str, environ: Mapping[str, str] = os.environ, copies: Path | None = None) -> str | None:
@@ -32,6 +34,22 @@ def read_credential(name: str, environ: Mapping[str, str] = os.environ, copies: 
             if found := text(directory / file, name):
                 return found
     return None
+
+
+def require_copies(instance: str, account: str, copies: Path) -> None:
+    """Raise FileFailed if wxclient-credentials@INSTANCE.service could not copy all files of an account to ``copies``.
+
+    Not BadSettings, which prevents a restart: the account starts when the files can be read.
+    """
+    if failed := text(copies / _FAILED, _FAILED):
+        raise FileFailed(
+            N_("account {account}: cannot read {files}"),
+            N_("fix the files in {directory}; see: journalctl -u wxclient-credentials@{instance}"),
+            account=account,
+            files=", ".join(failed.splitlines()),
+            directory=PLACE,
+            instance=instance,
+        )
 
 
 def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -78,7 +96,8 @@ def text(path: Path, name: str) -> str:
     except OSError as problem:
         raise BadSettings(
             N_("the credential {credential} can't be read: {reason}"),
-            N_("see LoadCredential= of the unit"),
+            N_("check its file in {directory}, and LoadCredential= in drop-ins of the unit"),
             credential=name,
             reason=reason_of(problem),
+            directory=PLACE,
         ) from None

@@ -1,13 +1,15 @@
 """Credentials that systemd hands to a service."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from wxcontroller.core.credentials import read_credential
-from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.credentials import read_credential, require_copies
+from wxcontroller.core.errors import BadSettings, FileFailed
 
 NAME = "webhook-secret"
+UNIT = Path(__file__).parents[3] / "systemd/wxclient@.service"
 
 
 def given(directory: Path, **files: bytes) -> dict[str, str]:
@@ -45,6 +47,16 @@ def test_copies_count_after_what_the_unit_itself_has(tmp_path: Path) -> None:
     assert read_credential(NAME, {}, copies) == "own copy"
     (unit / NAME).write_bytes(b"own of the unit\n")
     assert read_credential(NAME, environ, copies) == "own of the unit"
+
+
+def test_account_with_a_secret_that_cannot_be_read_is_refused_until_it_can_be(tmp_path: Path) -> None:
+    require_copies("alice", "alice", tmp_path)
+    (tmp_path / "failed").write_text("alice.proxy\nwebhook-secret\n")
+    with pytest.raises(FileFailed, match=r"account alice: cannot read alice\.proxy, webhook-secret") as caught:
+        require_copies("alice", "alice", tmp_path)
+    assert "journalctl -u wxclient-credentials@alice" in caught.value.remedy
+    prevent = re.search("^RestartPreventExitStatus=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert prevent and str(caught.value.exit_code) not in prevent[1].split()
 
 
 def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None:
