@@ -158,19 +158,18 @@ class Systemd:
         return self._seen if time.monotonic() - self._seen_at <= max_age else None
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
-        unit = unit_of(instance)
-        await self._change(verb, unit, timeout, unit)
+        await self._change(verb, unit_of(instance), timeout, instance)
 
     async def purge(self, instance: str, timeout: float) -> None:
-        account = unit_of(instance)  # raises BadName: no other text gets into a unit's name
-        await self._change(Verb.START, f"wxclient-purge@{instance}.service", timeout, account)
+        unit_of(instance)  # raises BadName: no other text gets into a unit's name
+        await self._change(Verb.START, f"wxclient-purge@{instance}.service", timeout)
 
     async def deliver(self, channel: Channel, on: bool) -> None:
         unit = f"wxcontroller-alert@{channel}.path"
-        await self._change(Verb.START if on else Verb.STOP, unit, SYSTEMD_LOOK_SECONDS, unit)
+        await self._change(Verb.START if on else Verb.STOP, unit, SYSTEMD_LOOK_SECONDS)
 
     async def shorten_own_delay(self) -> None:
-        await self._change(Verb.RESET_FAILED, _OWN_UNIT, SYSTEMD_LOOK_SECONDS, _OWN_UNIT)
+        await self._change(Verb.RESET_FAILED, _OWN_UNIT, SYSTEMD_LOOK_SECONDS)
 
     async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
         units = [unit_of(instance) for instance in instances]
@@ -186,8 +185,11 @@ class Systemd:
             )
         return parse_restarts(output)
 
-    async def _change(self, verb: Verb, unit: str, timeout: float, journal: str) -> None:
-        """Perform one action on a unit. Raises UnitFailed, which refers to the journal of ``journal``."""
+    async def _change(self, verb: Verb, unit: str, timeout: float, instance: str = "") -> None:
+        """Perform one action on a unit. Raises UnitFailed, which refers to the unit's journal.
+
+        For the unit of an account ``instance``, it refers to that of all units of the account.
+        """
         async with self._stop_slots if verb is Verb.STOP else self._slots:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)
@@ -207,11 +209,11 @@ class Systemd:
                 )
             raise UnitFailed(
                 N_("{unit}: {verb} failed: {words}"),
-                N_("see: journalctl -u {journal}"),
+                N_("see: wxctl logs {instance}") if instance else N_("see: journalctl -u {unit}"),
                 unit=unit,
                 verb=verb,
                 words=words,
-                journal=journal,
+                instance=instance,
             )
 
     def _forget(self) -> None:

@@ -395,9 +395,7 @@ class StandInUnits:
         await self._held()
         if self.refuse:
             self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "auto-restart")
-            raise UnitFailed(
-                f"{unit_of(instance)}: start failed: {self.refuse}", f"see: journalctl -u {unit_of(instance)}"
-            )
+            raise UnitFailed(f"{unit_of(instance)}: start failed: {self.refuse}", f"see: wxctl logs {instance}")
         if instance in self.refused:
             self.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
             raise UnitFailed(f"{unit_of(instance)}: start failed")

@@ -144,7 +144,7 @@ async def test_unit_that_does_not_start_is_reported(host: Machine) -> None:
     answer = await host.get("start_client", client="alice")
     assert answer["code"] == 3
     assert "wxclient@alice.service" in str(answer["status"])
-    assert "journalctl -u wxclient@alice.service" in str(answer["status"])
+    assert "wxctl logs alice" in str(answer["status"])
     [state] = await host.states(client="alice")
     assert (state["state"], state["unit_sub"], state["pid"]) == ("stop", "auto-restart", None)
     status, failed = await host.v1("POST", "accounts/alice/start")
