@@ -75,8 +75,8 @@ def measure(host: Host) -> None:
         line("memory of an idle wxclient", memory(host, caller.account("bench")["pid"]))
         controller = int(host.text("systemctl", "show", "-P", "MainPID", "wxcontroller").strip())
         line("memory of the controller", memory(host, controller))
-    units = ("wxclient@x.service", "wxcontroller.service", "wxclient-prepare@x.service", "wxclient-purge@x.service")
-    for unit in units:
+    accounts = (f"wxclient{part}@x.service" for part in ("", "-prepare", "-credentials", "-purge"))
+    for unit in ("wxcontroller.service", *accounts):
         last = host.text("systemd-analyze", "security", "--no-pager", unit).strip().splitlines()[-1]
         line(f"exposure of {unit}", f"{last.rpartition(':')[0].split()[-1]} {last.rpartition(': ')[2]}")
 
