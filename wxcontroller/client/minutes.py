@@ -1,7 +1,6 @@
 """Records each minute whether the account runs, for the bar of heartbeats that lists of accounts show."""
 
 import asyncio
-import sqlite3
 import time
 import zlib
 from collections.abc import Callable
@@ -31,14 +30,10 @@ class Minutes:
             now = time.time()
             # If the disk fails for a while, the minutes wait like everything else, and are not lost.
             writing = self._log.write(
-                partial(self._note, minute=int(now) // _MINUTE, running=self._running()), lazy=True
+                partial(note_minute, minute=int(now) // _MINUTE, running=self._running()), lazy=True
             )
             writing.add_done_callback(self._written)
             await asyncio.sleep(seconds_until(now, self._second))
-
-    def _note(self, db: sqlite3.Connection, minute: int, running: bool) -> Heartbeats:
-        self._log.uncounted = 0
-        return note_minute(db, minute, running)
 
     def messages_24h(self) -> int | None:
         """Return the messages of the last 24 hours with those that no minute has counted yet, None if unknown."""
@@ -48,7 +43,9 @@ class Minutes:
 
     def _written(self, done: "asyncio.Future[Heartbeats]") -> None:
         if not done.cancelled() and done.exception() is None:
+            # Together, so that no message is counted twice or not at all.
             self.recent = done.result()
+            self._log.uncounted = 0
 
 
 def seconds_until(now: float, second: int) -> float:

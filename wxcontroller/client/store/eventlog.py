@@ -95,7 +95,7 @@ class EventLog:
         self._notes_of = -1
         self._ahead: _Ahead | None = None
         self.counts = Counts()
-        # Messages since they were counted last, for that one's Minutes; only work of the database changes it.
+        # Messages on disk since Minutes counted them last.
         self.uncounted = 0
         self.ended = False
 
@@ -139,14 +139,14 @@ class EventLog:
         kind, body, received = type_of(report), to_bytes(report), is_received(report)
         indexed = history.indexed(report)
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> int:
             seq = tables.insert(db, kind, key, body, state, media, source, self.epoch)
             history.add(db, seq, indexed)
-            self._count(seq, kind)
             if seq and received:
                 tables.note_message(db, Moved.RECEIVED)
+            return seq
 
-        self._leave(work, Point.EVENT_STORED)
+        _ = self._store(kind, work, Point.EVENT_STORED)
 
     def append_within(
         self, report: JsonObject, deliver: bool, within: Within, media: str = "", verdict: str = ""
@@ -157,17 +157,32 @@ class EventLog:
         """
         state = EntryState.PENDING if deliver else EntryState.KEPT
         kind, body, indexed = type_of(report), to_bytes(report), history.indexed(report, verdict)
+        seq = 0
 
         def insert(db: sqlite3.Connection) -> int:
+            nonlocal seq
             seq = tables.insert(db, kind, "", body, state, media, epoch=self.epoch)
             history.add(db, seq, indexed)
-            self._count(seq, kind)
             return seq
 
-        return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
+        def work(db: sqlite3.Connection) -> int:
+            within(db, lambda: insert(db))
+            return seq
 
-    def _count(self, seq: int, kind: str) -> None:
-        if seq and kind in tables.MESSAGES:
+        return self._store(kind, work, Point.RESULT_STORED)
+
+    def _store(
+        self, kind: str, work: Callable[[sqlite3.Connection], object], point: Point
+    ) -> "asyncio.Future[object]":
+        """Write an event without waiting. ``work`` returns its sequence, 0 for one that is stored already."""
+        stored = self._database.write(work, point)
+        if kind in tables.MESSAGES:
+            stored.add_done_callback(self._count)
+        return stored
+
+    def _count(self, stored: "asyncio.Future[object]") -> None:
+        """Count a message after its commit: work whose commit failed is repeated."""
+        if not stored.cancelled() and stored.exception() is None and stored.result():
             self.uncounted += 1
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> ReservedEntry:
@@ -176,16 +191,16 @@ class EventLog:
         wanted = json.dumps(source)
         received = is_received(report)
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> int:
             place.seq = tables.insert(
                 db, place.kind, key, place.body, EntryState.HELD, source=wanted, epoch=self.epoch
             )
             history.add(db, place.seq, place.indexed)
-            self._count(place.seq, place.kind)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
+            return place.seq
 
-        self._leave(work, Point.EVENT_STORED)
+        _ = self._store(place.kind, work, Point.EVENT_STORED)
         return place
 
     def fill(self, place: ReservedEntry, report: JsonObject | None, deliver: bool, media: str = "") -> None:
