@@ -30,4 +30,4 @@ async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_s
     except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
         raise Trouble(str(unreached(problem))) from None
     if not 200 <= status < 300:
-        raise Trouble(f"it answers {status}", final=300 <= status < 500 and status not in _PASSING)
+        raise Trouble(f"the webhook returned {status}", final=300 <= status < 500 and status not in _PASSING)

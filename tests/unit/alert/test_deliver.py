@@ -55,18 +55,18 @@ def put(spool: Spool, *numbers: int) -> None:
 
 
 async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) -> None:
-    receiver = Receiver([Trouble("it answers 400", final=True), None])
+    receiver = Receiver([Trouble("the webhook returned 400", final=True), None])
     put(spool, 1, 2)
     assert not await deliver_all(spool, receiver)
     assert receiver.taken == ["alert2"]
     for round_ in range(2, ALERT_REFUSALS + 1):
-        receiver.troubles = [Trouble("it answers 400", final=True)]
+        receiver.troubles = [Trouble("the webhook returned 400", final=True)]
         assert await deliver_all(spool, receiver) == (round_ == ALERT_REFUSALS)
     assert receiver.tried.count("alert1") == ALERT_REFUSALS
     assert spool.waiting() == []
     last = spool.state().last
     assert last is not None
-    assert (last.id, last.error) == ("alert1", "it answers 400")
+    assert (last.id, last.error) == ("alert1", "the webhook returned 400")
 
 
 async def test_alert_older_than_a_day_is_tried_once(spool: Spool) -> None:

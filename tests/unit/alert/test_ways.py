@@ -56,7 +56,7 @@ async def test_status_of_a_webhook_decides(hook: Hook, status: int, final: bool)
     hook.status, hook.location = status, "http://127.0.0.1:1/elsewhere" if status == 302 else ""
     with pytest.raises(Trouble) as trouble:
         await post(hook.url, alert())
-    assert trouble.value.words == f"it answers {status}"
+    assert trouble.value.words == f"the webhook returned {status}"
     assert trouble.value.final is final
     assert len(hook.bodies) == 1
 

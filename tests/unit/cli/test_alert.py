@@ -32,7 +32,7 @@ def set_channels(host: Host) -> None:
             place(channel).mkdir(parents=True, exist_ok=True)
     alerts = AlertSettings(webhook="http://127.0.0.1:9/", mail="a@example.org", disk_low=0)
     host.machine.accounts.settings = replace(host.machine.accounts.settings, alerts=alerts)
-    tried(host, WEBHOOK, "it answers 500")
+    tried(host, WEBHOOK, "the webhook returned 500")
 
 
 def tried(host: Host, channel: Channel, error: str = "") -> None:
@@ -72,7 +72,7 @@ def test_status_shows_channels_and_their_errors(host: Host, wxctl: Wxctl, watch:
     assert (done.returncode, problem.startswith("Account alice"), "[alerts]" in done.stderr) == (0, True, True)
     set_channels(host)
     mail, webhook, pending = wxctl("alert", "status").stdout.splitlines()
-    assert (webhook.startswith("webhook: last "), webhook.endswith("it answers 500")) == (True, True)
+    assert (webhook.startswith("webhook: last "), webhook.endswith("the webhook returned 500")) == (True, True)
     assert (mail, pending) == ("mail: nothing sent yet", f"{problem} (not reported yet)")
     host.do(watch.look(host.do(host.machine.accounts.views())))
     _, webhook, reported = wxctl("alert", "status").stdout.splitlines()
