@@ -38,6 +38,8 @@ _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
 _VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
 _CREDENTIALS = ("proxy", "webhook-secret")
+# The passphrase for moving accounts, of wxcontroller-receive and wxcontroller-standby.
+_MOVING = "fleet"
 # Variables of accounts' files other than options.
 _OTHER = frozenset(
     {
@@ -95,7 +97,12 @@ def check_configuration(paths: Paths) -> list[Finding]:
             settings = loaded.settings
             found += [_notice(notice) for notice in loaded.notices]
             found += template(paths, settings)
-    for part in (_accounts(paths, settings), _tokens(paths), agents_and_targets(paths), _credentials(paths)):
+    for part in (
+        _accounts(paths, settings),
+        _tokens(paths),
+        agents_and_targets(paths),
+        _credentials(paths, settings),
+    ):
         try:
             found.extend(part)
         except OSError as problem:  # of a directory; problems of its files are reported with the files
@@ -372,16 +379,19 @@ def tokens_file_access(paths: Paths) -> Iterator[Finding]:
         )
 
 
-def _credentials(paths: Paths) -> Iterator[Finding]:
+def _credentials(paths: Paths, settings: Settings) -> Iterator[Finding]:
     place = paths.root / PLACE.relative_to("/")
     try:
         files = sorted(place.iterdir())
     except (FileNotFoundError, PermissionError):  # they are root's
         return
     instances = set(AccountFiles(paths).instances())
+    others = {_MOVING, settings.tls_certificate, settings.tls_key}
+    if settings.fleet is not None:
+        others |= settings.fleet.credentials
     for file in files:
         instance, dot, name = file.name.rpartition(".")
-        if name == "cred":  # encrypted, for a drop-in of the admin's
+        if name == "cred" or file.name in others:  # cred: encrypted, for a drop-in of the admin's
             continue
         if name not in _CREDENTIALS:
             yield Finding(

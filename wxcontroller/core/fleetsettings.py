@@ -93,6 +93,16 @@ class FleetSettings:
     labels: tuple[str, ...] = ()
     egress: str = ""
 
+    @property
+    def credentials(self) -> frozenset[str]:
+        """Return all paths and credentials' names."""
+        found = {self.client_ca}
+        for host in self.hosts:
+            found |= {host.token, host.ca_file, host.certificate, host.key}
+        if self.etcd is not None:
+            found |= {self.etcd.ca_file, self.etcd.certificate, self.etcd.key, self.etcd.password}
+        return frozenset(found)
+
 
 def parse_fleet(value: object) -> Mapping[str, object]:
     """Check the table or a part of it, with hosts as ``hosts.NAME``. Raises ValueError naming the key."""

@@ -101,6 +101,22 @@ def test_duplicate_ports_and_invalid_account_files_are_reported(wxctl: Wxctl, pa
     assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
 
 
+def test_credentials_that_other_units_use_are_not_reported(wxctl: Wxctl, paths: Paths) -> None:
+    place = paths.root / "etc/wxcontroller/credentials"
+    place.mkdir()
+    for name in ("fleet", "fleet-b", "etcd.pem", "etcd.key", "etcd-password", "tls.crt", "tls.key"):
+        (place / name).touch()
+    (place / "proxi").touch()
+    (paths.settings_dropins / "fleet.toml").write_text(
+        'tls_certificate = "tls.crt"\ntls_key = "tls.key"\nfleet.name = "host-a"\n'
+        '[fleet.hosts.host-b]\nurl = "https://host-b.example:2443"\ntoken = "fleet-b"\n'
+        '[fleet.etcd]\nendpoints = ["https://etcd.example:2379"]\ncertificate = "etcd.pem"\nkey = "etcd.key"\n'
+        'user = "host-a"\npassword = "etcd-password"\n'
+    )
+    [line] = check(wxctl, paths, 0)
+    assert "proxi: is not a credential of accounts" in line
+
+
 def test_unsafe_modes_of_the_tokens_file_are_reported(wxctl: Wxctl, paths: Paths) -> None:
     file = paths.tokens_file
     TokenFile(file).add(minted("bot", Scope.READ, ("alice",), None)[1])
