@@ -55,10 +55,11 @@ AGAIN = (
 )
 # What takes the place of another control can be clicked when the test says so.
 UNSETTLED = """
-const later = setTimeout;
+const [later, unset] = [setTimeout, clearTimeout];
 window.settling = [];
-window.setTimeout = (work, ms) => ms === 1000 ? settling.push(work) : later(work, ms);
-window.settleNow = () => settling.splice(0).forEach((work) => work());
+window.setTimeout = (work, ms) => ms === 1000 ? -settling.push(work) : later(work, ms);
+window.clearTimeout = (id) => id < 0 ? delete settling[-1 - id] : unset(id);
+window.settleNow = (until) => settling.slice(0, until).forEach((work, at) => { delete settling[at]; work(); });
 """
 # The pointer rests never.
 BUSY = "const set = setInterval; window.setInterval = (work, ms) => ms === 15000 ? 0 : set(work, ms);"
@@ -322,6 +323,57 @@ def test_a_second_click_does_not_reach_the_next_of_a_list(browser: Browser, alic
     click(browser)
     browser.gone("#deliveries li")
     assert alice.dead == []
+
+
+def test_a_question_that_is_asked_again_waits_again(browser: Browser) -> None:
+    started_with(browser, UNSETTLED)
+    browser.choose("alice", "remove")
+    browser.click("#confirm-no")
+    earlier = browser.script("return settling.length")
+    browser.choose("alice", "remove")
+    browser.script("settleNow(arguments[0])", earlier)
+    browser.press(Keys.TAB)
+    assert browser.script("return document.activeElement.id") == "confirm-yes"
+    click(browser, "#confirm-yes")
+    browser.find("#confirm")
+
+
+def test_a_click_on_a_button_that_is_drawn_again_counts(browser: Browser, served: Served) -> None:
+    started_with(browser, UNSETTLED, "#/a/alice/options")
+    button = "[data-option=send_interval] [data-action=edit]"
+    ActionChains(browser.driver).move_to_element(browser.find(button)).perform()
+    aimed = middle(browser, button)
+    served.run(served.machine.v1("PATCH", "accounts/alice/options", {"send_interval": "9"}))
+    browser.script("document.querySelector('[data-option=post_event] input').click()")
+    browser.find("[data-option=send_interval] .now", "9 seconds")
+    assert covers(browser, button, aimed)
+    click(browser)
+    browser.find("[data-option=send_interval] form")
+
+
+def test_focus_is_on_the_control_that_replaces_a_form(browser: Browser) -> None:
+    started_with(browser, UNSETTLED, "#/a/alice/options")
+    row = "[data-option=send_interval]"
+    browser.click(f"{row} [data-action=edit]")
+    for button in ("Cancel", "Save", "Use the default"):
+        if button == "Save":
+            browser.type(f"{row} input", "9")
+        browser.click(f"{row} button", button)
+        browser.gone(f"{row} form")
+        browser.press(Keys.ENTER)
+        browser.find(f"{row} form")
+
+
+def test_focus_is_on_the_remedy_that_replaces_another(browser: Browser, served: Served) -> None:
+    started_with(browser, BUSY + UNSETTLED)
+    process, remedy = served.machine.process("alice"), "#rows [data-account=alice] .fix"
+    process.say(LoginState.PARKED)
+    start = browser.find(f"{remedy} button", "Start")
+    ActionChains(browser.driver).move_to_element(start).perform()
+    browser.script("arguments[0].focus()", start)
+    process.say(LoginState.OFFLINE)
+    browser.find(f"{remedy} a")
+    assert browser.script("return document.activeElement.matches(arguments[0])", f"{remedy} a")
 
 
 def test_rows_do_not_move_under_the_pointer(browser: Browser, served: Served) -> None:

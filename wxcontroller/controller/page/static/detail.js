@@ -44,7 +44,7 @@ export function fixOf(account, place) {
   }
   place.replaceChildren(made);
   if (place.matches(":hover")) settle(made);
-  else if (had) made.focus();
+  if (had) made.focus();
 }
 
 // Return headline, remedy and last minutes.

@@ -47,12 +47,15 @@ export function setClass(element, name) {
 }
 
 // A click may be meant for the control that was under the pointer a moment ago, and a double click is meant for one. So
-// one that takes the place of another cannot be clicked yet.
+// the pointer cannot click yet on one that takes the place of another. Focus, keys and screen readers can use it at once.
 const MOMENT = 1000;
+const settling = new WeakMap(); // by control: the timer
 
 export function settle(control) {
-  control.inert = true;
-  setTimeout(() => (control.inert = false), MOMENT);
+  const place = control.closest("label") ?? control; // a click on a label is one on its control
+  clearTimeout(settling.get(place));
+  place.dataset.settling = "";
+  settling.set(place, setTimeout(() => delete place.dataset.settling, MOMENT));
 }
 
 // What identifies a control when its list is redrawn.
@@ -61,11 +64,12 @@ const identity = (one) => [one.closest("[data-id]")?.dataset.id, one.dataset.act
 // Redraw a list. The focus stays on the same control, if it still exists.
 export function redraw(place, items) {
   const held = place.contains(document.activeElement) && identity(document.activeElement);
-  const pointed = place.querySelector("button:hover");
+  const hovered = place.querySelector("button:hover");
+  const pointed = hovered && identity(hovered); // now, as the place itself may carry the id
   place.replaceChildren(...items);
   const controls = [...place.querySelectorAll("a, button, input")];
   const next = controls.find((one) => identity(one) === held);
-  const isGone = pointed && !controls.some((one) => identity(one) === identity(pointed));
+  const isGone = pointed && !controls.some((one) => identity(one) === pointed);
   if (isGone) controls.filter((one) => one !== next).forEach(settle);
   next?.focus({ preventScroll: true });
 }

@@ -24,7 +24,7 @@ const placed = { attention: [], running: [], off: [] }; // the rows of each sect
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
-// The cell with the control under the mouse, which may be inert: rows stay until the mouse leaves it, or rests a while.
+// The cell with the control under the mouse, which may be settling: rows stay until the mouse leaves it, or rests a while.
 let aimed = null;
 let isResting = false;
 const late = new Set(); // sections whose rows could not move yet
