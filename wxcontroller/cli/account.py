@@ -89,7 +89,7 @@ def account_view(value: JsonValue) -> AccountView:
         unit_sub=one_line(field(found, "unit_sub")),
         login_state=enum_member(LoginState, field(found, "login_state")),
         status=text_in(found, "status"),
-        since=whole(field(found, "since")),
+        since=as_int(field(found, "since")),
         reason=text_in(found, "reason"),
         pid=integer(field(found, "pid")),
         port=integer(field(found, "port")),
@@ -116,7 +116,7 @@ def assessed(found: JsonObject) -> Assessment:
             one_line(found.get("state")),
             text_in(found, "status"),
             text_in(found, "reason"),
-            whole(found.get("since")),
+            as_int(found.get("since")),
             text(field(found.get("input"), "id")),
         ),
     )
@@ -133,5 +133,5 @@ def enum_member(kind: type[_E], value: JsonValue) -> _E | None:
         return None
 
 
-def whole(value: JsonValue) -> int:
+def as_int(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) else integer(value)

@@ -74,16 +74,16 @@ def texts(command: click.Command) -> Iterator[str]:
 
 
 def translate_command(command: click.Command, said: Callable[[str], str]) -> None:
-    def whole(text: str | None) -> str | None:
+    def translated(text: str | None) -> str | None:
         keys = [_key(paragraph) for paragraph in paragraphs(text)]
         return "\n\n".join(before + said(key) + after for before, key, after in keys) if text else text
 
     command.context_class = _Context
-    command.help, command.epilog = whole(command.help), whole(command.epilog)
+    command.help, command.epilog = translated(command.help), translated(command.epilog)
     # click would take an English sentence's end for it.
-    command.short_help = whole(command.short_help) or "".join((command.help or "").partition("。")[:2])
+    command.short_help = translated(command.short_help) or "".join((command.help or "").partition("。")[:2])
     for option in options(command):
-        option.help = whole(option.help)
+        option.help = translated(option.help)
     for inner in _inner(command):
         translate_command(inner, said)
 

@@ -59,7 +59,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 @_DRIVER
 def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
-    added = session.api().add(parse_name(name), given(pairs, post_api, driver))
+    added = session.api().add(parse_name(name), start_options(pairs, post_api, driver))
     for note in notes(added):
         tell(note, err=True)
     if not session.emitted(added.raw):
@@ -97,7 +97,7 @@ def start(
     For a single account, its QR code is shown here. Options are stored with the account and apply to later
     starts. Ctrl-C stops following; the account keeps running.
     """
-    options = given(pairs, post_api, driver)
+    options = start_options(pairs, post_api, driver)
     following = 0 if no_wait else timeout
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
@@ -197,7 +197,7 @@ def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Te
         raise Declined(Text(N_("{state}: you answered no"), state=otherwise))
 
 
-def given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
+def start_options(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
     options = option_pairs(pairs)
     if post_api is not None:
         options["post_api"] = post_api

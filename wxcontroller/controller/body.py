@@ -49,7 +49,7 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def whole(request: web.Request, limit: int) -> bytes:
+async def read_body(request: web.Request, limit: int) -> bytes:
     """Read a body of at most ``limit`` bytes; raises HTTPRequestEntityTooLarge, and as ``chunks``."""
     body = bytearray()
     async for chunk in chunks(request):
@@ -60,7 +60,7 @@ async def whole(request: web.Request, limit: int) -> bytes:
 
 
 async def take(request: web.Request, limit: int) -> bytes:
-    """Read a body as ``whole`` does, and keep it for other readers."""
-    body: bytes = request.get(_TAKEN) or await whole(request, limit)
+    """Read a body as ``read_body`` does, and keep it for other readers."""
+    body: bytes = request.get(_TAKEN) or await read_body(request, limit)
     request[_TAKEN] = body
     return body

@@ -118,7 +118,7 @@ class HostOwners:
 
     async def may_claim(self) -> None:
         """Wait until accounts can be claimed."""
-        await self.records.known()
+        await self.records.until_read()
         while not self.keeper.lease():  # noqa: ASYNC110 - a file of another process
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.answers import states
-from wxcontroller.controller.body import has_body, whole
+from wxcontroller.controller.body import has_body, read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.unitstarts import TooManyAccounts
@@ -135,7 +135,7 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     given = parameters.query_pairs(parameters.query_of(request.raw_path))
     kind = request.headers.get("Content-Type", "")
     if has_body(request) and parameters.holds_parameters(request.path, kind):
-        body = await whole(request, CONTROL_FORM_BYTES)
+        body = await read_body(request, CONTROL_FORM_BYTES)
         given += parameters.form_pairs(kind, body)
     found = parameters.merged(given)
     found.pop("token", None)

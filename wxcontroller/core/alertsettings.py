@@ -9,7 +9,7 @@ from typing import TypeVar
 from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import Text
-from wxcontroller.core.parsers import Parser, number, web_address, whole
+from wxcontroller.core.parsers import Parser, int_between, number, web_address
 
 T = TypeVar("T")
 # Addresses that any sendmail accepts, local users included; never an option, and nothing that could form a header.
@@ -73,9 +73,11 @@ class AlertSettings:
     delivery_after: float = setting(
         900, number(60, 604800), "how long a report may wait for its receiver before an alert"
     )
-    disk_low: int = setting(512 * 1024 * 1024, whole(0, 1 << 50), "free bytes on a disk below which an alert is sent")
+    disk_low: int = setting(
+        512 * 1024 * 1024, int_between(0, 1 << 50), "free bytes on a disk below which an alert is sent"
+    )
     interval: float = setting(3600, number(60, 604800), "shortest time between two alerts of a kind for an account")
-    per_hour: int = setting(20, whole(1, 1000), "most alerts per hour; further ones are combined")
+    per_hour: int = setting(20, int_between(1, 1000), "most alerts per hour; further ones are combined")
     language: str = setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
 
     @property

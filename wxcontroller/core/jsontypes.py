@@ -57,7 +57,7 @@ def read_json(
             cls=decoder,
             parse_constant=no_constant,
             parse_float=finite,
-            parse_int=partial(whole, limit=digits),
+            parse_int=partial(limited_int, limit=digits),
             object_pairs_hook=_unique if unique else None,
         )
     except RecursionError:
@@ -114,7 +114,7 @@ def finite(digits: str) -> float:
     return number
 
 
-def whole(digits: str, limit: int) -> int:
+def limited_int(digits: str, limit: int) -> int:
     if len(digits) > limit:
         raise ValueError(f"{digits[:32]}… is beyond all numbers")
     return int(digits)

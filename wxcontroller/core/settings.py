@@ -22,9 +22,9 @@ from wxcontroller.core.limits import DEFAULTS, REMOVED, Limits, parse_limits, wi
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.parsers import Parser
+from wxcontroller.core.parsers import int_between as _int_between
 from wxcontroller.core.parsers import number as _number
 from wxcontroller.core.parsers import web_address as _url
-from wxcontroller.core.parsers import whole as _whole
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
@@ -178,15 +178,15 @@ class Settings:
     listen: tuple[Listen, ...] = _setting(
         (Listen("127.0.0.1", 2000),), _listen, "addresses, used only without wxcontroller.socket"
     )
-    backend_start_port: int = _setting(3000, _whole(1024, 65000), "lowest port given to an account")
-    backend_end_port: int = _setting(4999, _whole(1024, 65000), "highest port given to an account")
+    backend_start_port: int = _setting(3000, _int_between(1024, 65000), "lowest port given to an account")
+    backend_end_port: int = _setting(4999, _int_between(1024, 65000), "highest port given to an account")
     post_api: str = _setting("", _url, "default report URL of accounts")
     poll_api: str = _setting("", _url, "heartbeat URL of the controller itself")
     webhook_targets: Targets = _setting(
         Targets(), _targets, "address prefixes allowed for post_api and poll_api of accounts; empty: any"
     )
     poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
-    max_clients: int = _setting(100, _whole(1, 10000), "accounts that may run at a time")
+    max_clients: int = _setting(100, _int_between(1, 10000), "accounts that may run at a time")
     check_interval: float = _setting(5, _number(0.5, 3600), "pause between two checks of all units")
     template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), absolute, "account template (jinja2)")
     log_level: str = _setting("info", _word(*LEVELS), "level of detail in the journal")
@@ -197,17 +197,19 @@ class Settings:
     start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to start")
     stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to stop")
     drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for running requests at a stop")
-    max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
+    max_body: int = _setting(64 * 1024 * 1024, _int_between(1024, 1 << 32), "largest request body in bytes")
     max_bodies: int = _setting(
-        256 << 20, _whole(1 << 20, 1 << 36), "bytes of request bodies held in memory at a time"
+        256 << 20, _int_between(1 << 20, 1 << 36), "bytes of request bodies held in memory at a time"
     )
-    max_connections: int = _setting(4096, _whole(16, 65536), "callers' connections at a time")
-    max_connections_per_peer: int = _setting(2048, _whole(8, 65536), "of them from one address")
-    max_requests: int = _setting(1024, _whole(8, 65536), "concurrent requests, except long polls")
-    max_long_polls: int = _setting(1024, _whole(8, 65536), "check_event, consult and streams of events at a time")
-    max_readers: int = _setting(32, _whole(1, 4096), "readers of events at a time")
-    max_headers: int = _setting(100, _whole(20, 1000), "headers of a request")
-    max_head: int = _setting(64 * 1024, _whole(8192, 1 << 20), "bytes of a request's head")
+    max_connections: int = _setting(4096, _int_between(16, 65536), "callers' connections at a time")
+    max_connections_per_peer: int = _setting(2048, _int_between(8, 65536), "of them from one address")
+    max_requests: int = _setting(1024, _int_between(8, 65536), "concurrent requests, except long polls")
+    max_long_polls: int = _setting(
+        1024, _int_between(8, 65536), "check_event, consult and streams of events at a time"
+    )
+    max_readers: int = _setting(32, _int_between(1, 4096), "readers of events at a time")
+    max_headers: int = _setting(100, _int_between(20, 1000), "headers of a request")
+    max_head: int = _setting(64 * 1024, _int_between(8192, 1 << 20), "bytes of a request's head")
     idle_timeout: float = _setting(75, _number(1, 3600), "longest pause of a connection without a request")
     header_timeout: float = _setting(20, _number(0.1, 600), "longest time for the head of a request")
     send_timeout: float = _setting(60, _number(0.1, 3600), "longest time without progress while sending a response")

@@ -104,8 +104,8 @@ class RecordCache:
             self._read.clear()
             await asyncio.sleep(_PAUSE)
 
-    async def known(self) -> None:
-        """Wait until the records are known."""
+    async def until_read(self) -> None:
+        """Wait until the records have been read."""
         await self._read.wait()
 
     @property

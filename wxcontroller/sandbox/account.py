@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
+from wxcontroller.sandbox.attributes import kept
 from wxcontroller.sandbox.contents import ContentItem, PartialContent
 from wxcontroller.sandbox.hosts import FILE_PAGES
-from wxcontroller.sandbox.keeping import kept
 from wxcontroller.sandbox.session import KEPT, ServerSession
 from wxcontroller.sandbox.wakeups import Bell
 

@@ -11,9 +11,9 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.sandbox.account import GroupOperations, Heard, ServerAccount, WebLogin
+from wxcontroller.sandbox.attributes import kept, restore
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import snapshot as ilink_snapshot
-from wxcontroller.sandbox.keeping import kept, restore
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
 from wxcontroller.sandbox.world import Plan

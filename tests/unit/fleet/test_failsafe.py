@@ -98,7 +98,7 @@ async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
             assert not b.ownership.held
             await started_again(b)
             await b.fleet.standbys.look()
-            await b.ownership.records.known()
+            await b.ownership.records.until_read()
             assert b.ownership.records.promise_left("a") > 0
             assert not asked
             await until(lambda: (a.ownership.keeper.permit_left() or 0) > TIMES.permit - 1)

@@ -36,7 +36,7 @@ async def stop_etcd(fleet: Fleet) -> None:
 async def start_etcd(fleet: Fleet) -> None:
     fleet.servers.start(fleet.servers.members[0])
     for host in fleet.hosts:
-        await host.ownership.records.known()
+        await host.ownership.records.until_read()
 
 
 async def advice(host: OwningHost, account: str) -> str:

@@ -86,7 +86,7 @@ class Opener:
     def __init__(self, source: Readable, passphrase: Callable[[], bytes]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-        self._header = whole(source, _HEADER.size)
+        self._header = read_exactly(source, _HEADER.size)
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
             raise Locked(N_("this is not an account exported by wxctl"), N_("name a file that wxctl export wrote"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
@@ -98,7 +98,7 @@ class Opener:
         self._source = source
         self._number = 0
         # Read one piece ahead: the nonce contains whether a piece is the last.
-        self._ahead = whole(source, _PIECE + _TAG)
+        self._ahead = read_exactly(source, _PIECE + _TAG)
         self._buffer = b""
         self.ended = False
 
@@ -117,7 +117,7 @@ class Opener:
     def _piece(self) -> bytes:
         from cryptography.exceptions import InvalidTag
 
-        sealed, self._ahead = self._ahead, whole(self._source, _PIECE + _TAG)
+        sealed, self._ahead = self._ahead, read_exactly(self._source, _PIECE + _TAG)
         last = not self._ahead
         try:
             piece = self._cipher.decrypt(_nonce(self._prefix, self._number, last), sealed, self._header)
@@ -135,7 +135,7 @@ class Opener:
         return piece
 
 
-def whole(source: Readable, size: int) -> bytes:
+def read_exactly(source: Readable, size: int) -> bytes:
     """Read this many bytes, fewer only at the end: pipes return partial data."""
     found = bytearray()
     while len(found) < size and (piece := source.read(size - len(found))):

@@ -113,10 +113,10 @@ class DirectPosts:
 def _write(head: bytes, body: Outgoing, protocol: ResponseHandler) -> "asyncio.Task[None] | None":
     """Begin to write; return a task for the rest, None if everything is in the socket's buffer."""
     assert protocol.transport is not None
-    whole = body.whole()
-    if whole is None:
+    single = body.single_part()
+    if single is None:
         return asyncio.create_task(_write_parts(head, body, protocol))
-    protocol.transport.write(head + whole)
+    protocol.transport.write(head + single)
     return None
 
 

@@ -33,7 +33,7 @@ class Outgoing:
             yield self._body[start : start + _PART]
         self.done = True
 
-    def whole(self) -> memoryview | None:
+    def single_part(self) -> memoryview | None:
         """Return a body that is one part, to be written now; None for a larger one."""
         self.begun = True
         # One write, one packet: the receiver wakes once. Larger bodies wait for the socket in between.

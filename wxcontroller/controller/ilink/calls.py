@@ -16,7 +16,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.client import NotAnswering, PortFailure
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.ilink.answers import FAILED, NO_TICKET, NOT_SENT, answer, failure, session_over
 from wxcontroller.controller.ilink.origin import base_url
@@ -96,7 +96,7 @@ async def call(request: web.Request) -> web.Response:
         response = failure(NOT_SENT, Text(N_("more than {most} sends within a second"), most=_SENDS_PER_SECOND), 429)
         response.headers["Retry-After"] = "1"
         return response
-    body = await whole(request, BODY_BYTES)
+    body = await read_body(request, BODY_BYTES)
     if name == _POLL:
         return await poll(request, shared, consumer, body)
     try:

@@ -5,7 +5,7 @@ import contextlib
 
 from aiohttp import web
 
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.ilink.answers import answer
 from wxcontroller.controller.ilink.calls import BODY_BYTES, no_such_call
@@ -31,7 +31,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
         return await no_such_call(request)
     origin = certain_origin(request)
     try:
-        content = read_json(await whole(request, BODY_BYTES) or b"{}")
+        content = read_json(await read_body(request, BODY_BYTES) or b"{}")
     except ValueError:
         content = {}
     address = address_of(request)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from wxcontroller import __version__
 from wxcontroller.controller.authentication import Caller
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
@@ -69,7 +69,7 @@ async def serve(request: web.Request) -> web.Response:
     identity: JsonValue = None
     modern = request.headers.get(_VERSION_HEADER, MODERN) not in EARLIER
     try:
-        sent = _message(await whole(request, BODY_BYTES))
+        sent = _message(await read_body(request, BODY_BYTES))
         if "id" not in sent:
             return web.Response(status=202)
         identity = sent["id"]

@@ -16,7 +16,7 @@ from email.header import decode_header, make_header
 
 from aiohttp import web
 
-from wxcontroller.controller.body import has_body, whole
+from wxcontroller.controller.body import has_body, read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.notify.notification import (
     DEFAULT,
@@ -79,7 +79,7 @@ async def ntfy(request: web.Request) -> ReceivedNotification:
     is_file = bool(name) and has_body(request) and not head["attach"]
     body = b""
     if has_body(request):
-        body = await whole(request, context(request).settings.max_body if is_file else TEXT_BODY_BYTES)
+        body = await read_body(request, context(request).settings.max_body if is_file else TEXT_BODY_BYTES)
     if is_file:
         found = Notification(attachment=Attachment(name, body))
     else:
@@ -89,7 +89,7 @@ async def ntfy(request: web.Request) -> ReceivedNotification:
 
 async def ntfy_json(request: web.Request) -> ReceivedNotification:
     """Read ntfy's JSON at the server's root. Raises as ``ntfy``."""
-    body = await _json(await whole(request, TEXT_BODY_BYTES))
+    body = await _json(await read_body(request, TEXT_BODY_BYTES))
     topic = text(body.get("topic"))
     if not topic:
         raise BadNotification(N_("the JSON object has no topic"), N_("topic is the name of the target"))
@@ -100,7 +100,7 @@ async def ntfy_json(request: web.Request) -> ReceivedNotification:
 
 async def gotify(request: web.Request) -> ReceivedNotification:
     """Read Gotify's message, JSON or a form. Raises as ``ntfy``."""
-    kind, body = request.headers.get("Content-Type", ""), await whole(request, TEXT_BODY_BYTES)
+    kind, body = request.headers.get("Content-Type", ""), await read_body(request, TEXT_BODY_BYTES)
     if kind_of(kind) in _FORMS:
         fields: JsonObject = dict(parameters.form_pairs(kind, body))
     else:

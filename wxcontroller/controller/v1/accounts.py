@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port import status
-from wxcontroller.controller.body import whole
+from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
@@ -215,7 +215,7 @@ async def _options(request: web.Request) -> dict[str, str]:
 
 async def json_object(request: web.Request, remedy: str) -> JsonObject:
     """Return the JSON object that a body is, an empty one for no body. Raises BadRequest with this remedy."""
-    body = await whole(request, CONTROL_BODY_BYTES)
+    body = await read_body(request, CONTROL_BODY_BYTES)
     if not body.strip():
         return {}
     try:

@@ -216,7 +216,7 @@ def _activity(answer: Answer) -> JsonObject | None:
     failing = oldest and time.time() - oldest > FAILING_SECONDS
     return {
         "last_message": last or None,
-        "messages_24h": _whole(status.get("messages_24h")),
+        "messages_24h": _as_int(status.get("messages_24h")),
         "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
         "undelivered": integer(reports.get("waiting")),
         "dead": integer(reports.get("dead")),
@@ -224,14 +224,14 @@ def _activity(answer: Answer) -> JsonObject | None:
         "tries": integer(reports.get("failed")),
         "last_attempt": _attempt(reports.get("last_attempt")),
         "people": integer(obj(status.get("roster")).get("changes")),
-        "memory": _whole(status.get("memory")),
+        "memory": _as_int(status.get("memory")),
         "held": integer(sending.get("held")),
         "media_since": integer(sending.get("media_since")) or None,
         "capabilities": flags(status.get("capabilities")),
     }
 
 
-def _whole(sent: JsonValue) -> int | None:
+def _as_int(sent: JsonValue) -> int | None:
     return sent if isinstance(sent, int) else None
 
 

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.sandbox.attributes import kept
 from wxcontroller.sandbox.contents import ContentItem
-from wxcontroller.sandbox.keeping import kept
 from wxcontroller.sandbox.wakeups import Bell
 
 BOT_CONTACT = "clawbot"  # the bot's name in its owner's conversations

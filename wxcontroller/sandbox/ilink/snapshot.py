@@ -6,8 +6,8 @@ afterwards.
 from collections import deque
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.sandbox.attributes import kept, number, restore
 from wxcontroller.sandbox.ilink.model import Bot, CdnFile, ILink, ILinkBehavior, SessionState, User, Window
-from wxcontroller.sandbox.keeping import kept, number, restore
 
 _BOT = ("bot_id", "token", "created", "origin", "cursor", "throttled_until", "attempts", "started")
 _WINDOW = ("sent", "closed", "ticket")

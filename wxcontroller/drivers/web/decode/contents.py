@@ -245,15 +245,15 @@ def news(xml: Markup) -> DecodedContent:
 def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> DecodedContent:
     who = obj(raw.get("RecommendInfo"))
 
-    def known(attribute: str, key: str) -> str:
+    def named(attribute: str, key: str) -> str:
         return xml.attribute("msg", attribute) or plain(text(who.get(key)), emoji_names)
 
     card = Card(
         id=text(who.get("UserName")) or xml.attribute("msg", "username"),
-        name=known("nickname", "NickName"),
-        account=known("alias", "Alias"),
-        province=known("province", "Province"),
-        city=known("city", "City"),
+        name=named("nickname", "NickName"),
+        account=named("alias", "Alias"),
+        province=named("province", "Province"),
+        city=named("city", "City"),
         sex=_SEXES.get(integer(xml.attribute("msg", "sex"), integer(who.get("Sex"))), Sex.UNKNOWN),
         avatar=xml.attribute("msg", "bigheadimgurl", "smallheadimgurl"),
     )

@@ -122,7 +122,7 @@ class Consent:
             return Step.NONE
         return self.next_step()
 
-    async def let_in(self, desktop: bool) -> None:
+    async def forget_refusals(self, desktop: bool) -> None:
         """Forget the refusals of a mode that works."""
         if self._refused[desktop]:
             self._refused[desktop] = []

@@ -359,7 +359,7 @@ class QrLogin:
         if page.ret != 0:
             await self._refuse(page, desktop)
         # The page accepted this mode, even if the session fails later.
-        await self._consent.let_in(desktop)
+        await self._consent.forget_refusals(desktop)
         session = self._session(page, desktop)
         memory = self._saved.memory
         memory.session, memory.uin, memory.desktop = session, session.uin, desktop
