@@ -216,8 +216,8 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
         yield ok(Text("callers need no token, but there are no other login users"))
         return
     problem = Text(
-        "callers need no token: user {users} of this machine can stop any account and read its messages",
-        "callers need no token: users {users} of this machine can stop any account and read its messages",
+        "callers need no token: user {users} of this machine can control any account and read its messages",
+        "callers need no token: users {users} of this machine can control any account and read its messages",
         n=len(users),
         users=", ".join(users),
     )

@@ -366,8 +366,8 @@ class Send:
 class Request:
     """A request with an idempotency key.
 
-    ``parts`` are the outcomes of its messages, empty while unknown. ``answer`` is None until it can be built from
-    them; ``event`` is the sequence of its text's report.
+    ``parts`` are the outcomes of its messages, empty while unknown; ``answer`` is None until all of them are known.
+    ``event`` is the sequence of its text's report.
     """
 
     key: str
