@@ -27,7 +27,7 @@ SIDE_BY_SIDE = -n 5 --dist loadfile
 
 # What building the packages needs, and nothing else.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
-	dpkg-dev fakeroot git
+	dpkg-dev git
 # What the booted test host needs on this machine. What the tests use inside is in its own tree: tests/system/host.py.
 HOST_TOOLS = systemd-container mmdebstrap iproute2 nftables
 TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
