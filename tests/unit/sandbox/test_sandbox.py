@@ -1,0 +1,107 @@
+"""The sandbox itself: its command, its state file, its keys, and that it is as strict as it promises."""
+
+import asyncio
+import json
+import stat
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+
+from tests.unit.drivers.ilink_kit import bench
+from tests.unit.drivers.kit import Wechat, friend, wechat
+from tests.unit.sandbox.agent import Agent
+from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
+from wxcontroller.sandbox import snapshot, tls
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, running
+
+OPTIONS = Options(poll_hold=0.3, sync_hold=0.3, resend=False)
+
+
+async def wxsandbox(url: str, *words: str) -> tuple[int, str, str]:
+    """Run wxsandbox; return its exit status, output and errors."""
+    command = (sys.executable, "-m", "wxcontroller.sandbox", "--url", url, *words)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+async def test_login_and_conversation_by_command() -> None:
+    async with wechat(OPTIONS) as world:
+        alice, url = world.sandbox.add_account(), world.url
+        uin = str(alice.uin)
+        code, out, errors = await wxsandbox(url, "scan", "--as", uin)
+        assert (code, out, "no login is waiting" in errors) == (4, "", True)
+        async with world.drive() as drive:
+            await drive.until(QrReady)
+            code, out, _ = await wxsandbox(url, "scan", "--as", uin, "--wait", "10")
+            uuid = out.split(" ")[0]
+            assert (code, out) == (0, f"{uuid} scanned\n")
+            await drive.until(Scanned)
+            assert await wxsandbox(url, "confirm") == (0, f"{uuid} confirmed\n", "")
+            assert (await wxsandbox(url, "confirm", uuid))[0] == 1
+            await drive.until(Online)
+            assert (await wxsandbox(url, "receive", uin, friend(alice), "hello"))[0] == 0
+            await drive.text("hello")
+            await drive.driver.send_text("filehelper", "answer", "1")
+            assert json.loads((await wxsandbox(url, "sent", uin, "--json"))[1])[0]["text"] == "answer"
+            assert await wxsandbox(url, "fault", "synccheck", "status", "503", "--forever") == (0, "1\n", "")
+            assert await wxsandbox(url, "faults", "--clear") == (0, "cleared 1\n", "")
+            assert await wxsandbox(url, "logout", uin) == (0, "ended\n", "")
+            await drive.until(SessionLost)
+
+
+async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: Path) -> None:
+    """Tests that lose no message to such a server depend on it. It holds across restarts of the sandbox."""
+    async with wechat(OPTIONS) as world:
+        store = await world.stored(world.sandbox.add_account())
+        first = store.state.position
+        [alice] = world.sandbox.accounts.values()
+        async with world.drive(store) as drive:
+            for words in ("one", "two"):
+                world.hear(alice, words)
+                await drive.text(words)
+        snapshot.save(world.sandbox, tmp_path / "state.json")
+    assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
+    restored = Sandbox(OPTIONS)
+    snapshot.load(restored, tmp_path / "state.json")
+    async with running(restored, Address("127.0.0.1", 0)) as [address]:
+        world = Wechat(restored, f"http://{address}")
+        store.state.position, store.state.seen = first, []
+        async with world.drive(store) as drive:
+            assert (await drive.until(Accepted)).way is LoginWay.STORED
+            await drive.until(Online)
+            world.hear(restored.accounts[alice.uin], "three")
+            await drive.text("three")
+        assert "one" not in drive.texts()
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
+async def test_protocol_violation_is_noted_and_refused_only_in_strict_mode(strict: bool) -> None:
+    async with bench(Options(updates_hold=0.05, takeover=0.0, strict=strict)) as wechat:
+        agent = Agent(wechat.url)
+        async with agent.http:
+            await agent.log_in(wechat.sandbox)
+            answer = await agent.post("getupdates", {})
+            headers = {"Host": "login.wx.qq.com"}
+            async with agent.http.get(f"{wechat.url}/jslogin?appid=wx782c26e4c19acffb", headers=headers):
+                pass
+    assert bool(answer.get("errcode")) == strict
+    noted = {violation.what: violation.refused for violation in wechat.sandbox.ledger.violations}
+    assert noted["base_info.channel_version is missing"] == (-3 if strict else None)
+    assert "User-Agent is missing or a library's" in noted
+
+
+def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
+    directory = tmp_path / "new"
+    assert tls.make_ca(directory)
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    assert not tls.make_ca(directory)
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+    for key in ("ca.key", "server.key"):
+        assert stat.S_IMODE((directory / key).stat().st_mode) == 0o600
+    (directory / "server.crt").unlink()
+    assert tls.make_ca(directory)
+    assert (directory / "ca.crt").read_bytes() == before["ca.crt"]  # a browser trusts it
