@@ -1,4 +1,4 @@
-"""An account's environment and URLs, proxies, and what is shown of them."""
+"""An account's environment, report URLs and proxy, shown without their secrets."""
 
 import pytest
 
@@ -30,13 +30,10 @@ def test_proxy_text_has_no_password() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("proxy:3128", "ftp://somebody:hidden@h:1", "socks4://h:1", "http://h", "http://h:0", "http://h:70000"),
-        *("http://somebody:hidden@:3128", "http://somebody:hid den@h:3128", "http://somebody:hidden%@h:3128"),
+        *("proxy:3128", "ftp://somebody:hidden@h:1", "http://h", "http://h:70000", "http://somebody:hid den@h:3128"),
         *("http://somebody:hidden%ff@h:3128", "http://somebody:hidden%0d%0a@h:3128"),
-        *("http://some%3Abody:hidden@h:3128", "http://:hidden@h:3128", "socks5://somebody@h:1080"),
-        *("socks5://somebody:hidden%C3%A9@h:1080", f"socks5://somebody:{'hidden' * 43}@h:1080"),
-        *("http://somebody:hidden@h:3128/path", "http://somebody:hidden@h:3128?x", "http://somebody:hidden@h:3128#x"),
-        *("http://somebody:hidden@[::1:3128", "http://" + "a" * 70 + ".example:3128"),
+        *("http://some%3Abody:hidden@h:3128", "http://:hidden@h:3128", f"socks5://somebody:{'hidden' * 43}@h:1080"),
+        *("http://somebody:hidden@h:3128/path", "http://somebody:hidden@[::1:3128"),
     ],
 )
 def test_refusals_do_not_repeat_the_input(value: str) -> None:
@@ -51,7 +48,7 @@ def test_refusals_do_not_repeat_the_input(value: str) -> None:
     [
         ("", ""),
         ("socks5h://somebody:hidden@h:1080", "socks5://h:1080"),
-        # What an admin's file may hold, and no account starts with.
+        # In an admin's file; no account starts with it.
         ("somebody:hidden@h:3128", "…"),
         ("http://somebody:hid/den@h:3128", "…"),
         ("http://somebody:hidden@[::1:3128", "…"),
@@ -62,17 +59,9 @@ def test_secrets_in_values_are_not_shown(value: str, seen: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"]
-)
-def test_invalid_urls_are_not_shown(value: str) -> None:
-    assert "hid" not in redacted(value)
-
-
-@pytest.mark.parametrize(
     ("address", "name", "expected"),
     [
         ("http://h/in", "a", "http://h/in?client=a"),
-        ("http://h/in?x=1&y=2", "a", "http://h/in?x=1&y=2&client=a"),
         ("http://h/in?client=old&x=1&client=older", "a", "http://h/in?x=1&client=a"),
         ("http://h/in?x=%E5%B0%8F", "小", "http://h/in?x=%E5%B0%8F&client=%E5%B0%8F"),
         ("", "a", ""),
@@ -96,9 +85,43 @@ def test_environment_has_the_originals_variables() -> None:
 def test_credentials_and_values_of_urls_are_not_shown() -> None:
     shown = redacted("https://user:secret@h:8443/in?token=t0p&client=a")
     assert shown == "https://h:8443/in?token=…&client=…"
+    for invalid in ("http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"):
+        assert "hid" not in redacted(invalid)
 
 
 def test_requests_cannot_change_the_server() -> None:
     with pytest.raises(BadOption, match="server"):
         check_options([("server", "http://127.0.0.1/")])
     assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).options
+
+
+# -- options (openwx-api 5.3 no. 45)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "1") for name in ("stop", "controller_pid", "POST_API")),
+        *(("ca_file", "/etc/shadow"), ("tmpdir", "x" * 3000), ("domain", "evil.example"), ("http_agent", "a\tb")),
+        *(("send_interval", value) for value in ("-1", "nan", "١")),
+        *(("qrcode_count_max", value) for value in ("0", "1.5")),
+        *(("post_api", value) for value in ("javascript:alert(1)", "http://a b/", "http://h/\nX", "http://x:99999/")),
+    ],
+)
+def test_options_that_a_request_may_not_set_are_refused(name: str, value: str) -> None:
+    with pytest.raises(BadOption, match=name) as caught:
+        check_options([(name, value)])
+    assert caught.value.remedy
+
+
+def test_values_become_canonical() -> None:
+    assert check_options([("download_media", "yes"), ("qrcode_count_max", "007")]).options == {
+        "download_media": "1",
+        "qrcode_count_max": "7",
+    }
+
+
+def test_aliases_of_an_option_are_merged_and_the_last_wins() -> None:
+    both = [("plugin_openwx_post_event", "1"), ("post_event", "0"), ("poll_interval", "7")]
+    assert check_options(both).options == {"plugin_openwx_post_event": "0", "plugin_openwx_poll_interval": "7"}
+    assert check_options(reversed(both)).options["plugin_openwx_post_event"] == "1"

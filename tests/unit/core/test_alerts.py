@@ -1,4 +1,4 @@
-"""Alerts on disk, and the settings of alerts."""
+"""Alerts on disk, and their settings."""
 
 import json
 from pathlib import Path
@@ -37,19 +37,19 @@ def test_alert_round_trips_through_its_file() -> None:
 def test_an_alert_of_2_0_0_is_read() -> None:
     written = ALERT.to_json()
     del written["language"]
-    for given in map(obj, items(written["items"])):
+    for item in map(obj, items(written["items"])):
         for key in ("code", "values", "message_text", "remedy_text"):
-            del given[key]
+            del item[key]
     found = alert_from(written)
     assert found.language == "en"
-    [item] = found.items
-    assert (item.message, item.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
+    [read] = found.items
+    assert (read.message, read.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 
 def test_an_expired_code_is_omitted_with_a_note() -> None:
     early = ALERT.without_old_codes(CODE.made + QRCODE_SECONDS - 1)
     assert early == ALERT
-    for now in (CODE.made + QRCODE_SECONDS + 1, CODE.made - 5):  # late, or by a clock that was set
+    for now in (CODE.made + QRCODE_SECONDS + 1, CODE.made - 5):  # late, or the clock was set back
         [item] = ALERT.without_old_codes(now).items
         assert item.qrcode is None
         assert "expired" in str(item.message)
@@ -71,15 +71,9 @@ def test_external_text_becomes_one_short_line() -> None:
         ('mail = "a b@c"', "key mail names 'a b@c'"),
         ('mail = "-oQ/tmp"', "key mail names"),
         ('mail = "a@b\\nBcc: c@d"', "key mail names"),
-        ("mail = 5", "key mail must be"),
         ('command = "tell"', "absolute path"),
         ('command = ["/bin/sh", 5]', "key command must be a list"),
-        ("command = 5", "key command must be a list"),
         ("after = 1", "key after must be a number from 10"),
-        ("per_hour = 0", "key per_hour must be"),
-        ("disk_low = -1", "key disk_low must be"),
-        ("interval = true", "key interval must be"),
-        ('language = "fr"', 'key language must be "en", "zh-CN"'),
     ],
 )
 def test_invalid_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:
@@ -111,7 +105,7 @@ def test_full_disk_does_not_block_alerts(spool: Spool) -> None:
 
 
 def test_links_are_not_followed(spool: Spool) -> None:
-    """Another user may write there, and must not have us read what it can't."""
+    """Another user may write there, and must not make this process read files for it."""
     spool.put(ALERT)
     spool.note(AlertState({"a": 2}))
     [waiting] = spool.waiting()

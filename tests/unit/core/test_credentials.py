@@ -1,4 +1,4 @@
-"""Credentials that systemd hands to a service."""
+"""Credentials that systemd passes to a service."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ NAME = "webhook-secret"
 UNIT = Path(__file__).parents[3] / "systemd/wxclient@.service"
 
 
-def given(directory: Path, **files: bytes) -> dict[str, str]:
+def environment(directory: Path, **files: bytes) -> dict[str, str]:
     for name, content in files.items():
         (directory / name.replace("_", "-").replace("common-", "common.")).write_bytes(content)
     return {"CREDENTIALS_DIRECTORY": str(directory)}
@@ -21,26 +21,24 @@ def given(directory: Path, **files: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("own", "common", "expected"),
     [
-        (b"s3cret\n", b"\n", "s3cret"),
         (b"s3cret", b"other", "s3cret"),
         (b"\n", b"  other\n", "other"),
-        (b"", b"", None),
-        (b"\n", b"\n", None),
-        # Two at once, while one replaces the other.
+        (b"", b"\n", None),
+        # Two secrets, while one replaces the other.
         ("neu\nä\n".encode(), b"", "neu\nä"),
     ],
 )
-def test_the_accounts_own_counts_then_that_for_all(
+def test_own_credential_takes_precedence_over_the_common_one(
     tmp_path: Path, own: bytes, common: bytes, expected: str | None
 ) -> None:
-    assert read_credential(NAME, given(tmp_path, webhook_secret=own, common_webhook_secret=common)) == expected
+    assert read_credential(NAME, environment(tmp_path, webhook_secret=own, common_webhook_secret=common)) == expected
 
 
-def test_copies_count_after_what_the_unit_itself_has(tmp_path: Path) -> None:
+def test_credentials_of_the_unit_take_precedence_over_copies(tmp_path: Path) -> None:
     unit, copies = tmp_path / "unit", tmp_path / "copies"
     for directory in (unit, copies):
         directory.mkdir()
-    environ = given(unit, common_webhook_secret=b"common of the unit")
+    environ = environment(unit, common_webhook_secret=b"common of the unit")
     assert read_credential(NAME, environ, copies) == "common of the unit"
     (copies / NAME).write_bytes(b"own copy\n")
     assert read_credential(NAME, environ, copies) == "own copy"
@@ -59,9 +57,9 @@ def test_account_with_a_secret_that_cannot_be_read_is_refused_until_it_can_be(tm
     assert prevent and str(caught.value.exit_code) not in prevent[1].split()
 
 
-def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None:
+def test_missing_credential_is_none(tmp_path: Path) -> None:
     assert read_credential(NAME, {}) is None
-    assert read_credential(NAME, given(tmp_path)) is None
+    assert read_credential(NAME, environment(tmp_path)) is None
     assert read_credential(NAME, {"CREDENTIALS_DIRECTORY": str(tmp_path / "nowhere")}) is None
 
 
@@ -70,6 +68,6 @@ def test_without_systemd_or_without_a_file_there_is_none(tmp_path: Path) -> None
 )
 def test_an_invalid_credential_is_reported_without_its_content(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(BadSettings, match=f"credential {NAME} is {words}") as caught:
-        read_credential(NAME, given(tmp_path, webhook_secret=content))
+        read_credential(NAME, environment(tmp_path, webhook_secret=content))
     assert "hidden" not in str(caught.value)
     assert "/etc/wxcontroller/credentials" in caught.value.remedy

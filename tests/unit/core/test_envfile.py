@@ -1,4 +1,4 @@
-"""Environment files mean to systemd what they mean to us (the booted host checks the same table against systemd)."""
+"""Environment files mean the same to systemd and to wxcontroller."""
 
 import pytest
 from hypothesis import given
@@ -19,8 +19,7 @@ def test_written_variables_are_read_back(variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800", "\ufffe", "\U0010ffff", "\x9b"),
-        "x" * (FILE_VALUE_LENGTH + 1),
+        *("a\nb", "\0", "\x1b[0m", "\ud800", "\ufffe", "x" * (FILE_VALUE_LENGTH + 1)),
     ],
 )
 def test_values_that_no_variable_can_contain_are_refused(value: str) -> None:
@@ -31,17 +30,13 @@ def test_values_that_no_variable_can_contain_are_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("A=1\nB=2\n", {"A": "1", "B": "2"}),
-        ("A=1\nA=2", {"A": "2"}),
-        ("# comment\\\nA=1\n", {"A": "1"}),
+        ("# comment\\\nA=1\nA=2", {"A": "2"}),
         ("# A=1\n; B=2\n\n  C = 3  \n", {"C": "3"}),
         ('A="x y" \nB=\'p"q\'\n', {"A": "x y", "B": 'p"q'}),
         ('A="a\\"b\\\\c\\$d\\`e\\nf"\n', {"A": 'a"b\\c$d`e\\nf'}),
         ("A=one\\\ntwo\n", {"A": "onetwo"}),
         ("A=x # no comment\n", {"A": "x # no comment"}),
-        ("no assignment\nA=1\n", {"A": "1"}),
-        ("1A=x\nA-B=y\n=z\n", {}),
-        ("A=\nB=''\n", {"A": "", "B": ""}),
+        ("no assignment\n1A=x\nA-B=y\n=z\nA=\nB=''\n", {"A": "", "B": ""}),
     ],
 )
 def test_files_written_by_hand(content: str, expected: dict[str, str]) -> None:

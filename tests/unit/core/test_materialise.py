@@ -1,4 +1,4 @@
-"""The registry: ports, stored options, templates, and two processes at once."""
+"""The registry: ports, stored options, and two processes at once."""
 
 import fcntl
 import multiprocessing
@@ -19,8 +19,8 @@ from wxcontroller.core.states import Desired
 from wxcontroller.core.targets import Targets
 
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
-# Away from the product's own range, so that a service running here does not matter, and below the range from which
-# the kernel takes ports for outgoing connections (32768 to 60999), any of which may be in use at any moment.
+# Outside the product's own range, which a service here may use, and below the range of outgoing connections
+# (32768 to 60999), any of which may be in use.
 FIRST, LAST = 20000, 20999
 
 
@@ -68,7 +68,7 @@ def test_account_can_switch_off_the_proxy_of_the_settings(paths: Paths) -> None:
     assert one.registry.load("a").options["proxy"] == "socks5://other:1080"
 
 
-def test_accounts_file_can_allow_it_other_targets(paths: Paths) -> None:
+def test_admins_file_of_an_account_can_allow_other_targets(paths: Paths) -> None:
     one = materialiser(paths, webhook_targets=Targets.parse(["http://near/"]))
     paths.override_file("a").parent.mkdir(parents=True)
     paths.override_file("a").write_text('WXCLIENT_WEBHOOK_TARGETS="http://far/"\n')
@@ -89,14 +89,6 @@ def test_unusable_file_does_not_affect_other_accounts_targets(paths: Paths, capl
     assert one.apply_settings() == ["a", "c"]
     assert paths.account_file("b").read_text() == "rubbish\n"
     assert "account b keeps" in caplog.text
-
-
-def test_template_can_add_variables(paths: Paths, tmp_path: Path) -> None:
-    file = tmp_path / "more.j2"
-    file.write_text(TEMPLATE.read_text() + 'EXTRA={{ ("for " + name) | quote }}\n')
-    materialiser(paths, template_path=file).start(parse_name("小 红"), {}, {})
-    [found] = paths.accounts.glob("*.env")
-    assert parse(found.read_text())["EXTRA"] == "for 小 红"
 
 
 def test_manually_started_unit_registers_once(paths: Paths) -> None:

@@ -11,43 +11,31 @@ from wxcontroller.core.names import is_derived, parse_name
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,26}")
 
 
-@pytest.mark.parametrize("name", ["alice", "My-Bot_1", "_x", "9lives", "weixin_client_01", "a" * 27])
-def test_a_plain_name_is_its_own_id(name: str) -> None:
+@pytest.mark.parametrize("name", ["alice", "My-Bot_1", "9lives", "a" * 27])
+def test_plain_name_is_its_own_id(name: str) -> None:
     found = parse_name(name)
     assert (found.name, found.instance, found.unit) == (name, name, f"wxclient@{name}.service")
 
 
-@pytest.mark.parametrize("name", ["小红", "shop.01", "a@b", "two words", "-dash", "a" * 28, "हिन्दी", "x" * 64])
+@pytest.mark.parametrize("name", ["小红", "shop.01", "two words", "-dash", "a" * 28, "हिन्दी", "x" * 64])
 def test_other_allowed_name_gets_a_unique_and_stable_id(name: str) -> None:
     found = parse_name(name)
-    assert found == parse_name(name)
-    assert found.name == name
+    assert (found, found.name) == (parse_name(name), name)
     assert is_derived(found.instance)
     assert _SAFE.fullmatch(found.instance)
-    assert name in str(found)
-    assert found.instance in str(found)
+    with pytest.raises(BadName, match="generated id"):
+        parse_name(found.instance)
 
 
 @pytest.mark.parametrize(
     "name", ["", "0", ".x", "..", "a/b", "a\\b", "a\nb", "a\0b", " a", "a ", "x" * 65, "a:b", "😄", "a\u202eb"]
 )
-def test_invalid_names_are_refused_with_a_reason_and_a_remedy(name: str) -> None:
-    with pytest.raises(BadName) as refused:
+def test_invalid_names_are_refused(name: str) -> None:
+    with pytest.raises(BadName):
         parse_name(name)
-    assert refused.value.message
-    assert refused.value.remedy
-
-
-def test_composed_and_decomposed_letters_are_one_name() -> None:
-    assert parse_name("Zoe\u0308").instance == parse_name("Zo\u00eb").instance
-
-
-def test_typed_name_cannot_equal_a_generated_id() -> None:
-    generated = parse_name("小红").instance
-    with pytest.raises(BadName, match="generated id"):
-        parse_name(generated)
 
 
 def test_ids_never_change() -> None:
     # They name users and directories of running systems.
     assert parse_name("小店").instance == "x-5k65rcsgx6ncdtm"
+    assert parse_name("Zoe\u0308").instance == parse_name("Zo\u00eb").instance

@@ -11,8 +11,14 @@ import pytest
 from wxcontroller.core import records
 
 
-def classes(dataclass: Callable[..., Any]) -> tuple[type[Any], type[Any]]:
-    """Return a class with all kinds of fields, and a frozen one with slots."""
+def failure(work: Callable[..., object], *args: object, **named: object) -> str:
+    with pytest.raises((TypeError, AttributeError)) as found:
+        work(*args, **named)
+    return f"{type(found.value).__name__}: {found.value}"
+
+
+def behavior(dataclass: Callable[..., Any]) -> list[object]:
+    """Return what a class with all kinds of fields does, and a frozen one with slots."""
 
     @dataclass(kw_only=False)
     class Base:
@@ -35,48 +41,17 @@ def classes(dataclass: Callable[..., Any]) -> tuple[type[Any], type[Any]]:
     class Frozen:
         name: str
         size: int = 3
-        tries: int = field(default=4, init=False)
 
-    return Plain, Frozen
-
-
-@pytest.fixture(name="both")
-def _both() -> tuple[tuple[type[Any], type[Any]], ...]:
-    return classes(records.dataclass), classes(dataclasses.dataclass)
-
-
-def failure(work: Callable[..., object], *args: object, **named: object) -> str:
-    with pytest.raises((TypeError, AttributeError)) as found:
-        work(*args, **named)
-    return f"{type(found.value).__name__}: {found.value}"
+    one = Frozen("n", 4)
+    return [
+        *(repr(Plain("a", 2, [1, 2], more=5)), Plain("b", 1).parts is Plain("b", 1).parts),
+        *(Plain("a", 2, hidden=7) == Plain("a", 2), Plain("a", 2) == Plain("c", 2)),
+        *(failure(Plain), failure(Plain, "a", 1, [], 1, 2), failure(Frozen, "a", other=1)),
+        *(hash(one) == hash(Frozen("n", 4)), one == Frozen("n", 4), Frozen.__match_args__),
+        *(copy.copy(one) == one, copy.deepcopy([one])[0] is one, repr(dataclasses.replace(one, size=9))),
+        *(failure(setattr, one, "size", 1), failure(delattr, one, "name")),
+    ]
 
 
-def test_instances_are_made_as_by_the_library(both: Any) -> None:
-    results = []
-    for plain, frozen in both:
-        given = plain("a", 2, [1, 2], more=5)
-        results.append(
-            (
-                *(repr(given), repr(plain("b", 1)), plain("b", 1).parts is plain("b", 1).parts),
-                *(plain("a", 2, hidden=7) == plain("a", 2), plain("a", 2) == plain("c", 2)),
-                *(repr(frozen("n")), repr(frozen(size=1, name="m")), plain.kind),
-                *(failure(plain), failure(plain, "a", 1, [], 1, 2)),
-                failure(frozen, "a", other=1),
-            )
-        )
-    assert results[0] == results[1]
-
-
-def test_frozen_instances_are_hashed_copied_and_refuse_changes(both: Any) -> None:
-    results = []
-    for _, frozen in both:
-        one = frozen("n", 4)
-        results.append(
-            (
-                *(hash(one) == hash(frozen("n", 4)), one == frozen("n", 4), frozen.__match_args__),
-                *(copy.copy(one) == one, copy.deepcopy([one])[0] is one, repr(dataclasses.replace(one, size=9))),
-                failure(setattr, one, "size", 1),
-                failure(delattr, one, "name"),
-            )
-        )
-    assert results[0] == results[1]
+def test_records_behave_as_dataclasses_of_the_library() -> None:
+    assert behavior(records.dataclass) == behavior(dataclasses.dataclass)

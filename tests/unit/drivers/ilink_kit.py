@@ -1,4 +1,4 @@
-"""What tests of the iLink driver drive with: the sandbox, a driver in a hurry, a record of its events."""
+"""The sandbox with an iLink driver of short timings, and a record of its events."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ QUICK = replace(_PAUSES, **_TIMES)  # type: ignore[arg-type]
 
 @dataclass(slots=True)
 class Bench:
-    """The sandbox, and what drivers of one account keep between their processes."""
+    """The sandbox, and the stored state of one account's drivers."""
 
     sandbox: Sandbox
     url: str
@@ -55,12 +55,12 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def drive(
-        self, account: str = "alice", kept: "Bench | None" = None, timing: ILinkTiming = QUICK, **options: str
+        self, account: str = "alice", stored: "Bench | None" = None, timing: ILinkTiming = QUICK, **options: str
     ) -> AsyncIterator[Drive]:
-        """Run a driver; it is stopped at the end of the block if it still runs. ``kept``: of another account."""
-        kept = kept or self
-        context = DriverContext(account, {"server": self.url, **options}, kept.store, kept.state)
-        drive = Drive(ILinkDriver(context, timing), kept.state)
+        """Run a driver; it is stopped at the end of the block if it still runs. ``stored``: of another account."""
+        stored = stored or self
+        context = DriverContext(account, {"server": self.url, **options}, stored.store, stored.state)
+        drive = Drive(ILinkDriver(context, timing), stored.state)
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
             yield drive
@@ -69,11 +69,9 @@ class Bench:
                 await drive.stop()
 
     @contextlib.asynccontextmanager
-    async def online(
-        self, account: str = "alice", timing: ILinkTiming = QUICK, **options: str
-    ) -> AsyncIterator[Drive]:
+    async def online(self, timing: ILinkTiming = QUICK, **options: str) -> AsyncIterator[Drive]:
         """Run a driver that has logged in by a scan."""
-        async with self.drive(account, None, timing, **options) as drive:
+        async with self.drive("alice", None, timing, **options) as drive:
             await self.enter(drive)
             yield drive
 
@@ -86,7 +84,7 @@ class Bench:
         return accepted
 
     async def hear(self, drive: Drive, words: str) -> None:
-        """Let the phone write a text, and wait until the driver has reported it."""
+        """Write a text on the phone, and wait until the driver has reported it."""
         phone.write_text(self.sandbox, self.account, words)
         await drive.text(words)
 

@@ -1,4 +1,4 @@
-"""What the driver's tests drive with: a sandbox on real sockets, a driver in a hurry, and a record of its events."""
+"""A sandbox on real sockets, a web driver with short timings, and a record of its events."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from wxcontroller.sandbox.session import ServerMessage
 from wxcontroller.sandbox.world import Relation
 
 E = TypeVar("E", bound=base.DriverEvent)
-# A day of WeChat in a second. But a test that expects no outage must not see one because it was starved: OUTAGE.
+# A day of WeChat in a second. Only tests that expect an outage use OUTAGE: a starved test must not see one.
 _TIMES = {
     **{"poll": 5.0, "call": 3.0, "silence": 3.0, "progress_every": 0.3, "offline_after": 10.0, "retry_first": 0.05},
     **{"retry_longest": 0.2, "poll_spacing": 0.02, "code_life": 30.0, "scanned_again": 0.02, "flagged_within": 0.0},
@@ -39,7 +39,7 @@ OUTAGE = replace(HURRY, offline_after=0.5)
 
 @dataclass(slots=True)
 class Checkpoints:
-    """A StateStore in memory; ``broken`` makes it a database that can't be read."""
+    """A StateStore in memory; ``broken`` makes reading fail."""
 
     position: bytes = b""
     seen: list[str] = field(default_factory=list)
@@ -62,20 +62,17 @@ class Checkpoints:
             del self.marks[mark]
 
     def keep(self, event: base.Checkpoint) -> None:
-        """Take over what a checkpoint brings."""
         self.position = self.position if event.state is None else event.state
         self.seen += event.seen
 
 
 @dataclass(slots=True)
 class Store:
-    """A SessionStore in memory; ``full`` makes it a full disk."""
+    """A SessionStore in memory; ``full`` makes writing fail."""
 
     content: bytes | None = None
     full: bool = False
-    state: Checkpoints = field(default_factory=Checkpoints)  # what lies beside it
-    slow: float = 0.0  # seconds that the disk takes
-    saves: int = 0
+    state: Checkpoints = field(default_factory=Checkpoints)  # of the same account
 
     def load(self) -> bytes | None:
         return self.content
@@ -83,9 +80,7 @@ class Store:
     def save(self, session: bytes) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
-        time.sleep(self.slow)
         self.content = session
-        self.saves += 1
 
     def clear(self) -> None:
         self.content = None
@@ -93,13 +88,13 @@ class Store:
 
 @dataclass(slots=True)
 class Drive:
-    """A running driver and everything it told, Progress apart."""
+    """A running driver, and its events except Progress."""
 
     driver: base.Driver
     state: Checkpoints = field(default_factory=Checkpoints)
     events: list[base.DriverEvent] = field(default_factory=list)
     progress: int = 0
-    hold: Callable[[base.DriverEvent], bool] | None = None  # events that are never taken
+    hold: Callable[[base.DriverEvent], bool] | None = None  # events that are never accepted
     disk: asyncio.Event | None = None  # checkpoints wait for it
     task: "asyncio.Task[base.Ended] | None" = None
     _read: int = 0
@@ -167,12 +162,12 @@ class Drive:
 
 @dataclass(slots=True)
 class Wechat:
-    """The sandbox, where it listens, and the hands of its accounts' owners."""
+    """The sandbox, its address, and actions of its accounts' owners."""
 
     sandbox: Sandbox
     url: str
-    state: Checkpoints | None = None  # of all drivers, whatever their sessions
-    decisions: Store = field(default_factory=Store)  # of the accounts' owner
+    state: Checkpoints | None = None  # of all drivers, instead of that of their session stores
+    decisions: Store = field(default_factory=Store)
     limits: Limits = DEFAULTS
 
     @contextlib.asynccontextmanager
@@ -180,10 +175,10 @@ class Wechat:
         self, store: Store | None = None, timing: WebTiming | None = None, **options: str
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
-        given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
-        kept = store if store is not None else Store()
-        state = self.state or kept.state
-        context = base.DriverContext("alice", given, kept, state, limits=self.limits, decisions=self.decisions)
+        options = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
+        store = store if store is not None else Store()
+        state = self.state or store.state
+        context = base.DriverContext("alice", options, store, state, limits=self.limits, decisions=self.decisions)
         drive = Drive(WebDriver(context, timing or HURRY), state)
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
@@ -209,7 +204,7 @@ class Wechat:
             yield drive
 
     async def stored(self, account: ServerAccount) -> Store:
-        """Log in and stop; return what is kept of that."""
+        """Log in and stop; return the store with the session."""
         store = Store()
         async with self.online(account, store):
             return store
@@ -248,7 +243,7 @@ class Wechat:
     def fault(
         self, endpoint: str, kind: FaultKind, value: str | float | None = None, count: int | None = 1
     ) -> Callable[[], object]:
-        """Order a fault; returns what takes it back."""
+        """Inject a fault; return a function that removes it."""
         number = self.sandbox.faults.add(endpoint, kind, value, count, None).id
         return lambda: self.sandbox.faults.all.pop(number, None)
 
@@ -298,9 +293,9 @@ async def script(url: str, account: ServerAccount, method: str, path: str, body:
 
 
 async def counted(world: Wechat, endpoint: str, seconds: float, least: int = 0) -> float:
-    """Count requests for so long, and until there are ``least``; return how many came in ``seconds``, on average.
+    """Count requests for ``seconds``, and until there are ``least``; return how many came in ``seconds``, on average.
 
-    On a busy machine a sleep is longer, and so is what happens meanwhile.
+    On a busy machine a sleep is longer, and the server works on.
     """
     before, began = world.requests(endpoint), time.monotonic()
     await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Small real proxies: HTTP with CONNECT, the same inside TLS, and SOCKS5. They count, and check user and password."""
+"""Small real proxies: HTTP with CONNECT, the same inside TLS, and SOCKS5. They check user and password."""
 
 import asyncio
 import base64
@@ -15,8 +15,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class SmallProxy:
     """A proxy on a port of 127.0.0.1.
 
-    ``way`` says where a host and port that it is asked for are. ``refuse`` is the HTTP status or SOCKS reply it
-    gives instead of a connection; -1 is silence.
+    ``way`` maps the host and port of a request to the address it connects to. ``refuse`` is the HTTP status or SOCKS
+    reply it sends instead of connecting.
     """
 
     scheme: str
@@ -25,7 +25,7 @@ class SmallProxy:
     password: str = ""
     refuse: int = 0
     tls: ssl.SSLContext | None = None
-    asked: list[tuple[str, int]] = field(default_factory=list)  # let through
+    asked: list[tuple[str, int]] = field(default_factory=list)  # hosts and ports of its connections
     turned_away: int = 0
     port: int = 0
     _lines: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -62,15 +62,12 @@ class SmallProxy:
                 self.turned_away += 1
                 writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return
-            if self.refuse == -1:
-                await reader.read()
-                return
             if self.refuse or method != "CONNECT":
                 self.turned_away += 1
                 writer.write(f"HTTP/1.1 {self.refuse or 405} No\r\nContent-Length: 0\r\n\r\n".encode())
                 return
             host, _, port = target.rpartition(":")
-            # In two pieces, as some proxies do: a single read returns only the first.
+            # In two parts, as some proxies send it: a single read returns only the first.
             writer.write(b"HTTP/1.0 200 Connection established\r\n")
             await asyncio.sleep(0.05)
             writer.write(b"Proxy-agent: small\r\n\r\n")
@@ -103,9 +100,6 @@ class SmallProxy:
             else:
                 host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
             port = int.from_bytes(await reader.readexactly(2))
-            if self.refuse == -1:
-                await reader.read()
-                return
             writer.write(bytes((5, self.refuse, 0, 1, 0, 0, 0, 0, 0, 0)))
             if self.refuse:
                 self.turned_away += 1
@@ -130,7 +124,7 @@ class SmallProxy:
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes until the end of one side."""
+    """Copy all data until one side ends."""
     with contextlib.suppress(OSError, RuntimeError):
         while piece := await reader.read(65536):
             writer.write(piece)

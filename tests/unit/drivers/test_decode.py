@@ -1,25 +1,18 @@
-"""Answers as values: what the specification shows, and whatever else may come."""
-
-import json
+"""WeChat's responses as values: logins, people, messages, and texts made plain (weixin-web-protocol 8)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import ContactKind, Direction, Message, MessageKind
+from wxcontroller.core.model import ContactKind, Direction, Message
 from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.filehelper import decode as filehelper
-from wxcontroller.drivers.web.decode import answers, contacts, messages
+from wxcontroller.drivers.web.decode import answers, contacts, markup, messages
+from wxcontroller.drivers.web.decode.text import plain, plain_name, split_sender
 from wxcontroller.drivers.web.session.identity import uid_of
-
-
-def answer(body: bytes | str | JsonObject, status: int = 200) -> LineResponse:
-    if isinstance(body, dict):
-        body = json.dumps(body)
-    return LineResponse("call", status, body.encode() if isinstance(body, str) else body)
-
-
-# -- login
+from wxcontroller.sandbox.markup import encode
 
 
 @pytest.mark.parametrize(
@@ -30,29 +23,12 @@ def answer(body: bytes | str | JsonObject, status: int = 200) -> LineResponse:
         "https://evilqq.com/?ticket=1",
         "https://wx.qq.com@evil.example/",
         "ftp://wx.qq.com/",
-        "//wx.qq.com/",
-        "https://wx.qq.com/ x",
         "",
     ],
 )
 def test_cookies_are_not_sent_to_other_hosts(url: str) -> None:
     with pytest.raises(WeChatError):
-        answers.poll_of(answer(f'window.code=200;window.redirect_uri="{url}";'))
-
-
-# -- people
-
-
-def test_kinds_of_contacts() -> None:
-    def kind(name: str, flag: JsonValue) -> ContactKind:
-        return contacts.contact_of({"UserName": name, "VerifyFlag": flag}, True).kind
-
-    assert kind("@a", 0) is ContactKind.FRIEND
-    assert kind("@a", 24) is ContactKind.OFFICIAL
-    assert kind("@a", "29") is ContactKind.OFFICIAL
-    assert kind("@a", 16) is ContactKind.FRIEND
-    assert kind("weixin", 56) is ContactKind.SYSTEM
-    assert kind("filehelper", 0) is ContactKind.SYSTEM
+        answers.poll_of(LineResponse("call", 200, f'window.code=200;window.redirect_uri="{url}";'.encode()))
 
 
 def test_partial_objects_do_not_erase() -> None:
@@ -92,7 +68,7 @@ def test_file_transfer_messages_are_all_received() -> None:
     found = read("@me", "filehelper", **picture)
     assert found is not None
     assert (found.chat, found.sender, found.direction) == ("filehelper", "filehelper", Direction.RECEIVED)
-    # What came can't be sent again by reference on this page, only on the other one.
+    # Received content cannot be sent again by reference on this page, only on the other one.
     media = message({"FromUserName": "@me", "ToUserName": "filehelper", **picture}).media
     assert found.media is not None
     assert media is not None
@@ -116,44 +92,68 @@ def test_real_ids_are_used_only_if_plausible() -> None:
     assert real("filehelper,@@g,@a", "filehelper,7000000001@chatroom") == ()
     assert real("filehelper,@@g,@a", "filehelper,wxid_1,7000000001@chatroom") == ()
     assert real("filehelper,@@g,@a", "weixin,7000000001@chatroom,wxid_1") == ()
-    assert real("@a", "") == ()
     assert uid_of("7000000001@chatroom") == 7000000001
-    assert uid_of("wxid_1") == uid_of("wxid_1") != uid_of("wxid_2")
     assert 0 < uid_of("wxid_1") < 1 << 53
 
 
-def escaped(xml: str) -> str:
-    return xml.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
+def test_template_with_repeated_names_stays_small() -> None:
+    member = f"<member><nickname><![CDATA[{'$names$' * 300}]]></nickname></member>"
+    xml = (
+        '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile">'
+        f"<template><![CDATA[{'$names$' * 5000}]]></template><link_list>"
+        f'<link name="names" type="link_profile"><memberlist>{member}</memberlist></link>'
+        "</link_list></content_template></sysmsgtemplate></sysmsg>"
+    )
+    found = message({"MsgType": 10002, "Content": xml.replace("<", "&lt;").replace(">", "&gt;")})
+    assert 0 < len(found.text) < 1_000_000
+
+
+# -- texts
 
 
 @pytest.mark.parametrize(
-    "words", ["what is pictype=location?", "x:<br/>/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?pictype=location"]
+    ("raw", "expected"),
+    [
+        ('a &lt; b &amp;amp; c <span class="emoji emoji1f604"></span>[微笑]', "a < b &amp; c 😄[微笑]"),
+        ("one<br/>two<br>three<BR />", "one\ntwo\nthree\n"),
+        ("&lt;br/&gt;", "<br/>"),
+        ("?a=1&lt=2&copy=3&unknown;", "?a=1&lt=2&copy=3&unknown;"),
+        ("&#0;&#55296;&#1114112;&#99999999;", "&#0;&#55296;&#1114112;&#99999999;"),
+        ("<b>kept</b>", "<b>kept</b>"),
+    ],
 )
-def test_text_like_a_location_is_a_text(words: str) -> None:
-    found = message({"MsgType": 1, "Content": words, "Url": "", "OriContent": ""})
-    assert (found.kind, found.text) == (MessageKind.TEXT, words.replace("<br/>", "\n"))
+def test_plain(raw: str, expected: str) -> None:
+    assert plain(raw, emoji_names=False) == expected
 
 
-def member_list(*names: str) -> str:
-    listed = "".join(
-        f"<member><username>wxid</username><nickname><![CDATA[{name}]]></nickname></member>" for name in names
-    )
-    return f"<memberlist>{listed}</memberlist>"
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r")))
+def test_any_text_survives_encoding(written: str) -> None:
+    assert plain(encode(written), emoji_names=False) == written
 
 
-def test_template_is_filled_with_its_people() -> None:
-    xml = (
-        '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
-        '<template><![CDATA["$username$"邀请"$names$"加入了群聊$others$，$unknown$]]></template><link_list>'
-        f'<link name="username" type="link_profile">{member_list("A & B")}</link>'
-        f'<link name="names" type="link_profile">{member_list("C", "$username$")}<separator>、</separator></link>'
-        '<link name="others" type="link_plain"><plain><![CDATA[（撤销）]]></plain></link>'
-        "</link_list></content_template></sysmsgtemplate></sysmsg>"
-    )
-    found = message({"MsgType": 10002, "Content": escaped(xml), "FromUserName": "@@c0ffee"})
-    assert (found.kind, found.sender) == (MessageKind.NOTICE, "")
-    assert found.text == '"A & B"邀请"C、A & B"加入了群聊（撤销），$unknown$'
-    broken = message({"MsgType": 10002, "Content": escaped(xml)[:-90], "FromUserName": "@@c0ffee"})
-    assert broken.text.startswith('"A & B"邀请"C、')
-    bomb = xml.replace("$unknown$", "$names$" * 20_000).replace("C", "$names$" * 20_000)
-    assert len(message({"MsgType": 10002, "Content": escaped(bomb)}).text) < 1_000_000
+@pytest.mark.parametrize(
+    ("raw", "sender", "rest"),
+    [
+        ("wxid_a-b:<br/>hi", "wxid_a-b", "hi"),
+        ("@ab:<br/>x:<br/>y", "@ab", "x:<br/>y"),
+        ("no prefix", "", "no prefix"),
+        ("a b:<br/>hi", "", "a b:<br/>hi"),
+    ],
+)
+def test_sender_prefix_is_removed_once(raw: str, sender: str, rest: str) -> None:
+    assert split_sender(raw) == (sender, rest)
+
+
+def test_names_cannot_control_a_terminal() -> None:
+    assert plain_name("A&amp;B\x1b[2J\x9b1m<br/>\x07", emoji_names=False) == "A&B[2J1m"
+
+
+def test_size_and_depth_of_xml_are_limited() -> None:
+    def deep(levels: int) -> str:
+        return "<a>" * levels + "x" + "</a>" * levels
+
+    assert markup.read(deep(markup.XML_DEPTH), True).whole
+    assert not markup.read(deep(markup.XML_DEPTH + 1), True).whole
+    assert len(markup.read("<a>" + "x" * markup.XML_LENGTH + "</a>", True).text("a")) < markup.XML_LENGTH
+    assert not markup.read("<a>" + "<b/>" * markup.XML_ELEMENTS + "</a>", True).whole
+    assert not markup.read(f"<{'a' * (markup.XML_NAME_LENGTH + 1)}/>", True).whole

@@ -1,15 +1,17 @@
-"""The address book and the groups, also when WeChat gives them grudgingly."""
+"""Contacts, groups and their members, also if WeChat limits the requests; their numbers after a new login."""
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import Wechat, friend, hurried, username, wechat
+from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend, hurried, username, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import Group, Member
-from wxcontroller.drivers.base import DriverEvent, RosterChanged, RosterLoaded
+from wxcontroller.core.model import Contact, Group, Member, Sex
+from wxcontroller.drivers.base import RosterChanged, RosterLoaded
+from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import socialevents
 from wxcontroller.sandbox import world as sandbox_world
@@ -51,23 +53,15 @@ async def test_unsaved_groups_are_learned_from_all_sources(world: Wechat) -> Non
     assert known == {username(alice, wxid) for wxid in alice.world.groups}
 
 
-async def test_roster_can_be_limited_to_the_first_page() -> None:
-    async with wechat(Options(poll_hold=0.3, sync_hold=0.3, contact_page=10)) as world:
-        alice = world.sandbox.add_account()
-        async with world.drive(is_update_all_friend="0") as drive:
-            await world.enter(drive, alice)
-    assert world.requests("webwxgetcontact") == 1
-
-
 EMPTY = '{"BaseResponse":{"Ret":0},"MemberCount":0,"MemberList":[],"Seq":0}'
-BAD = [(FaultKind.STATUS, 503), (FaultKind.RESET, None), (FaultKind.TRUNCATE, 500), (FaultKind.RETCODE, -1)]
 
 
 @pytest.mark.parametrize(
     ("endpoint", "kind", "value"),
     [
-        *(("webwxgetcontact", *bad) for bad in (*BAD, (FaultKind.GARBAGE, EMPTY))),
-        *(("webwxbatchgetcontact", *bad) for bad in BAD),
+        ("webwxgetcontact", FaultKind.STATUS, 503),
+        ("webwxgetcontact", FaultKind.GARBAGE, EMPTY),
+        ("webwxbatchgetcontact", FaultKind.TRUNCATE, 500),
     ],
 )
 async def test_invalid_response_is_requested_again(
@@ -99,18 +93,6 @@ async def test_refused_batch_is_split(world: Wechat) -> None:
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
 
 
-async def test_refused_id_is_not_queried_again(world: Wechat, alice: ServerAccount) -> None:
-    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
-    async with world.online(alice) as drive:
-        # The saved groups' batch, cut up until each of them is asked about alone.
-        await until(lambda: world.requests("webwxbatchgetcontact") == 9)
-        group = next(group for group in alice.world.groups.values() if group.saved)
-        for number in range(3):
-            world.hear(alice, str(number), group.wxid, group.members[1].wxid)
-        await drive.text("2")
-        assert world.requests("webwxbatchgetcontact") == 9
-
-
 @pytest.mark.parametrize("endpoint", ["webwxgetcontact", "webwxbatchgetcontact"])
 async def test_roster_queries_pause_after_a_rate_limit(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     world.fault(endpoint, FaultKind.RETCODE, 1205)
@@ -122,52 +104,19 @@ async def test_roster_queries_pause_after_a_rate_limit(world: Wechat, alice: Ser
     assert world.requests(endpoint) == 1
 
 
-# -- members and identities
-
-
-def latest_groups(events: list[DriverEvent]) -> dict[str, Group]:
-    told = [event.groups for event in events if isinstance(event, RosterLoaded | RosterChanged)]
-    return {group.id: group for groups in told for group in groups}
-
-
-def detailed(group: Group, member_id: str) -> Member:
-    return next(member for member in group.members if member.id == member_id)
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-async def test_details_of_later_members_are_fetched(world: Wechat, alice: ServerAccount, wanted: bool) -> None:
-    group = next(group for group in alice.world.groups.values() if group.saved)
-    inside = {member.wxid for member in group.members}
-    newcomer = next(p for p in alice.world.people.values() if p.kind is Relation.STRANGER and p.wxid not in inside)
-    newcomer.city = "深圳"
-    async with world.online(alice, is_update_group_member="1" if wanted else "0") as drive:
-        room, one = username(alice, group.wxid), username(alice, newcomer.wxid)
-        socialevents.join(world.sandbox, alice, group, [newcomer.wxid])
-
-        def joined(event: RosterChanged) -> bool:
-            members = [m for g in event.groups if g.id == room for m in g.members if m.id == one]
-            return any(member.city or not wanted for member in members)
-
-        await drive.until(RosterChanged, joined)
-        if wanted:
-            asked = world.requests("webwxbatchgetcontact")
-            world.sandbox.change(alice, group.wxid, "another name", None)
-            await drive.until(RosterChanged, lambda event: any(g.name == "another name" for g in event.groups))
-            assert detailed(latest_groups(drive.events)[room], one).city == "深圳"
-            assert world.requests("webwxbatchgetcontact") == asked  # everybody is asked about once
-    assert world.violations() == []
+# -- members
 
 
 async def test_member_queries_pause_after_a_rate_limit(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
     group, other = alice.world.groups.values()
     inside = {member.wxid for member in group.members}
-    *crowd, late = [one.wxid for one in other.members if one.wxid not in inside]
+    *many, late = [one.wxid for one in other.members if one.wxid not in inside]
     alice.world.people[late].city = "深圳"
     async with world.online(alice, is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
         one, began = username(alice, late), time.monotonic()
         refused = world.sandbox.faults.add("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1, None)
-        socialevents.join(world.sandbox, alice, group, crowd)  # more than fit into one question
+        socialevents.join(world.sandbox, alice, group, many)  # more than fit into one request
         await until(lambda: refused.hits)
         asked = world.requests("webwxbatchgetcontact")
         socialevents.join(world.sandbox, alice, group, [late])
@@ -180,7 +129,7 @@ async def test_member_queries_pause_after_a_rate_limit(world: Wechat) -> None:
     assert world.requests("webwxbatchgetcontact") == asked + 1
 
 
-# -- what is true later
+# -- later changes
 
 
 def saved_group(account: ServerAccount) -> sandbox_world.ServerGroup:
@@ -225,3 +174,78 @@ async def test_truncated_list_of_members_removes_nobody(world: Wechat, alice: Se
         world.hear(alice, "x")
         await drive.text("x")
     assert not [event for event in drive.events if isinstance(event, RosterChanged) and event.gone]
+
+
+# -- numbers that a new login must not change
+
+
+CARL = Contact("@3", "Carl", sex=Sex.MALE, province="Bern")
+DORA = Contact("@4", "Dora")  # only a name is known
+CREW = tuple(Member(f"@m{number}", f"Member {number}") for number in range(4))
+CLUB = Group("@@1", "Club", CREW, owner="@m1")
+
+
+async def login(store: Checkpoints, *people: Contact | Group, real: dict[str, str] | None = None) -> dict[str, int]:
+    """Return the number of each in a new process."""
+    identities = Identities(store)
+    await identities.load()
+    recognition = Recognition(identities)
+    await recognition.recognise(people)
+    for name, real_id in (real or {}).items():
+        recognition.identify(name, real_id)
+    recognition.save()
+    return {one.id: recognition.number(one.id) for one in people}
+
+
+async def test_people_who_look_alike_get_no_number() -> None:
+    store = Checkpoints()
+    twin = replace(CARL, id="@33")
+    assert await login(store, CARL, twin) == {"@3": 0, "@33": 0}
+    one = await login(store, CARL)
+    assert one["@3"]
+    # Two people look like Carl now: neither gets the number.
+    assert await login(store, replace(CARL, id="@a"), replace(CARL, id="@b")) == {"@a": 0, "@b": 0}
+
+
+async def test_real_id_decides_the_number() -> None:
+    store = Checkpoints()
+    first = await login(store, CARL, DORA, CLUB, real={"@3": "wxid_c", "@4": "wxid_d", "@@1": "7000000001@chatroom"})
+    assert first["@4"] == uid_of("wxid_d")
+    assert first["@@1"] == 7000000001
+    assert first["@3"] == (await login(Checkpoints(), CARL))["@3"]  # the number it already had
+    later = replace(CLUB, id="@@9", name="Other name")  # by its crew
+    assert (await login(store, later)) == {"@@9": first["@@1"]}
+    assert (await login(store, replace(CLUB, id="@@8", members=CREW[:2]))) == {"@@8": first["@@1"]}  # by its name
+    # Another person looks like Carl; the phone's real id decides.
+    other = replace(CARL, id="@o", name="Charles")
+    numbers = await login(store, replace(CARL, id="@i"), other, real={"@o": "wxid_c"})
+    assert numbers == {"@o": first["@3"], "@i": 0}
+
+
+def uids(drive: Drive, account: ServerAccount) -> dict[str, int]:
+    loaded = next(event for event in reversed(drive.events) if isinstance(event, RosterLoaded))
+    everybody: list[Contact | Group] = [*loaded.contacts, *loaded.groups]
+    found = {one.id: one.uid for one in everybody}
+    known = {**account.world.people, **account.world.groups}
+    return {wxid: found[name] for wxid in known if (name := username(account, wxid)) in found}
+
+
+async def test_friends_and_groups_keep_their_numbers_over_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
+    identities = world.state = Checkpoints()
+    async with world.online(alice) as drive:
+        before = uids(drive, alice)
+        for number in range(2):
+            world.hear(alice, str(number))
+            await drive.text(str(number))
+    assert identities.marks
+    changed = friend(alice)
+    alice.world.people[changed].signature = "something new"
+    async with world.online(alice) as drive:
+        after = uids(drive, alice)
+    friends = [wxid for wxid, person in alice.world.people.items() if person.kind is Relation.FRIEND]
+    numbered = [wxid for wxid in friends if before[wxid]]
+    assert len(numbered) > len(friends) // 2
+    assert {wxid: after[wxid] for wxid in numbered} == {wxid: before[wxid] for wxid in numbered}
+    rooms = [wxid for wxid in alice.world.groups if after.get(wxid)]
+    assert rooms
+    assert all(after[wxid] == int(wxid.removesuffix("@chatroom")) for wxid in rooms)

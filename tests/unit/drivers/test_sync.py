@@ -1,15 +1,15 @@
-"""Listening: what arrives, once and in order; what breaks, and what ends it."""
+"""Incoming events: each once and in order, also after faults, outages and restarts."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, username, wechat
-from wxcontroller.core.errors import WeChatError
+from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, wechat
 from wxcontroller.core.limits import Limits
-from wxcontroller.core.model import Direction, MessageKind
 from wxcontroller.drivers import base
+from wxcontroller.drivers.web.session.poll_rate_limiter import PollRateLimiter
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
@@ -19,7 +19,7 @@ from wxcontroller.sandbox.sandbox import Options
 async def test_overlong_sync_responses_are_skipped(
     world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
+    """Requested again they would be as long: they are dropped with a log line, and later events are received."""
     world.limits = Limits(wechat_answer_bytes=200_000)
     async with world.online(alice) as drive:
         for number in range(4):
@@ -33,44 +33,25 @@ async def test_overlong_sync_responses_are_skipped(
     assert world.violations() == []
 
 
-def deliver_raw(world: Wechat, alice: ServerAccount, peer: str, sender: str, content: str, kind: int) -> None:
-    assert alice.session is not None
-    alice.session.push(
-        sandbox_session.ServerMessage(world.sandbox.next_msg_id(), 1_700_000_000, peer, sender, content, kind)
-    )
-
-
 async def test_friend_request_is_reported_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    asked = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
+    content = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
+
+    def ask(ticket: int) -> None:
+        ids = world.sandbox.next_msg_id(), 1_700_000_000, "fmessage", "fmessage"
+        world.put(alice, sandbox_session.ServerMessage(*ids, content.format(ticket), 37))
+
     async with world.online(alice, store) as drive:
-        deliver_raw(world, alice, "fmessage", "fmessage", asked.format(1), 37)
+        ask(1)
         request = (await drive.until(base.FriendAsked)).request
         assert (request.id, request.name, request.greeting) == ("v1_x", "N", "hello")
         assert request.ticket == "v2_1@stranger"
     async with world.drive(store) as drive:
         await drive.until(base.Online)
         for ticket in (1, 2):
-            deliver_raw(world, alice, "fmessage", "fmessage", asked.format(ticket), 37)
+            ask(ticket)
         assert (await drive.until(base.FriendAsked)).request.ticket == "v2_2@stranger"
         assert drive.texts() == []
-
-
-async def test_recall_without_an_id_is_of_the_last_own_message(world: Wechat, alice: ServerAccount) -> None:
-    recall = (
-        '&lt;sysmsg type="revokemsg"&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;/msgid&gt;&lt;replacemsg&gt;'
-        "你撤回了一条消息&lt;/replacemsg&gt;&lt;/revokemsg&gt;&lt;/sysmsg&gt;"
-    )
-    peer, other = friend(alice), friend(alice, 1)
-    async with world.online(alice) as drive:
-        mine = await drive.driver.send_text(username(alice, peer), "x", drive.driver.new_client_id())
-        world.sandbox.deliver(alice, other, alice.wxid, "from my phone", "phone")
-        phones = (await drive.text("from my phone")).message
-        for chat, revoked in ((peer, mine.id), (other, phones.id), ("filehelper", "")):
-            deliver_raw(world, alice, chat, chat, recall, 10002)
-            message = (await drive.until(base.MessageArrived)).message
-            assert (message.kind, message.revoked) == (MessageKind.REVOKE, revoked)
-            assert message.direction is Direction.SENT_ELSEWHERE
 
 
 async def test_lost_sync_response_loses_and_repeats_nothing(world: Wechat, alice: ServerAccount) -> None:
@@ -98,7 +79,7 @@ async def test_invalid_poll_is_ignored(world: Wechat, alice: ServerAccount) -> N
     assert drive.count(base.SessionLost) == 0
 
 
-async def test_an_outage_is_reported_and_recovered_from(world: Wechat, alice: ServerAccount) -> None:
+async def test_outage_is_reported_and_recovered_from(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice, timing=OUTAGE) as drive:
         take_back = world.fault("*", FaultKind.RESET, count=None)
         offline = await drive.until(base.Offline)
@@ -113,8 +94,8 @@ async def test_an_outage_is_reported_and_recovered_from(world: Wechat, alice: Se
     assert drive.count(base.QrReady) == 1
 
 
-async def test_silence_of_wechat_is_reported_in_time_in_every_wait() -> None:
-    # Polls may take much longer than an account counts as running without an answer.
+async def test_silence_of_wechat_is_reported_in_time() -> None:
+    # A poll may last much longer than an account counts as running without a response.
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3)) as world:
         alice = world.sandbox.add_account()
         async with world.online(alice, timing=hurried(poll=3600.0, call=3600.0, offline_after=0.8)) as drive:
@@ -124,11 +105,11 @@ async def test_silence_of_wechat_is_reported_in_time_in_every_wait() -> None:
             take_back()
 
 
-async def test_a_proxy_without_long_polls_does_not_cause_offline() -> None:
+async def test_proxy_without_long_polls_does_not_cause_offline() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
         alice = world.sandbox.add_account()
         async with world.online(alice, timing=hurried(poll=0.3, offline_after=0.8)) as drive:
-            await asyncio.sleep(1.5)  # five polls that time out
+            await asyncio.sleep(1.5)  # five polls time out
             assert drive.count(base.Offline) == 0
             world.hear(alice, "through")
             await drive.text("through")
@@ -183,21 +164,6 @@ async def test_login_stops_after_repeated_session_losses(world: Wechat, alice: S
     assert ended.reason is base.EndReason.RETRIES_USED_UP
 
 
-async def test_rate_limited_sync_pauses_and_continues(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
-        await until(lambda: world.sandbox.faults.all and next(iter(world.sandbox.faults.all.values())).hits >= 1)
-        await asyncio.sleep(0.02)
-        with pytest.raises(WeChatError) as refused:
-            await drive.driver.send_text("filehelper", "x", "1")
-        assert refused.value.ret == 1205
-        world.hear(alice, "after")
-        await drive.text("after")
-        await drive.driver.send_text("filehelper", "x", "2")
-    assert drive.count(base.SessionLost) == 0
-
-
 async def test_contact_changes_are_reported(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -210,3 +176,27 @@ async def test_contact_changes_are_reported(world: Wechat, alice: ServerAccount)
         assert [contact.name for contact in changed.contacts] == ["Tom & Jerry"]
         session.push(sandbox_session.ContactGone(person.wxid))
         assert (await drive.until(base.RosterChanged)).gone == (session.username(person.wxid),)
+
+
+# -- the pace of polls
+
+
+def polls(seconds: float, burst: int, spacing: float, has_events: bool) -> list[float]:
+    """Poll as often as allowed, by a clock set by hand; return the times at which polls began."""
+    now = 0.0
+    limiter = PollRateLimiter(spacing, burst, lambda: now)
+    times = list[float]()
+    while (now := now + limiter.due(has_events)) < seconds:
+        times.append(now)
+        now += 0.001
+    return times
+
+
+def test_idle_polls_are_spaced_after_a_burst() -> None:
+    assert polls(35.0, burst=3, spacing=10.0, has_events=False) == pytest.approx([0, 0, 0, 10, 20, 30], abs=0.01)
+
+
+def test_stream_of_events_is_followed_closely_but_not_without_limit() -> None:
+    late = [at for at in polls(60.0, burst=20, spacing=1.0, has_events=True) if at >= 5.0]
+    assert len(late) / 55.0 <= 102  # a hundred, and the free one of each second
+    assert max(later - one for one, later in pairwise(late)) <= 0.0101
