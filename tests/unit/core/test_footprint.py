@@ -47,20 +47,20 @@ async def _asked(url: str, authorities: Path, **more: str) -> str:
 )
 async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
     certificate, context = tls_server(tmp_path, "localhost")
-    known, other, whole = tmp_path / "known", tmp_path / "other", tmp_path / "whole"
-    for place, name in ((known, "localhost"), (other, "other"), (whole, "")):
+    trusted, other, one_file = tmp_path / "trusted", tmp_path / "other", tmp_path / "one-file"
+    for place, name in ((trusted, "localhost"), (other, "other"), (one_file, "")):
         place.mkdir()
         if name:
             (place / "one.pem").write_bytes(
-                certificate.read_bytes() if place == known else self_signed(place, name)[0].read_bytes()
+                certificate.read_bytes() if place == trusted else self_signed(place, name)[0].read_bytes()
             )
             subprocess.run(["openssl", "rehash", place], check=True)  # noqa: ASYNC221
     # A directory with only one file is read as OpenSSL reads it.
-    (whole / "ca-certificates.crt").write_bytes(certificate.read_bytes())
+    (one_file / "ca-certificates.crt").write_bytes(certificate.read_bytes())
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", context) as port:
         url = f"https://localhost:{port}/"
-        assert await _asked(url, known) == "200 /dev/null"
+        assert await _asked(url, trusted) == "200 /dev/null"
         assert await _asked(url, other) == "not trusted /dev/null"
-        assert await _asked(url, whole) == "200 None"
+        assert await _asked(url, one_file) == "200 None"
         # The administrator's own setting is kept.
         assert await _asked(url, other, SSL_CERT_FILE=str(certificate)) == f"200 {certificate}"

@@ -193,20 +193,19 @@ def test_an_account_recognizes_only_its_own_tokens(paths: Paths) -> None:
     own, alices = made("own", "alice", scope=Scope.SEND, expires=2000)
     wide, everybodys = made("wide", scope=Scope.ADMIN)
     both, two = made("both", "alice", "bob")
-    tokens = Tokens({each.id: each for each in (alices, everybodys, two)})
-    porttokens.publish(paths, tokens)
+    porttokens.publish(paths, Tokens({each.id: each for each in (alices, everybodys, two)}))
     content = paths.port_tokens.read_text()
     for secret in (own, wide, both, alices.sha256, everybodys.sha256, two.sha256, "alice", "bob", "own", "wide"):
         assert secret not in content
-    known = porttokens.port_book(paths).current()
-    assert known.closed
-    found = known.find("alice", own, 1999)
+    tokens = porttokens.port_book(paths).current()
+    assert tokens.closed
+    found = tokens.find("alice", own, 1999)
     assert found is not None
     assert found.scope is Scope.SEND
-    assert known.find("alice", own, 2000) is None
-    assert known.find("bob", own, 0) is None
+    assert tokens.find("alice", own, 2000) is None
+    assert tokens.find("bob", own, 0) is None
     for shown in (wide, both, "", alices.sha256):
-        assert known.find("alice", shown, 0) is None
+        assert tokens.find("alice", shown, 0) is None
 
 
 def test_a_missing_port_token_file_is_empty_and_a_damaged_one_admits_no_caller(paths: Paths) -> None:

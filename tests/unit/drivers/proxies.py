@@ -15,18 +15,16 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class SmallProxy:
     """A proxy on a port of 127.0.0.1.
 
-    ``way`` maps the host and port of a request to the address it connects to. ``refuse`` is the HTTP status or SOCKS
-    reply it sends instead of connecting.
+    ``way`` maps the host and port of a request to the address it connects to.
     """
 
     scheme: str
     way: Callable[[str, int], tuple[str, int]] = lambda host, port: (host, port)
     user: str = ""
     password: str = ""
-    refuse: int = 0
     tls: ssl.SSLContext | None = None
     asked: list[tuple[str, int]] = field(default_factory=list)  # hosts and ports of its connections
-    turned_away: int = 0
+    refused: int = 0
     port: int = 0
     _lines: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -56,16 +54,13 @@ class SmallProxy:
         with self._line(writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = head[0].split(" ")
-            given = next((line[21:] for line in head if line.lower().startswith("proxy-authorization: ")), "")
-            wanted = "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            if self.user and given != wanted:
-                self.turned_away += 1
+            credentials = next((line[21:] for line in head if line.lower().startswith("proxy-authorization: ")), "")
+            expected = "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+            if self.user and credentials != expected:
+                self.refused += 1
                 writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return
-            if self.refuse or method != "CONNECT":
-                self.turned_away += 1
-                writer.write(f"HTTP/1.1 {self.refuse or 405} No\r\nContent-Length: 0\r\n\r\n".encode())
-                return
+            assert method == "CONNECT"
             host, _, port = target.rpartition(":")
             # In two parts, as some proxies send it: a single read returns only the first.
             writer.write(b"HTTP/1.0 200 Connection established\r\n")
@@ -80,7 +75,7 @@ class SmallProxy:
             offered = await reader.readexactly(count)
             method = 2 if self.user else 0
             if method not in offered:
-                self.turned_away += 1
+                self.refused += 1
                 writer.write(b"\x05\xff")
                 return
             writer.write(bytes((5, method)))
@@ -91,7 +86,7 @@ class SmallProxy:
                 good = (user, password) == (self.user.encode(), self.password.encode())
                 writer.write(b"\x01" + bytes((not good,)))
                 if not good:
-                    self.turned_away += 1
+                    self.refused += 1
                     return
             _, command, _, kind = await reader.readexactly(4)
             assert command == 1
@@ -100,10 +95,7 @@ class SmallProxy:
             else:
                 host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
             port = int.from_bytes(await reader.readexactly(2))
-            writer.write(bytes((5, self.refuse, 0, 1, 0, 0, 0, 0, 0, 0)))
-            if self.refuse:
-                self.turned_away += 1
-                return
+            writer.write(bytes((5, 0, 0, 1, 0, 0, 0, 0, 0, 0)))
             await self._pass_on((reader, writer), host, port)
 
     async def _pass_on(self, near: Streams, host: str, port: int) -> None:

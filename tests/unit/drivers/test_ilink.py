@@ -11,7 +11,7 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
-from tests.unit.sandbox.agent import OTHER_UIN, UIN, Agent, waiting_code
+from tests.unit.sandbox.agent import OTHER_UIN, UIN, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers import base
@@ -126,16 +126,12 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
 
 async def test_login_elsewhere_ends_the_session_and_sends(wechat: Bench) -> None:
     """The second client of one user gets a new token; the first one's is no longer valid."""
-    async with wechat.online() as drive:
+    async with wechat.online() as drive, wechat.drive("bob", Bench(wechat.sandbox, wechat.url)) as other:
         await wechat.hear(drive, "hello")
-        other = Agent(wechat.url)
-        try:
-            await other.log_in(wechat.sandbox)
-            lost = await drive.until(base.SessionLost)
-            await drive.until(base.QrReady)
-        finally:
-            await other.http.close()
-        assert lost.ret == -14
+        await other.until(base.QrReady)
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+        assert (await drive.until(base.SessionLost)).ret == -14
+        await drive.until(base.QrReady)
         with pytest.raises(WeChatError) as refused:
             await drive.driver.send_text(wechat.peer, "too late", "c1")
         assert refused.value.handling is FailureHandling.RETRY_SAME_ID

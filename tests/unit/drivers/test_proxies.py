@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import tls_server
+from tests.serving import answering
 from tests.unit.drivers.ilink_kit import Bench
-from tests.unit.drivers.kit import HURRY, Wechat, hurried
+from tests.unit.drivers.kit import Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy
 from tests.unit.drivers.test_media import written
 from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Online, Upload
@@ -39,8 +40,8 @@ class Real:
     ca_file: Path
     for_proxy: Path
 
-    def proxy(self, scheme: str, user: str = "", password: str = "", refuse: int = 0) -> SmallProxy:
-        made = SmallProxy(scheme, lambda _, port: (self.tls.host, self.tls.port), user, password, refuse)
+    def proxy(self, scheme: str, user: str = "", password: str = "") -> SmallProxy:
+        made = SmallProxy(scheme, lambda *_: (self.tls.host, self.tls.port), user, password)
         if scheme == "https":
             made.tls = tls_server(self.for_proxy, called="proxy")[1]
             trusted = (self.for_proxy / "proxy.crt").read_bytes() + (self.for_proxy / "ca.crt").read_bytes()
@@ -85,7 +86,7 @@ async def test_whole_session_uses_the_proxy(real: Real, scheme: str, caplog: pyt
         "file.wx.qq.com",
     } <= proxy.hosts
     assert {port for _, port in proxy.asked} == {443}
-    assert proxy.turned_away == 0
+    assert proxy.refused == 0
     assert world.violations() == []
     assert not any(secret in caplog.text for secret in (PASSWORD, WRITTEN[1], USER, WRITTEN[0]))
 
@@ -111,12 +112,12 @@ async def test_whole_ilink_session_uses_the_proxy(real: Real, scheme: str) -> No
     assert [each.kind for each in wechat.sent()] == ["text", "file"]
     assert proxy.hosts == {"ilinkai.weixin.qq.com", "novac2c.cdn.weixin.qq.com"}
     assert {port for _, port in proxy.asked} == {443}
-    assert proxy.turned_away == 0
+    assert proxy.refused == 0
 
 
-async def failure(proxy: str, ca_file: str = "") -> str:
+async def failure(proxy: str, ca_file: str = "", connect: float = 2.0) -> str:
     """Send a request through a proxy that fails it; return the error, which must not contain a secret."""
-    async with Transport(Jar(), HURRY, ca_file=ca_file, proxy=proxy) as transport:
+    async with Transport(Jar(), hurried(connect=connect), ca_file=ca_file, proxy=proxy) as transport:
         with pytest.raises(NoAnswer) as failed:
             await transport.send(LineRequest("jslogin", "wx.qq.com", "/jslogin", "skey=secret"))
     problem = failed.value
@@ -136,22 +137,23 @@ async def test_wrong_or_missing_proxy_password_is_reported(real: Real, scheme: s
         missing = await failure(proxy.url(), str(real.ca_file))
         assert f"{named}asks for user and password" in missing
         assert "option proxy" in missing
-        assert proxy.turned_away == 2
+        assert proxy.refused == 2
         assert proxy.asked == []
 
 
 @pytest.mark.parametrize(
-    ("scheme", "refuse", "reason"),
+    ("answer", "reason"),
     [
-        ("http", 403, "refuses to connect to wx.qq.com:443 (HTTP 403)"),
-        ("https", 504, "can't connect to wx.qq.com:443 (HTTP 504)"),
-        ("socks5", 2, "does not allow connections to wx.qq.com:443"),
+        (b"HTTP/1.1 403 No\r\n\r\n", "refuses to connect to wx.qq.com:443 (HTTP 403)"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "can't connect to wx.qq.com:443 (HTTP 502)"),
+        (b"SSH-2.0-x\r\n\r\n", "does not answer as an HTTP proxy does"),
+        (None, "did not connect to wx.qq.com:443 in time"),
     ],
 )
-async def test_refusals_name_proxy_target_and_remedy(real: Real, scheme: str, refuse: int, reason: str) -> None:
-    async with real.proxy(scheme, refuse=refuse).running() as proxy:
-        words = await failure(proxy.url("somebody", "hidden"), str(real.ca_file))
-    assert f"the proxy {scheme}://127.0.0.1:{proxy.port} {reason}" in words
+async def test_refusals_name_proxy_and_target(answer: bytes | None, reason: str) -> None:
+    async with answering(answer) as port:
+        words = await failure(f"http://somebody:hidden@127.0.0.1:{port}", connect=0.5)
+    assert f"the proxy http://127.0.0.1:{port} {reason}" in words
 
 
 async def test_certificates_of_proxy_and_wechat_are_verified(real: Real) -> None:
@@ -193,4 +195,4 @@ async def test_the_environments_proxies_are_not_used(world: Wechat, monkeypatch:
             monkeypatch.setenv(name, proxy.url())
         async with world.online(alice) as drive:
             await drive.driver.send_text("filehelper", "direct", drive.driver.new_client_id())
-    assert (proxy.asked, proxy.turned_away) == ([], 0)
+    assert (proxy.asked, proxy.refused) == ([], 0)

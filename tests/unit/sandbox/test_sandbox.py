@@ -7,11 +7,11 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import Wechat, friend, wechat
-from tests.unit.sandbox.agent import Agent
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
 from wxcontroller.sandbox import snapshot, tls
 from wxcontroller.sandbox.sandbox import Options, Sandbox
@@ -79,17 +79,19 @@ async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: P
 
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
 async def test_protocol_violation_is_noted_and_refused_only_in_strict_mode(strict: bool) -> None:
-    async with bench(Options(updates_hold=0.05, takeover=0.0, strict=strict)) as wechat:
-        agent = Agent(wechat.url)
-        async with agent.http:
-            await agent.log_in(wechat.sandbox)
-            answer = await agent.post("getupdates", {})
-            headers = {"Host": "login.wx.qq.com"}
-            async with agent.http.get(f"{wechat.url}/jslogin?appid=wx782c26e4c19acffb", headers=headers):
-                pass
-    assert bool(answer.get("errcode")) == strict
+    async with (
+        bench(Options(poll_hold=0.2, updates_hold=0.2, takeover=0.0, strict=strict)) as wechat,
+        wechat.online(),
+        aiohttp.ClientSession(wechat.url) as http,
+    ):
+        headers = {"Authorization": f"Bearer {wechat.bot.token}", "AuthorizationType": "ilink_bot_token"}
+        async with http.post("/ilink/bot/msg/notifystart", json={}, headers=headers) as response:
+            assert bool((await response.json())["ret"]) == strict
+        headers = {"Host": "login.wx.qq.com"}
+        async with http.get("/jslogin?appid=wx782c26e4c19acffb", headers=headers):
+            pass
     noted = {violation.what: violation.refused for violation in wechat.sandbox.ledger.violations}
-    assert noted["base_info.channel_version is missing"] == (-3 if strict else None)
+    assert noted["iLink-App-Id or iLink-App-ClientVersion is missing or wrong"] == (-14 if strict else None)
     assert "User-Agent is missing or a library's" in noted
 
 
