@@ -11,13 +11,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.patience import PATIENCE
 from tests.programs import serving
 from tests.system.host import network_of
 from wxcontroller.sandbox.hosts import HOSTS
@@ -47,14 +45,6 @@ class Stage:
             content = response.read()
         assert response.status < 300, (method, path, response.status, content)
         return json.loads(content)
-
-    def until(self, condition: Callable[[], Json], what: str) -> Json:
-        """Ask again until the answer is true. Raises AssertionError when it is not for long."""
-        deadline = time.monotonic() + PATIENCE
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:g} s"
-            time.sleep(0.05)
-        return found
 
     @contextlib.contextmanager
     def client(self, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import ROOT
+from tests.system.actors import until
 from tests.thirdparty.stage import Json, Stage, stage
 
 FETCHED = ROOT / ".cache" / "thirdparty"
@@ -38,7 +39,6 @@ class Client:
 
 _PYTHON = ("/usr/bin/python3", str(CLIENTS / "echo_itchat.py"))
 _MOJO = os.environ.get("MOJO_WEIXIN_LIB", "")
-_DESKTOP = "desktop mode needs mod=desktop, client-version and the right extspam together"
 _PLUS = "sid holds a space in the query: encode + as %2B"
 
 
@@ -55,14 +55,10 @@ ALL = (
         {"BaseRequest.Skey is missing", "skey is missing in the query", "pass_ticket is wrong"},
         "normal",
     ),
-    _itchat("itchat-uos-dev", {_PLUS, _DESKTOP}, "desktop"),
-    Client(
-        "wechat4u",
-        ("node", str(CLIENTS / "echo_wechat4u.js")),
-        FETCHED / "wechat4u",
-        frozenset({_DESKTOP}),
+    _itchat(
+        "itchat-uos-dev",
+        {_PLUS, "desktop mode needs mod=desktop, client-version and the right extspam together"},
         "desktop",
-        {"NODE_PATH": str(FETCHED / "wechat4u" / "node_modules")},
     ),
     Client(
         "Mojo-Weixin",
@@ -146,7 +142,7 @@ def converse(world: Stage, uin: int) -> list[str]:
     uuid = waiting[-1]["uuid"]
     world.call("POST", f"/logins/{uuid}/scan", {"uin": uin})
     world.call("POST", f"/logins/{uuid}/confirm")
-    world.until(lambda: session(world, uin).get("polling"), "the poll for messages")
+    until(lambda: session(world, uin).get("polling"), "the poll for messages")
     friend = next(c for c in world.call("GET", f"/accounts/{uin}")["contacts"] if c["kind"] == "friend")
     world.call("POST", f"/accounts/{uin}/receive", {"from": friend["wxid"], "text": TEXT})
 
@@ -154,7 +150,7 @@ def converse(world: Stage, uin: int) -> list[str]:
         sent = world.call("GET", f"/accounts/{uin}/sent")
         return [message["text"] for message in sent if message["to_wxid"] == friend["wxid"]]
 
-    messages: list[str] = world.until(received, "the answer")
+    messages: list[str] = until(received, "the answer")
     return messages
 
 
@@ -176,36 +172,12 @@ def test_ilink_client_logs_in_receives_and_sends(world: Stage, client: Client) -
     assert client.notes <= {v["what"] for v in everybodys}
 
 
-def test_ilink_client_follows_a_redirect_and_enters_digits(world: Stage) -> None:
-    client = ILINK[0]
-    skip_unless_there(client)
-    uin = world.call("POST", "/accounts", {"nickname": "digits"})["uin"]
-    shutil.rmtree(world.place / ".wechatbot", ignore_errors=True)
-    environment = {**client.environment, "SSL_CERT_FILE": str(world.ca)}
-    with world.client(client.command, environment):
-        [*_, login] = world.call("GET", "/logins?state=waiting&wait=20")
-        path = f"/logins/{login['uuid']}"
-        world.call("POST", f"{path}/scan", {"uin": uin, "verify": True, "redirect": True})
-        world.until(lambda: not this_login(world, login)["digits"], "the entry of the digits")
-        world.call("POST", f"{path}/confirm")
-        world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), "the poll")
-    assert this_login(world, login)["wrong_codes"] == 1
-    hosts = [
-        one["host"] for one in world.call("GET", "/ilink/requests?endpoint=get_qrcode_status") if one["uin"] == uin
-    ]
-    assert "ilinkai.wechat.com" in hosts
-
-
-def this_login(world: Stage, login: Json) -> Json:
-    return next(one for one in world.call("GET", "/logins") if one["uuid"] == login["uuid"])
-
-
 def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
     """Be the phone: scan, confirm, write, and look at the answers."""
     waiting = world.call("GET", "/logins?state=waiting&wait=20")
     assert waiting, "no login waits for a scan"
     world.call("POST", f"/logins/{waiting[-1]['uuid']}/confirm", {"uin": uin})
-    world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), "the poll")
+    until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), "the poll")
     world.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": TEXT})
     [answer] = world.call("GET", f"/accounts/{uin}/ilink/sent?wait=20")
     assert (answer["text"], answer["problem"]) == (f"echo: {TEXT}", "")
