@@ -19,7 +19,6 @@ import fcntl
 import hashlib
 import http.client
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -42,8 +41,7 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 # Packages of the base tree: systemd, and tools that tests use inside, also those that would install many packages on
-# this machine. Dependencies of our packages are added, so that apt needs no network; they are listed here as well, so
-# that the same tree serves before and after ours are built.
+# this machine; and the dependencies of our packages, so that apt needs no network.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
     "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
@@ -366,7 +364,7 @@ class _Connection(http.client.HTTPConnection):
 
 def make_base() -> Path:
     """Return the base tree for the present list of packages, making it if it is missing. Raises HostError."""
-    wanted = sorted({*PACKAGES.split(","), *_dependencies()})
+    wanted = sorted(PACKAGES.split(","))
     key = hashlib.sha256(",".join(wanted).encode()).hexdigest()[:12]
     base = WORK / f"base-{key}"
     WORK.mkdir(parents=True, exist_ok=True)
@@ -427,18 +425,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _dependencies() -> set[str]:
-    """Return the names of the packages that the built ones depend on, the first of alternatives."""
-    found: set[str] = set()
-    for deb in (ROOT / "dist").glob("*.deb"):
-        told = subprocess.run(["dpkg-deb", "-f", str(deb), "Depends"], capture_output=True, text=True, check=False)
-        for dependency in told.stdout.split(","):
-            name = re.match(r"\s*([a-z0-9][a-z0-9+.-]*)", dependency)
-            if name and not name[1].startswith("wxcontroller"):
-                found.add(name[1])
-    return found
 
 
 def sweep() -> None:

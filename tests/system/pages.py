@@ -1,7 +1,4 @@
-"""Blocks of code in documents, and a shell to run them. As a command, list which are run:
-
-/usr/bin/python3 -m tests.system.pages
-"""
+"""Blocks of code in documents, and a shell to run them."""
 
 import re
 import subprocess
@@ -97,7 +94,7 @@ class Shell:
         shell = cls(process)
         threading.Thread(target=shell._read, daemon=True).start()
         try:
-            shell._tell(f"cd {directory}")
+            shell._write(f"cd {directory}")
             yield shell
         finally:
             process.kill()
@@ -106,16 +103,16 @@ class Shell:
     def do(self, block: str, seconds: float = 60) -> str:
         """Run a block and return what it prints. Raises AssertionError if a command of it fails."""
         begin = len(self._lines)
-        self._tell(f"source /dev/stdin </dev/stdin <<'THE-END-OF-THE-BLOCK'\n{block}\nTHE-END-OF-THE-BLOCK")
-        self._tell("printf '\\n%s\\n' --block-done--")
+        self._write(f"source /dev/stdin </dev/stdin <<'THE-END-OF-THE-BLOCK'\n{block}\nTHE-END-OF-THE-BLOCK")
+        self._write("printf '\\n%s\\n' --block-done--")
         with self._news:
             ended = self._news.wait_for(lambda: self._ended or "--block-done--\n" in self._lines[begin:], seconds)
-            told = "".join(self._lines[begin:])
-        assert ended, f"not done after {seconds} s:\n{block}\n--- it printed:\n{told}"
-        assert "--block-done--\n" in self._lines[begin:], f"a command failed:\n{block}\n--- it printed:\n{told}"
-        return told.removesuffix("--block-done--\n")
+            printed = "".join(self._lines[begin:])
+        assert ended, f"not done after {seconds} s:\n{block}\n--- it printed:\n{printed}"
+        assert "--block-done--\n" in self._lines[begin:], f"a command failed:\n{block}\n--- it printed:\n{printed}"
+        return printed.removesuffix("--block-done--\n")
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         assert self.process.stdin
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
@@ -131,21 +128,8 @@ class Shell:
             self._news.notify_all()
 
 
-def until_told(command: str, told: str) -> str:
+def until_printed(command: str, text: str) -> str:
     """Return an endless command as one that ends once it has printed a text."""
     return f"""{command} >/tmp/endless 2>&1 & endless=$!
-until grep -q -- '{told}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
+until grep -q -- '{text}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
 kill $endless; wait $endless || true; cat /tmp/endless; mv /tmp/endless /tmp/endless.seen"""
-
-
-def main() -> None:
-    for page in PAGES:
-        for block in blocks(page):
-            if block.done:
-                what = f"not run: {block.reason}" if block.reason else "run"
-                print(f"{page}:{block.line}: {what}")
-                print("\n".join(f"    {line}" for line in block.text.splitlines()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """A client that can be made to hang; a drop-in runs it in place of wxclient.
 
-A file ``hang-loop``, ``hang-send``, ``hang-delivery`` or ``hang-disk`` in the account's state directory makes that
-part wait for ever. The file is removed then, so that it happens once.
+A file ``hang-send`` or ``hang-disk`` in the account's state directory makes that part wait for ever. The file is
+removed then, so that it happens once.
 """
 
 import asyncio
@@ -13,21 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from wxcontroller.client import __main__ as program
-from wxcontroller.client import process
-from wxcontroller.client.deliveries import delivery
-from wxcontroller.client.deliveries.lanes import Policy, Result
-from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.sends import sender
-from wxcontroller.client.store import writer as database
+from wxcontroller.client.store import writer
 from wxcontroller.client.store.writer import Database
-from wxcontroller.drivers import factory_of
-from wxcontroller.drivers.base import Capabilities, Driver, DriverEvent, DriverFactory, Emit, Ended, Sent
+from wxcontroller.drivers.base import Sent
+from wxcontroller.drivers.web.driver import WebDriver
 
 STATE = Path(os.environ["STATE_DIRECTORY"])
-post, commit = Poster.post, Database._commit
+send_text, commit = WebDriver.send_text, Database._commit
 
 
-def hangs(part: str) -> bool:
+def must_hang(part: str) -> bool:
     try:
         (STATE / f"hang-{part}").unlink()
     except FileNotFoundError:
@@ -35,56 +31,20 @@ def hangs(part: str) -> bool:
     return True
 
 
-async def maybe_hang(part: str) -> None:
-    if hangs(part):
+async def send_or_hang(self: WebDriver, to: str, content: str, client_id: str) -> Sent:
+    if must_hang("send"):
         await asyncio.Event().wait()
-
-
-class Hanging:
-    """A driver whose loop or send may hang."""
-
-    def __init__(self, inner: Driver) -> None:
-        self._inner = inner
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._inner.capabilities
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def run(self, emit: Emit) -> Ended:
-        async def emit_or_hang(event: DriverEvent) -> None:
-            await maybe_hang("loop")
-            await emit(event)
-
-        return await self._inner.run(emit_or_hang)
-
-    async def send_text(self, to: str, content: str, client_id: str) -> Sent:
-        await maybe_hang("send")
-        return await self._inner.send_text(to, content, client_id)
-
-
-async def post_or_hang(self: Poster, *given: Any) -> Result:
-    await maybe_hang("delivery")
-    return await post(self, *given)
+    return await send_text(self, to, content, client_id)
 
 
 def commit_or_hang(self: Database, connection: sqlite3.Connection, jobs: Any) -> None:
-    if jobs and hangs("disk"):
+    if jobs and must_hang("disk"):
         threading.Event().wait()
     commit(self, connection, jobs)
 
 
-def hanging(route: str) -> DriverFactory:
-    return lambda context: Hanging(factory_of(route)(context))
-
-
-process.factory_of = hanging  # type: ignore[attr-defined]  # the name that it looks up
-Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
+WebDriver.send_text = send_or_hang  # type: ignore[method-assign]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # By default these are minutes.
-_STUCK_SECONDS = 8.0
-sender.STUCK_SECONDS = database._STUCK_SECONDS = _STUCK_SECONDS
-delivery._OVERTIME = _STUCK_SECONDS - Policy().timeout - WEBHOOK_ANSWER_SECONDS
+sender.STUCK_SECONDS = writer._STUCK_SECONDS = 8.0
 sys.exit(program.main())
