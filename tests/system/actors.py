@@ -136,7 +136,7 @@ class Phone:
         self.call("POST", f"/logins/{quote(uuid, safe='')}/{verb}", {})
 
     def write(self, uin: str, sender: str, text: str, group: str = "") -> str:
-        """Let somebody write to the account; return the message's id."""
+        """Have a person write to the account; return the message's id."""
         body = {"from": sender, "text": text, **({"group": group} if group else {})}
         return str(self.call("POST", f"/accounts/{uin}/receive", body)["msg_id"])
 
@@ -251,7 +251,7 @@ class Webhook:
 
         with self._news:
             if not self._news.wait_for(lambda: first() is not None, seconds):
-                raise AssertionError(f"no {what} came within {seconds} s; got {self.reports[-5:]}")
+                raise AssertionError(f"no {what} within {seconds} s; got {self.reports[-5:]}")
             return first()
 
     def events(self, name: str, client: str = "") -> list[Json]:

@@ -5,10 +5,9 @@ import os
 import re
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,45 +27,11 @@ NETWORK = "/etc/wxcontroller/wxcontroller.toml.d/network.toml"
 
 
 @dataclass
-class Watch:
-    """Looks on which of two hosts an account may talk to WeChat, hundreds of times a second; ``both`` must stay 0.
-
-    Its program writes its pid before the first of that, and takes the file away after the last.
-    """
-
-    places: list[Path]
-    looks: int = 0
-    both: int = 0
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        while not self._over.wait(0.003):
-            self.looks += 1
-            self.both += all(place.is_file() for place in self.places)
-
-    def end(self) -> None:
-        self._over.set()
-
-
-@dataclass
 class Fleet:
     """The hosts by their names."""
 
     hosts: dict[str, Host]
     tokens: dict[str, str]  # of scope admin, for callers
-
-    @contextlib.contextmanager
-    def watched(self, instance: str) -> Iterator[Watch]:
-        """Watch an account during a block."""
-        file = f"root/run/wxclient/{instance}/mojo_weixin_pid_{instance}.pid"
-        watch = Watch([Path(f"/proc/{host.leader}") / file for host in self.hosts.values()])
-        thread = threading.Thread(target=watch.run)
-        thread.start()
-        try:
-            yield watch
-        finally:
-            watch.end()
-            thread.join()
 
     def lose(self, name: str) -> None:
         """Cut a host's power, and with it the cable."""
@@ -87,19 +52,14 @@ class Fleet:
 
     def where(self, account: str) -> list[str]:
         """Return the hosts that have the account registered."""
-        file = f"/var/lib/wxcontroller/clients/{account}.env"
-        return [
-            name for name, host in self.hosts.items() if host.run("test", "-e", file, check=False).returncode == 0
-        ]
+        return self._succeeds("test", "-e", f"/var/lib/wxcontroller/clients/{account}.env")
 
     def running(self, account: str) -> list[str]:
         """Return the hosts on which its unit is active."""
-        unit = f"wxclient@{account}.service"
-        return [
-            name
-            for name, host in self.hosts.items()
-            if host.run("systemctl", "is-active", unit, check=False).returncode == 0
-        ]
+        return self._succeeds("systemctl", "is-active", f"wxclient@{account}.service")
+
+    def _succeeds(self, *command: str) -> list[str]:
+        return [name for name, host in self.hosts.items() if host.run(*command, check=False).returncode == 0]
 
 
 @contextlib.contextmanager
@@ -115,8 +75,7 @@ def fleet(debs: list[Path], place: Path) -> Iterator[Fleet]:
         with second.netns():
             listener = socket.create_server(("127.0.0.1", 2100))
         stack.enter_context(passing_on(listener, first, 2100))
-        both = Fleet(hosts, acquaint(hosts, ADDRESSES, place))
-        yield both
+        yield Fleet(hosts, acquaint(hosts, ADDRESSES, place))
 
 
 def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Path) -> dict[str, str]:
@@ -130,8 +89,8 @@ def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Pat
     def prepare(name: str) -> str:
         """Give a host certificates, and tokens for the others; return one for callers."""
         host = hosts[name]
-        known = "".join(f"{address} {each}.example\n" for each, address in addresses.items())
-        host.run("sh", "-c", f"echo '{known}' >>/etc/hosts")
+        names = "".join(f"{address} {each}.example\n" for each, address in addresses.items())
+        host.run("sh", "-c", f"echo '{names}' >>/etc/hosts")
         host.write("/etc/ssl/certs/wx-fleet.pem", authorities)
         for file, made in zip(("fullchain", "privkey"), certificates[name], strict=True):
             host.write(f"/etc/letsencrypt/live/{name}.example/{file}.pem", made.read_bytes(), 0o600)

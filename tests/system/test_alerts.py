@@ -5,6 +5,7 @@ import email.policy
 import json
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from email.parser import BytesParser
 
 import pytest
@@ -24,8 +25,8 @@ class World(actors.World):
     def set(self, **alerts: Json) -> None:
         """Replace the table [alerts] and reload the settings."""
         # Accounts may be offline for a moment on a busy machine, which must not use up the alerts of an hour.
-        given = {"webhook": self.hook.address, "after": 10, "per_hour": 500, **alerts}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+        settings = {"webhook": self.hook.address, "after": 10, "per_hour": 500, **alerts}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         content = "check_interval = 0.5\n[alerts]\n" + "\n".join(lines) + "\n"
         # Only the controller may read it; systemd passes it on to the channels.
         self.host.write(SETTINGS, content.encode(), 0o640)
@@ -79,7 +80,7 @@ def test_test_alert_is_delivered_by_all_channels(world: World) -> None:
     report = world.hook.wait_for(lambda report: report.get("event") == "test")
     assert base64.b64decode(report["items"][0]["qrcode"]["base64"]).startswith(b"\x89PNG")
     content = until(lambda: host.run("cat", MAILBOX, check=False).stdout, "a mail")
-    mail = BytesParser(policy=email.policy.default).parsebytes(content)
+    mail = BytesParser(EmailMessage, policy=email.policy.default).parsebytes(content)
     assert (mail["Subject"], mail["Auto-Submitted"]) == (report["subject"], "auto-generated")
     assert "image/png" in [part.get_content_type() for part in mail.walk()]
     assert json.loads(host.read(f"{PLACE}/input"))["id"] == report["id"]

@@ -1,4 +1,4 @@
-"""What a program cannot do that took over an account, the controller or the delivery of alerts.
+"""What an attacker cannot do who has taken over the program of an account, the controller or the delivery of alerts.
 
 Each attempt is a Python expression (``inside.py``), evaluated by the installed unit in its program's place. Root
 evaluates it outside of the sandbox, too, where it must succeed or fail for another reason: only then a refusal inside
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.system.actors import SANDBOX_SETTINGS, Caller, Phone, log_in, until, use_sandbox
+from tests.system.actors import Caller, Phone, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.units import INSIDE, Inside, inside, port_of, show
 
@@ -37,10 +37,7 @@ NO_AUTHORIZATION: Outcomes = frozenset(
 )
 CALLS = (
     '2000, "/v1/accounts"',
-    '2000, "/v1/events"',
-    '2000, "/openwx/get_friend_info?client=victim"',
     '2000, "/openwx/send_friend_message?client=victim&id=filehelper&content=x"',
-    'victim_port, "/openwx/get_friend_info"',
     'victim_port, "/v1/events"',
     'victim_port, "/openwx/send_friend_message?id=filehelper&content=x"',
 )
@@ -51,93 +48,53 @@ COMMAND = '"replace", 1, "ExecStart", "a(sasb)", 1, "/bin/true", 1, "/bin/true",
 ANY: Attempts = {
     DENIED: """
         spawn("/bin/true")
-        spawn("/usr/bin/su", "--version")
         spawn(made(own + "/true", open("/bin/true", "rb").read()))
-        spawn(made("/tmp/true", open("/bin/true", "rb").read()))
         spawn(in_memory("/bin/true"))
         run_by_loader("/bin/true")
         mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        map_as_code(made(own + "/code", bytes(4096)))
-        os.setgroups([0])
         libc("capset", struct.pack("<Ii", 0x20080522, 0), struct.pack("<6I", 1 << 21, 1 << 21, 0, 0, 0, 0))
         os.chmod(made(own + "/suid"), 0o4755)
         os.unshare(os.CLONE_NEWUSER)
         os.unshare(os.CLONE_NEWNS)
         os.unshare(os.CLONE_NEWNET)
-        os.unshare(os.CLONE_NEWPID)
-        os.unshare(os.CLONE_NEWIPC)
-        os.unshare(os.CLONE_NEWUTS)
-        os.unshare(os.CLONE_NEWCGROUP)
-        os.unshare(os.CLONE_NEWTIME)
         libc("ptrace", 0x4206, victim, None, None)
         libc("ptrace", 0x4206, controller, None, None)
-        libc("ptrace", 0x4206, 1, None, None)
         peek(victim)
-        syscall("pidfd_getfd", os.pidfd_open(victim), 1, 0)
-        syscall("kcmp", victim, os.getpid(), 0, 0, 0)
         os.kill(victim, 0)
         os.kill(1, 0)
-        resource.prlimit(victim, resource.RLIMIT_CORE, (0, 0))
         libc("mount", "none", own, "tmpfs", 0, None)
-        libc("mount", "none", "/usr", None, 0x1020, None)
-        syscall("mount_setattr", -100, "/", 0, struct.pack("<4Q", 0, 1, 0, 0), 32)
         os.chroot(own)
-        syscall("pivot_root", own, own)
         syscall("bpf", 0, struct.pack("<4I", 2, 4, 4, 1) + bytes(56), 72)
-        syscall("perf_event_open", struct.pack("<IIQ", 1, 112, 0) + bytes(96), 0, -1, -1, 0)
         syscall("userfaultfd", 1)
         syscall("io_uring_setup", 8, ctypes.create_string_buffer(160))
         os.memfd_create("x", 0)
-        syscall("add_key", "user", "wx", "1", 1, -2)
-        syscall("keyctl", 0, -3, 1)
-        syscall("request_key", "user", "wx", None, 0)
         syscall("init_module", "x", 1, "")
-        syscall("kexec_load", 0, 0, None, 0)
-        syscall("swapon", own + "/nothing", 0)
         socket.sethostname(socket.gethostname())
-        syscall("syslog", 3, ctypes.create_string_buffer(64), 64)
-        syscall("personality", 0x40000)
-        syscall("open_by_handle_at", -100, struct.pack("<Ii", 8, 1) + bytes(8), 0)
-        syscall("fanotify_init", 0, 0)
-        syscall("quotactl", 0x80000700, "/dev/x", 0, None)
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        os.setpriority(os.PRIO_PROCESS, 0, -5)
         resource.prlimit(0, resource.RLIMIT_CORE, (-1, -1))
         os.mknod(own + "/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        os.mkfifo(own + "/fifo")
         os.symlink("/etc/shadow", own + "/symlink")
         os.link(made(own + "/one"), own + "/two")
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
         bind("127.0.0.1", 80)
     """,
     NO_USER: """
         os.setresuid(0, 0, 0)
-        os.setresuid(victim_uid, victim_uid, victim_uid)
     """,
     NO_FAMILY: """
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 768)
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
     """,
     HIDDEN: """
         os.setns(os.open("/proc/1/ns/mnt", 0))
-        os.setns(os.open("/proc/1/ns/net", 0))
-        os.setns(os.open(f"/proc/{victim}/ns/mnt", 0))
         read(f"/proc/{victim}/mem")
-        read(f"/proc/{victim}/environ")
-        os.listdir(f"/proc/{victim}/fd")
         os.listdir(f"/proc/{victim}/root/var/lib/wxclient")
-        read(f"/proc/{victim}/cmdline")
         read("/proc/1/environ")
         read("/var/lib/private/wxclient/victim/mojo_weixin_cookie_victim.dat")
-        read("/var/lib/private/wxclient/victim/media/secret")
         read("/run/wxclient-credentials/victim/files/webhook-secret")
         read("/etc/wxcontroller/credentials/victim.webhook-secret")
-        read("/etc/wxcontroller/credentials/webhook-secret")
         read("/etc/shadow")
         read(journal)
-        os.listdir("/root")
         connect_unix("/run/systemd/private")
     """,
     UNREACHED: "".join(f"connect({address!r}, 8090)\n" for address in METADATA[:3]) + 'send("169.254.169.254", 8090)',
@@ -147,25 +104,19 @@ ANY_INSIDE: Attempts = {
     DENIED: """
         libc("umount2", "/proc", 0)
         syscall("reboot", 0xFEE1DEAD, 672274793, 0, None)
-        time.clock_settime(time.CLOCK_REALTIME, time.time())
         write("/proc/self/oom_score_adj", b"-1000")
     """,
     NO_FAMILY: """
-        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
         socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
     """,
     READ_ONLY: """
         write("/proc/sys/kernel/core_pattern")
-        write("/sys/fs/cgroup/cgroup.procs")
         os.unlink("/var/lib/wxclient/victim/mojo_weixin_cookie_victim.dat")
         write("/etc/wxcontroller/wxcontroller.toml")
-        write("/etc/wxcontroller/wxcontroller.toml.d/z.toml")
-        write("/etc/wxcontroller/client.env.j2")
         write("/etc/wxcontroller/tokens")
         write("/etc/wxcontroller/clients/victim.env")
         write("/run/systemd/system/wxclient@victim.service")
         write("/usr/lib/wxcontroller/wxclient")
-        write("/dev/shm/x")
     """,
 }
 # Attempts from an account and from the delivery of alerts.
@@ -177,17 +128,11 @@ UNPRIVILEGED: Attempts = {
     """,
     HIDDEN: f"""
         read("/run/wxclient/victim/mojo_weixin_state_victim.json")
-        os.listdir("/run/wxclient/victim")
         connect_unix("/run/wxclient/victim/socket")
-        os.listdir("/var/lib/wxcontroller")
         read("/var/lib/wxcontroller/clients/victim.env")
-        os.listdir("/etc/wxcontroller")
         read("/etc/wxcontroller/wxcontroller.toml")
-        read({SANDBOX_SETTINGS!r})
-        read("/etc/wxcontroller/client.env.j2")
         read("/etc/wxcontroller/tokens")
         read("/etc/wxcontroller/clients/victim.env")
-        os.listdir("/run/wxcontroller")
         read(f"/proc/{{controller}}/environ")
         bus({SYSTEMD}, "StartUnit", "ss", "wxclient@victim.service", "replace")
         connect_unix("/run/dbus/system_bus_socket")
@@ -205,27 +150,21 @@ UNPRIVILEGED_INSIDE: Attempts = {
 ACCOUNT: Attempts = {
     DENIED: """
         bind("127.0.0.1", 2999)
-        bind("127.0.0.1", 5000)
-        bind("127.0.0.1", 0)
         bind("0.0.0.0", 8085)
-        bind("::1", 8085)
         bind("::", 8085)
         bind("127.0.0.1", 3500, socket.SOCK_DGRAM)
-        bind("0.0.0.0", 8085, socket.SOCK_DGRAM)
         bind("127.0.0.1", 53, socket.SOCK_DGRAM)
     """,
 }
 ALERT: Attempts = {
     HIDDEN: """
         os.listdir("/var/lib/private/wxclient")
-        os.listdir("/var/lib/wxclient")
         os.listdir("/run/wxclient-credentials/victim")
     """,
 }
 ALERT_INSIDE: Attempts = {
     READ_ONLY: """
         write("/var/spool/wxcontroller/mail/made-up.json")
-        write("/run/wxcontroller-alerts/mail/made-up.json")
     """,
 }
 CONTROLLER: Attempts = {
@@ -239,11 +178,10 @@ CONTROLLER: Attempts = {
     UNREACHED: f"connect({ELSEWHERE!r}, 8090)\nsend({ELSEWHERE!r}, 8090)",
 }
 CONTROLLER_INSIDE: Attempts = {
-    # Root is told that this unit exists: its template.
+    # For root the name is taken: the template exists.
     NO_AUTHORIZATION: f'bus({SYSTEMD}, {TRANSIENT}, "wxclient@evil.service", {COMMAND})',
     READ_ONLY: """
         write("/run/wxclient/victim/mojo_weixin_state_victim.json")
-        write("/run/wxclient/victim/planted")
     """,
 }
 
@@ -271,7 +209,6 @@ SERVICES = {
         write(own + "/mine")
         read(own + "/mine")
         write("/run/wxclient/mallory/mine")
-        bind("127.0.0.1", 3998)
         bind("127.0.0.1", 4999)
         connect("127.0.0.1", 2100)
         spawn("/usr/bin/python3", "-c", "pass")
@@ -319,7 +256,7 @@ def lines(attempts: str) -> list[str]:
 
 
 def outside(host: Host, names: Mapping[str, Any], *expressions: str) -> list[Any]:
-    """Evaluate expressions as root without a sandbox; mounts vanish afterwards."""
+    """Evaluate expressions as root without a sandbox, in mount namespaces of their own."""
     order = json.dumps({"expressions": expressions, "names": {**names, "own": SCRATCH}}).encode()
     return list(json.loads(host.run("unshare", "-m", "/usr/bin/python3", INSIDE, "outside", input=order).stdout))
 
@@ -337,7 +274,6 @@ def names(host: Host) -> dict[str, Any]:
     log_in(caller, phone, "victim", phone.account("Victim"))
     state = "/var/lib/private/wxclient/victim"
     until(lambda: host.run("test", "-s", f"{state}/mojo_weixin_cookie_victim.dat", check=False).returncode == 0)
-    host.run("sh", "-c", f"mkdir -p {state}/media && echo secret > {state}/media/secret")
     socat = ("socat", "UNIX-LISTEN:/run/wxclient/victim/socket,mode=0666,fork", "EXEC:/bin/cat")
     host.run("systemd-run", "-q", "--unit=victim-socket", *socat)
     host.run("systemd-run", "-q", "--unit=of-root", "sleep", "infinity")
@@ -411,13 +347,10 @@ of_an_account = pytest.mark.parametrize("intruder", ["account"], indirect=True)
 
 
 @of_an_account
-def test_account_sees_no_other_account_and_no_device(intruder: tuple[Service, Inside]) -> None:
+def test_account_sees_no_other_account(intruder: tuple[Service, Inside]) -> None:
     _, taken = intruder
     assert taken.evaluate('sorted(os.listdir("/run/wxclient"))', 'os.listdir("/var/lib/private/wxclient")') == [
         *([".credentials", "mallory"], ["mallory"])
-    ]
-    assert taken.value("devices()") == [
-        *("/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero")
     ]
 
 
@@ -436,19 +369,9 @@ def test_calls_of_an_account_succeed_with_a_token(intruder: tuple[Service, Insid
     assert intruder[1].evaluate(*expressions) == [None] * len(CALLS)
 
 
-@of_an_account
-def test_known_gaps_of_an_accounts_sandbox(intruder: tuple[Service, Inside]) -> None:
-    """As in docs/threat-model.md: a port that the kernel chooses passes the filter of binds."""
-    found = intruder[1].evaluate(
-        "socket.socket().listen()", 'connect("127.0.0.1", 2000)', 'os.listdir("/var/lib/wxclient")'
-    )
-    assert found[:2] == [None, None]
-    assert "victim" in found[2]
-
-
 def test_session_of_an_account_is_readable_by_its_user_only(host: Host, names: dict[str, Any]) -> None:
     state = "/var/lib/private/wxclient/victim"
     uid = str(names["victim_uid"])
     assert host.text("stat", "-c", "%u %a", f"{state}/mojo_weixin_cookie_victim.dat").split() == [uid, "600"]
-    assert host.text("find", state, "-type", "f", "-perm", "/007", "-not", "-path", "*/media/secret").strip() == ""
+    assert host.text("find", state, "-type", "f", "-perm", "/007").strip() == ""
     assert host.text("stat", "-c", "%u %a", state).split() == [uid, "700"]

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.etcd import ETCD, ETCDCTL, guide, member_settings
-from tests.patience import PATIENCE
-from tests.system.actors import Phone, Webhook, log_in, until
+from tests.system.actors import Json, Phone, Webhook, log_in, until
 from tests.system.fleet import ADDRESSES, GUIDE, Fleet, fleet, of_hosts
 from tests.system.host import Host
 from tests.system.pages import step
 
 pytestmark = pytest.mark.system
 NAME = "alice"
-UNIT = f"wxclient@{NAME}.service"
 
 
 @pytest.fixture(scope="module")
@@ -58,59 +56,26 @@ def follow_guide(both: Fleet, place: Path) -> None:
         host.run("bash", "-euc", re.sub("^(apt install|wxctl fleet).*$", "", commands, flags=re.MULTILINE))
 
 
-def etcdctl(pair: Fleet, *arguments: str) -> str:
-    """Run etcdctl as the guide does, as root of etcd; return what it writes."""
-    exports = "\n".join(re.findall("^export .*$", guide("3. Create a user for each host"), re.MULTILINE))
-    command = f'{exports}; exec etcdctl --user "root:$(cat /root/etcd-root)" "$@"'
-    return pair.hosts["host-a"].text("bash", "-euc", command, "etcdctl", *arguments)
-
-
-def told(host: Host) -> tuple[int, dict[str, object]]:
-    """Return exit code of wxctl fleet, and what it tells of the owners."""
-    etcd = json.loads(host.run("wxctl", "fleet", "--json", check=False).stdout)["etcd"]
-    return host.run("wxctl", "fleet", check=False).returncode, etcd
+def owners(host: Host) -> Json:
+    """Return the owners of accounts as a host shows them."""
+    return json.loads(host.run("wxctl", "fleet", "--json", check=False).stdout)["etcd"]
 
 
 def has_lease(host: Host) -> bool:
-    return not told(host)[1]["reason"]
+    return not owners(host)["reason"]
 
 
-def owner(pair: Fleet) -> str:
-    """Return host and epoch of the account's owner in etcd, "" for none."""
-    return etcdctl(pair, "get", "--print-value-only", f"/wxcontroller/main/owners/{NAME}").strip()
-
-
-def owned_by(pair: Fleet, host: str, epoch: int) -> None:
-    until(lambda: owner(pair) == f'{{"host":"{host}","epoch":{epoch}}}', f"the owner {host} in epoch {epoch}")
-
-
-def test_an_account_is_owned_by_the_host_where_systemctl_or_a_move_has_started_it(pair: Fleet) -> None:
-    first, second = pair.hosts.values()
-    for host in (first, second):
-        until(partial(has_lease, host), "a lease")
-        assert told(host)[0] == 0
-    phone = Phone(first)
-    log_in(pair.caller("host-a"), phone, NAME, phone.account("主人"), lang="en_US")
-    owned_by(pair, "host-a", 1)
-    first.run("systemctl", "stop", UNIT)
-    until(lambda: not owner(pair), "the release")
-    first.run("systemctl", "start", UNIT)  # which waits for its owner
-    owned_by(pair, "host-a", 2)
-    first.run("wxctl", "move", NAME, "host-b", timeout=PATIENCE * 2)
-    owned_by(pair, "host-b", 4)
-    assert pair.running(NAME) == ["host-b"]
-
-
-def outlook(host: Host, account: str) -> dict[str, object]:
-    """Return what a host tells of an account's owner and future."""
-    found = told(host)[1]["accounts"]
-    assert isinstance(found, list)
-    return next(each for each in found if each["account"] == account)
+def outlook(host: Host, account: str) -> Json:
+    """Return an account's owner and future as a host shows them."""
+    return next(each for each in owners(host)["accounts"] if each["account"] == account)
 
 
 def test_an_account_of_a_lost_host_continues_on_another_one(pair: Fleet) -> None:
     first, second = pair.hosts.values()
     there, here, phone = pair.caller("host-b"), pair.caller("host-a"), Phone(first)
+    for host in (first, second):
+        until(partial(has_lease, host), "a lease")
+    log_in(there, phone, NAME, phone.account("主人"), placement="host-b")
     uin = phone.account("官方")
     options = {"driver": "ilink", "placement": "host-b"}
     with Webhook(first) as hook:

@@ -1,4 +1,4 @@
-"""The reader of accounts' journals: the controller gets lines of accounts' units, and nobody gets any others."""
+"""The reader of accounts' journals gives the controller lines of accounts' units, and no other lines to any user."""
 
 import contextlib
 import json
@@ -24,10 +24,8 @@ for question in json.loads(sys.argv[2]):
 print(json.dumps(responses))
 """
 # Of other units, of several, of more lines, with options for journalctl, or incomplete.
-_QUESTIONS = """ssh.service 10|* 100|alice* 100|a.service --unit=* 100|alice 100 --unit=init.scope|alice --lines=100
-alice 100000|alice -1|alice all|-u 10|--system 10|../alice 10|alice@x 10|$(id) 10|`id` 10|alice;id 10|小店 10||alice
-alice 10 more|alice 10 after=s=1|alice 10 once since=yesterday|alice 10 once since=
-alice 10 once since=1 --unit=init.scope|alice 10 follow --unit=init.scope|alice 10 follow after=$(id)
+_QUESTIONS = """ssh.service 10|* 100|alice* 100|alice 100 --unit=init.scope|alice 100000|alice all|--system 10
+../alice 10|$(id) 10|alice;id 10|alice|alice 10 after=s=1|alice 10 once since=1 --unit=init.scope
 alice 10 follow after=s=1' --unit=*"""
 REFUSED = [f"{question}\n" for line in _QUESTIONS.splitlines() for question in line.split("|")]
 REFUSED += ["", "alice 10", f"{'a' * 28} 10\n", f"alice 10 follow after={'0' * 300}\n"]
@@ -127,9 +125,3 @@ def test_journal_is_read_by_the_controller_alone_and_only_through_the_reader(hos
     assert "systemd-journal" not in host.text("id", "-nG", "wxcontroller")
     groups = host.text("sh", "-c", "grep ^Groups: /proc/$(systemctl show -P MainPID wxcontroller)/status")
     assert host.text("getent", "group", "systemd-journal").split(":")[2] not in groups.split()
-
-
-def test_reader_writes_no_lines_of_its_own(host: Host) -> None:
-    assert responses(host, "alice 10\n")[0]
-    host.run("journalctl", "--sync")
-    assert "wxclient-journal@" not in host.text("journalctl", "--no-pager", "-b")

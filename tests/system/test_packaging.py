@@ -26,7 +26,7 @@ Architecture: all
 Maintainer: Nobody <nobody@example.org>
 Description: starts nginx when it is installed
 END
-printf '#!/bin/sh\\ndeb-systemd-invoke start nginx || true\\n' >loud/DEBIAN/postinst
+printf '#!/bin/sh\\nsystemctl enable nginx\\ndeb-systemd-invoke start nginx || true\\n' >loud/DEBIAN/postinst
 chmod 755 loud/DEBIAN/postinst
 dpkg-deb -b loud .
 dpkg-scanpackages -m . >Packages
@@ -75,7 +75,7 @@ def test_autopkgtests_pass(bare_host: Host, debs: list[Path]) -> None:
     for deb in debs:
         bare_host.write(f"/root/debs/{deb.name}", deb.read_bytes())
     for path in (ROOT / "debian/tests").iterdir():
-        # autopkgtest's "null" does not offer a machine of its own, but this host is as good as one.
+        # autopkgtest's "null" does not offer a machine of its own, but this host serves as one.
         content = path.read_bytes().replace(b"isolation-machine, ", b"")
         bare_host.write(f"/root/source/debian/tests/{path.name}", content, path.stat().st_mode & 0o777)
     command = ["autopkgtest", "-B", *(f"/root/debs/{deb.name}" for deb in debs), "/root/source", "--", "null"]

@@ -1,6 +1,5 @@
 """The installed units: their permissions, restarts and limits."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,49 +9,32 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, until
 from tests.system.host import Host
-from tests.system.pages import blocks
-from tests.system.plays import MOJO_WEIXIN
-from tests.system.units import dropin, inside, port_of, show
+from tests.system.units import dropin, inside, show
 
 pytestmark = pytest.mark.system
 UNITS = (
-    *(
-        "wxcontroller.service",
-        "wxcontroller.socket",
-        "wxcontroller-sandbox.service",
-        "wxclient.slice",
-        "wxclient.target",
-    ),
+    *("wxcontroller.service", "wxcontroller.socket", "wxcontroller-sandbox.service", "wxclient.slice"),
+    "wxclient.target",
     *(f"wxclient{part}@x.service" for part in ("", "-prepare", "-credentials", "-purge", "-journal")),
     *(f"wxcontroller-alert@{channel}.service" for channel in ("webhook", "mail", "command")),
     *("wxclient-journal.socket", "wxcontroller-alert@webhook.path"),
 )
 # Units that the controller must not start, stop or reset.
 FOREIGN = (
-    *("systemd-journald.service", "dbus.service", "polkit.service", "systemd-logind.service", "wxcontroller.service"),
-    *("wxcontroller.socket", "wxclient-prepare@granted.service", "wxclient.slice", "wxclient.target"),
-    *("wxclient-credentials@granted.service",),
-    *("multi-user.target", "wxclient-journal.socket", "wxclient-journal@x.service", "wxcontroller-sandbox.service"),
-    *("wxcontroller-alert@mail.service", "system.slice", "tmp.mount", "getty@tty1.service", "user@0.service"),
+    *("dbus.service", "wxcontroller.service", "wxcontroller.socket", "wxclient.slice", "wxclient.target"),
+    *("wxclient-prepare@granted.service", "wxclient-credentials@granted.service"),
+    *("wxclient-journal@x.service", "wxcontroller-alert@mail.service", "getty@tty1.service"),
 )
 LOOKALIKES = (
-    *("wxclient@a.b.service", "wxclient@-a.service", f"wxclient@{28 * 'x'}.service", "wxclient@a:b.service"),
-    *("wxclient@granted.timer", "wxclient@granted.socket", "xwxclient@granted.service", "wxclient-purge@a.b.service"),
-    *("wxcontroller-alert@x.path", "wxclient@granted\\x2fb.service", "wxclient-purge@granted.timer"),
+    *("wxclient@a.b.service", f"wxclient@{28 * 'x'}.service", "wxclient@granted.socket", "xwxclient@granted.service"),
+    *("wxclient-purge@a.b.service", "wxcontroller-alert@x.path", "wxclient@granted\\x2fb.service"),
 )
 REFUSALS = ("Access denied", "authentication required", "Permission denied", "may not be isolated")
-OTHER_VERBS = (
-    *("kill", "clean", "freeze", "thaw", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart"),
-    *("enable", "disable", "mask", "unmask", "revert", "preset"),
-)
+OTHER_VERBS = ("kill", "clean", "freeze", "reload", "try-restart", "reload-or-restart", "enable", "disable", "mask")
 
 
 def test_systemd_analyze_reports_nothing(host: Host) -> None:
     assert host.text("systemd-analyze", "verify", "--man=no", *UNITS) == ""
-
-
-def test_system_is_running_after_the_installation(host: Host) -> None:
-    assert host.text("systemctl", "is-system-running").strip() == "running"
 
 
 def test_each_account_has_its_own_user(host: Host) -> None:
@@ -115,25 +97,16 @@ def test_account_with_wrong_settings_is_not_restarted(host: Host) -> None:
     host.run("systemctl", "stop", "wxclient@wrong")
 
 
-@pytest.mark.parametrize("instance", ["a.b", "-", "x" * 28, "x-abcdefghijklmno"])
+@pytest.mark.parametrize("instance", ["a.b", "x" * 28])
 def test_invalid_instance_is_refused_with_a_reason(host: Host, instance: str) -> None:
     refused = host.run("systemctl", "start", f"wxclient@{instance}.service", check=False)
     assert refused.returncode != 0
     assert show(host, f"wxclient@{instance}.service", "ActiveState") == "inactive"
-    told = host.journal(f"wxclient-prepare@{instance}.service")
-    assert "can't be started" in told
+    assert "can't be started" in host.journal(f"wxclient-prepare@{instance}.service")
     assert host.run("test", "-e", f"/var/lib/wxcontroller/clients/{instance}.env", check=False).returncode == 1
     assert (
         host.text("systemctl", "list-units", "--failed", "--plain", "--no-legend", "wxclient-prepare@*").strip() == ""
     )
-
-
-def test_journal_of_an_account_includes_its_preparation(host: Host) -> None:
-    host.run("systemctl", "start", "wxclient@traced")
-    told = host.text("journalctl", "--no-pager", "WX_ACCOUNT=traced", "-o", "cat")
-    assert "registered with port" in told
-    assert "Started wxclient@traced" in told
-    host.run("systemctl", "stop", "wxclient@traced")
 
 
 def test_controller_may_start_and_stop_accounts_and_nothing_else(host: Host) -> None:
@@ -153,31 +126,28 @@ def test_controller_may_start_and_stop_accounts_and_nothing_else(host: Host) -> 
         # Other units, its own among them.
         *((verb, unit) for unit in FOREIGN for verb in ("start", "stop", "restart")),
         # For others systemd reports that they are not loaded, to any caller.
-        *(("reset-failed", unit) for unit in FOREIGN[:10] if unit != "wxcontroller.service"),
+        *(("reset-failed", unit) for unit in FOREIGN[:7] if unit != "wxcontroller.service"),
         # Names that only look like accounts.
         *(("start", unit) for unit in LOOKALIKES),
-        *(("restart", unit) for unit in LOOKALIKES),
         # Other verbs for accounts.
         *((verb, "wxclient@granted.service") for verb in OTHER_VERBS),
-        *((verb, "wxclient-purge@granted.service") for verb in ("stop", "restart", "try-restart")),
-        ("set-property", "wxclient@granted.service", "MemoryMax=1G"),
+        *((verb, "wxclient-purge@granted.service") for verb in ("stop", "restart")),
         ("set-property", "--runtime", "wxclient@granted.service", "User=root"),
         ("bind", "wxclient@granted.service", "/etc/passwd", "/var/lib/wxclient/x"),
         ("isolate", "rescue.target"),
         ("start", "--job-mode=isolate", "wxclient@granted.service"),
-        # Verbs of the whole machine.
-        *((verb,) for verb in ("daemon-reload", "daemon-reexec", "reset-failed", "reboot", "poweroff", "halt")),
-        *(("set-environment", "A=1"), ("set-default", "rescue.target"), ("log-level", "debug"), ("cancel",)),
-        *(("link", "/var/lib/wxcontroller/evil.service"), ("preset-all",), ("default",), ("rescue",)),
+        # Verbs for the machine.
+        *((verb,) for verb in ("daemon-reload", "reset-failed", "reboot", "poweroff", "cancel", "rescue")),
+        *(("set-environment", "A=1"), ("set-default", "rescue.target")),
+        ("link", "/var/lib/wxcontroller/evil.service"),
     ]
     with inside(host, "wxcontroller.service", 2000) as controller:
         assert controller.value("os.getuid()") == int(host.text("id", "-u", "wxcontroller"))
         for command in granted:
-            code, told = controller.run("systemctl", "--no-ask-password", *command)
-            print(f"granted: {' '.join(command)}: {code} {told.strip()}")
+            code, output = controller.run("systemctl", "--no-ask-password", *command)
             if command[0] != "reset-failed":  # fails for a unit that is not loaded
-                assert code == 0, (command, told)
-            assert "denied" not in told.lower(), (command, told)
+                assert code == 0, (command, output)
+            assert "denied" not in output.lower(), (command, output)
         host.run("systemctl", "start", "wxclient@granted")
         runs = controller.evaluate(*(f"run('systemctl', '--no-ask-password', *{command!r})" for command in refused))
         outcomes = dict(zip(refused, runs, strict=True))
@@ -187,8 +157,6 @@ def test_controller_may_start_and_stop_accounts_and_nothing_else(host: Host) -> 
             if code == 0 or not any(words in output for words in REFUSALS)
         } == {}
         assert controller.value(f"run(*{transient!r})") == {"error": "EACCES"}
-    for unit in ("systemd-journald.service", "dbus.service", "wxcontroller.socket", "wxclient.target"):
-        assert show(host, unit, "ActiveState") == "active", unit
     host.run("systemctl", "stop", "wxclient@granted")
 
 
@@ -204,22 +172,18 @@ def test_controllers_user_outside_its_service_may_not_stop_accounts(host: Host) 
     host.run("systemctl", "stop", "wxclient@guarded")
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_purge_removes_an_account(host: Host, failed: bool) -> None:
+def test_purge_removes_a_failed_account(host: Host) -> None:
     unit = "wxclient@doomed.service"
     host.run("systemctl", "start", unit)
-    if failed:
-        with dropin(host, unit, "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(2)'\n"):
-            host.run("systemctl", "restart", unit, check=False)
-            assert show(host, unit, "ActiveState") == "failed"
+    with dropin(host, unit, "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(2)'\n"):
+        host.run("systemctl", "restart", unit, check=False)
+        assert show(host, unit, "ActiveState") == "failed"
     places = "/var/lib/private/wxclient/doomed /var/lib/wxclient/doomed /var/lib/wxcontroller/clients/doomed.env"
     assert host.run("sh", "-c", f"ls -d {places}").returncode == 0
     host.run("systemctl", "start", "wxclient-purge@doomed")
     assert show(host, unit, "ActiveState") == "inactive"
     for place in (*places.split(), "/run/wxclient/doomed"):
         assert host.run("test", "-e", place, check=False).returncode == 1, place
-    host.run("systemctl", "start", unit)
-    host.run("systemctl", "stop", unit)
 
 
 def test_stopped_account_is_disabled(host: Host) -> None:
@@ -227,9 +191,9 @@ def test_stopped_account_is_disabled(host: Host) -> None:
     for end in ("wxctl stop zombie", "wxctl remove zombie --yes"):
         host.run("systemctl", "enable", "--now", "wxclient@zombie")
         host.run("test", "-L", link)
-        told = host.run(*end.split())
+        printed = host.run(*end.split()).stderr.decode()
         assert host.run("test", "-e", link, check=False).returncode == 1, end
-        assert ("enabled" in told.stderr.decode()) == ("stop" in end)
+        assert ("enabled" in printed) == ("stop" in end)
         host.run("systemctl", "start", "wxclient.target")
         assert show(host, "wxclient@zombie.service", "ActiveState") == "inactive"
     # The API cannot disable units: a stop returns the command, and the purge of a removal disables it.
@@ -293,16 +257,6 @@ def limited(debs: list[Path]) -> Iterator[Host]:
         yield booted
 
 
-def test_account_beyond_its_memory_is_killed_and_restarted(limited: Host) -> None:
-    eater = "import time; time.sleep(0.5); kept = bytearray(700 * 1024 * 1024); time.sleep(60)"
-    change = f"[Service]\nType=exec\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/python3 -c '{eater}'\n"
-    with dropin(limited, "wxclient@greedy.service", change):
-        limited.run("systemctl", "start", "wxclient@greedy")
-        until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, "a restart")
-    assert "status=9/KILL" in limited.journal("wxclient@greedy.service")  # cgroup v1 has no word for why
-    assert Caller(limited).openwx("check_client")["code"] == 0
-
-
 def test_full_runtime_directory_does_not_affect_other_accounts(limited: Host) -> None:
     writer = """#!/usr/bin/python3
 with open("/run/wxclient/filler/kept", "wb") as kept:
@@ -336,7 +290,7 @@ def free(host: Host, path: str) -> int:
 
 
 def test_account_gets_only_its_own_credentials(host: Host) -> None:
-    place, copies = "/etc/wxcontroller/credentials", "/run/wxclient/.credentials"
+    place, copies, unit = "/etc/wxcontroller/credentials", "/run/wxclient/.credentials", "wxclient@trusted.service"
     assert host.text("stat", "-c", "%U %a", place).strip() == "root 700"
     host.write(f"{place}/trusted.webhook-secret", b"of trusted\n", 0o600)
     host.write(f"{place}/webhook-secret", b"of all\n", 0o600)
@@ -355,49 +309,40 @@ def test_account_gets_only_its_own_credentials(host: Host) -> None:
             assert written["error"] in ("EROFS", "EACCES")
             assert others in ({"error": "EACCES"}, {"error": "EPERM"})
         assert host.run("test", "-e", f"/run/wxclient-credentials/{instance}", check=False).returncode == 1
-    # The account uses the proxy, and nothing shows its password.
-    host.run("systemctl", "start", "wxclient@trusted")
-    port = port_of(host, "trusted")
-    _, _, told = host.http("GET", f"http://127.0.0.1:{port}/v1/status")
-    assert json.loads(told)["proxy"] == "http://127.0.0.9:3128"
-    assert Caller(host).account("trusted")["proxy"] == "http://127.0.0.9:3128"
-    environment = host.read(f"/proc/{show(host, 'wxclient@trusted.service', 'MainPID')}/environ").decode()
-    for text in (environment, host.journal("wxclient@trusted.service"), told.decode()):
-        assert "hidden" not in text
-    # A changed one counts from the next start, also from an automatic one.
-    for number, again in enumerate((("restart",), ("kill", "-s", "KILL"))):
-        proxy = f"http://127.0.0.9:{4000 + number}"
-        host.write(f"{place}/trusted.proxy", proxy.encode(), 0o600)
-        before = show(host, "wxclient@trusted.service", "MainPID")
-        host.run("systemctl", *again, "wxclient@trusted")
-        until(lambda old=before: show(host, "wxclient@trusted.service", "MainPID") not in ("0", old), "a new process")  # type: ignore[misc]
-        until(lambda: show(host, "wxclient@trusted.service", "ActiveState") == "active", "the account")
-        assert Caller(host).account("trusted")["proxy"] == proxy
+
+    def proxy() -> object:
+        return Caller(host).account("trusted")["proxy"]
+
+    # The account uses the proxy, and its environment does not have the password.
+    host.run("systemctl", "start", unit)
+    assert proxy() == "http://127.0.0.9:3128"
+    assert b"hidden" not in host.read(f"/proc/{show(host, unit, 'MainPID')}/environ")
+    # A changed one takes effect at the next start, also at an automatic one.
+    host.write(f"{place}/trusted.proxy", b"http://127.0.0.9:4000", 0o600)
+    before = show(host, unit, "MainPID")
+    host.run("systemctl", "kill", "-s", "KILL", unit)
+    until(lambda: show(host, unit, "MainPID") not in ("0", before), "a new process")
+    until(lambda: show(host, unit, "ActiveState") == "active", "the account")
+    assert proxy() == "http://127.0.0.9:4000"
     # A drop-in's own overrides it.
-    proxy, sealed = "http://127.0.0.9:5000", f"{place}/trusted.proxy.cred"
-    host.run("sh", "-c", f"echo {proxy} | systemd-creds encrypt --with-key=host --name=proxy - {sealed}")
-    with dropin(host, "wxclient@trusted.service", f"[Service]\nLoadCredentialEncrypted=proxy:{sealed}\n"):
-        host.run("systemctl", "restart", "wxclient@trusted")
-        assert Caller(host).account("trusted")["proxy"] == proxy
-    host.run("sh", "-c", f"rm {place}/*")
-    # A link is followed to any file. The account does not run without the file, and starts when it is there.
-    proxy, linked = "http://127.0.0.9:6000", "/root/secrets/trusted"
-    host.run("ln", "-s", linked, f"{place}/trusted.proxy")
-    host.run("systemctl", "restart", "wxclient@trusted", check=False)
-    until(lambda: int(show(host, "wxclient@trusted.service", "NRestarts")) >= 2, "two restarts")
-    assert show(host, "wxclient@trusted.service", "ActiveState") != "active"
-    reasons = ("cat: trusted.proxy: No such file or directory", "account trusted: cannot read trusted.proxy")
-    until(lambda: all(each in host.text("wxctl", "logs", "trusted") for each in reasons), "the reasons")
-    host.run("install", "-d", "-m", "700", "/root/secrets")
-    host.write(f"{linked}.new", proxy.encode(), 0o600)
-    host.run("chown", "nobody", f"{linked}.new")
-    host.run("mv", f"{linked}.new", linked)
-    until(lambda: show(host, "wxclient@trusted.service", "ActiveState") == "active", "the account")
-    assert Caller(host).account("trusted")["proxy"] == proxy
-    host.run("rm", "-r", f"{place}/trusted.proxy", "/root/secrets")
-    host.run("systemctl", "restart", "wxclient@trusted")
-    assert not Caller(host).account("trusted")["proxy"]
-    host.run("systemctl", "stop", "wxclient@trusted")
+    sealed = f"{place}/trusted.proxy.cred"
+    seal = f"echo http://127.0.0.9:5000 | systemd-creds encrypt --with-key=host --name=proxy - {sealed}"
+    host.run("sh", "-c", seal)
+    with dropin(host, unit, f"[Service]\nLoadCredentialEncrypted=proxy:{sealed}\n"):
+        host.run("systemctl", "restart", unit)
+        assert proxy() == "http://127.0.0.9:5000"
+    # The account does not run without the file of a link, and starts when it exists.
+    host.run("sh", "-c", f"rm {place}/*; ln -s /root/secret {place}/trusted.proxy")
+    host.run("systemctl", "restart", unit, check=False)
+    until(lambda: int(show(host, unit, "NRestarts")) >= 2, "two restarts")
+    assert show(host, unit, "ActiveState") != "active"
+    until(lambda: "account trusted: cannot read trusted.proxy" in host.text("wxctl", "logs", "trusted"), "the reason")
+    host.write("/root/unfinished", b"http://127.0.0.9:6000", 0o600)
+    host.run("mv", "/root/unfinished", "/root/secret")
+    until(lambda: show(host, unit, "ActiveState") == "active", "the account")
+    assert proxy() == "http://127.0.0.9:6000"
+    host.run("rm", f"{place}/trusted.proxy")
+    host.run("systemctl", "stop", unit)
 
 
 def test_running_account_adds_no_mount_to_the_host(host: Host) -> None:
@@ -440,23 +385,3 @@ def test_services_make_no_core_dumps(host: Host, unit: str) -> None:
     # Its files in /proc belong to root, so that nobody else can trace or dump it.
     assert host.text("ps", "-o", "uid=", "-p", pid).strip() != "0"
     assert host.text("stat", "-c", "%u", f"/proc/{pid}/environ").strip() == "0"
-
-
-def test_perl_client_keeps_its_files_and_is_restarted_after_exit_0(host: Host) -> None:
-    """As docs/howto/perl-client.md says; a module of ours stands in for Mojo-Weixin."""
-    caller, unit = Caller(host), "wxclient@alice"
-    host.write("/usr/local/share/perl/lib/perl5/Mojo/Weixin.pm", MOJO_WEIXIN.encode())
-    page = blocks("docs/howto/perl-client.md")
-    [program] = [block.text for block in page if "wxclient.pl <<" in block.text]
-    [change] = [block.text for block in page if block.unit == unit]
-    host.run("sh", input=program.encode())
-    host.run("systemctl", "edit", "--stdin", unit, input=change.encode())
-    host.run("wxctl", "start", "alice", "--no-wait")
-    caller.until_state("alice", "running")
-    assert host.text("ls", "/var/lib/private/wxclient/alice/media").split() == ["picture.jpg"]
-    before = show(host, unit, "MainPID")
-    host.http("GET", f"http://127.0.0.1:{caller.account('alice')['port']}/openwx/stop_client")
-    until(lambda: show(host, unit, "MainPID") not in ("0", before), "its return")
-    assert show(host, unit, "Result") == "success"
-    assert caller.openwx("stop_client", client="alice")["code"] == 0
-    assert show(host, unit, "MainPID") == "0"

@@ -27,8 +27,8 @@ def old_debs() -> list[Path]:
     """The packages of 2.0.0, built once from the project's history."""
     place = ROOT / ".cache" / "2.0.0"
     if not list(place.glob("*.deb")):
-        known = subprocess.run(["git", "cat-file", "-e", V2_0_0], cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
-        if known.returncode:
+        exists = subprocess.run(["git", "cat-file", "-e", V2_0_0], cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
+        if exists.returncode:
             pytest.skip("the history of 2.0.0 is not here")
         tree = place.with_name("2.0.0-tree")
         subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, tree], check=True)
@@ -142,7 +142,7 @@ def test_archive_of_2_0_0_is_imported(world: World) -> None:
     codes = len(world.phone.call("GET", "/logins"))
     host.run("wxctl", "import", BUNDLE, "--passphrase-file", KEY)
     host.run("wxctl", "start", MOVER, "--timeout", "60")
-    assert len(world.phone.call("GET", "/logins")) == codes  # nobody had to scan
+    assert len(world.phone.call("GET", "/logins")) == codes  # no scan was needed
     until(lambda: "packed" in world.contents(), "the packed report")
     assert world.contents().count("packed") == 1
     caller.openwx("stop_client", client=MOVER)

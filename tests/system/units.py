@@ -47,7 +47,7 @@ class Inside:
     names: dict[str, Any] = field(default_factory=dict)
 
     def evaluate(self, *expressions: str) -> list[Any]:
-        """Return what came of each expression: its value, or the name of its error as ``{"error": …}``."""
+        """Return the value of each expression, or the name of its error as ``{"error": …}``."""
         order = json.dumps({"expressions": expressions, "names": self.names}).encode()
         port = self.port or port_of(self.host, self.unit.partition("@")[2].removesuffix(".service"))
         status, _, answer = self.host.http("POST", f"http://127.0.0.1:{port}/", order, timeout=240)

@@ -1,1 +1,1 @@
-"""Unmodified programs of other people, against the sandbox and the product."""
+"""Unmodified third-party programs, with the sandbox and the product."""

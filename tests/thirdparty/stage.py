@@ -50,12 +50,17 @@ class Stage:
     def client(self, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Path]:
         """Run a client for the duration of a block; gives the file with what it prints."""
         printed = self.place / "printed"
-        given = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.place), "TMPDIR": str(self.place)}
+        variables = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(self.place),
+            "TMPDIR": str(self.place),
+        }
         inside = ["nsenter", f"--target={self.process}", "--net", "--mount", f"--wdns={self.place}"]
         with printed.open("wb") as stream:
             process = subprocess.Popen(
                 [*inside, *command],
-                env={**given, **environment},
+                env={**variables, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

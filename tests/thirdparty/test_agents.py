@@ -1,4 +1,4 @@
-"""Other people's iLink agents, unmodified, use an account of ours through the controller, on two routes.
+"""Third-party iLink agents, unmodified, use an account through the controller, on two routes.
 
 Each gets its credentials as ``wxctl ilink credentials`` prints them, or pairs. The account is at the sandbox.
 """
@@ -38,7 +38,7 @@ FILES = {
 }
 # WeChat's CDN host is fixed in the first; the other has no media.
 WITHOUT_MEDIA = frozenset({"wechatbot-sdk", "openilink-sdk-python"})
-# It does not look at what a send is answered.
+# It ignores the responses to sends.
 UNAWARE = frozenset({"openilink-sdk-python"})
 
 
@@ -56,14 +56,14 @@ class Stage:
         """Call the sandbox's scripting API about the account."""
         return await script(self.url, self.account, method, path, body)
 
-    async def hear(self, **message: Json) -> Json:
-        """Let a person write."""
+    async def receive(self, **message: Json) -> Json:
+        """Have the account receive a message of a person."""
         if self.route == "ilink":
             return await self.ask("POST", "phone-send", {"to": "clawbot", **message})
         return await self.ask("POST", "receive", {"from": self.friend, **message})
 
     async def until_sent(self, number: int) -> Json:
-        """Wait until the person has got so many messages; return the last."""
+        """Wait until the person has received this many messages; return the last."""
         path = "ilink/sent" if self.route == "ilink" else "sent"
         return (await until(lambda: self.ask("GET", path), lambda sent: len(sent) >= number))[number - 1]
 
@@ -109,11 +109,11 @@ def _ilink_driver(context: DriverContext) -> Driver:
 async def running(client: Client, home: Path, **environment: str) -> AsyncIterator[Path]:
     """Run an agent's program for the duration of a block; gives the file with what it prints."""
     printed = home / "printed"
-    given = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home)}
+    variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home)}
     with printed.open("wb") as stream:
         process = await asyncio.create_subprocess_exec(
             *client.command,
-            env={**given, **client.environment, **environment},
+            env={**variables, **client.environment, **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stream,
             stderr=asyncio.subprocess.STDOUT,
@@ -140,10 +140,10 @@ async def give_credentials(host: Machine, name: str, home: Path) -> None:
 
 async def pair(host: Machine, printed: Path) -> None:
     """Approve the agent that prints its link."""
-    said = await until(printed.read_text, lambda said: "/ilink/pair/" in said)
-    code = said.rpartition("/ilink/pair/")[2].split()[0]
-    given: JsonObject = {"account": "alice", "consumer": "helper"}
-    status, approved = await host.v1("POST", f"ilink/pairings/{code}", given)
+    output = await until(printed.read_text, lambda output: "/ilink/pair/" in output)
+    code = output.rpartition("/ilink/pair/")[2].split()[0]
+    approval: JsonObject = {"account": "alice", "consumer": "helper"}
+    status, approved = await host.v1("POST", f"ilink/pairings/{code}", approval)
     assert status == 200, approved
 
 
@@ -178,36 +178,36 @@ async def logged_in(host: Machine) -> None:
     await until(lambda: host.states(client="alice"), lambda states: states[0]["state"] == "running")
 
 
-async def quote_and_go_beyond_the_budget(world: Stage, client: Client, printed: Path) -> int:
-    """Quote a message, then want more answers than the budget allows; return how many the person has then."""
-    quoted = await world.hear(text="the quoted one")
+async def quote_and_exceed_the_budget(world: Stage, client: Client, printed: Path) -> int:
+    """Quote a message, then request more answers than the budget allows; return the number of messages received."""
+    quoted = await world.receive(text="the quoted one")
     assert (await world.until_sent(3))["text"] == "echo: the quoted one"
-    await world.hear(text="and this?", quote=quoted["msg_id"])
+    await world.receive(text="and this?", quote=quoted["msg_id"])
     assert (await world.until_sent(4))["text"] == "echo: and this? [the quoted one]"
-    await world.hear(text="three")
+    await world.receive(text="three")
     assert [(await world.until_sent(number))["text"] for number in (5, 6)] == ["echo: three", "second"]
     if client.name not in UNAWARE:
-        await until(printed.read_text, lambda said: "refused: third" in said)
-    await world.hear(text="go on")
-    # What was held goes out once, in whichever order with the answer.
+        await until(printed.read_text, lambda output: "refused: third" in output)
+    await world.receive(text="go on")
+    # The held message is sent once, before or after the answer.
     assert {(await world.until_sent(number))["text"] for number in (7, 8)} == {"third", "echo: go on"}
     return 8
 
 
 async def converse(world: Stage, client: Client, printed: Path) -> None:
-    """Write to the account, and look at the answers."""
+    """Write to the account, and check the answers."""
     await until_polling(world.host)
-    await world.hear(text=TEXT)
+    await world.receive(text=TEXT)
     assert (await world.until_sent(1))["text"] == f"echo: {TEXT}"
-    await world.hear(kind="voice", length=2300)
+    await world.receive(kind="voice", length=2300)
     assert (await world.until_sent(2))["text"] == "heard 2300 ms"
     before = 2
     if world.route == "ilink":
-        before = await quote_and_go_beyond_the_budget(world, client, printed)
+        before = await quote_and_exceed_the_budget(world, client, printed)
     if client.name in WITHOUT_MEDIA:
         return
-    heard = await world.hear(kind="file", name="报告.bin", size=100_000)
+    received = await world.receive(kind="file", name="报告.bin", size=100_000)
     answer = await world.until_sent(before + 1)
     assert (answer["kind"], answer["name"], answer["size"]) == ("file", "报告.bin", 100_000)
-    md5 = heard["message"]["item_list"][0]["file_item"]["md5"] if world.route == "ilink" else heard["md5"]
+    md5 = received["message"]["item_list"][0]["file_item"]["md5"] if world.route == "ilink" else received["md5"]
     assert answer["md5"] == md5

@@ -1,6 +1,6 @@
-"""Other people's clients, unmodified, log in by QR code, receive and send against the sandbox, on both routes.
+"""Third-party clients, unmodified, log in by QR code, receive and send against the sandbox, on both routes.
 
-They are known to work against the real service, so whatever the sandbox refuses them is a mistake of the sandbox.
+They work with the real service, so a refusal of the sandbox is a defect of the sandbox.
 `make test-deps` fetches them; a missing one is skipped. Mojo-Weixin and the old Mojolicious that it needs are in none
 of the registries that `make test-deps` uses: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
 """
@@ -19,14 +19,14 @@ from tests.thirdparty.stage import Json, Stage, stage
 
 FETCHED = ROOT / ".cache" / "thirdparty"
 CLIENTS = Path(__file__).parent / "clients"
-# With what clients get wrong: a slash, markup, more than ASCII.
+# With characters that clients get wrong: a slash, markup, beyond ASCII.
 TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A program that answers "echo: TEXT" to every TEXT. ``notes`` are breaches that it is known for; ``web_login``
-    is the only kind of login that its account is let in by. With ``media`` it sends every file back."""
+    """A program that answers "echo: TEXT" to every TEXT. ``notes`` are the breaches of the protocol that it makes;
+    ``web_login`` is the only kind of login that its account is allowed. With ``media`` it sends every file back."""
 
     name: str
     command: Sequence[str]
@@ -168,8 +168,8 @@ def test_ilink_client_logs_in_receives_and_sends(world: Stage, client: Client) -
     violations = world.call("GET", f"/requests?uin={uin}")["violations"]
     assert {v["what"] for v in violations} <= client.notes
     assert [v for v in violations if v["refused"] is not None] == []
-    everybodys = world.call("GET", "/requests")["violations"]  # before a scan a code is nobody's
-    assert client.notes <= {v["what"] for v in everybodys}
+    everything = world.call("GET", "/requests")["violations"]  # requests before a scan have no uin
+    assert client.notes <= {v["what"] for v in everything}
 
 
 def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
@@ -183,8 +183,8 @@ def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
     assert (answer["text"], answer["problem"]) == (f"echo: {TEXT}", "")
     if not media:
         return
-    given = {"to": "clawbot", "kind": "file", "name": "报告.bin", "size": 100_000}
-    [item] = world.call("POST", f"/accounts/{uin}/phone-send", given)["message"]["item_list"]
+    file = {"to": "clawbot", "kind": "file", "name": "报告.bin", "size": 100_000}
+    [item] = world.call("POST", f"/accounts/{uin}/phone-send", file)["message"]["item_list"]
     [answer] = world.call("GET", f"/accounts/{uin}/ilink/sent?after={answer['seq']}&wait=20")
     assert (answer["kind"], answer["name"], answer["problem"]) == ("file", "报告.bin", "")
     assert answer["md5"] == item["file_item"]["md5"]

@@ -19,8 +19,8 @@ async def main(address: str, token: str, mode: str) -> None:
         transport = streamable_http_client(address, http_client=http)
         async with Client(transport, mode=mode) as client:
             tools = (await client.list_tools()).tools
-            said = {"protocol": client.protocol_version, "server": client.server_info.name}
-            print(json.dumps({**said, "tools": [tool.name for tool in tools]}), flush=True)
+            first = {"protocol": client.protocol_version, "server": client.server_info.name}
+            print(json.dumps({**first, "tools": [tool.name for tool in tools]}), flush=True)
             loop = asyncio.get_running_loop()
             while line := await loop.run_in_executor(None, sys.stdin.readline):
                 name, arguments = json.loads(line)

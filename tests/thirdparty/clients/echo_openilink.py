@@ -2,7 +2,7 @@
 
 import os
 
-from echoes import answers, heard  # type: ignore[import-not-found]
+from echoes import answers, voice_answer  # type: ignore[import-not-found]
 from openilink import Client, LoginCallbacks, MonitorOptions, extract_text  # type: ignore[import-not-found]
 
 # Without a base URL it is WeChat's own.
@@ -14,7 +14,7 @@ client.login_with_qr(callbacks=LoginCallbacks(on_qrcode=lambda link: print(link,
 def answer(message) -> None:  # type: ignore[no-untyped-def]
     [item] = message.item_list
     if item.voice_item is not None:
-        client.push(message.from_user_id, heard(item.voice_item.playtime))
+        client.push(message.from_user_id, voice_answer(item.voice_item.playtime))
         return
     quoted = item.ref_msg.message_item.text_item.text if item.ref_msg else None
     for words in answers(extract_text(message), quoted):

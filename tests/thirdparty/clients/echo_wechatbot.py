@@ -2,7 +2,7 @@
 
 import asyncio
 
-from echoes import answers, heard  # type: ignore[import-not-found]
+from echoes import answers, voice_answer  # type: ignore[import-not-found]
 from wechatbot import ApiError, WeChatBot  # type: ignore[import-not-found]
 
 bot = WeChatBot()
@@ -18,7 +18,7 @@ async def answer(message) -> None:  # type: ignore[no-untyped-def]
             except ApiError as problem:
                 print("refused:", words, problem, flush=True)
     elif message.type == "voice":
-        await bot.reply(message, heard(message.voices[0].duration_ms))
+        await bot.reply(message, voice_answer(message.voices[0].duration_ms))
     else:
         media = await bot.download(message)
         name = media.file_name or "back.bin"

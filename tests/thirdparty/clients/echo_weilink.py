@@ -1,6 +1,6 @@
 """Answer every text and voice, and send every file back, with weilink, as its own documentation shows it."""
 
-from echoes import answers, heard  # type: ignore[import-not-found]
+from echoes import answers, voice_answer  # type: ignore[import-not-found]
 from weilink import WeiLink  # type: ignore[import-not-found]
 
 client = WeiLink()
@@ -8,7 +8,7 @@ client.login()
 while True:
     for message in client.recv():
         if message.voice is not None:
-            client.send(message.from_user, heard(message.voice.playtime))
+            client.send(message.from_user, voice_answer(message.voice.playtime))
         elif message.file is None:
             client.send_typing(message.from_user)
             for words in answers(message.text, message.ref_msg.text if message.ref_msg else None):

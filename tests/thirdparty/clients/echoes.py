@@ -1,15 +1,15 @@
-"""What the agents written in Python answer, in one place; echo_openclaw.mjs answers the same."""
+"""The answers of the agents in Python; echo_openclaw.mjs answers the same."""
 
 from collections.abc import Iterator
 
 
 def answers(text: str, quoted: str | None) -> Iterator[str]:
-    """Give the answers to a text: an echo with what it quotes, and two more messages to who wants three."""
+    """Yield the answers to a text: an echo with the quoted text, and two more messages if it is "three"."""
     yield f"echo: {text}" + (f" [{quoted}]" if quoted else "")
     if text == "three":
         yield from ("second", "third")
 
 
-def heard(milliseconds: int | None) -> str:
+def voice_answer(milliseconds: int | None) -> str:
     """Return the answer to a voice message."""
     return f"heard {milliseconds} ms"
