@@ -1,4 +1,4 @@
-"""Participants of a system test: the sandbox's phone, a webhook receiver, a caller of the HTTP API.
+"""The other ends of a booted host: the sandbox's phone, a webhook receiver, a caller of the HTTP API.
 
 They run on this machine and use the booted host's loopback.
 """
@@ -264,7 +264,7 @@ class Webhook:
 
 @dataclass
 class World:
-    """A host on which an account is tested, and those around it. ``uin`` is the account's at WeChat."""
+    """A host with an account, its webhook, a caller and the phone. ``uin`` is the account's at WeChat."""
 
     host: Host
     hook: Webhook
@@ -274,7 +274,7 @@ class World:
         self.caller, self.phone = Caller(self.host), Phone(self.host)
 
     def write(self, *texts: str) -> None:
-        """Let a friend write to the account."""
+        """Have a friend write to the account."""
         for text in texts:
             self.phone.write(self.uin, self.phone.friend(self.uin), text)
 

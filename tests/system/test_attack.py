@@ -73,6 +73,7 @@ ANY: Attempts = {
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         resource.prlimit(0, resource.RLIMIT_CORE, (-1, -1))
         os.mknod(own + "/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.mkfifo(own + "/fifo")
         os.symlink("/etc/shadow", own + "/symlink")
         os.link(made(own + "/one"), own + "/two")
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)

@@ -41,8 +41,10 @@ Parameters: TypeAlias = Mapping[str, str | bytes]
 
 @dataclass
 class World(actors.World):
-    """An account with friends and a group."""
+    """An account with friends and a group, which has the first of them as members."""
 
+    friends: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
     group: str = ""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -62,36 +64,15 @@ class World(actors.World):
     def get(self, call: str, **parameters: str) -> Json:
         return self.ask(NAME, call, parameters, direct=True).json
 
-    def friend(self, number: int) -> str:
-        contacts = self.phone.world(self.uin)["contacts"]
-        return str([each for each in contacts if each["kind"] == "friend"][number]["username"])
-
     def sends(self) -> list[Json]:
         return self.phone.sent(self.uin, 0, 0)
 
-    def other_friend(self) -> str:
-        """Return a friend who is not in the group."""
-        [group] = [each for each in self.phone.world(self.uin)["groups"] if each["username"] == self.group]
-        inside = {each["username"] for each in group["members"]}
-        return next(each for each in map(self.friend, range(40)) if each not in inside)
-
-    def member(self, kind: str) -> str:
-        """Return a person of a kind who is in a group, as the account knows."""
-
-        def look() -> str:
-            known = {each["id"] for group in self.get("get_group_info") for each in group["member"]}
-            groups = self.phone.world(self.uin)["groups"]
-            everybody = (
-                each
-                for group in groups
-                for each in group["members"]
-                if kind != "friend" or group["username"] == self.group
-            )
-            return next(
-                (each["username"] for each in everybody if each["kind"] == kind and each["username"] in known), ""
-            )
-
-        return str(until(look, f"a {kind} in a group"))
+    def stranger(self) -> str:
+        """Return a stranger whom the account knows from a group."""
+        known = {each["id"] for group in self.get("get_group_info") for each in group["member"]}
+        members = (each for group in self.phone.world(self.uin)["groups"] for each in group["members"])
+        strangers = (str(each["username"]) for each in members if each["kind"] == "stranger")
+        return next(each for each in strangers if each in known)
 
     def request_of_a_stranger(self) -> Parameters:
         name = self.unique("新朋友")
@@ -102,6 +83,12 @@ class World(actors.World):
         )
         person, _, _, ticket = report["params"]
         return {"id": person, "displayname": name, "ticket": ticket}
+
+
+def members_of(world: World) -> set[str]:
+    """Return the members of the group as the account knows them."""
+    groups = world.get("get_group_info")
+    return {member["id"] for group in groups if group["id"] == world.group for member in group["member"]}
 
 
 def nothing(world: World) -> Parameters:
@@ -120,7 +107,7 @@ def a_question_that_is_answered(world: World) -> Parameters:
         until(lambda: question in [each["text"] for each in world.sends()], question)
         world.phone.write(world.uin, friend, "fine")
 
-    friend = world.friend(22)
+    friend = world.friends[0]
     threading.Thread(target=reply).start()
     return {"id": friend, "content": question, "timeout": "10"}
 
@@ -129,9 +116,9 @@ PARAMETERS: Mapping[str, Callable[[World], Parameters]] = {
     **dict.fromkeys(("get_user_info", "get_friend_info", "get_group_info", "get_group_basic_info"), nothing),
     "get_client_info": nothing,
     "check_event": a_waiting_event,
-    **dict.fromkeys(("search_friend", "get_avatar"), lambda world: {"id": world.friend(22)}),
+    **dict.fromkeys(("search_friend", "get_avatar"), lambda world: {"id": world.friends[0]}),
     "search_group": lambda world: {"id": world.group},
-    "send_friend_message": lambda world: {"id": world.friend(22), "content": world.unique("hello ")},
+    "send_friend_message": lambda world: {"id": world.friends[0], "content": world.unique("hello ")},
     "send_group_message": lambda world: {"id": world.group, "content": world.unique("hello ")},
     "consult": a_question_that_is_answered,
     "upload_media": lambda world: {"media_data": GIF + world.unique("picture ").encode()},
@@ -139,18 +126,18 @@ PARAMETERS: Mapping[str, Callable[[World], Parameters]] = {
         "id": world.get("send_friend_message", id="filehelper", content="never mind")["id"]
     },
     "create_group": lambda world: {
-        "friends": f"{world.friend(3)},{world.friend(4)}",
+        "friends": ",".join(world.friends[:2]),
         "displayname": world.unique("new group "),
     },
-    "invite_friend": lambda world: {"id": world.group, "friends": world.other_friend()},
-    "kick_group_member": lambda world: {"id": world.group, "members": world.member("friend")},
+    "invite_friend": lambda world: {"id": world.group, "friends": world.friends.pop()},
+    "kick_group_member": lambda world: {"id": world.group, "members": world.members.pop()},
     "set_group_displayname": lambda world: {"id": world.group, "new_displayname": world.unique("named ")},
-    "stick": lambda world: {"id": world.friend(20), "op": "1"},
+    "stick": lambda world: {"id": world.friends[1], "op": "1"},
     **dict.fromkeys(
         ("set_markname", "set_friend_markname"),
-        lambda world: {"id": world.friend(21), "new_markname": world.unique("called ")},
+        lambda world: {"id": world.friends[2], "new_markname": world.unique("called ")},
     ),
-    "make_friend": lambda world: {"id": world.member("stranger"), "verify": "it is me"},
+    "make_friend": lambda world: {"id": world.stranger(), "verify": "it is me"},
     "accept_friend_request": World.request_of_a_stranger,
 }
 
@@ -161,9 +148,11 @@ def world(host: Host) -> Iterator[World]:
     with Webhook(host) as hook:
         made = World(host, hook, Phone(host).account(NAME, seed=7, friends=40))
         log_in(made.caller, made.phone, NAME, made.uin, post_api=hook.address)
-        friends = ",".join(map(made.friend, range(1, 15)))
-        made.group = made.get("create_group", friends=friends, displayname="组")["group_id"]
-        until(lambda: made.group in {each["id"] for each in made.get("get_group_info")}, "the group")
+        contacts = made.phone.world(made.uin)["contacts"]
+        friends = [each["username"] for each in contacts if each["kind"] == "friend"]
+        made.members, made.friends = friends[:14], friends[14:]
+        made.group = made.get("create_group", friends=",".join(made.members), displayname="组")["group_id"]
+        until(lambda: {*made.members} <= members_of(made), "the group and its members")
         yield made
 
 

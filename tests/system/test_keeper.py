@@ -72,7 +72,7 @@ class Pair:
 
     @contextlib.contextmanager
     def cut(self) -> Iterator[None]:
-        """Take the cable away from the other host during a block: what is sent gets lost."""
+        """Disconnect the other host during a block: packets are lost."""
         self.far.run("ip", "link", "set", ends()[1], "down")
         try:
             yield

@@ -170,5 +170,5 @@ def test_documented_downgrade_to_2_0_0_loses_and_repeats_nothing(world: World, o
     host.run("sh", "-c", rest)
     caller.until_state(NAME, "running")
     assert caller.account(NAME)["client"]["version"] == "2.0.0"
-    until(lambda: "in between" in world.contents(), "what came meanwhile")
+    until(lambda: "in between" in world.contents(), "the message of the meantime")
     assert world.contents()[before:] == ["under the new version", "in between"]

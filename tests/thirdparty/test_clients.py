@@ -136,7 +136,7 @@ def test_web_client_logs_in_receives_and_sends(world: Stage, client: Client) -> 
 
 
 def converse(world: Stage, uin: int) -> list[str]:
-    """Be the phone and a friend: scan, confirm, write. Returns what the friend got."""
+    """Scan the code, confirm, and write as a friend; return the answers."""
     waiting = world.call("GET", "/logins?state=waiting&wait=20")
     assert waiting, "no login waits for a scan"
     uuid = waiting[-1]["uuid"]
@@ -173,7 +173,7 @@ def test_ilink_client_logs_in_receives_and_sends(world: Stage, client: Client) -
 
 
 def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
-    """Be the phone: scan, confirm, write, and look at the answers."""
+    """Confirm the login, write to the account, and check the answers."""
     waiting = world.call("GET", "/logins?state=waiting&wait=20")
     assert waiting, "no login waits for a scan"
     world.call("POST", f"/logins/{waiting[-1]['uuid']}/confirm", {"uin": uin})

@@ -61,7 +61,7 @@ class Agent:
 
 @contextlib.asynccontextmanager
 async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[tuple[Agent, JsonObject]]:
-    """Run the client; yields it, and what it says first."""
+    """Run the client; yield it and its first line."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROGRAM), f"{address}/mcp", shown, mode),
         env={"PYTHONPATH": str(FETCHED), "PATH": "/usr/bin:/bin"},
@@ -78,7 +78,7 @@ async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[t
 
 
 async def received(made: World, person: ServerAccount, **message: JsonValue) -> None:
-    """Let a friend write to the account."""
+    """Have the account receive a message of a friend."""
     await script(made.wechat.url, person, "POST", "receive", {"from": friend(person), **message})
 
 
