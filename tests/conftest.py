@@ -33,7 +33,7 @@ _LONGEST = [
     for name in """
         system/documents system/fleet_owners system/torture page/list system/packaging page/people page/changes
         fleet/fleet system/wxctl system/keeper page/routes system/units system/fleet_move page/walk page/api
-        system/stuck system/account system/access
+        system/stuck system/account system/doctor system/access
         system/alerts system/upgrade system/attack page/tutorial system/package
         lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators
         unit/durability/crashpoints unit/fleet/keeper unit/controller/fastpath unit/durability/lifecycle

@@ -44,8 +44,7 @@ ENVIRONMENT = {
 # this machine; and the dependencies of our packages, so that apt needs no network.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
-    "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
-    "bash-completion,zsh,fish,"
+    "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,exim4-daemon-light,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop"
 )
 # A tree that was not booted for so long is removed when another one is made.
@@ -380,7 +379,7 @@ def make_base() -> Path:
         shutil.rmtree(making, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
         # Tests that need them start them.
-        command += ["--customize-hook=chroot $1 systemctl disable nginx caddy exim4"]
+        command += ["--customize-hook=chroot $1 systemctl disable nginx exim4"]
         command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:
