@@ -4,11 +4,8 @@
 """
 
 import asyncio
-import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,6 @@ from wxcontroller.core import access
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.sandbox.account import WebLogin
-from wxcontroller.sandbox.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,12 +77,6 @@ async def test_systemd_that_does_not_answer(made: World) -> None:
     assert statuses == [503, 502, 502]
 
 
-async def test_trials(made: World) -> None:
-    assert (await call(made, "POST", "~/webhook/test"))[0] == 409
-    for body, status in ((None, 200), ({"proxy": "http://127.0.0.1:9"}, 200), ({"proxy": "ftp://x"}, 400)):
-        assert (await call(made, "POST", "~/proxy/test", body))[0] == status
-
-
 async def test_events_as_a_stream_and_as_pages(made: World) -> None:
     stream = {"Accept": "text/event-stream"}
     for path, begins in (("/v1/events?account=alice", b""), ("/v1/accounts/alice/events", b"event: open")):
@@ -139,12 +129,6 @@ async def test_deliveries_are_seen_replayed_and_purged(made: World) -> None:
     assert (await call(made, "POST", "~/deliveries/replay", {"all": True}))[0] == 409  # no post_api
 
 
-async def test_typing_is_shown_where_a_route_has_that(made: World) -> None:
-    status, answer = await call(made, "POST", "~/typing", {"peer": "filehelper", "on": True})
-    assert (status, answer["shown"]) == (200, False)  # the web route
-    assert (await call(made, "POST", "~/typing", {"peer": 7}))[0] == 400
-
-
 async def test_messages_are_sent_read_and_recalled_through_the_controller(made: World) -> None:
     assert (await call(made, "GET", "~/contacts"))[0] == 200
     group = (await call(made, "GET", "~/groups"))[1]["groups"][0]["id"]
@@ -171,76 +155,6 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
         assert (await call(made, "DELETE", f"~/messages/{sent['id']}"))[0] == 200
     assert (await call(made, "POST", "~/messages", {"to": "nobody", "text": "x"}, kind))[0] == 404
     assert (await call(made, "POST", "~/messages", b"to=x"))[0] == 415
-
-
-async def test_waiting_sends_are_listed_and_cancelled(made: World) -> None:
-    take_back = made.wechat.fault("webwxsendmsg", FaultKind.DELAY, 5.0)
-    for number in range(3):
-        form = {"client": "alice", "id": "filehelper", "content": str(number), "async": "1"}
-        assert (await made.get("send_friend_message", **form))["code"] == 0
-    [*_, last] = (await call(made, "GET", "~/sends"))[1]["sends"]
-    take_back()
-    for method, status in (("GET", 200), ("DELETE", 200), ("DELETE", 404)):
-        assert (await call(made, method, f"~/sends/{last['id']}"))[0] == status
-
-
-async def test_received_media(made: World) -> None:
-    place = made.units.running["alice"].client.config.media_dir
-    place.mkdir(parents=True, exist_ok=True)
-    name = f"mojo_weixin_media_20260101000000_{'0' * 16}.jpg"
-    (place / name).write_bytes(b"\xff\xd8\xff" + bytes(100))
-    known = {"If-Modified-Since": formatdate(time.time() + 60, usegmt=True)}
-    for headers, status in (({}, 200), ({"Range": "bytes=0-9"}, 206), ({"Range": "bytes=900-"}, 416), (known, 304)):
-        assert (await call(made, "GET", f"~/media/{name}", headers=headers))[0] == status
-    for other in ("x", "cookies.json"):
-        assert (await call(made, "GET", f"~/media/{other}"))[0] == 404
-
-
-@contextlib.asynccontextmanager
-async def taking_in(made: World, answer: bytes, take: int = -1) -> AsyncIterator[None]:
-    """Answer as root's program that takes in accounts of other hosts, after ``take`` bytes or all."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await (reader.read() if take < 0 else reader.readexactly(take))
-        writer.write(answer)
-        await writer.drain()
-        while await reader.read(1 << 16):
-            pass
-        writer.close()
-
-    socket = made.paths.receive_socket
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    async with await asyncio.start_unix_server(serve, socket):
-        yield
-    socket.unlink(missing_ok=True)
-
-
-async def test_departures_and_arrivals_follow_the_document(made: World) -> None:
-    leaving, coming = "departures/eve", "arrivals/eve"
-    assert (await call(made, "POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "1"}))[0] == 201
-    move = {"to": "host-b", "id": "5f2c"}
-    for method, body, query, status in (
-        ("PUT", {"to": "host-b"}, "", 400),
-        ("PUT", move, "", 200),
-        ("DELETE", None, "?id=other", 409),
-        ("DELETE", None, "?id=5f2c", 200),
-        ("POST", None, "?id=5f2c", 409),
-        ("PUT", {**move, "sent": True}, "", 200),
-        ("POST", None, "?id=5f2c", 200),
-    ):
-        assert (await call(made, method, leaving + query, body))[0] == status, (method, body)
-    assert (await call(made, "PUT", coming, b"sealed"))[0] == 409
-    refusal = b'{"error": {"code": "locked", "message": "the passphrase is wrong", "remedy": "correct it"}}\n'
-    async with taking_in(made, refusal, 100):
-        status, refused = await call(made, "PUT", "arrivals/alice", b"x" * 20_000_000)
-    assert (status, "the passphrase is wrong" in refused["error"]["message"]) == (409, True)
-    async with taking_in(made, b'{"name": "alice"}\n'):
-        assert (await call(made, "PUT", "arrivals/alice", b"sealed"))[0] == 201
-    for ends, status in (("DELETE", 200), ("POST", 200), ("DELETE", 409)):
-        if status == 200:
-            assert (await call(made, "POST", "accounts", {"name": "eve", "epoch": 9, "arrived": "5f2c"}))[0] == 201
-        assert (await call(made, ends, f"{coming}?id=5f2c"))[0] == status
-    assert (await call(made, "DELETE", "accounts/eve"))[0] == 200
 
 
 async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(made: World) -> None:

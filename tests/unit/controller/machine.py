@@ -1,7 +1,7 @@
-"""A machine in miniature for tests of the controller: real files, real sockets, real HTTP.
+"""A controller with accounts in this process: real files, real sockets, real HTTP.
 
-Only systemd is a stand-in (the ``Units`` seam): it "starts" an account by running a small HTTP server in this
-process on the account's port. What the real systemd does is for the system tests.
+Only systemd is a stand-in, behind the ``Units`` protocol: it "starts" an account by running a small HTTP server on
+the account's port. System tests use the real one.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterab
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
 
 import aiohttp
 import pytest
@@ -52,7 +53,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
-from wxcontroller.openwx.credentials import PORT_HEADER
 
 T = TypeVar("T")
 _compiled = cache(compiled)
@@ -60,15 +60,14 @@ _compiled = cache(compiled)
 
 def _shared(make: Callable[..., T]) -> Callable[..., T]:
     @cache
-    def made(*given: Hashable, **named: Hashable) -> T:
+    def made(*args: Hashable, **kwargs: Hashable) -> T:
         _compiled()  # as the package's build does
-        return make(*given, **named)
+        return make(*args, **kwargs)
 
     return made
 
 
-# Nothing of a controller is in the pages of the dashboard: all controllers of this process share them, because
-# rendering them takes longer than many a test.
+# The pages of the dashboard are the same for all controllers, and rendering them takes longer than most tests.
 for _made in ("Bundle", "pages"):
     setattr(page, _made, _shared(getattr(page, _made)))
 
@@ -102,6 +101,16 @@ def _stop_at_time_limit(loop: asyncio.AbstractEventLoop, context: dict[str, obje
 # What /v1 calls the original's attributes of people and groups.
 _PERSON = {"name": "displayname", "remark": "markname", "nickname": "name"}
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def fixed(status: int, headers: Mapping[str, str] = MappingProxyType({}), body: bytes = b"<script>") -> Handler:
+    """Return a handler that gives one answer to everything, as a compromised account may."""
+
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers, body=body)
+
+    return serve
 
 
 class Process:
@@ -118,45 +127,36 @@ class Process:
         self.hung_up = asyncio.Event()
         self.events = asyncio.Event()  # ends a long poll
         self.reached = asyncio.Event()
-        # What it answers to /v1/status: a body, None for a program that knows no such path.
+        # The bodies of /v1/status and /v1/options; None for a program without these paths.
         self.status: bytes | None = None
-        self.options: bytes | None = None  # the same for /v1/options
-        self.status_gate: asyncio.Event | None = None
+        self.options: bytes | None = None
         self.knows_ack = True
-        self.answers: list[JsonValue] | None = []  # what it was answered; None: a program that asks for nothing
+        self.answers: list[JsonValue] | None = []  # to its question; None for a program that asks nothing
         self.accepted = "yes"
-        # What it shows the controller to be called, and what it is called with: line, headers and body.
+        # The secret of its port; and, with ``echo``, the calls that it gets: line, headers and body.
         self.secret = secrets.token_hex(32)
         self.echo = False
         self.seen: list[tuple[str, Mapping[str, str], bytes]] = []
-        self.streams: list[str] = []  # what readers of its events show
-        # What a program that was taken over answers to any call: status and headers.
-        self.hostile: tuple[int, Mapping[str, str]] | None = None
-        self.hostile_body = b"<script>"
-        self.serve: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None  # instead of what is below
-        # Sends by their parameters, once for each key, if a test lets it carry them out; and its answer, {} for none.
+        # Replace the handlers below: of all calls but its status and events, and of its events.
+        self.serve: Handler | None = None
+        self.serve_events: Handler | None = None
+        # Sends by their parameters, one for each key; None while they are not carried out. An empty answer is lost.
         self.sends: list[dict[str, str]] | None = None
         self.send_answer: Callable[[Mapping[str, str]], JsonObject] = lambda _: SENT
         self.friends: list[JsonValue] = []
         self.groups: list[JsonValue] = []
-        self.events_sent = b""  # all that the stream of its events ever sends, until ``stream_ends``
-        self.stream_ends = asyncio.Event()
         self._runner: web.AppRunner | None = None
-        # A real one: it is there again when the account is started again.
+        # A real log, which outlives the process.
         state = paths.state(instance)
         state.mkdir(parents=True, exist_ok=True)
         self.log = EventLog(state / "events.db")
 
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
-        app.router.add_route("*", "/ilink/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
         app.router.add_get("/v1/options", self._status)
         app.router.add_get("/v1/events", self._events)
-        app.router.add_post("/v1/logout", self._logout)
-        app.router.add_post("/v1/input", self._input)
-        app.router.add_route("*", "/v1/{rest:.*}", self._answer)
+        app.router.add_route("*", "/{api:openwx|ilink|v1}/{rest:.*}", self._answer)
         self.log.open()
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
@@ -198,59 +198,46 @@ class Process:
             await self.log.close(2)
         shutil.rmtree(self.paths.runtime(self.instance))  # as systemd does, also after kill -9
 
-    async def _logout(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(f"{request.method} {request.raw_path}")
-        return web.json_response({"account": self.account.name.name, "logged_out": True})
-
     async def _input(self, request: web.Request) -> web.StreamResponse:
         if self.answers is None:
-            return web.json_response({"error": {"code": "no-such-path", "message": "no", "remedy": ""}}, status=404)
-        given = await request.json()
-        if given["value"] != self.accepted:
-            return web.json_response({"error": {"code": "bad-request", "message": "no", "remedy": "yes"}}, status=400)
-        self.answers.append(given)
-        return web.json_response({"account": self.account.name.name, "id": given["id"], "answered": True})
+            return _error(404, "no-such-path")
+        answer = await request.json()
+        if answer["value"] != self.accepted:
+            return _error(400, "bad-request")
+        self.answers.append(answer)
+        return web.json_response({"account": self.account.name.name, "id": answer["id"], "answered": True})
 
     async def _note(self, request: web.Request) -> None:
+        line = f"{request.method} {request.raw_path}"
+        self.requests.append(line)
         if self.echo:
-            line = f"{request.method} {request.raw_path}"
             self.seen.append((line, CIMultiDict(request.headers), await request.read()))
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         await self._note(request)
-        self.requests.append(f"{request.method} {request.raw_path}")
-        if self.status_gate is not None:
-            await self.status_gate.wait()
         body = self.status if request.path == "/v1/status" else self.options
         if body is None:
             raise web.HTTPNotFound
         return web.Response(body=body, headers={"Content-Type": "application/json"})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        self.streams.append(request.headers.get(PORT_HEADER, ""))
-        if self.hostile is not None:
-            return web.Response(status=self.hostile[0], headers=self.hostile[1])
-        if self.events_sent:
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-            await response.prepare(request)
-            await response.write(self.events_sent)
-            await self.stream_ends.wait()
-            return response
+        if self.serve_events is not None:
+            return await self.serve_events(request)
         try:
             return await Events(self.log, self.account.name.name).get(request)
         except ConnectionError:  # the reader is gone
             return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(f"{request.method} {request.raw_path}")
-        self.reached.set()
         await self._note(request)
+        self.reached.set()
         if self.serve is not None:
             return await self.serve(request)
-        if self.hostile is not None:
-            status, headers = self.hostile
-            return web.Response(status=status, headers=headers, body=self.hostile_body if status != 304 else None)
         match request.match_info["rest"]:
+            case "logout":
+                return web.json_response({"account": self.account.name.name, "logged_out": True})
+            case "input":
+                return await self._input(request)
             case "never" | "check_event":
                 try:
                     await asyncio.wait_for(self.events.wait(), PATIENCE)
@@ -264,13 +251,13 @@ class Process:
             case "send_friend_message" | "send_group_message" if self.sends is not None:
                 return web.json_response(await self._send(request, self.sends))
             case "search_friend" | "search_group" if self.sends is not None:
-                given = {**request.query, **(await request.post())}
-                [(key, value)] = ((key, value) for key, value in given.items() if key != "client")
+                sought = {**request.query, **(await request.post())}
+                [(key, value)] = ((key, value) for key, value in sought.items() if key != "client")
                 people = self.groups if request.path.endswith("group") else self.friends
                 found = [one for one in people if obj(one).get(key) == value]
                 return web.json_response(found or {"code": 100, "status": "object not found"})
             case "deliveries/ack" | "messages" | "contacts" | "groups" if not self.knows_ack:
-                return web.json_response({"error": {"code": "no-such-path", "message": "", "remedy": ""}}, status=404)
+                return _error(404, "no-such-path")
             case "messages" if self.sends is not None and request.method == "POST":
                 return web.json_response(await self._send(request, self.sends))
             case "contacts" | "groups" as kind if self.sends is not None:
@@ -279,11 +266,6 @@ class Process:
                     {**obj(one), **{key: text(field(one, old)) for key, old in _PERSON.items()}} for one in people
                 ]
                 return web.json_response({kind: shown})
-            case "deliveries" if request.query_string == "limit=1":
-                counts = {"pending": 3, "held": 0, "dead": 1, "dropped": 0, "secret": 1}
-                return web.json_response({"account": self.account.name.name, **counts})
-            case "status":
-                return web.Response(status=418, reason="Teapot", body=b"<html>", content_type="text/html")
         digest, size = hashlib.sha256(), 0
         async for chunk in request.content.iter_any():
             digest.update(chunk)
@@ -294,8 +276,8 @@ class Process:
 
     async def _send(self, request: web.Request, sends: list[dict[str, str]]) -> JsonObject:
         if "json" in request.headers["Content-Type"]:
-            told = obj(await request.json())
-            form = {"id": text(told["to"]), "content": text(told["text"])}
+            message = obj(await request.json())
+            form = {"id": text(message["to"]), "content": text(message["text"])}
             form["idempotency_key"] = request.headers["Idempotency-Key"]
         else:
             values = parameters.values_of("", request.headers["Content-Type"], await request.read())
@@ -322,10 +304,14 @@ class Process:
         return response
 
 
-class StandInUnits:
-    """The ``Units`` seam without systemd.
+def _error(status: int, code: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": "no", "remedy": "yes"}}, status=status)
 
-    ``refuse`` makes all starts fail, ``refused`` these; ``hold`` makes actions wait, with ``hold_stops`` stops too.
+
+class StandInUnits:
+    """The ``Units`` protocol without systemd.
+
+    ``refuse`` makes starts fail with this reason; ``hold`` makes actions wait, with ``hold_stops`` stops too.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -333,36 +319,29 @@ class StandInUnits:
         self.processes: dict[str, Process] = {}
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
-        self.refuse: str = ""
-        self.forbidden: str = ""
-        self.refused: set[str] = set()
+        self.refuse = ""
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
-        self.looks = 0
         self.holding = asyncio.Event()
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
         self.restarted: dict[str, int] = {}
         self.delivering: set[Channel] = set()
-        self.own_delay_shortened = 0
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         if self.broken:
             raise UnitFailed("systemd can't be asked", "see the journal")
-        self.looks += 1
         return dict(self.records if max_age < MAX_AGE or self.remembered is None else self.remembered)
 
     def recent(self, _: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
         return None if self.broken else dict(self.records if self.remembered is None else self.remembered)
 
     def remember(self) -> None:
-        """From now on tell how it is now to everybody who takes a look that is a second old."""
+        """Answer queries that accept a cached state with the present one from now on."""
         self.remembered = dict(self.records)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         self.calls.append(f"{verb} {unit_of(instance)}")
-        if self.forbidden:
-            raise UnitFailed(f"{unit_of(instance)}: {verb} failed: {self.forbidden}")
         match verb:
             case Verb.START:
                 await self._start(instance)
@@ -388,17 +367,14 @@ class StandInUnits:
         (self.delivering.add if on else self.delivering.discard)(channel)
 
     async def shorten_own_delay(self) -> None:
-        self.own_delay_shortened += 1
+        self.calls.append("shorten own delay")
 
     async def _start(self, instance: str) -> None:
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
         await self._held()
         if self.refuse:
-            self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "auto-restart")
-            raise UnitFailed(f"{unit_of(instance)}: start failed: {self.refuse}", f"see: wxctl logs {instance}")
-        if instance in self.refused:
             self.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
-            raise UnitFailed(f"{unit_of(instance)}: start failed")
+            raise UnitFailed(f"{unit_of(instance)}: start failed: {self.refuse}", f"see: wxctl logs {instance}")
         if instance not in self.processes:
             process = Process(self.paths, instance)
             await process.run()
@@ -419,7 +395,7 @@ class StandInUnits:
             await self.hold.wait()
 
     async def kill(self, instance: str, then: UnitRecord | None = None) -> None:
-        """End a process behind everybody's back."""
+        """End a process without an action of the controller."""
         process = self.processes.pop(instance, None)
         if process is not None:
             await process.end()
@@ -430,8 +406,8 @@ class StandInUnits:
 class Machine:
     """The controller in this process, reached through ``http`` on a real socket.
 
-    Its answers to calls of /v1 must be as the OpenAPI document describes them. Those of ``answered_by_others`` are
-    what an account or another host answers, for which a test may have a stand-in.
+    Its answers to calls of /v1 must match the OpenAPI document, except below ``answered_by_others``: accounts or
+    other hosts answer these calls, and tests may have a stand-in for them.
     """
 
     answered_by_others: tuple[str, ...] = (
@@ -452,16 +428,11 @@ class Machine:
         )
         self.units = StandInUnits(self.paths)
         self.stack = contextlib.AsyncExitStack()
-        self.faults: list[str] = []  # answers of /v1 that are not as described
+        self.faults: list[str] = []  # answers of /v1 that do not match their description
         self.url = ""
         self.address = ("", 0)
         self.more_sockets: list[socket.socket] = []  # on which it also listens
         self.on_answer: list[Callable[[web.Request, web.StreamResponse], Awaitable[None]]] = []
-
-    def unstarted_context(self) -> Context:
-        """What an application can be built around without serving anything."""
-        accounts = Accounts(self.paths, self.settings, self.units)
-        return Context(accounts, AccountPorts(accounts.registry, lambda: accounts.settings), Gate(self.paths))
 
     async def __aenter__(self) -> "Machine":
         self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
@@ -492,7 +463,7 @@ class Machine:
         resource = request.match_info.route.resource
         path = plain_path(resource.canonical) if resource is not None else ""
         body = answer.body if isinstance(answer, web.Response) else None
-        if not isinstance(body, bytes):  # a stream, or what the connection makes of a caller who is gone
+        if not isinstance(body, bytes):  # a stream, or the caller has disconnected
             return
         is_described = request.method.lower() in obj(judge().paths.get(path))
         if path.startswith("/v1/") and is_described and not path.startswith(self.answered_by_others):
@@ -508,7 +479,7 @@ class Machine:
         self.gate.set_token_failures(self.settings.limits.token_failures)
 
     async def get(self, path: str, **params: str) -> JsonObject:
-        """GET a JSON object of the old API and check what all of them have in common."""
+        """GET a JSON object of the old API, whose answers all have the same content type."""
         async with self.http.get(f"/openwx/{path}", params=params) as answer:
             assert answer.headers["Content-Type"] == "application/json"
             content: JsonObject = json.loads(await answer.read())
@@ -539,7 +510,7 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def pauses() -> AsyncIterator[list[float]]:
-    """Note for how long the event loop served nobody, each time, in seconds of CPU: not of the clock."""
+    """Yield the times for which the event loop was blocked, in seconds of CPU: independent of the machine's load."""
     found = [0.0]
 
     async def tick() -> None:
@@ -559,7 +530,7 @@ async def pauses() -> AsyncIterator[list[float]]:
 
 
 async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:
-    """Send bytes over a connection of their own; return the status (0 for none) and all that came back."""
+    """Send bytes over a new connection; return the status (0 for none) and everything received."""
     reader, writer = await asyncio.open_connection(*host.address)
     writer.write(sent)
     async with asyncio.timeout(PATIENCE):

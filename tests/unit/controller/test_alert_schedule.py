@@ -75,21 +75,6 @@ def test_a_recurring_problem_is_alerted_once_an_hour() -> None:
     assert world.lines.count("parked alice is running again") == 2
 
 
-def test_a_worsening_problem_is_alerted_again_with_one_recovery() -> None:
-    world = World()
-    world.live(WELL)
-    world.live(OFFLINE, 400)
-    world.live(SCAN, 100)
-    world.live(PARKED, 100)
-    world.live(WELL, 100)
-    assert world.lines == [
-        "offline alice is offline",
-        "scan alice needs a scan",
-        "parked alice has given up",
-        "parked alice is running again",
-    ]
-
-
 def test_stopped_account_is_not_reported() -> None:
     world = World()
     world.live(WELL)

@@ -20,7 +20,6 @@ from wxcontroller.controller.units import Verb
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState
@@ -205,26 +204,6 @@ async def test_the_time_an_account_was_stopped_on_purpose_does_not_count_after_a
     assert kinds(await watched.live(2 * STEP)) == ["problem alice failed"]
 
 
-async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> None:
-    watched.set(webhook="")
-    await watched.running("alice")
-    for count in (1, 2, 3):
-        watched.host.units.restarted["alice"] = count
-        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
-        await watched.live(60)
-    watched.host.accounts.crash_loops = set()
-    watched.watch = watched.another()
-    await watched.live()
-    assert watched.host.accounts.crash_loops == {"alice"}
-    # A damaged file is survived, and written again.
-    for damaged in (b"{half", b'{"version": 1, "restarts": {"alice": [], "bob": [[1], 7, ["x", {}]]}}'):
-        watched.host.paths.alerts_state.write_bytes(damaged)
-        watched.watch = watched.another()
-        watched.host.process("alice").say(LoginState.PARKED)
-        await watched.live(120)
-        assert json.loads(watched.host.paths.alerts_state.read_bytes())["records"]
-
-
 async def test_problems_are_alerted_once_a_channel_is_configured(watched: Watched) -> None:
     watched.host.shared.alerts = watched.watch
     watched.set(webhook="")
@@ -248,27 +227,6 @@ async def test_problems_are_alerted_once_a_channel_is_configured(watched: Watche
     assert await watched.live(600) == []
 
 
-def spools(watched: Watched, *channels: Channel) -> list[Path]:
-    paths = watched.host.paths
-    return [place(each) for each in channels for place in (paths.alerts_spool, paths.alerts_runtime)]
-
-
-async def test_full_spool_delays_only_its_channel(watched: Watched) -> None:
-    watched.set(mail="root", per_hour=2)
-    await watched.running("alice", "bob", "carol")
-    for place in spools(watched, Channel.MAIL):
-        place.rmdir()
-    for name in ("alice", "bob", "carol"):
-        watched.host.process(name).say(LoginState.PARKED)
-        await watched.live(60)
-    assert kinds(watched.told) == ["problem alice parked", "problem bob parked"]  # per_hour counts
-    for place in spools(watched, Channel.MAIL):
-        place.mkdir()
-    await watched.live()
-    waiting = [each.id for each in Spool(watched.host.paths, Channel.MAIL).waiting()]
-    assert sorted(waiting) == sorted(alert.id for alert in watched.told)
-
-
 async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(watched: Watched) -> None:
     units = watched.host.units
     units.delivering = {Channel.MAIL}  # of an earlier version
@@ -288,36 +246,6 @@ async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(wat
 
 
 # -- reports
-
-
-async def reports(watched: Watched, **facts: object) -> list[Alert]:
-    replace_file(watched.host.paths.deliveries_file("alice"), json.dumps(facts).encode())
-    return await watched.live()
-
-
-async def test_late_reports_are_alerted(watched: Watched) -> None:
-    await watched.running("alice")
-    now = int(watched.watch.clock.wall())
-    assert await reports(watched, waiting=3, oldest_since=now - 600, last_error="the webhook returned 500") == []
-    [alert] = await reports(watched, waiting=7, oldest_since=now - 1200, last_error="the webhook returned 500")
-    assert kinds([alert]) == ["problem alice delivery"]
-    assert "Account alice: 7 reports" in alert.text
-    assert "20 minutes: the webhook returned 500." in alert.text
-    assert await reports(watched, waiting=99, oldest_since=now - 1200) == []
-    await watched.live(30)
-    assert kinds(await reports(watched)) == ["recovery alice delivery"]
-
-
-async def test_new_dead_letters_are_alerted_again(watched: Watched) -> None:
-    watched.set(interval=60)
-    await watched.running("alice")
-    assert kinds(await reports(watched, dead=2, unacknowledged=2)) == ["problem alice dead"]
-    await watched.live(120)
-    assert await reports(watched, dead=2, unacknowledged=2) == []
-    [alert] = await reports(watched, dead=5, unacknowledged=5)
-    assert "5 dead letters" in alert.text
-    await watched.live(60)
-    assert kinds(await reports(watched, dead=5, unacknowledged=0)) == ["recovery alice dead"]
 
 
 # -- the machine

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.patience import PATIENCE
-from tests.programs import mounted
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller import statefiles, viewcache
 from wxcontroller.controller.accounts import Accounts
@@ -201,20 +200,3 @@ async def test_changes_before_a_directory_is_watched_are_detected(
         assert (await host.states())[0]["login_state"] == state.value
     assert not refused, "it was never looked at"
     assert "cannot watch" not in caplog.text
-
-
-async def test_file_system_mounted_later_is_watched_after_a_sweep(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As run-wxclient.mount is, with the first account."""
-    host.paths.client_runtime.mkdir(parents=True)
-    await accounts_of(host)
-    with mounted(host.paths.client_runtime):
-        process = await host.start("alice")
-        monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 0)
-        await accounts_of(host)
-        monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 1e9)
-        for state in (LoginState.SCANNING, LoginState.PARKED):
-            process.say(state)
-            assert (await host.states())[0]["login_state"] == state.value
-        await host.v1("DELETE", "accounts/alice")  # with its files

@@ -47,23 +47,6 @@ async def test_consecutive_requests_are_parsed_in_any_fragmentation(host: Machin
         assert answer.count(b"HTTP/1.1 200 ") == len(BODIES) + 1, answer
 
 
-async def test_invalid_chunk_is_refused_and_ends_the_connection(
-    host: Machine, caplog: pytest.LogCaptureFixture
-) -> None:
-    reader, writer = await asyncio.open_connection(*host.address)
-    writer.write(
-        b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n3\r\ncli\r\n"
-    )
-    await asyncio.sleep(0.1)  # it is read by its handler
-    writer.write(b"zz\r\n0\r\n\r\nGET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b" 200 " not in answer
-    assert [record.message for record in caplog.records if record.exc_info] == []
-
-
 async def test_request_with_invalid_body_is_not_forwarded(host: Machine) -> None:
     process = await host.start("alice")
     head = b"POST /openwx/send_friend_message?client=alice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked"

@@ -1,12 +1,10 @@
 """Accounts whose files are lost or unreadable while their units live, and starts that hang."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import items, obj
 
@@ -50,15 +48,6 @@ async def test_a_live_account_without_a_file_can_be_stopped(host: Machine, how: 
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 404
 
 
-async def test_a_running_account_keeps_its_port_when_the_range_moves(host: Machine) -> None:
-    port = (await host.start("alice")).account.port
-    host.accounts.settings = replace(host.settings, backend_start_port=FIRST_PORT + 50)
-    status, answer = await host.v1("POST", "accounts/alice/start", {"send_interval": 5})
-    assert (status, answer["result"], answer["port"]) == (200, "already running", port)
-    status, answer = await host.v1("POST", "accounts/alice/restart")
-    assert answer["port"] == FIRST_PORT + 50
-
-
 async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> None:
     host.units.hold = asyncio.Event()
     host.units.hold_stops = False
@@ -85,13 +74,3 @@ async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host:
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
     status, answer = await host.v1("GET", "accounts/alice")
     assert (status, answer["desired"]) == (200, "stopped")
-
-
-async def test_a_start_that_no_file_can_be_written_for_says_which_and_why(host: Machine) -> None:
-    host.paths.account_file("alice").mkdir()
-    answer = await host.get("start_client", client="alice")
-    assert (answer["code"], str(host.paths.account_file("alice")) in str(answer["status"])) == (3, True)
-    assert "space" not in str(answer["status"])
-    status, failure = await host.v1("POST", "accounts/alice/start")
-    assert (status, obj(failure["error"])["code"]) == (500, "disk")
-    assert str(host.paths.account_file("alice")) in str(obj(failure["error"])["message"])

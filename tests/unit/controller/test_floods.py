@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.patience import PATIENCE
-from tests.tokens import token
 from tests.unit.controller.processes import Host
-from wxcontroller.core.access import Scope
 
 SMALL = b"GET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # Each is refused at another place.
@@ -67,14 +65,6 @@ async def test_malformed_requests_do_not_fill_the_journal(running: Running) -> N
     assert (await running.send(SMALL)).startswith(b"HTTP/1.1 200 ")
     lines = await running.logged()
     assert len(lines) < 40, lines[:60]
-
-
-async def test_calls_without_a_token_from_many_addresses_do_not_fill_the_journal(running: Running) -> None:
-    token(running.host, Scope.READ)
-    for number in range(200):
-        assert b'"code":-6' in await running.send(SMALL, f"127.0.1.{number}")
-    lines = await running.logged()
-    assert len([line for line in lines if "without a token" in line]) == 1, lines
 
 
 async def test_descriptor_exhaustion_is_logged_once_and_recovered_from(running: Running) -> None:

@@ -119,20 +119,6 @@ async def test_page_or_stream_begins_at_the_given_cursor(host: Machine) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [
-        *(("lines=1001", STREAM), ("lines=-1", {}), ("lines=１", {}), ("lines=", {}), ("lines=x", STREAM)),
-        *(("since=yesterday", {}), ("since=99999999999", STREAM), ("after=x", {})),
-    ],
-)
-async def test_invalid_start_positions_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
-    await host.start("alice")
-    async with Journal(host.paths, b"").open() as journal:
-        status, answer = await host.v1("GET", f"accounts/alice/journal?{query}", headers=headers)
-    assert (status, obj(answer["error"])["code"], journal.questions) == (400, "bad-request", [])
-
-
 async def test_stream_ends_with_its_reader_the_controller_or_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

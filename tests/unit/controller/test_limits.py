@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
-from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.parameters import PARAMETERS
 
@@ -121,26 +119,6 @@ async def test_caller_that_does_not_read_is_disconnected(tmp_path: Path) -> None
         peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.wait_for(process.hung_up.wait(), PATIENCE)  # the account is free again
         assert len(await peer.closed()) < 100_000_000
-
-
-async def test_unread_responses_time_out(tmp_path: Path) -> None:
-    """The answer is made, and less is left of it than makes the server wait: closing would."""
-    async with Machine(tmp_path, send_timeout=0.3) as host:
-        (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
-        for listening in host.server._sockets:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        narrow = socket.socket()
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        narrow.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(narrow, host.address)
-        sent = SMALL[:-2] + b"Connection: close\r\n\r\n"
-        await asyncio.get_running_loop().sock_sendall(narrow, sent)
-        async with asyncio.timeout(PATIENCE):
-            while host.server.connections < 2:  # with that of the start
-                await asyncio.sleep(0.001)
-            while host.server.connections > 1:
-                await asyncio.sleep(0.01)
-        narrow.close()
 
 
 # -- connections

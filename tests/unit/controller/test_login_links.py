@@ -129,20 +129,6 @@ async def test_events_that_end_a_login_link(host: Machine, end: Callable[[Machin
     assert (await opened(host, secret))[:2] == (410, "link-over")
 
 
-async def test_a_link_is_for_an_account_that_waits_for_a_scan(host: Machine) -> None:
-    process = await waiting(host)
-    process.say(LoginState.RUNNING, logins=1)
-    status, answer = await host.v1("POST", "accounts/alice/login-links")
-    assert (status, obj(answer["error"])["code"]) == (409, "logged-in")
-    await host.accounts.stop("alice")
-    status, answer = await host.v1("POST", "accounts/alice/login-links")
-    assert (status, obj(answer["error"])["code"]) == (409, "not-running")
-    process = await waiting(host)
-    process.hostile = (404, {})  # a program that knows no such call
-    status, answer = await host.v1("POST", "accounts/alice/login-links")
-    assert (status, obj(answer["error"])["code"]) == (409, "older-version")
-
-
 async def test_guesses_are_held_up_and_links_are_few(host: Machine) -> None:
     await waiting(host)
     links = [(await made(host, {}))[0] for _ in range(MAX_LINKS + 1)]

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, fixed
 from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile
@@ -78,36 +78,6 @@ async def test_a_body_that_is_no_request_is_refused(host: Machine) -> None:
             assert (status, answer["id"], answer["error"]["code"]) == (400, None, code), body
 
 
-async def test_a_client_of_an_earlier_revision(host: Machine) -> None:
-    shown = token(host, Scope.READ)
-    for wanted, given in (("2025-06-18", "2025-06-18"), ("2024-11-05", "2025-11-25"), ("2099-01-01", "2025-11-25")):
-        answer = await legacy(host, shown, "initialize", {"protocolVersion": wanted})
-        assert answer["result"]["protocolVersion"] == given
-        assert answer["result"]["serverInfo"]["name"] == "wxcontroller"
-        assert answer["result"]["capabilities"] == {"tools": {}}
-    begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    assert await post(host, begun, bearer(shown)) == (202, None)
-    assert (await legacy(host, shown, "ping"))["result"] == {}
-    assert (await legacy(host, shown, "resources/list"))["error"]["code"] == -32601
-    assert (await legacy(host, shown, "tools/call", {"name": "format_disk"}))["error"]["code"] == -32602
-    status, answer = await post(host, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, bearer(shown))
-    assert (status, answer["result"]) == (200, {})  # without the header, as before 2025-06-18
-
-
-async def test_a_client_of_the_stateless_revision(host: Machine) -> None:
-    shown = token(host, Scope.READ)
-    status, answer = await modern(host, shown, "server/discover")
-    assert (status, answer["id"]) == (200, "a")
-    assert answer["result"]["supportedVersions"] == ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]
-    assert answer["result"]["resultType"] == "complete"
-    status, answer = await modern(host, shown, "tools/list")
-    assert {"ttlMs", "cacheScope", "resultType"} <= answer["result"].keys()
-    assert all(tool["inputSchema"]["additionalProperties"] is False for tool in answer["result"]["tools"])
-    for gone in ("ping", "initialize"):
-        status, answer = await modern(host, shown, gone)
-        assert (status, answer["error"]["code"]) == (404, -32601)
-
-
 @pytest.mark.parametrize(
     ("headers", "params", "code"),
     [
@@ -153,17 +123,6 @@ async def test_a_token_is_needed_even_while_the_api_is_open(host: Machine) -> No
     assert (await post(host, ping, bearer(token(host, Scope.ILINK, "alice"))))[0] == 403
     TokenFile(host.paths.tokens_file).revoke("read-0")
     assert (await post(host, ping, bearer(shown)))[0] == 401
-
-
-async def test_the_limits_are_those_of_v1(host: Machine) -> None:
-    shown = token(host, Scope.READ)
-    for method in ("GET", "DELETE"):
-        async with host.http.request(method, "/mcp", headers=bearer(shown)) as answer:
-            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-    foreign = {**bearer(shown), "Origin": "https://evil.example"}
-    assert (await post(host, {}, foreign))[0] == 403
-    assert (await post(host, {}, {**bearer(shown), "Host": "evil.example"}))[0] == 403
-    assert (await post(host, b" " * (300 << 10), bearer(shown)))[0] == 413
 
 
 async def test_mcp_is_off_by_default(tmp_path: Path) -> None:
@@ -221,16 +180,16 @@ async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:
     """Whatever its program answers becomes a result, bounded in size; paths go to its calls and nowhere else."""
     process = await host.start("alice")
     shown = token(host, Scope.SEND)
-    for hostile, said in (
-        ((302, {"Location": "http://evil.example/"}), "answered 302"),
-        ((500, {}), "the account answered 500"),
-        ((200, {"Content-Type": "text/html"}), "cannot be read"),
+    for serve, reason in (
+        (fixed(302, {"Location": "http://evil.example/"}), "answered 302"),
+        (fixed(500), "the account answered 500"),
+        (fixed(200, {"Content-Type": "text/html"}), "cannot be read"),
     ):
-        process.hostile = hostile
+        process.serve = serve
         failed, text = await called(host, shown, "read_messages", account="alice")
         assert failed
-        assert said in text
-    process.hostile, process.hostile_body = (200, {"Content-Type": "image/png"}), b"x" * (5 << 20)
+        assert reason in text
+    process.serve = fixed(200, {"Content-Type": "image/png"}, b"x" * (5 << 20))
     failed, text = await called(host, shown, "get_media", account="alice", file="../../openwx/stop_client")
     assert failed
     assert "more than 4194304 bytes" in text

@@ -60,22 +60,6 @@ async def test_client_may_be_a_form_field(host: Machine) -> None:
     assert len(host.process("bob").requests) == 3
 
 
-async def test_large_upload_and_response_are_streamed(host: Machine) -> None:
-    await host.start("alice")
-    content = bytes(range(256)) * (MEGABYTES_20 // 256)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 1 << 20):
-            yield content[start : start + (1 << 20)]
-
-    for data in (content, pieces()):  # with a length, and chunked
-        async with host.http.post("/openwx/echo?client=alice", data=data) as answer:
-            seen = await answer.json()
-            assert seen["sha256"] == hashlib.sha256(content).hexdigest()
-    async with host.http.get(f"/openwx/stream?client=alice&bytes={MEGABYTES_20}") as answer:
-        assert len(await answer.read()) == MEGABYTES_20
-
-
 async def test_expect_100_continue_is_answered(host: Machine) -> None:
     """curl sends `Expect: 100-continue` with every larger body."""
     await host.start("alice")

@@ -4,17 +4,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.serving import serving
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Verb
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState
@@ -59,33 +56,18 @@ async def test_desired_accounts_are_restarted_and_stopped_ones_are_not(host: Mac
 
 
 async def test_failed_starts_are_retried_until_they_succeed(host: Machine, lines: Lines) -> None:
-    for name in ("alice", "bob", "carol"):
+    for name in ("alice", "bob"):
         await host.start(name)
     await boot(host)
     mark = BootMark(host.paths)
-    host.units.refused = {"alice", "bob"}
+    host.units.refuse = "no"
     task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
-    await until(lambda: sum("2 failed" in line for line in lines()) >= 2)
-    assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines()
+    await until(lambda: lines().count("after boot: 2 accounts wanted, 0 up, 0 started, 2 failed") >= 2)
     assert not mark.is_set()
-    # What was up meanwhile and is stopped by hand stays so.
-    await host.units.act(Verb.STOP, "carol", 1)
-    host.units.refused = set()
+    host.units.refuse = ""
     await asyncio.wait_for(task, PATIENCE)
-    assert lines()[-1] == "after boot: 3 accounts wanted, 0 up, 2 started"
     assert sorted(host.units.processes) == ["alice", "bob"]
     assert mark.is_set()
-
-
-async def test_unresponsive_systemd_is_queried_again(host: Machine, lines: Lines) -> None:
-    await host.start("alice")
-    await boot(host)
-    host.units.broken = True
-    task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
-    await until(lambda: len(lines()) >= 2)
-    host.units.broken = False
-    await asyncio.wait_for(task, PATIENCE)
-    assert "alice" in host.units.processes
 
 
 async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Machine, lines: Lines) -> None:
@@ -103,27 +85,6 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
         f"after boot: {len(names)} accounts wanted, 0 up, {SYSTEMCTL_AT_A_TIME} started, 1 stopped meanwhile"
     )
     assert sorted(host.units.processes) == names[:-1]
-
-
-async def test_heartbeat_ignores_the_response_and_redirects(tmp_path: Path) -> None:
-    beats: list[str] = []
-    enough = asyncio.Event()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        beats.append(request.raw_path)
-        if len(beats) >= 3:
-            enough.set()
-        if len(beats) == 1:
-            raise web.HTTPFound("/elsewhere")
-        return web.Response(status=500)
-
-    async with serving(answer) as port:
-        settings = Settings(poll_api=f"http://127.0.0.1:{port}/beat?x=1", poll_interval=0.01)
-        task = asyncio.create_task(heartbeat(lambda: settings))
-        await asyncio.wait_for(enough.wait(), PATIENCE)
-        task.cancel()
-        await asyncio.wait({task})
-    assert set(beats) == {"/beat?x=1"}  # no client= either
 
 
 async def test_heartbeat_continues_after_server_failures(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,8 +116,6 @@ async def test_recovered_unit_is_restarted_quickly_again(host: Machine) -> None:
     assert await minutes(6) == []
     host.process("carol").say(LoginState.RUNNING, pid=os.getppid())  # another crash
     assert 600 <= RUNS_WELL_SECONDS < 660
-    assert await minutes(6) == ["reset-failed wxclient@alice.service"]
-    assert host.units.own_delay_shortened == 1
+    assert sorted(await minutes(6)) == ["reset-failed wxclient@alice.service", "shorten own delay"]
     assert await minutes(6) == ["reset-failed wxclient@carol.service"]
     assert await minutes(20) == []
-    assert host.units.own_delay_shortened == 1

@@ -5,14 +5,13 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.controller.machine import Machine, Process
-from tests.unit.controller.processes import Host, started
+from tests.unit.controller.machine import Machine, Process, fixed
 from tests.unit.controller.test_watching import Stream
 from wxcontroller.client.store import events as event_rows
 from wxcontroller.client.v1 import events as account_events
@@ -114,38 +113,6 @@ async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
         assert await reader.until(1) == ["in the past"]
 
 
-async def test_events_by_websocket(host: Machine) -> None:
-    alice = await host.start("alice")
-    async with host.http.ws_connect("/v1/events") as socket:
-        assert (await socket.receive_json(timeout=PATIENCE))["type"] == "heartbeat"
-        say(alice, "早")
-        first = await socket.receive_json(timeout=PATIENCE)
-        assert first["event"]["report"]["content"] == "早"
-        say(alice, "two")
-    async with host.http.ws_connect(f"/v1/events?cursor={first['cursor']}") as socket:
-        got = await socket.receive_json(timeout=PATIENCE)
-        while "event" not in got:
-            got = await socket.receive_json(timeout=PATIENCE)
-        assert got["event"]["report"]["content"] == "two"
-
-
-async def test_event_right_after_the_response_is_streamed(tmp_path: Path) -> None:
-    """With a controller in a process of its own, which may be anywhere when its response arrives."""
-    with Host(tmp_path) as host:
-        alice = await host.account()
-        async with started(host):
-            for number in range(100):
-                reader, writer = await asyncio.open_connection(*host.address)
-                writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-                assert b" 200 " in (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
-                say(alice, f"number {number}")
-                async with asyncio.timeout(PATIENCE):
-                    while f"number {number}".encode() not in await reader.readline():
-                        pass
-                writer.close()
-        await alice.end()
-
-
 async def test_slow_and_fast_readers_get_all_events_once_in_order(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,62 +194,60 @@ async def test_refusing_account_is_polled_ever_less_until_it_restarts(
     monkeypatch.setattr(hub, "RETRY_FIRST", 600.0)
     monkeypatch.setattr(hub, "RETRY_LONGEST", 600.0)
     alice = await host.start("alice")
-    alice.hostile = status, {"Content-Type": "text/html"}
+    opened = 0
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        nonlocal opened
+        opened += 1
+        return web.Response(status=status, content_type="text/html")
+
+    alice.serve_events = refuse
     async with reading(host, Reader()) as reader:
         for number in range(3):  # each needs another look at the accounts
             say(await host.start(f"other{number}"), "hello")
             await reader.until(number + 1)
-        assert len(alice.streams) == 1
+        assert opened == 1
         assert (await host.v1("POST", "accounts/alice/restart"))[0] == 200
         say(host.process("alice"), "again")
         assert (await reader.until(4))[-1] == "again"
 
 
+def frame(kind: str, **data: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
 async def test_pauses_grow_with_refusals_and_reset_after_success(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice, refused = await host.start("alice"), list[int]()
+    tries: list[int] = []
 
     class Pauses(Backoff):
         def next(self) -> float:
             super().next()
-            refused.append(self.tries)
-            if len(refused) == 1:
-                alice.hostile = None
+            tries.append(self.tries)
             return 0.0
 
-    async def until_streams(number: int) -> None:
-        await until(lambda: len(alice.streams) >= number)
+    opening = fixed(200, {"Content-Type": "text/event-stream"}, frame("open", account="alice", after="0badcafe-0"))
+    answers = iter((fixed(403), opening, opening, fixed(403), fixed(403), fixed(403)))
+
+    async def next_answer(request: web.Request) -> web.StreamResponse:
+        return await next(answers, fixed(403))(request)
 
     monkeypatch.setattr(hub, "Backoff", Pauses)
-    alice.hostile = 403, {}
-    alice.events_sent = b'event: open\ndata: {"account":"alice","after":"0badcafe-0"}\n\n'
-    alice.stream_ends.set()
+    (await host.start("alice")).serve_events = next_answer
     async with reading(host, Reader()):
-        await until_streams(3)  # refused, opened, opened again
-        alice.hostile = 403, {}
-        await until_streams(len(alice.streams) + 4)
-    assert refused[:3] == [1, 1, 2]
+        await until(lambda: len(tries) >= 4)
+    assert tries[:4] == [1, 1, 2, 3]
 
 
 async def test_event_naming_another_account_is_dropped(host: Machine) -> None:
-    alice = await host.start("alice")
-
-    def frame(kind: str, **data: object) -> bytes:
-        return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
-
-    alice.events_sent = frame("open", account="alice", after="0a0b0c0d-1") + b"".join(
+    events = frame("open", account="alice", after="0a0b0c0d-1") + b"".join(
         frame("friend_message", account=account, id=f"0a0b0c0d-{number}", report={"content": account})
         for number, account in enumerate(("bob", "alice"), 2)
     )
+    (await host.start("alice")).serve_events = fixed(200, {"Content-Type": "text/event-stream"}, events)
     async with reading(host, Reader(), "?types=friend_message") as reader:
         assert await reader.until(1) == ["alice"]
-
-
-@pytest.mark.parametrize("cursor", ["x", "-1", "1.!", "1.a=b-1", "9" * 30])
-async def test_invalid_cursor_is_refused(host: Machine, cursor: str) -> None:
-    status, answer = await host.v1("GET", f"events?cursor={cursor}")
-    assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 
 
 def test_cursor_names_its_sources_and_fits_into_a_header() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.controller.machine import Machine, pauses
+from tests.unit.controller.machine import Machine, fixed, pauses
 
 OPENWX = "/openwx/get_user_info?client=alice"
 V1 = "/v1/accounts/alice/media/1.jpg"
@@ -15,7 +15,8 @@ async def test_redirects_of_an_account_are_not_forwarded(host: Machine, path: st
     process = await host.start("alice")
     victim = "/openwx/start_client?client=bob&post_api=http://evil.example/"
     for number, status in enumerate(LEADING_AWAY, 1):
-        process.hostile = status, {"Location": victim, "WWW-Authenticate": "Basic", "Refresh": f"0; url={victim}"}
+        headers = {"Location": victim, "WWW-Authenticate": "Basic", "Refresh": f"0; url={victim}"}
+        process.serve = fixed(status, headers)
         # As `curl -L` and a browser do.
         async with host.http.get(path, allow_redirects=True) as answer:
             assert answer.status == 502
@@ -56,7 +57,7 @@ KEPT = {
 @pytest.mark.parametrize("path", [OPENWX, V1])
 async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: str) -> None:
     process = await host.start("alice")
-    process.hostile = 206, {**PASSED, **KEPT}
+    process.serve = fixed(206, {**PASSED, **KEPT})
     async with host.http.get(path) as answer:
         headers = answer.headers
         assert (answer.status, await answer.read(), headers["Content-Length"]) == (206, b"<script>", "8")
@@ -64,14 +65,6 @@ async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: 
     for name, value in KEPT.items():
         assert value not in headers.getall(name, []), name
     assert headers["Cache-Control"] == "no-store"
-
-
-@pytest.mark.parametrize("path", [OPENWX, V1])
-async def test_unrequested_compression_is_refused(host: Machine, path: str) -> None:
-    process = await host.start("alice")
-    process.hostile = 200, {"Content-Encoding": "gzip"}
-    async with host.http.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
-        assert answer.status == 502
 
 
 FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_000_000 + b"0]}"
@@ -82,8 +75,8 @@ FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_0
 async def test_large_json_does_not_block_other_requests(host: Machine, path: str, size: int) -> None:
     process = await host.start("alice")
     flood = FLOOD if size == len(FLOOD) else FLOOD[: size - 4] + b" 0]}"
-    process.hostile = 200, {"Content-Type": "application/json"}
-    process.status = process.options = process.hostile_body = flood
+    process.serve = fixed(200, {"Content-Type": "application/json"}, flood)
+    process.status = process.options = flood
     async with pauses() as found:
         status, answer = await host.v1("GET", path)
     assert max(found) < 0.5  # parsing it all takes a second

@@ -1,6 +1,5 @@
 """/v1: texts and errors, options of accounts, and calls that an account's program answers or not."""
 
-import asyncio
 import json
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 from wxcontroller.core.states import LoginState
 
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
@@ -106,23 +105,6 @@ async def test_a_bound_token_cannot_add_other_accounts(host: Machine) -> None:
     assert AccountFiles(host.paths).instances() == ["alice"]
 
 
-async def test_aliases_of_an_option_show_the_same_value(host: Machine) -> None:
-    await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
-    _, shown = await host.v1("GET", "accounts/alice/options")
-    for name in ("post_event", "plugin_openwx_post_event"):
-        assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}
-
-
-async def test_systemd_is_tested_with_a_unit_that_does_not_exist(host: Machine) -> None:
-    await host.start("alice")
-    assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
-    assert host.units.calls[-1] == "stop wxclient@x-aaaaaaaaaaaaaaa.service"
-    assert "alice" in host.units.processes
-    host.units.forbidden = "Interactive authentication required"
-    _, told = await host.v1("GET", "health/units")
-    assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}
-
-
 async def test_deliveries_query_only_the_account(host: Machine) -> None:
     await host.start("alice")
     status, seen = await host.v1("GET", "accounts/alice/deliveries?state=dead&after=5")
@@ -154,18 +136,6 @@ async def test_stopped_account_is_not_queried(host: Machine) -> None:
     assert (status, obj(answer["error"])["code"]) == (404, "unknown-account")
 
 
-async def test_delivery_counts_include_silent_accounts(host: Machine) -> None:
-    for name in ("alice", "bob"):
-        await host.start(name)
-    await host.v1("POST", "accounts/bob/stop")
-    status, answer = await host.v1("GET", "deliveries")
-    alice, bob = (obj(one) for one in items(answer["accounts"]))
-    assert (status, alice["account"], alice["pending"], alice["dead"], alice["error"]) == (200, "alice", 3, 1, None)
-    assert "secret" not in alice
-    assert (bob["account"], bob["pending"]) == ("bob", None)
-    assert "is not running" in str(bob["error"])
-
-
 def says(instance: str = "alice") -> bytes:
     return json.dumps({"instance": instance, "version": "1.2", "pid": 7, "memory": 4096, "secret": 1}).encode()
 
@@ -185,14 +155,6 @@ async def test_status_of_a_foreign_program_is_rejected(host: Machine) -> None:
         status, account = await host.v1("GET", "accounts/alice")
         assert (status, account["client"], reason in str(account["client_reason"])) == (200, None, True)
         assert "memory" not in account
-
-
-async def test_unresponsive_account_is_shown_without_status(host: Machine) -> None:
-    process = await host.start("alice")
-    process.status, process.status_gate = says(), asyncio.Event()
-    _, account = await host.v1("GET", "accounts/alice")
-    assert account["client"] is None
-    assert "no response" in str(account["client_reason"])
-    process.status_gate.set()
+    process.status = says()
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["memory"], "secret" in account) == (4096, False)
