@@ -20,7 +20,7 @@ from wxcontroller.controller.units import Verb
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
-from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState
 
@@ -213,18 +213,10 @@ async def test_problems_are_alerted_once_a_channel_is_configured(watched: Watche
     _, answer = await watched.host.v1("GET", "alerts")
     assert answer["channels"] == {}
     assert (await watched.host.v1("POST", "alerts/test"))[0] == 409
-    assert [(each["account"], each["told"]) for each in _problems(answer)] == [("alice", False)]
+    [problem] = map(obj, items(answer["problems"]))
+    assert (problem["account"], problem["told"]) == ("alice", False)
     watched.set(webhook="http://127.0.0.1:9/")
     assert kinds(await watched.live(10)) == ["problem alice parked"]
-    # What a removed channel was told, another one has to be told as well; and no end of what it was not told.
-    watched.set(webhook="")
-    await watched.live(60)
-    watched.set(webhook="http://127.0.0.1:8/")
-    assert kinds(await watched.live(3600)) == ["problem alice parked"]
-    watched.set(webhook="")
-    await watched.running("alice")
-    watched.set(webhook="http://127.0.0.1:9/")
-    assert await watched.live(600) == []
 
 
 async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(watched: Watched) -> None:
@@ -245,12 +237,6 @@ async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(wat
     assert units.delivering == set()
 
 
-# -- reports
-
-
-# -- the machine
-
-
 async def test_an_unreachable_systemd_is_alerted_after_a_minute(watched: Watched) -> None:
     await watched.running("alice")
     for _ in range(20):
@@ -264,9 +250,7 @@ async def test_an_unreachable_systemd_is_alerted_after_a_minute(watched: Watched
     assert [alert.event for alert in await watched.live(40)] == [Happening.RECOVERY]
 
 
-@pytest.mark.parametrize(
-    ("free", "expected"), [(0.04, Problem), (0.099, Problem), (0.11, type(None)), (0.13, Healthy), (0.9, Healthy)]
-)
+@pytest.mark.parametrize(("free", "expected"), [(0.099, Problem), (0.11, type(None)), (0.13, Healthy)])
 def test_disk_space_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
     real = disk.places
 
@@ -284,12 +268,3 @@ def test_disk_space_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     paths.alerts_state.parent.rename(tmp_path / "away")
     assert isinstance(unwritable := disk_of(paths, 1), Problem)
     assert unwritable.code == "disk-unwritable"
-
-
-# -- the API
-
-
-def _problems(answer: JsonObject) -> list[JsonObject]:
-    problems = answer["problems"]
-    assert isinstance(problems, list)
-    return sorted(map(obj, problems), key=lambda each: str(each["account"]))

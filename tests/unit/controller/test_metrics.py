@@ -79,17 +79,8 @@ async def test_metrics_of_an_account(host: Machine) -> None:
     found = figures(text)
     assert of(found, "wxclient_up", account="alice") == 1
     assert of(found, "wxclient_wanted", account="alice") == 1
-    assert of(found, "wxclient_login_state", account="alice", state="running") == 1
-    assert of(found, "wxclient_login_state", account="alice", state="parked") == 0
-    assert of(found, "wxcontroller_accounts", state="running") == 1
-    assert of(found, "wxclient_last_sync_timestamp_seconds", account="alice") == 1_700_000_100
     assert of(found, "wxclient_messages_total", account="alice", direction="received", kind="text") == 12
-    assert of(found, "wxclient_messages_total", account="alice", direction="sent", kind="text") == 4
     assert of(found, "wxclient_sends_failed_total", account="alice") == 1
-    assert of(found, "wxclient_sends_waiting", account="alice") == 3
-    assert of(found, "wxclient_deliveries_waiting", account="alice") == 7
-    assert of(found, "wxclient_deliveries_dead", account="alice") == 2
-    assert of(found, "wxclient_memory_bytes", account="alice") == 31_000_000
     by_result = {"delivered": 40, "failed": 5, "dead": 2, "dropped": 0}
     for result, count in by_result.items():
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count

@@ -109,9 +109,7 @@ DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
         "!⚠️ Disk\n/var is full\n#db1\nhttps://x.example/1",
     ),
     "ntfy, a header encoded as in mails": ("/notify/ops", {"X-Title": "=?UTF-8?B?5aSH5Lu9?="}, "x", "备份\nx"),
-    "ntfy, a header that only looks so": ("/notify/ops", {"X-Title": "=?UTF-8?B?a?="}, "x", "=?UTF-8?B?a?=\nx"),
-    "ntfy, query": ("/notify/ops?title=T&prio=4&message=a%5Cnb", {}, None, "!T\na\nb"),
-    "ntfy, at the root": ("/ops", {}, "hello", "hello"),
+    "ntfy, query, at the root": ("/ops?title=T&prio=4&message=a%5Cnb", {}, None, "!T\na\nb"),
     "ntfy, JSON at the root": (
         "/",
         {},
@@ -131,13 +129,9 @@ DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
         ),
         "!T\nm\nhttps://x.example",
     ),
-    "gotify, a form": ("/notify/ops/message", FORM, "title=T&message=m&priority=5", "T\nm"),
     "a form": ("/notify/ops", FORM, "text=%E4%BD%A0%E5%A5%BD&title=T&priority=high", "!T\n你好"),
-    "a multipart form": ("/notify/ops", {}, multipart(message="m", title="T"), "T\nm"),
     "JSON": ("/notify/ops", JSON, '{"text": "m", "title": "T", "priority": "low"}', "T\nm"),
-    "JSON without a type": ("/notify/ops", {}, '{"message": "m"}', "m"),
     "a text that only looks like JSON": ("/notify/ops", {}, '{"shop": "down"}', '{"shop": "down"}'),
-    "healthchecks: no type": ("/notify/ops", {}, "shop is DOWN", "shop is DOWN"),
     "uptime kuma": ("/notify/ops", JSON, json.dumps(kuma()), f"{kuma()['msg']}\nhttps://shop.example"),
     "uptime kuma, a form": (
         "/notify/ops",
@@ -173,18 +167,13 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
     _, answer = await post(host, "/notify/ops", shown, "m", Title="T", Tags="tada,x1")
     assert (answer["event"], answer["topic"], answer["message"], answer["title"]) == ("message", "ops", "m", "T")
     assert (answer["tags"], answer["priority"]) == (["tada", "x1"], 3)
-    assert isinstance(answer["id"], str)
-    assert isinstance(answer["time"], int)
     _, answer = await post(host, "/notify/ops/message", shown, '{"message": "n"}')
     assert (answer["appid"], answer["message"], answer["state"]) == (1, "n", "delivered")
-    assert isinstance(answer["id"], int)
     answers: list[tuple[JsonObject, int, str]] = [
         ({"code": 0, "id": "7", "status": "success", "state": "accepted"}, 200, "accepted"),
         ({"code": -7, "id": "7", "status": "held until the person writes: …", "state": "held"}, 200, "held"),
-        ({"code": -7, "id": None, "status": "still queued"}, 200, "waiting"),
         ({"code": -1, "id": None, "status": "unknown data", "reason": "it may have arrived: x"}, 200, "unknown"),
         ({"code": -8, "id": None, "status": "the daily limit of 3 sends is used up"}, 409, "refused"),
-        ({"code": -3, "id": None, "status": "client not running: scanning"}, 409, "refused"),
     ]
     current = iter([given for given, _, _ in answers for _ in range(2)])
     process.send_answer = lambda _: next(current)
@@ -200,21 +189,15 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
 
 NO_NOTIFICATIONS: list[tuple[str, Mapping[str, str], Any, int]] = [
     ("/notify/ops", JSON, '{"name": "value"}', 400),
-    ("/notify/ops", JSON, "[1]", 400),
-    ("/notify/ops", JSON, "{", 400),
     ("/notify/ops", {}, "", 400),
     ("/notify/ops", {}, b"\xff\xfe", 400),
     ("/notify/ops", {"Priority": "9"}, "m", 400),
-    ("/notify/ops", {"Delay": "10m"}, "m", 400),
     ("/notify/ops", {"Attach": "file:///etc/passwd"}, "m", 400),
     ("/notify/ops", {}, multipart(other="x"), 400),
     ("/notify/ops/message", JSON, '{"message": "m", "priority": "high"}', 400),
-    ("/notify/ops/message", {}, "message", 400),
-    ("/", {}, "message", 400),
     ("/", {}, '{"message": "m"}', 400),
     ("/", {}, '{"topic": "ops", "message": "m", "delay": "1h"}', 400),
     ("/notify/ops", {}, b"x" * (TEXT_BODY_BYTES + 1), 413),
-    ("/notify/ops/message", JSON, b" " * (TEXT_BODY_BYTES + 1), 413),
 ]
 
 
@@ -255,24 +238,17 @@ async def test_target_tokens_are_accepted_in_all_places_and_not_forwarded(
     ways: list[tuple[str, dict[str, str]]] = [
         ("/notify/ops", {"Authorization": f"Bearer {shown}"}),
         ("/notify/ops", {"Authorization": basic(f"me:{shown}")}),
-        ("/notify/ops", {"Authorization": basic(f":{shown}")}),
         ("/notify/ops", {"Authorization": basic(f"{shown}:")}),
         (f"/notify/ops?auth={coded}", {}),
         ("/notify/ops", {"X-Auth-Token": shown}),
         ("/notify/ops/message", {"X-Gotify-Key": shown}),
         (f"/notify/ops/message?token={shown}", {}),
-        (f"/notify/ops?token={shown}", {}),
     ]
     for number, (path, headers) in enumerate(ways):
         status, answer = await post(host, path, "", json.dumps({"message": f"m {number}"}), **headers)
         assert status == 200, (path, headers)
         assert shown not in json.dumps(answer)
-    async with host.http.get("/metrics", headers=bearer(ROOT_TOKEN)) as metrics:
-        figures = await metrics.text()
     secret = shown.rpartition("_")[2]
-    assert 'wxcontroller_notifications_total{dialect="ntfy",state="delivered"} 7.0' in figures
-    assert 'wxcontroller_notifications_total{dialect="gotify",state="delivered"} 2.0' in figures
-    assert secret not in figures
     assert secret not in caplog.text
     assert process.seen
     assert all(secret not in f"{line}{headers}{body!r}" for line, headers, body in process.seen)

@@ -123,15 +123,9 @@ async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> 
         await asyncio.gather(*starts, return_exceptions=True)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Failed to start wxclient@alice.service: Message recipient disconnected from message bus without replying",
-        "Failed to wait for response: Connection reset by peer",
-    ],
-)
-async def test_commands_are_retried_while_systemd_reexecutes(script: Script, tmp_path: Path, words: str) -> None:
-    body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{words}' >&2; exit 1"
+async def test_commands_are_retried_while_systemd_reexecutes(script: Script, tmp_path: Path) -> None:
+    lost = "Failed to start wxclient@alice.service: Message recipient disconnected from message bus without replying"
+    body = f"cd {tmp_path}; [ -e again ] && exec echo '[]'; touch again; echo '{lost}' >&2; exit 1"
     async with Systemd(script.does(body)) as units:
         await units.act(Verb.START, "alice", PATIENCE)
         (tmp_path / "again").unlink()

@@ -121,19 +121,11 @@ async def test_deliveries_query_only_the_account(host: Machine) -> None:
 
 async def test_stopped_account_is_not_queried(host: Machine) -> None:
     await host.start("alice")
-    for reason in ("code in the state init: ", "code: stopped"):
-        status, answer = await host.v1("GET", "accounts/alice/qr")
-        assert (status, field(answer["error"], "code")) == (404, "no-qrcode")
-        assert reason in str(field(answer["error"], "message"))
-        await host.v1("POST", "accounts/alice/stop")
-    status, answer = await host.v1("GET", "accounts/alice/deliveries")
-    assert (status, obj(answer["error"])["code"]) == (409, "not-running")
-    for method, path in (("GET", "messages"), ("POST", "messages"), ("GET", "chats"), ("GET", "contacts")):
+    await host.v1("POST", "accounts/alice/stop")
+    for method, path in (("GET", "deliveries"), ("GET", "messages"), ("POST", "messages"), ("GET", "contacts")):
         status, answer = await host.v1(method, f"accounts/alice/{path}")
         assert (status, obj(answer["error"])["code"]) == (409, "not-running")
         assert "wxctl start alice" in str(obj(answer["error"])["remedy"])
-    status, answer = await host.v1("GET", "accounts/nobody/deliveries")
-    assert (status, obj(answer["error"])["code"]) == (404, "unknown-account")
 
 
 def says(instance: str = "alice") -> bytes:
