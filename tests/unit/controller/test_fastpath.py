@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 from aiohttp.http import SERVER_SOFTWARE
 
+from tests.patience import PATIENCE
 from tests.tokens import token
-from tests.unit.controller.differential import OK, Pair, run, shown
+from tests.unit.controller.differential import OK, Pair, run
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
@@ -26,7 +27,6 @@ HEAD = b"HEAD" + GET[3:]
 _FORM = b"client=bot&id=filehelper&content=hello"
 _POST = b"POST /openwx/send_friend_message HTTP/1.1\r\n" + _HEAD
 POST = _POST + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(_FORM) + _FORM
-SECONDS = 30.0  # for what happens at once: machines can be busy
 
 
 @contextlib.asynccontextmanager
@@ -41,19 +41,18 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         yield made
 
 
-async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, object, bytes]:
+async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, bytes]:
     """Ask with the fast path and without it; both must get the same."""
-    found = [(await pair.ask(address, raw, 1, SECONDS))[0] for address in (pair.host.address, pair.plain)]
-    first, second = [(each.status, shown(each), each.body) for each in found]
+    first, second = [await pair.ask(address, raw) for address in (pair.host.address, pair.plain)]
     assert first == second
-    return first
+    return first.status, first.body
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("closed", [True, False])
 async def test_request_is_forwarded_exactly_as_checked(tmp_path: Path, closed: bool) -> None:
     found = await run(tmp_path, 500, 20261127, closed)
-    assert min(found["passed on"], found["not passed on"], found["ambiguous"]) > 25, found
+    assert min(found[True], found[False]) > 50, found
 
 
 _ENDS = b"\r\n\r\n"
@@ -86,37 +85,36 @@ ANSWERS = {
 async def test_no_fragment_becomes_parameters_when_a_token_is_taken_out(pair: Pair) -> None:
     sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
     assert (await ask(pair, sent))[0] == 200
-    assert [each.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
+    assert [each.line.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
 
 
 async def test_an_answer_is_passed_on_or_refused_as_ever(pair: Pair) -> None:
     for case, answer in ANSWERS.items():
         pair.account.answer = answer
         for request in (GET, HEAD, POST):
-            status, _, body = await ask(pair, request)
-            assert status, (case, body)
+            assert (await ask(pair, request))[0], case
 
 
 async def test_an_answer_that_ends_with_the_connection(pair: Pair) -> None:
     pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
-    assert (await ask(pair))[::2] == (200, b"all")
+    assert await ask(pair) == (200, b"all")
 
 
 async def test_nothing_behind_an_answer_reaches_the_next_caller(pair: Pair) -> None:
     pair.account.answer = OK + b"{}" + OK + b"!!"
     for _ in range(3):
-        assert (await ask(pair))[2] == b"{}"
+        assert (await ask(pair))[1] == b"{}"
 
 
 async def test_healthy_connections_to_an_account_are_reused(pair: Pair) -> None:
     for _ in range(5):
-        assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+        assert (await pair.ask(pair.host.address, POST)).status == 200
     assert pair.account.connections == 1
     pair.account.hangs_up = True  # after each answer, without a word before
     for _ in range(5):
         pair.account.hung_up.clear()
-        assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
-        await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
+        assert (await pair.ask(pair.host.address, POST)).status == 200
+        await asyncio.wait_for(pair.account.hung_up.wait(), PATIENCE)
         await asyncio.sleep(0)
     assert len(pair.account.got) == 10
 
@@ -134,7 +132,7 @@ async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
     pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
     reader, writer = await asyncio.open_connection(*pair.host.address)
     writer.write(GET)
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionError):
             assert b"Content-Length: 9\r\n" in await reader.read()
     writer.close()
@@ -145,7 +143,7 @@ async def test_an_account_that_is_silent(tmp_path: Path) -> None:
         pair.account.answer = b""
         assert (await ask(pair))[0] == 504
         pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
-        assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
+        assert (await pair.ask(pair.host.address, GET)).status == 0  # it broke off
 
 
 async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
@@ -153,10 +151,10 @@ async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
     pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
     reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
     writer.write(GET)
-    await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
+    await asyncio.wait_for(pair.account.arrived.wait(), PATIENCE)
     await reader.readuntil(_ENDS)
     held = [each for each in pair.host.server._open() if each.congested]
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not held:
             await asyncio.sleep(0.01)
             held = [each for each in pair.host.server._open() if each.congested]
@@ -173,7 +171,7 @@ async def test_pipelined_requests_are_handled_in_any_fragmentation(pair: Pair) -
         for at in range(0, len(sent), step):
             writer.write(sent[at : at + step])
             await asyncio.sleep(0)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(4):
                 assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
                 if _ != 2:
@@ -188,10 +186,10 @@ async def test_the_rest_of_a_form_that_comes_late(pair: Pair) -> None:
     await asyncio.sleep(0.7)  # longer than the fast path waits
     assert pair.account.got == []
     writer.write(POST[-5:])
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
     writer.close()
-    assert pair.account.got[0].endswith(_FORM)
+    assert pair.account.got[0].body == _FORM
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
@@ -251,7 +249,7 @@ async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> 
         for name in [*wanted, *reversed(wanted)]:
             for path, query in ((each, query) for each in LISTS for query in (False, True)):
                 sent = listing(f"{path}?token={tokens[name]}") if query else listing(path, tokens[name])
-                status, _, body = await ask(pair, sent)
+                status, body = await ask(pair, sent)
                 content = json.loads(body)
                 assert status == 200
                 found = [each["name"] for each in content.get("accounts", ())]
@@ -268,14 +266,14 @@ async def test_long_lists_are_whole_and_never_those_of_before(pair: Pair) -> Non
         for process in processes:
             process.say(LoginState.RUNNING, word=word, filler=word * 60_000)
         for _ in range(3):
-            status, _, body = await ask(pair, listing("/openwx/check_client"))
+            status, body = await ask(pair, listing("/openwx/check_client"))
             words = [each.get("word") for each in json.loads(body)["client"] if each["account"] != "bot"]
             assert (status, words) == (200, [word] * len(processes))
     reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
     for _ in range(3):
         writer.write(listing("/openwx/check_client"))
         await asyncio.sleep(0.05)  # each of them arrives alone
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         for _ in range(3):
             head = await reader.readuntil(_ENDS)
             assert f"Content-Length: {len(body)}\r\n".encode() in head
