@@ -20,7 +20,7 @@ from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
 from wxcontroller.core import access
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.sandbox.account import WebLogin
 
@@ -85,26 +85,8 @@ async def test_events_as_a_stream_and_as_pages(made: World) -> None:
             assert begins in await answer.content.readuntil(b"\n\n")
     for query in ("", "limit=1", "after=0&types=login", "since=1"):
         assert (await call(made, "GET", f"~/events?{query}"))[0] == 200
-    for path in (
-        "~/events?limit=many",
-        "~/events?after=x",
-        "~/events?since=-1",
-        "events?cursor=x",
-        "events?account=.",
-    ):
+    for path in ("~/events?limit=many", "~/events?after=x", "events?cursor=x", "events?account=."):
         assert (await call(made, "GET", path))[0] == 400
-
-
-CHOICES: list[tuple[bytes | JsonValue, int]] = [
-    ({"all": True}, 200),
-    ({"state": "dead"}, 200),
-    ({"ids": ["no-such"]}, 404),
-    ({"state": "lively"}, 400),
-    ({"no_such": 1}, 400),
-    (b"{", 400),
-    (b"", 400),
-    (b" " * 1_100_000, 413),
-]
 
 
 async def test_deliveries_are_seen_replayed_and_purged(made: World) -> None:
@@ -118,11 +100,10 @@ async def test_deliveries_are_seen_replayed_and_purged(made: World) -> None:
         dead = await until(lambda: call(made, "GET", f"{root}?state=dead"), lambda found: found[1]["deliveries"])
         assert (await call(made, "GET", f"{root}/{dead[1]['deliveries'][0]['id']}"))[0] == 200
         assert (await call(made, "GET", f"{root}/0badcafe-1"))[0] == 404
-        assert (await call(made, "GET", f"{root}?limit=0"))[0] == 200
         assert (await call(made, "GET", f"{root}?state=lively"))[0] == 400
         assert (await call(made, "POST", f"{root}/ack", {"all": True}))[0] == 200
-        for body, status in CHOICES:
-            for verb in ("replay", "purge"):
+        for verb in ("replay", "purge"):
+            for body, status in (({"all": True}, 200), ({"ids": ["no-such"]}, 404), (b"{", 400)):
                 assert (await call(made, "POST", f"{root}/{verb}", body))[0] == status
         assert (await call(made, "GET", "deliveries"))[0] == 200
     await call(made, "DELETE", "accounts/vera")

@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from tests.contract.document import ENDPOINTS
 from tests.openapi.validating import Judge, plain_path
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.app import application
@@ -70,18 +69,3 @@ def test_every_option_of_a_start_is_described() -> None:
     for name in options:
         default = OPTIONS[name].default
         judge.fits(default, f"urn:document#/components/schemas/Options/properties/{name}", f"default of {name}")
-
-
-@pytest.mark.parametrize(
-    "row",
-    [each for each in ENDPOINTS if "*" not in text(each["path"])],
-    ids=lambda row: f"{row['scope']} {row['path']}",
-)
-def test_every_row_of_the_contract_is_described(row: JsonObject) -> None:
-    judge = Judge(of_controller())
-    for method in {text(each) for each in items(row["methods"])} - {"HEAD"}:
-        operation = judge.operation(method, text(row["path"]))
-        named = {text(field(each, "name")) for each in items(operation["parameters"])}
-        for content in obj(obj(operation.get("requestBody")).get("content")).values():
-            named |= obj(obj(field(content, "schema"))["properties"]).keys()
-        assert {text(each) for each in items(row["params"])} <= named

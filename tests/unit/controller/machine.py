@@ -12,8 +12,7 @@ import os
 import secrets
 import shutil
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -506,27 +505,6 @@ class Machine:
 
     def process(self, name: str) -> Process:
         return self.units.processes[self.accounts.registry.resolve(name)]
-
-
-@contextlib.asynccontextmanager
-async def pauses() -> AsyncIterator[list[float]]:
-    """Yield the times for which the event loop was blocked, in seconds of CPU: independent of the machine's load."""
-    found = [0.0]
-
-    async def tick() -> None:
-        last = time.thread_time()
-        while True:
-            await asyncio.sleep(0.001)
-            found.append(time.thread_time() - last)
-            last = time.thread_time()
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    try:
-        yield found
-        await asyncio.sleep(0.01)
-    finally:
-        ticking.cancel()
 
 
 async def raw(host: Machine, sent: bytes) -> tuple[int, bytes]:

@@ -154,26 +154,6 @@ async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watch
     assert await watched.live(120) == []
 
 
-async def test_a_crash_loop_is_alerted_although_the_account_runs_in_between(watched: Watched) -> None:
-    await watched.running("alice")
-    process = watched.host.process("alice")
-    pids = iter(range(1, 100))
-    for count in (1, 2):
-        watched.host.units.restarted["alice"] = count
-        process.say(LoginState.RUNNING, pid=next(pids))
-        assert await watched.live(60) == []
-    watched.host.units.restarted["alice"] = 3
-    process.say(LoginState.RUNNING, pid=next(pids))
-    [alert] = await watched.live(60)
-    assert "keeps exiting" in alert.text
-    # Ten quiet minutes later it is well, and restarts spread over a day are no loop.
-    assert kinds(await watched.live(700)) == ["recovery alice failed"]
-    for count in range(4, 14):
-        watched.host.units.restarted["alice"] = count
-        process.say(LoginState.RUNNING, pid=next(pids))
-        assert await watched.live(500) == []
-
-
 async def test_after_a_boot_only_accounts_that_stay_down_are_alerted(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"

@@ -160,19 +160,6 @@ async def test_response_is_current_after_many_changes_at_once(host: Machine) -> 
     assert (await host.states())[0]["login_state"] == "scanning"
 
 
-async def test_response_is_current_without_inotify(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refused:
-        def __init__(self) -> None:
-            raise OSError(24, "Too many open files")
-
-    process = await host.start("alice")
-    monkeypatch.setattr(viewcache, "Directories", Refused)
-    host.accounts._views._changes.close()
-    for state in (LoginState.SCANNING, LoginState.PARKED):
-        process.say(state)
-        assert (await host.states())[0]["login_state"] == state.value
-
-
 async def test_changes_before_a_directory_is_watched_are_detected(
     host: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -173,21 +172,6 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     await AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths)).ask_old()
     _, account = await host.v1("GET", "accounts/alice")
     assert [obj(issue)["code"] for issue in items(account["issues"])] == ["dead-letters", "old-code"]
-    process.knows_ack = False
-    for method, path in (("POST", "deliveries/ack"), ("GET", "messages"), ("POST", "messages"), ("GET", "contacts")):
-        status, answer = await host.v1(
-            method, f"accounts/alice/{path}", {"state": "dead"} if method == "POST" else None
-        )
-        assert (status, obj(answer["error"])["code"]) == (409, "older-version")
-        assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
-
-
-@pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
-async def test_other_programs_state_is_assessed_by_name(host: Machine, told: str, expected: object) -> None:
-    process = await host.start("perl")
-    process.write(json.dumps({"account": "perl", "state": told, "version": "1.4.7"}).encode())
-    _, account = await host.v1("GET", "accounts/perl")
-    assert (obj(account["advice"]).get("code") if account["advice"] else None) == expected
 
 
 async def test_a_stopped_account_has_no_problems(host: Machine) -> None:

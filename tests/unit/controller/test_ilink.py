@@ -216,7 +216,6 @@ async def test_sends_are_limited(stage: Stage) -> None:
     assert await send(other) == (200, None)
     now[0] = 1.0
     assert await send(token) == (200, None)
-    assert (await send(token, b"x" * (1 << 20 | 1)))[0] == 413
     stage.host.limit(token_failures=3)
     assert [(await send("wrong"))[0] for _ in range(4)] == [200, 200, 200, 429]
 
@@ -325,15 +324,6 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
         assert (await asks(stage))["ret"] == 0
     async with stage.host.http.get("/ilink/bot/get_bot_qrcode") as answer:
         assert answer.status == 429
-
-
-async def test_one_address_cannot_block_pairing_of_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairings, "PER_MINUTE", 2 * pairings.MAX_OPEN)
-    answers = [await asks(stage) for _ in range(pairings.MAX_OPEN)]
-    assert {"qrcode" in answer for answer in answers} == {True, False}
-    other = pairings.Pairing("192.0.2.7", "Helper/1.0", "", stage.host.url)
-    stage.host.app[pairings.PAIRINGS].add(other)
-    assert other in stage.host.app[pairings.PAIRINGS].open()
 
 
 async def test_digits_are_asked_for(tmp_path: Path) -> None:

@@ -134,20 +134,6 @@ async def test_at_the_limit_the_longest_idle_connection_is_closed(tmp_path: Path
         assert (await first.ask(SMALL))[0] == 200
 
 
-async def test_a_connection_is_refused_while_none_is_idle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with Machine(tmp_path, max_connections=3) as host:
-        async with busy(host, [NEVER] * 3):
-            for _ in range(3):
-                peer = await connected(host)
-                status, answer = await peer.answer()
-                assert (status, answer["code"]) == (503, -1)
-                assert await peer.closed() == b""
-            refusals = [record for record in caplog.records if "refused: 3 are open" in record.getMessage()]
-            assert {vars(record)["cause"] for record in refusals} == {"too many connections"}
-        await until(lambda: not host.server.connections)
-        assert (await (await connected(host)).ask(SMALL))[0] == 200
-
-
 async def test_one_address_cannot_use_all_connections(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections_per_peer=2) as host, busy(host, [NEVER] * 2):
         assert (await (await connected(host)).answer())[0] == 503

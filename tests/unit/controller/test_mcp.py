@@ -16,11 +16,6 @@ from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile
 
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
-}
 Json = Any  # what was answered; the assertions are the check
 
 
@@ -46,15 +41,6 @@ async def legacy(host: Machine, shown: str, method: str, params: Json = None) ->
     return answer
 
 
-async def modern(
-    host: Machine, shown: str, method: str, params: Json = None, headers: Mapping[str, str] | None = None
-) -> tuple[int, Json]:
-    """Ask as a client of revision 2026-07-28 does. A header that is empty is left out."""
-    request = {"jsonrpc": "2.0", "id": "a", "method": method, "params": {"_meta": META, **(params or {})}}
-    given = {**bearer(shown), "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method, **(headers or {})}
-    return await post(host, request, {name: value for name, value in given.items() if value})
-
-
 async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tuple[bool, str]:
     """Call a tool; return whether it failed, and its text."""
     result = (await legacy(host, shown, "tools/call", {"name": tool, "arguments": arguments}))["result"]
@@ -76,37 +62,6 @@ async def test_a_body_that_is_no_request_is_refused(host: Machine) -> None:
         for body in bodies:
             status, answer = await post(host, body, shown)
             assert (status, answer["id"], answer["error"]["code"]) == (400, None, code), body
-
-
-@pytest.mark.parametrize(
-    ("headers", "params", "code"),
-    [
-        ({"MCP-Protocol-Version": ""}, {}, -32020),
-        ({"MCP-Protocol-Version": "2025-11-25"}, {}, -32020),
-        ({"Mcp-Method": ""}, {}, -32020),
-        ({"Mcp-Method": "tools/list"}, {}, -32020),
-        ({"Mcp-Name": ""}, {}, -32020),
-        ({"Mcp-Name": "send_message"}, {}, -32020),
-        ({}, {"_meta": {}}, -32602),
-        ({}, {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}, -32602),
-        (
-            {"MCP-Protocol-Version": "2099-01-01"},
-            {"_meta": {**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}},
-            -32022,
-        ),
-    ],
-)
-async def test_headers_and_body_that_disagree_are_refused(
-    host: Machine, headers: Mapping[str, str], params: Json, code: int
-) -> None:
-    given = {"Mcp-Name": "list_accounts", **headers}
-    status, answer = await modern(
-        host, token(host, Scope.READ), "tools/call", {"name": "list_accounts", **params}, given
-    )
-    assert (status, answer["error"]["code"]) == (400, code)
-    if code == -32022:
-        assert answer["error"]["data"]["requested"] == "2099-01-01"
-        assert "2026-07-28" in answer["error"]["data"]["supported"]
 
 
 async def test_a_token_is_needed_even_while_the_api_is_open(host: Machine) -> None:

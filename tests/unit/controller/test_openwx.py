@@ -44,17 +44,6 @@ async def test_invalid_utf8_is_refused(host: Machine) -> None:
         assert "UTF-8" in json.loads(await answer.read())["status"]
 
 
-async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
-    async with Machine(tmp_path, unknown_options="ignore") as host:
-        answer = await host.get("start_client", client="alice", code="9", status="x", port="1", sizzle="2")
-        assert answer["code"] == 0
-        assert answer["status"] == "success"  # result fields win
-        assert answer["port"] != "1"
-        assert answer["ignored"] == ["code", "status", "port", "sizzle"]
-        refused = await host.get("start_client", client="bob", ca_file="/x")
-        assert refused["code"] == 6
-
-
 async def test_concurrent_start_waits_for_the_first(host: Machine) -> None:
     host.units.hold = asyncio.Event()
     first = asyncio.create_task(host.get("start_client", client="alice"))

