@@ -20,9 +20,7 @@ from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
 from wxcontroller.core import access
-from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.sandbox.account import WebLogin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -136,29 +134,6 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
         assert (await call(made, "DELETE", f"~/messages/{sent['id']}"))[0] == 200
     assert (await call(made, "POST", "~/messages", {"to": "nobody", "text": "x"}, kind))[0] == 404
     assert (await call(made, "POST", "~/messages", b"to=x"))[0] == 415
-
-
-async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(made: World) -> None:
-    person, root = made.wechat.sandbox.add_account(web_login=WebLogin.DESKTOP), "accounts/refused"
-    await made.get("start_client", client="refused")
-
-    async def told(question: bool) -> JsonObject:
-        found = await until(lambda: call(made, "GET", root), lambda found: bool(found[1]["input"]) is question)
-        return obj(found[1])
-
-    yes = {"id": "allow-desktop", "value": "yes"}
-    assert (await call(made, "POST", f"{root}/input", yes))[0] == 409
-    assert not (await made.scan("refused", person)).desktop
-    account = await told(question=True)
-    assert (account["login_state"], account["state"], account["qrcode"]) == ("parked", "stop", False)
-    assert "about two weeks" in text(account["reason"])
-    assert (await call(made, "GET", f"{root}/qr"))[0] == 404
-    for answer, status in (({**yes, "value": "no"}, 400), ([], 400), ({**yes, "id": "x"}, 409), (yes, 200)):
-        assert (await call(made, "POST", f"{root}/input", answer))[0] == status
-    await told(question=False)
-    assert (await made.scan("refused", person)).desktop
-    await until(lambda: told(question=False), lambda account: account["state"] == "running")
-    await call(made, "DELETE", root)
 
 
 async def test_an_account_that_does_not_answer(made: World) -> None:

@@ -14,8 +14,7 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller.app import application
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core import access
-from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
-from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.jsontypes import JsonObject
 
 # Routes that answer what is not there, or a browser's question before a call.
 NOT_CALLS = {
@@ -56,16 +55,3 @@ async def test_the_controllers_routes_are_those_described(tmp_path: Path) -> Non
     # What is passed on is what accounts answer; a test of the accounts' port compares that table with its router.
     answered = {(method, endpoint.path) for endpoint in access.ACCOUNT for method in endpoint.methods}
     assert described - made == answered - made
-
-
-def test_every_option_of_a_start_is_described() -> None:
-    settable = {option.name for option in OPTIONS.values() if option.origin is Origin.REQUEST}
-    judge = Judge(of_controller())
-    start = judge.operation("GET", "/openwx/start_client")
-    assert {text(field(each, "name")) for each in items(start["parameters"])} == settable | {"client"}
-    schemas = obj(obj(judge.document["components"])["schemas"])
-    options = obj(obj(schemas["Options"])["properties"])
-    assert options.keys() == settable
-    for name in options:
-        default = OPTIONS[name].default
-        judge.fits(default, f"urn:document#/components/schemas/Options/properties/{name}", f"default of {name}")

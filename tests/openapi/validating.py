@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _URI = "urn:document"
@@ -56,12 +56,9 @@ class Judge:
                 part.replace("~", "~0").replace("/", "~1")
                 for part in ("paths", path, method.lower(), "responses", str(status), "content", kind, "schema")
             )
-            self.fits(json.loads(body), f"{_URI}#/{place}", where)
-
-    def fits(self, value: JsonValue, reference: str, where: str) -> None:
-        validator = Draft202012Validator({"$ref": reference}, registry=self._registry)
-        problem = next(validator.iter_errors(value), None)
-        assert problem is None, f"{where}: {problem.message[:500]} at {problem.json_path}" if problem else ""
+            validator = Draft202012Validator({"$ref": f"{_URI}#/{place}"}, registry=self._registry)
+            problem = next(validator.iter_errors(json.loads(body)), None)
+            assert problem is None, f"{where}: {problem.message[:500]} at {problem.json_path}" if problem else ""
 
 
 def plain_path(canonical: str) -> str:

@@ -244,9 +244,6 @@ class Process:
                     self.hung_up.set()
             case "stream":
                 return await self._stream(request, int(request.query["bytes"]))
-            case "drop":
-                assert request.transport is not None
-                request.transport.abort()
             case "send_friend_message" | "send_group_message" if self.sends is not None:
                 return web.json_response(await self._send(request, self.sends))
             case "search_friend" | "search_group" if self.sends is not None:
@@ -297,7 +294,6 @@ class Process:
             while size > 0:
                 await response.write(b"s" * min(size, 65536))
                 size -= 65536
-                self.requests.append("wrote")
         finally:
             self.hung_up.set()
         return response

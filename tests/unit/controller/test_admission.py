@@ -177,18 +177,14 @@ def through(*hops: str) -> str:
     return f"X-Forwarded-For: {', '.join(hops)}"
 
 
-def settings_with(tmp_path: Path, line: str) -> Settings:
-    file = tmp_path / "given.toml"
-    file.write_text(line)
-    return read_settings([file]).settings
-
-
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "192.0.2.7"])
 async def test_failures_count_for_the_caller_whom_a_trusted_proxy_names(tmp_path: Path, proxy: str) -> None:
-    proxies = settings_with(tmp_path, f'trusted_proxies = ["{proxy}"]').trusted_proxies
+    file = tmp_path / "settings.toml"
+    file.write_text(f'trusted_proxies = ["{proxy}"]')
+    proxies = read_settings([file]).settings.trusted_proxies
     async with Machine(tmp_path / "root", trusted_proxies=proxies) as host:
         token(host, Scope.READ)
-        if proxy != "127.0.0.1":  # what others say of whom they call for counts for nothing
+        if proxy != "127.0.0.1":  # the header of others is ignored
             calls = [get("/v1/accounts", through(f"198.51.100.{n}"), "X-Auth-Token: wrong") for n in range(25)]
             assert [await status(host, sent) for sent in calls][-1] == 429
             return

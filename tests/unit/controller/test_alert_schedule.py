@@ -3,8 +3,6 @@
 import json
 from dataclasses import replace
 
-import pytest
-
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
 from wxcontroller.core.alerts import Kind
@@ -149,19 +147,3 @@ def test_a_recovery_recorded_by_2_0_0_is_alerted_with_its_text() -> None:
     _, [recovery] = again.due(AlertSettings(), 2e9)
     assert isinstance(recovery.what, Healthy)
     assert (recovery.what.account, str(recovery.what.message)) == ("alice", words)
-
-
-@pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])
-def test_clock_jumps_neither_cause_nor_delay_alerts(jump: float) -> None:
-    world = World(per_hour=2)
-    world.live(WELL)
-    world.live(OFFLINE, 100)
-    world.now += jump
-    world.live(OFFLINE, 100)
-    assert world.lines == []
-    world.live(OFFLINE, 200)
-    assert world.lines == ["offline alice is offline"]
-    world.live(WELL, 60)
-    world.now += jump
-    world.live(OFFLINE, 400)
-    assert world.lines.count("offline alice is offline") == 2

@@ -149,17 +149,6 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 
 
-async def test_response_is_current_after_many_changes_at_once(host: Machine) -> None:
-    process = await host.start("alice")
-    await host.states()
-    for number in range(3000):
-        (host.paths.runtime("alice") / f"{number}").touch()
-    process.say(LoginState.PARKED)
-    assert (await host.states())[0]["login_state"] == "parked"
-    process.say(LoginState.SCANNING)
-    assert (await host.states())[0]["login_state"] == "scanning"
-
-
 async def test_changes_before_a_directory_is_watched_are_detected(
     host: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -13,7 +12,6 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_watching import STREAM, Stream
 from wxcontroller.controller import sse
-from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
 
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
@@ -103,22 +101,6 @@ async def test_lines_are_streamed_with_their_cursors(host: Machine) -> None:
     assert journal.questions == [f"{instance} 5 follow\n"]
 
 
-async def test_page_or_stream_begins_at_the_given_cursor(host: Machine) -> None:
-    await host.start("alice")
-    since, after = "since=1700000000", f"after={CURSOR}"
-    async with Journal(host.paths, b"").open() as journal:
-        for query in ("lines=3", f"lines=3&{after.replace(';', '%3B')}", f"lines=3&{since}"):
-            assert await host.v1("GET", f"accounts/alice/journal?{query}") == (200, {"account": "alice", "lines": []})
-        for query, headers in (("?lines=0", {}), (f"?{since}", {}), ("?after=s=1", {"Last-Event-ID": CURSOR})):
-            async with followed(host, query, headers) as stream:
-                await stream.end()
-    pages = [f"alice 3 once{more}\n" for more in ("", f" {after}", f" {since}")]
-    assert [question.replace("alice 3\n", pages[0]) for question in journal.questions] == [
-        *pages,
-        *("alice 0 follow\n", f"alice 100 follow {since}\n", f"alice 100 follow {after}\n"),
-    ]
-
-
 async def test_stream_ends_with_its_reader_the_controller_or_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,18 +121,3 @@ async def test_stream_ends_with_its_reader_the_controller_or_the_account(
             await stream.event()
             host.shared.draining.set()
             await stream.end()
-
-
-async def test_readers_are_limited_and_an_unreadable_journal_is_refused_first(tmp_path: Path) -> None:
-    async with Machine(tmp_path, max_readers=1) as host:
-        await host.start("alice")
-        path = "/v1/accounts/alice/journal"
-        assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
-        async with host.http.get(path, headers=STREAM) as answer:
-            assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
-        async with Journal(host.paths).open() as journal:
-            async with followed(host) as stream:
-                await stream.event()
-                async with host.http.get(path, headers=STREAM) as answer:
-                    assert (answer.status, (await answer.json())["error"]["code"]) == (503, "too-many-readers")
-            await asyncio.wait_for(journal.left.wait(), PATIENCE)  # what reads the journal ends with its reader

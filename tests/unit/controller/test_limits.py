@@ -10,11 +10,8 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.options import OPTION_LENGTH
 from wxcontroller.openwx.admission import Resource
-from wxcontroller.openwx.parameters import PARAMETERS
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POLL = b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -193,25 +190,3 @@ async def test_a_body_that_comes_bit_by_bit_or_stalls_has_an_end(tmp_path: Path,
 
 
 # -- limits of what requests bring
-
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-async def test_request_sizes_are_limited(host: Machine) -> None:
-    """One of each kind: a number, a length, a size."""
-    async with host.http.post("/openwx/check_client", data="x=1&" * PARAMETERS, headers=FORM) as answer:
-        assert (await answer.json())["status"] == "client not found"
-    async with host.http.post("/openwx/check_client", data="x=1&" * (PARAMETERS + 1), headers=FORM) as answer:
-        assert f"more than {PARAMETERS} parameters" in (await answer.json())["status"]
-
-    body: JsonObject = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * OPTION_LENGTH}}
-    assert await refused(host, body) == "bad-option"
-    body = {"name": "alice", "options": {"post_message_filter": "a=" + "x" * (OPTION_LENGTH - 2)}}
-    assert await refused(host, {**body, "more": "x" * CONTROL_BODY_BYTES}) == "too-large"
-    assert await refused(host, body) == ""
-
-
-async def refused(host: Machine, body: JsonObject) -> str:
-    """Add an account; return the code of the refusal, "" for none."""
-    status, answer = await host.v1("POST", "accounts", body)
-    return "" if status == 201 else str(obj(answer["error"])["code"])

@@ -11,8 +11,6 @@ import yarl
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.states import LoginState, UnitState
 
 MEGABYTES_20 = 20 * 1024 * 1024
 
@@ -92,41 +90,3 @@ async def test_bodies_over_the_limit_are_refused(tmp_path: Path) -> None:
 
         async with host.http.post("/openwx/echo?client=alice", data=pieces()) as answer:
             assert answer.status == 413
-
-
-async def test_port_of_a_down_account_may_belong_to_another_program(host: Machine) -> None:
-    process = await host.start("alice")
-    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
-    calls: list[bytes] = []
-
-    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        calls.append(await reader.read(100))
-        writer.close()
-
-    server = await asyncio.start_server(other, "127.0.0.1", process.account.port)
-    async with server, host.http.get("/openwx/echo?client=alice") as answer:
-        seen = await answer.json()
-    assert (answer.status, seen["code"], seen["client"], seen["state"]) == (502, 7, "alice", "stop")
-    assert "(auto-restart); see: journalctl -u wxclient@alice.service" in seen["status"]
-    assert calls == []
-
-
-async def test_slow_account_times_out(tmp_path: Path) -> None:
-    async with Machine(tmp_path, ua_request_timeout=0.3) as host:
-        process = await host.start("alice")
-        process.say(LoginState.RUNNING)
-        async with host.http.get("/openwx/never?client=alice") as answer:
-            assert answer.status == 504
-            seen = await answer.json()
-        assert (seen["client"], seen["state"]) == ("alice", "running")
-        assert "no response in time" in seen["status"]
-        await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
-
-
-async def test_request_is_not_repeated_after_a_dropped_connection(host: Machine) -> None:
-    process = await host.start("alice")
-    for method in ("GET", "POST"):
-        process.requests.clear()
-        async with host.http.request(method, "/openwx/drop?client=alice") as answer:
-            assert answer.status == 502
-        assert len(process.requests) == 1  # never repeated: it may have sent a message
