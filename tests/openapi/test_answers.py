@@ -5,20 +5,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE, until
 from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
+from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core import access
 from wxcontroller.core.limits import DEFAULTS
 
@@ -41,6 +43,10 @@ async def call(
     path = f"/v1/{path.replace('~', 'accounts/alice')}"
     async with made.http.request(method, path, data=data, headers=headers) as answer:
         return answer.status, await answer.json() if "json" in answer.content_type else None
+
+
+async def test_the_document_is_valid() -> None:
+    validate(cast("Mapping[Hashable, object]", openapi()), cls=OpenAPIV31SpecValidator)
 
 
 async def its_code(made: World, name: str) -> None:

@@ -17,7 +17,7 @@ import yarl
 
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
-from tests.unit.controller.machine import ROOT_TOKEN, Machine, fixed
+from tests.unit.controller.machine import ROOT_TOKEN, Machine, fixed, judge
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON
 from wxcontroller.controller.account_port import hub
@@ -84,6 +84,8 @@ async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host:
     assert catch_alls <= routes
     for endpoint in access.CONTROLLER:
         assert ("{name}" in endpoint.path) == (endpoint.about is About.NAME), endpoint
+    endpoints = [each for each in (*access.CONTROLLER, *access.ACCOUNT) if each.path.startswith(("/v1/", "/openwx/"))]
+    assert set(judge().operations()) == {(method, each.path) for each in endpoints for method in each.methods}
 
 
 ENDPOINTS = [
@@ -354,19 +356,6 @@ async def test_path_suffix_does_not_bypass_the_table(host: Machine) -> None:
         assert process.requests == []
         assert (await ask(host, "GET", f"/openwx/get_user_info{end}?client=alice", shown)).status != 403
         process.requests.clear()
-
-
-async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> None:
-    """Its caller is nobody yet: he must not make the controller keep megabytes of his."""
-    process = await host.start("alice")
-    shown = token(host, Scope.ADMIN)
-    large = {"token": shown, "content": "x" * (1 << 20)}
-    answer = await ask(host, "POST", "/openwx/echo?client=alice", data=large)
-    assert answer.code == -6
-    assert b"up to 1048576 bytes" in answer.body
-    assert process.requests == []
-    answer = await ask(host, "POST", "/openwx/echo?client=alice", bearer(shown), data=large)
-    assert answer.status == 200
 
 
 async def test_invalid_tokens_are_delayed_and_valid_ones_are_not(

@@ -115,18 +115,6 @@ async def test_a_lost_session_is_alerted_immediately_with_its_code(watched: Watc
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
 
 
-async def test_the_first_login_is_not_alerted_until_it_fails(watched: Watched) -> None:
-    process = await watched.host.start("alice")
-    process.show_qrcode()
-    assert await watched.live(1200) == []
-    [finding] = [record.finding for record in watched.watch.ledger.records.values() if record.finding]
-    assert finding.kind is Kind.SCAN
-    process.say(LoginState.PARKED, reason="none of 10 QR codes led to a login\nBcc: x@y")
-    [alert] = await watched.live()
-    assert kinds([alert]) == ["problem alice parked"]
-    assert "none of 10 QR codes led to a login Bcc: x@y" in alert.text
-
-
 async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watched) -> None:
     process = await watched.host.start("alice")
     process.say(LoginState.RUNNING, restricted=0)

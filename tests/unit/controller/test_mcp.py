@@ -47,7 +47,7 @@ async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tup
     return result["isError"], result["content"][-1]["text"]
 
 
-NO_JSON = (b"{", b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}', b"[" * 5000 + b"]" * 5000)
+NO_JSON = (b"{", b"[" * 5000 + b"]" * 5000)
 NO_REQUEST = (
     *(b"[]", b'"ping"', b'{"id": 1, "method": "ping"}', b'{"jsonrpc": "2.0", "id": 1, "result": {}}'),
     b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]',

