@@ -10,13 +10,13 @@ from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 
 CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints"))]
-# uid is a number where it is known, log_encoding and a question's code are null in the original.
+# The original has numbers or null in some of these: uid if WeChat tells it, log_encoding, the code of consult.
 LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug", "params", "media_code"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back of a call."""
+    """The answer to a call."""
 
     status: int
     content_type: str
@@ -30,7 +30,7 @@ class Reply:
 
 
 def shape(value: JsonValue) -> JsonValue:
-    """What kind of thing a value is; where both a number and "" may stand, that is one kind."""
+    """Return the kind of a value: its type, and the kinds of its parts."""
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     if isinstance(value, dict):
@@ -39,7 +39,7 @@ def shape(value: JsonValue) -> JsonValue:
 
 
 def covers(answer: JsonValue, example: JsonValue, path: str = "") -> None:
-    """Every field of the example is in the answer, of the same type. Raises AssertionError."""
+    """Check that every field of the example is in the answer, with the same type. Raises AssertionError."""
     if isinstance(example, list) and example:
         assert isinstance(answer, list), path
         assert answer, path

@@ -54,7 +54,7 @@ def parameters_of(endpoint: JsonObject) -> Mapping[str, str]:
 
 
 async def replied(call: str, method: str, answer: aiohttp.ClientResponse) -> Reply:
-    """Read an answer, which must be as the OpenAPI document describes it, too."""
+    """Read an answer and check it against the OpenAPI document."""
     reply = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read(), answer.headers)
     path = f"/openwx/{call}"
     if method.lower() in obj(JUDGE.paths.get(path)):
@@ -124,9 +124,9 @@ async def test_every_call_keeps_its_form_on_each_route(start: Start, route: Rout
     client.driver.capabilities = route.capabilities
     await client.login()
     client.driver.play([message("opens the reply window")])
-    apart = ("consult", "check_event", "stop_client", "get_avatar")  # they wait, or end it; or answer no JSON
+    apart = ("consult", "check_event", "stop_client", "get_avatar")  # they wait, stop the account or answer no JSON
     called = [endpoint for endpoint in ENDPOINTS if name_of(endpoint) not in apart]
-    # What changes people comes last.
+    # Calls that change people come last.
     for endpoint in sorted(called, key=lambda each: name_of(each).startswith(("set_", "kick_"))):
         name = name_of(endpoint)
         answer = (await ask(client, name, parameters_of(endpoint), "POST")).json
@@ -168,7 +168,7 @@ async def too_large(client: RunningClient, endpoint: JsonObject) -> Reply:
 
 
 async def nothing_happens(client: RunningClient, endpoint: JsonObject) -> Reply:
-    await ask(client, name_of(endpoint), {})  # what there was
+    await ask(client, name_of(endpoint), {})  # takes the events so far
     return await ask(client, name_of(endpoint), {})
 
 
@@ -197,7 +197,7 @@ SCENES: Mapping[str, Scene] = {
     "not a known member": with_values(id="@x"),
     "unknown path or wrong method": lambda client, _: ask(client, "no_such_call", {}),
 }
-# A call's own id, not the contract's.
+# Values that differ from the contract's examples.
 FREE = frozenset({"id", "displayname", "ticket"})
 
 ERRORS = [

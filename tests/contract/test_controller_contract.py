@@ -14,7 +14,7 @@ from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
 ENDPOINTS = [each for each in document.ENDPOINTS if each["scope"] == "controller"]
-# Values that are the caller's or the moment's, not the contract's.
+# Values that differ from call to call.
 FREE = ("pid", "port")
 JUDGE = Judge(openapi())
 
@@ -24,7 +24,7 @@ START, STOP, CODE, CHECK = (
 
 
 async def call(host: Machine, path: str, method: str = "GET") -> Reply:
-    """Ask; the answer must be as the OpenAPI document describes it, too."""
+    """Make a call and check the answer against the OpenAPI document."""
     async with host.http.request(method, path) as answer:
         found = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
     described = path.partition("?")[0]
@@ -34,7 +34,7 @@ async def call(host: Machine, path: str, method: str = "GET") -> Reply:
 
 
 async def alike(host: Machine, path: str, *queries: str) -> Reply:
-    """Ask with each query; return the answer, which is the same."""
+    """Make a call with each query; return the answer, which must be the same."""
     first, *others = [await call(host, f"{path}{query}") for query in queries]
     assert others == [first] * len(others)
     return first
@@ -85,7 +85,7 @@ SCENES: Mapping[tuple[str, str], Callable[[Machine, str], Awaitable[Reply]]] = {
     ("/openwx/*", "not registered"): unknown,
     ("/*", "any other non-empty path"): missing,
 }
-# What is sent where the contract's path is a rule.
+# Paths for those of the contract that are rules.
 PATHS = {"/openwx/*": "/openwx/get_user_info", "/*": "/foo/bar"}
 
 ERRORS = [
@@ -113,7 +113,7 @@ async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject,
 
 
 def _kinds(answer: JsonObject) -> JsonObject:
-    """Replace what differs from call to call by what kind of thing it is."""
+    """Return the types of the values that differ from call to call."""
     return {key: type(answer[key]).__name__ for key in FREE if key in answer}
 
 
@@ -133,7 +133,7 @@ async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None
     if not isinstance(example, dict):
         assert answer.body.startswith(b"\xff\xd8")
         return
-    told = obj(answer.json)
-    assert set(example) <= set(told)
-    assert {key: type(example[key]) for key in example} == {key: type(told[key]) for key in example}
-    assert told["code"] == 0
+    body = obj(answer.json)
+    assert set(example) <= set(body)
+    assert {key: type(example[key]) for key in example} == {key: type(body[key]) for key in example}
+    assert body["code"] == 0

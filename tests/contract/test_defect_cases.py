@@ -1,4 +1,4 @@
-"""Defects of the original (openwx-api 5) that no other test looks at by itself."""
+"""Defects of the original (openwx-api 5) that no other test covers."""
 
 import asyncio
 import json
@@ -51,10 +51,10 @@ async def test_failing_handler_returns_json_without_details(start: Start) -> Non
     client.driver.contents["avatar @ann"] = RuntimeError("a bug, with a secret")
     async with client.http.get(client.address("get_avatar"), params={"id": "@ann"}) as answer:
         assert (answer.status, answer.content_type) == (500, "application/json")
-        told = obj(json.loads(await answer.read()))
-    assert told["code"] == -1
-    assert "journal" in str(told["status"])
-    assert "secret" not in str(told)
+        error = obj(json.loads(await answer.read()))
+    assert error["code"] == -1
+    assert "journal" in str(error["status"])
+    assert "secret" not in str(error)
     assert obj(await client.get("get_client_info"))["code"] == 0
 
 

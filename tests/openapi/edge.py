@@ -1,7 +1,7 @@
 """The HTTP edge under schemathesis: ``python3 -m tests.openapi.edge SCHEMATHESIS [--examples N]``.
 
-A world of its own is started, with accounts that are logged in. Requests are made from the OpenAPI document, right
-and wrong ones; an answer that is an error of ours, not described, or not as described, ends it with exit code 1.
+Starts a controller with accounts that are logged in, and sends valid and invalid requests made from the OpenAPI
+document. Exits with status 1 after an internal error or an answer that does not match its description.
 """
 
 import argparse
@@ -24,15 +24,15 @@ def run(schemathesis: str, examples: int, seed: int) -> int:
         with served(Path(place) / "world", log) as world:
             print(f"the edge of {world.url}", flush=True)
             command = [schemathesis, f"--config-file={CONFIG}", "run", f"{world.url}/v1/openapi.json"]
-            # A stream does not end; the tests of streams are elsewhere.
+            # Streams do not end.
             command += [f"--max-examples={examples}", f"--seed={seed}", "--exclude-path=/v1/events"]
             code = subprocess.run(command, cwd=place, env={**os.environ, "NO_COLOR": "1"}, check=False).returncode
             has_ended = world.process.poll() is not None
-        said = log.read_text("utf-8", "replace")
+        text = log.read_text("utf-8", "replace")
     if has_ended:
-        print(f"the product has ended:\n{said[-3000:]}")
+        print(f"the product has ended:\n{text[-3000:]}")
         return 1
-    traces = re.findall(r"Traceback \(most recent call last\):\n(?:.*\n){1,80}", said)
+    traces = re.findall(r"Traceback \(most recent call last\):\n(?:.*\n){1,80}", text)
     for trace in traces[:5]:
         print(f"a trace in the journal:\n{trace}")
     return code or bool(traces)

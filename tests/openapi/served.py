@@ -1,4 +1,4 @@
-"""The world of ``tests/openapi/world.py`` in a process of its own, for clients that block: browsers and programs."""
+"""The world of ``tests/openapi/world.py`` as a separate process, for browsers and programs."""
 
 import contextlib
 import subprocess
@@ -22,7 +22,7 @@ class Served:
 
 @contextlib.contextmanager
 def served(place: Path, log: Path | None = None) -> Iterator[Served]:
-    """Run it for the duration of a block, with what it complains of in a log; ``place`` is an empty directory."""
+    """Run it during a block; ``place`` is an empty directory, ``log`` a file for its standard error."""
     with serving([sys.executable, "-m", "tests.openapi.world", str(place)], log) as (url, process):
         assert url, "the world did not start"
         yield Served(url, Paths(place), process)

@@ -1,6 +1,6 @@
-"""Calls of /v1 that an account answers, with accounts that are logged in at the sandbox: answers are as described.
+"""Calls of /v1 with accounts that are logged in at the sandbox match the OpenAPI document.
 
-``Machine`` holds every answer against the OpenAPI document, here and in the tests of the controller.
+``Machine`` checks every answer against the document, here and in the tests of the controller.
 """
 
 import asyncio
@@ -69,8 +69,8 @@ async def test_accounts_that_are_not_there(made: World) -> None:
     for method, path in judge().operations():
         if "{name}" in path and not path.endswith("/start"):
             for name in ("nobody", ".bad"):
-                given = path.removeprefix("/v1/").format(name=name, id="0badcafe-1", file="x", consumer="c")
-                status, answer = await call(made, method, given)
+                url = path.removeprefix("/v1/").format(name=name, id="0badcafe-1", file="x", consumer="c")
+                status, answer = await call(made, method, url)
                 assert (status in (400, 404), bool(answer["error"]["remedy"])) == (True, True)
 
 
@@ -126,7 +126,7 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
     assert (await call(made, "POST", "~/messages", {"to": group, "text": "hello again"}, key))[0] == 422
     later = {"to": "filehelper", "text": "later", "wait": 0}
     assert (await call(made, "POST", "~/messages", later, kind))[0] in (200, 202)
-    # More than other calls of /v1 take: an upload streams through.
+    # Larger than the body of other calls of /v1 may be: uploads are streamed.
     form = aiohttp.FormData({"to": "filehelper"})
     form.add_field("file", bytes(3 << 20), filename="zeros.bin")
     status, uploaded = await call(made, "POST", "~/messages", form)
@@ -166,5 +166,5 @@ async def test_an_example_of_the_page_is_a_call_that_there_is(made: World, name:
         f"{command} -s -m 2 -w '\\n%{{http_code}}'", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
     )
     answer, _ = await curl.communicate()
-    # The account is there already, and has no webhook.
+    # 409: the account exists already, and has no webhook.
     assert answer.decode().rpartition("\n")[2] in ("200", "409"), answer

@@ -1,4 +1,4 @@
-"""An OpenAPI document as a judge of answers."""
+"""Check answers against an OpenAPI document."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _URI = "urn:document"
 
 @dataclass
 class Judge:
-    """Holds answers against ``document``."""
+    """Checks answers against ``document``."""
 
     document: JsonObject
 
@@ -30,7 +30,7 @@ class Judge:
         return obj(self.document["paths"])
 
     def operations(self) -> Iterator[tuple[str, str]]:
-        """Yield method and path of everything described."""
+        """Yield method and path of each operation."""
         for path, operations in self.paths.items():
             for method in obj(operations):
                 if method in _METHODS:
@@ -40,7 +40,7 @@ class Judge:
         return obj(obj(self.paths[path])[method.lower()])
 
     def judge(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
-        """Raise AssertionError for an answer that is not described, or not so."""
+        """Raise AssertionError for an answer that does not match its description or has none."""
         where = f"{method} {path}: {status} {content_type}"
         responses = obj(self.operation(method, path)["responses"])
         assert str(status) in responses, f"{where} is not described"

@@ -1,7 +1,6 @@
-"""The whole product in one process, for tests of its HTTP API: a controller, accounts that it starts, and WeChat's
-sandbox. Only systemd is a stand-in, as in the tests of the controller; all that is HTTP is real.
+"""The product in one process, for tests of its HTTP API: a controller, the accounts that it starts, and the sandbox.
 
-``python3 -m tests.openapi.world PLACE`` runs it, tells its address and serves until it is interrupted.
+Only systemd is a stand-in. ``python3 -m tests.openapi.world PLACE`` prints the address and serves until interrupted.
 """
 
 import asyncio
@@ -51,7 +50,7 @@ class Running:
                 else:
                     writer.close()
                     return
-        self.task.result()  # it has not come up: why
+        self.task.result()  # raises the reason of the failure
 
     async def end(self) -> None:
         self.stopping.set()
@@ -62,7 +61,7 @@ class Running:
 
 
 class ClientUnits(StandInUnits):
-    """The seam to systemd, starting the real program in place of a small server."""
+    """The ``Units`` protocol without systemd; starts the real client in this process."""
 
     def __init__(self, paths: Paths) -> None:
         super().__init__(paths)
@@ -89,7 +88,7 @@ class ClientUnits(StandInUnits):
         running = self.running.pop(instance, None)
         if running is not None:
             await running.end()
-            self.paths.state_file(instance).unlink(missing_ok=True)  # as its RuntimeDirectory goes with it
+            self.paths.state_file(instance).unlink(missing_ok=True)  # as systemd removes its RuntimeDirectory
         if then is not None:
             self.records[instance] = then
 
@@ -112,7 +111,7 @@ class World(Machine):
         await super().__aexit__(*details)
 
     async def account(self, name: str) -> ServerAccount:
-        """Start an account and log it in as somebody new."""
+        """Start an account and log it in as a new person."""
         person = self.wechat.sandbox.add_account(name)
         await self.get("start_client", client=name)
         await self.scan(name, person)
@@ -141,7 +140,7 @@ async def world(root: Path, **settings: object) -> AsyncIterator[World]:
 
 
 async def serve(root: Path) -> None:
-    """Run a world with two accounts that are logged in and one that waits for a scan. Nothing takes long in it."""
+    """Run a world with two accounts that are logged in and one that waits for a scan; nothing waits long in it."""
     limits = DEFAULTS.with_numbers({"check_event_seconds": 0.05})
     async with world(root, max_clients=20, limits=limits) as made:
         await made.account("alice")

@@ -76,7 +76,7 @@ def judge() -> Judge:
     return Judge(openapi())
 
 
-# Root's, as the service makes one at each boot.
+# Root's token, which the service makes at each start.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
 
@@ -91,7 +91,7 @@ class ControllerLoops(uvloop.EventLoopPolicy):
 
 
 def _stop_at_time_limit(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Stop the loop when pytest's time for a test is up: uvloop only reports what the handler of a signal raises."""
+    """Stop the loop when a test times out: uvloop only reports what a signal handler raises."""
     loop.default_exception_handler(context)
     if isinstance(context.get("exception"), pytest.fail.Exception):
         loop.stop()
@@ -113,15 +113,12 @@ def fixed(status: int, headers: Mapping[str, str] = MappingProxyType({}), body: 
 
 
 class Process:
-    """An account that is up: an HTTP server and a state file."""
+    """A running account: an HTTP server and a state file."""
 
     def __init__(self, paths: Paths, instance: str) -> None:
         self.paths = paths
         self.instance = instance
-        try:
-            self.account = AccountFiles(paths).load(instance)
-        except OSError:  # systemd, as root, could read it
-            self.account = AccountFiles(paths).load(instance, overrides=False)
+        self.account = AccountFiles(paths).load(instance)
         self.requests: list[str] = []
         self.hung_up = asyncio.Event()
         self.events = asyncio.Event()  # ends a long poll
@@ -187,8 +184,8 @@ class Process:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
 
-    def show_qrcode(self, image: bytes = b"\xff\xd8jpeg") -> None:
-        replace_file(self.paths.qrcode_file(self.instance), image)
+    def show_qrcode(self) -> None:
+        replace_file(self.paths.qrcode_file(self.instance), b"\xff\xd8jpeg")
         self.say(LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC")
 
     async def end(self) -> None:
@@ -426,7 +423,7 @@ class Machine:
         self.faults: list[str] = []  # answers of /v1 that do not match their description
         self.url = ""
         self.address = ("", 0)
-        self.more_sockets: list[socket.socket] = []  # on which it also listens
+        self.more_sockets: list[socket.socket] = []  # it listens on these too
         self.on_answer: list[Callable[[web.Request, web.StreamResponse], Awaitable[None]]] = []
 
     async def __aenter__(self) -> "Machine":

@@ -19,14 +19,14 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.rendering import render_account
 
 REPOSITORY = Path(__file__).parents[3]
-# Puts the socket where systemd would put it, and becomes the controller.
+# Passes the socket as systemd does, and becomes the controller.
 _LAUNCH = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.executable, [sys.executable, "-m", "wxcontroller.controller", *sys.argv[2:]])
 """
-# A systemctl that knows no unit: all that the controller asks here.
+# A systemctl that records calls, and lists the units of a file.
 _SYSTEMCTL = (
     '#!/bin/sh\necho "$*" >>"$0.calls"\ncase "$*" in *list-units*) cat "$0.units" 2>/dev/null || echo "[]";; esac\n'
 )
@@ -51,7 +51,7 @@ class Notifications:
                 self._arrived.set()
 
     async def wait(self, beginning: str, timeout: float = PATIENCE) -> str:
-        """Wait for a line that begins so, and forget everything up to it."""
+        """Wait for a line with this beginning, and discard everything up to it."""
         async with asyncio.timeout(timeout):
             while True:
                 for number, line in enumerate(self.lines):
@@ -93,13 +93,13 @@ class Host:
         return path.read_text().splitlines() if path.exists() else []
 
     def register(self, name: str, port: int) -> None:
-        """Have an account's file."""
+        """Write an account's file."""
         self.paths.accounts.mkdir(parents=True)
         record = Account(parse_name(name), port)
         self.paths.account_file(name).write_text(render_account(record, self.paths, self.paths.template))
 
     async def account(self, name: str = "alice") -> Process:
-        """Have an account that runs; its port is served in this process."""
+        """Start an account whose port is served in this process."""
         self.register(name, free_port())
         unit = {"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"}
         (self.bin / "systemctl.units").write_text(json.dumps([unit]))
@@ -108,7 +108,7 @@ class Host:
         return process
 
     async def start(self, **environment: str) -> asyncio.subprocess.Process:
-        """Start a controller and wait until it says that it is ready."""
+        """Start a controller and wait until it is ready."""
         process = await self.run(["--root", str(self.root)], None, **environment)
         await self.notifications.wait("READY=1")
         return process
@@ -124,13 +124,13 @@ class Host:
         )
 
     async def reload(self, process: asyncio.subprocess.Process) -> None:
-        """Have a controller read its settings again, as systemd does; done when it has."""
+        """Reload a controller as systemd does, and wait for the end."""
         process.send_signal(signal.SIGHUP)
         await self.notifications.wait("RELOADING=1")
         await self.notifications.wait("READY=1")
 
     async def end(self, process: asyncio.subprocess.Process) -> int:
-        """End a controller as systemd does; return its exit code."""
+        """Stop a controller as systemd does; return its exit status."""
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             return await process.wait()

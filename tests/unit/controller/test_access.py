@@ -31,13 +31,13 @@ from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile
 
 
 def token_of_each_scope(host: Machine) -> dict[Scope, str]:
-    """Make a token of each scope of the file; an agent's is alice's."""
+    """Make a token of each scope that the file may have; the agent's is bound to alice."""
     return {scope: token(host, scope, *(("alice",) if scope is Scope.ILINK else ())) for scope in KEPT_SCOPES}
 
 
 @cache
 def digest() -> str:
-    """Return the part of the page's addresses that depends on what they hold: after a controller has started."""
+    """Return the digest in the URLs of the page's files; needs a controller that has started."""
     return Bundle(LANGUAGES).digest
 
 
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def code(self) -> object:
-        """The word or number that tells who was refused, None when the call went through."""
+        """The code of a refusal, None if the call succeeded."""
         try:
             answer = json.loads(self.body)
         except ValueError:
@@ -78,7 +78,7 @@ async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host:
         if route.resource is not None and route.method != "HEAD"
     }
     lines = {(method, endpoint.path) for endpoint in access.CONTROLLER for method in endpoint.methods}
-    # What is passed on has a table of its own, and the old API's root answers "api not found" to everybody let in.
+    # Forwarded calls have their own table, and the root of the old API answers "api not found".
     catch_alls = {("*", PASSED_ON), ("*", "/openwx")}
     assert routes - catch_alls == lines
     assert catch_alls <= routes
@@ -89,7 +89,7 @@ async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host:
 
 
 ENDPOINTS = [
-    # These answer in their own way: test_ilink.py, test_notify.py, tests/unit/fleet.
+    # Others have their own form of refusals: test_ilink.py, test_notify.py, tests/unit/fleet.
     *(
         each
         for each in access.CONTROLLER
@@ -116,14 +116,14 @@ def target(endpoint: Endpoint, account: str) -> str:
 
 @dataclass(frozen=True)
 class World:
-    """A controller for all endpoints, with a token of each scope, and one of the highest that is bound to alice."""
+    """A controller with a token of each scope, and one with scope admin that is bound to alice."""
 
     host: Machine
     shown: Mapping[Scope, str]
     bound: str
 
     async def with_both_accounts(self) -> Machine:
-        """Start what an endpoint before has stopped or removed."""
+        """Start accounts that the endpoint before has stopped or removed."""
         for name in ("alice", "bob"):
             started = await ask(self.host, "GET", f"/openwx/start_client?client={name}", bearer(ROOT_TOKEN))
             assert (started.status, started.code) == (200, 0)
@@ -135,7 +135,7 @@ class World:
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     async with Machine(tmp_path_factory.mktemp("scopes")) as host:
         host.gate.set_token_failures(1_000_000)
-        host.answered_by_others = ("/v1/standbys", "/v1/accounts/")  # echoes in place of accounts
+        host.answered_by_others = ("/v1/standbys", "/v1/accounts/")  # stand-in accounts answer these
         yield World(host, token_of_each_scope(host), token(host, Scope.ADMIN, "alice"))
 
 
@@ -146,7 +146,7 @@ async def test_the_scope_of_each_endpoint(world: World, method: str, endpoint: E
     nobody = await ask(host, method, target(endpoint, "alice"))
     wrong = await ask(host, method, target(endpoint, "alice"), bearer("wxc_12345678_" + "0" * 64))
     if endpoint.scope is None:
-        expected_status = 410 if endpoint.path == "/v1/login-code" else 200  # it asks for a link instead
+        expected_status = 410 if endpoint.path == "/v1/login-code" else 200  # 410: it needs a link
         assert nobody.status == wrong.status == expected_status
         return
     expected = (401, "no-token", "bad-token") if endpoint.path.startswith(("/v1", "/mcp")) else (403, -6, -6)
@@ -163,7 +163,7 @@ async def test_the_scope_of_each_endpoint(world: World, method: str, endpoint: E
         other = await ask(host, method, target(endpoint, "bob"), bearer(bound))
         assert (other.status, other.refused) == (403, True)
         unknown = await ask(host, method, target(endpoint, "nobody"), bearer(bound))
-        assert (unknown.status, unknown.body) == (other.status, other.body)  # which accounts there are is not told
+        assert (unknown.status, unknown.body) == (other.status, other.body)  # reveals no names of accounts
         assert "bob" in host.units.processes
         assert host.process("bob").requests == []
     if endpoint.path.endswith(("/check_event", "/events")):
@@ -191,7 +191,7 @@ async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_whi
 
 
 async def test_which_token_counts(host: Machine) -> None:
-    """The one that stands first, even a wrong one; one that has expired is none."""
+    """The first one counts, also if it is wrong; an expired one is refused."""
     shown = token(host, Scope.READ)
     for headers, expected in (
         (bearer("wrong"), "bad-token"),
@@ -213,7 +213,7 @@ async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:
     assert {each["account"] for each in states} == {"bob", "小店"}
     health = json.loads((await ask(host, "GET", "/v1/health", headers)).body)
     assert health["accounts"]["known"] == 2
-    # By its id too, and never by the client of a form behind the client of the query.
+    # Also by its id; and the client of a form does not replace the client of the query.
     assert (await ask(host, "GET", f"/v1/accounts/{host.process('小店').instance}", headers)).status == 200
     assert (await ask(host, "GET", "/openwx/echo?client=alice&client=bob", headers)).code == -6  # admin's
     for sent in ({"client": "alice"}, {"client": "bob"}):
@@ -262,11 +262,11 @@ async def test_stream_contains_only_what_its_caller_may_see(host: Machine, monke
 
 @pytest.mark.parametrize("by", ["event", "heartbeat"])
 async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
-    """Nothing is told to a revoked token any more; at the latest the next heartbeat ends the stream."""
+    """A revoked token gets no more events; the next heartbeat ends the stream at the latest."""
     if by == "heartbeat":
         monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.2)
     alice = await host.start("alice")
-    token(host, Scope.ADMIN)  # so that the door does not open
+    token(host, Scope.ADMIN)  # so that the API stays closed
     shown = token(host, Scope.READ, "alice")
     async with (
         host.http.get(f"/v1/events?token={shown}") as answer,
@@ -281,13 +281,13 @@ async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.M
             alice.log.append({"type": "friend_message", "content": "secret"}, deliver=False)
         async with asyncio.timeout(PATIENCE):
             rest = await answer.content.read()
-            told: list[str] = []
-            # The connection may be gone before our side has answered its close.
+            received: list[str] = []
+            # The connection may be closed before this side has answered the close.
             with contextlib.suppress(aiohttp.ClientConnectionResetError):
                 async for message in socket:
-                    told += [str(message.data)]
+                    received += [str(message.data)]
         assert b"secret" not in rest
-        assert "secret" not in "".join(told)
+        assert "secret" not in "".join(received)
 
 
 @pytest.mark.parametrize("content", ["{", ""])
@@ -296,8 +296,8 @@ async def test_a_damaged_token_file_admits_only_root(
 ) -> None:
     shown = token(host, Scope.ADMIN)
     host.paths.tokens_file.write_text(content)
-    status, told = await host.v1("GET", "access")  # no token helps, so none is asked for
-    assert (status, field(told["error"], "code")) == (503, "tokens-unusable")
+    status, body = await host.v1("GET", "access")  # no token would help
+    assert (status, field(body["error"], "code")) == (503, "tokens-unusable")
     for headers in ({}, bearer(shown)):
         answer = await ask(host, "GET", "/v1/accounts", headers)
         assert (answer.status, answer.code) == (503, "tokens-unusable")
@@ -321,12 +321,12 @@ async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine
     process = await host.start("alice")
     process.echo = True
     shown = token(host, Scope.SEND, "alice")
-    given: dict[str, Any] = json.loads(json.dumps(sent).replace("{}", shown))
-    headers, data = given.get("headers", {}), given.get("data")
-    query = "&".join(["client=alice&b=%2f", *([given["query"]] if "query" in given else [])])
-    if "json" in given:
-        headers, data = {"Content-Type": "application/json"}, json.dumps(given["json"], ensure_ascii=False).encode()
-    elif "form" in given:
+    parts: dict[str, Any] = json.loads(json.dumps(sent).replace("{}", shown))
+    headers, data = parts.get("headers", {}), parts.get("data")
+    query = "&".join(["client=alice&b=%2f", *([parts["query"]] if "query" in parts else [])])
+    if "json" in parts:
+        headers, data = {"Content-Type": "application/json"}, json.dumps(parts["json"], ensure_ascii=False).encode()
+    elif "form" in parts:
         data = aiohttp.FormData({"content": "你好", "token": shown})
         data.add_field("media_data", b"\x00\xff" * 1000, filename="a.bin")
     answer = await ask(host, "POST", f"/openwx/send_friend_message?{query}", headers, data=data)
@@ -342,7 +342,7 @@ async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine
         assert "你好".encode() in body or b"%E4%BD%A0%E5%A5%BD" in body
         assert int(seen["Content-Length"]) == len(body)
         assert "json" not in sent or json.loads(body) == {"content": "你好"}
-    # And the same token is no good where it is not meant for anything.
+    # The same token is refused for other accounts.
     assert (await ask(host, "POST", f"/openwx/stick?client=bob&token={shown}")).refused
 
 
@@ -371,14 +371,14 @@ async def test_invalid_tokens_are_delayed_and_valid_ones_are_not(
     assert (old.status, old.code) == (429, -6)
     assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).status == 200
     assert (await ask(host, "GET", "/v1/accounts/bob", bearer(shown))).code == "not-allowed"
-    said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
-    assert len(said) == 2  # however many there were
+    refusals = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
+    assert len(refusals) == 2  # however many there were
     assert shown not in caplog.text
     assert wrong not in caplog.text
 
 
 async def test_a_secret_that_is_none_is_not_sent(host: Machine) -> None:
-    """The file is the account's own: it can't put anything else into requests."""
+    """The account writes this file, and must not be able to inject headers with it."""
     process, file = await host.start("alice"), host.paths.port_secret("alice")
     process.echo = True
     for content in (b"", b"0" * 63, b"x" * 64, b"0" * 64 + b"\r\nX: y", b"0" * 10_000, None):

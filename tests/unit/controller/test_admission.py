@@ -36,7 +36,7 @@ def post(target: str, body: str, *headers: str) -> bytes:
 
 
 async def status(host: Machine, sent: bytes, address: str = "127.0.0.1") -> int:
-    """Send a request over a connection of its own; return the status of the answer."""
+    """Send a request over a new connection; return the status of the answer."""
     peer = await connected(host, sent, address)
     async with asyncio.timeout(PATIENCE):
         head = await peer.reader.readuntil(b"\r\n\r\n")
@@ -46,7 +46,7 @@ async def status(host: Machine, sent: bytes, address: str = "127.0.0.1") -> int:
 
 @contextlib.asynccontextmanager
 async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[list[int]]:
-    """Have these streams open; give their statuses."""
+    """Keep these streams open; yield their statuses."""
     peers = [await connected(host, request) for request in requests]
     async with asyncio.timeout(PATIENCE):
         heads = [await peer.reader.readuntil(b"\r\n\r\n") for peer in peers]
@@ -66,7 +66,7 @@ async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(host: Machine
     await until(lambda: host.shared.admission.taken(Resource.REQUESTS) >= 32)
     for shown in (admin, reader, bearer(ROOT_TOKEN)):
         assert await status(host, get("/v1/accounts", shown)) == 200
-    # What is beyond the small share is answered at once.
+    # Requests beyond the small share are refused at once.
     async with asyncio.timeout(PATIENCE):
         assert b" 503 " in await peers[-1].reader.readuntil(b"\r\n")
     assert host.shared.admission.taken(Resource.REQUESTS) <= 64
@@ -80,7 +80,7 @@ async def test_a_form_that_may_hold_a_token_has_little_time(host: Machine, monke
     peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
     answer = asyncio.create_task(peer.answer())
     assert (await asyncio.wait_for(answer, PATIENCE))[0] == 408
-    # With the token in the head there is as much time as ever.
+    # With the token in the head there is more time.
     peer = await connected(host, post("/openwx/check_client", "client=alice", bearer(shown))[:-1])
     await asyncio.sleep(0.6)
     peer.writer.write(b"e")

@@ -1,4 +1,4 @@
-"""The rules for sending alerts, with a clock of the test's own."""
+"""The rules for sending alerts, with a simulated clock."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ WELL = Healthy("alice", Text("alice is running again"))
 
 
 class World:
-    """A ledger that is looked at every ``step`` seconds; ``lines`` are what was told, an alert each."""
+    """A ledger that is evaluated every ``step`` seconds; each of ``lines`` is an alert."""
 
     def __init__(self, **settings: float) -> None:
         self.settings = replace(AlertSettings(), **settings)  # type: ignore[arg-type]
@@ -26,18 +26,18 @@ class World:
         self.lines: list[str] = []
 
     def live(self, verdicts: dict[Key, Verdict] | Verdict, seconds: float = 5, step: float = 5) -> None:
-        """Let some time pass in which this is so."""
-        given = verdicts if isinstance(verdicts, dict) else {ALICE: verdicts}
+        """Let time pass with these verdicts."""
+        current = verdicts if isinstance(verdicts, dict) else {ALICE: verdicts}
         for _ in range(max(1, int(seconds / step))):
             self.now += step
-            self.ledger.look(given, step)
+            self.ledger.look(current, step)
             for dues in self.ledger.due(self.settings, self.now):
                 if dues:
                     self.lines.append(" + ".join(f"{due.kind} {due.what.message}" for due in dues))
                     self.ledger.note_sent(dues, self.now)
 
     def restart(self) -> None:
-        """Another controller takes over what is on disk."""
+        """Load the stored ledger, as another controller does."""
         kept = self.ledger.dump()
         self.ledger = Ledger()
         self.ledger.load(kept)
@@ -69,7 +69,7 @@ def test_a_recurring_problem_is_alerted_once_an_hour() -> None:
         world.live(WELL, 60)
         world.live(PARKED, 140)
     assert world.lines.count("parked alice has given up") == 2
-    # Each is told to be over, but not for the ones that nobody heard of.
+    # Recoveries are only sent for problems that were.
     assert world.lines.count("parked alice is running again") == 2
 
 
@@ -83,14 +83,14 @@ def test_stopped_account_is_not_reported() -> None:
     world.live(PARKED)
     world.live(Ignored(), 60)
     world.live(WELL, 60)
-    assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
+    assert world.lines == ["parked alice has given up"]  # no recovery is sent, not even after it is started again
 
 
 def test_simultaneous_problems_are_one_alert() -> None:
     world = World()
     bob = replace(PARKED, account="bob", message=Text("bob has given up"))
     world.live({ALICE: PARKED})
-    world.live({ALICE: PARKED, BOB: bob})  # so soon after the first, it waits for more
+    world.live({ALICE: PARKED, BOB: bob})  # too soon after the first
     world.live({ALICE: PARKED, BOB: bob, ("c", Track.LOGIN): bob}, SPACING + 5)
     assert world.lines == ["parked alice has given up", "parked bob has given up + parked bob has given up"]
 
@@ -98,20 +98,20 @@ def test_simultaneous_problems_are_one_alert() -> None:
 def test_many_problems_are_combined_into_few_alerts() -> None:
     world = World(per_hour=3)
     verdicts: dict[Key, Verdict] = {}
-    for number in range(100):  # one more falls every 40 seconds
+    for number in range(100):  # one more fails every 40 seconds
         verdicts[(f"a{number}", Track.LOGIN)] = replace(PARKED, message=Text(f"{number}."))
         world.live(verdicts, 40)
     assert len(world.lines) <= 3 + 3
     world.live(verdicts, 3600)
-    told = " ".join(world.lines)
-    assert all(f"{number}." in told for number in range(100))
+    text = " ".join(world.lines)
+    assert all(f"{number}." in text for number in range(100))
     assert len(world.lines) <= 7
 
 
 def test_last_alert_of_the_hour_is_a_problem() -> None:
     world = World(per_hour=2)
     world.live({ALICE: PARKED})
-    # One is over and another begins, and there is place for one alert.
+    # One problem ends and another begins, and one alert is left.
     world.live({ALICE: WELL, BOB: replace(PARKED, message=Text("bob has given up"))}, 60)
     assert world.lines == ["parked alice has given up", "parked bob has given up"]
     world.live({ALICE: WELL, BOB: replace(PARKED, message=Text("bob has given up"))}, 3600)
@@ -129,7 +129,7 @@ def test_a_restart_neither_repeats_nor_loses_alerts() -> None:
     world.live(WELL)
     assert world.lines[1:] == ["parked alice is running again"]
     world.live(OFFLINE, 200)
-    for _ in range(4):  # how long it has lasted is known, too
+    for _ in range(4):  # the duration of the problem is stored, too
         world.restart()
         world.live(OFFLINE, 40)
     assert world.lines[2:] == ["offline alice is offline"]

@@ -1,4 +1,4 @@
-"""Alerts of the controller, from real files and accounts, with a clock of the test's own."""
+"""Alerts of the controller, from real files and accounts, with a simulated clock."""
 
 import json
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ STEP = 5.0
 
 
 class Watched:
-    """A machine whose accounts are watched. ``told`` are the alerts so far, by one of the ways."""
+    """A controller whose accounts are watched; ``alerts`` are those of the webhook so far."""
 
     def __init__(self, host: Machine) -> None:
         self.host = host
@@ -38,7 +38,7 @@ class Watched:
                 place.mkdir(parents=True)
         self.set(webhook="http://127.0.0.1:9/", disk_low=0)
         BootMark(host.paths).set()
-        self.told: list[Alert] = []
+        self.alerts: list[Alert] = []
         self.watch = self.another()
 
     def another(self) -> AlertWatch:
@@ -50,17 +50,17 @@ class Watched:
         self.host.accounts.settings = replace(settings, alerts=replace(settings.alerts, **alerts))  # type: ignore[arg-type]
 
     async def live(self, seconds: float = STEP) -> list[Alert]:
-        """Let some time pass, with looks; return the alerts that came."""
-        before = len(self.told)
+        """Let time pass; return the alerts of that time."""
+        before = len(self.alerts)
         for _ in range(max(1, int(seconds / STEP))):
             self.now += STEP
             await self.watch.look(await self.host.accounts.views())
             self._collect()
-        return self.told[before:]
+        return self.alerts[before:]
 
     def _collect(self) -> None:
         for waiting in Spool(self.host.paths, Channel.WEBHOOK).waiting():
-            self.told.append(waiting.read())
+            self.alerts.append(waiting.read())
             waiting.path.unlink()
 
     async def running(self, *names: str) -> None:
@@ -124,7 +124,7 @@ async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watch
     assert kinds([alert]) == ["problem alice restricted"]
     words = f"{alert.subject} {alert.text}".lower()
     assert not any(word in words for word in ("scan", "qr", "扫", "二维码"))
-    process.say(LoginState.LOADING)  # a restart, which does not know it yet
+    process.say(LoginState.LOADING)  # after a restart, which has not detected it yet
     await watched.live(60)
     process.say(LoginState.RUNNING, restricted=1)
     assert await watched.live(60) == []
@@ -136,7 +136,7 @@ async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watch
     assert kinds(await watched.live(60)) == ["recovery alice restricted"]
     process.say(LoginState.RUNNING, restricted=1)
     assert kinds(await watched.live(120)) == ["problem alice restricted"]
-    await watched.host.get("stop_client", client="alice")  # whoever stops it needs no word of the end
+    await watched.host.get("stop_client", client="alice")  # no recovery for an account stopped on purpose
     assert await watched.live(60) == []
     (await watched.host.start("alice")).say(LoginState.RUNNING, restricted=0)
     assert await watched.live(120) == []
@@ -211,9 +211,9 @@ async def test_an_unreachable_systemd_is_alerted_after_a_minute(watched: Watched
         watched.now += STEP
         await watched.watch.look((), "systemctl was not done after 10 s")
     watched._collect()
-    [alert] = watched.told
+    [alert] = watched.alerts
     assert [item.kind for item in alert.items] == [Kind.SYSTEMD]
-    # What was known of the accounts stays known.
+    # The state of the accounts is kept.
     assert watched.watch.ledger.records[("alice", Track.LOGIN)].was_well
     assert [alert.event for alert in await watched.live(40)] == [Happening.RECOVERY]
 

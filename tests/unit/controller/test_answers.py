@@ -25,13 +25,13 @@ from wxcontroller.core.states import LoginState, UnitState
 
 @pytest.fixture(autouse=True)
 def _no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is found out by a look at everything."""
+    """Without the periodic sweep that would find all changes."""
     monkeypatch.setattr(viewcache, "SWEEP_SECONDS", 1e9)
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return what moves the machine's clocks, to seconds from now."""
+    """Return a function that sets the clocks to seconds from now."""
     wall = time.time
 
     def move(seconds: float) -> None:
@@ -61,7 +61,7 @@ async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callab
         while b'"login_state":"offline"' not in await stream.content.readline():
             pass
     silent = (await accounts_of(host))[0]["reason"]
-    later(BELIEVED_SECONDS + 40)  # it tells for how long
+    later(BELIEVED_SECONDS + 40)  # it contains the duration
     assert (await accounts_of(host))[0]["reason"] != silent
     hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
     assert [each["state"] for each in await host.states()] == ["running", "running"]
@@ -76,7 +76,7 @@ async def test_long_login_becomes_a_problem_with_its_duration(host: Machine, lat
         [account] = await accounts_of(host)
         assert account["severity"] == "error"
         assert f" {minutes} minutes" in str(obj(account["advice"])["message"])
-    later(-3600)  # somebody sets the clock back
+    later(-3600)  # the clock is set back
     assert (await accounts_of(host))[0]["advice"] is None
 
 
@@ -96,7 +96,7 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
             if dice.random() < 0.5:
                 replace_file(paths.state_file(name), raw, 0o640)
             else:
-                paths.state_file(name).write_bytes(raw)  # as a program that is not ours may
+                paths.state_file(name).write_bytes(raw)  # as other programs may
 
     def tell_deliveries(name: str) -> None:
         if paths.runtime(name).is_dir():
@@ -145,14 +145,14 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
             assert [each.account.options for each in now] == [each.account.options for each in real]
             assert kept.check_client.answer(now, ANYBODY) == KeptAnswers(paths).check_client.answer(real, ANYBODY)
             assert kept.accounts.answer(now, ANYBODY) == KeptAnswers(paths).accounts.answer(real, ANYBODY)
-    for name in names:  # whoever ends the processes expects them
+    for name in names:  # removed at the end of the processes
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 
 
 async def test_changes_before_a_directory_is_watched_are_detected(
     host: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As systemd creates it: its group, which lets the controller in, is set after that."""
+    """systemd creates it first, and then sets the group that lets the controller in."""
     watch, refused = Directories.watch, [str(host.paths.runtime("alice"))] * 2
 
     def refuses(self: Directories, path: str) -> bool:

@@ -24,7 +24,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.states import LoginState, UnitState
 
 MINUTE = 60
-# What is wrong with each, by name; the name is what is the matter.
+# Condition, severity and code by the name of the account, which states the problem.
 TROUBLED = {
     "down": ("down", "error", "unit-down"),
     "failed": ("failed", "error", "unit-failed"),
@@ -52,7 +52,7 @@ WELL = ("acknowledged", "busy", "fresh", "idle", "old", "stopped")
 
 @pytest_asyncio.fixture
 async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
-    """A machine on which every account has what its name says, and nobody is alerted."""
+    """Accounts with the problems that their names state, and a watch without an alert channel."""
     settings = host.accounts.settings
     host.accounts.settings = replace(settings, alerts=replace(settings.alerts, disk_low=0))
     BootMark(host.paths).set()
@@ -89,7 +89,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     host.process("unreadable").write(b"{half")
     say["restricted"](LoginState.RUNNING, restricted=1, version=__version__, last_sync_uptime=uptime())
     say["old"](LoginState.RUNNING, version="2.0.0")
-    # "busy" has just begun to wait, however slow this machine is.
+    # "busy" has just begun to wait, also on a slow machine.
     for name, deliveries in (
         (
             "webhook",
@@ -142,8 +142,8 @@ async def test_every_interface_names_the_same_accounts(host: Machine, troubled: 
     assert {str(each["message"]).split(":")[0] for each in doubtful} == set(TROUBLED)
     assert [each["level"] for each in lines if "wxctl restart old" in str(each["remedy"])] == ["ok"]
 
-    told = (await wxctl(host, "alert", "status")).splitlines()
-    assert {line.split()[1].rstrip(":") for line in told if line.startswith("Account ")} == set(TROUBLED)
+    alerts = (await wxctl(host, "alert", "status")).splitlines()
+    assert {line.split()[1].rstrip(":") for line in alerts if line.startswith("Account ")} == set(TROUBLED)
 
     async with host.http.get("/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())

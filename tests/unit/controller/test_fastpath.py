@@ -1,4 +1,4 @@
-"""The fast path for ordinary requests behaves as the full path does."""
+"""The fast path for ordinary requests behaves like the full path."""
 
 import asyncio
 import contextlib
@@ -110,7 +110,7 @@ async def test_healthy_connections_to_an_account_are_reused(pair: Pair) -> None:
     for _ in range(5):
         assert (await pair.ask(pair.host.address, POST)).status == 200
     assert pair.account.connections == 1
-    pair.account.hangs_up = True  # after each answer, without a word before
+    pair.account.hangs_up = True  # after each answer, without Connection: close
     for _ in range(5):
         pair.account.hung_up.clear()
         assert (await pair.ask(pair.host.address, POST)).status == 200
@@ -143,7 +143,7 @@ async def test_an_account_that_is_silent(tmp_path: Path) -> None:
         pair.account.answer = b""
         assert (await ask(pair))[0] == 504
         pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
-        assert (await pair.ask(pair.host.address, GET)).status == 0  # it broke off
+        assert (await pair.ask(pair.host.address, GET)).status == 0  # the connection was closed
 
 
 async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
@@ -195,7 +195,7 @@ async def test_the_rest_of_a_form_that_comes_late(pair: Pair) -> None:
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
     assert LOOK_SECONDS < 0.05
     async with paired(tmp_path, closed=True) as pair:
-        pair.host.shared.gate = Gate(pair.host.paths)  # which looks as seldom as the service's
+        pair.host.shared.gate = Gate(pair.host.paths)  # reads the file as rarely as in the service
         token(pair.host, Scope.READ)
         request = GET[:-2] + f"X-Auth-Token: {pair.token}\r\n\r\n".encode()
         for _ in range(3):
@@ -227,7 +227,7 @@ async def test_an_account_that_went_down_is_not_sent_to(pair: Pair) -> None:
     pair.host.paths.port_secret(instance).unlink()
     pair.host.paths.runtime(instance).rmdir()
     pair.account.got.clear()
-    await asyncio.sleep(0.2)  # kept connections are trusted for a moment
+    await asyncio.sleep(0.2)  # kept connections are used without a check for a moment
     assert (await ask(pair))[0] == 502
     assert pair.account.got == []
 
@@ -260,7 +260,7 @@ async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> 
 
 
 async def test_long_lists_are_whole_and_never_those_of_before(pair: Pair) -> None:
-    """More than the socket takes at once, again and again, to a caller who reads none of it for a while."""
+    """Lists larger than the socket's buffer, also for a caller that does not read them at once."""
     processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
     for word in ("one", "two"):
         for process in processes:

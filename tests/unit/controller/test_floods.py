@@ -1,19 +1,16 @@
-"""The journal stays small whatever callers send: one line per cause."""
+"""Callers cannot fill the journal: one line per cause."""
 
 import asyncio
 import contextlib
 import resource
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-
-import pytest_asyncio
 
 from tests.patience import PATIENCE
 from tests.unit.controller.processes import Host
 
 SMALL = b"GET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-# Each is refused at another place.
+# Each is refused by another part of the code.
 MALFORMED = (
     b"\x16\x03\x01 no HTTP\r\n\r\n",
     b"GET http://[]/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -24,59 +21,51 @@ MALFORMED = (
 )
 
 
-@dataclass
-class Running:
-    """A controller as a process, and what it has logged."""
-
-    host: Host
-    process: asyncio.subprocess.Process
-
-    async def send(self, sent: bytes, address: str = "127.0.0.1") -> bytes:
-        reader, writer = await asyncio.open_connection(*self.host.address, local_addr=(address, 0))
-        got = b""
-        with contextlib.suppress(ConnectionError):
-            writer.write(sent)
-            got = await asyncio.wait_for(reader.read(), PATIENCE)
-        writer.close()
-        return got
-
-    async def logged(self) -> list[str]:
-        """End the process; return its lines."""
-        self.process.terminate()
-        _, lines = await asyncio.wait_for(self.process.communicate(), PATIENCE)
-        return lines.decode().splitlines()
+async def send(host: Host, sent: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*host.address)
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        writer.write(sent)
+        received = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    return received
 
 
-@pytest_asyncio.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
+async def logged(tmp_path: Path, scenario: Callable[[Host, int], Awaitable[None]]) -> list[str]:
+    """Run a controller, call the scenario with its pid, check that it serves requests; return its log."""
     with Host(tmp_path) as host:
         process = await host.run(["--root", str(host.root)], asyncio.subprocess.PIPE, JOURNAL_STREAM="")
-        await host.notifications.wait("READY=1")
-        yield Running(host, process)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        try:
+            await host.notifications.wait("READY=1")
+            await scenario(host, process.pid)
+            assert (await send(host, SMALL)).startswith(b"HTTP/1.1 200 ")
+        finally:
+            process.terminate()
+            _, lines = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return lines.decode().splitlines()
 
 
-async def test_malformed_requests_do_not_fill_the_journal(running: Running) -> None:
-    for sent in MALFORMED:
-        for _ in range(50):
-            await running.send(sent)
-    assert (await running.send(SMALL)).startswith(b"HTTP/1.1 200 ")
-    lines = await running.logged()
+async def test_malformed_requests_do_not_fill_the_journal(tmp_path: Path) -> None:
+    async def malformed(host: Host, _: int) -> None:
+        for sent in MALFORMED:
+            for _ in range(50):
+                await send(host, sent)
+
+    lines = await logged(tmp_path, malformed)
     assert len(lines) < 40, lines[:60]
 
 
-async def test_descriptor_exhaustion_is_logged_once_and_recovered_from(running: Running) -> None:
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (40, 40))
-    peers = [await asyncio.open_connection(*running.host.address) for _ in range(200)]
-    peers[0][1].write(SMALL)  # it was accepted, and is answered all the same
-    async with asyncio.timeout(PATIENCE):
-        assert (await peers[0][0].read()).startswith(b"HTTP/1.1 ")
-    await asyncio.sleep(1.5)  # what would be logged again and again
-    for _, writer in peers:
-        writer.close()
-    assert (await running.send(SMALL)).startswith(b"HTTP/1.1 200 ")
-    lines = await running.logged()
+async def test_descriptor_exhaustion_is_logged_once_and_recovered_from(tmp_path: Path) -> None:
+    async def exhaust(host: Host, pid: int) -> None:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (40, 40))
+        peers = [await asyncio.open_connection(*host.address) for _ in range(200)]
+        peers[0][1].write(SMALL)  # the first was accepted, and is answered
+        async with asyncio.timeout(PATIENCE):
+            assert (await peers[0][0].read()).startswith(b"HTTP/1.1 ")
+        await asyncio.sleep(1.5)  # for lines that would repeat
+        for _, writer in peers:
+            writer.close()
+
+    lines = await logged(tmp_path, exhaust)
     assert len([line for line in lines if "cannot accept" in line]) in (1, 2), lines[:60]
     assert len(lines) < 20, lines[:60]

@@ -1,4 +1,4 @@
-"""The iLink API for agents: tokens, polls, pairing and media, with an account's port played by a real server."""
+"""The iLink API for agents: tokens, polls, pairing and media, with a stand-in for the account."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ NO_MORE = {"ret": 0, "msgs": [], "longpolling_timeout_ms": 35000}
 
 @dataclass
 class Agent:
-    """What the account's port saw of an agent's call, and what it answers."""
+    """The account's side of an agent's calls."""
 
     seen: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
     polled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,7 +144,7 @@ async def test_ilink_api_accepts_only_ilink_tokens(stage: Stage, closed: bool) -
     for wrong in (None, "", "wxc_00000000_" + "1" * 64, token[:-1] + ("0" if token[-1] != "0" else "1")):
         for call in calls.CALLS:
             assert await stage.call(call, wrong) == SESSION_OVER
-    for query, form in ((f"?token={token}", None), ("", {"token": token})):  # where logs would have it
+    for query, form in ((f"?token={token}", None), ("", {"token": token})):  # logs would contain it
         async with host.http.post(f"/ilink/bot/getconfig{query}", data=form) as answer:
             assert await answer.json() == SESSION_OVER
     if closed:
@@ -296,8 +296,8 @@ async def test_an_agent_asks_and_an_administrator_approves(stage: Stage) -> None
     assert shown["account"] == "alice"
     assert await within(waiting) == {"ret": 0, "status": "scaned"}
     waiting = asyncio.create_task(status_of(stage, asked))
-    given: JsonObject = {"account": "alice", "consumer": "helper", "when_held": "accept"}
-    status, _ = await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", given)
+    approval: JsonObject = {"account": "alice", "consumer": "helper", "when_held": "accept"}
+    status, _ = await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", approval)
     assert status == 200
     confirmed = await within(waiting)
     assert (confirmed["status"], confirmed["ilink_bot_id"]) == ("confirmed", "b0f5860fdecb@im.bot")
@@ -318,8 +318,8 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
     assert (await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", unknown))[0] == 404
     assert (await stage.host.v1("DELETE", f"ilink/pairings/{code_of(asked)}"))[0] == 200
     assert await status_of(stage, asked) == {"ret": 0, "status": "expired"}
-    given: JsonObject = {"account": "alice", "consumer": "helper"}
-    assert (await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", given))[0] == 404
+    approval: JsonObject = {"account": "alice", "consumer": "helper"}
+    assert (await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", approval))[0] == 404
     for _ in range(pairings.PER_MINUTE - 1):
         assert (await asks(stage))["ret"] == 0
     async with stage.host.http.get("/ilink/bot/get_bot_qrcode") as answer:
@@ -328,11 +328,11 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
 
 async def test_digits_are_asked_for(tmp_path: Path) -> None:
     async with served(tmp_path, ilink_pair_digits=True) as stage:
-        given: JsonObject = {"account": "alice", "consumer": "helper"}
+        approval: JsonObject = {"account": "alice", "consumer": "helper"}
 
         async def approved() -> tuple[JsonObject, str]:
             asked = await asks(stage)
-            _, shown = await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", given)
+            _, shown = await stage.host.v1("POST", f"ilink/pairings/{code_of(asked)}", approval)
             assert await status_of(stage, asked) == {"ret": 0, "status": "need_verifycode"}
             return asked, text(shown["digits"])
 
@@ -371,6 +371,6 @@ async def test_agents_are_given_no_foreign_base_url(
             assert "qrcode" not in content
             return
         assert content["qrcode_img_content"].startswith(f"{expected}/ilink/pair/")
-        given: JsonObject = {"account": "alice", "consumer": "helper"}
-        await stage.host.v1("POST", f"ilink/pairings/{code_of(content)}", given)
+        approval: JsonObject = {"account": "alice", "consumer": "helper"}
+        await stage.host.v1("POST", f"ilink/pairings/{code_of(content)}", approval)
         assert (await status_of(stage, content))["baseurl"] == expected

@@ -1,4 +1,4 @@
-"""/v1/accounts/{name}/journal: pages, and streams of each line as it is written, for as many as may read."""
+"""/v1/accounts/{name}/journal as a stream: each line as it is written."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def line(message: object, **more: object) -> bytes:
 
 
 class Journal:
-    """What stands where systemd's socket is: says what a test wants, when it wants it; or ``all_of_it``, and ends."""
+    """A stand-in for systemd's socket: writes lines on demand, or ``all_of_it`` at once and ends."""
 
     def __init__(self, paths: Paths, all_of_it: bytes | None = None) -> None:
         self._socket = paths.journal_socket

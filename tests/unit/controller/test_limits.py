@@ -49,7 +49,7 @@ class Peer:
         return await self.answer()
 
     async def closed(self, seconds: float = PATIENCE) -> bytes:
-        """Wait until the other side hangs up; return what came before."""
+        """Wait for the end of the connection; return what was received."""
         got = b""
         async with asyncio.timeout(seconds):
             with contextlib.suppress(ConnectionError):
@@ -60,7 +60,7 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[list[Peer]]:
-    """Have these requests at work at an account that does not answer."""
+    """Keep these requests open at an account that does not answer."""
     process = host.units.processes.get("alice") or await host.start("alice")
     peers = []
     for request in requests:
@@ -129,7 +129,7 @@ async def test_caller_that_does_not_read_is_disconnected(tmp_path: Path) -> None
 async def test_at_the_limit_the_longest_idle_connection_is_closed(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections=3) as host, busy(host, [NEVER]):
         first, second = await connected(host), await connected(host)
-        assert (await first.ask(SMALL))[0] == 200  # now it is the second that has been silent for longer
+        assert (await first.ask(SMALL))[0] == 200  # now the second has been idle for longer
         third = await connected(host)
         assert (await third.ask(SMALL))[0] == 200
         assert await second.closed() == b""

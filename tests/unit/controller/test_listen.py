@@ -54,10 +54,10 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
     listen_everywhere(host, family)
     process = await host.run(["--root", str(host.root)], stderr=asyncio.subprocess.PIPE)
     async with asyncio.timeout(PATIENCE):
-        _, said = await process.communicate()
+        _, errors = await process.communicate()
     assert process.returncode == 78
-    assert f"port {host.address[1]}: other machines reach this address, and no token exists".encode() in said
-    assert b"wxctl token create NAME --scope admin" in said
+    assert f"port {host.address[1]}: other machines reach this address, and no token exists".encode() in errors
+    assert b"wxctl token create NAME --scope admin" in errors
     assert b"READY=1" not in "".join(host.notifications.lines).encode()
     shown = token(host, Scope.READ)
     async with started(host):
@@ -67,21 +67,21 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
         status, body = await get(host, "/v1/health", Authorization=f"Bearer {shown}")
         assert status == 200
         assert "without TLS" in json.loads(body)["notices"][0]
-        TokenFile(host.paths.tokens_file).revoke("read-0")  # the last one opens nothing
+        TokenFile(host.paths.tokens_file).revoke("read-0")  # the API stays closed without tokens
         assert (await get(host, "/v1/accounts"))[0] == 401
 
 
 async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
-    """As without systemd's socket, which is what the settings are for."""
+    """Without systemd's socket the addresses come from the settings."""
     port, outside = free_port(), free_port()
     host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {outside} }}]')
     command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
     environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}
     refused = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
-    _, said = await refused.communicate()
-    assert refused.returncode == 78, said.decode()
-    assert f"0.0.0.0 port {outside}: other machines".encode() in said
-    assert f"127.0.0.1 port {port}".encode() not in said
+    _, errors = await refused.communicate()
+    assert refused.returncode == 78, errors.decode()
+    assert f"0.0.0.0 port {outside}: other machines".encode() in errors
+    assert f"127.0.0.1 port {port}".encode() not in errors
     token(host, Scope.READ)
     process = await asyncio.create_subprocess_exec(*command, env=environment)
     await host.notifications.wait("READY=1")
@@ -108,7 +108,7 @@ async def test_roots_token_changes_at_each_start_and_is_private(host: Host) -> N
 
 
 async def test_accounts_ports_follow_changes_of_the_tokens_file(host: Host) -> None:
-    """As after files were copied or restored."""
+    """The file may be copied or restored at any time."""
     host.settings("check_interval = 0.5")
     host.paths.port_tokens.parent.mkdir(parents=True)
     shown = token(host, Scope.SEND, "alice")
@@ -132,7 +132,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"tls_certificate": str(certificate), "tls_key": str(key), "allow_hosts": ("wx.example",)}
     async with Machine(tmp_path, **settings) as host:
         host.shared.tls = tls_context(host.settings)
-        assert (await host.http.get("/v1/accounts")).status == 200  # this machine goes on without
+        assert (await host.http.get("/v1/accounts")).status == 200  # callers on this machine need no TLS
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
         url = f"https://127.0.0.1:{host.address[1]}"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting(certificate))) as http:
@@ -148,13 +148,13 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 assert (await answer.json())["code"] == 0
             host.process("alice").say(LoginState.RUNNING, filler="x" * 100_000)
             reader, writer = await asyncio.open_connection(*host.address, ssl=trusting(certificate), limit=1 << 20)
-            for _ in range(3):  # a list that is sent again takes another way
+            for _ in range(3):  # the second time it comes from a cache
                 writer.write(b"GET /openwx/check_client HTTP/1.1\r\nHost: wx.example\r\n\r\n")
                 assert b"x" * 100_000 in await asyncio.wait_for(reader.readuntil(b'"code":0}'), PATIENCE)
             writer.close()
             async with http.get(f"{url}/openwx/stream?client=alice&bytes=3000000") as answer:
                 assert len(await answer.read()) == 3_000_000
-        # Plain HTTP where TLS is spoken, and somebody who says nothing: neither harms the others.
+        # Plain HTTP at the TLS port, and a silent caller, do not affect others.
         reader, writer = await asyncio.open_connection(*host.address)
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         assert b"200" not in await asyncio.wait_for(reader.read(), PATIENCE)

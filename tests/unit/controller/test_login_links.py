@@ -54,11 +54,11 @@ async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -
     assert answer.keys() == {"state", "code", "code_number", "code_seconds", "same_user", "seconds"}
     assert (await opened(host, secret, SECOND))[:2] == (403, "link-taken")
     assert (await opened(host, secret))[:2] == (200, "scan")
-    # It leads nowhere else, and is no use in an address.
+    # It is accepted for nothing else, and not in a URL.
     for path in ("accounts", "accounts/alice/qr"):
         assert (await host.v1("GET", path, headers={"X-Login-Link": secret, "X-Auth-Token": secret}))[0] == 401
     assert (await host.v1("GET", f"login-code?link={secret}&browser={FIRST}"))[0] == 410
-    # Nobody can read it again.
+    # The list of links does not contain the secret.
     _, listed = await host.v1("GET", "login-links", headers=control)
     assert [obj(one)["id"] for one in items(listed["links"])] == [link["id"]]
     assert secret not in str(listed)
@@ -89,7 +89,7 @@ async def test_login_ends_its_link_permanently(host: Machine) -> None:
     process.say(LoginState.RUNNING, logins=1)
     assert (await opened(host, secret))[:2] == (200, "done")
     assert (await host.v1("GET", "login-links", headers=control))[1]["links"] == []
-    # The session is lost at once, and the same process shows a code again: not to them.
+    # The session is lost at once, and the same process shows a code again: not by these links.
     process.say(LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/Next", logins=1)
     for each in (secret, late):
         status, state, answer = await opened(host, each)
@@ -162,13 +162,13 @@ async def test_login_is_recorded_until_it_is_cancelled(host: Machine) -> None:
     _, state = await host.v1("GET", "accounts/alice")
     assert BOT not in str(state)
     assert BOT not in str(await host.get("check_client"))
-    # A stop keeps it, and so does a start that has not logged in yet, and another controller.
+    # A stop keeps it; so do a start before its login and another controller.
     await host.get("stop_client", client="alice")
     await look(host)
     (await host.start("alice")).say(LoginState.LOADING, login_marks=None)
     await look(host, LoginBook(host.paths))
     assert has(USER) == "alice"
-    # Another login replaces it; of two the one that runs has it.
+    # Another login replaces it; of two accounts the running one has it.
     host.process("alice").say(LoginState.RUNNING, login_marks=[OTHER])
     await look(host)
     assert [has(USER), has(OTHER)] == ["", "alice"]
@@ -183,7 +183,7 @@ async def test_login_is_recorded_until_it_is_cancelled(host: Machine) -> None:
     await look(host)
     await host.v1("DELETE", "accounts/bob")
     assert has(OTHER) == ""
-    # So does one that no controller saw.
+    # So does a removal without the controller.
     host.paths.logins.write_text(json.dumps({"gone": {"account": "gone", "marks": [BOT]}}))
     assert has(BOT) == "gone"
     await look(host, LoginBook(host.paths))

@@ -16,7 +16,7 @@ from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile
 
-Json = Any  # what was answered; the assertions are the check
+Json = Any  # of answers, which the assertions check
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def post(host: Machine, sent: object, headers: Mapping[str, str]) -> tuple
 
 
 async def legacy(host: Machine, shown: str, method: str, params: Json = None) -> Json:
-    """Ask as a client of an earlier revision does; return the whole answer, which has status 200."""
+    """Send a request; return the answer, which must have status 200."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, **({"params": params} if params is not None else {})}
     headers = {**bearer(shown), "MCP-Protocol-Version": "2025-11-25"}
     status, answer = await post(host, request, headers)
@@ -132,7 +132,7 @@ async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> N
 
 
 async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:
-    """Whatever its program answers becomes a result, bounded in size; paths go to its calls and nowhere else."""
+    """Any answer becomes a result of limited size, and a file name reaches no other call."""
     process = await host.start("alice")
     shown = token(host, Scope.SEND)
     for serve, reason in (

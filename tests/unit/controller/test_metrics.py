@@ -1,4 +1,4 @@
-"""/metrics, checked by Prometheus' own tools, and what docs/monitoring makes of it."""
+"""/metrics, and the rules and the dashboard of docs/monitoring, checked by Prometheus' own tool."""
 
 import asyncio
 import json
@@ -38,10 +38,10 @@ async def scrape(host: Machine, accept: str = "") -> str:
         return await answer.text()
 
 
-def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+def promtool(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run Prometheus' own tool."""
     command = ["promtool", *arguments]
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def figures(text: str) -> Figures:
@@ -67,7 +67,7 @@ async def test_metrics_of_an_account(host: Machine) -> None:
     text = await scrape(host)
     for secret in ("@secret", "a chat's name", "the webhook returned 500"):
         assert secret not in text
-    checked = await asyncio.to_thread(promtool, "check", "metrics", given=text)
+    checked = await asyncio.to_thread(promtool, "check", "metrics", stdin=text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
     found = figures(text)
     assert of(found, "wxclient_up", account="alice") == 1

@@ -22,7 +22,7 @@ from wxcontroller.controller.notify.routes import NOTIFICATIONS
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
 
-# Long enough that no test meets it, however slow the machine is.
+# Longer than any test.
 HOUR = 3600.0
 
 
@@ -92,7 +92,7 @@ def multipart(**fields: str) -> FormData:
     return form
 
 
-# What a program sends: path, headers and body, and the text that goes to WeChat; "!" before it: urgently.
+# Path, headers and body of a program's request, and the text that is sent; "!" for an urgent one.
 DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
     "ntfy, a text as curl -d sends it": ("/notify/ops", FORM, "Backup 完成, 100 %", "Backup 完成, 100 %"),
     "ntfy, headers": (
@@ -161,7 +161,7 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
         ({"code": -1, "id": None, "status": "unknown data", "reason": "it may have arrived: x"}, 200, "unknown"),
         ({"code": -8, "id": None, "status": "the daily limit of 3 sends is used up"}, 409, "refused"),
     ]
-    current = iter([given for given, _, _ in answers for _ in range(2)])
+    current = iter([response for response, _, _ in answers for _ in range(2)])
     process.send_answer = lambda _: next(current)
     for number, (_, status, state) in enumerate(answers):
         found, answer = await post(host, "/notify/ops", shown, f"ntfy {number}")
@@ -257,7 +257,7 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
             status, answer = await post(host, path, wrong, body)
             assert (status, answer["http"], answer["state"]) == (403, 403, "refused")
     assert (await post(host, "/notify/nobody", shown, "m"))[0] == 403
-    # And it opens nothing else.
+    # It is accepted nowhere else.
     admin = token(host, Scope.ADMIN)
     assert (await post(host, "/notify/ops", admin, "m"))[0] == 403
     for path in ("/v1/accounts", "/v1/targets", "/metrics", "/openwx/check_client"):
@@ -300,7 +300,7 @@ async def test_target_of_an_unavailable_account_is_refused(host: Machine) -> Non
     assert "driver ilink," in await refused()
     assert (await host.v1("DELETE", "accounts/alice", headers=admin))[1]["targets"] == ["ops"]
     assert "removed" in await refused()
-    # Another account of that name is somebody else's.
+    # A new account of that name may belong to another person.
     again = await account(host)
     assert "removed" in await refused()
     assert process.sends == again.sends == []
@@ -313,9 +313,9 @@ async def test_a_peer_is_found_by_a_name_that_one_has_alone(host: Machine) -> No
         {"id": "@2", "displayname": "Ann"},
         {"id": "@3", "displayname": "Ann"},
     ]
-    known = {"@1", "@2", "@3"}
+    people = {"@1", "@2", "@3"}
     missing: JsonObject = {"id": None, "code": 100, "status": "object not found"}
-    process.send_answer = lambda form: SENT if form["id"] in known else missing
+    process.send_answer = lambda form: SENT if form["id"] in people else missing
     peers = {"a": "王芳", "b": "Ann", "c": "x"}
     one, several, none = [await target(host, name, peer=peer) for name, peer in peers.items()]
     assert (await post(host, "/notify/a", one, "m"))[0] == 200
@@ -342,7 +342,7 @@ async def test_request_with_a_lost_response_is_repeated_with_its_key(host: Machi
 
 
 async def storm(host: Machine, shown: str, texts: list[str]) -> Counter[str]:
-    """Have programs send texts all at once; return how often which state came."""
+    """Send texts concurrently; return the number of answers by their state."""
 
     async def sent(content: str) -> str:
         status, answer = await post(host, "/notify/ops", shown, content)
@@ -379,7 +379,7 @@ async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
         process, shown = await account(host), await target(host)
         for _ in range(3):
             assert (await post(host, "/notify/ops", shown, "again", Priority="high"))[0] == 200
-        # What a kill would leave is what is on disk once the caller was answered.
+        # Once the caller has its answer, the count is on disk.
         assert b'"count": 2' in host.paths.notify_repeats.read_bytes()
         assert process.sends is not None
         assert len(process.sends) == 1

@@ -36,7 +36,7 @@ def call(method: str, url: str, body: object = None) -> Any:
 
 @pytest.fixture(scope="module")
 def token(running: Served) -> str:
-    """The token of target ops, which is alice's File Transfer."""
+    """Return the token of target ops, which is alice's File Transfer."""
     body = {"name": "ops", "account": "alice", "peer": "filehelper"}
     return str(call("POST", f"{running.url}/v1/targets", body)["token"])
 
@@ -49,7 +49,7 @@ def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def sent(running: Served) -> list[tuple[str, str]]:
-    """What alice has sent, oldest first: text, and the name of a file."""
+    """Return the texts and the names of files that alice has sent, oldest first."""
     found = call("GET", f"{running.url}/v1/accounts/alice/events?type=send_message&limit=500")
     reports = [one["report"] for one in found["events"]]
     return [(report.get("content", ""), report.get("media_name", "")) for report in reports]

@@ -93,7 +93,7 @@ async def test_max_clients_holds_for_concurrent_starts(tmp_path: Path) -> None:
         assert sorted(str(answer["code"]) for answer in answers) == ["0"] * 3 + ["5"] * 5
         first, *_ = AccountFiles(host.paths).instances()
         assert (await host.get("start_client", client=first))["status"] == "client already exists"
-        await host.units.kill(first, UnitRecord(first, UnitState.FAILED, "failed"))  # the dead do not count
+        await host.units.kill(first, UnitRecord(first, UnitState.FAILED, "failed"))  # failed units do not count
         assert (await host.get("start_client", client="another"))["status"] == "success"
 
 
@@ -101,7 +101,7 @@ async def test_port_is_kept_over_stop_and_start(host: Machine) -> None:
     before = await host.start("a")
     first = await host.start("b")
     await host.get("stop_client", client="b")
-    assert (await host.v1("DELETE", "accounts/a"))[0] == 200  # the port before is free now
+    assert (await host.v1("DELETE", "accounts/a"))[0] == 200  # frees a lower port
     again = await host.start("b")
     assert again.account.port == first.account.port
     assert (await host.start("c")).account.port == before.account.port
@@ -175,7 +175,7 @@ async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: M
     (await host.start("bob")).show_qrcode()
     state, code = host.paths.state_file("alice"), host.paths.qrcode_file("alice")
     state.unlink()
-    for name in ("alice", "bob"):  # what another user can read, and what would pass for one's own
+    for name in ("alice", "bob"):  # a file of another user, and a valid one of another account
         state.symlink_to(host.paths.account_file("alice") if name == "alice" else host.paths.state_file("bob"))
         assert (await host.get("check_client", client="alice"))["code"] == 1
         state.unlink()

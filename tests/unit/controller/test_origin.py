@@ -1,4 +1,4 @@
-"""A web page from elsewhere can't use the API through somebody's browser (openwx-api 5.3 no. 43)."""
+"""A foreign web page cannot use the API through a visitor's browser (openwx-api 5.3 no. 43)."""
 
 from pathlib import Path
 
@@ -37,16 +37,16 @@ async def test_foreign_pages_are_refused(host: Machine, headers: dict[str, str])
     assert "alice" in host.units.processes
     assert process.requests == []
     async with host.http.get("/", headers=headers) as answer:
-        assert answer.status == 200  # a link to the dashboard is no harm
+        assert answer.status == 200  # links to the dashboard are allowed
     async with host.http.get("/ilink/pair/code", headers=headers) as answer:
-        assert await answer.json() == API_NOT_FOUND  # nor is one to the page of pairing, which is off
+        assert await answer.json() == API_NOT_FOUND  # and to the pairing page, which is off
 
 
 REBOUND = {"Host": "evil.example:2000", "Origin": "http://evil.example:2000", "Sec-Fetch-Site": "same-origin"}
 
 
 async def test_page_with_dns_rebinding_is_refused(host: Machine) -> None:
-    """DNS rebinding: to the browser it is the page's own server, so the headers look like our own page's."""
+    """The browser takes the controller for the page's own server, so Origin and Sec-Fetch-Site do not help."""
     process = await host.start("alice")
     for path in ("/", "/v1/accounts", "/openwx/check_client", "/openwx/get_user_info?client=alice", "/nowhere"):
         for headers in (REBOUND, {"Host": "evil.example"}, {"Host": ""}):
@@ -64,7 +64,7 @@ async def test_page_with_dns_rebinding_is_refused(host: Machine) -> None:
 async def test_an_address_that_was_called_is_a_name_of_our_own(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No page can have an IP address for its name: whoever sends the one of this connection called us by it."""
+    """DNS rebinding needs a name: the address of the connection itself is always allowed as Host."""
     monkeypatch.setattr(origin, "ip_of", lambda _: parse_ip("192.0.2.10"))
     for name, status in (
         ("192.0.2.10:2000", 200),
@@ -82,7 +82,7 @@ async def test_repeated_host_or_absolute_target_is_checked(host: Machine) -> Non
     ):
         status, _ = await raw(host, head + b"Connection: close\r\n\r\n")
         assert status in (400, 403)
-    status, _ = await raw(host, b"GET /v1/accounts HTTP/1.0\r\n\r\n")  # before there was Host
+    status, _ = await raw(host, b"GET /v1/accounts HTTP/1.0\r\n\r\n")  # HTTP/1.0 has no Host
     assert status == 200
 
 

@@ -95,7 +95,7 @@ async def test_bodies_over_the_limit_are_refused(tmp_path: Path) -> None:
 
 OPENWX = "/openwx/get_user_info?client=alice"
 V1 = "/v1/accounts/alice/media/1.jpg"
-# Answered as a caller would act on it: elsewhere with its token, or by asking for another one.
+# Statuses on which a caller would send its token elsewhere, or another password.
 LEADING_AWAY = [300, 301, 302, 303, 305, 307, 308, 399, 401, 407, 101]
 
 
@@ -115,7 +115,7 @@ async def test_redirects_of_an_account_are_not_forwarded(host: Machine, path: st
     assert "bob" not in host.units.processes
 
 
-# Passed on by /openwx and /v1; everything else an account may say stays between it and the controller.
+# Forwarded headers; all others are removed.
 PASSED = {
     "Content-Type": "image/jpeg",
     "Content-Range": "bytes 0-7/8",

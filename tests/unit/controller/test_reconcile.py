@@ -1,4 +1,4 @@
-"""What the controller does unasked: starting accounts after a boot, restart delays, and its heartbeat."""
+"""Starts of accounts after a boot, and restart delays."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from wxcontroller.core.states import LoginState
 
 
 async def boot(host: Machine) -> None:
-    """All processes and everything under /run are gone; the accounts' files stay."""
+    """Remove all processes and their files in /run, as a reboot does."""
     for instance in list(host.units.processes):
         await host.units.kill(instance)
     host.units.records.clear()
@@ -28,13 +28,13 @@ Lines = Callable[[], list[str]]
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """Return the sentences so far."""
+    """Return the logged lines so far."""
     caplog.set_level(logging.INFO)
     return lambda: [each.getMessage() for each in caplog.records if each.name == "wxcontroller.controller.reconcile"]
 
 
 async def back(host: Machine, lines: Lines) -> str:
-    """Bring back what is wanted, without long pauses; return the last sentence."""
+    """Start the desired accounts, without long pauses; return the last logged line."""
     await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), PATIENCE)
     return lines()[-1]
 

@@ -34,7 +34,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 class Caller:
-    """Requests without pause and without a second try. A request that is not answered in full is a failure."""
+    """Sends requests without pauses and retries; an incomplete answer is a failure."""
 
     def __init__(self, address: tuple[str, int], keep_alive: bool) -> None:
         self.address = address
@@ -72,7 +72,7 @@ class Caller:
 
 
 async def served(callers: Sequence[Caller]) -> None:
-    """Wait until each caller has had some more answers."""
+    """Wait for some more answers to each caller."""
     wanted = [caller.answered + 6 for caller in callers]
     await until(lambda: all(caller.answered >= number for caller, number in zip(callers, wanted, strict=True)))
 
@@ -105,7 +105,7 @@ async def test_restart_ends_long_polls_and_serves_idle_connections_once(host: Ho
         fresh, fresh_writer = await asyncio.open_connection(*host.address)
         async with asyncio.timeout(PATIENCE):
             await alice.reached.wait()
-            await _settings(host)  # connections are accepted in their order: the others have been
+            await _settings(host)  # connections are accepted in their order, so the others are open now
         ending = asyncio.create_task(host.end(process))
         head = await asyncio.wait_for(poll.readuntil(b"\r\n\r\n"), PATIENCE)
         assert b"Connection: close" in head
@@ -210,7 +210,7 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
         before = len(host.calls)
         async with started(host) as process:
             async with asyncio.timeout(PATIENCE):
-                # Whatever is to be started is started after the first look.
+                # Accounts are started after the first query.
                 while not mark.exists() or sum("list-units" in call for call in host.calls[before:]) < 3:
                     await asyncio.sleep(0.02)
             assert await host.end(process) == 0
@@ -219,7 +219,7 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
 
 
 class HangingUnits(StandInUnits):
-    """A systemd that does not answer, and a question that nobody gives up."""
+    """A query of systemd that never ends."""
 
     hangs = False
 

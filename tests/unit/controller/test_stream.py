@@ -1,4 +1,4 @@
-"""/v1/events: the events of all accounts by SSE and WebSocket, and reconnecting."""
+"""/v1/events: the events of all accounts as a stream, and reconnecting."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Reader(Stream):
-    """A reader of /v1/events that remembers what it got, and where it was."""
+    """A reader of /v1/events that keeps its events and its cursor."""
 
     def __init__(self, cursor: str = "") -> None:
         self.got: list[JsonObject] = []
@@ -42,7 +42,7 @@ class Reader(Stream):
         return [str(obj(one["report"])["content"]) for one in self.got]
 
     async def take(self) -> None:
-        """Read what comes next."""
+        """Read the next event."""
         self.cursor, kind, data = await self.event()
         if kind != "heartbeat":
             self.got.append(data)
@@ -68,11 +68,11 @@ def say(process: Process, *texts: str, kind: str = "friend_message") -> None:
 
 
 async def test_returning_reader_misses_nothing(host: Machine) -> None:
-    """Accounts, the reader and everything else go and come."""
+    """While accounts are restarted and the reader reconnects."""
     names = ["alice", "bob", "carol", "dave"]
     for name in names:
         await host.start(name)
-    said: dict[str, list[str]] = {name: [] for name in names}
+    expected: dict[str, list[str]] = {name: [] for name in names}
     reader = Reader()
     chance = random.Random(7)
     async with reading(host, reader):
@@ -81,19 +81,19 @@ async def test_returning_reader_misses_nothing(host: Machine) -> None:
         for _ in range(20):
             name = chance.choice(names)
             if host.accounts.registry.resolve(name) in host.units.processes:
-                said[name].append(f"{name} {len(said[name])}")
-                say(host.process(name), said[name][-1])
+                expected[name].append(f"{name} {len(expected[name])}")
+                say(host.process(name), expected[name][-1])
         victim = names[round_ % len(names)]
         await host.v1("POST", f"accounts/{victim}/stop")
         async with reading(host, reader):
-            # Whatever the reader has got so far, it goes away in the middle of it.
+            # The reader disconnects at any point.
             with suppress(TimeoutError):
                 async with asyncio.timeout(chance.random() / 10):
                     await reader.until(1000)
         await host.v1("POST", f"accounts/{victim}/start")
     async with reading(host, reader):
-        await reader.until(sum(map(len, said.values())))
-    assert {name: [one for one in reader.contents if one.startswith(name)] for name in names} == said
+        await reader.until(sum(map(len, expected.values())))
+    assert {name: [one for one in reader.contents if one.startswith(name)] for name in names} == expected
 
 
 async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
@@ -133,12 +133,12 @@ async def test_slow_and_fast_readers_get_all_events_once_in_order(
 
 
 async def test_events_during_catching_up_are_delivered_once(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line may begin where the reader is after the reader's own connection has begun: both have what follows."""
+    """The shared connection may begin after the reader's own one: both deliver what follows."""
     alice = await host.start("alice")
     say(alice, "one")
     assert await alice.log.settled(10)
     reader = Reader(cursor=str(Cursor(0, {"alice": f"{alice.log.counts.name}-1"})))
-    read, began, given = hub.Hub._read, asyncio.Event(), asyncio.Event()
+    read, began, delivered = hub.Hub._read, asyncio.Event(), asyncio.Event()
 
     async def in_this_order(
         self: hub.Hub, account: Account, place: str | None, since: int, begins: hub.Begins, give: hub.Give
@@ -149,10 +149,10 @@ async def test_events_during_catching_up_are_delivered_once(host: Machine, monke
 
         async def line_gives(event: hub.AccountEvent) -> None:
             await give(event)
-            given.set()
+            delivered.set()
 
         async def catching_up_gives(event: hub.AccountEvent) -> None:
-            await given.wait()
+            await delivered.wait()
             await give(event)
 
         if place is None:
@@ -203,7 +203,7 @@ async def test_refusing_account_is_polled_ever_less_until_it_restarts(
 
     alice.serve_events = refuse
     async with reading(host, Reader()) as reader:
-        for number in range(3):  # each needs another look at the accounts
+        for number in range(3):  # each makes the hub look at the accounts again
             say(await host.start(f"other{number}"), "hello")
             await reader.until(number + 1)
         assert opened == 1
@@ -258,6 +258,6 @@ def test_cursor_names_its_sources_and_fits_into_a_header() -> None:
     many = Cursor(1000, {f"account-{number}": f"{number:08x}-{number}" for number in range(1000)})
     assert len(str(many)) <= CURSOR_LENGTH
     kept = parse(str(many)).places
-    assert list(kept) == list(many.places)[-len(kept) :]  # who spoke last stays
+    assert list(kept) == list(many.places)[-len(kept) :]  # the most recent accounts are kept
     with pytest.raises(BadCursor):
         parse("1" + ".a=00000000-1" * 2000)

@@ -1,4 +1,4 @@
-"""Calls of systemctl, which is a script here; system tests use the real one."""
+"""Calls of systemctl, for which a script stands in; system tests use the real one."""
 
 import asyncio
 import json
@@ -108,7 +108,7 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
         for number in range(12):
             _ = tasks.create_task(units.act(Verb.START, f"a{number}", PATIENCE))
         await until(lambda: len(list(busy.iterdir())) >= 4)
-        await asyncio.sleep(0.2)  # for a fifth, which would be a fault
+        await asyncio.sleep(0.2)  # for a fifth, which would be an error
         go_on.touch()
     assert max(int(line) for line in (tmp_path / "counts").read_text().split()) == 4
 

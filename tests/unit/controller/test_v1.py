@@ -163,7 +163,7 @@ async def test_an_account_that_is_leaving_is_stopped_and_started_by_nobody(host:
     assert "is being moved to host host-b" in str((await host.get("start_client", client="alice"))["status"])
     assert AccountFiles(host.paths).load("alice").desired is Desired.STOPPED
     assert host.units.calls.count("start wxclient@alice.service") == 1
-    # The same move again only adds that it is being sent.
+    # Repeating the move only adds that it is being sent.
     _, account = await host.v1("PUT", "departures/alice", {**MOVE, "sent": True})
     assert account["leaving"] == {**MOVE, "ran": True, "sent": True}
     _, account = await host.v1("PUT", "departures/alice", MOVE)
@@ -197,7 +197,7 @@ async def test_a_host_that_loses_its_power_while_sending_can_send_again_at_once(
         writer.close()
 
     host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
-    tcp_repair = 19  # closes without a word to the other end
+    tcp_repair = 19  # closes without notice to the other end
     async with await asyncio.start_unix_server(importing, host.paths.receive_socket):
         sender = socket.create_connection(host.address)
         head = "PUT /v1/arrivals/eve HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nhalf"

@@ -79,7 +79,7 @@ async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine
         assert first["all"] is True
         assert sorted(names(first)) == ["alice", "小店"]
         host.process("小店").say(LoginState.CONFIRMING)
-        await stream.row("小店", login_state="confirming")  # what was seen late of the start has come by then
+        await stream.row("小店", login_state="confirming")  # rows of the start have arrived by then
         host.process("小店").say(LoginState.RUNNING, user={"id": "@1", "name": "小明"})
         changed = await stream.next()
         assert names(changed) == ["小店"]
