@@ -21,7 +21,6 @@ from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
 from wxcontroller.controller.v1.described import openapi
-from wxcontroller.core import access
 from wxcontroller.core.limits import DEFAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -65,7 +64,7 @@ async def test_start_accepts_two_forms_of_options_and_returns_four_forms_of_the_
     assert (await call(made, "DELETE", "accounts/bob"))[0] == 200
 
 
-async def test_accounts_that_are_not_there(made: World) -> None:
+async def test_unknown_accounts(made: World) -> None:
     for method, path in judge().operations():
         if "{name}" in path and not path.endswith("/start"):
             for name in ("nobody", ".bad"):
@@ -74,14 +73,14 @@ async def test_accounts_that_are_not_there(made: World) -> None:
                 assert (status in (400, 404), bool(answer["error"]["remedy"])) == (True, True)
 
 
-async def test_systemd_that_does_not_answer(made: World) -> None:
+async def test_unresponsive_systemd(made: World) -> None:
     made.units.broken = True
     statuses = [(await call(made, "GET", path))[0] for path in ("health", "accounts", "~")]
     made.units.broken = False
     assert statuses == [503, 502, 502]
 
 
-async def test_events_as_a_stream_and_as_pages(made: World) -> None:
+async def test_events_are_streamed_and_paged(made: World) -> None:
     stream = {"Accept": "text/event-stream"}
     for path, begins in (("/v1/events?account=alice", b""), ("/v1/accounts/alice/events", b"event: open")):
         async with asyncio.timeout(PATIENCE), made.http.get(path, headers=stream) as answer:
@@ -93,7 +92,7 @@ async def test_events_as_a_stream_and_as_pages(made: World) -> None:
         assert (await call(made, "GET", path))[0] == 400
 
 
-async def test_deliveries_are_seen_replayed_and_purged(made: World) -> None:
+async def test_deliveries_are_listed_replayed_and_purged(made: World) -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         return web.Response(status=410)
 
@@ -142,20 +141,8 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
     assert (await call(made, "POST", "~/messages", b"to=x"))[0] == 415
 
 
-async def test_an_account_that_does_not_answer(made: World) -> None:
-    await made.get("start_client", client="erna")
-    await made.units.kill("erna", made.units.records["erna"])
-    passed_on = {(method, endpoint.path) for endpoint in access.ACCOUNT for method in endpoint.methods}
-    passed_on -= {("GET", "/openwx/stop_client")}  # that is the controller's own
-    for method, path in passed_on.intersection(judge().operations()):
-        async with made.http.request(method, path, params={"client": "erna"}) as answer:
-            assert answer.status == 502
-            judge().judge(method, path, 502, answer.content_type, await answer.read())
-    await call(made, "DELETE", "accounts/erna")
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
-async def test_an_example_of_the_page_is_a_call_that_there_is(made: World, name: str, tmp_path: Path) -> None:
+async def test_examples_of_the_page_are_valid_calls(made: World, name: str, tmp_path: Path) -> None:
     assert name in {judge().operation(*one)["operationId"] for one in judge().operations()}
     command = EXAMPLES[name].command.replace("http://127.0.0.1:2000", made.url).replace("@2b1f…", "filehelper")
     if name == "get_v1_accounts_name_qr":

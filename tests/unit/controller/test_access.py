@@ -176,7 +176,7 @@ async def test_the_scope_of_each_endpoint(world: World, method: str, endpoint: E
                 assert not (await ask(host, method, target(endpoint, "alice"), bearer(shown[scope]))).refused
 
 
-async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_while_the_api_is_open(
+async def test_endpoint_of_another_scope_needs_its_own_token_even_while_the_api_is_open(
     host: Machine,
 ) -> None:
     path, outside = "/v1/fleet/self", bearer(token(host, Scope.FLEET))
@@ -190,7 +190,7 @@ async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_whi
     assert json.loads((await ask(host, "GET", "/v1/access", outside)).body) == refused
 
 
-async def test_which_token_counts(host: Machine) -> None:
+async def test_first_token_counts_and_expired_ones_are_refused(host: Machine) -> None:
     """The first one counts, also if it is wrong; an expired one is refused."""
     shown = token(host, Scope.READ)
     for headers, expected in (
@@ -377,7 +377,7 @@ async def test_invalid_tokens_are_delayed_and_valid_ones_are_not(
     assert wrong not in caplog.text
 
 
-async def test_a_secret_that_is_none_is_not_sent(host: Machine) -> None:
+async def test_invalid_port_secret_is_not_sent(host: Machine) -> None:
     """The account writes this file, and must not be able to inject headers with it."""
     process, file = await host.start("alice"), host.paths.port_secret("alice")
     process.echo = True

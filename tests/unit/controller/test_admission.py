@@ -58,7 +58,7 @@ async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[lis
 # -- callers without a token
 
 
-async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(host: Machine) -> None:
+async def test_slow_forms_without_a_token_do_not_block_admins(host: Machine) -> None:
     slow = post("/openwx/check_client", "client=alice")[:-5]
     admin = bearer(token(host, Scope.ADMIN))
     reader = bearer(token(host, Scope.READ))
@@ -74,7 +74,7 @@ async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(host: Machine
         peer.writer.close()
 
 
-async def test_a_form_that_may_hold_a_token_has_little_time(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_form_that_may_hold_a_token_has_a_short_timeout(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "UNKNOWN_BODY_SECONDS", 0.3)
     shown = token(host, Scope.ADMIN)
     peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
@@ -133,7 +133,7 @@ async def test_a_token_leaves_an_accounts_long_polls_to_others(tmp_path: Path, p
             peer.writer.close()
 
 
-async def test_a_long_poll_that_is_answered_counts_no_more(tmp_path: Path) -> None:
+async def test_answered_long_poll_is_no_longer_counted(tmp_path: Path) -> None:
     async with Machine(tmp_path, client={"api_long_polls_max": "8"}) as host:
         (await host.start("alice")).events.set()
         poll = get("/openwx/check_event?client=alice", bearer(token(host, Scope.READ)))
@@ -156,7 +156,7 @@ async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
             assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
 
 
-async def test_without_tokens_programs_of_this_machine_have_everything(tmp_path: Path) -> None:
+async def test_without_tokens_there_are_no_shares(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_requests=8) as host:
         await host.start("alice")
         async with busy(host, [get("/openwx/never?client=alice")] * 8):

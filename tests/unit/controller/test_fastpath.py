@@ -82,20 +82,20 @@ ANSWERS = {
 }
 
 
-async def test_no_fragment_becomes_parameters_when_a_token_is_taken_out(pair: Pair) -> None:
+async def test_no_fragment_becomes_parameters_when_a_token_is_removed(pair: Pair) -> None:
     sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
     assert (await ask(pair, sent))[0] == 200
     assert [each.line.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
 
 
-async def test_an_answer_is_passed_on_or_refused_as_ever(pair: Pair) -> None:
+async def test_answers_are_forwarded_or_refused_as_on_the_full_path(pair: Pair) -> None:
     for case, answer in ANSWERS.items():
         pair.account.answer = answer
         for request in (GET, HEAD, POST):
             assert (await ask(pair, request))[0], case
 
 
-async def test_an_answer_that_ends_with_the_connection(pair: Pair) -> None:
+async def test_answer_may_end_with_the_connection(pair: Pair) -> None:
     pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
     assert await ask(pair) == (200, b"all")
 
@@ -138,7 +138,7 @@ async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
     writer.close()
 
 
-async def test_an_account_that_is_silent(tmp_path: Path) -> None:
+async def test_silent_account_times_out(tmp_path: Path) -> None:
     async with paired(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as pair:
         pair.account.answer = b""
         assert (await ask(pair))[0] == 504
@@ -180,7 +180,7 @@ async def test_pipelined_requests_are_handled_in_any_fragmentation(pair: Pair) -
     assert len(pair.account.got) == 20
 
 
-async def test_the_rest_of_a_form_that_comes_late(pair: Pair) -> None:
+async def test_late_rest_of_a_form_is_accepted(pair: Pair) -> None:
     reader, writer = await asyncio.open_connection(*pair.host.address)
     writer.write(POST[:-5])
     await asyncio.sleep(0.7)  # longer than the fast path waits
@@ -221,7 +221,7 @@ async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path)
         assert got == {case: 200 if case in allowed else 403 for case in got}
 
 
-async def test_an_account_that_went_down_is_not_sent_to(pair: Pair) -> None:
+async def test_nothing_is_sent_to_a_stopped_account(pair: Pair) -> None:
     assert (await ask(pair))[0] == 200
     instance = pair.host.accounts.registry.resolve("bot")
     pair.host.paths.port_secret(instance).unlink()
@@ -240,7 +240,7 @@ def listing(path: str, shown: str = "") -> bytes:
 LISTS = ("/openwx/check_client", "/v1/accounts")
 
 
-async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> None:
+async def test_lists_contain_only_the_callers_accounts(tmp_path: Path) -> None:
     async with paired(tmp_path, closed=True) as pair:
         Materialiser(pair.host.paths, pair.host.settings).add(parse_name("other"), {}, {}, 1, "")
         bound = {"all": (), "own": ("bot",), "its": ("other",), "no": ("x",)}
@@ -259,7 +259,7 @@ async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> 
             assert (await ask(pair, listing(path, "wrong")))[0] == (await ask(pair, listing(path)))[0] == refusal
 
 
-async def test_long_lists_are_whole_and_never_those_of_before(pair: Pair) -> None:
+async def test_long_lists_are_complete_and_current(pair: Pair) -> None:
     """Lists larger than the socket's buffer, also for a caller that does not read them at once."""
     processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
     for word in ("one", "two"):

@@ -240,7 +240,7 @@ async def test_a_new_token_of_a_consumer_replaces_the_one_before(stage: Stage) -
     assert second[13:] not in json.dumps(await stage.host.v1("GET", "accounts/alice/consumers"))
 
 
-async def test_media_are_found_by_their_urls(stage: Stage) -> None:
+async def test_media_urls_lead_to_their_account_and_consumer(stage: Stage) -> None:
     token = await stage.token()
     url = f"/ilink/c2c/upload?encrypted_query_param={quote('alice.helper.SeCret-_')}&filekey=ab%2Bc"
     async with stage.host.http.post(url, data=b"x" * 3_000_000, headers={"X-Wx-Consumer": "other"}) as answer:
@@ -284,7 +284,7 @@ def code_of(asked: JsonObject) -> str:
     return text(asked["qrcode_img_content"]).rpartition("/")[2]
 
 
-async def test_an_agent_asks_and_an_administrator_approves(stage: Stage) -> None:
+async def test_agent_is_paired_after_approval(stage: Stage) -> None:
     asked = await asks(stage, {"User-Agent": "Helper/1.0"}, "/for/alice")
     assert text(asked["qrcode_img_content"]).startswith(f"{stage.host.url}/ilink/pair/")
     status, listed = await stage.host.v1("GET", "ilink/pairings")
@@ -326,7 +326,7 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
         assert answer.status == 429
 
 
-async def test_digits_are_asked_for(tmp_path: Path) -> None:
+async def test_pairing_may_require_digits(tmp_path: Path) -> None:
     async with served(tmp_path, ilink_pair_digits=True) as stage:
         approval: JsonObject = {"account": "alice", "consumer": "helper"}
 

@@ -71,7 +71,7 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
         assert (await get(host, "/v1/accounts"))[0] == 401
 
 
-async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
+async def test_addresses_of_the_settings_need_a_token_too(host: Host) -> None:
     """Without systemd's socket the addresses come from the settings."""
     port, outside = free_port(), free_port()
     host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {outside} }}]')
@@ -168,7 +168,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         silent[1].close()
 
 
-async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> None:
+async def test_renewed_certificate_is_loaded_by_a_reload(host: Host) -> None:
     certificate, key = self_signed(host.root, "wx.example")
     host.settings(f'tls_certificate = "{certificate}"\ntls_key = "{key}"')
     async with started(host) as process:

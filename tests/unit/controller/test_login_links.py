@@ -132,7 +132,7 @@ async def test_events_that_end_a_login_link(host: Machine, end: Callable[[Machin
     assert (await opened(host, secret))[:2] == (410, "link-over")
 
 
-async def test_guesses_are_held_up_and_links_are_few(host: Machine) -> None:
+async def test_guesses_and_links_are_limited(host: Machine) -> None:
     await waiting(host)
     links = [(await made(host, {}))[0] for _ in range(MAX_LINKS + 1)]
     assert (await opened(host, links[0]))[:2] == (410, "link-over")

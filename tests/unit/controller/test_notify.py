@@ -240,7 +240,7 @@ async def test_target_tokens_are_accepted_in_all_places_and_not_forwarded(
     assert all(secret not in f"{line}{headers}{body!r}" for line, headers, body in process.seen)
 
 
-async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host: Machine) -> None:
+async def test_target_needs_its_own_token_even_while_the_api_is_open(host: Machine) -> None:
     process = await account(host)
     shown, other = await target(host), await target(host, "other")
     assert stat.S_IMODE(host.paths.notify_targets.stat().st_mode) == 0o600
@@ -306,7 +306,7 @@ async def test_target_of_an_unavailable_account_is_refused(host: Machine) -> Non
     assert process.sends == again.sends == []
 
 
-async def test_a_peer_is_found_by_a_name_that_one_has_alone(host: Machine) -> None:
+async def test_peer_is_found_by_a_unique_name(host: Machine) -> None:
     process = await account(host)
     process.friends = [
         {"id": "@1", "displayname": "王芳"},

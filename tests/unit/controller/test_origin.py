@@ -61,9 +61,7 @@ async def test_page_with_dns_rebinding_is_refused(host: Machine) -> None:
     assert process.requests == []
 
 
-async def test_an_address_that_was_called_is_a_name_of_our_own(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_address_of_the_connection_is_an_allowed_host(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding needs a name: the address of the connection itself is always allowed as Host."""
     monkeypatch.setattr(origin, "ip_of", lambda _: parse_ip("192.0.2.10"))
     for name, status in (
@@ -110,11 +108,7 @@ async def test_an_allowed_page_may_read_the_answers(tmp_path: Path, allowed: tup
                 assert answer.headers["Access-Control-Allow-Methods"] == "DELETE"
                 assert answer.headers["Access-Control-Allow-Headers"] == "content-type,x-own"
         assert not any(line.startswith("OPTIONS") for line in host.process("alice").requests)
-
-
-async def test_the_preflight_of_a_page_that_is_not_allowed(tmp_path: Path) -> None:
-    async with Machine(tmp_path, allow_origins=("https://panel.example",)) as host:
-        asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-        async with host.http.options("/v1/accounts/alice/stop", headers=asked) as answer:
-            assert answer.status == 403
-            assert "Access-Control-Allow-Origin" not in answer.headers
+        if allowed != ("*",):
+            foreign = {**asked, "Origin": "https://evil.example"}
+            async with host.http.options("/v1/accounts/alice", headers=foreign) as answer:
+                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (403, False)

@@ -229,7 +229,7 @@ class HangingUnits(StandInUnits):
         return await super().snapshot(max_age)
 
 
-async def test_watchdog_bites_if_a_query_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watchdog_is_not_fed_while_a_query_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notifications = Notifications(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "300000")

@@ -188,7 +188,7 @@ async def test_stalled_reader_is_disconnected_without_affecting_others(
 
 
 @pytest.mark.parametrize("status", [200, 403])
-async def test_refusing_account_is_polled_ever_less_until_it_restarts(
+async def test_refusing_account_is_retried_less_often_until_it_restarts(
     host: Machine, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(hub, "RETRY_FIRST", 600.0)

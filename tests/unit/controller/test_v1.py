@@ -90,20 +90,6 @@ async def test_a_bound_token_cannot_add_other_accounts(host: Machine) -> None:
     assert AccountFiles(host.paths).instances() == ["alice"]
 
 
-async def test_deliveries_query_only_the_account(host: Machine) -> None:
-    await host.start("alice")
-    status, seen = await host.v1("GET", "accounts/alice/deliveries?state=dead&after=5")
-    assert (status, seen["method"], seen["target"]) == (200, "GET", "/v1/deliveries?state=dead&after=5")
-    assert obj(seen["headers"]).keys() == {"Accept", "Host", "User-Agent", "X-Wxcontroller"}
-    status, seen = await host.v1("GET", "accounts/alice/deliveries/a-1%2F..%2F..")
-    assert seen["target"] == "/v1/deliveries/a-1%2F..%2F.."
-    status, seen = await host.v1("POST", "accounts/alice/deliveries/replay", {"state": "dead"})
-    assert (seen["method"], seen["target"], seen["size"]) == ("POST", "/v1/deliveries/replay", 17)
-    for method, path in (("POST", "deliveries"), ("GET", "status"), ("GET", "never"), ("DELETE", "deliveries/a-1")):
-        status, _ = await host.v1(method, f"accounts/alice/{path}")
-        assert status in (404, 405), path
-
-
 async def test_stopped_account_is_not_queried(host: Machine) -> None:
     await host.start("alice")
     await host.v1("POST", "accounts/alice/stop")
@@ -145,7 +131,7 @@ async def code_of(host: Machine, method: str, path: str, body: JsonObject | None
     return str(field(answer.get("error"), "code"))
 
 
-async def test_an_account_that_is_leaving_is_stopped_and_started_by_nobody(host: Machine) -> None:
+async def test_leaving_account_is_stopped_and_not_started(host: Machine) -> None:
     await host.v1("POST", "accounts/alice/start")
     status, account = await host.v1("PUT", "departures/alice", MOVE)
     assert (status, account["unit_state"], account["desired"]) == (200, "absent", "stopped")
