@@ -22,6 +22,8 @@ from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.sandbox.account import WebLogin
+from wxcontroller.sandbox.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -139,6 +141,31 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
         assert (await call(made, "DELETE", f"~/messages/{sent['id']}"))[0] == 200
     assert (await call(made, "POST", "~/messages", {"to": "nobody", "text": "x"}, kind))[0] == 404
     assert (await call(made, "POST", "~/messages", b"to=x"))[0] == 415
+
+
+async def test_waiting_sends_are_listed_and_cancelled(made: World) -> None:
+    take_back = made.wechat.fault("webwxsendmsg", FaultKind.DELAY, 5.0)
+    for number in range(3):
+        form = {"client": "alice", "id": "filehelper", "content": str(number), "async": "1"}
+        assert (await made.get("send_friend_message", **form))["code"] == 0
+    [*_, last] = (await call(made, "GET", "~/sends"))[1]["sends"]
+    take_back()
+    for method, status in (("GET", 200), ("DELETE", 200), ("DELETE", 404)):
+        assert (await call(made, method, f"~/sends/{last['id']}"))[0] == status
+
+
+async def test_refused_account_waits_for_its_owners_consent(made: World) -> None:
+    person, root = made.wechat.sandbox.add_account(web_login=WebLogin.DESKTOP), "accounts/refused"
+    await made.get("start_client", client="refused")
+    assert not (await made.scan("refused", person)).desktop
+    asked = await until(lambda: call(made, "GET", root), lambda found: found[1]["input"])
+    assert (asked[1]["login_state"], asked[1]["state"], asked[1]["qrcode"]) == ("parked", "stop", False)
+    yes = {"id": "allow-desktop", "value": "yes"}
+    for answer, status in (({**yes, "value": "no"}, 400), ({**yes, "id": "x"}, 409), (yes, 200)):
+        assert (await call(made, "POST", f"{root}/input", answer))[0] == status
+    assert (await made.scan("refused", person)).desktop
+    await made.until_running("refused")
+    await call(made, "DELETE", root)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -106,12 +106,12 @@ class Pair:
         self.plain: tuple[str, int] = listening.getsockname()
         self.without = without = Server(application(host.shared), [listening], short=False)
         await without.start()
-        program = await asyncio.start_server(self.account.serve, "127.0.0.1", account.port)
+        self.program = await asyncio.start_server(self.account.serve, "127.0.0.1", account.port)
         try:
             yield self
         finally:
             await without.drain()
-            program.close()
+            self.program.close()
 
     async def ask(self, address: tuple[str, int], raw: bytes) -> Message:
         """Send a request over a new connection; return the answer, or an empty one if it breaks off."""

@@ -119,12 +119,13 @@ async def test_healthy_connections_to_an_account_are_reused(pair: Pair) -> None:
     assert len(pair.account.got) == 10
 
 
+@pytest.mark.parametrize("sent", [GET, POST])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
-async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, answer: bytes) -> None:
-    assert (await ask(pair, POST))[0] == 200
+async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, answer: bytes, sent: bytes) -> None:
+    assert (await ask(pair, sent))[0] == 200
     pair.account.got.clear()
     pair.account.answer, pair.account.hangs_up = answer, True
-    assert (await ask(pair, POST))[0] == 502
+    assert (await ask(pair, sent))[0] == 502
     assert len(pair.account.got) == 2  # one of each way
 
 
@@ -219,6 +220,11 @@ async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path)
                 got[name, kind] = (await ask(pair, request.replace(b"Host:", shown_token + b"Host:")))[0]
         allowed = {("r", "get"), ("own", "get"), ("own", "post")}
         assert got == {case: 200 if case in allowed else 403 for case in got}
+
+
+async def test_port_that_refuses_connections(pair: Pair) -> None:
+    pair.program.close()
+    assert (await ask(pair))[0] == 502
 
 
 async def test_nothing_is_sent_to_a_stopped_account(pair: Pair) -> None:

@@ -64,6 +64,20 @@ async def test_a_body_that_is_no_request_is_refused(host: Machine) -> None:
             assert (status, answer["id"], answer["error"]["code"]) == (400, None, code), body
 
 
+async def test_both_kinds_of_handshake(host: Machine) -> None:
+    shown = token(host, Scope.READ)
+    answer = await legacy(host, shown, "initialize", {"protocolVersion": "2025-06-18"})
+    assert answer["result"]["protocolVersion"] == "2025-06-18"
+    headers = {**bearer(shown), "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "server/discover"}
+    prefix = "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": "2026-07-28", f"{prefix}clientCapabilities": {}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}}
+    status, answer = await post(host, request, headers)
+    assert (status, answer["result"]["supportedVersions"][0]) == (200, "2026-07-28")
+    status, answer = await post(host, request, {**headers, "Mcp-Method": "tools/list"})
+    assert (status, answer["error"]["code"]) == (400, -32020)
+
+
 async def test_a_token_is_needed_even_while_the_api_is_open(host: Machine) -> None:
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     assert (await host.v1("GET", "accounts"))[0] == 200

@@ -202,18 +202,6 @@ async def test_ended_process_is_never_shown_as_running(host: Machine) -> None:
         assert state["state"] in ("stop", "init"), record
 
 
-async def test_cached_query_does_not_hide_a_stop_or_start(host: Machine) -> None:
-    await host.start("alice")
-    await host.start("bob")
-    host.units.remember()
-    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"))
-    assert [state["state"] for state in await host.states(client="alice")] == ["stop"]
-    assert [state["state"] for state in await host.states()] == ["stop", "init"]
-    host.units.remember()
-    await host.units.act(Verb.RESTART, "alice", 1)
-    assert [state["state"] for state in await host.states(client="alice")] == ["init"]
-
-
 def damage(host: Machine, name: str, how: str) -> None:
     path = host.paths.account_file(name)
     if how == "gone":

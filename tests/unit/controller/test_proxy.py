@@ -85,12 +85,13 @@ async def test_bodies_over_the_limit_are_refused(tmp_path: Path) -> None:
             assert answer.status == 413
             assert answer.headers["Content-Type"] == "application/json"
 
-        async def pieces() -> AsyncIterator[bytes]:
-            for _ in range(20):
+        async def pieces(number: int) -> AsyncIterator[bytes]:
+            for _ in range(number):
                 yield b"z" * 1000
 
-        async with host.http.post("/openwx/echo?client=alice", data=pieces()) as answer:
-            assert answer.status == 413
+        for number, status in ((5, 200), (20, 413)):
+            async with host.http.post("/openwx/echo?client=alice", data=pieces(number)) as answer:
+                assert answer.status == status
 
 
 OPENWX = "/openwx/get_user_info?client=alice"
@@ -156,7 +157,7 @@ async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: 
     assert headers["Cache-Control"] == "no-store"
 
 
-FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_000_000 + b"0]}"
+FLOOD = b'{"instance": "alice", "account": "alice", "pending": "' + b"x" * 100_000 + b'"}'
 
 
 @pytest.mark.parametrize("path", ["deliveries", "accounts/alice", "accounts/alice/options"])

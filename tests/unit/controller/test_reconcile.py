@@ -1,4 +1,4 @@
-"""Starts of accounts after a boot, and restart delays."""
+"""Starts of accounts after a boot, restart delays and the heartbeat."""
 
 import asyncio
 import logging
@@ -9,9 +9,11 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
+from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState
 
 
@@ -83,6 +85,17 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
         f"after boot: {len(names)} accounts wanted, 0 up, {SYSTEMCTL_AT_A_TIME} started, 1 stopped meanwhile"
     )
     assert sorted(host.units.processes) == names[:-1]
+
+
+async def test_heartbeat_continues_after_server_failures(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(poll_api="http://user:secret@127.0.0.1:9/x?key=secret", poll_interval=0.01)
+    task = asyncio.create_task(heartbeat(lambda: settings))
+    await until(lambda: caplog.records)
+    await asyncio.sleep(0.1)  # for more heartbeats, which are not logged
+    assert not task.done()
+    task.cancel()
+    assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
+    assert "secret" not in caplog.text
 
 
 async def test_recovered_unit_is_restarted_quickly_again(host: Machine) -> None:

@@ -146,6 +146,15 @@ async def test_a_hanging_systemctl_is_killed(script: Script, tmp_path: Path) -> 
                 await asyncio.sleep(0.01)
 
 
+async def test_a_failed_start_refers_to_all_units_of_the_account(script: Script) -> None:
+    async with Systemd(script.does("echo 'A dependency job failed.' >&2; exit 1")) as units:
+        with pytest.raises(UnitFailed, match="A dependency job failed") as caught:
+            await units.act(Verb.START, "alice", PATIENCE)
+        assert caught.value.remedy == "see: wxctl logs alice"
+        with pytest.raises(UnitFailed):
+            await units.purge("alice", PATIENCE)
+
+
 @pytest.mark.parametrize("instance", ["../x", "a.b", "", "a b", "x" * 28, "alice.service wxcontroller"])
 async def test_unit_names_contain_only_ids(script: Script, instance: str) -> None:
     async with Systemd(script.does("exit 0")) as units:
