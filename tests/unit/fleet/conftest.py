@@ -7,9 +7,9 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.controller.machine import ControllerLoops
-from tests.unit.fleet.failsafes import REQUEST_SECONDS, failsafe_fleet
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
-from tests.unit.fleet.owning import FleetMaker, owning_fleet
+from tests.unit.fleet.owning import REQUEST_SECONDS, FleetMaker, failsafe_fleet, owning_fleet
+from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.controller import hostowners, hoststarts, server
 from wxcontroller.fleet import host
 from wxcontroller.fleet.keeper import Times
@@ -28,22 +28,28 @@ def tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "GREETING_PAUSE", 0.2)
 
 
+@pytest.fixture(autouse=True)
+def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive the keys of bundles at little cost: they do not have to resist anyone here."""
+    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the hosts look after their accounts' owners often, as for leases that are shorter."""
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hosts look after their accounts' owners often, as with shorter leases."""
     monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(hoststarts, "_FIRST_PAUSE", 0.1)
     monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
 
 
 @pytest.fixture
-def owning(tmp_path: Path, quick: None) -> FleetMaker:
+def owning(tmp_path: Path, short_leases: None) -> FleetMaker:
     """Makes a fleet with etcd."""
     return partial(owning_fleet, tmp_path)
 
 
 @pytest.fixture
-def failsafe(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> FleetMaker:
+def failsafe(tmp_path: Path, short_leases: None, monkeypatch: pytest.MonkeyPatch) -> FleetMaker:
     """Makes a fleet in fail-safe mode."""
     monkeypatch.setattr(Times, "request", REQUEST_SECONDS)
     return partial(failsafe_fleet, tmp_path)

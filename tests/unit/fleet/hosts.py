@@ -8,9 +8,12 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
+
+from aiohttp import web
 
 from tests.certificates import self_signed
 from tests.patience import until
@@ -43,7 +46,6 @@ class FleetHost(Machine):
         self.tls_url = f"https://{TLS_ADDRESS}:{self.tls_socket.getsockname()[1]}"
         self.settings = replace(self.settings, tls_certificate=str(self.certificate), tls_key=str(self.key))
         self.etcd: EtcdSettings | None = None
-        self.egress = ""
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "FleetHost":
@@ -74,15 +76,12 @@ class FleetHost(Machine):
         """Return another host as it stands in this one's settings, with a new token of that host."""
         secret = self.paths.root / f"token-{other.name}"
         secret.write_text(other.token(Scope.FLEET, name=f"host-{self.name}") + "\n")
-        given = HostSettings(other.name, other.tls_url, str(secret), str(other.certificate))
-        return replace(given, **changed)
+        return replace(HostSettings(other.name, other.tls_url, str(secret), str(other.certificate)), **changed)
 
     async def join(self, *others: HostSettings, client_ca: str = "") -> None:
         """Have the other hosts in the settings from now on, as a start or a reload does."""
         await self.leave()
-        settings = replace(
-            self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd, egress=self.egress)
-        )
+        settings = replace(self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd))
         self.accounts.settings = self.settings = settings
         self.shared.tls = tls_context(settings)
         assert settings.fleet is not None
@@ -91,7 +90,7 @@ class FleetHost(Machine):
         self._running = asyncio.create_task(fleet.run())
 
     async def leave(self) -> None:
-        """End what talks to the other hosts."""
+        """End the connections to the other hosts."""
         self.shared.fleet = None
         if self._running is not None:
             self._running.cancel()
@@ -99,13 +98,13 @@ class FleetHost(Machine):
             self._running = None
 
     async def sees(self, name: str, state: HostState = HostState.UP) -> OtherHost:
-        """Wait until another host is so, with its rows if it is up."""
+        """Wait until another host is in a state, with its rows if it is up."""
         host = self.other(name)
         await until(lambda: host.state is state and (host.rows_known or state is not HostState.UP))
         return host
 
     async def finds(self, account: str, *hosts: str) -> None:
-        """Wait until these other hosts are known to have an account."""
+        """Wait until exactly these other hosts are known to have an account."""
         instance = self.accounts.registry.resolve(account)
         await until(lambda: tuple(each.name for each in self.fleet.hosts.having(instance)) == hosts)
 
@@ -124,7 +123,7 @@ class FleetHost(Machine):
 
 @contextlib.asynccontextmanager
 async def hosts_of(root: Path, *names: str) -> AsyncIterator[list[FleetHost]]:
-    """Hosts that know nothing of each other."""
+    """Hosts that do not know each other."""
     async with contextlib.AsyncExitStack() as stack:
         made: list[FleetHost] = []
         for number, name in enumerate(names):
@@ -150,3 +149,34 @@ async def introduce(hosts: Iterable[FleetHost]) -> None:
         for other in hosts:
             if other is not host:
                 await host.sees(other.name)
+
+
+@contextlib.asynccontextmanager
+async def impostor(host: FleetHost, *routes: web.AbstractRouteDef) -> AsyncIterator[None]:
+    """Have another program be host b to a host: it greets, and has these routes.
+
+    Without routes, it accepts connections and never responds.
+    """
+    host.answered_by_others = ("/v1/accounts/",)
+    certificate, key = self_signed(host.paths.root, TLS_ADDRESS, called="b")
+    token = host.paths.root / "any-token"
+    token.write_text("wxc_12345678_" + "0" * 64)
+
+    async def greet(_: web.Request) -> web.Response:
+        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
+
+    application = web.Application()
+    application.add_routes([web.get("/v1/fleet/self", greet), *routes])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    with socket.create_server((TLS_ADDRESS, 0)) as listening:
+        if routes:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate, key)
+            await web.SockSite(runner, listening, ssl_context=tls).start()
+        url = f"https://{TLS_ADDRESS}:{listening.getsockname()[1]}"
+        await host.join(HostSettings("b", url, str(token), str(certificate)))
+        try:
+            yield
+        finally:
+            await runner.cleanup()

@@ -1,14 +1,15 @@
 """Hosts of a fleet with a real etcd, in this process.
 
-Each has a stand-in for its keeper, with shorter times, and units that do what the drop-in of wxclient@.service and
-the client's permit do: a process comes up only with an owner file of the present lease, and ends with the lease.
+Their units do what the drop-in of wxclient@.service and the client's permit do: a process comes up only with an owner
+file of the present lease, and ends with the lease. An ``OwningHost`` has a stand-in for its keeper, whose leases end
+only when a test ends them. A ``SafeHost`` runs the real keeper, and its connections can be cut.
 """
 
 import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,25 +17,33 @@ from typing import TypeAlias
 
 from tests.etcd import EtcdServers, connected
 from tests.patience import until
-from tests.unit.fleet.hosts import FleetHost, introduce
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, introduce
+from tests.unit.fleet.link import Link
 from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.fleetsettings import TakeoverSettings
-from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, read_json, text
+from wxcontroller.core.messages import verbatim
 from wxcontroller.core.states import UnitState
+from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
+from wxcontroller.fleet.failsafe import FailsafeHosts
+from wxcontroller.fleet.keeper import Keeper, Times
 
-# No lease ends because a test was starved: a lapse revokes it, which the other hosts cannot tell from its end.
-LEASE_SECONDS = 60
+# No lease of a stand-in ends because a test was starved: a lapse revokes it, which the other hosts cannot tell from
+# its end.
+_LEASE_SECONDS = 60
 _FILE_SECONDS = 3.0
+# A third of the real ones, except for requests: a busy machine answers late.
+TIMES = Times(5.0)
+REQUEST_SECONDS = 1.2
 
 
 @dataclass
 class Ran:
-    """A process of an account that was there. ``end`` is None while it is there.
+    """A process of an account. ``end`` is None while it runs.
 
     ``noted`` is the epoch that etcd knew to be in the account's record on the host when it began.
     """
@@ -48,14 +57,14 @@ class Ran:
 
 
 class OwningHost(FleetHost):
-    """One host with a keeper."""
+    """One host with a stand-in for its keeper."""
 
     ran: list[Ran]
     settled: list[str]
-    settles = True  # what is left of an adopted account, at once; else its process stays
+    settles = True  # whether the copy of an adopted account is settled at once; otherwise its process stays
     lease = 0
     _keeping: asyncio.Task[None] | None = None
-    _keeper_etcd: Etcd | None = None
+    _keeper_etcd: Etcd
 
     async def __aenter__(self) -> "OwningHost":
         self.settled = []
@@ -117,14 +126,17 @@ class OwningHost(FleetHost):
             await asyncio.sleep(0.02)
         return False
 
-    async def keep(
-        self, etcd: Etcd, seconds: int = LEASE_SECONDS, capacity: int = 100, labels: Sequence[str] = ()
-    ) -> None:
-        """Hold a lease from now on, as the keeper does. ``seconds`` is its life without renewals."""
-        content: JsonObject = {"version": "2.3.0", "capacity": capacity, "labels": [*labels], "egress": self.egress}
-        self.lease = await granted(etcd, self.paths, self.name, seconds, content)
+    async def keep(self, etcd: Etcd, **changed: JsonValue) -> None:
+        """Hold a lease from now on, and write what the keeper writes, with other values if some are given."""
         self._keeper_etcd = etcd
-        self._keeping = asyncio.create_task(self._renew(etcd, seconds))
+        lease = await etcd.grant(_LEASE_SECONDS)
+        content = {"version": "2.3.0", "capacity": 100, "labels": [], **changed}
+        key = f"/wxcontroller/main/hosts/{self.name}"
+        assert await etcd.commit((), (Put(key, json.dumps(content).encode(), lease),))
+        self._permit()
+        (self.paths.fleet_runtime / "lease").write_text(json.dumps({"host": self.name, "lease": lease}))
+        self.lease = lease
+        self._keeping = asyncio.create_task(self._renew())
         await self.ownership.may_claim()
         await until(lambda: self.name in self.ownership.records.hosts)
 
@@ -144,19 +156,21 @@ class OwningHost(FleetHost):
         """Isolate the host, and end its lease, as etcd ends one that is not renewed."""
         lease = self.lease
         await self.isolate()
-        if lease and self._keeper_etcd is not None:
+        if lease:
             with contextlib.suppress(EtcdFailure):
                 await self._keeper_etcd.revoke(lease)
 
-    async def _renew(self, etcd: Etcd, seconds: int) -> None:
-        renewed = time.monotonic()
-        while time.monotonic() < renewed + seconds * 2 / 3:
-            with contextlib.suppress(EtcdFailure):
-                if not await etcd.renew(self.lease):
-                    break
-                renewed = time.monotonic()
-                set_permit(self.paths)
+    def _permit(self) -> None:
+        end = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
+        (self.paths.fleet_runtime / "permit").write_text(f"{end:.3f}\n")
+
+    async def _renew(self) -> None:
+        left = 1
+        while left:
+            self._permit()
             await asyncio.sleep(0.3)
+            with contextlib.suppress(EtcdFailure):
+                left = await self._keeper_etcd.renew(self.lease)
         await self._end()
 
     async def _end(self) -> None:
@@ -171,7 +185,7 @@ class OwningHost(FleetHost):
         await until(lambda: account in self.units.processes)
 
     async def knows(self, account: str, epoch: int, owner: str = "") -> None:
-        """Wait until this host has seen an account's record with an epoch, and who owns it ("" for nobody)."""
+        """Wait until this host has seen an account's record with an epoch, and its owner ("" for none)."""
         records = self.ownership.records
 
         def is_known() -> bool:
@@ -193,18 +207,76 @@ class OwningHost(FleetHost):
         return text(problem["code"]), f"{text(problem['message'])}; {text(problem['remedy'])}"
 
 
-async def granted(etcd: Etcd, paths: Paths, host: str, seconds: int, content: JsonObject) -> int:
-    """Get a lease for a host, and write what the keeper writes; return the lease."""
-    lease = await etcd.grant(seconds)
-    assert await etcd.commit((), (Put(f"/wxcontroller/main/hosts/{host}", json.dumps(content).encode(), lease),))
-    set_permit(paths)
-    (paths.fleet_runtime / "lease").write_text(json.dumps({"host": host, "lease": lease}))
-    return lease
+class SafeHost(OwningHost):
+    """One host in fail-safe mode with the real keeper.
 
+    ``store`` is its connection to etcd, and ``ways`` are those to the other hosts.
+    """
 
-def set_permit(paths: Paths) -> None:
-    until_ = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
-    (paths.fleet_runtime / "permit").write_text(f"{until_:.3f}\n")
+    store: Link
+    ways: dict[str, Link]
+
+    async def run_keeper(self) -> None:
+        """Keep a lease from now on, as systemd and the keeper do."""
+        self._keeping = asyncio.create_task(self._systemd())
+        await self.ownership.may_claim()
+
+    async def lapse(self) -> None:
+        await self.isolate()
+
+    async def _systemd(self) -> None:
+        settings = self.settings.fleet
+        assert settings is not None
+        assert settings.etcd is not None
+        while True:
+            async with contextlib.AsyncExitStack() as stack:
+                etcd = await stack.enter_async_context(
+                    Etcd(settings.etcd, credentials_of(settings.etcd), TIMES.request)
+                )
+                asked = FailsafeHosts(settings, TIMES.request, TIMES.lease) if settings.etcd.failsafe else None
+                others = await stack.enter_async_context(asked) if asked else None
+                keeper = Keeper(self.settings, settings, etcd, TIMES, f"boot-{self.name}", self.paths, others)
+                try:
+                    with contextlib.suppress(WxError):
+                        await self._watched(keeper, etcd)
+                finally:
+                    await self._end()
+            await asyncio.sleep(TIMES.pause)
+
+    async def _watched(self, keeper: Keeper, etcd: Etcd) -> None:
+        """Run a keeper until it ends, or has not fed its watchdog. Raises its WxError."""
+        fed = time.monotonic()
+
+        def feed() -> None:
+            nonlocal fed
+            fed = time.monotonic()
+
+        async def killed(lease: int) -> None:
+            raise EtcdFailure("", verbatim(f"killed with {lease}"))
+
+        keeper._notifier.watchdog = feed  # type: ignore[method-assign]
+        running = asyncio.ensure_future(keeper.run())
+        try:
+            while not running.done():
+                if self.shared.fleet is not None:  # else the controller is just starting again
+                    self.lease = self.ownership.keeper.lease()
+                if self.lease and time.monotonic() > fed + TIMES.watchdog:
+                    return
+                await asyncio.wait({running}, timeout=0.05)
+            await running
+        finally:
+            etcd.revoke = killed  # type: ignore[method-assign]
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def owns(self, account: str) -> None:
+        """Wait until an account is owned here, and nothing is done about it."""
+        await until(lambda: self._owner(account)[0] == self.lease and not self.ownership._acting)
+
+    @property
+    def since(self) -> object:
+        """Since when accounts run without etcd, None if they do not."""
+        return self.ownership.as_json()["failsafe_since"]
 
 
 @dataclass
@@ -218,19 +290,19 @@ class Fleet:
 
     async def owners(self) -> dict[str, tuple[str, int]]:
         """Return host and epoch of each account that is owned."""
-        return {key.rpartition("/")[2]: found for key, found in (await self._read("owners/")).items()}
+        return await self._read("owners/")
 
     async def records(self) -> dict[str, tuple[str, int]]:
         """Return host and epoch of each account that has a record."""
-        return {key.rpartition("/")[2]: found for key, found in (await self._read("accounts/")).items()}
+        return await self._read("accounts/")
 
     async def _read(self, kind: str) -> dict[str, tuple[str, int]]:
         found = (await self.etcd.read(f"/wxcontroller/main/{kind}")).entries
-        contents = {each.key: obj(read_json(each.value)) for each in found}
-        return {key: (text(each["host"]), integer(each["epoch"])) for key, each in contents.items()}
+        contents = {each.key.rpartition("/")[2]: obj(read_json(each.value)) for each in found}
+        return {name: (text(each["host"]), integer(each["epoch"])) for name, each in contents.items()}
 
     def overlaps(self) -> list[tuple[Ran, Ran]]:
-        """Return the processes of one account that were there at the same time."""
+        """Return the processes of one account that ran at the same time."""
         return [
             (one, other)
             for number, one in enumerate(self.ran)
@@ -244,33 +316,71 @@ FleetMaker: TypeAlias = Callable[..., AbstractAsyncContextManager[Fleet]]
 
 
 @contextlib.asynccontextmanager
+async def _fleet(
+    root: Path, kind: type[OwningHost], names: Iterable[str], takeovers: TakeoverSettings | None
+) -> AsyncIterator[tuple[Fleet, contextlib.AsyncExitStack]]:
+    """Hosts that do not know each other yet and have no leases. No two run an account at the same time."""
+    async with contextlib.AsyncExitStack() as stack:
+        servers = stack.enter_context(EtcdServers(root).running())
+        etcd = await stack.enter_async_context(connected(servers.settings()))
+        fleet = Fleet([], servers, etcd, [])
+        for number, name in enumerate(names):
+            (root / name).mkdir()
+            host = kind(root / name, name, number)
+            host.etcd = replace(servers.settings(), takeovers=takeovers or TakeoverSettings())
+            host.ran = fleet.ran
+            host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
+            fleet.hosts.append(await stack.enter_async_context(host))
+        yield fleet, stack
+        assert not fleet.overlaps()
+
+
+@contextlib.asynccontextmanager
 async def owning_fleet(
     root: Path,
     *names: str,
     known: bool = True,
-    seconds: int = LEASE_SECONDS,
-    members: int = 1,
     takeovers: TakeoverSettings | None = None,
-    egress: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
-    """Hosts that hold leases, of so many ``seconds``, and, if ``known``, reach each other."""
-    async with contextlib.AsyncExitStack() as stack:
-        servers = stack.enter_context(EtcdServers(root, members).running())
-        etcd = await stack.enter_async_context(connected(servers.settings()))
-        ran: list[Ran] = []
-        hosts: list[OwningHost] = []
-        for number, name in enumerate(names):
-            (root / name).mkdir()
-            host = OwningHost(root / name, name, number)
-            host.etcd, host.ran = replace(servers.settings(), takeovers=takeovers or TakeoverSettings()), ran
-            host.egress = (egress or {}).get(name, "")
-            host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
-            hosts.append(await stack.enter_async_context(host))
-        await (introduce(hosts) if known else asyncio.gather(*(host.join() for host in hosts)))
-        for host in hosts:
-            await host.keep(etcd, seconds)
-        for host in hosts:
+    """Hosts that hold leases and, if ``known``, reach each other."""
+    async with _fleet(root, OwningHost, names, takeovers) as (fleet, _):
+        await (introduce(fleet.hosts) if known else asyncio.gather(*(host.join() for host in fleet.hosts)))
+        for host in fleet.hosts:
+            await host.keep(fleet.etcd)
+        for host in fleet.hosts:
             await host.passed()
-        fleet = Fleet(hosts, servers, etcd, ran)
         yield fleet
-        assert not fleet.overlaps()
+
+
+@contextlib.asynccontextmanager
+async def failsafe_fleet(
+    root: Path, *names: str, takeovers: TakeoverSettings | None = None, off: Iterable[str] = ()
+) -> AsyncIterator[Fleet]:
+    """Hosts in fail-safe mode, except for those in ``off``, that hold leases and reach each other."""
+    async with _fleet(root, SafeHost, names, takeovers) as (fleet, stack):
+        hosts = safe_hosts(fleet)
+        for host in hosts:
+            host.store = await stack.enter_async_context(Link("127.0.0.1", fleet.servers.members[0].client))
+            endpoints = (f"http://127.0.0.1:{host.store.port}",)
+            assert host.etcd is not None
+            host.etcd = replace(host.etcd, endpoints=endpoints, failsafe=host.name not in off)
+            described, host.ways = [], {}
+            for other in hosts:
+                if other is not host:
+                    link = Link(TLS_ADDRESS, other.tls_socket.getsockname()[1])
+                    host.ways[other.name] = await stack.enter_async_context(link)
+                    described.append(host.describe(other, url=f"https://{TLS_ADDRESS}:{link.port}"))
+            await host.join(*described)
+        for host in hosts:
+            for name in host.ways:
+                await host.sees(name)
+            await host.run_keeper()
+        for host in hosts:
+            await until(lambda: len(host.ownership.records.hosts) == len(hosts))  # noqa: B023
+            await host.passed()
+        yield fleet
+
+
+def safe_hosts(fleet: Fleet) -> list[SafeHost]:
+    """Return the hosts of a fleet in fail-safe mode."""
+    return [host for host in fleet.hosts if isinstance(host, SafeHost)]

@@ -11,34 +11,28 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import self_signed
-from tests.patience import PATIENCE, until
+from tests.patience import until
+from tests.unit.fleet.bundles import SECRET, account_of, as_root, receiving, sealed
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adoption import Adoption
-from wxcontroller.cli.transfer.bundles import keep
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.losthosts import chosen_bundles, refuse_living
-from wxcontroller.cli.transfer.seal import Sealer
-from wxcontroller.cli.transfer.sending import SealedAccount
+from wxcontroller.cli.transfer.losthosts import refuse_living
 from wxcontroller.core.account import variables_of
-from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.errors import AccountExists, BadSettings, UnknownAccount, WxError
+from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.leaving import Leaving
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 
-SECRET = b"correct horse"
+Pair = tuple[FleetHost, FleetHost]
 BUNDLE = KeptBundle("eve", "b", epoch=1, at=1000, size=1, ran=True)
+GONE = "https://host-b.invalid:2443"
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up connecting soon; a key takes half a second, and does not have to resist anybody here."""
-    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
+def short_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wxcontroller.cli.connection._CONNECT", 0.5)
 
 
@@ -50,10 +44,10 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
         f'[fleet]\nname = "{host.name}"\n[fleet.hosts.{other.name}]\n'
         f'url = "{other.url}"\ntoken = "{other.token}"\nca_file = "{other.ca_file}"\n'
     )
-    monkeypatch.setattr("wxcontroller.cli.transfer.remotehost.PATHS", host.paths)
+    as_root(monkeypatch, host)
 
 
-def is_lost(bundle: KeptBundle) -> None:
+def refuse_if_living(bundle: KeptBundle) -> None:
     """Look for the lost host as ``wxctl adopt`` on host a does."""
     refuse_living(bundle, "a")
 
@@ -85,7 +79,9 @@ def dropping() -> Iterator[int]:
         yield port
 
 
-async def test_a_machine_that_is_on_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_machine_that_does_not_respond_counts_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):
         await b.join()
         know(a, a.describe(b), monkeypatch)
@@ -99,16 +95,11 @@ async def test_a_machine_that_is_on_is_not_lost(tmp_path: Path, monkeypatch: pyt
         with listening() as port:  # its controller is frozen before the TLS handshake
             know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
             assert "host b" in await refused()
-        know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
         assert "refused" in await refused()
-
-
-async def test_a_machine_that_does_not_respond_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with hosts_of(tmp_path, "a", "b") as (a, b):
         with dropping() as port:
             know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
             assert await refused() == ""
-        know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
+        know(a, a.describe(b, url=GONE), monkeypatch)
         assert await refused() == ""
 
 
@@ -118,11 +109,10 @@ async def test_without_this_host_s_controller_no_host_is_lost(
     """As while it restarts: systemd passes it the token for the other host."""
     monkeypatch.setattr("wxcontroller.cli.transfer.remotehost._CONTROLLERS", tmp_path / "credentials")
     async with hosts_of(tmp_path, "a") as [a]:
-        know(a, HostSettings("b", "https://host-b.invalid:2443", "fleet-b"), monkeypatch)
-        with pytest.raises(WxError, match="controller of this host is not running") as caught:
+        know(a, HostSettings("b", GONE, "fleet-b"), monkeypatch)
+        with pytest.raises(WxError, match="controller of this host is not running"):
             refuse_living(BUNDLE, "a")
-        assert caught.value.exit_code == 3
-        know(a, HostSettings("b", "https://host-b.invalid:2443", str(tmp_path / "fleet-b")), monkeypatch)
+        know(a, HostSettings("b", GONE, str(tmp_path / "fleet-b")), monkeypatch)
         with pytest.raises(BadSettings, match=r"fleet\.hosts\.b\.token"):  # a file that systemd does not pass
             refuse_living(BUNDLE, "a")
 
@@ -158,39 +148,20 @@ async def test_later_epoch_does_not_take_a_running_account(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("move", ["", "5f2c"])
-async def test_an_adoption_stays_recorded_after_moves(
-    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch, move: str
-) -> None:
+async def test_an_adoption_stays_recorded_after_moves(pair: Pair, monkeypatch: pytest.MonkeyPatch, move: str) -> None:
     """What it held is not settled before its first start, which may be on another host."""
     a, b = pair
-    monkeypatch.setattr("wxcontroller.cli.transfer.importing.PATHS", b.paths)
+    as_root(monkeypatch, b)
     await b.leave()
     await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
-    account = AccountFiles(a.paths).load("eve")
-    assert account.adopted == 2
+    account = account_of(a)
     if move:
         account = replace(account, leaving=Leaving("b", move, ran=False, sent=True))
-    content = io.BytesIO(b"".join(SealedAccount(account, SECRET, 1000, "", a.paths).pieces()))
+    content = io.BytesIO(sealed(a, account, 1000, ""))
     await asyncio.to_thread(take_in, Api(b.url), content, lambda: SECRET, None)
-    there = AccountFiles(b.paths).load("eve")
+    there = account_of(b)
     assert (there.epoch, there.adopted, there.arrived) == (3, 2, move)
     assert variables_of(there, b.paths)["WXCLIENT_ADOPTED"] == "2"
-
-
-async def test_an_old_copy_is_detected_among_newer_ones(tmp_path: Path) -> None:
-    async with hosts_of(tmp_path, "a", "c") as (a, c):
-        await c.start("eve")  # lost first, and back
-        async with hosts_of(tmp_path, "b") as [b]:
-            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2})  # adopted from c, and lost
-            for host in (b, c):
-                await host.join()
-            await a.join(a.describe(b), a.describe(c))
-            await a.finds("eve", "b", "c")
-        await a.sees("b", HostState.UNREACHABLE)
-        await c.v1("POST", "accounts/eve/stop")
-        await a.finds("eve", "b")
-        await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "arrived": "5f2c"})
-        await until(lambda: a.accounts.duplicates == {"eve": "c"})
 
 
 async def test_no_account_is_adopted_from_before_an_epoch_that_is_known(tmp_path: Path) -> None:
@@ -207,21 +178,18 @@ async def test_no_account_is_adopted_from_before_an_epoch_that_is_known(tmp_path
 
 
 async def test_the_lost_host_is_looked_for_again_just_before_the_import(
-    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
     await b.v1("POST", "accounts", {"name": "eve"})
     await a.leave()  # its controller knows no other host, so that nothing but the look refuses
-    for module in ("adoption", "importing", "preconditions"):
-        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
     know(a, a.describe(b), monkeypatch)
-    content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
     a.paths.standby.mkdir(parents=True)
-    a.paths.standby_bundle("eve").write_bytes(content)
-    adoption = Adoption(Api(a.url), BUNDLE, SECRET, False, is_lost)
+    a.paths.standby_bundle("eve").write_bytes(sealed(b, account_of(b), 1000, "b"))
+    adoption = Adoption(Api(a.url), BUNDLE, SECRET, False, refuse_if_living)
     with pytest.raises(WxError, match="host b responds"):
         await asyncio.to_thread(adoption.run)
-    know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
+    know(a, a.describe(b, url=GONE), monkeypatch)
     write_kept(a.paths, {"eve": replace(BUNDLE, at=2000)})  # which it has sent meanwhile
     with pytest.raises(WxError, match="host b has sent a newer bundle"):
         await asyncio.to_thread(adoption.run)
@@ -231,74 +199,23 @@ async def test_the_lost_host_is_looked_for_again_just_before_the_import(
     assert not a.paths.standby_bundle("eve").exists()
 
 
-async def test_a_bundle_of_an_account_that_was_removed_is_marked(pair: tuple[FleetHost, FleetHost]) -> None:
+async def test_a_host_that_is_sending_a_bundle_is_not_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair
-    await b.v1("POST", "accounts", {"name": "eve"})
-    await a.finds("eve", "b")
-    content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
-    await asyncio.to_thread(keep, Api(a.url), a.paths, io.BytesIO(content), lambda: SECRET, "eve")
+    know(a, a.describe(b, url=GONE), monkeypatch)
+    ended = asyncio.Event()
 
-    async def reason() -> str:
-        await a.fleet.standbys.look()
-        [shown] = items(a.fleet.overview()["standbys"])
-        return str(obj(shown)["reason"])
-
-    assert await reason() == ""
-    await b.v1("DELETE", "accounts/eve")
-    await a.finds("eve")
-    assert str(a.paths.standby_bundle("eve")) in await reason()
-    await b.v1("POST", "accounts", {"name": "eve"})
-    await a.finds("eve", "b")
-    assert await reason() == ""
-
-
-async def test_a_host_that_is_sending_a_bundle_is_not_lost(
-    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    a, b = pair
-    for module in ("remotehost", "preconditions", "adoption"):
-        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
-    know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
-    began, ended = asyncio.Event(), asyncio.Event()
-
-    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        began.set()
-        await reader.read()
-        writer.write(b'{"name": "eve"}\n')
-        writer.close()
+    def receive(name: str, _: bytes) -> JsonObject:
+        return {"name": name}
 
     async def content() -> AsyncIterator[bytes]:
         yield b"a bundle, and no end of it"
         await ended.wait()
 
-    a.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
-    async with await asyncio.start_unix_server(receive, a.paths.receive_socket):
+    async with receiving(a, receive) as asked:
         sending = asyncio.create_task(a.http.put("/v1/standbys/eve?to=a", data=content()))
-        async with asyncio.timeout(PATIENCE):
-            await began.wait()
+        await until(lambda: asked)
         with pytest.raises(WxError, match="host b is sending a bundle"):
-            await asyncio.to_thread(Adoption(Api(a.url), BUNDLE, SECRET, False, is_lost).run)
+            await asyncio.to_thread(Adoption(Api(a.url), BUNDLE, SECRET, False, refuse_if_living).run)
         ended.set()
         async with await sending as response:
             assert response.status == 200
-
-
-def test_bundles_are_found_by_names_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = Paths(tmp_path)
-    monkeypatch.setattr("wxcontroller.cli.transfer.losthosts.PATHS", paths)
-    bundle = replace(BUNDLE, name="caf\u00e9")
-    instance = parse_name(bundle.name).instance
-    paths.accounts.mkdir(parents=True)
-    paths.standby.mkdir(parents=True)
-    paths.standby_bundle(instance).write_bytes(b"sealed")
-    write_kept(paths, {instance: bundle})
-    for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301", instance):
-        assert chosen_bundles([given], SECRET) == {instance: bundle}
-    with pytest.raises(UnknownAccount, match="no standby bundle"):
-        chosen_bundles(["eve"], SECRET)
-    # An adoption that has ended in an account that does not start is not begun again.
-    paths.account_file("eve").write_text("")
-    with pytest.raises(AccountExists) as caught:
-        chosen_bundles(["eve"], SECRET)
-    assert "wxctl start eve" in caught.value.remedy

@@ -9,8 +9,7 @@ from aiohttp import web
 
 from tests.patience import until
 from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
-from tests.unit.fleet.hosts import FleetHost, hosts_of, introduce
-from tests.unit.fleet.test_faults import instead
+from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor, introduce
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
 
@@ -63,9 +62,6 @@ async def test_agent_calls_are_forwarded_to_the_accounts_host(stages: Stages) ->
 async def test_local_token_is_not_shown_to_other_hosts(tmp_path: Path) -> None:
     seen: list[str] = []
 
-    async def greet(_: web.Request) -> web.Response:
-        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
-
     async def note(request: web.Request) -> web.Response:
         seen.append(str(request.headers))
         return web.json_response({})
@@ -73,10 +69,7 @@ async def test_local_token_is_not_shown_to_other_hosts(tmp_path: Path) -> None:
     async with hosts_of(tmp_path, "a") as [a]:
         a.settings = a.accounts.settings = replace(a.settings, ilink_serve=True)
         a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "alice", "instance": "alice"}]}}')
-        curious = web.Application()
-        curious.router.add_get("/v1/fleet/self", greet)
-        curious.router.add_route("*", "/for/alice/ilink/{rest:.*}", note)
-        async with instead(a, curious):
+        async with impostor(a, web.route("*", "/for/alice/ilink/{rest:.*}", note)):
             await until(lambda: a.other("b").is_up)
             shown = a.token(Scope.ADMIN)
             headers = {"Authorization": f"Bearer {shown}", "X-Auth-Token": shown}

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE
-from tests.ports import free_port
+from tests.unit.fleet.link import Link
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet import etcd as module
 from wxcontroller.fleet.credentials import credentials_of
@@ -31,34 +31,6 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
     with EtcdServers(tmp_path_factory.mktemp("etcd")).running() as servers:
         asyncio.run(answer())
         yield servers
-
-
-@contextlib.asynccontextmanager
-async def relay(endpoint: str, swallowing: list[bytes]) -> AsyncIterator[str]:
-    """Yield the address of a relay to a member, which cuts the connection instead of an answer to such requests."""
-    port = int(endpoint.rpartition(":")[2])
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, onward = await asyncio.open_connection("127.0.0.1", port)
-
-        async def back() -> None:
-            while piece := await there.read(65536):
-                if swallow:
-                    writer.transport.abort()
-                    return
-                writer.write(piece)
-
-        swallow = False
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.TaskGroup() as group:
-                _ = group.create_task(back())
-                while piece := await reader.read(65536):
-                    swallow = swallow or any(each in piece for each in swallowing)
-                    onward.write(piece)
-                onward.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def next_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
@@ -83,45 +55,22 @@ async def test_paged_read_has_a_single_revision(single: EtcdServers) -> None:
         assert snapshot.revision == revision
 
 
-async def test_watch_of_a_compacted_revision_is_reported(single: EtcdServers) -> None:
+async def test_watch_that_cannot_continue_is_reported(single: EtcdServers) -> None:
+    """Its revision was compacted, or etcd was restored and has not reached it again."""
     async with connected(single.settings()) as etcd:
-        old = await etcd.commit([], [Put("/compacted/x", b"1")])
-        new = await etcd.commit([], [Put("/compacted/x", b"2")])
+        old = await etcd.commit([], [Put("/watched/x", b"1")])
+        new = await etcd.commit([], [Put("/watched/x", b"2")])
         assert old is not None
         assert new is not None
         single.control("compact", str(new))
-        with pytest.raises(Compacted):
-            await first_of(etcd.watch("/compacted/", old - 1))
-
-
-async def test_watch_beyond_a_restored_etcds_revision_is_reported(single: EtcdServers) -> None:
-    async with connected(single.settings()) as etcd:
-        revision = (await etcd.read("/ahead/")).revision
-        async with asyncio.timeout(5):
+        for after in (old - 1, new + 100):
             with pytest.raises(Compacted):
-                await first_of(etcd.watch("/ahead/", revision + 100))
-
-
-async def test_keys_other_than_utf8_are_ignored(single: EtcdServers, caplog: pytest.LogCaptureFixture) -> None:
-    async with connected(single.settings()) as etcd:
-        before = (await etcd.read("/odd/")).revision
-        await etcd._call("/v3/kv/put", {"key": module._text(b"/odd/\xff\n"), "value": ""})
-        await etcd.commit([], [Put("/odd/漢", b"\xff\x00")])
-        for _ in range(2):
-            assert [(entry.key, entry.value) for entry in (await etcd.read("/odd/")).entries] == [
-                ("/odd/漢", b"\xff\x00")
-            ]
-        watch = etcd.watch("/odd/", before)
-        while not (changes := await next_of(watch)).puts:
-            pass
-        await watch.aclose()
-        assert changes.puts[0].key == "/odd/漢"
-        assert len([line for line in caplog.messages if "not UTF-8" in line]) == 1
+                await first_of(etcd.watch("/watched/", after))
 
 
 async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServers) -> None:
-    async with relay(single.endpoints[0], [b"/v3/kv/txn"]) as broken:
-        settings = EtcdSettings((broken, *single.endpoints))
+    async with Link("127.0.0.1", single.members[0].client, lost=b"/v3/kv/txn") as broken:
+        settings = EtcdSettings((f"http://127.0.0.1:{broken.port}", *single.endpoints))
         async with Etcd(settings, credentials_of(settings)) as etcd:
             lease = await etcd.grant(60)
             puts = [Put("/lost/x", b"a", lease)]
@@ -131,26 +80,6 @@ async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServer
         # What somebody else has done is not taken for ours.
         async with Etcd(settings, credentials_of(settings)) as etcd:
             assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
-
-
-@pytest.mark.parametrize("answer", ["", "[]", '{"kvs": 5, "header": []}', "<html>"])
-async def test_response_of_another_server_is_refused(answer: str) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n{answer}".encode()
-        )
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        settings = EtcdSettings((f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",))
-        async with Etcd(settings, credentials_of(settings)) as etcd:
-            with pytest.raises(EtcdFailure):
-                await etcd.read("/")
-            with pytest.raises(EtcdFailure):
-                await etcd.grant(30)
-            with pytest.raises(EtcdFailure):
-                await first_of(etcd.watch("/", 1))
 
 
 async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
@@ -206,26 +135,6 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
                 with pytest.raises(EtcdFailure, match=words) as found:
                     await etcd.grant(30)
                 assert found.value.endpoint == settings.endpoints[0]
-
-
-@pytest.mark.parametrize(
-    ("scheme", "host", "words"),
-    [
-        ("http", "127.0.0.1", "Connection refused"),
-        ("http", "localhost", "Connection refused"),
-        ("http", "etcd.invalid", "Name or service not known"),
-        ("https", "127.0.0.1", "TLS handshake failed; check that it serves https"),
-    ],
-)
-async def test_unreachable_member_is_reported_in_plain_english(
-    single: EtcdServers, scheme: str, host: str, words: str
-) -> None:
-    port = single.members[0].client if scheme == "https" else free_port()
-    settings = EtcdSettings((f"{scheme}://{host}:{port}",))
-    async with connected(single.settings()), Etcd(settings, credentials_of(settings)) as etcd:
-        with pytest.raises(EtcdFailure) as found:
-            await etcd.grant(30)
-    assert str(found.value.reason) == words
 
 
 async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,30 +1,17 @@
 """Fail-safe mode: accounts run on without etcd while all other hosts confirm it, and never on two hosts."""
 
-import json
 import signal
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.etcd import EtcdServers, connected
 from tests.patience import until
-from tests.unit.fleet.failsafes import TIMES, SafeHost, safe_hosts
-from tests.unit.fleet.owning import Fleet, FleetMaker
+from tests.unit.fleet.owning import TIMES, Fleet, FleetMaker, SafeHost, safe_hosts
 from tests.unit.fleet.test_takeovers import SOON, receiving, send_bundle, start
-from wxcontroller.core.jsontypes import JsonValue, items, obj, text
-from wxcontroller.core.names import parse_name
-from wxcontroller.fleet.etcd import Etcd, EtcdMoment, Put
+from wxcontroller.core.jsontypes import items, obj, text
 from wxcontroller.fleet.failsafe import FailsafeHosts
-from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.promises import LeaseEnded, NotConfirmed, Promises
-from wxcontroller.fleet.recordcache import NotClaimable
-from wxcontroller.fleet.records import Wanted
-
-PREFIX = "/wxcontroller/main/"
-EVE = Wanted(parse_name("eve"), "started", "ilink", "")
 
 
 def stop_etcd(fleet: Fleet) -> None:
@@ -158,75 +145,3 @@ async def test_host_confirms_only_known_leases_and_honours_confirmations(failsaf
         assert Promises(file, 0).left("anybody") > 0
         with pytest.raises(NotConfirmed, match="has not reached etcd"):
             b.ownership.confirm("a", a.lease, 30)
-
-
-def test_without_readable_promises_nothing_is_claimed_for_some_time(tmp_path: Path) -> None:
-    file = tmp_path / "promises"
-    assert Promises(file, 20.0).left("a") > 19
-    after = Promises(file, 0.0)
-    assert after.left("a") > 19  # it was written down
-    after.give("a", 5, 40.0)
-    assert (after.left("a") > 39, 19 < after.left("b") < 21, after.lease("a"), after.lease("b")) == (True, True, 5, 0)
-    file.write_text("{")
-    assert Promises(file, 30.0).left("b") > 29
-    file.write_text('{"*": {"until": 0}}')
-    held = Promises(file, 30.0)
-    assert held.left(None) == 0
-    file.unlink()
-    file.mkdir()  # it cannot be read
-    assert held.left(None) > 29
-
-
-@pytest.fixture
-async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
-    with EtcdServers(tmp_path).running() as servers:
-        async with connected(servers.settings()) as etcd:
-            yield etcd
-
-
-async def put(etcd: Etcd, key: str, **content: JsonValue) -> None:
-    await etcd.commit((), (Put(f"{PREFIX}{key}", json.dumps(content).encode()),))
-
-
-async def test_only_hosts_of_the_list_claim_from_a_host_in_failsafe_mode_and_none_that_has_promised(
-    etcd: Etcd,
-) -> None:
-    promises: dict[str | None, float] = {"a": 20.0}
-    lease = await etcd.grant(60)
-    owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: promises.get(host, 0.0))
-    await put(etcd, "accounts/eve", host="a", epoch=1, name="eve", desired="started")
-    for listed, words in ((["c"], "does not ask this host"), (["b"], "has confirmed it")):
-        await put(etcd, "failsafe/a", hosts=[*listed])
-        promises["a"] = 20.0 if listed == ["b"] else 0.0
-        await owners._load()
-        with pytest.raises(NotClaimable, match=words):
-            owners.adoption(EVE.name)
-        with pytest.raises(NotClaimable, match=words):
-            await owners.claim(EVE, 5)
-        with pytest.raises(NotClaimable, match=words):
-            await owners.take_over("eve", "a", 0, 1, "", 60)
-    promises["a"] = 0.0
-    for key in ("failsafe/a", "hosts/a"):  # which this host has not seen
-        await put(etcd, key, hosts=["c"])
-        for claim in (owners.claim(EVE, 5), owners.take_over("eve", "a", 0, 1, "", 60)):
-            with pytest.raises(NotClaimable, match="keep changing"):
-                await claim
-        await etcd.commit((), (), [f"{PREFIX}hosts/a"])
-        await put(etcd, "failsafe/a", hosts=["b"])
-        await owners._load()
-    await owners.take_over("eve", "a", 0, 1, "", 60)
-    assert owners.owners["eve"].host == "b"
-
-
-async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(etcd: Etcd) -> None:
-    """Records that would say of whom an account is may be lost."""
-    left, lease = 20.0, 0
-    owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: 0.0 if host else left)
-    await owners._load()
-    owners._note(EtcdMoment("another", 9, 9), EtcdMoment("this", 2, 1))
-    await owners._load()
-    lease = await etcd.grant(60)
-    with pytest.raises(NotClaimable, match="was restored"):
-        await owners.claim(EVE, 0)
-    left = 0.0
-    await owners.claim(EVE, 0)

@@ -1,13 +1,11 @@
 """Who owns an account in a fleet with etcd: claims, moves, lapses, and what others start and stop."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
 from tests.patience import until
 from tests.unit.fleet.owning import FleetMaker
-from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.owners import OwnedElsewhere
@@ -100,34 +98,6 @@ async def test_restarted_unit_is_not_released(owning: FleetMaker) -> None:
         assert await fleet.owners() == {"eve": ("a", 1)}
         # Not even for a moment: without etcd nothing would write it again, and no process could come up.
         assert file.stat() == started
-
-
-async def test_start_during_a_reconciliation_keeps_its_owner_file(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with owning("a") as fleet:
-        [a] = fleet.hosts
-        await a.start("eve")
-        looks, ended = a.accounts.units.snapshot, asyncio.Event()
-
-        async def look() -> Mapping[str, UnitRecord]:
-            """Answer late: meanwhile the lease ends, and the account is started under the next one."""
-            a.accounts.units.snapshot = looks  # type: ignore[method-assign]
-            await a.lapse()
-            units = await looks(0)
-            await a.keep(fleet.etcd)
-            await a.accounts.start(parse_name("eve"), {}, {})
-            ended.set()
-            return units
-
-        written = a.paths.owner_file("eve").read_bytes()
-        withdrawn = list[str]()
-        monkeypatch.setattr(a.ownership, "withdraw", withdrawn.append)
-        a.accounts.units.snapshot = look  # type: ignore[method-assign, assignment]
-        await ended.wait()
-        await a.passed()
-        assert a.paths.owner_file("eve").read_bytes() != written
-        assert not withdrawn
 
 
 async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> None:

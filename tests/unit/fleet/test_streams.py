@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE, until
+from tests.patience import PATIENCE
 from tests.unit.controller.test_stream import Reader, reading, say
 from tests.unit.controller.test_watching import STREAM, Stream
 from tests.unit.fleet.hosts import FleetHost, fleet_of
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
-from wxcontroller.controller.v1.rows import ACCOUNT_ROWS
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
@@ -123,22 +122,3 @@ async def test_dashboard_rows_of_all_hosts_are_live(pair: Pair) -> None:
         b.paths.tokens_file.write_text('{"tokens": []}')  # for this host it is away now
         await until("bob", "condition", "unreachable")
         assert (rows["alice"]["condition"] == "unreachable", rows["bob"]["login_state"]) == (False, None)
-
-
-async def test_idle_hosts_do_not_watch_each_other(pair: Pair) -> None:
-    a, b = pair
-    watched = [host.app[ACCOUNT_ROWS] for host in pair]
-    async with a.http.get("/v1/accounts", headers=STREAM):
-        await until(lambda: all(rows.is_asking for rows in watched))
-        assert (a.other("b").full, b.other("a").full) == (True, False)
-    await until(lambda: not any(rows.is_asking for rows in watched))
-
-
-async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:
-    a, b = pair
-    await a.start("alice")
-    await b.start("bob")
-    await a.finds("bob", "b")
-    await b.finds("alice", "a")
-    assert {text(state["account"]) for state in await a.states()} == {"alice", "bob"}
-    assert {text(state["account"]) for state in await b.states()} == {"alice", "bob"}

@@ -1,28 +1,25 @@
-"""Takeovers by policy: which host takes an account of a lost host, when, and what keeps it from that."""
+"""Takeovers by policy: which host takes over an account of a lost host, when, and what prevents it."""
 
 import asyncio
-import contextlib
 import io
-import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tests.patience import until
+from tests.unit.fleet import bundles
+from tests.unit.fleet.bundles import SECRET, account_of, as_root, kept, sealed
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer.adoption import taken_over
-from wxcontroller.cli.transfer.bundles import keep
-from wxcontroller.cli.transfer.seal import Sealer
-from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.controller import hosttakeovers
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
@@ -34,22 +31,9 @@ from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import AccountRecord, LivingHost, Owner
 from wxcontroller.fleet.takeoverplan import Outlooks
 
-SECRET = b"correct horse"
 SOON = TakeoverSettings(after=1.0, pause=60.0, rate=20.0)
+LATER = replace(SOON, after=60.0)  # later than the test ends
 OPTIONS = {"driver": "ilink", "takeover": "any", "standby": "b", "placement": ""}
-_ROOTS_MODULES = ("adoption", "preconditions", "importing")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key takes half a second, and does not have to resist anybody here."""
-    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
-
-
-def told_of(host: OwningHost, name: str) -> tuple[str, str]:
-    """Return policy and placement of an account, as a host knows them."""
-    record = host.ownership.records.accounts.get(name)
-    return (record.policy, record.placement) if record is not None else ("", "")
 
 
 async def start(fleet: Fleet, host: OwningHost, name: str = "eve", **changed: str) -> None:
@@ -59,44 +43,32 @@ async def start(fleet: Fleet, host: OwningHost, name: str = "eve", **changed: st
     status, content = await host.v1("POST", f"accounts/{name}/start", {"options": first})
     assert status == 200, content
     await host.v1("PATCH", f"accounts/{name}/options", {"placement": options["placement"]})
+
+    def is_known(host: OwningHost) -> bool:
+        record = host.ownership.records.accounts.get(name)
+        return record is not None and (record.policy, record.placement) == (options["takeover"], options["placement"])
+
     for each in fleet.hosts:
-        await until(lambda: told_of(each, name) == (options["takeover"], options["placement"]))  # noqa: B023
+        await until(partial(is_known, each))
 
 
-async def send_bundle(source: OwningHost, to: OwningHost, name: str = "eve", at: int | None = None) -> None:
+async def send_bundle(source: OwningHost, to: OwningHost, name: str = "eve") -> None:
     """Have a host keep the standby bundle of an account of another one."""
-    account = AccountFiles(source.paths).load(name)
-    made = int(time.time()) if at is None else at
-    content = b"".join(SealedAccount(account, SECRET, made, source.name, source.paths).pieces())
-    await asyncio.to_thread(keep, Api(to.url), to.paths, io.BytesIO(content), lambda: SECRET, name)
+    content = sealed(source, account_of(source, name), int(time.time()), source.name)
+    assert "error" not in await asyncio.to_thread(kept, to, io.BytesIO(content), name)
     await to.fleet.standbys.look()
 
 
-@contextlib.asynccontextmanager
-async def receiving(
+def receiving(
     host: OwningHost, monkeypatch: pytest.MonkeyPatch, act: Callable[[Api, str, bytes], JsonObject] = taken_over
-) -> AsyncIterator[list[str]]:
-    """Root's program on a host that takes accounts in; yields what it was asked for."""
-    asked: list[str] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readline()).decode().strip())
-        try:
-            found = await asyncio.to_thread(act, Api(host.url), asked[-1].split()[0], SECRET)
-        except WxError as problem:
-            found = error_as_json(problem)
-        writer.write(json.dumps(found).encode() + b"\n")
-        writer.close()
-
-    for module in _ROOTS_MODULES:
-        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", host.paths)
-    host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
-    async with await asyncio.start_unix_server(answer, host.paths.receive_socket):
-        yield asked
+) -> AbstractAsyncContextManager[list[str]]:
+    """Root's program that takes accounts over on a host; yields what it was asked for."""
+    as_root(monkeypatch, host)
+    return bundles.receiving(host, lambda name, _: act(Api(host.url), name, SECRET))
 
 
 async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
-    """Return what a host tells of an account's future."""
+    """Return the plan that a host shows for an account."""
     found = items(obj((await host.v1("GET", "fleet"))[1]["etcd"])["accounts"])
     [row] = [obj(each) for each in found if obj(each)["account"] == account]
     return row
@@ -105,8 +77,7 @@ async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
 async def test_host_that_returns_in_time_keeps_its_accounts(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = replace(SOON, after=60.0)
-    async with owning("a", "b", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", known=False, takeovers=LATER) as fleet:
         a, b = fleet.hosts
         await start(fleet, a)
         await send_bundle(a, b)
@@ -121,8 +92,7 @@ async def test_host_that_returns_in_time_keeps_its_accounts(
 
 
 async def test_only_one_of_two_hosts_takes_an_account_over(owning: FleetMaker) -> None:
-    patient = replace(SOON, after=60.0)
-    async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
+    async with owning("a", "b", "c", known=False, takeovers=LATER) as fleet:
         a, *others = fleet.hosts
         await start(fleet, a)
         await until(lambda: a.ownership.starts.passed)  # later, what is stopped by systemctl stays down
@@ -155,9 +125,7 @@ async def test_a_failed_import_is_released_and_taken_over_by_the_next_host(
         await start(fleet, a)
         await send_bundle(a, b)
         await send_bundle(a, c)
-        async with receiving(c, monkeypatch), receiving(b, monkeypatch, registers_and_fails) as asked:
-            for module in _ROOTS_MODULES:
-                monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", c.paths)
+        async with receiving(b, monkeypatch, registers_and_fails) as asked, receiving(c, monkeypatch):
             await a.lapse()
             await until(lambda: b.ownership.takeovers.counts["failed"] == 1)
             assert asked == ["eve takeover"]
@@ -170,30 +138,11 @@ async def test_a_failed_import_is_released_and_taken_over_by_the_next_host(
         assert (await fleet.owners())["eve"][0] == "c"
 
 
-async def test_interrupted_takeover_is_continued(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    patient = replace(SOON, after=60.0)
-    async with owning("a", "b", known=False, takeovers=patient) as fleet:
-        a, b = fleet.hosts
-        await start(fleet, a)
-        await send_bundle(a, b)
-        await a.lapse()
-        await b.knows("eve", epoch=1)
-        b.ownership.takeovers._running.add("eve")
-        await b.ownership.records.take_over("eve", "a", 1, 1, "", 60)
-        await b.join()  # as after a crash of the controller
-        async with receiving(b, monkeypatch):
-            await b.runs("eve")
-        assert await fleet.owners() == {"eve": ("b", 2)}
-        await until(lambda: b.ownership.records.takes_over("eve") is None)
-        assert b.ownership.taken_over == {"eve": "a"}
-
-
 async def test_a_lost_hosts_copy_is_settled_after_any_takeover(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its taker loses its lease in the middle, and another host adopts the account, or the taker goes on."""
-    patient = replace(SOON, after=60.0)
-    async with owning("a", "b", "c", known=False, takeovers=patient) as fleet:
+    """The host that takes it over loses its lease in the middle. Another host adopts the account, or it continues."""
+    async with owning("a", "b", "c", known=False, takeovers=LATER) as fleet:
         a, b, c = fleet.hosts
         for name in ("eve", "bob"):
             await start(fleet, a, name)
@@ -249,7 +198,6 @@ async def test_account_is_not_taken_over_twice_in_a_row(owning: FleetMaker, monk
         alerts = AlertWatch(b.accounts, b.shared.ports, BootMark(b.paths))
         await alerts.look(await b.accounts.views())
         assert b'"track": "taken-over", "kind": "takeover"' in alerts.ledger.dump()
-        assert 'wxcontroller_fleet_takeovers_total{result="done"} 1.0' in await b.metrics()
         await b.v1("PATCH", "accounts/eve/options", {"standby": "c"})
         await until(lambda: c.ownership.records.accounts["eve"].standby == "c")
         await send_bundle(b, c)
@@ -258,9 +206,6 @@ async def test_account_is_not_taken_over_twice_in_a_row(owning: FleetMaker, monk
             await until(lambda: "eve" in c.ownership.held)
             row = await outlook(c)
             assert (row["held"], row["taker"], "taken over from a" in text(row["outlook"])) == (True, None, True)
-            _, health = await c.v1("GET", "health")
-            assert obj(obj(health["fleet"])["etcd"])["held"] == ["eve"]
-            assert "wxcontroller_fleet_held 1.0" in await c.metrics()
             alerts = AlertWatch(c.accounts, c.shared.ports, BootMark(c.paths))
             await alerts.look(await c.accounts.views())
             assert b'"track": "held", "kind": "takeover"' in alerts.ledger.dump()
@@ -282,26 +227,6 @@ async def test_accounts_are_taken_over_one_at_a_time(owning: FleetMaker, monkeyp
         assert begun[-1] - begun[0] > 2  # one a second, and one of them may have taken a second longer to begin
 
 
-async def test_web_account_is_moved_only_to_a_host_with_its_egress(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    egress = {"a": "line-1", "b": "line-2", "c": "line-1"}
-    async with owning("a", "b", "c", known=False, takeovers=SOON, egress=egress) as fleet:
-        a, b, c = fleet.hosts
-        code, words = await a.error("POST", "accounts/eve/start", {"options": {**OPTIONS, "driver": "web"}})
-        assert (code, "ties a web session to its address" in words) == ("bad-option", True)
-        await start(fleet, a, driver="web", takeover="same-egress")
-        await start(fleet, a, "bob", driver="web", takeover="same-egress", standby="c")
-        await send_bundle(a, b)
-        await send_bundle(a, c, "bob")
-        async with receiving(c, monkeypatch):
-            await a.lapse()
-            await c.runs("bob")
-            await until(lambda: "eve" in b.ownership.held)
-            assert "line-2" in text((await outlook(b))["reason"])
-        assert set(await fleet.owners()) == {"bob"}
-
-
 async def test_changed_policy_takes_effect_at_once(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning("a", "b", known=False, takeovers=SOON) as fleet:
         a, b = fleet.hosts
@@ -321,18 +246,14 @@ async def test_changed_policy_takes_effect_at_once(owning: FleetMaker, monkeypat
     ("changed", "made", "hosts"),
     [
         ({}, 5, ("b", "c")),
-        ({}, -1, ("b", "c")),
         ({}, 0, ()),
         ({"policy": ""}, 5, ()),
         ({"policy": "any", "driver": "web"}, 5, ()),
         ({"standby": ""}, 5, ()),
         ({"standby": "a"}, 5, ()),
-        ({"standby": "d"}, 5, ()),
         ({"standby": "full"}, 5, ()),
         ({"placement": "eu"}, 5, ("b",)),
-        ({"placement": "us"}, 5, ()),
         ({"policy": "same-egress", "driver": "web"}, 5, ("b",)),
-        ({"policy": "same-egress", "egress": ""}, 5, ()),
         ({"policy": "same-egress", "egress": "line-2"}, 5, ()),
     ],
 )
