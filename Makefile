@@ -11,13 +11,13 @@ TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
 TORTURE_INPUTS = 1000000
 TORTURE_EXAMPLES = 400
 TORTURE_MESSAGES = 20000
-TORTURE_RESTARTS = 200
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
+CRASH = $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
 # For make fleet: rounds with all times divided by ten, with the real ones, and each fault once in fail-safe mode.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
-FLEET_FAILSAFE_ROUNDS = 39
+FLEET_FAILSAFE_ROUNDS = 34
 FLEET_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
@@ -36,10 +36,11 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
 	unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants torture fleet bench clean
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench clean \
+	torture torture-inputs torture-requests torture-messages torture-crashes
 
 help: ## show this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building the packages needs
 	@tests/system/deps $(BUILD_TOOLS)
@@ -88,11 +89,23 @@ test-system: host-tree ## what runs in the booted host
 mutants: test-deps ## break each behavior of tests/mutants.toml, and see its tests fail (MUTANTS=PATTERN: only those)
 	exec $(PYTHON) -m tests.mutants $(if $(MUTANTS),--only '$(MUTANTS)') </dev/null
 
-torture: host-tree ## long runs: a million inputs, 20,000 messages while all breaks, 200 restarts, 1,000 crashes (TORTURE_INPUTS=, …; 0: not)
+torture: torture-inputs torture-requests torture-messages torture-crashes ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
+
+torture-inputs: test-deps ## mutated inputs for the decoders (TORTURE_INPUTS=)
 	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
-	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
-		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
-		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
+	@exec $(PYTHON) -m tests.fuzz --python $(TORTURE_VENV)/bin/python --inputs $(TORTURE_INPUTS) </dev/null
+
+torture-requests: test-deps ## requests from the OpenAPI document, right and wrong ones (TORTURE_EXAMPLES=)
+	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
+	@exec $(PYTHON) -m tests.openapi.edge $(TORTURE_VENV)/bin/schemathesis --examples $(TORTURE_EXAMPLES) </dev/null
+
+torture-messages: host-tree ## messages while everything around the accounts fails (TORTURE_MESSAGES=, TORTURE_SEED=)
+	@exec $(PYTHON) -m tests.torture --messages $(TORTURE_MESSAGES) $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
+
+torture-crashes: test-deps ## accounts that end between two durable steps, on each route (TORTURE_CRASHES=, TORTURE_SEED=)
+	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null
+	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 8)) --route ilink --pause 0.02 </dev/null
+	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: 0 overlaps, nothing lost or twice (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(PYTHON) -m tests.fleet --rounds $(FLEET_ROUNDS) --real $(FLEET_REAL_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.fleet.rounds import ALL_FAULTS, Rounds
 from tests.fleet.world import world
-from tests.torture.play import debs
+from tests.torture.run import debs
 
 
 def main() -> int:
@@ -17,22 +17,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
     parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
-    parser.add_argument("--static", action="store_true", help="hosts without etcd")
     parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts agree")
     parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="wx-fleet-") as place,
-        world(debs(), Path(place), not chosen.static, chosen.scale, chosen.failsafe) as booted,
+        world(debs(), Path(place), chosen.scale, chosen.failsafe) as booted,
     ):
         rounds = Rounds(booted, chosen.seed)
         try:
-            findings = rounds.play(chosen.rounds, chosen.faults)
+            findings = rounds.run(chosen.rounds, chosen.faults)
             if chosen.real:
                 booted.divide_times(1)
-                findings += rounds.play(chosen.real, chosen.faults)
+                findings += rounds.run(chosen.real, chosen.faults)
         finally:
-            print(rounds.summary(), flush=True)
+            print(f"{rounds.number} rounds, seed {chosen.seed}: {len(rounds.findings)} findings", flush=True)
     return 1 if findings else 0
 
 

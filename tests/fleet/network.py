@@ -1,4 +1,4 @@
-"""The switch between the machines of the test fleet. Each way of each link can be cut, made lossy, or slow.
+"""The switch between the machines of the test fleet. Each direction of each link can be cut or made lossy.
 
     wechat ────  the switch  ──┬── host-a
                                ├── host-b
@@ -7,9 +7,8 @@
 Every machine is a network namespace with one interface, ``lan0``, whose other end is a port of the switch. The switch
 is a bridge in a namespace of its own. Nothing else is connected, and this machine's own network is left alone.
 
-A port is called as its machine. What goes from one port to another is dropped by rules of nftables in the bridge, so
-that a one-way cut is one rule, and neither machine sees its link go down: packets disappear, as in real networks. The
-kernel of this machine has no netem; a delay is a queue (tbf) on a port, which also bounds how long a packet waits.
+A port has the name of its machine. Packets between two ports are dropped by rules of nftables in the bridge, so
+that a one-way cut is one rule, and neither machine sees its link go down: packets disappear, as in real networks.
 """
 
 import contextlib
@@ -73,19 +72,6 @@ class Switch:
                 self.cuts.remove(each)
             self._apply()
 
-    @contextlib.contextmanager
-    def slow(self, port: str, namespace: str, rate: str, longest: str) -> Iterator[None]:
-        """Let packets of a port queue for a block, at most ``longest`` (as ``500ms``), in both directions."""
-        shape = ("root", "tbf", "rate", rate, "burst", "1600", "latency", longest)
-        ends = ((port, self.name), ("lan0", namespace))
-        for device, place in ends:
-            inside("tc", "qdisc", "add", "dev", device, *shape, namespace=place)
-        try:
-            yield
-        finally:
-            for device, place in ends:
-                inside("tc", "qdisc", "delete", "dev", device, "root", namespace=place)
-
     def _apply(self) -> None:
         """Have exactly the present cuts, in one transaction."""
         rules = "".join(f"add rule bridge fleet forward {each}\n" for each in self.cuts)
@@ -114,29 +100,11 @@ def namespace(name: str) -> Iterator[str]:
         ip("netns", "delete", full)
 
 
-@contextlib.contextmanager
-def disk(place: Path, size: str) -> Iterator[None]:
-    """Mount a disk in memory during a block."""
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", f"{PREFIX}-{os.getpid()}-disk", place], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
-
-
 def sweep() -> None:
-    """Remove the namespaces and disks of runs that were killed."""
+    """Remove the namespaces of runs that were killed."""
     for left in NAMESPACES.glob(f"{PREFIX}-*-*"):
-        if not _lives(left.name):
+        if not Path("/proc", left.name.removeprefix(PREFIX).split("-")[1]).exists():
             ip("netns", "delete", left.name)
-    for device, place, *_ in map(str.split, Path("/proc/self/mounts").read_text().splitlines()):
-        if device.startswith(PREFIX) and not _lives(device):
-            subprocess.run(["umount", "-l", place], check=True)
-
-
-def _lives(name: str) -> bool:
-    return Path("/proc", name.removeprefix(PREFIX).split("-")[1]).exists()
 
 
 def ip(*argv: str) -> None:

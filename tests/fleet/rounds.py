@@ -1,86 +1,75 @@
-"""Rounds: accounts receive, send and move while something goes wrong; then it is put right, and the judge looks.
+"""Rounds: accounts receive, send and move while something fails; then it is repaired, and the judge looks.
 
 A round begins with each account running on one host. One of them moves, in most rounds, and at a random moment one
-fault begins, for a time around the length of a lease. When it is over, everything has to find its way: accounts end
-on one host (or on none, with a sentence that says what to do; the harness then does it), and all messages and sends
-end.
+fault begins, for a time around the length of a lease. When it is over, accounts end on one host (or on none, with a
+sentence that says what to do; the harness then does it), and all messages and sends end.
 """
 
 import contextlib
+import itertools
 import random
 import shutil
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Action, Fault, Scene
+from tests.fleet.faults import FAULTS, ISOLATING, Action, Fault, Scene
 from tests.fleet.judge import Finding
 from tests.fleet.takeovers import TAKEOVERS, taker
 from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, LEASE, World
 from tests.system.actors import Json
 
-ALL_FAULTS: Mapping[str, Fault] = {**ENGINE_FAULTS, **TAKEOVERS}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a round went."""
-
-    fault: str
-    action: str  # the move, adoption or takeover, and what became of it; "" for none
-    seconds: float
-    findings: tuple[Finding, ...]
-    advice: tuple[tuple[str, str], ...]  # accounts that needed help, and what they said
+ALL_FAULTS: Mapping[str, Fault] = {**FAULTS, **TAKEOVERS}
+_SETTLE_SECONDS = 90.0  # until accounts, messages and sends have ended, besides two leases
 
 
 @dataclass
 class Rounds:
-    """Plays rounds in a world. A fault lasts for at most ``longest`` lives of a lease."""
+    """Runs rounds in a world. A fault lasts for at most ``longest`` lives of a lease."""
 
     world: World
     seed: int
     longest: float = 1.6
-    patience: float = 90.0  # until everything has found its way, besides two leases
-    say: Callable[[str], None] = print
-    outcomes: list[Outcome] = field(default_factory=list)
+    number: int = 0
+    findings: list[Finding] = field(default_factory=list)
     _traffic: threading.Event = field(default_factory=threading.Event)
-    _number: int = 0
+    _sends: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.judge = self.world.judge()
         self._at_wechat: dict[str, list[Json]] = {name: [] for name in ACCOUNTS}
         self._read = 0
 
-    def play(self, rounds: int, faults: Sequence[str] = ()) -> list[Finding]:
-        """Play rounds, each fault before any comes again; return their findings."""
-        chance, before = random.Random(self.seed), len(self.outcomes)
-        faults = faults or list(ALL_FAULTS if self.world.etcd else FAULTS)
+    def run(self, rounds: int, faults: Sequence[str] = ()) -> list[Finding]:
+        """Run rounds, each fault before any comes again; return their findings."""
+        chance, before = random.Random(self.seed), len(self.findings)
+        faults = faults or list(ALL_FAULTS)
         turn: list[str] = []
         with self._traffic_threads():
-            for number in range(1, rounds + 1):
-                if not turn:
-                    turn = chance.sample(faults, len(faults))
-                outcome = self._round(turn.pop(), random.Random(chance.random()))
-                self.outcomes.append(outcome)
-                if outcome.findings:
-                    self._save_journals(number)
-                told = "; ".join(map(str, outcome.findings)) or "ok"
-                self.say(f"{number:4} {outcome.fault:24} {outcome.action or '-':14} {outcome.seconds:5.1f} s  {told}")
-        return [finding for outcome in self.outcomes[before:] for finding in outcome.findings]
+            for _ in range(rounds):
+                turn = turn or chance.sample(faults, len(faults))
+                self.number += 1
+                began, fault = time.monotonic(), turn.pop()
+                action, findings = self._round(fault, random.Random(chance.random()))
+                seconds, words = time.monotonic() - began, "; ".join(map(str, findings)) or "ok"
+                print(f"{self.number:4} {fault:24} {action or '-':14} {seconds:5.1f} s  {words}", flush=True)
+                if findings:
+                    self._save_journals()
+                self.findings += findings
+        return self.findings[before:]
 
-    def _round(self, fault: str, chance: random.Random) -> Outcome:
-        began = time.monotonic()
+    def _round(self, fault: str, chance: random.Random) -> tuple[str, list[Finding]]:
+        """Return what became of the move, adoption or takeover, and the findings."""
         homes = {name: self.homes(name) for name in ACCOUNTS}
         account = chance.choice([name for name, places in homes.items() if len(places) == 1])
         [host] = homes[account]
         other, third = chance.sample(sorted(HOSTS.keys() - {host}), 2)
-        [kind] = chance.choices(("move", "adopt", ""), (6, 4 if self.world.etcd and fault in LONELY else 0, 2))
+        [kind] = chance.choices(("move", "adopt", ""), (6, 4 if fault in ISOLATING else 0, 2))
         scene, action = Scene(self.world, chance, account, host, other), None
         takeover, taken = TAKEOVERS.get(fault), ""
-        kills_mover = fault.startswith("mover_killed")
+        kills_mover = fault == "mover_killed"
         if takeover is not None:
             takeover.prepare(scene)
         elif kills_mover or kind == "move":
@@ -96,7 +85,7 @@ class Rounds:
         if action:
             action.start()
         time.sleep(0 if kills_mover else chance.uniform(0, 1.5))
-        with ALL_FAULTS[fault](replace(scene, move=action)):
+        with ALL_FAULTS[fault](scene):
             if takeover is not None:
                 taken = taker(scene)
             else:
@@ -118,16 +107,16 @@ class Rounds:
             for home in self.homes(account):
                 self.world.hosts[home].run("wxctl", "set", account, "takeover=hold", check=False)
         if action and "exit" in done:
-            self.say(f"     {action.words.strip()}")
-        return Outcome(fault, done, time.monotonic() - began, tuple(findings), tuple(advice))
+            print(f"     {action.words}")
+        return done, findings
 
-    def _save_journals(self, number: int) -> None:
+    def _save_journals(self) -> None:
         """Keep what the hosts have written until now."""
         place = Path("build/fleet")
         place.mkdir(parents=True, exist_ok=True)
         for name, host in self.world.hosts.items():
-            (place / f"{self.seed}-{number}-{name}.log").write_text(host.journal(lines=5000))
-        shutil.copy(self.world.wechat.journal, place / f"{self.seed}-{number}-wechat.json")
+            (place / f"{self.seed}-{self.number}-{name}.log").write_text(host.journal(lines=5000))
+        shutil.copy(self.world.wechat.journal, place / f"{self.seed}-{self.number}-wechat.json")
 
     def _state(self, account: str) -> str:
         """Return where the account is, for people."""
@@ -160,14 +149,14 @@ class Rounds:
         return found
 
     def _settle(self, action: Action | None, chance: random.Random) -> tuple[list[tuple[str, str]], Iterable[str]]:
-        """Wait until all accounts run; return those that needed help with what they said, and those that do not run.
+        """Wait until all accounts run; return those that needed help with their sentence, and those that do not run.
 
         A keeper that is starved may stop an account once more, which then starts again: that all ran once is enough.
         """
         if action:
             action.end()
         advice: list[tuple[str, str]] = []
-        began, longest = time.monotonic(), self.patience + 2 * LEASE / self.world.scale
+        began, longest = time.monotonic(), _SETTLE_SECONDS + 2 * LEASE / self.world.scale
         while (waited := time.monotonic() - began) < longest:
             self.look()
             waiting = self._waiting()
@@ -235,7 +224,7 @@ class Rounds:
 
         def send_at(host: str) -> Callable[[random.Random], None]:
             def send(chance: random.Random) -> None:
-                name, text = chance.choice(sorted(ACCOUNTS.keys() - {ILINK})), f"send-{self._next()}"
+                name, text = chance.choice(sorted(ACCOUNTS.keys() - {ILINK})), f"send-{next(self._sends)}"
                 to = {"client": name, "id": "filehelper", "content": text, "async": "1"}
                 self.judge.accepted[name].add(text)
                 is_accepted = False
@@ -260,20 +249,3 @@ class Rounds:
             over.set()
             for thread in threads:
                 thread.join()
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
-
-    def summary(self) -> str:
-        """Return the rounds and findings by kind of fault, as a table."""
-        rounds = Counter(outcome.fault for outcome in self.outcomes)
-        kinds = Counter(finding.kind for outcome in self.outcomes for finding in outcome.findings)
-        lines = [f"{len(self.outcomes)} rounds, seed {self.seed}: {dict(kinds) or 'no findings'}"]
-        for fault, number in sorted(rounds.items()):
-            mine = [outcome for outcome in self.outcomes if outcome.fault == fault]
-            found = Counter(finding.kind for outcome in mine for finding in outcome.findings)
-            actions = Counter(outcome.action for outcome in mine if outcome.action)
-            helped = sum(bool(outcome.advice) for outcome in mine)
-            lines.append(f"  {fault:24} {number:4}  {dict(actions)}  helped {helped}  {dict(found) or 'ok'}")
-        return "\n".join(lines)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tests.fleet.faults import ENGINE_FAULTS, Scene
+from tests.fleet.faults import FAULTS, Scene
 from tests.fleet.world import ILINK, LEASE, TAKEOVER_SECONDS
 from tests.patience import PATIENCE
 from tests.system.actors import until
@@ -42,7 +42,7 @@ class Takeover:
 
     @contextlib.contextmanager
     def __call__(self, scene: Scene) -> Iterator[None]:
-        with ENGINE_FAULTS[self.loss or scene.chance.choice(_LOSSES)](scene):
+        with FAULTS[self.loss or scene.chance.choice(_LOSSES)](scene):
             self.disturb(scene)
             yield
 
@@ -122,7 +122,7 @@ def _twice(scene: Scene) -> None:
     world.forget_takeovers()
     second = replace(scene, host=scene.other, other=scene.third)
     world.send_bundle(scene.account, second.host, second.other)
-    with ENGINE_FAULTS[scene.chance.choice(_LOSSES)](second):
+    with FAULTS[scene.chance.choice(_LOSSES)](second):
         until(lambda: taker(second) == second.other, "the second takeover", 2 * PATIENCE)
 
 

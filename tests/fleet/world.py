@@ -2,7 +2,7 @@
 
     192.0.2.1         WeChat and the webhook of all accounts    tests/fleet/wechat.py
     192.0.2.10 … 12   host-a, host-b, host-c                    the built packages, in tests/system/host.py
-    192.0.2.21 … 23   etcd-1, etcd-2, etcd-3                    tests/etcd.py, each on a disk (tmpfs) of its own
+    192.0.2.21 … 23   etcd-1, etcd-2, etcd-3                    tests/etcd.py
 
 The harness is outside. It enters the machines' namespaces to call their loopback, so that it reaches all of them
 while nothing else does, and it reads the accounts' records from the hosts' disks.
@@ -29,8 +29,6 @@ from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
 from tests.system.pages import step
-from tests.torture.mischief import CLOCK
-from tests.torture.play import CLOCK_DROPIN, has_clock
 from wxcontroller.core.account import epoch_in
 from wxcontroller.core.envfile import parse
 
@@ -43,6 +41,15 @@ ACCOUNTS = {"alice": "host-a", "bob": "host-b", "carol": "host-c"}
 ILINK = "carol"
 # Seconds: the life of a lease before it is divided, and how long hosts wait after that with takeovers.
 LEASE, TAKEOVER_SECONDS = 30.0, 2.0
+# The clock of the hosts' services can be set apart from that of the machine, which all hosts share.
+CLOCK = "/run/wxfleet-clock"
+# The unit of the accounts unsets LD_PRELOAD.
+_CLOCK_DROPIN = f"""[Service]
+UnsetEnvironment=
+Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
+Environment=FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+Environment=FAKETIME_DONT_RESET=1 FAKETIME_FORCE_MONOTONIC_FIX=0
+"""
 _FROZEN = CGROUPS / "unified" if (CGROUPS / "unified").is_dir() else CGROUPS
 
 
@@ -77,7 +84,7 @@ class WeChat(Machine):
 class World:
     """Everything there is. ``blind`` are the times in which a host could not be heard, for the judge.
 
-    ``etcd`` is None for hosts that move accounts without an engine. ``scale`` is what all times are divided by.
+    All times are divided by ``scale``.
     """
 
     switch: Switch
@@ -85,8 +92,8 @@ class World:
     hosts: Mapping[str, Host]
     tokens: Mapping[str, str]
     records: Mapping[str, Records]
-    etcd: EtcdServers | None
-    scale: float = 1.0
+    etcd: EtcdServers
+    scale: float
     uins: dict[str, str] = field(default_factory=dict)
     friends: dict[str, str] = field(default_factory=dict)
     blind: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -98,7 +105,7 @@ class World:
     @property
     def ports(self) -> list[str]:
         """The names of all machines at the switch."""
-        return ["wechat", *HOSTS, *(MEMBERS if self.etcd else ())]
+        return ["wechat", *HOSTS, *MEMBERS]
 
     def caller(self, host: str) -> Caller:
         return Caller(self.hosts[host], self.tokens[host])
@@ -166,7 +173,6 @@ class World:
 
     def forget_takeovers(self) -> None:
         """Let accounts be taken over again at once."""
-        assert self.etcd is not None
         self.etcd.control("del", "--prefix", "/wxcontroller/main/takeovers/")
 
     def start(self, name: str, host: str) -> None:
@@ -217,15 +223,13 @@ def write_times(host: Host, scale: float) -> None:
 
 
 @contextlib.contextmanager
-def world(
-    debs: list[Path], place: Path, engine: bool = True, scale: float = 10, failsafe: bool = False
-) -> Iterator[World]:
+def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -> Iterator[World]:
     """Boot everything, let the hosts list each other, and log an account in on each."""
     network.sweep()
     with contextlib.ExitStack() as stack:
         switch = stack.enter_context(network.switch())
         wechat = stack.enter_context(WeChat.up(switch, place))
-        etcd = stack.enter_context(members(switch, place)) if engine else None
+        etcd = stack.enter_context(members(switch, place))
         booting = {name: Host.up(f"wx-{name}-{os.getpid()}", packages=debs) for name in HOSTS}
         with ThreadPoolExecutor() as several:
             booted = {name: several.submit(stack.enter_context, host) for name, host in booting.items()}
@@ -236,29 +240,27 @@ def world(
             host.write("/etc/wxcontroller/wxcontroller.toml.d/wechat.toml", settings.encode())
             host.write(CLOCK, b"+0")
             for unit in ("wxclient@", "wxcontroller", "wxcontroller-keeper"):
-                host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", CLOCK_DROPIN.encode())
-            if etcd:
-                owners = (
-                    f'[fleet]\negress = "line-1"\n[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n'
-                    f"takeover_after = {TAKEOVER_SECONDS}\n"
-                )
-                host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", owners.encode())
-                reach = f"[Service]\nIPAddressAllow={' '.join(MEMBERS.values())}\n"
-                host.write("/etc/systemd/system/wxcontroller.service.d/etcd.conf", reach.encode())
-                write_times(host, scale)
+                host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", _CLOCK_DROPIN.encode())
+            owners = (
+                f'[fleet]\negress = "line-1"\n[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n'
+                f"takeover_after = {TAKEOVER_SECONDS}\n"
+            )
+            host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", owners.encode())
+            reach = f"[Service]\nIPAddressAllow={' '.join(MEMBERS.values())}\n"
+            host.write("/etc/systemd/system/wxcontroller.service.d/etcd.conf", reach.encode())
+            write_times(host, scale)
         tokens = acquaint(hosts, HOSTS, place)
-        if etcd:
-            if failsafe:
-                for name, host in hosts.items():
-                    run_without_etcd(name, host)
-            with ThreadPoolExecutor() as several:
-                list(several.map(join_owners, hosts.values()))
+        if failsafe:
+            for name, host in hosts.items():
+                run_without_etcd(name, host)
+        with ThreadPoolExecutor() as several:
+            list(several.map(join_owners, hosts.values()))
         everything = World(switch, wechat, hosts, tokens, {name: Records() for name in ACCOUNTS}, etcd, scale)
         stack.enter_context(repeated(everything.observe, 0.05))
         with ThreadPoolExecutor() as several:
             list(several.map(everything.start, ACCOUNTS, ACCOUNTS.values()))
         for host in hosts.values():
-            has_clock(host, "wxcontroller.service")
+            host.run("sh", "-c", "grep -q faketime /proc/$(systemctl show -P MainPID wxcontroller.service)/maps")
         yield everything
 
 
@@ -278,14 +280,14 @@ def join_owners(host: Host) -> None:
 
 @contextlib.contextmanager
 def members(switch: Switch, place: Path) -> Iterator[EtcdServers]:
-    """Run an etcd of three members, each in a namespace and on a disk of its own, for a block."""
+    """Run an etcd of three members, each in a namespace, for a block."""
     etcd = EtcdServers(place, 0)
-    etcd.options = ["--quota-backend-bytes=4194304"]  # is full soon when it shall be (faults.store_full)
+    etcd.options = ["--quota-backend-bytes=4194304"]  # small enough for faults.store_full
     with contextlib.ExitStack() as stack:
         for name, address in MEMBERS.items():
             namespace = stack.enter_context(network.namespace(name))
             switch.connect(name, namespace, address)
-            stack.enter_context(network.disk(place / name, "256m"))
+            (place / name).mkdir()
             etcd.members.append(Member(name, place / name, 2379, 2380, address, within(namespace)))
         yield stack.enter_context(etcd.running())
 

@@ -1,1 +1,1 @@
-"""Programs that break everything a host has, again and again, and count what came of it: make torture."""
+"""Long runs that cause failures around accounts, and compare what was sent with what was reported: make torture."""

@@ -1,38 +1,25 @@
-"""make torture: a long run, for numbers. ``python3 -m tests.torture --help``"""
+"""Cause failures around running accounts, and report each message that is lost, repeated or out of order."""
 
 import argparse
 import sys
 import time
 
 from tests.system.host import Host
-from tests.torture.play import Play, debs
+from tests.torture.run import debs, torture
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests.torture", description="Break everything, and count what is lost.")
+    parser = argparse.ArgumentParser(prog="python3 -m tests.torture", description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
-    parser.add_argument("--accounts", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=20.0, help="messages a second")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--resend", action="store_true", help="let WeChat send again what was acknowledged")
-    given = parser.parse_args()
-    print(f"seed {given.seed}: {given.messages} messages to {given.accounts} accounts", flush=True)
-    begun = time.monotonic()
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}: {chosen.messages} messages", flush=True)
     with Host.up("wx-torture", packages=debs()) as host:
-        play = Play(
-            host,
-            given.messages,
-            given.accounts,
-            given.seed,
-            given.rate,
-            resend=given.resend,
-            say=lambda words: print(words, flush=True),
-        )
-        verdict = play.run()
-        if not verdict.good:
-            print(host.journal("wxclient@*.service", lines=400))
-    print(f"{time.monotonic() - begun:.0f} s: {'nothing lost' if verdict.good else 'LOST'}")
-    return 0 if verdict.good else 1
+        scene, faults = torture(host, chosen.messages, accounts=3, seed=chosen.seed)
+        if faults or not scene.backlogs:
+            print(host.journal("wxclient@*.service", lines=400), *faults[:50], sep="\n")
+    print(f"{chosen.messages} messages: {f'{len(faults)} FAULTS' if faults else 'nothing lost or repeated'}")
+    return 1 if faults or not scene.backlogs else 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Each run starts an account with one of the points of ``core.faultpoints`` and a count in its environment, while people
 write to it and callers send through it, and waits until it has killed itself there. The next run starts it again.
-WeChat is a sandbox that gives nothing again that was acknowledged. At the end of a chapter (some runs of one account)
-the account runs undisturbed until all is settled, and the books are compared:
+WeChat is a sandbox that sends nothing again that was acknowledged. At the end of a chapter (some runs of one account)
+the account runs undisturbed until all is settled, and what was sent is compared with what was reported:
 
 - A message that came in is reported, in order, and a picture with its content. It may be reported again, but then
   as the same delivery.
@@ -14,21 +14,20 @@ the account runs undisturbed until all is settled, and the books are compared:
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import aiohttp
 
-from tests.torture.ledger import Arrival, Ledger
+from tests.torture.ledger import Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
 from wxcontroller.client.sends.model import UNKNOWN_WORD
@@ -47,61 +46,6 @@ _MAYBE = "it may have arrived"
 
 # A call to WeChat, and which process of the account made it.
 ProcessCall: TypeAlias = tuple[int, RecordedCall]
-
-
-@dataclass
-class Books:
-    """What an account's people and callers know. ``accepted`` and the others are texts of sends."""
-
-    heard: list[str] = field(default_factory=list)  # ids of messages that came in
-    pictures: set[str] = field(default_factory=set)  # those of them that are pictures
-    accepted: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    unsure: list[str] = field(default_factory=list)
-    repeated: int = 0  # requests with a key that were made again
-    changed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
-    asking: dict[str, JsonValue] = field(default_factory=dict)  # keyed requests that are not accepted yet: answers
-    # What single answers of WeChat brought to a process that was killed meanwhile (lost_answers): each is lost whole,
-    # or not at all.
-    in_flight: list[set[str]] = field(default_factory=list)
-
-    def lost_in_flight(self, reported: set[str]) -> set[str]:
-        """Return the messages of answers of which nothing was reported."""
-        return {one for answer in self.in_flight if not answer & reported for one in answer}
-
-    def faults(self, arrived: Sequence[str], reports: Sequence[tuple[str, JsonObject]]) -> list[str]:
-        """Compare with what WeChat has got and with the ``reports`` (their deliveries' ids before them)."""
-        incoming, outgoing = Ledger(), Ledger()
-        # On the iLink route a lost answer is asked for once more only: each try may use up a message.
-        lost = {str(report["content"]) for _, report in reports if str(report.get("info")).startswith(_MAYBE)}
-        reported = {str(report.get("id")) for _, report in reports}
-        in_flight = self.lost_in_flight(reported)
-        for message in self.heard:
-            if message not in in_flight:
-                incoming.send("in", message)
-        for sent in arrived:
-            if sent not in lost:
-                outgoing.send("out", sent)
-        for delivery, report in reports:
-            if report.get("post_type") == "receive_message":
-                message = str(report["id"])
-                whole = message not in self.pictures or bool(report["media_size"])
-                incoming.arrive(Arrival("in", message if whole else f"no picture: {message}", delivery))
-            elif report.get("post_type") == "send_message" and report["content"] not in lost:
-                name = str(report["content"]) if report["code"] == "" else f"failed: {report['content']}"
-                outgoing.arrive(Arrival("out", name, delivery))
-        found = [f"{verdict}" for verdict in (incoming.verdict(), outgoing.verdict()) if not verdict.good]
-        times = Counter(arrived)
-        for what, texts in (
-            (_NOT_SENT, [one for one in self.accepted if not times[one] and one not in lost]),
-            ("sent more than once", [one for one, number in times.items() if number > 1]),
-            ("refused and sent", [one for one in self.refused if times[one]]),
-            ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
-            ("answered differently when repeated", self.changed),
-            ("not accepted, however often", [f"{one}: {answer}" for one, answer in self.asking.items()]),
-        ):
-            found += [f"{what}: {one}" for one in texts]
-        return found
 
 
 def lost_answers(calls: Sequence[ProcessCall]) -> list[set[str]]:
@@ -123,20 +67,28 @@ def lost_answers(calls: Sequence[ProcessCall]) -> list[set[str]]:
 
 @dataclass
 class Chapter:
-    """Runs of one account, and what goes on around it meanwhile."""
+    """Runs of one account, with the people and callers around it."""
 
     account: Process
     chance: random.Random
     pause: float = _PAUSE  # seconds between two messages that come in, on average
-    books: Books = field(default_factory=Books)
     killed: Counter[Point] = field(default_factory=Counter)
     missed: int = 0  # runs that did not reach their point
+    # Ids of messages that came in, and those of them that are pictures.
+    incoming: list[str] = field(default_factory=list)
+    pictures: set[str] = field(default_factory=set)
+    # Texts of sends.
+    accepted: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
+    renamed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
+    pending: dict[str, JsonValue] = field(default_factory=dict)  # keyed requests that are not accepted yet: answers
     _calls: list[ProcessCall] = field(default_factory=list)
     _life: int = 0  # how many processes have ended
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _silent: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def play(self, runs: int) -> list[str]:
+    async def run(self, runs: int) -> list[str]:
         """Kill the account so many times; return what is wrong in the end."""
         self.account.account.resend = False
         await self.account.start(login=True)
@@ -147,8 +99,7 @@ class Chapter:
             sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
             turn: list[Point] = []
             for _ in range(runs):
-                if not turn:  # each comes before any comes again
-                    turn = self.chance.sample([*Point], len(Point))
+                turn = turn or self.chance.sample([*Point], len(Point))  # each comes before any comes again
                 await self._run(turn.pop())
             self.account.environ.pop(VARIABLE, None)
             await self.account.launch()
@@ -158,14 +109,13 @@ class Chapter:
             _, waiting = await asyncio.wait(sending, timeout=_SETTLE_SECONDS)
             for task in waiting:
                 task.cancel()
-            self._silent.set()  # not cancelled: a picture that is being sent would be in no book
+            self._silent.set()  # not cancelled: a picture that is being sent would not be noted
         await self._settled()
         await self.account.stop()
         return self._faults()
 
     @property
-    def beyond(self) -> int:
-        """How many sends WeChat has refused."""
+    def refused_by_wechat(self) -> int:
         return sum(call.endpoint == "sendmessage" and bool(call.answer.get("ret")) for _, call in self._calls)
 
     async def _run(self, point: Point) -> None:
@@ -186,7 +136,7 @@ class Chapter:
             self.killed[point] += 1
 
     def _next_life(self) -> None:
-        """Tell calls of the process that has ended from those of the next, which has asked nothing yet.
+        """Separate calls of the process that has ended from those of the next, which has made none yet.
 
         Not when it ends: a request that it leaves behind is answered a moment later on a busy machine.
         """
@@ -194,7 +144,7 @@ class Chapter:
         self._life += 1
 
     def _note_calls(self) -> None:
-        """Note what WeChat was asked since; answers come into the same objects."""
+        """Note WeChat's new calls; their answers come into the same objects."""
         ilink = self.account.wechat.sandbox.ilink
         noted = self._calls[-1][1].seq if self._calls else 0
         self._calls += [
@@ -205,11 +155,41 @@ class Chapter:
         ]
 
     def _faults(self) -> list[str]:
+        """Compare what was sent with what WeChat has got and with the reports."""
         self._note_calls()
-        self.books.in_flight = lost_answers(self._calls)
-        return self.books.faults(self.account.arrived(), self._reports())
+        arrived = self.account.arrived()
+        reports = list(zip(self.account.webhook.ids, self.account.webhook.reports, strict=True))
+        # On the iLink route a lost answer is asked for once more only: each try may use up a message.
+        maybe = {str(report["content"]) for _, report in reports if str(report.get("info")).startswith(_MAYBE)}
+        reported = {str(report.get("id")) for _, report in reports}
+        # Each of these answers is lost as a whole, or not at all.
+        lost = {one for answer in lost_answers(self._calls) if not answer & reported for one in answer}
+        ledger = Ledger()
+        ledger.sent = {
+            "in": [message for message in self.incoming if message not in lost],
+            "out": [sent for sent in arrived if sent not in maybe],
+        }
+        for delivery, report in reports:
+            if report.get("post_type") == "receive_message":
+                message = str(report["id"])
+                is_complete = message not in self.pictures or bool(report["media_size"])
+                ledger.reports.append(("in", message if is_complete else f"no picture: {message}", delivery))
+            elif report.get("post_type") == "send_message" and report["content"] not in maybe:
+                name = str(report["content"]) if report["code"] == "" else f"failed: {report['content']}"
+                ledger.reports.append(("out", name, delivery))
+        found, times = ledger.faults(), Counter(arrived)
+        for what, texts in (
+            (_NOT_SENT, [one for one in self.accepted if not times[one] and one not in maybe]),
+            ("sent more than once", [one for one, number in times.items() if number > 1]),
+            ("refused and sent", [one for one in self.refused if times[one]]),
+            ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
+            ("answered differently when repeated", self.renamed),
+            ("never accepted", [f"{one}: {answer}" for one, answer in self.pending.items()]),
+        ):
+            found += [f"{what}: {one}" for one in texts]
+        return found
 
-    # -- what goes on around the account
+    # -- the people and callers
 
     async def _write(self) -> None:
         """Be people who write to it, also while it is down."""
@@ -220,10 +200,10 @@ class Chapter:
     async def _write_one(self) -> None:
         if self.chance.random() < 0.1:
             message = await self.account.route.show(self.account)
-            self.books.pictures.add(message)
+            self.pictures.add(message)
         else:
-            message = self.account.route.write(self.account, f"message {len(self.books.heard)}")
-        self.books.heard.append(message)
+            message = self.account.route.write(self.account, f"message {len(self.incoming)}")
+        self.incoming.append(message)
 
     async def _send(self, keyed: bool) -> None:
         """Be a caller, whose requests have keys or not."""
@@ -241,12 +221,12 @@ class Chapter:
         try:
             code = (await self._call(text, later))["code"]
         except aiohttp.ClientConnectorError:
-            self.books.refused.append(text)
+            self.refused.append(text)
         except (aiohttp.ClientError, TimeoutError):
-            self.books.unsure.append(text)
+            self.unsure.append(text)
         else:
-            unsure = self.books.unsure if code is None else self.books.refused
-            (self.books.accepted if code in (0, _STILL_QUEUED) else unsure).append(text)
+            unsure = self.unsure if code is None else self.refused
+            (self.accepted if code in (0, _STILL_QUEUED) else unsure).append(text)
 
     async def _send_keyed(self, text: str, later: bool) -> None:
         """Repeat the request until it is accepted, and then once more: it is the same message."""
@@ -261,29 +241,23 @@ class Chapter:
                     handles.append(answer.get("id"))
                     continue
                 if answer.get("status") == UNKNOWN_WORD:  # two processes were killed while they sent it
-                    self.books.unsure.append(text)
+                    self.unsure.append(text)
                     return
-                self.books.asking[text] = answer
-            self.books.repeated += 1
+                self.pending[text] = answer
             await asyncio.sleep(0.1)
-        self.books.asking.pop(text, None)
-        self.books.accepted.append(text)
+        self.pending.pop(text, None)
+        self.accepted.append(text)
         if handles[0] != handles[1]:
-            self.books.changed.append(f"{text}: {handles}")
+            self.renamed.append(f"{text}: {handles}")
 
     async def _call(self, text: str, later: bool, key: str = "") -> JsonObject:
-        form = {
-            "id": self.account.route.recipient(self.account),
-            "content": text,
-            **({"async": "1"} if later else {}),
-        }
+        recipient = self.account.route.recipient(self.account)
+        form = {"id": recipient, "content": text, **({"async": "1"} if later else {})}
         async with asyncio.timeout(5):
             return (await self.account.call("send_friend_message", form, key=key))[1]
 
     async def _pause(self, seconds: float = _PAUSE) -> None:
         await asyncio.sleep(self.chance.expovariate(1 / seconds))
-
-    # -- the end
 
     async def _settled(self) -> None:
         """Wait until everything has arrived, or for so long that it never will."""
@@ -293,13 +267,10 @@ class Chapter:
                 await self._write_one()
             await asyncio.sleep(0.5)
 
-    def _reports(self) -> list[tuple[str, JsonObject]]:
-        return list(zip(self.account.webhook.ids, self.account.webhook.reports, strict=True))
-
 
 @dataclass
 class Result:
-    """What all chapters came to."""
+    """The sum of all chapters."""
 
     killed: Counter[Point] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
@@ -320,52 +291,36 @@ class Result:
         return f"{self.killed.total()} kills ({points}), {counts}: {verdict}"
 
     def add(self, chapter: Chapter, faults: Sequence[str]) -> None:
-        books, webhook = chapter.books, chapter.account.webhook
         self.killed += chapter.killed
-        for what, number in (
-            ("points not reached", chapter.missed),
-            ("messages", len(books.heard)),
-            ("sends accepted", len(books.accepted)),
-            ("requests repeated", books.repeated),
-            ("unanswered", len(books.unsure)),
-            ("ended unknown", sum(str(one.get("info")).startswith(_MAYBE) for one in webhook.once())),
-            ("refused by WeChat", chapter.beyond),
-            ("lost in flight", len(books.lost_in_flight({str(one.get("id")) for one in webhook.reports}))),
-        ):
-            self.counts[what] += number
+        self.counts["points not reached"] += chapter.missed
+        self.counts["messages"] += len(chapter.incoming)
+        self.counts["sends accepted"] += len(chapter.accepted)
+        self.counts["refused by WeChat"] += chapter.refused_by_wechat
         self.faults += faults
 
 
-@contextlib.asynccontextmanager
-async def chapter(directory: Path, chance: random.Random, route: Route, pause: float) -> AsyncIterator[Chapter]:
-    """An account in a place of its own, that has never run."""
-    await asyncio.to_thread(directory.mkdir, parents=True)
-    async with processed(directory, route) as account:
-        yield Chapter(account, chance, pause)
-
-
-async def crash(
-    runs: int, seed: int, directory: Path, route: Route = WEB, side_by_side: int = 2, pause: float = _PAUSE
-) -> Result:
-    """Make so many runs on a route, ``side_by_side`` accounts at a time, with a message every ``pause`` seconds."""
+async def crash(runs: int, seed: int, directory: Path, route: Route = WEB, pause: float = _PAUSE) -> Result:
+    """Make so many runs on a route, two accounts at a time, with a message every ``pause`` seconds."""
     result = Result()
-    number = -(-runs // _CHAPTER) if runs > _CHAPTER * side_by_side else side_by_side
-    left = [runs // number + (one < runs % number) for one in range(number)]
-    parts = list(enumerate(left))
+    number = max(2, -(-runs // _CHAPTER))
+    parts = [(which, runs // number + (which < runs % number)) for which in range(number)]
 
-    async def play() -> None:
+    async def work() -> None:
         while parts:
             which, part = parts.pop(0)
-            async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route, pause) as one:
-                faults = [f"account {which}: {fault}" for fault in await one.play(part)]
-                result.add(one, faults)
+            place = directory / str(which)
+            await asyncio.to_thread(place.mkdir)
+            async with processed(place, route) as account:
+                chapter = Chapter(account, random.Random(f"{seed} {which}"), pause)
+                faults = [f"account {which}: {fault}" for fault in await chapter.run(part)]
+                result.add(chapter, faults)
                 if faults:
-                    print(one.account.log.read_text()[-5000:], *faults[:50], sep="\n", flush=True)
+                    print(account.log.read_text()[-5000:], *faults[:50], sep="\n", flush=True)
             print(result, flush=True)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(side_by_side):
-            _ = group.create_task(play())
+        for _ in range(2):
+            _ = group.create_task(work())
     return result
 
 
@@ -379,12 +334,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--route", choices=[route.name for route in ROUTES], default=WEB.name)
     parser.add_argument("--pause", type=float, default=_PAUSE, help="seconds between two messages, on average")
-    given = parser.parse_args()
-    print(f"seed {given.seed}: {given.runs} crashes on the {given.route} route", flush=True)
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}: {chosen.runs} crashes on the {chosen.route} route", flush=True)
     logging.getLogger("aiohttp.server").disabled = True  # each kill breaks off some requests
     with tempfile.TemporaryDirectory() as directory:
-        route = next(one for one in ROUTES if one.name == given.route)
-        result = asyncio.run(crash(given.runs, given.seed, Path(directory), route, pause=given.pause))
+        route = next(one for one in ROUTES if one.name == chosen.route)
+        result = asyncio.run(crash(chosen.runs, chosen.seed, Path(directory), route, chosen.pause))
     return 0 if result.good else 1
 
 

@@ -1,4 +1,4 @@
-"""A disk of an account's own, that can be full, read-only, or lose its power."""
+"""A disk for one account, which can be full or lose its power."""
 
 import os
 import shutil
@@ -17,7 +17,6 @@ class Disk:
 
     host: Host
     account: str
-    cuts: int = 0
     _loop: str = field(default="", repr=False)
 
     @property
@@ -56,25 +55,20 @@ class Disk:
         self.image.unlink(missing_ok=True)
 
     def fill(self) -> None:
-        """Leave not a byte of room."""
+        """Leave no free space."""
         self.host.run("sh", "-c", f"dd if=/dev/zero of={self.mountpoint}/filler bs=4k 2>/dev/null; true")
 
     def free(self) -> None:
         self.host.run("rm", "-f", f"{self.mountpoint}/filler")
 
-    def protect(self, on: bool) -> None:
-        """Make it read-only, or writable again; nothing may have a file open for writing."""
-        self.host.run("mount", "-o", f"remount,{'ro' if on else 'rw'}", self.mountpoint)
-
     def cut(self) -> Path:
-        """Return what the disk would hold if the power went now: what was written through, nothing of the rest."""
+        """Return a copy of what the disk would hold after a power cut now: only what was written through."""
         copy = self.image.with_suffix(".cut")
         shutil.copyfile(self.image, copy)
-        self.cuts += 1
         return copy
 
     def restore(self, copy: Path) -> None:
-        """Put a cut's copy in the disk's place and mount it, as a boot does after a power cut."""
+        """Put a copy of ``cut`` in the place of the disk and mount it, as a boot does after a power cut."""
         self.unmount()
         copy.replace(self.image)
         self.mount()

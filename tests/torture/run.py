@@ -1,0 +1,85 @@
+"""One run: accounts receive messages while everything around them fails, and the ledger is compared at the end."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.system.actors import Caller, Phone, log_in, use_sandbox
+from tests.system.host import Host
+from tests.torture.disk import Disk
+from tests.torture.failures import FAILURES, Receiver, Scene
+
+_SETTLE_SECONDS = 300
+# Impatient, so that a run has many tries in it.
+_OPTIONS = {"webhook_retry_first": "0.5", "webhook_retry_longest": "2", "webhook_timeout": "2"}
+
+
+def torture(
+    host: Host, messages: int, accounts: int = 2, seed: int = 1, rate: float = 20.0, pause: float = 1.0
+) -> tuple[Scene, list[str]]:
+    """Send messages to accounts while each failure happens at least once.
+
+    Args:
+        rate: messages a second.
+        pause: scales how long failures last.
+
+    Returns:
+        What there was in the end, and what is wrong.
+    """
+    chance = random.Random(seed)
+    with _scene(host, accounts, chance, pause) as scene:
+        sending = threading.Thread(target=_send, args=(scene, messages, rate, random.Random(seed + 1)), daemon=True)
+        sending.start()
+        turn: list[str] = []
+        while sending.is_alive() or len(scene.done) < len(FAILURES):
+            turn = turn or chance.sample([*FAILURES], len(FAILURES))  # each comes before any comes again
+            name = turn.pop()
+            FAILURES[name](scene)
+            scene.done[name] += 1
+            scene.wait(0, 1)
+        sending.join()
+        for account in scene.people:
+            scene.start(account)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while (faults := scene.receiver.ledger.faults()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+    print(", ".join(f"{name} {number}" for name, number in sorted(scene.done.items())))
+    print(f"{scene.backlogs} power cuts with a backlog that WeChat will not send again")
+    return scene, faults
+
+
+@contextlib.contextmanager
+def _scene(host: Host, accounts: int, chance: random.Random, pause: float) -> Iterator[Scene]:
+    use_sandbox(host)
+    phone = Phone(host)
+    disks = {f"acc{number}": Disk(host, f"acc{number}") for number in range(accounts)}
+    people: dict[str, tuple[str, str]] = {}
+    with Receiver(host) as receiver, contextlib.ExitStack() as stack:
+        for account, disk in disks.items():
+            disk.make()
+            stack.callback(disk.destroy)
+            uin = phone.account(account, resend=False)
+            log_in(Caller(host), phone, account, uin, post_api=receiver.address, **_OPTIONS)
+            people[account] = (uin, phone.friend(uin))
+        stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
+        yield Scene(host, phone, receiver, disks, people, chance, pause)
+
+
+def _send(scene: Scene, messages: int, rate: float, chance: random.Random) -> None:
+    """Send all messages, as fast as WeChat accepts them."""
+    for number in range(messages):
+        account = chance.choice(list(scene.people))
+        while not scene.write(account):
+            time.sleep(0.1)
+        time.sleep(chance.expovariate(rate))
+        if number % 1000 == 999:
+            print(f"{number + 1} of {messages} sent, {len(scene.receiver.ledger.reports)} reports", flush=True)
+
+
+def debs() -> list[Path]:
+    """Return the built packages, the product first."""
+    dist = Path(__file__).parents[2] / "dist"
+    return sorted(dist.glob("*.deb"), key=lambda path: path.name.startswith("wxcontroller-sandbox"))
