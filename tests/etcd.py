@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import json
+import os
 import re
 import shutil
 import signal
@@ -100,22 +100,31 @@ class EtcdServers:
             command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
-    def restore(self, snapshot: Path, token: str = "etcd-cluster") -> None:
-        """Start the only member again with what ``snapshot save`` has written; the token is etcd's own by default."""
+    def shell(self, commands: str) -> None:
+        """Run commands of the guide as on the first member, with its directory in the place of /root."""
+        member = self.members[0]
+        environment = {
+            "PATH": f"{Path(ETCDCTL).parent}:{os.environ['PATH']}",
+            "ETCDCTL_ENDPOINTS": ",".join(self.endpoints),
+            "ETCD_NAME": member.name,
+            "ETCD_DATA_DIR": str(member.root / f"etcd-{member.name}"),
+            "ETCD_INITIAL_CLUSTER": f"{member.name}=http://{member.address}:{member.peer}",
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"http://{member.address}:{member.peer}",
+        }
+        here = commands.replace("/root/", f"{member.root}/")
+        subprocess.run(["bash", "-euc", here], check=True, capture_output=True, env=environment, timeout=PATIENCE)
+
+    def save(self) -> None:
+        """Take a snapshot of the only member."""
+        self.shell("etcdctl snapshot save /root/etcd.snapshot")
+
+    def restore(self, token: str = "") -> None:
+        """Start the only member again with its snapshot, by the guide, or with another ``token`` than the guide's."""
         [member] = self.members
         member.kill()
-        shutil.rmtree(data := member.root / f"etcd-{member.name}")
-        peer = f"http://{member.address}:{member.peer}"
-        options = [f"--name={member.name}", f"--initial-cluster={member.name}={peer}"]
-        options += [f"--initial-advertise-peer-urls={peer}", f"--initial-cluster-token={token}"]
-        self.control("snapshot", "restore", str(snapshot), f"--data-dir={data}", *options)
+        commands = re.sub(r"^(systemctl|chown|\.) .*$", "", guide("Restore etcd"), flags=re.MULTILINE)
+        self.shell(re.sub('(?<=-token=)"[^"]*"', token, commands) if token else commands)
         self.start(member)
-
-    def leader(self) -> Member:
-        """Return the member that leads the others."""
-        status = json.loads(self.control("endpoint", "status", "-w", "json"))
-        [leading] = (each for each in status if each["Status"]["leader"] == each["Status"]["header"]["member_id"])
-        return self.members[self.endpoints.index(leading["Endpoint"])]
 
     @contextlib.contextmanager
     def running(self) -> "Iterator[EtcdServers]":

@@ -1,7 +1,6 @@
 """The keeper against etcd, without systemd: tests/system/test_keeper.py has what systemd makes of it."""
 
 import asyncio
-import json
 import signal
 import socket
 import time
@@ -141,27 +140,6 @@ async def test_stop_releases_the_name_once_no_account_runs(world: World, monkeyp
     assert not await world.key_lease()
 
 
-async def test_restarted_keeper_ends_its_old_lease_at_once(world: World) -> None:
-    before = await world.etcd.grant(3600)
-    await world.etcd.commit([], [Put(KEY, json.dumps({"boot": "this"}).encode(), before)])
-    keeping = await world.begin("this")
-    await until(lambda: world.lease)
-    assert world.lease != before
-    assert await world.etcd.renew(before) == 0
-    keeping.cancel()
-    await keeping
-
-
-async def test_lease_is_not_resumed_without_a_boot_id(world: World) -> None:
-    before = await world.etcd.grant(3600)
-    await world.etcd.commit([], [Put(KEY, b'{"boot": ""}', before)])
-    keeping = await world.begin("")
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(HostNameTaken):
-            await keeping
-    assert await world.key_lease() == before
-
-
 async def test_a_late_renewal_does_not_feed_the_watchdog(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watchdog counts from the answer, the lease from before the request: the two must not be far apart."""
     renew, slow = Etcd.renew, asyncio.Event()
@@ -186,13 +164,12 @@ async def test_a_late_renewal_does_not_feed_the_watchdog(world: World, monkeypat
 async def test_keeper_waits_for_old_leases_after_an_etcd_restoration(world: World) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)
-    snapshot = world.paths.root / "snapshot"
-    world.servers.control("snapshot", "save", str(snapshot))
+    world.servers.save()
     await world.etcd.commit([], [Put("/else", b"")])
     for _ in range(2):  # renewals, of which the second one has begun after that
         world.signs()
         await until(world.signs)
-    world.servers.restore(snapshot)  # which has the lease
+    world.servers.restore()  # the snapshot has the lease
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(keeping, PATIENCE)
     assert not world.lease

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.etcd import EtcdServers, connected, until_healthy
+from tests.etcd import EtcdServers, connected, guide, until_healthy
 from tests.patience import until
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.names import parse_name
-from wxcontroller.fleet.etcd import Etcd, EtcdMoment, Put
-from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 from wxcontroller.fleet.promises import Promises
 from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
@@ -57,11 +59,9 @@ async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch
 
 
 @pytest.mark.parametrize("sign", ["revision", "term", "cluster"])
-async def test_no_account_is_claimed_from_a_restored_etcd(
-    servers: EtcdServers, etcd: Etcd, tmp_path: Path, sign: str
-) -> None:
+async def test_no_account_is_claimed_from_a_restored_etcd(servers: EtcdServers, etcd: Etcd, sign: str) -> None:
     """Also when others have written so much before this host looks that the revision is higher than before."""
-    servers.control("snapshot", "save", str(tmp_path / "snapshot"))
+    servers.save()
     owners = await owners_of(etcd)
     await owners.claim(EVE, 0)
     [member] = servers.members
@@ -72,7 +72,7 @@ async def test_no_account_is_claimed_from_a_restored_etcd(
         await owners._load()
     seen = owners.settled
     assert seen is not None
-    servers.restore(tmp_path / "snapshot", "another" if sign == "cluster" else "etcd-cluster")
+    servers.restore("" if sign == "cluster" else "etcd-cluster")
     await until_healthy(etcd)
     if sign != "revision":
         while (await etcd.read("/else")).revision <= seen.revision:
@@ -83,14 +83,14 @@ async def test_no_account_is_claimed_from_a_restored_etcd(
         await owners.claim(EVE, 0)
 
 
-async def test_a_restored_etcd_is_detected_from_the_watch(servers: EtcdServers, etcd: Etcd, tmp_path: Path) -> None:
+async def test_a_restored_etcd_is_detected_from_the_watch(servers: EtcdServers, etcd: Etcd) -> None:
     owners = await owners_of(etcd)
     following = asyncio.ensure_future(owners.run())
     for name in ("b", "c"):  # the latter comes by the watch
-        servers.control("snapshot", "save", str(tmp_path / "snapshot"))
+        servers.save()
         await etcd.commit((), (Put(f"{PREFIX}hosts/{name}", b"{}"),))
         await until(lambda name=name: name in owners.hosts)  # type: ignore[misc, arg-type]
-    servers.restore(tmp_path / "snapshot")
+    servers.restore()
     await until(lambda: owners.settled is None)
     following.cancel()
 
@@ -158,3 +158,43 @@ async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(e
         await owners.claim(EVE, 0)
     left = 0.0
     await owners.claim(EVE, 0)
+
+
+async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:
+    """Return the lease and the records of a host that has joined the fleet."""
+    lease = await etcd.grant(30)
+    assert await etcd.commit((), (Put(f"/wxcontroller/main/hosts/{name}", b"{}", lease),))
+    owners = Owners(etcd, "/wxcontroller/main/", name, lambda: lease, 30.0)
+    await owners._load()
+    return lease, owners
+
+
+async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> None:
+    with EtcdServers(tmp_path).running() as servers:
+        async with connected(servers.settings()):
+            servers.shell(re.sub("^export.*$", "", guide("3. Create a user for each host"), flags=re.MULTILINE))
+        etcds: dict[str, Etcd] = {}
+        for name in ("host-a", "host-b"):
+            settings = servers.settings(user=name, password=str(tmp_path / f"etcd-{name}"))
+            etcds[name] = Etcd(settings, credentials_of(settings))
+        async with etcds["host-a"] as a, etcds["host-b"] as b:
+            lease_a, owners_a = await joined(a, "host-a")
+            lease_b, owners_b = await joined(b, "host-b")
+            await owners_a.claim(EVE, 0)
+            await owners_b._load()
+            with pytest.raises(OwnedElsewhere):
+                await owners_b.claim(EVE, 5)
+            await owners_a.release(EVE)
+            await owners_b._load()
+            await owners_b.claim(EVE, 5)
+            await b.revoke(lease_b)  # host b is lost
+            await owners_a._load()
+            await owners_a.take_over("eve", "host-b", 0, 1, "", 60)
+            await owners_a.end_takeover("eve")
+            assert await a.commit((), (Put("/wxcontroller/main/failsafe/host-a", b"{}"),))
+            others = ("main/hosts/host-b", "main/failsafe/host-b", "other/owners/eve")
+            for key in (*(f"/wxcontroller/{each}" for each in others), "/else"):
+                with pytest.raises(EtcdFailure, match="grant the role of the user"):
+                    await a.commit((), (Put(key, b"{}"),))
+            assert await a.renew(lease_a) > 0
+            await a.revoke(lease_a)
