@@ -13,12 +13,13 @@ TORTURE_EXAMPLES = 400
 TORTURE_MESSAGES = 20000
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
-CRASH = $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
+CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
 # For make fleet: rounds with all times divided by ten, with the real ones, and each fault once in fail-safe mode.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
-FLEET_FAILSAFE_ROUNDS = 34
+FLEET_FAILSAFE_ROUNDS = 33
 FLEET_SEED =
+ROUNDS = exec $(PYTHON) -m tests.fleet $(if $(FLEET_SEED),--seed $(FLEET_SEED))
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
@@ -108,8 +109,9 @@ torture-crashes: test-deps ## accounts that end between two durable steps, on ea
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: 0 overlaps, nothing lost or twice (FLEET_ROUNDS=, FLEET_SEED=)
-	@$(PYTHON) -m tests.fleet --rounds $(FLEET_ROUNDS) --real $(FLEET_REAL_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
-	@exec $(PYTHON) -m tests.fleet --failsafe --scale 3 --rounds $(FLEET_FAILSAFE_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
+	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
+	@$(ROUNDS) --rounds $(FLEET_REAL_ROUNDS) --scale 1 </dev/null
+	@$(ROUNDS) --rounds $(FLEET_FAILSAFE_ROUNDS) --scale 3 --failsafe </dev/null
 
 bench: host-tree ## figures: the proxy beside others, one account, all accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy

@@ -56,26 +56,22 @@ class Member:
 
 
 class EtcdServers:
-    """The members of one etcd on this machine. ``certificate`` and ``key`` switch TLS with client certificates on."""
+    """The members of one etcd on this machine, without TLS."""
 
-    def __init__(
-        self, root: Path, members: int = 1, certificate: Path | None = None, key: Path | None = None
-    ) -> None:
+    def __init__(self, root: Path, members: int = 1) -> None:
         self.members = [Member(f"m{number}", root) for number in range(members)]
-        self._tls = (certificate, key) if certificate and key else None
-        self._scheme = "https" if self._tls else "http"
         self.options: list[str] = []
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        return tuple(f"{self._scheme}://{member.address}:{member.client}" for member in self.members)
+        return tuple(f"http://{member.address}:{member.client}" for member in self.members)
 
     def settings(self, **changed: str) -> EtcdSettings:
         return EtcdSettings(self.endpoints, takeovers=TakeoverSettings(), failsafe=False, **changed)
 
     def start(self, member: Member) -> None:
         """Start a member, or start it again."""
-        client = f"{self._scheme}://{member.address}:{member.client}"
+        client = f"http://{member.address}:{member.client}"
         peer = f"http://{member.address}:{member.peer}"
         arguments = {
             **{"name": member.name, "data-dir": str(member.root / f"etcd-{member.name}"), "log-level": "error"},
@@ -83,21 +79,14 @@ class EtcdServers:
             **{"listen-peer-urls": peer, "initial-advertise-peer-urls": peer},
             "initial-cluster": ",".join(f"{each.name}=http://{each.address}:{each.peer}" for each in self.members),
         }
-        if self._tls:
-            certificate, key = self._tls
-            arguments |= {"cert-file": str(certificate), "key-file": str(key), "trusted-ca-file": str(certificate)}
         command = [*member.wrapper, ETCD, "--unsafe-no-fsync", *self.options]
         command += [f"--{name}={value}" for name, value in arguments.items()]
-        command += ["--client-cert-auth"] if self._tls else []
         with (member.root / f"{member.name}.log").open("ab") as log:
             member.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def control(self, *arguments: str) -> str:
         """Run etcdctl; return what it writes."""
         command = [*self.members[0].wrapper, ETCDCTL, f"--endpoints={','.join(self.endpoints)}", *arguments]
-        if self._tls:
-            certificate, key = self._tls
-            command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
     def shell(self, commands: str) -> None:
@@ -113,6 +102,10 @@ class EtcdServers:
         }
         here = commands.replace("/root/", f"{member.root}/")
         subprocess.run(["bash", "-euc", here], check=True, capture_output=True, env=environment, timeout=PATIENCE)
+
+    def add_users(self) -> None:
+        """Create the guide's users, with passwords in etcd-NAME below the root of the first member."""
+        self.shell(re.sub("^export.*$", "", guide("3. Create a user for each host"), flags=re.MULTILINE))
 
     def save(self) -> None:
         """Take a snapshot of the only member."""

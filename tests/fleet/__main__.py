@@ -16,7 +16,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
-    parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
     parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts agree")
     parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
@@ -27,9 +26,6 @@ def main() -> int:
         rounds = Rounds(booted, chosen.seed)
         try:
             findings = rounds.run(chosen.rounds, chosen.faults)
-            if chosen.real:
-                booted.divide_times(1)
-                findings += rounds.run(chosen.real, chosen.faults)
         finally:
             print(f"{rounds.number} rounds, seed {chosen.seed}: {len(rounds.findings)} findings", flush=True)
     return 1 if findings else 0

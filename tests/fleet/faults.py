@@ -4,7 +4,6 @@ Faults of links and frozen processes note that their host cannot be heard (``Wor
 """
 
 import contextlib
-import json
 import random
 import subprocess
 import threading
@@ -146,7 +145,7 @@ def clock_jumps(scene: Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def mover_killed(scene: Scene) -> Iterator[None]:
     """Kill ``wxctl move`` on the host at some moment. Sometimes also kill what receives the account."""
-    time.sleep(scene.chance.uniform(0, 4))
+    time.sleep(scene.chance.uniform(0, 3))
     scene.world.hosts[scene.host].run("pkill", "-KILL", "-f", "wxctl move", check=False)
     if scene.chance.random() < 0.3:
         scene.world.hosts[scene.other].run("systemctl", "kill", "-sKILL", "wxcontroller-receive@*", check=False)
@@ -178,23 +177,6 @@ def member_cut(scene: Scene) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def store_full(scene: Scene) -> Iterator[None]:
-    """Let etcd refuse writes for lack of space, as with a store that nobody compacts."""
-    control = scene.etcd.control
-    with contextlib.suppress(subprocess.CalledProcessError):
-        for number in range(64):
-            control("put", f"filler-{number}", "x" * 120_000)
-    try:
-        yield
-    finally:
-        control("del", "--prefix", "filler-")
-        revision = json.loads(control("endpoint", "status", "-w", "json"))[0]["Status"]["header"]["revision"]
-        control("compact", str(revision))
-        control("defrag")
-        control("alarm", "disarm")
-
-
 def _of_unit(name: str, unit: str) -> dict[str, Fault]:
     signals = {f"{name}_killed": SIGKILL, f"{name}_frozen": SIGSTOP}
     return {fault: partial(_signalled, unit, number) for fault, number in signals.items()}
@@ -209,5 +191,5 @@ FAULTS: Mapping[str, Fault] = {
     "member_killed": partial(_members_down, (1,), SIGKILL),
     "quorum_lost": partial(_members_down, (2, 3), SIGKILL),
     "members_frozen": partial(_members_down, (1, 3), SIGSTOP),
-    **{fault.__name__: fault for fault in (member_cut, store_full)},
+    "member_cut": member_cut,
 }

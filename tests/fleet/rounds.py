@@ -81,10 +81,9 @@ class Rounds:
             self.world.send_bundle(account, host, other)
             action = Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
         self._traffic.set()
-        time.sleep(chance.uniform(0, 1.5) if kills_mover else 0)
         if action:
             action.start()
-        time.sleep(0 if kills_mover else chance.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 1.5))
         with ALL_FAULTS[fault](scene):
             if takeover is not None:
                 taken = taker(scene)

@@ -190,16 +190,6 @@ class World:
             return str(self.phone.call("POST", f"/accounts/{self.uins[name]}/phone-send", to)["msg_id"])
         return self.phone.write(self.uins[name], self.friends[name], "message")
 
-    def divide_times(self, scale: float) -> None:
-        """Divide the times of the keepers and their accounts by ``scale``, and wait until these run again."""
-        self.scale = scale
-        for host in self.hosts.values():
-            write_times(host, scale)
-            host.run("systemctl", "daemon-reload")
-            host.run("systemctl", "restart", "wxcontroller-keeper.service")
-        for name in ACCOUNTS:
-            self.caller("host-a").until_state(name, "running")
-
     def rows(self, host: str) -> list[Json]:
         """Return the accounts that a host itself has, as its controller shows them."""
         status, answer = self.caller(host).v1("GET", "/accounts")
@@ -282,7 +272,6 @@ def join_owners(host: Host) -> None:
 def members(switch: Switch, place: Path) -> Iterator[EtcdServers]:
     """Run an etcd of three members, each in a namespace, for a block."""
     etcd = EtcdServers(place, 0)
-    etcd.options = ["--quota-backend-bytes=4194304"]  # small enough for faults.store_full
     with contextlib.ExitStack() as stack:
         for name, address in MEMBERS.items():
             namespace = stack.enter_context(network.namespace(name))

@@ -37,9 +37,6 @@ async def test_accounts_continue_only_while_all_hosts_confirm(failsafe: FleetMak
         await until(lambda: time.monotonic() > began + TIMES.lease + TIMES.watchdog)  # no lease lives so long
         assert "run without etcd since" in str(a.ownership.trouble)
         assert "etcd" in await a.alerts()
-        assert "wxcontroller_fleet_failsafe 1.0" in await a.metrics()
-        etcd = obj((await a.v1("GET", "fleet"))[1]["etcd"])
-        assert [obj(each)["host"] for each in items(etcd["promises"])] == ["b", "c"]
         assert (await a.v1("POST", "accounts/eve/restart", {}))[0] == 200  # it is its own
         assert (await a.error("POST", "accounts/new/start", {}))[0] == "etcd-unreachable"
         fleet.servers.start(fleet.servers.members[0])

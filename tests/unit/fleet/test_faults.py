@@ -10,11 +10,14 @@ import pytest
 from aiohttp import web
 
 from tests.certificates import self_signed
-from tests.patience import until
+from tests.patience import PATIENCE, until
+from tests.unit.controller.test_reconcile import boot
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, impostor
 from wxcontroller.controller.alerts.findings import Problem
 from wxcontroller.controller.alerts.findings import hosts_of as judged
+from wxcontroller.controller.reconcile import BootMark, after_boot
 from wxcontroller.core.access import Scope
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj, text
 from wxcontroller.fleet.host import HostState
@@ -111,13 +114,10 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
         assert "b, c" in text(obj(content["error"])["message"])
         async with a.http.get("/openwx/get_friend_info?client=bob") as answer:
             assert answer.status == 409
-        # One of this host is served here as before; all are shown.
+        # An account of this host is served here as before.
         assert (await a.v1("GET", "accounts/eve"))[1]["host"] == "a"
         await until(lambda: "eve" in a.accounts.duplicates)
         assert "duplicate" in await a.alerts()
-        rows = await a.listed()
-        for name in ("bob", "eve"):
-            assert "duplicate-name" in {obj(issue)["code"] for issue in items(rows[name]["issues"])}, name
         assert (await a.v1("GET", "fleet"))[1]["duplicates"] == [
             {"account": "bob", "hosts": ["b", "c"]},
             {"account": "eve", "hosts": ["a", "b"]},
@@ -127,19 +127,6 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
         for call in ("start", "restart"):
             assert (await a.v1("POST", f"accounts/eve/{call}"))[0] == 409
         assert (await a.get("start_client", client="eve"))["code"] == 7
-
-
-async def test_a_host_comes_back(pair: Pair) -> None:
-    a, b = pair
-    await b.start("bob")
-    await a.finds("bob", "b")
-    b.paths.tokens_file.write_text('{"tokens": []}')  # as long as it knows no token of host a
-    await a.sees("b", HostState.REFUSED)
-    assert (await a.v1("GET", "accounts/bob"))[0] == 502
-    keep(a.other("b").settings, b.token(Scope.FLEET))
-    await a.join(a.other("b").settings)  # as a reload does
-    await a.sees("b")
-    assert (await a.v1("GET", "accounts/bob"))[0] == 200
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -217,3 +204,73 @@ async def test_a_host_cannot_fill_the_memory(tmp_path: Path) -> None:
         await until(lambda: "last" in a.other("b").rows)
         assert 30 < len(a.other("b").rows) < 40
         done.set()
+
+
+async def come_back(host: FleetHost) -> None:
+    """Start what is wanted after a boot."""
+    starting = after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02), lambda: host.shared.fleet)
+    await asyncio.wait_for(starting, PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "does", "comes_up"),
+    [
+        (1, 2, "stopped", False),  # a backup from before it was moved
+        (1, 2, "started", False),
+        (1, 1, "started", False),
+        (1, 1, "stopped", True),
+        (2, 1, "started", False),  # the other host has the old copy, and runs it
+        (2, 1, "stopped", True),
+        (2, 1, "lost", True),  # it was adopted from the other host, which has come back and does not run it
+        (1, 2, "lost", False),  # on that host
+        (2, 1, "leaving", True),  # the move that brought it has not ended
+        (1, 2, "leaving", False),  # it has moved there, and on from there
+    ],
+)
+async def test_accounts_of_another_host_are_not_started(
+    tmp_path: Path, here: int, there: int, does: str, comes_up: bool
+) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await a.start("alice")
+        for host, epoch in ((a, here), (b, there)):
+            assert (await host.v1("POST", "accounts", {"name": "eve", "epoch": epoch}))[0] == 201
+        await a.v1("POST", "accounts/eve/start")
+        if does == "started":
+            await b.v1("POST", "accounts/eve/start")
+        elif does == "lost":
+            await b.v1("POST", "accounts/eve/start")
+            await boot(b)
+        elif does == "leaving":
+            await b.v1("PUT", "departures/eve", {"to": "a", "id": "5f2c", "sent": True})
+        await boot(a)
+        await b.join()
+        await a.join(a.describe(b))  # which has not been greeted yet
+        await come_back(a)
+        assert "alice" in a.units.processes
+        assert ("eve" in a.units.processes) == comes_up
+        assert BootMark(a.paths).is_set()
+        if does == "started" or (does, here) == ("lost", 2):
+            await until(lambda: "eve" in a.accounts.duplicates)  # which is an alert
+
+
+async def test_a_host_that_hangs_delays_no_boot_for_long(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a") as [a]:
+        for name in ("alice", "eve"):
+            await a.start(name)
+        await boot(a)
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "eve", "instance": "eve", "epoch": 2}]}}')
+        async with impostor(a):
+            await come_back(a)
+        assert set(a.units.processes) == {"alice"}
+
+
+@pytest.mark.parametrize("call", ["start", "restart"])
+async def test_start_waits_for_the_list_of_hosts(tmp_path: Path, call: str) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        await b.start("eve")
+        await b.join()
+        await a.join(a.describe(b))
+        assert (await a.v1("POST", f"accounts/eve/{call}"))[0] == 409
+        assert "eve" not in a.units.processes

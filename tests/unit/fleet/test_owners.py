@@ -30,18 +30,6 @@ async def test_accounts_stopped_by_a_lost_lease_start_under_the_next_one(owning:
         assert await fleet.owners() == {"eve": ("a", 2)}
 
 
-async def test_systemctl_start_claims_and_stop_releases_the_account(owning: FleetMaker) -> None:
-    async with owning("a", "b") as fleet:
-        a, _ = fleet.hosts
-        await a.start("eve")
-        await a.units._stop("eve")
-        await until(lambda: not a.ownership.records.owners)
-        assert await fleet.owners() == {}
-        await a.units._start("eve")  # comes up only with an owner
-        assert await fleet.owners() == {"eve": ("a", 2)}
-        assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2
-
-
 async def test_accounts_with_an_action_in_progress_start_under_a_new_lease_afterwards(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts

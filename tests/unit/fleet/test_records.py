@@ -1,15 +1,12 @@
 """The records of a fleet in etcd as one host changes them, and its promises to others."""
 
-import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.etcd import EtcdServers, connected, guide, until_healthy
-from tests.patience import until
+from tests.etcd import EtcdServers, connected, until_healthy
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
@@ -81,18 +78,6 @@ async def test_no_account_is_claimed_from_a_restored_etcd(servers: EtcdServers, 
     assert owners.settled is None
     with pytest.raises(NotClaimable, match="etcd was restored from a snapshot"):
         await owners.claim(EVE, 0)
-
-
-async def test_a_restored_etcd_is_detected_from_the_watch(servers: EtcdServers, etcd: Etcd) -> None:
-    owners = await owners_of(etcd)
-    following = asyncio.ensure_future(owners.run())
-    for name in ("b", "c"):  # the latter comes by the watch
-        servers.save()
-        await etcd.commit((), (Put(f"{PREFIX}hosts/{name}", b"{}"),))
-        await until(lambda name=name: name in owners.hosts)  # type: ignore[misc, arg-type]
-    servers.restore()
-    await until(lambda: owners.settled is None)
-    following.cancel()
 
 
 def test_without_readable_promises_nothing_is_claimed_for_some_time(tmp_path: Path) -> None:
@@ -172,7 +157,7 @@ async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:
 async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> None:
     with EtcdServers(tmp_path).running() as servers:
         async with connected(servers.settings()):
-            servers.shell(re.sub("^export.*$", "", guide("3. Create a user for each host"), flags=re.MULTILINE))
+            servers.add_users()
         etcds: dict[str, Etcd] = {}
         for name in ("host-a", "host-b"):
             settings = servers.settings(user=name, password=str(tmp_path / f"etcd-{name}"))

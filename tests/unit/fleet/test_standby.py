@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -173,26 +172,6 @@ def test_compromised_controller_cannot_name_other_files(
     assert secret.read_text() == "secret"
 
 
-async def test_concurrent_bundles_are_separate_and_aborted_ones_deleted(pair: Pair) -> None:
-    a, b = pair
-    await a.v1("POST", "accounts", {"name": "eve"})
-    older, newer = (sealed(a, account_of(a), at, "a") for at in (1000, 2000))
-    answers: list[JsonObject] = []
-
-    class Interrupted(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            if not answers and self.tell():  # its file has been made
-                answers.append(kept(b, io.BytesIO(older), "eve"))
-            return super().read(size)
-
-    b.paths.standby.mkdir(mode=0o711)
-    (b.paths.standby / ".new-dead").write_bytes(b"half of one")
-    answers.append(await asyncio.to_thread(kept, b, Interrupted(newer), "eve"))
-    assert [answer.get("at") for answer in answers] == [1000, 2000]
-    assert b.paths.standby_bundle("eve").read_bytes() == newer
-    assert {path.name for path in b.paths.standby.iterdir()} == {"eve.wxaccount", "kept.json", ".lock"}
-
-
 async def test_failed_bundle_is_shown_and_becomes_stale(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair
     await add(a, "eve")
@@ -244,16 +223,3 @@ async def test_bundle_of_a_lost_state_directory_replaces_nothing(pair: Pair) -> 
         await due(a)
     assert "missing or empty" in str((await standby(a))["reason"])
     assert await unsealed(b) == {"note": b"eve"}
-
-
-async def test_unchanged_account_is_sent_again_after_a_day(pair: Pair) -> None:
-    """The standby host may have lost its bundle."""
-    a, b = pair
-    await add(a, "eve")
-    async with receiving(b) as asked:
-        await one_round(a)
-        sent = sent_bundles(a.paths)["eve"]
-        for seconds, number in ((86000, 1), (87000, 2)):
-            write_sent(a.paths, {"eve": replace(sent, tried=int(time.time()) - seconds)})
-            await one_round(a)
-            assert len(asked) == number
