@@ -17,7 +17,7 @@ CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed 
 # For make fleet: rounds with all times divided by ten, with the real ones, and each fault once in fail-safe mode.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
-FLEET_FAILSAFE_ROUNDS = 33
+FLEET_FAILSAFE_ROUNDS = 31
 FLEET_SEED =
 ROUNDS = exec $(PYTHON) -m tests.fleet $(if $(FLEET_SEED),--seed $(FLEET_SEED))
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
@@ -101,7 +101,7 @@ torture-requests: test-deps ## requests from the OpenAPI document, right and wro
 	@exec $(PYTHON) -m tests.openapi.edge $(TORTURE_VENV)/bin/schemathesis --examples $(TORTURE_EXAMPLES) </dev/null
 
 torture-messages: host-tree ## messages while everything around the accounts fails (TORTURE_MESSAGES=, TORTURE_SEED=)
-	@exec $(PYTHON) -m tests.torture --messages $(TORTURE_MESSAGES) $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
+	@exec $(PYTHON) -m tests.torture.run --messages $(TORTURE_MESSAGES) $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
 torture-crashes: test-deps ## accounts that end between two durable steps, on each route (TORTURE_CRASHES=, TORTURE_SEED=)
 	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null

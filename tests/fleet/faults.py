@@ -87,7 +87,6 @@ _CUTS: Mapping[str, Callable[[Scene], list[Cut]]] = {
     "host_not_heard": lambda scene: [Cut(scene.host, port) for port in scene.ports],
     "host_deaf": lambda scene: [Cut(port, scene.host) for port in scene.ports],
     "hosts_cut": lambda scene: both_ways(scene.host, scene.other),
-    "host_lossy": lambda scene: both_ways(scene.host, *scene.ports, percent=30),
     "host_cut_from_etcd": lambda scene: both_ways(scene.host, *MEMBERS),
 }
 # In these another host may adopt the account: it cannot reach the host that has it.
@@ -154,7 +153,7 @@ def mover_killed(scene: Scene) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _members_down(numbers: tuple[int, ...], number: Signals, scene: Scene) -> Iterator[None]:
-    """Kill or freeze so many members of etcd; killed ones are started again."""
+    """Kill or freeze one of these numbers of members; killed ones are started again."""
     chosen = scene.chance.sample(scene.etcd.members, scene.chance.choice(numbers))
     for member in chosen:
         member.kill(number)

@@ -1,4 +1,4 @@
-"""The switch between the machines of the test fleet. Each direction of each link can be cut or made lossy.
+"""The switch between the machines of the test fleet. Each direction of each link can be cut.
 
     wechat ────  the switch  ──┬── host-a
                                ├── host-b
@@ -24,20 +24,18 @@ PREFIX = "wx-fleet"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Packets from one port to another are dropped: all of them, or ``percent`` of them at random."""
+    """Packets from one port to another are dropped."""
 
     source: str
     target: str
-    percent: int = 100
 
     def __str__(self) -> str:
-        chance = f"numgen random mod 100 < {self.percent} " if self.percent < 100 else ""
-        return f'iifname "{self.source}" oifname "{self.target}" {chance}drop'
+        return f'iifname "{self.source}" oifname "{self.target}" drop'
 
 
-def both_ways(one: str, *others: str, percent: int = 100) -> list[Cut]:
+def both_ways(one: str, *others: str) -> list[Cut]:
     """Return the cuts between a port and others, in both directions."""
-    return [Cut(*ends, percent) for other in others for ends in ((one, other), (other, one))]
+    return [Cut(*ends) for other in others for ends in ((one, other), (other, one))]
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Takeovers by policy: a host is lost for longer than ``takeover_after``, and another one has a copy of its account.
 
-Each kind is a fault (tests/fleet/faults.py): it begins with the loss of the host, goes on with what disturbs the
-takeover, and lasts until the account is on another host, or until there has been time for that.
+Each kind is a fault (tests/fleet/faults.py): it begins with the loss of the host, continues with a disturbance of
+the takeover, and lasts until the account is on another host, or until there has been time for that.
 """
 
 import contextlib
@@ -89,19 +89,10 @@ def _killed(unit: str, scene: Scene) -> None:
 
 
 def _refused(scene: Scene) -> None:
-    """Let the import fail. The account waits for its host, or for the third one, if that has a copy."""
-    _damage(scene)
-    time.sleep(_lapse(scene) + 3)
-
-
-def _refused_once(scene: Scene) -> None:
-    _damage(scene)
-    _until_taken(scene)
-
-
-def _damage(scene: Scene) -> None:
+    """Let the import fail on the first host: the third one takes the account over."""
     copy = f"/var/lib/wxcontroller-standby/{scene.account}.wxaccount"
     scene.world.hosts[scene.other].run("truncate", "--size=3000", copy)
+    _until_taken(scene)
 
 
 def _race(scene: Scene) -> None:
@@ -129,8 +120,7 @@ def _twice(scene: Scene) -> None:
 TAKEOVERS: Mapping[str, Takeover] = {
     **{f"takeover_{loss}": Takeover(loss, _until_taken) for loss in _LOSSES},
     "takeover_returning": Takeover("", _returns, is_certain=False),
-    "takeover_refused": Takeover("", _refused, is_certain=False),
-    "takeover_refused_once": Takeover("", _refused_once, has_two=True),
+    "takeover_refused": Takeover("", _refused, has_two=True),
     "takeover_race": Takeover("", _race, has_two=True),
     "takeover_twice": Takeover("", _twice),
     "takeover_controller_killed": Takeover("", lambda scene: _killed("wxcontroller.service", scene)),

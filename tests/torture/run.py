@@ -1,7 +1,9 @@
 """One run: accounts receive messages while everything around them fails, and the ledger is compared at the end."""
 
+import argparse
 import contextlib
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -83,3 +85,21 @@ def debs() -> list[Path]:
     """Return the built packages, the product first."""
     dist = Path(__file__).parents[2] / "dist"
     return sorted(dist.glob("*.deb"), key=lambda path: path.name.startswith("wxcontroller-sandbox"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.torture.run", description=__doc__)
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}: {chosen.messages} messages", flush=True)
+    with Host.up("wx-torture", packages=debs()) as host:
+        scene, faults = torture(host, chosen.messages, accounts=3, seed=chosen.seed)
+        if faults or not scene.backlogs:
+            print(host.journal("wxclient@*.service", lines=400), *faults[:50], sep="\n")
+    print(f"{chosen.messages} messages: {f'{len(faults)} FAULTS' if faults else 'nothing lost or repeated'}")
+    return 1 if faults or not scene.backlogs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

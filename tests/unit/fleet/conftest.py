@@ -1,17 +1,19 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.etcd import EtcdServers, connected
 from tests.unit.controller.machine import ControllerLoops
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
 from tests.unit.fleet.owning import REQUEST_SECONDS, FleetMaker, failsafe_fleet, owning_fleet
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.controller import hostowners, hoststarts, server
 from wxcontroller.fleet import host
+from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.keeper import Times
 
 
@@ -53,6 +55,18 @@ def failsafe(tmp_path: Path, short_leases: None, monkeypatch: pytest.MonkeyPatch
     """Makes a fleet in fail-safe mode."""
     monkeypatch.setattr(Times, "request", REQUEST_SECONDS)
     return partial(failsafe_fleet, tmp_path)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[EtcdServers]:
+    with EtcdServers(tmp_path).running() as servers:
+        yield servers
+
+
+@pytest_asyncio.fixture
+async def etcd(servers: EtcdServers) -> AsyncIterator[Etcd]:
+    async with connected(servers.settings()) as etcd:
+        yield etcd
 
 
 @pytest_asyncio.fixture

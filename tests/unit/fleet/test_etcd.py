@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -20,19 +20,6 @@ from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdFailure, EtcdGuard, Put
 
 
-@pytest.fixture(scope="module")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
-    """One member, without TLS, for all tests of this file that do not break it. It answers."""
-
-    async def answer() -> None:
-        async with connected(servers.settings()):
-            pass
-
-    with EtcdServers(tmp_path_factory.mktemp("etcd")).running() as servers:
-        asyncio.run(answer())
-        yield servers
-
-
 async def next_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
     async with asyncio.timeout(PATIENCE):
         return await anext(watch)
@@ -44,40 +31,38 @@ async def first_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
         return await next_of(watch)
 
 
-async def test_paged_read_has_a_single_revision(single: EtcdServers) -> None:
-    async with connected(single.settings()) as etcd:
-        names = [f"/many/{number:04}" for number in range(1100)]
-        revision = None
-        for start in range(0, len(names), 100):
-            revision = await etcd.commit([], [Put(name, b"x" * 900) for name in names[start : start + 100]])
-        snapshot = await etcd.read("/many/")
-        assert [entry.key for entry in snapshot.entries] == names
-        assert snapshot.revision == revision
+async def test_paged_read_has_a_single_revision(etcd: Etcd) -> None:
+    names = [f"/many/{number:04}" for number in range(1100)]
+    revision = None
+    for start in range(0, len(names), 100):
+        revision = await etcd.commit([], [Put(name, b"x" * 900) for name in names[start : start + 100]])
+    snapshot = await etcd.read("/many/")
+    assert [entry.key for entry in snapshot.entries] == names
+    assert snapshot.revision == revision
 
 
-async def test_watch_that_cannot_continue_is_reported(single: EtcdServers) -> None:
+async def test_watch_that_cannot_continue_is_reported(servers: EtcdServers, etcd: Etcd) -> None:
     """Its revision was compacted, or etcd was restored and has not reached it again."""
-    async with connected(single.settings()) as etcd:
-        old = await etcd.commit([], [Put("/watched/x", b"1")])
-        new = await etcd.commit([], [Put("/watched/x", b"2")])
-        assert old is not None
-        assert new is not None
-        single.control("compact", str(new))
-        for after in (old - 1, new + 100):
-            with pytest.raises(Compacted):
-                await first_of(etcd.watch("/watched/", after))
+    old = await etcd.commit([], [Put("/watched/x", b"1")])
+    new = await etcd.commit([], [Put("/watched/x", b"2")])
+    assert old is not None
+    assert new is not None
+    servers.control("compact", str(new))
+    for after in (old - 1, new + 100):
+        with pytest.raises(Compacted):
+            await first_of(etcd.watch("/watched/", after))
 
 
-async def test_transaction_with_a_lost_response_is_found_done(single: EtcdServers) -> None:
-    async with Link("127.0.0.1", single.members[0].client, lost=b"/v3/kv/txn") as broken:
-        settings = EtcdSettings((f"http://127.0.0.1:{broken.port}", *single.endpoints))
+async def test_transaction_with_a_lost_response_is_found_done(servers: EtcdServers, etcd: Etcd) -> None:
+    async with Link("127.0.0.1", servers.members[0].client, lost=b"/v3/kv/txn") as broken:
+        settings = EtcdSettings((f"http://127.0.0.1:{broken.port}", *servers.endpoints))
         async with Etcd(settings, credentials_of(settings)) as etcd:
             lease = await etcd.grant(60)
             puts = [Put("/lost/x", b"a", lease)]
             revision = await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], puts)
             [entry] = (await etcd.read("/lost/")).entries
             assert revision == entry.mod_revision
-        # What somebody else has done is not taken for ours.
+        # A transaction of another client is not mistaken for ours.
         async with Etcd(settings, credentials_of(settings)) as etcd:
             assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
 
@@ -136,7 +121,7 @@ async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: p
             begun = await etcd.commit([], [Put("/three/x", b"1", lease)])
             assert begun is not None
 
-            # The member that is asked stands still: the next one answers, and the watch is silent for so long only.
+            # The member that is asked is frozen: the next one answers, and the watch continues there after a silence.
             monkeypatch.setattr(module, "WATCH_SILENCE", 1.0)
             watch = etcd.watch("/three/", begun - 1)
             assert [entry.value for entry in (await next_of(watch)).puts] == [b"1"]
@@ -148,7 +133,7 @@ async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: p
             assert [entry.value for entry in (await watching).puts] == [b"2"]
             frozen.kill(signal.SIGCONT)
 
-            # The one that is asked and watched is killed: the watch ends, and goes on at another.
+            # The one that is asked and watched is killed: the watch ends, and continues at another.
             watching = asyncio.ensure_future(next_of(watch))
             await asyncio.sleep(0)
             killed = servers.members[servers.endpoints.index(etcd._endpoints[0])]

@@ -40,7 +40,7 @@ async def test_accounts_continue_only_while_all_hosts_confirm(failsafe: FleetMak
         assert (await a.v1("POST", "accounts/eve/restart", {}))[0] == 200  # it is its own
         assert (await a.error("POST", "accounts/new/start", {}))[0] == "etcd-unreachable"
         fleet.servers.start(fleet.servers.members[0])
-        await until(lambda: not a.since and not b.since and not c.since)  # with the leases of before
+        await until(lambda: not a.since and not b.since and not c.since)  # with their old leases
         assert await fleet.owners() == {"eve": ("a", 1), "bob": ("b", 1)}
         # Nothing has stopped but eve, for its restart.
         assert sorted((each.account, each.host, bool(each.end)) for each in fleet.ran) == [

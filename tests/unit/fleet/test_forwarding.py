@@ -89,7 +89,7 @@ async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> 
     assert (await a.v1("GET", "accounts/eve", headers=bearer(bound)))[0] == 403
     assert list(await a.listed(**bearer(bound))) == ["bob"]
     assert (await a.v1("GET", "accounts/bob"))[0] == 401
-    # The other host checks the same: it is told who calls, and never sees a token of the first.
+    # The other host checks the same: it learns who calls, and never sees a token of the first.
     async with a.http.get("/openwx/get_friend_info?client=bob", headers=bearer(read)) as answer:
         seen = await answer.json()
     assert seen["headers"]["X-Wxcontroller"].startswith("read ")

@@ -2,14 +2,13 @@
 
 import asyncio
 import signal
-import socket
 import time
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.etcd import EtcdServers, connected
+from tests.etcd import EtcdServers
 from tests.patience import PATIENCE, until
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import integer, kept_json
@@ -26,37 +25,30 @@ KEY = "/wxcontroller/main/hosts/host-a"
 TIMES = Times(1.5)
 
 
+@dataclass
 class World:
-    """A keeper that runs, and etcd as others see it."""
+    """A keeper's lease, in etcd and on its host. ``fed`` is how often it has fed its watchdog lately."""
 
-    def __init__(self, servers: EtcdServers, etcd: Etcd, paths: Paths) -> None:
-        self.servers = servers
-        self.etcd = etcd
-        self.paths = paths
-        self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.systemd.bind(str(paths.root / "notify"))
-        self.systemd.setblocking(False)
-        self.heard: list[bytes] = []
-        # Always, as systemd does: the keeper waits when it does not.
-        asyncio.get_running_loop().add_reader(self.systemd, lambda: self.heard.append(self.systemd.recv(4096)))
+    servers: EtcdServers
+    etcd: Etcd
+    paths: Paths
+    fed: int = 0
 
     async def begin(self, boot: str = "this", failsafe: bool = False) -> "asyncio.Task[None]":
         settings = self.servers.settings()
-        etcd = Etcd(settings, credentials_of(settings), TIMES.request)
 
         async def run() -> None:
-            async with etcd:
+            async with Etcd(settings, credentials_of(settings), TIMES.request) as etcd:
                 fleet = FleetSettings("host-a", etcd=settings)
                 others = FailsafeHosts(fleet, TIMES.request, TIMES.lease) if failsafe else None
                 await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths, others).run()
 
         return asyncio.ensure_future(run())
 
-    def signs(self, sign: bytes = b"WATCHDOG=1") -> int:
-        """Return how many signs of life, or other words, systemd has got since the last call."""
-        found = self.heard.count(sign)
-        self.heard.clear()
-        return found
+    async def renewals(self, number: int) -> None:
+        """Wait until the keeper has fed its watchdog so often since the last call."""
+        await until(lambda: self.fed >= number)
+        self.fed = 0
 
     @property
     def lease(self) -> int:
@@ -74,31 +66,29 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    paths = Paths(tmp_path)
-    paths.fleet_runtime.mkdir(parents=True)
-    with EtcdServers(tmp_path).running() as servers:
-        async with connected(servers.settings()) as etcd:
-            found = World(servers, etcd, paths)
-            yield found
-            asyncio.get_running_loop().remove_reader(found.systemd)
-            found.systemd.close()
+def world(servers: EtcdServers, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(servers, etcd, Paths(tmp_path))
+    world.paths.fleet_runtime.mkdir(parents=True)
+
+    def feed(_: Notifier) -> None:
+        world.fed += 1
+
+    monkeypatch.setattr(Notifier, "watchdog", feed)
+    return world
 
 
 async def test_watchdog_and_permit_follow_lease_renewals_only(world: World) -> None:
     keeping = await world.begin()
     await until(lambda: world.lease)
     assert await world.key_lease() == world.lease
-    await until(world.signs)
+    await world.renewals(1)
     assert 0 < world.permit <= TIMES.permit
     [member] = world.servers.members
     member.kill(signal.SIGSTOP)
     await asyncio.sleep(TIMES.request)
-    world.signs()
-    moment = world.permit
+    world.fed, moment = 0, world.permit
     await asyncio.sleep(TIMES.renewal * 2)
-    assert world.signs() == 0
+    assert not world.fed
     assert world.permit < moment
     member.kill(signal.SIGCONT)
     # It was too long: the lease has ended, and with the files go the accounts.
@@ -115,10 +105,10 @@ async def test_watchdog_and_permit_follow_lease_renewals_only(world: World) -> N
 async def test_revoked_lease_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Times, "renewal", PATIENCE)
     keeping = await world.begin()
-    await until(world.signs)
+    await world.renewals(1)
     for _ in range(2):  # the first one is from before the watch
         await world.etcd.commit([], [Put(f"{KEY}-else", b"")])
-        await until(world.signs)
+        await world.renewals(1)
     await world.etcd.revoke(world.lease)
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(keeping, PATIENCE / 2)
@@ -166,9 +156,8 @@ async def test_keeper_waits_for_old_leases_after_an_etcd_restoration(world: Worl
     await until(lambda: world.lease)
     world.servers.save()
     await world.etcd.commit([], [Put("/else", b"")])
-    for _ in range(2):  # renewals, of which the second one has begun after that
-        world.signs()
-        await until(world.signs)
+    world.fed = 0
+    await world.renewals(2)  # the second one has begun after that
     world.servers.restore()  # the snapshot has the lease
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(keeping, PATIENCE)

@@ -277,7 +277,7 @@ async def test_restarted_controller_detects_a_restored_etcd(owning: FleetMaker, 
         await a.join()  # as after a restart of the controller
         await until(lambda: not a.lease)
         assert "was restored" in (await a.error("POST", "accounts/eve/start", {}))[1]
-        assert EtcdMoment.read(file) == moment  # for the next start, until all leases of before have ended
+        assert EtcdMoment.read(file) == moment  # for the next start, until all old leases have ended
 
 
 @pytest.mark.parametrize("then", ["finished", "undone"])

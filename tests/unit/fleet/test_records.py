@@ -1,7 +1,6 @@
 """The records of a fleet in etcd as one host changes them, and its promises to others."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,6 @@ from wxcontroller.fleet.records import Wanted
 
 PREFIX = "/wxcontroller/main/"
 EVE = Wanted(parse_name("eve"), "started", "ilink", "")
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[EtcdServers]:
-    with EtcdServers(tmp_path).running() as servers:
-        yield servers
-
-
-@pytest.fixture
-async def etcd(servers: EtcdServers) -> AsyncIterator[Etcd]:
-    async with connected(servers.settings()) as etcd:
-        yield etcd
 
 
 async def owners_of(etcd: Etcd) -> Owners:
