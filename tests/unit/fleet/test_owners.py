@@ -88,6 +88,23 @@ async def test_restarted_unit_is_not_released(owning: FleetMaker) -> None:
         assert file.stat() == started
 
 
+async def test_account_that_does_not_stop_is_not_released(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+
+        async def ignored(instance: str) -> None:
+            pass
+
+        with monkeypatch.context() as stuck:
+            stuck.setattr(a.units, "_stop", ignored)
+            await a.v1("POST", "accounts/eve/stop")
+        assert set(a.units.processes) == {"eve"}
+        assert await fleet.owners() == {"eve": ("a", 1)}
+
+
 async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts

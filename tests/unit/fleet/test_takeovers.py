@@ -83,7 +83,10 @@ async def test_host_that_returns_in_time_keeps_its_accounts(
         await send_bundle(a, b)
         async with receiving(b, monkeypatch) as asked:
             await a.lapse()
-            await until(lambda: "eve" in b.ownership.takeovers._lost)
+            takeovers = b.ownership.takeovers
+            await until(lambda: "eve" in takeovers._lost)
+            looked = takeovers._looked
+            await until(lambda: takeovers._looked > looked + 0.5)  # it has had time to begin
             await a.keep(fleet.etcd)
             await a.runs("eve")
             await until(lambda: not b.ownership.takeovers._lost)
