@@ -1,4 +1,4 @@
-"""A real etcd for tests: Debian's program. `make test-deps` fetches it without its package, and so its service."""
+"""A real etcd for tests: Debian's program, which `make test-deps` fetches without its package and service."""
 
 import asyncio
 import contextlib

@@ -10,14 +10,14 @@ from tests.fleet.judge import Judge, Records
 
 def message(host: str, delivery: str, message_id: str = "m1") -> dict[str, Any]:
     return {
-        **{"at": 0, "client": "alice", "host": host, "delivery": delivery, "epoch": "1"},
+        **{"at": 0, "client": "alice", "host": host, "delivery": delivery},
         "report": {"post_type": "receive_message", "id": message_id},
     }
 
 
 def send(code: int | str = "") -> dict[str, Any]:
     return {
-        **{"at": 0, "client": "alice", "host": "1", "delivery": "s", "epoch": "1"},
+        **{"at": 0, "client": "alice", "host": "1", "delivery": "s"},
         "report": {"post_type": "send_message", "content": "send-1", "code": code},
     }
 

@@ -97,7 +97,6 @@ async def serve(address: str, port: int, file: Path) -> None:
             client=request.query.get("client", ""),
             host=request.remote,
             delivery=request.headers.get("X-Wx-Delivery", ""),
-            epoch=request.headers.get("X-Wx-Epoch", ""),
         )
         return web.Response()
 

@@ -205,13 +205,6 @@ class World:
                     records.note(epoch_in(parse(file.read_text())), host)
 
 
-def write_times(host: Host, scale: float) -> None:
-    """Have units that are started from now on divide their times by ``scale``; systemd has to reload them."""
-    times = f"Environment=WXCLIENT_FLEET_SECONDS={8 / scale}\nTimeoutStopSec={5_000 / scale:.0f}ms\n"
-    for unit, lines in ("wxcontroller-keeper", f"WatchdogSec={15_000 / scale:.0f}ms\n"), ("wxclient@", times):
-        host.write(f"/etc/systemd/system/{unit}.service.d/40-times.conf", f"[Service]\n{lines}".encode())
-
-
 @contextlib.contextmanager
 def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -> Iterator[World]:
     """Boot everything, let the hosts list each other, and log an account in on each."""
@@ -226,25 +219,27 @@ def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -
         hosts = {name: host.result() for name, host in booted.items()}
         for name, host in hosts.items():
             switch.connect(name, str(host.leader), HOSTS[name])
-            settings = f'[client]\nserver = "http://{WECHAT}:{PORT}"\nsend_interval = 0\n'
-            host.write("/etc/wxcontroller/wxcontroller.toml.d/wechat.toml", settings.encode())
-            host.write(CLOCK, b"+0")
-            for unit in ("wxclient@", "wxcontroller", "wxcontroller-keeper"):
-                host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", _CLOCK_DROPIN.encode())
-            owners = (
-                f'[fleet]\negress = "line-1"\n[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n'
-                f"takeover_after = {TAKEOVER_SECONDS}\n"
+            settings = (
+                f'[client]\nserver = "http://{WECHAT}:{PORT}"\nsend_interval = 0\n[fleet]\negress = "line-1"\n'
+                f"[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\ntakeover_after = {TAKEOVER_SECONDS}\n"
             )
-            host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", owners.encode())
-            reach = f"[Service]\nIPAddressAllow={' '.join(MEMBERS.values())}\n"
-            host.write("/etc/systemd/system/wxcontroller.service.d/etcd.conf", reach.encode())
-            write_times(host, scale)
+            host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", settings.encode())
+            host.write(CLOCK, b"+0")
+            times = f"Environment=WXCLIENT_FLEET_SECONDS={8 / scale}\nTimeoutStopSec={5_000 / scale:.0f}ms\n"
+            for unit, lines in (
+                ("wxclient@", times),
+                ("wxcontroller", f"IPAddressAllow={' '.join(MEMBERS.values())}\n"),
+                ("wxcontroller-keeper", f"WatchdogSec={15_000 / scale:.0f}ms\n"),
+            ):
+                drop_in = f"/etc/systemd/system/{unit}.service.d/40-world.conf"
+                host.write(drop_in, (_CLOCK_DROPIN + lines).encode())
         tokens = acquaint(hosts, HOSTS, place)
         if failsafe:
             for name, host in hosts.items():
                 run_without_etcd(name, host)
+        keep = "systemctl enable --now wxcontroller-keeper.service && systemctl daemon-reload"
         with ThreadPoolExecutor() as several:
-            list(several.map(join_owners, hosts.values()))
+            list(several.map(lambda host: host.run("sh", "-c", keep), hosts.values()))
         everything = World(switch, wechat, hosts, tokens, {name: Records() for name in ACCOUNTS}, etcd, scale)
         stack.enter_context(repeated(everything.observe, 0.05))
         with ThreadPoolExecutor() as several:
@@ -260,12 +255,6 @@ def run_without_etcd(name: str, host: Host) -> None:
     for called, other in zip(("fleet-b", "fleet-c"), sorted(HOSTS.keys() - {name}), strict=True):
         commands = commands.replace(called, f"fleet-{other}")
     host.run("bash", "-euc", commands)
-
-
-def join_owners(host: Host) -> None:
-    """Have a host hold a lease from now on."""
-    host.run("systemctl", "enable", "--now", "wxcontroller-keeper.service")
-    host.run("systemctl", "daemon-reload")
 
 
 @contextlib.contextmanager

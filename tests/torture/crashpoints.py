@@ -254,7 +254,7 @@ class Chapter:
         recipient = self.account.route.recipient(self.account)
         form = {"id": recipient, "content": text, **({"async": "1"} if later else {})}
         async with asyncio.timeout(5):
-            return (await self.account.call("send_friend_message", form, key=key))[1]
+            return obj((await self.account.call("send_friend_message", form, key=key))[1])
 
     async def _pause(self, seconds: float = _PAUSE) -> None:
         await asyncio.sleep(self.chance.expovariate(1 / seconds))

@@ -1,26 +1,41 @@
-"""Calls for an account of another host: forwarded once, with the caller's rights and no more.
+"""Calls and streams of accounts of other hosts: forwarded once, with the rights of the caller and no more.
 
 Tokens of agents belong to the host that has issued them, and work at every host.
 """
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
-from tests.unit.controller.test_stream import say
-from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor, introduce
+from tests.unit.controller.test_stream import Reader, reading, say
+from tests.unit.controller.test_watching import STREAM, Stream
+from tests.unit.fleet.hosts import FleetHost, fleet_of, hosts_of, impostor, introduce
+from wxcontroller.client.v1 import events as account_events
+from wxcontroller.controller import hoststreams
+from wxcontroller.controller.account_port import hub
 from wxcontroller.core.access import CALLER_HEADER, Scope
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.states import LoginState
 
 Pair = tuple[FleetHost, FleetHost]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(hoststreams, "Backoff", lambda *_: Backoff(0.1, 0.1))
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -88,6 +103,8 @@ async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> 
     assert (await a.v1("POST", "accounts/bob/stop", headers=bearer(read)))[0] == 403
     assert (await a.v1("GET", "accounts/eve", headers=bearer(bound)))[0] == 403
     assert list(await a.listed(**bearer(bound))) == ["bob"]
+    async with a.http.get("/openwx/check_client", headers=bearer(bound)) as answer:
+        assert [state["account"] for state in (await answer.json())["client"]] == ["bob"]
     assert (await a.v1("GET", "accounts/bob"))[0] == 401
     # The other host checks the same: it learns who calls, and never sees a token of the first.
     async with a.http.get("/openwx/get_friend_info?client=bob", headers=bearer(read)) as answer:
@@ -231,3 +248,93 @@ async def test_local_token_is_not_shown_to_other_hosts(tmp_path: Path) -> None:
             async with a.http.get("/for/alice/ilink/bot/get_bot_qrcode", headers=headers) as answer:
                 assert answer.status == 200
     assert (len(seen), shown in str(seen)) == (1, False)
+
+
+async def test_reader_misses_nothing_of_a_disconnected_host(pair: Pair) -> None:
+    a, b = pair
+    bob = await b.start("bob")
+    async with reading(a, Reader()) as reader:
+        say(bob, "one")
+        await reader.until(1)
+    say(bob, "while nobody read")
+    described = a.other("b").settings
+    async with reading(a, reader):
+        assert await reader.until(2) == ["one", "while nobody read"]
+        await a.join()  # the host is gone, for this one
+        say(bob, "unheard")
+    await a.join(described)
+    await a.sees("b")
+    async with reading(a, reader):
+        say(bob, "last")
+        assert await reader.until(4) == ["one", "while nobody read", "unheard", "last"]
+    assert len({text(one["id"]) for one in reader.got}) == 4
+
+
+async def test_bound_token_gets_only_its_accounts_events_of_all_hosts(pair: Pair) -> None:
+    a, b = pair
+    bob, eve = await b.start("bob"), await b.start("eve")
+    shown = a.token(Scope.READ, "bob")
+    async with reading(a, Reader(), f"?token={shown}") as reader:
+        say(eve, "no")
+        say(bob, "yes")
+        assert await reader.until(1) == ["yes"]
+
+
+@pytest.mark.parametrize(("at", "query"), [("a", ""), ("c", "?account=eve,bob")])
+async def test_stream_continues_while_an_account_is_moved(tmp_path: Path, at: str, query: str) -> None:
+    async with fleet_of(tmp_path, "a", "b", "c") as (a, b, c):
+        eve, bob = await a.start("eve"), await b.start("bob")
+        for host, name, there in ((c, "eve", "a"), (c, "bob", "b"), (a, "bob", "b")):
+            await host.finds(name, there)
+        async with reading(a if at == "a" else c, Reader(), query) as reader:
+            say(eve, "one")
+            await reader.until(1)
+            say(bob, "two")
+            await reader.until(2)
+            await a.v1("PUT", "departures/eve", {"to": "b", "id": "5f2c", "sent": True})
+            shutil.copytree(a.paths.state("eve"), b.paths.state("eve"))  # with its log
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"})
+            assert (await b.v1("POST", "arrivals/eve?id=5f2c"))[0] == 200
+            say(b.process("eve"), "three")
+            await reader.until(3)
+            assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
+            say(b.process("eve"), "four")
+            assert await reader.until(4) == ["one", "two", "three", "four"]
+        assert [one["host"] for one in reader.got] == ["a", "b", "b", "b"]
+
+
+async def test_an_account_cannot_claim_a_host(pair: Pair) -> None:
+    a, _ = pair
+    alice = await a.start("alice")
+    async with reading(a, Reader()) as reader:
+        alice.log.append({"host": "b", "post_type": "x"}, deliver=False)
+        say(alice, "real")
+        await reader.until(1)
+    assert [(obj(one).get("host"), obj(one["report"]).get("content")) for one in reader.got][-1] == ("a", "real")
+    assert all(one["host"] == "a" for one in reader.got)
+
+
+async def test_dashboard_rows_of_all_hosts_are_live(pair: Pair) -> None:
+    a, b = pair
+    await a.start("alice")
+    async with a.http.get("/v1/accounts", headers=STREAM) as answer:
+        stream = Stream(answer)
+        rows: dict[str, JsonObject] = {}
+
+        async def until(name: str, key: str, value: object) -> None:
+            async with asyncio.timeout(PATIENCE):
+                while name not in rows or rows[name].get(key) != value:
+                    event = await stream.next()
+                    rows.update({text(obj(row)["name"]): obj(row) for row in items(event["accounts"])})
+                    for gone in items(event["gone"]):
+                        del rows[text(gone)]
+
+        await until("alice", "host", "a")
+        bob = await b.start("bob")
+        await until("bob", "host", "b")
+        bob.say(LoginState.RUNNING)
+        await until("bob", "login_state", "running")
+        assert rows["bob"]["condition"] == "running"
+        b.paths.tokens_file.write_text('{"tokens": []}')  # for this host it is away now
+        await until("bob", "condition", "unreachable")
+        assert (rows["alice"]["condition"] == "unreachable", rows["bob"]["login_state"]) == (False, None)

@@ -88,7 +88,7 @@ async def test_restarted_unit_is_not_released(owning: FleetMaker) -> None:
         assert file.stat() == started
 
 
-async def test_account_that_does_not_stop_is_not_released(
+async def test_account_is_released_and_forgotten_only_after_it_has_stopped(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with owning("a") as fleet:
@@ -103,6 +103,8 @@ async def test_account_that_does_not_stop_is_not_released(
             await a.v1("POST", "accounts/eve/stop")
         assert set(a.units.processes) == {"eve"}
         assert await fleet.owners() == {"eve": ("a", 1)}
+        await a.v1("DELETE", "accounts/eve")
+        assert await fleet.records() == {}
 
 
 async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> None:
