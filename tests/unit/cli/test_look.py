@@ -1,11 +1,15 @@
-"""wxctl list, status and logs."""
+"""wxctl list, status, logs, events and show."""
 
 import json
+import os
+import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl, program, something_else
 from tests.unit.cli.host import (
     ASKING,
@@ -20,11 +24,17 @@ from tests.unit.cli.host import (
     Host,
     telling,
 )
+from tests.unit.cli.terminal import Terminal
+from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.account import account_view
+from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
+
+# --- list and status
 
 
 def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
@@ -39,75 +49,49 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "condition", "headline"),
+    ("content", "condition", "headline"),
     [
         ({"unit_state": "failed"}, "failed", "unit wxclient@alice.service has failed"),  # by 2.0.0
-        ({"unit_state": "active", "login_state": "parked", "reason": "flagged"}, "parked", "flagged"),
         ({"condition": "running", "issues": [{"code": "new", "message": "is late"}]}, "running", "is late"),
     ],
 )
-def test_accounts_of_older_and_newer_controllers_are_shown(told: JsonObject, condition: str, headline: str) -> None:
-    found = account_view({"name": "alice", "instance": "alice", "desired": "started", **told})
+def test_accounts_of_older_and_newer_controllers_are_shown(
+    content: JsonObject, condition: str, headline: str
+) -> None:
+    found = account_view({"name": "alice", "instance": "alice", "desired": "started", **content})
     assert (found.condition.value, str(found.headline)) == (condition, headline)
 
 
 def test_status_without_names_covers_all_accounts(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
-    host.add("parked", PARKED)
+    host.add("小店 一号", PARKED)
+    host.machine.shared.settings_error = Text("wxcontroller.toml: max_clients must be at least 1")
     done = wxctl("status")
     assert done.returncode == 0
-    assert f"responds at {host.url}" in done.stdout
     assert "2 (1 running, 1 parked)" in done.stdout
-    assert "wxctl start parked" in done.stdout
-    assert "not reloaded" not in done.stdout
-    host.machine.shared.notices = (Text("pid_path has no effect"),)
-    host.machine.shared.settings_error = Text("wxcontroller.toml: max_clients must be at least 1")
-    shown = wxctl("status").stdout
-    assert "pid_path has no effect" in shown
-    assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in shown
+    assert "wxctl start '小店 一号'\n" in done.stdout  # can be copied into a shell
+    assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in done.stdout
+    assert command("qr", "-a b", "--output", "qr.svg") == "wxctl qr --output qr.svg -- '-a b'"
 
 
 def test_response_of_another_program_is_reported_as_such(wxctl: Wxctl) -> None:
     with something_else(b"<html>") as url:
         done = wxctl("list", "--url", url)
-    assert done.returncode == 3
-    assert "not as wxcontroller does" in done.stderr
-
-
-def test_logs_become_journalctl(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
-    host.add("小店", RUNNING)
-    program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
-    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{host.port} (Stream)'\n")
-    done = wxctl("logs", "小店", "-f", "-n", "20")
-    assert done.returncode == 7  # it is journalctl's own end
-    arguments = done.stdout.splitlines()
-    assert "--follow" in arguments
-    assert "--lines=20" in arguments
-    assert any(a.startswith("--unit=wxclient@x-") for a in arguments)
-    for part in ("prepare", "credentials"):
-        assert any(a.startswith(f"--unit=wxclient-{part}@x-") for a in arguments)
-    assert "--output=json" not in arguments
-    assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
-
-
-def test_hints_can_be_copied_into_a_shell(wxctl: Wxctl, host: Host) -> None:
-    host.add("小店 一号", PARKED)
-    assert "wxctl start '小店 一号'\n" in wxctl("status").stdout
-    assert command("qr", "小店", "--output", "qr.svg") == "wxctl qr 小店 --output qr.svg"
-    assert command("qr", "-a b", "--output", "qr.svg") == "wxctl qr --output qr.svg -- '-a b'"
+    assert (done.returncode, "not as wxcontroller does" in done.stderr) == (3, True)
 
 
 def test_escape_sequences_of_accounts_do_not_reach_the_terminal(wxctl: Wxctl, host: Host) -> None:
-    said = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
-    host.add("alice", telling(LoginState.RUNNING, status=said, user={"id": "@a", "name": said}, state_since=10**30))
-    told = {"account": "alice", "queue": {"waiting": 1, "last_error": said}}
-    host.process("alice").status = json.dumps(told).encode()
+    hostile = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
+    user: JsonObject = {"id": "@a", "name": hostile}
+    host.add("alice", telling(LoginState.RUNNING, status=hostile, user=user, state_since=10**30))
+    status = {"account": "alice", "queue": {"waiting": 1, "last_error": hostile}}
+    host.process("alice").status = json.dumps(status).encode()
     for arguments in (["list"], ["status", "alice"], ["status", "alice", "--json"], ["list", "--json"]):
         done = wxctl(*arguments)
         assert done.returncode == 0, done.stderr
         assert not [c for c in done.stdout + done.stderr if ord(c) < 32 and c not in "\n\t"]
         assert not {"\x9b", "\u202e"} & set(done.stdout)
-    assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == told["queue"]
+    assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == status["queue"]
 
 
 def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
@@ -116,15 +100,136 @@ def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
     for age, (name, state) in enumerate(states.items()):
         host.add(name, state.but(state_since=now - 100 * age) if state.told else state)
     for arguments, names in (
-        (["--trouble"], "dfps"),
-        (["--state", "scanning", "--state", "running"], "as"),
         (["--state", "failed", "--trouble"], "f"),
-        (["--sort", "since"], "apsdfz"),  # those without a program tell no time
+        (["--sort", "since"], "apsdfz"),  # accounts without a process have no time
         (["--sort", "state"], "dfpasz"),
         ([], "adfpsz"),
     ):
         done = wxctl("list", *arguments)
         assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(names)
     assert [one["name"] for one in json.loads(wxctl("list", "--json", "--trouble").stdout)] == list("dfps")
-    none = wxctl("list", "--state", "confirming")
-    assert (none.returncode, none.stdout, "no account" in none.stderr) == (0, "", True)
+
+
+# --- show
+
+
+def test_options_are_shown_with_their_origin_and_the_value_in_force(wxctl: Wxctl, host: Host) -> None:
+    host.machine.accounts.settings = replace(host.machine.settings, client={"lang": "en_US"})
+    host.machine.limit(contact_pages=20)
+    host.add("bob", STOPPED, post_api="http://h/in?key=secret")
+    assert "http://h/in?key=… " in wxctl("show", "bob").stdout
+    host.add("alice", RUNNING, send_interval="9")
+    in_force = {"instance": "alice", "options": {"send_interval": "9"}, "credentials": ["proxy"]}
+    host.process("alice").options = json.dumps(in_force).encode()
+    done = wxctl("set", "alice", "send_interval=5", "proxy=http://other.example:3128")
+    assert "/etc/wxcontroller/credentials/alice.proxy" in done.stderr  # it overrides the option
+    done = wxctl("show", "alice")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    for row in (
+        ["lang", "en_US", "settings"],
+        ["send_interval", "5", "request"],
+        ["limits.contact_pages", "20", "settings"],
+    ):
+        assert row in rows
+    assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
+
+
+# --- logs
+
+
+@pytest.fixture
+def journalctl(wxctl: Wxctl, host: Host, stand_in_program: Path) -> Path:
+    """A journalctl that prints its arguments. The controller is not this machine's: systemd has another port."""
+    host.add("小店", RUNNING)
+    program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
+    program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
+    return stand_in_program
+
+
+def test_logs_become_journalctl(wxctl: Wxctl, host: Host, journalctl: Path) -> None:
+    program(journalctl, "systemctl", f"echo 'Listen=127.0.0.1:{host.port} (Stream)'\n")
+    done = wxctl("logs", "小店", "-f", "-n", "20")
+    assert done.returncode == 7  # journalctl's own exit code
+    arguments = done.stdout.splitlines()
+    assert {"--follow", "--lines=20"} <= {*arguments}
+    for unit in ("wxclient", "wxclient-prepare", "wxclient-credentials"):
+        assert any(argument.startswith(f"--unit={unit}@x-") for argument in arguments)
+    assert "--output=json" not in arguments
+    assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
+
+
+def test_logs_of_another_machine_are_read_through_its_controller(wxctl: Wxctl, host: Host, journalctl: Path) -> None:
+    lines = line("logged in") + line("two\nlines \x1b[2J", PRIORITY="3")
+    host.do(host.machine.stack.enter_async_context(Journal(host.machine.paths, lines).open()))
+    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(1700000000))
+    done = wxctl("logs", "小店", "-n", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{stamp} logged in\n{stamp} two\n{' ' * 16}lines  [2J\n"
+
+
+@pytest.mark.usefixtures("journalctl")
+def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl, host: Host) -> None:
+    unit = Journal(host.machine.paths)
+    host.do(host.machine.stack.enter_async_context(unit.open()))
+    terminal = Terminal(wxctl, "logs", "小店", "-f")
+    host.do(unit.say(line("one", __CURSOR="i=1") + line("two", __CURSOR="i=2")))
+    terminal.until("two")
+    host.call(host.break_off)
+    host.until(lambda: len(unit.questions) == 2)
+    host.do(unit.say(line("two", __CURSOR="i=2") + line("three", __CURSOR="i=3")))
+    terminal.until("three")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == 130
+    assert [terminal.seen.count(each) for each in ("one", "two", "three", "trying again")] == [1, 1, 1, 1]
+    instance = parse_name("小店").instance
+    assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
+
+
+def test_times_are_formatted_like_journalctl() -> None:
+    now = time.time()
+    for words, seconds in (("30s", 30), ("-10m", 600), ("2h ago", 7200), ("2 min ago", 120)):
+        assert abs(now - seconds - moment(words)) < 5, words
+    assert moment("@1700000000") == 1700000000
+    assert moment("2026-01-31 08:00") == moment("2026-01-31T08:00:00")
+    assert moment("yesterday") < moment("today") == moment("00:00") <= now
+
+
+# --- events
+
+
+def happens(host: Host, content: str) -> None:
+    """Have alice's process report a message."""
+    log = host.process("alice").log
+    report: JsonObject = {"post_type": "receive_message", "type": "friend_message", "content": content}
+    host.call(lambda: log.append({**report, "sender": "王芳", "receiver": "我"}, deliver=True))
+    assert host.do(log.settled(PATIENCE))
+
+
+def test_events_continue_after_a_disconnection(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    place = wxctl.directory / "cursor"
+    happens(host, "before")
+    terminal = Terminal(wxctl, "events", "--cursor-file", str(place), "-n", "2")
+    host.until(lambda: "GET events" in host.asked)
+    happens(host, "one")
+    terminal.until("one")
+    host.until(place.exists)
+    first = place.read_text().strip()
+    host.call(host.break_off)
+    happens(host, "two")
+    shown = terminal.rest()
+    assert (terminal.end(), shown.count("one"), "before" in shown) == (0, 1, False)
+    assert "two" in shown
+    assert "trying again" in shown
+    assert host.requests[-1].headers["Last-Event-ID"] == first
+    happens(host, "a\x1b[31mb\nc")
+    line = wxctl("events", "alice", "--cursor-file", str(place), "-n", "1").stdout
+    assert line.endswith(" alice friend_message 王芳 → 我: a [31mb c\n")
+
+
+def test_events_start_at_a_time_or_cursor(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    happens(host, "one")
+    shown = json.loads(wxctl("events", "--since", "1h", "-n", "1", "--json").stdout)
+    happens(host, "two")
+    assert wxctl("events", "--after", shown["cursor"], "-n", "1").stdout.endswith("two\n")

@@ -1,64 +1,29 @@
-"""wxctl refuses wrong arguments and does nothing."""
+"""wxctl when something is wrong: its arguments, its language, the controller, or the machine that it is used on."""
 
 import json
-import os
 import re
-import subprocess
+import socket
 from pathlib import Path
 
 import pytest
 
+from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.host import RUNNING, Host
-
-
-def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:
-    for arguments in (["--json", "list", "--bogus"], ["list", "--bogus", "--json"], ["list", "--json", "--bogus"]):
-        done = wxctl(*arguments)
-        error = json.loads(done.stderr)["error"]
-        assert (done.returncode, error["code"], error["remedy"]) == (2, "usage", "see: wxctl list --help")
-    assert "see: wxctl token create --help" in wxctl("token", "create", "--json").stderr
-    assert "{" not in wxctl("send", "alice", "--", "--json").stderr
-
-
-def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
-    """At the end of a tunnel another machine's account would be stopped for the copy of this one's."""
-    program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
-    host.add("alice", RUNNING)
-    for verb in (["export", "alice", "out", "--stop"], ["import", "in"]):
-        done = wxctl(*verb, "--passphrase-file", "x")
-        assert done.returncode == 2, verb
-        assert "is not this machine's controller" in done.stderr
-    assert host.asked == []
-
-
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]], ids=["long", "short"])
-def test_an_answer_into_a_closed_pipe(wxctl: Wxctl, host: Host, arguments: list[str]) -> None:
-    """A short one only notices when the buffer is written, at the end."""
-    if "--json" not in arguments:
-        host.add("alice", RUNNING)
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [*wxctl.command, *arguments], env=wxctl.variables, stdout=writing, stderr=subprocess.PIPE, check=False
-    )
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")
-
+from tests.unit.cli.host import PARKED, RUNNING, Host
 
 VERBS = ("start", "stop", "restart", "status", "qr", "logs", "remove")
 WRONG = (
-    *("list --what", "start", "strat", "start a -o x", "add .x", "list --state odd", "list --url ftp://x"),
+    *("list --bogus", "start", "strat", "start a -o x", "add .x", "list --state odd", "list --url ftp://x"),
     *(f"{verb} ../etc" for verb in VERBS),
     *("events --since soon", "events --after +y", "events --since 1h --after 5", "events -n 0", "events .x"),
     *("send a @c", "send a @c -", "send a @c hello --file f", "send a @c --file empty", "send a @c --file nowhere"),
     *("deliveries replay a", "deliveries purge a", "deliveries replay a a-1 --dead", "deliveries replay"),
-    *("deliveries list a --state odd", "list --url http://[::1"),
+    *("deliveries list a --state odd", "list --url http://[::1", "start a --timeout 0", "alert test --timeout -1"),
 )
 
 
 def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host: Host) -> None:
-    """The program and the failure, then what to do; whoever found it."""
+    """The program and the failure, then what to do."""
     host.add("a", RUNNING)
     host.process("a").sends = []
     host.process("a").friends = [{"id": "@c", "name": "c", "displayname": "c"}]
@@ -72,3 +37,91 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
         assert not failed.endswith("."), failed
         assert re.match(r"  \S", remedy), remedy
     assert host.changes == []
+
+
+def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:
+    for arguments in (["--json", "list", "--bogus"], ["list", "--bogus", "--json"]):
+        done = wxctl(*arguments)
+        error = json.loads(done.stderr)["error"]
+        assert (done.returncode, error["code"], error["remedy"]) == (2, "usage", "see: wxctl list --help")
+    assert "{" not in wxctl("send", "alice", "--", "--json").stderr
+
+
+def test_messages_are_chinese_and_json_is_english(wxctl: Wxctl, host: Host, nobody: str) -> None:
+    compiled()
+    wxctl.environment["LC_ALL"] = "zh_CN.UTF-8"
+    host.add("bob", PARKED)
+    unknown = wxctl("stop", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
+    assert f"无法连接 {nobody} 的控制器：连接被拒绝" in wxctl("list", "--url", nobody).stderr
+    for arguments in (
+        ["status", "bob"],
+        ["doctor"],
+        ["stop", "nobody"],
+        ["list", "--bogus"],
+        ["list", "--url", nobody],
+    ):
+        done = wxctl(*arguments, "--json")
+        assert not re.search(r"[\u4e00-\u9fff]", done.stdout + done.stderr), arguments
+
+
+def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
+    """At the end of a tunnel another machine's account would be stopped for the copy of this one's."""
+    program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
+    host.add("alice", RUNNING)
+    for verb in (["export", "alice", "out", "--stop"], ["import", "in"]):
+        done = wxctl(*verb, "--passphrase-file", "x")
+        assert done.returncode == 2, verb
+        assert "is not this machine's controller" in done.stderr
+    assert host.asked == []
+
+
+# --- without the controller; system tests do the rest
+
+SYSTEMCTL = """
+case "$*" in
+    *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)" ;;
+    *" show "*|*"show --timestamp"*) printf 'Id=%s\\nActiveState=active\\nSubState=running\\n' "$1" ;;
+    *) echo "$@" >> "$CALLS" ;;
+esac
+"""
+CRASHING = r"""
+case "$*" in *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)"; exit ;; esac
+while [ "$1" != -- ]; do shift || exit; done
+shift
+for unit; do printf 'Id=%s\nActiveState=activating\nNRestarts=7\nResult=exit-code\n\n' "$unit"; done
+"""
+
+
+@pytest.fixture
+def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> Path:
+    """The file with systemctl's arguments; nobody listens on the controller's port."""
+    program(stand_in_program, "systemctl", SYSTEMCTL)
+    wxctl.url = nobody
+    wxctl.environment["PORT"] = nobody.rpartition(":")[2]
+    wxctl.environment["CALLS"] = str(tmp_path / "calls")
+    return tmp_path / "calls"
+
+
+def test_only_the_controller_of_this_machine_is_replaced_by_systemd(wxctl: Wxctl, calls: Path) -> None:
+    done = wxctl("stop", "alice", "--url", "http://192.0.2.1:9")
+    assert (done.returncode, "systemd" in done.stderr, calls.exists()) == (3, False, False)
+    port, wxctl.environment["PORT"] = wxctl.environment["PORT"], "2000"  # the local end of a tunnel
+    done = wxctl("stop", "alice")
+    assert (done.returncode, "systemd has" in done.stderr, calls.exists()) == (3, False, False)
+    wxctl.environment["PORT"] = port
+    assert (wxctl("stop", "alice").returncode, calls.exists()) == (0, True)
+
+
+@pytest.mark.parametrize("verb", [("list",), ("doctor", "-q")])
+@pytest.mark.usefixtures("calls")
+def test_a_controller_that_crashes_at_each_start_is_not_waited_for(
+    wxctl: Wxctl, stand_in_program: Path, verb: tuple[str, ...]
+) -> None:
+    program(stand_in_program, "systemctl", CRASHING)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        wxctl.environment["PORT"] = str(port)
+        done = wxctl(*verb, "--url", f"http://127.0.0.1:{port}")
+    assert done.returncode == (1 if verb[0] == "doctor" else 3)
+    assert "keeps failing; automatic restarts so far: 7" in done.stdout + done.stderr
