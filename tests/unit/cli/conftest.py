@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -22,15 +21,11 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass
 class Wxctl:
-    """Runs wxctl as one would in a shell, without a terminal."""
+    """Runs wxctl as in a shell, without a terminal."""
 
     directory: Path
     url: str
     environment: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "wxcontroller.cli"]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -68,7 +63,7 @@ def nobody() -> Iterator[str]:
 
 @pytest.fixture
 def stand_in_program(tmp_path: Path, wxctl: Wxctl) -> Path:
-    """A directory that is first in wxctl's PATH: for programs of the system that answer as a test needs."""
+    """A directory that is first in wxctl's PATH, for replacements of the system's programs."""
     directory = tmp_path / "bin"
     directory.mkdir()
     wxctl.environment["PATH"] = f"{directory}:{os.environ['PATH']}"
@@ -82,12 +77,12 @@ def program(directory: Path, name: str, script: str) -> None:
 
 
 @contextlib.contextmanager
-def something_else(answer: bytes, status: int = 200, **headers: str) -> Iterator[str]:
-    """Serve an answer that is no controller's, or an older one's, to any request; yields the URL."""
+def something_else(answer: bytes, **headers: str) -> Iterator[str]:
+    """Give any request an answer that is not a controller's; yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response_only(status)
+            self.send_response_only(200)
             for name, value in {"Content-Length": str(len(answer)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()

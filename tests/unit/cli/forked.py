@@ -1,4 +1,7 @@
-"""Run wxctl in a process forked from one that has imported it, which is ten times as fast."""
+"""Run wxctl in a process forked from one that has imported it, which is ten times as fast.
+
+``python3 -m tests.unit.cli.forked`` is wxctl with shorter pauses, for tests with a terminal.
+"""
 
 import importlib
 import multiprocessing
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import wxcontroller.cli
 from tests.patience import PATIENCE
-from tests.unit.cli.hurry import hurry
+from wxcontroller.cli import api, follow, send
 from wxcontroller.cli.__main__ import main
 
 for _module in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli."):
@@ -24,7 +27,7 @@ _SERVER.set_forkserver_preload([__name__])
 def run(
     arguments: Sequence[str], environment: Mapping[str, str], directory: Path, stdin: str, place: Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Run wxctl in ``directory``; what it reads and writes are files in ``place``. Raises TimeoutExpired."""
+    """Run wxctl in ``directory``; its input and outputs are files in ``place``. Raises TimeoutExpired."""
     streams = [place / name for name in ("stdin", "stdout", "stderr")]
     streams[0].write_text(stdin, encoding="utf-8")
     process = _SERVER.Process(target=_wxctl, args=([*arguments], {**environment}, directory, streams))
@@ -33,12 +36,11 @@ def run(
     if process.exitcode is None:
         process.kill()
         raise subprocess.TimeoutExpired(["wxctl", *arguments], PATIENCE)
-    told, failed = (stream.read_text(encoding="utf-8") for stream in streams[1:])
-    return subprocess.CompletedProcess(["wxctl", *arguments], process.exitcode, told, failed)
+    out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
+    return subprocess.CompletedProcess(["wxctl", *arguments], process.exitcode, out, err)
 
 
 def _wxctl(arguments: list[str], environment: dict[str, str], directory: Path, streams: list[Path]) -> None:
-    hurry()
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
@@ -46,5 +48,15 @@ def _wxctl(arguments: list[str], environment: dict[str, str], directory: Path, s
     for number, stream in enumerate(streams):
         os.dup2(os.open(stream, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0), 0o600), number)
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, "rw"[number > 0]) for number in range(3))
+    _impatient(arguments)
+
+
+def _impatient(arguments: list[str]) -> None:
+    """Run wxctl with short pauses between looks at an account and tries of a send, and before an answer is late."""
+    follow._PAUSE, follow._SETTLED, api._SOON, send._FIRST_PAUSE = 0.05, 0.5, 5.0, 0.05
     sys.argv = ["wxctl", *arguments]
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    _impatient(sys.argv[1:])

@@ -29,32 +29,32 @@ RISK = "WeChat may warn about this account's safety"
 
 @dataclass(frozen=True)
 class State:
-    """A state of an account: what its program tells, if it has one, else its unit (None: systemd knows none)."""
+    """A state of an account: its state file if its process runs, else its unit (None: systemd has none)."""
 
-    told: JsonObject | None = None
+    file: JsonObject | None = None
     unit: UnitState | None = None
     sub: str = ""
     loops: bool = False
     wanted: bool = True
 
-    def but(self, **told: JsonValue) -> "State":
-        return replace(self, told={**(self.told or {}), **told})
+    def but(self, **facts: JsonValue) -> "State":
+        return replace(self, file={**(self.file or {}), **facts})
 
 
-def telling(login: LoginState, /, **told: JsonValue) -> State:
-    return State({"login_state": login.value, **told})
+def up(login: LoginState, /, **facts: JsonValue) -> State:
+    return State({"login_state": login.value, **facts})
 
 
-def parked(reason: Text, **told: JsonValue) -> State:
-    return telling(LoginState.PARKED, **text_fields(status=reason, reason=reason), **told)
+def parked(reason: Text, **facts: JsonValue) -> State:
+    return up(LoginState.PARKED, **text_fields(status=reason, reason=reason), **facts)
 
 
 _CODE = Text("the phone shows a code")
 _SCAN = Text("waiting for a scan of QR code {number} of {limit}", number=1, limit=10)
 _PEOPLE = {"people": Text("{n} contact", "{n} contacts", n=1), "groups": Text("{n} group", "{n} groups", n=2)}
-SCANNING = telling(LoginState.SCANNING, qrcode_link=LINK, **text_fields(status=_SCAN))
-CONFIRMING = telling(LoginState.CONFIRMING, **text_fields(status=Text("scanned; waiting for the phone to confirm")))
-RUNNING = telling(
+SCANNING = up(LoginState.SCANNING, qrcode_link=LINK, **text_fields(status=_SCAN))
+CONFIRMING = up(LoginState.CONFIRMING, **text_fields(status=Text("scanned; waiting for the phone to confirm")))
+RUNNING = up(
     LoginState.RUNNING,
     **text_fields(status=Text("logged in as {who}, {people}, {groups}", who="爱丽丝", **_PEOPLE)),
     user={"id": "@me", "name": "爱丽丝"},
@@ -63,7 +63,7 @@ PARKED = parked(Text("no phone scanned any of the QR codes"))
 ASKING = parked(
     Text(RISK), input={"id": "allow-desktop", "kind": "consent", **text_fields(prompt=Text(RISK)), "digits": None}
 )
-ASKING_CODE = telling(
+ASKING_CODE = up(
     LoginState.CONFIRMING,
     **text_fields(status=_CODE),
     input={"id": "verify-code", "kind": "code", **text_fields(prompt=_CODE), "digits": 6},
@@ -160,9 +160,9 @@ class Host:
         if known.instance not in units.processes:
             await accounts.start(known, {}, {})
         (accounts.crash_loops.add if state.loops else accounts.crash_loops.discard)(known.instance)
-        if state.told is not None:
-            login = LoginState(text(state.told["login_state"]))
-            self.process(name).say(login, **{"state_since": int(time.time()) - 300, **state.told})
+        if state.file is not None:
+            login = LoginState(text(state.file["login_state"]))
+            self.process(name).say(login, **{"state_since": int(time.time()) - 300, **state.file})
             return
         await units.kill(known.instance)
         units.records.pop(known.instance)
@@ -177,12 +177,3 @@ class Host:
                 await self._put(name, self.script.pop(0))
             elif known is not None and known.wanted and request.path.endswith(("/start", "/restart")):
                 await self._put(name, known)
-
-
-def serving(answers: dict[str, JsonValue]) -> Callable[[web.Request], Any]:
-    """Return what answers calls of an account's port with these, by method and path."""
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return web.json_response(answers[f"{request.method} {request.path}"])
-
-    return serve

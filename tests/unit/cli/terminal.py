@@ -17,15 +17,15 @@ from tests.unit.cli.conftest import Wxctl
 
 
 class Terminal:
-    """wxctl on a terminal, of 100 columns and 50 lines if nothing is said."""
+    """wxctl on a terminal of 100 columns and 50 lines."""
 
-    def __init__(self, wxctl: Wxctl, *arguments: str, size: tuple[int, int] = (50, 100), **variables: str) -> None:
+    def __init__(self, wxctl: Wxctl, *arguments: str) -> None:
         master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.cli.hurry", *arguments],
+            [sys.executable, "-m", "tests.unit.cli.forked", *arguments],
             cwd=wxctl.directory,
-            env={**wxctl.variables, "TERM": "xterm-256color", **variables},
+            env={**wxctl.variables, "TERM": "xterm-256color"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -39,9 +39,9 @@ class Terminal:
     def seen(self) -> str:
         return self.raw.decode(errors="replace")
 
-    def until(self, words: str, seconds: float = PATIENCE) -> None:
+    def until(self, words: str) -> None:
         """Read until ``words`` have been seen."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while words not in self.seen:
             assert time.monotonic() < end, f"{words!r} not in {self.seen!r}"
             if not self.read():
@@ -49,7 +49,7 @@ class Terminal:
                 return
 
     def read(self) -> bool:
-        """Read what comes next, for a moment. Returns False when it has ended."""
+        """Read the next output, if any comes at once. Returns False when the program has ended."""
         if select.select([self.master], [], [], 0.2)[0]:
             try:
                 self.raw += os.read(self.master, 65536)
@@ -58,8 +58,8 @@ class Terminal:
         return True
 
     def rest(self) -> str:
-        """Read until it has ended; return all that was shown, without colours."""
-        with contextlib.suppress(OSError):  # how a terminal ends
+        """Read until the program has ended; return its whole output, without colours."""
+        with contextlib.suppress(OSError):  # the end of a terminal
             while shown := os.read(self.master, 65536):
                 self.raw += shown
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)

@@ -29,8 +29,7 @@ def wxctl(stage: Stage, tmp_path: Path) -> Run:
     return partial(asyncio.to_thread, Wxctl(tmp_path, stage.host.url))
 
 
-async def test_agent_is_approved_by_its_pairing_link(stage: Stage, wxctl: Run) -> None:
-    assert (await wxctl("ilink", "requests")).stdout == ""
+async def test_agent_is_approved_by_its_pairing_link_and_revoked(stage: Stage, wxctl: Run) -> None:
     asked = await asks(stage, {"User-Agent": "Helper/1.0"})
     listed = await wxctl("ilink", "requests")
     assert ("Helper/1.0" in listed.stdout, code_of(asked) in listed.stdout) == (True, False)
@@ -40,10 +39,14 @@ async def test_agent_is_approved_by_its_pairing_link(stage: Stage, wxctl: Run) -
     done = await wxctl("ilink", "approve", link, "--account", "alice", "--consumer", "helper", "--groups", "at")
     assert (done.returncode, done.stdout) == (0, "helper may use alice now\n")
     assert json.loads(stage.agent.seen[-1][2]) == {"groups": "at"}
-    confirmed = await status_of(stage, asked)
-    assert (await stage.call("getconfig", text(confirmed["bot_token"])))["ret"] == 0
+    token = text((await status_of(stage, asked))["bot_token"])
+    assert (await stage.call("getconfig", token))["ret"] == 0
     again = await wxctl("ilink", "approve", link, "--account", "alice", "--consumer", "helper")
     assert (again.returncode, code_of(asked) in again.stderr) == (1, False)
+    listed = await wxctl("ilink", "consumers", "alice")
+    assert ("helper" in listed.stdout, token[4:12] in listed.stdout) == (True, True)
+    assert (await wxctl("ilink", "revoke", "alice", "helper")).returncode == 0
+    assert await stage.call("getconfig", token) == SESSION_OVER
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -55,14 +58,3 @@ async def test_credentials_have_the_format_of_the_agents_program(stage: Stage, w
     [token] = [value for value in found.values() if value.startswith("wxc_")]
     assert (await stage.call("getconfig", token))["ret"] == 0
     assert "https://wx.example" in found.values()
-
-
-async def test_tokens_are_created_listed_and_revoked(stage: Stage, wxctl: Run) -> None:
-    made = await wxctl("token", "create", "helper", "--scope", "ilink", "--account", "alice")
-    token = made.stdout.strip()
-    assert (await stage.call("getconfig", token))["ret"] == 0
-    listed = await wxctl("ilink", "consumers", "alice")
-    assert "helper" in listed.stdout
-    assert token[4:12] in listed.stdout
-    assert (await wxctl("ilink", "revoke", "alice", "helper")).returncode == 0
-    assert await stage.call("getconfig", token) == SESSION_OVER

@@ -24,14 +24,14 @@ from tests.unit.cli.host import (
     STOPPED,
     Host,
     State,
-    telling,
+    up,
 )
 from tests.unit.cli.terminal import Terminal
 from wxcontroller.controller.units import Verb
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
 
-LOADING = telling(LoginState.LOADING, status="loading")
+LOADING = up(LoginState.LOADING, status="loading")
 
 
 def changed(host: Host) -> list[str]:

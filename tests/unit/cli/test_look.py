@@ -22,7 +22,7 @@ from tests.unit.cli.host import (
     SCANNING,
     STOPPED,
     Host,
-    telling,
+    up,
 )
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.test_journal import Journal, line
@@ -83,7 +83,7 @@ def test_response_of_another_program_is_reported_as_such(wxctl: Wxctl) -> None:
 def test_escape_sequences_of_accounts_do_not_reach_the_terminal(wxctl: Wxctl, host: Host) -> None:
     hostile = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
     user: JsonObject = {"id": "@a", "name": hostile}
-    host.add("alice", telling(LoginState.RUNNING, status=hostile, user=user, state_since=10**30))
+    host.add("alice", up(LoginState.RUNNING, status=hostile, user=user, state_since=10**30))
     status = {"account": "alice", "queue": {"waiting": 1, "last_error": hostile}}
     host.process("alice").status = json.dumps(status).encode()
     for arguments in (["list"], ["status", "alice"], ["status", "alice", "--json"], ["list", "--json"]):
@@ -98,7 +98,7 @@ def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
     now = int(time.time())
     states = {"f": FAILED, "a": RUNNING, "d": DOWN, "p": PARKED, "s": SCANNING, "z": STOPPED}
     for age, (name, state) in enumerate(states.items()):
-        host.add(name, state.but(state_since=now - 100 * age) if state.told else state)
+        host.add(name, state.but(state_since=now - 100 * age) if state.file else state)
     for arguments, names in (
         (["--state", "failed", "--trouble"], "f"),
         (["--sort", "since"], "apsdfz"),  # accounts without a process have no time

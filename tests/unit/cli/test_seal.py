@@ -1,4 +1,4 @@
-"""The encryption of exported accounts: what goes in comes out, and changes are noticed."""
+"""The encryption of exported accounts: content is restored, and changes are rejected."""
 
 import io
 
@@ -33,7 +33,7 @@ def opened(content: bytes, passphrase: bytes = b"secret", step: int = 7000) -> b
     return found
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 17])
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 3 * PIECE + 17])
 def test_sealed_content_is_restored(size: int) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
     content = content[:size]

@@ -19,7 +19,6 @@ CONTACTS: list[JsonObject] = [
 ]
 GROUPS: list[JsonObject] = [
     {"id": "@@g", "name": "家人", "displayname": "家人"},
-    {"id": "@@h", "name": "同事", "displayname": "同事"},
 ]
 DELIVERED: JsonObject = {
     **{"id": "c1", "state": "delivered", "reason": None, "detail": None, "handle": "77:@c", "code": 0}
@@ -54,12 +53,12 @@ def sent(program: Process) -> list[tuple[str, str]]:
     return [(one["id"], one["content"]) for one in program.sends or []]
 
 
-def queue(program: Process, **told: JsonValue) -> None:
-    program.status = json.dumps({"account": "小店", "queue": {"waiting": 0, **told}}).encode()
+def queue(program: Process, **facts: JsonValue) -> None:
+    program.status = json.dumps({"account": "小店", "queue": {"waiting": 0, **facts}}).encode()
 
 
 def troubled(program: Process, *answers: JsonObject | Callable[[], None]) -> list[str]:
-    """Have a program answer its first sends so, or have something happen instead; return the keys of all."""
+    """Have a program answer its first sends like this, or call something instead; return the keys of all."""
     keys: list[str] = []
     left = [*answers]
 
@@ -83,26 +82,26 @@ def test_friend_is_found_by_id_or_name(wxctl: Wxctl, either: Process, to: str) -
 
 
 def test_group_is_found_by_name(wxctl: Wxctl, either: Process) -> None:
-    assert wxctl("send", "小店", "同事", "到了").returncode == 0
     assert wxctl("send", "小店", "家人", "到了", "--group").stdout == "sent to group 家人\n"
-    assert [to for to, _ in sent(either)] == ["@@h", "@@g"]
-    assert {one["call"] for one in either.sends or []} <= {"send_group_message", "messages"}
+    assert [(one["id"], one["call"]) for one in either.sends or []] in (
+        [("@@g", "send_group_message")],
+        [("@@g", "messages")],
+    )
 
 
 def test_ambiguous_recipient_is_refused(wxctl: Wxctl, either: Process) -> None:
     assert "is more than one" in wxctl("send", "小店", "王芳", "x").stderr
     done = wxctl("send", "小店", "家人", "x")
     assert done.returncode == 1
-    assert "@@g  group 家人" in done.stderr
-    assert "@d  friend 家人" in done.stderr
+    assert {"@@g  group 家人", "@d  friend 家人"} <= {line.strip() for line in done.stderr.splitlines()}
     assert sent(either) == []
 
 
 def test_each_send_has_a_new_key_unless_one_is_given(wxctl: Wxctl, program: Process) -> None:
     for arguments in ((), (), ("--key", "mine")):
         assert wxctl("send", "小店", "@c", "x", *arguments).returncode == 0
-    first, second, given = (one["idempotency_key"] for one in program.sends or [])
-    assert (len(first), given) == (36, "mine")
+    first, second, third = (one["idempotency_key"] for one in program.sends or [])
+    assert (len(first), third) == (36, "mine")
     assert first != second
 
 
@@ -114,14 +113,6 @@ def test_send_without_a_response_is_repeated_with_its_key(wxctl: Wxctl, host: Ho
     assert keys == ["mine"] * 4
 
 
-def test_refused_sends_are_not_repeated(wxctl: Wxctl, older: Process) -> None:
-    keys = troubled(older, LOADING)
-    done = wxctl("send", "小店", "@c", "x")
-    assert done.returncode == 1
-    assert "was not sent: client not running" in done.stderr
-    assert len(keys) == 1
-
-
 def test_a_send_without_an_answer_is_reported_as_unknown(wxctl: Wxctl, older: Process) -> None:
     queue(older, held=False)
     troubled(older, *[SILENT] * 100)
@@ -129,11 +120,6 @@ def test_a_send_without_an_answer_is_reported_as_unknown(wxctl: Wxctl, older: Pr
     assert (done.returncode, done.stdout) == (1, "")
     assert "the message to friend 强哥 may have been sent or not: account 小店: connection reset" in done.stderr
     assert "repeat the command with --key mine: it is not sent twice then" in done.stderr
-    why = "it may have arrived: webwxsendmsg: no answer in time"
-    troubled(older, {"id": "1", "code": -1, "status": "unknown data", "reason": why})
-    done = wxctl("send", "小店", "@c", "x")
-    assert done.returncode == 1
-    assert "may have been sent or not: it may have arrived" in done.stderr
 
 
 def test_send_is_not_repeated_to_a_program_without_keys(wxctl: Wxctl, host: Host, older: Process) -> None:
@@ -150,7 +136,6 @@ def test_send_is_not_repeated_to_a_program_without_keys(wxctl: Wxctl, host: Host
     [
         ({"state": "held", "code": -7, "reason": "window", "detail": "the reply window is closed"}, 0, "held: not"),
         ({"state": "waiting", "code": -7}, 0, "not sent yet, but it will be"),
-        ({"state": "accepted", "detail": "without an id"}, 0, "sent to friend 强哥: without an id"),
         ({"state": "refused", "code": 1204, "detail": "not a friend"}, 1, "was not sent: not a friend"),
         ({"state": "unknown", "code": -1, "detail": "it may have arrived"}, 1, "may have been sent or not"),
     ],
