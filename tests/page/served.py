@@ -1,42 +1,23 @@
 """A controller with real files and sockets whose accounts are what a test says; only systemd is a stand-in.
 
-See tests/unit/controller/machine.py. What an account looks like is said in a line, and no host has to boot.
+See tests/unit/controller/machine.py. No host has to boot.
 """
 
-import asyncio
 import contextlib
 import json
-import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
 from tests.i18n import compiled
-from tests.patience import PATIENCE
+from tests.inthread import InThread, in_thread
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
-
-R = TypeVar("R")
-T = TypeVar("T")
-
-
-@dataclass
-class InThread(Generic[T]):
-    """What an asynchronous context gave, and the loop that it runs in."""
-
-    entered: T
-    loop: asyncio.AbstractEventLoop
-
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
 
 class Served(InThread[Machine]):
@@ -56,7 +37,7 @@ class Served(InThread[Machine]):
         /,
         **more: JsonValue,
     ) -> None:
-        """Have an account that says ``state``; None: one that is stopped.
+        """Add an account that reports ``state``; None: one that is stopped.
 
         ``beats`` are its last minutes, ``hours`` its messages in each of the last hours.
         """
@@ -76,8 +57,8 @@ class Served(InThread[Machine]):
     ) -> None:
         """Have the account publish these deliveries, and its last minutes and hours with them."""
         # A minute ahead, so that it is still the present one at the end of the test.
-        told = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
-        content = {**deliveries.as_json(), "heartbeats": told.as_json()}
+        heartbeats = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
+        content = {**deliveries.as_json(), "heartbeats": heartbeats.as_json()}
         instance = self.machine.process(name).instance
         replace_file(self.machine.paths.deliveries_file(instance), json.dumps(content).encode())
 
@@ -102,23 +83,3 @@ def serving_hosts(hosts: AbstractAsyncContextManager[Sequence[Machine]]) -> Iter
     compiled()
     with in_thread(hosts) as running:
         yield [Served(machine, running.loop) for machine in running.entered]
-
-
-@contextlib.contextmanager
-def in_thread(context: AbstractAsyncContextManager[T]) -> Iterator[InThread[T]]:
-    """Enter a context in a thread of its own during a block: the test itself waits for the browser."""
-    ready, ending = Future[InThread[T]](), asyncio.Event()
-
-    async def stay() -> None:
-        async with context as entered:
-            ready.set_result(InThread(entered, asyncio.get_running_loop()))
-            await ending.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(stay()))
-    thread.start()
-    running = ready.result(PATIENCE)
-    try:
-        yield running
-    finally:
-        running.loop.call_soon_threadsafe(ending.set)
-        thread.join(PATIENCE)

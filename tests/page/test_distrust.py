@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.inthread import in_thread
 from tests.page.browser import Browser
-from tests.page.served import in_thread
 from tests.serving import serving
 from wxcontroller.controller import page
 

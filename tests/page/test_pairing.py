@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.inthread import InThread, in_thread
 from tests.page.browser import Browser
 from tests.page.looks import faults
-from tests.page.served import InThread, in_thread
 from tests.unit.controller.test_ilink import Stage, asks, served, status_of
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import text
