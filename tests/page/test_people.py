@@ -1,4 +1,4 @@
-"""For everybody: on a phone, in the dark, with the keyboard alone, by ear, with a token, and when the line is cut."""
+"""The page on a booted host: readable and usable for everybody, and up to date while things change."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,25 @@ from tests.system.actors import Caller, Phone, Webhook, log_in
 from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
-TABS = ("chats", "events", "deliveries", "options", "journal")
-INSIDE = ("#people li", "#events li", "#deliveries li", "#options dt", "#journal li")
-
-RARE = "return performance.getEntriesByType('resource').some(({ name }) => name.includes('/answers-'))"
-CODE_DRAWN = "return document.querySelector('#scan img')?.naturalWidth > 0"
-# What is opened in a tab, and what is seen then.
+TABS = {
+    "chats": "#people li",
+    "events": "#events li",
+    "deliveries": "#deliveries li",
+    "options": "#options dt",
+    "journal": "#journal li",
+}
+# A control of a tab that opens something, and what appears.
 OPENS = {
     "chats": ("#people button", "#messages li"),
     "events": (".steps-shown", "#events .step.shown"),
     "options": ("[data-option=post_api] [data-action=edit]", "#options form"),
 }
+RARE = "return performance.getEntriesByType('resource').some(({ name }) => name.includes('/answers-'))"
+CODE_DRAWN = "return document.querySelector('#scan img')?.naturalWidth > 0"
+MATCHES = "return document.activeElement.matches(arguments[0])"
+# Lines of the journal, and requests for it that ended.
+LINES = "return [...document.querySelectorAll('#journal li')].map((line) => line.textContent)"
+ENDED = "return performance.getEntriesByType('resource').filter((one) => one.name.includes('/journal?')).length"
 
 
 @pytest.fixture(scope="module")
@@ -54,110 +62,75 @@ def accounts(host: Host, caller: Caller, phone: Phone, address: str, uin: str) -
 def test_readable_on_every_screen(browser: Browser, width: int, theme: str, language: str) -> None:
     browser.size(width)
     browser.colours(theme)
-    tag = f"{language.lower()}-{width}-{theme}"
 
-    def looked_at(what: str) -> None:
+    def check(what: str) -> None:
         assert faults(browser) == [], what
-        browser.picture(f"{tag}-{what}")
+        browser.picture(f"{language.lower()}-{width}-{theme}-{what}")
 
     browser.open()
     browser.find("#rows [data-account=waits] .state.attention")
     browser.find("#rows [data-account=runs] .fix a")
-    assert not browser.script(RARE), "texts of rare answers are loaded for what the list shows"
-    looked_at("list")
+    assert not browser.script(RARE), "texts of rare answers are loaded for the list"
+    check("list")
     browser.click("#open-add")
-    looked_at("add")
+    check("add")
     browser.click("#add [data-close]")
     browser.click("#rows [data-account=waits] [data-action=scan]")
     browser.until(lambda: browser.script(CODE_DRAWN), "the code")
-    looked_at("scan")
+    check("scan")
     browser.click("#scan [data-close]")
     browser.click("#rows [data-account=runs] a")
-    for tab, inside in zip(TABS, INSIDE, strict=True):
+    for tab, inside in TABS.items():
         browser.click(f"#tab-{tab}")
         browser.find(inside)
-        looked_at(tab)
+        check(tab)
         if opens := OPENS.get(tab):
             browser.find(opens[0])
-            # A phone's bar covers what is at its end.
+            # A phone's bar covers the end of the page.
             browser.script("document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", opens[0])
             browser.click(opens[0])
             browser.find(opens[1])
-            looked_at(f"{tab}-open")
+            check(f"{tab}-open")
     browser.click("#account-more")
     browser.click("#menu [data-action=remove]")
-    looked_at("confirm")
+    check("confirm")
     browser.click("#confirm-no")
     assert browser.complaints() == []
 
 
-def test_advice_links_to_its_tab(browser: Browser) -> None:
-    browser.open("#/a/runs")
-    browser.click("#account-advice button", "Deliveries")
-    browser.find("#deliveries .state.bad", "dead letter")
-    assert focused(browser) == "tab-deliveries"
-    browser.open("#/a/a-rather-long-name-of-bot-1")
-    browser.click("#account-advice button", "Journal")
-    browser.find("#journal li", "Stopped wxclient@")
-    assert focused(browser) == "tab-journal"
-    assert browser.complaints() == []
-
-
 def focused(browser: Browser) -> str:
-    """The id of what has the focus, else its action or what it says."""
+    """The id of the focused element, else its action, name or text."""
     return str(
-        browser.script("const one = document.activeElement; return one.id || one.dataset.action || one.textContent")
+        browser.script(
+            "const one = document.activeElement;return one.id || one.dataset.action || one.name || one.textContent"
+        )
     )
 
 
-def tab_to(browser: Browser, wanted: str) -> None:
-    """Press Tab until something has the focus."""
-    for _ in range(60):
-        if focused(browser) == wanted:
-            return
-        browser.press(Keys.TAB)
-    raise AssertionError(f"{wanted} can't be reached by Tab")
-
-
 def tab_until(browser: Browser, selector: str, back: bool = False) -> None:
-    """Press Tab, or Shift and Tab, until what fits a selector has the focus."""
+    """Press Tab, or Shift and Tab, until an element that fits a selector has the focus."""
     for _ in range(80):
-        if browser.script("return document.activeElement.matches(arguments[0])", selector):
+        if browser.script(MATCHES, selector):
             return
         browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL if back else Keys.TAB)
     raise AssertionError(f"{selector} can't be reached by Tab")
 
 
-def test_list_and_account_are_usable_by_keyboard(browser: Browser) -> None:
+def test_everything_is_usable_by_keyboard(browser: Browser) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")
-    tab_to(browser, "open-add")
+    tab_until(browser, "#open-add")
     browser.press(Keys.ENTER)
     browser.find("#add")
-    assert browser.script("return document.activeElement.name") == "name"
-    browser.press("runs", Keys.ENTER)  # a name that is taken
-    assert "already" in browser.text("#add-problem")
+    assert focused(browser) == "name"
     browser.press(Keys.ESCAPE)
     browser.gone("#add")
     assert focused(browser) == "open-add"
-    tab_to(browser, "runs")
+    tab_until(browser, "#rows [data-account=runs] th a")
     browser.press(Keys.ENTER)
     browser.find("#account-name", "runs")
     assert focused(browser) == "account-name"
-    tab_to(browser, "tab-chats")
-    browser.find("#people li")
-    browser.press(Keys.ARROW_LEFT)
-    assert focused(browser) == "tab-journal"
-    browser.press(Keys.ARROW_LEFT)
-    assert focused(browser) == "tab-options"
-    browser.find("#options dt")
-    browser.press(Keys.HOME)
-    assert focused(browser) == "tab-chats"
-    for expected in ("Details", "Deliveries"):  # where the advice leads
-        browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
-        assert focused(browser) == expected
-    browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
-    assert focused(browser) == "account-more"
+    tab_until(browser, "#account-more")
     browser.press(Keys.ENTER)
     browser.find("#menu")
     browser.press(Keys.END)
@@ -168,24 +141,15 @@ def test_list_and_account_are_usable_by_keyboard(browser: Browser) -> None:
     browser.press(Keys.ENTER)
     browser.gone("#confirm")
     assert focused(browser) == "account-more"
-
-
-def test_conversations_settings_and_views_are_usable_by_keyboard(browser: Browser) -> None:
-    browser.open("#/a/runs")
-    browser.find("#people li")
     tab_until(browser, "#people button")
     browser.press(Keys.ENTER)
     browser.find("#messages li")
     browser.press("by the keyboard", Keys.ENTER)  # the field has the focus
     browser.find("#messages .me", "by the keyboard")
     tab_until(browser, "[role=tab][aria-selected=true]", back=True)
-    browser.press(Keys.ARROW_RIGHT)
-    browser.find("#events .steps-shown")
-    tab_until(browser, "#events .steps-shown")
-    browser.press(Keys.ENTER)
-    browser.find("#events .step.shown")
-    tab_until(browser, "[role=tab][aria-selected=true]", back=True)
-    browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    browser.press(Keys.ARROW_LEFT)
+    assert focused(browser) == "tab-journal"
+    browser.press(Keys.ARROW_LEFT)
     edit = "[data-option=send_burst_max] [data-action=edit]"
     browser.find(edit)
     tab_until(browser, edit)
@@ -193,11 +157,10 @@ def test_conversations_settings_and_views_are_usable_by_keyboard(browser: Browse
     browser.find("#options form")
     browser.press(Keys.ESCAPE)
     browser.gone("#options form")
-    assert browser.script("return document.activeElement.matches(arguments[0])", edit)
-    for view in ("health", "access", "deliveries", "events", "conversations"):
-        tab_until(browser, f"#side [data-view={view}]", back=True)
-        browser.press(Keys.ENTER)
-        browser.find(f"#view-{view} h1")
+    assert browser.script(MATCHES, edit)
+    tab_until(browser, "#side [data-view=health]", back=True)
+    browser.press(Keys.ENTER)
+    browser.find("#view-health h1")
     assert browser.complaints() == []
 
 
@@ -211,23 +174,10 @@ def test_recall_by_keyboard_works_while_messages_arrive(browser: Browser, phone:
     tab_until(browser, recall, back=True)
     phone.write(uin, phone.friend(uin), "meanwhile")
     browser.find("#messages li", "meanwhile")
-    assert browser.script("return document.activeElement.matches(arguments[0])", recall)
+    assert browser.script(MATCHES, recall)
     browser.press(Keys.ENTER)
     browser.find("#messages li", "recalled")
-    browser.until(lambda: browser.script("return document.activeElement.matches('#send textarea')"), "the focus")
-
-
-def test_new_deliveries_do_not_move_the_focus(browser: Browser, phone: Phone, uin: str) -> None:
-    browser.open("#/a/runs/deliveries")
-    again = "#deliveries [data-action=replay]"
-    browser.find(again)
-    tab_until(browser, again)
-    chosen = "return document.activeElement.closest('[data-id]')?.dataset.id"
-    delivery = browser.script(chosen)
-    assert delivery
-    phone.write(uin, phone.friend(uin), "dead")
-    browser.until(lambda: len(browser.driver.find_elements("css selector", again)) > 1, "another dead letter")
-    assert browser.script(chosen) == delivery
+    browser.until(lambda: browser.script(MATCHES, "#send textarea"), "the focus")
 
 
 def test_a_restart_of_the_controller_is_invisible(browser: Browser, host: Host, caller: Caller) -> None:
@@ -241,47 +191,74 @@ def test_a_restart_of_the_controller_is_invisible(browser: Browser, host: Host, 
     caller.v1("POST", "/accounts/waits/stop")
     browser.find("#rows [data-account=waits] .state.off")
     assert not browser.script("return window.shown ?? false")
-    caller.v1("POST", "/accounts/waits/start")
-    browser.find("#rows [data-account=waits] .state.attention")
     assert browser.complaints() == []
 
 
-def test_page_asks_for_a_required_token(browser: Browser, host: Host) -> None:
-    host.run("wxctl", "add", "goes")
-    host.run("wxctl", "token", "create", "left", "--scope", "read", "--account", "goes")
-    tokens = {
-        scope: host.run("wxctl", "token", "create", scope, "--scope", scope).stdout.decode().strip()
-        for scope in ("read", "admin")
-    }
-    try:
-        browser.open()
-        browser.find("#login")
-        assert not browser.driver.find_element("css selector", "#list").is_displayed()
-        assert faults(browser) == []
-        browser.picture("login")
-        browser.type("#login [name=token]", "wxc_00000000_" + "0" * 64 + Keys.ENTER)
-        browser.find("#login-problem", "no longer valid")
-        assert browser.complaints() == []  # to be asked for a token is no failure
-        browser.type("#login [name=token]", tokens["read"] + Keys.ENTER)
-        browser.find("#rows [data-account=runs] .fix a")
-        browser.gone("#rows [data-action], #rows input")
-        browser.driver.refresh()
-        browser.find("#rows [data-account=runs] .fix a")
-        browser.click("#leave")
-        browser.find("#login")
-        browser.type("#login [name=token]", tokens["admin"] + Keys.ENTER)
-        browser.click("#rows [data-account=waits] [data-action=scan]")
-        browser.until(lambda: browser.script(CODE_DRAWN), "a code")
-        browser.click("#scan [data-close]")
-        browser.click("#rows [data-account=goes] a")
-        browser.click("#account-more")
-        browser.click("#menu [data-action=remove]")
-        browser.click("#confirm-yes")
-        browser.find("#notices .bad", "Some tokens are also valid for the next account of this name.")
-        browser.find("#notices .bad", "left")
-        host.run("wxctl", "token", "revoke", "admin")
-        browser.find("#login")
-        assert browser.script("return window.violations ?? []") == []
-        assert not any("wxc_" in entry for entry in browser.complaints())
-    finally:
-        host.run("sh", "-c", "for each in read admin left; do wxctl token revoke $each; done", check=False)
+def test_invalid_input_is_reported_at_its_field(browser: Browser) -> None:
+    browser.open()
+    browser.click("#open-add")
+    browser.find("#add")
+    browser.press("runs", Keys.ENTER)  # this name is taken
+    problem = browser.text("#add-problem").splitlines()[0]
+    invalid = "return [...document.querySelectorAll('#add [aria-invalid]')].map((one) => one.name)"
+    assert (focused(browser), browser.script(invalid)) == ("name", ["name"])
+    ids = browser.script("return document.activeElement.getAttribute('aria-describedby').split(' ')")
+    described = [browser.script("return document.getElementById(arguments[0]).textContent", one) for one in ids]
+    assert any(problem in text for text in described)
+    browser.type("#add [name=name]", "other")
+    browser.click("#add summary")
+    browser.type("#add [name=proxy]", "ftp://127.0.0.1/")
+    browser.click("#add summary")
+    browser.click("#add-form .main")
+    browser.find("#add-problem", "Proxy")
+    assert (focused(browser), browser.script(invalid)) == ("proxy", ["proxy"])
+    assert browser.find("#add [name=proxy]").is_displayed()
+
+
+def test_list_of_people_is_updated_without_a_reload(browser: Browser, caller: Caller, phone: Phone, uin: str) -> None:
+    browser.open("#/a/runs")
+    browser.click("#people button", "friend")
+    chosen = browser.text("#send-to")
+    browser.type("#send textarea", "half a sen")
+    phone.call("POST", f"/accounts/{uin}/befriend", {"who": "新来的"})
+    browser.find("#people button", "新来的")
+    assert browser.text("#send-to") == chosen
+    assert browser.script("return document.querySelector('#send textarea').value") == "half a sen"
+    caller.v1("POST", "/accounts/runs/stop")
+    browser.find("#people-note", "shown once the account runs")
+    browser.gone("#people li, #send .main")
+    caller.v1("POST", "/accounts/runs/start")
+    browser.find("#people button", "新来的")
+    assert browser.complaints() == []
+
+
+def test_refused_login_is_reported_beside_the_new_code(browser: Browser, caller: Caller, phone: Phone) -> None:
+    other = phone.account("小刚", friends=2, groups=0)
+    caller.openwx("start_client", client="refused")
+    browser.open("#/a/refused")
+    browser.find("#account-login .code")
+    uuid = phone.login_of(caller.v1("GET", "/accounts/refused/qr")[1]["link"])
+    with phone.fault("webwxnewloginpage", "retcode", 1200, 1):
+        phone.scan(uuid, other)
+        phone.confirm(uuid)
+        assert "1200" in browser.text("#account-login .hint", "1200")
+    caller.v1("DELETE", "/accounts/refused")
+
+
+def test_log_lines_appear_once_when_written(browser: Browser, host: Host, caller: Caller) -> None:
+    browser.open("#/a/runs")
+    browser.click("#tab-journal")
+    browser.find("#journal-note", "as they are written")
+    caller.v1("POST", "/accounts/runs/stop")
+    browser.find("#journal li", "Stopped wxclient@")
+    assert browser.script(ENDED) == 0, "one request that does not end, and no other"
+    before = sum("running: logged in" in line for line in browser.script(LINES))
+    host.run("systemctl", "restart", "wxcontroller.service")
+    caller.v1("POST", "/accounts/runs/start")
+    browser.until(
+        lambda: sum("running: logged in" in line for line in browser.script(LINES)) == before + 1, "the next login"
+    )
+    written = host.run("journalctl", "-q", "-o", "cat", "-u", "wxclient@runs", "-u", "wxclient-prepare@runs")
+    stops = [line for line in written.stdout.decode().splitlines() if "Stopped wxclient@" in line]
+    assert sum("Stopped wxclient@" in line for line in browser.script(LINES)) == len(stops)
+    assert browser.complaints() == []
