@@ -1,4 +1,4 @@
-"""Somebody with a browser: real Chromium, driven by selenium, that sees, clicks and types as people do."""
+"""Real Chromium, driven by selenium, that looks, clicks and types as people do."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ from tests.patience import PATIENCE
 # Screenshots are kept to be looked at; git ignores them.
 ARTEFACTS = Path(__file__).parents[2] / "build/page"
 _DRIVER = "/usr/bin/chromedriver"
-# Chromium as root has no sandbox of its own, and shall not call home.
+# Chromium as root has no sandbox of its own, and must make no requests of its own.
 _SWITCHES = (
     "--headless=new",
     "--no-sandbox",
@@ -40,14 +40,14 @@ _SWITCHES = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-# The page says by these who did something that its policy forbids.
+# Breaches of the page's content security policy.
 _WATCH = """
 window.addEventListener("securitypolicyviolation", (event) => {
   (window.violations ??= []).push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
 });
 """
-# Looking is done hundreds of times in a test, and WebDriver's own "is displayed" takes 20 ms: here the page looks. As
-# there, nothing of no size and nothing transparent is visible.
+# A test looks hundreds of times, and WebDriver's "is displayed" takes 20 ms: this script is faster. As there, elements
+# without a size and transparent ones are not visible.
 _VISIBLE = """
 const [selector, text] = arguments;
 const sized = (each) => {
@@ -60,7 +60,7 @@ const visible = (each) =>
   drawn(each.closest("select") ?? each) && (!text || (each.innerText ?? each.textContent).includes(text));
 return [...document.querySelectorAll(selector)].find(visible);
 """
-# What is replaced, hidden or inert.
+# The element is replaced, hidden or inert.
 _NOT_YET = (StaleElementReferenceException, ElementNotInteractableException, ElementClickInterceptedException)
 T = TypeVar("T")
 
@@ -75,21 +75,21 @@ class Browser:
     def open(self, path: str = "") -> None:
         self.driver.get(f"{self.address}/{path}")
 
-    def until(self, condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-        """Look again and again until the answer is true; fail with what the page shows."""
+    def until(self, condition: Callable[[], T], what: str) -> T:
+        """Call a condition until it is true, and return its value; fail with the text of the page."""
         began = time.monotonic()
         while True:
             with contextlib.suppress(*_NOT_YET):
                 if found := condition():
                     return found
-            if (waited := time.monotonic() - began) > seconds:
+            if (waited := time.monotonic() - began) > PATIENCE:
                 self.picture("failed")
                 shown = self.driver.find_element(By.TAG_NAME, "body").text
-                raise AssertionError(f"{what} did not happen within {seconds} s; the page shows:\n{shown[:3000]}")
+                raise AssertionError(f"{what} did not happen within {PATIENCE} s; the page shows:\n{shown[:3000]}")
             time.sleep(min(max(0.05, waited / 20), 0.25))
 
     def find(self, selector: str, text: str = "") -> WebElement:
-        """Wait for something visible that fits a CSS selector and holds a text."""
+        """Wait for a visible element that fits a CSS selector and contains a text."""
         found = self.until(lambda: self._visible(selector, text), f"{selector!r} with {text!r}")
         assert found is not None
         return found
@@ -100,7 +100,7 @@ class Browser:
         return found
 
     def gone(self, selector: str, text: str = "") -> None:
-        """Wait until nothing visible fits any more."""
+        """Wait until no visible element fits."""
         self.until(lambda: self._visible(selector, text) is None, f"no {selector!r} with {text!r}")
 
     def click(self, selector: str, text: str = "") -> None:
@@ -121,7 +121,7 @@ class Browser:
         self.click(f"#menu [data-action={action}]")
 
     def type(self, selector: str, text: str) -> None:
-        """Put a text in the place of what a field holds."""
+        """Replace the content of a field."""
 
         def typed() -> bool:
             element = self.find(selector)
@@ -141,7 +141,7 @@ class Browser:
         self.until(pressed, "pressing keys")
 
     def text(self, selector: str, text: str = "") -> str:
-        """All that is written in what ``find`` finds, which the page may replace meanwhile."""
+        """Return the text of the element that ``find`` finds, which the page may replace meanwhile."""
         read = self.until(lambda: [str(self.find(selector, text).text)], f"a text in {selector!r}")
         return read[0]
 
@@ -149,14 +149,14 @@ class Browser:
         return self.driver.execute_script(source, *arguments)  # type: ignore[no-untyped-call]
 
     def size(self, width: int, height: int = 800) -> None:
-        """Have a viewport of this size, also one that is narrower than a window may be."""
+        """Set the size of the viewport, which may be narrower than a window can be."""
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
 
     def colours(self, theme: str) -> None:
-        """Be a system with light or dark colours."""
+        """Set the system's theme, light or dark."""
         self.driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         )
@@ -169,18 +169,17 @@ class Browser:
         return path
 
     def complaints(self) -> list[str]:
-        """What is in the console since the last look that should not be, and breaches of the page's policy."""
-        said = [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
-        # The tab that Chromium starts with is slow on a busy machine, and says so.
-        said = [one for one in said if not one.startswith("chrome://")]
-        # An account that is stopped takes along the picture that is being fetched from it; its letter stays.
-        cut_off = [one for one in said if "/openwx/get_avatar?" in one and re.search("status of 50[23]", one)]
-        return [*(one for one in said if one not in cut_off), *(self.script("return window.violations ?? []"))]
+        """Return the errors in the console since the last call, and breaches of the page's policy."""
+        lines = [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        # Chromium's first tab complains when it is slow on a busy machine. The picture of an account that is stopped
+        # meanwhile can't be fetched; its letter is shown instead.
+        expected = re.compile(r"chrome://|.*/openwx/get_avatar\?.*status of 50[23]")
+        return [*(one for one in lines if not expected.match(one)), *self.script("return window.violations ?? []")]
 
 
 @contextlib.contextmanager
 def browsing(address: str, language: str = "en") -> Iterator[Browser]:
-    """Start a browser whose user reads ``language``."""
+    """Start a browser with a language."""
     profile = tempfile.mkdtemp(prefix="wx-chromium-")
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
@@ -200,7 +199,7 @@ def browsing(address: str, language: str = "en") -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def new_tab(browser: Browser, address: str) -> Iterator[Browser]:
-    """Open a tab as a browser would that has never been to ``address``."""
+    """Open a tab without cookies and storage of ``address``."""
     driver = browser.driver
     first = driver.current_window_handle
     driver.switch_to.new_window("tab")

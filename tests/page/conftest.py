@@ -1,4 +1,4 @@
-"""A booted host with the product and the sandbox, and for each test a tab of a browser as if that were new."""
+"""A booted host with the product and the sandbox, and a fresh tab of a browser for each test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ __all__ = ["debs", "host", "pytest_runtest_makereport"]
 
 @pytest.fixture(scope="module")
 def address(host: Host) -> Iterator[str]:
-    """Where a browser of this machine reaches the controller in the host."""
+    """The controller's URL for a browser of this machine."""
     use_sandbox(host)
     with forwarded(host, 2000) as port:
         yield f"http://127.0.0.1:{port}"
@@ -24,13 +24,13 @@ def address(host: Host) -> Iterator[str]:
 
 @pytest.fixture
 def language() -> str:
-    """What the user reads; tests may be parametrized by another one."""
+    """The browser's language; tests may be parametrized by another one."""
     return "en"
 
 
 @pytest.fixture(scope="module")
 def browser_of() -> Iterator[Callable[[str], Browser]]:
-    """One browser for each language, while a file runs: to start it takes as much time as many a test."""
+    """One browser for each language, shared by the tests of a file: starting one takes seconds."""
     with ExitStack() as stack:
         started = dict[str, Browser]()
 
