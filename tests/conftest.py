@@ -31,8 +31,8 @@ _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
 _LONGEST = [
     "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
     for name in """
-        system/documents system/fleet_owners system/torture page/list system/packaging page/people page/changes
-        fleet/fleet system/wxctl system/keeper page/routes system/units system/fleet_move page/walk page/api
+        system/documents system/fleet_owners system/torture page/list system/packaging page/people
+        fleet/fleet system/wxctl system/keeper system/units system/fleet_move page/walk page/api
         system/stuck system/account system/doctor system/access
         system/alerts system/upgrade system/attack page/tutorial system/package
         lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators

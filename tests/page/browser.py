@@ -19,13 +19,12 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.patience import PATIENCE
 
 # Screenshots are kept to be looked at; git ignores them.
-ARTEFACTS = Path(__file__).parents[2] / "build/page"
+_ARTEFACTS = Path(__file__).parents[2] / "build/page"
 _DRIVER = "/usr/bin/chromedriver"
 # Chromium as root has no sandbox of its own, and must make no requests of its own.
 _SWITCHES = (
@@ -46,8 +45,8 @@ window.addEventListener("securitypolicyviolation", (event) => {
   (window.violations ??= []).push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
 });
 """
-# A test looks hundreds of times, and WebDriver's "is displayed" takes 20 ms: this script is faster. As there, elements
-# without a size and transparent ones are not visible.
+# A test looks hundreds of times, and WebDriver's "is displayed" takes 20 ms: this script is faster. As there,
+# elements without a size and transparent ones are not visible.
 _VISIBLE = """
 const [selector, text] = arguments;
 const sized = (each) => {
@@ -161,12 +160,10 @@ class Browser:
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         )
 
-    def picture(self, name: str) -> Path:
+    def picture(self, name: str) -> None:
         """Keep a screenshot."""
-        ARTEFACTS.mkdir(parents=True, exist_ok=True)
-        path = ARTEFACTS / f"{name}.png"
-        self.driver.save_screenshot(str(path))
-        return path
+        _ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        self.driver.save_screenshot(str(_ARTEFACTS / f"{name}.png"))
 
     def complaints(self) -> list[str]:
         """Return the errors in the console since the last call, and breaches of the page's policy."""
@@ -217,6 +214,3 @@ def new_tab(browser: Browser, address: str) -> Iterator[Browser]:
                 driver.switch_to.window(handle)
                 driver.close()
         driver.switch_to.window(first)
-
-
-__all__ = ["ARTEFACTS", "Browser", "Keys", "browsing", "new_tab"]

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from tests import tokens
 from tests.i18n import compiled
 from tests.openapi.served import Served, served
-from tests.page.browser import Browser, Keys
+from tests.page.browser import Browser
 from tests.page.looks import faults
 from tests.programs import output_of
 from wxcontroller.core.access import Scope

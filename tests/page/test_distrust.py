@@ -1,4 +1,4 @@
-"""The page keeps its token to itself, and asks no more than it must, whatever answers it."""
+"""The page sends its token nowhere else, and repeats no refused call, whatever the server answers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ import("/page/any/api.js").then(async ({ call, onTokenNeeded }) => {
 
 
 class Server:
-    """Serves the page's own scripts, and answers their calls as a hostile program in between would."""
+    """Serves the page's own scripts, and answers their calls as a hostile proxy would."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()

@@ -137,6 +137,10 @@ def test_problems_are_on_top_with_their_remedy(browser: Browser, served: Served)
     browser.click("#rows [data-account=alice] th a")
     browser.find("#account-state.state.bad", "Dead letters")
     assert browser.complaints() == []
+    # A failed action is reported.
+    served.machine.units.refuse = "Access denied"
+    browser.click("#account-actions [data-action=restart]")
+    browser.find("#notices .bad", "systemd did not carry out the request")
 
 
 def test_selected_accounts_are_changed_together(browser: Browser, served: Served) -> None:
@@ -303,6 +307,8 @@ def test_settings_have_words_units_and_switches(browser: Browser, served: Served
     assert browser.script("return document.activeElement.matches(arguments[0])", f"{events} [role=switch]")
     browser.click(f"{events} [data-action=reset]")
     browser.find(f"{events} .now", "on")
+    browser.click("#options [data-option=post_api] [data-action=try]")
+    browser.find("#options .trial .bad", "No answer")
     assert browser.complaints() == []
 
 

@@ -31,7 +31,7 @@ def scanned(browser: Browser, selector: str, folder: Path) -> str:
     picture = folder / "code.png"
     try:
         picture.write_bytes(base64.b64decode(browser.find(selector).screenshot_as_base64))
-    except WebDriverException:  # it is being exchanged
+    except WebDriverException:  # it is being replaced
         return ""
     read = subprocess.run(["zbarimg", "-q", "--raw", picture], capture_output=True, text=True, check=False)
     return read.stdout.strip()
@@ -49,13 +49,13 @@ def test_an_account_from_adding_to_removing(
     browser: Browser, caller: Caller, phone: Phone, hook: Webhook, language: str, tmp_path: Path
 ) -> None:
     compiled()
-    said: Callable[[str], str] = translations(language).gettext
+    translated: Callable[[str], str] = translations(language).gettext
     name, tag = f"shop-{language}", language.lower()
     uin = phone.account("小红", friends=30, groups=4)
 
     # Without accounts, the page shows the first step.
     browser.open()
-    assert said("No account yet") in browser.text("#empty")
+    assert translated("No account yet") in browser.text("#empty")
     browser.picture(f"{tag}-1-empty")
     browser.click("#empty-add")
     browser.type("#add [name=name]", name)
@@ -63,12 +63,12 @@ def test_an_account_from_adding_to_removing(
     browser.click("#add summary")
     browser.picture(f"{tag}-2-add")
     browser.click("#add [name=driver][value=web]")
-    browser.click("#add-form .main", said("Add and start"))
+    browser.click("#add-form .main", translated("Add and start"))
 
     # The code is the one that WeChat expects.
     link = browser.until(lambda: scanned(browser, "#add .code img", tmp_path), "a code that can be read")
     assert link == caller.v1("GET", f"/accounts/{name}/qr")[1]["link"]
-    assert said("Scan with WeChat on the phone") in browser.text("#add li[aria-current=step]")
+    assert translated("Scan with WeChat on the phone") in browser.text("#add li[aria-current=step]")
     browser.picture(f"{tag}-3-scan")
     uuid = phone.login_of(link)
     phone.scan(uuid, uin)
@@ -80,12 +80,12 @@ def test_an_account_from_adding_to_removing(
 
     # Running, and the facts that only its process knows are shown too.
     row = f"#rows [data-account='{name}']"
-    browser.find(f"{row} .state.good", said("Running"))
+    browser.find(f"{row} .state.good", translated("Running"))
     browser.find(f"{row} .minutes svg[aria-label]")
     browser.click(f"{row} a", name)
     browser.click("#tab-events")
     browser.click("#events .steps-shown")
-    browser.find("#events li", said("Logged in by a scan"))
+    browser.find("#events li", translated("Logged in by a scan"))
 
     # Send: found by search, chosen, written.
     friend = next(one for one in phone.world(uin)["contacts"] if one["kind"] == "friend")
@@ -104,16 +104,16 @@ def test_an_account_from_adding_to_removing(
     phone.write(uin, friend["name"], MARKUP)
     browser.find("#events li", "←")
     assert MARKUP not in browser.text("#events")
-    browser.click("#events li button", said("Show text"))
+    browser.click("#events li button", translated("Show text"))
     assert browser.text("#events .text.open") == MARKUP
     assert browser.script("return document.querySelectorAll('#events img, #events b b').length") == 0
     hook.wait_for(lambda report: report.get("content") == MARKUP and report.get("class") == "recv")
 
-    # A webhook that refuses for good leaves a dead letter, which is sent again by a click.
+    # A permanent refusal by the webhook leaves a dead letter, which is replayed by a click.
     hook.answer = lambda report: 410 if report.get("content") == "later" else 200
     phone.write(uin, friend["name"], "later")
     browser.click("#tab-deliveries")
-    browser.find("#deliveries .state.bad", said("dead letter"))
+    browser.find("#deliveries .state.bad", translated("dead letter"))
     browser.find("#account-advice")
     hook.answer = lambda _: 200
     browser.click("#deliveries [data-action=replay]")
@@ -133,12 +133,12 @@ def test_an_account_from_adding_to_removing(
     until(lambda: caller.account(name)["pid"] not in (pid, None), what="another process")
     browser.find("#account-state.good")
     browser.click("#account-actions [data-action=stop]")
-    browser.find("#account-state.off", said("Stopped"))
+    browser.find("#account-state.off", translated("Stopped"))
     assert caller.account(name)["unit_state"] in ("absent", "inactive")
     browser.click("#account-actions [data-action=start]")
     browser.find("#account-state.good")
 
-    # Log out: not by mistake, and then for good.
+    # Log out, after a confirmation.
     browser.click("#account-more")
     browser.click("#menu [data-action=logout]")
     browser.find("#confirm-title", name)
@@ -146,16 +146,16 @@ def test_an_account_from_adding_to_removing(
     assert caller.state(name) == "running"
     browser.click("#account-more")
     browser.click("#menu [data-action=logout]")
-    browser.click("#confirm-yes", said("Log out"))
+    browser.click("#confirm-yes", translated("Log out"))
     browser.find("#account-state.off")
     browser.click("#account-actions [data-action=start]")
     browser.find("#account-login .code img")
-    browser.find("#account-state.attention", said("Scan the code"))
+    browser.find("#account-state.attention", translated("Scan the code"))
 
     # Remove.
     browser.click("#account-more")
     browser.click("#menu [data-action=remove]")
-    browser.click("#confirm-yes", said("Remove"))
+    browser.click("#confirm-yes", translated("Remove"))
     browser.find("#empty")
     assert caller.v1("GET", "/accounts")[1]["accounts"] == []
     assert browser.complaints() == []
@@ -231,9 +231,9 @@ def test_another_person_scans_by_a_link(
         assert browser.complaints() == []
     finally:
         host.run("wxctl", "token", "revoke", "owner", check=False)
-    said = host.run("journalctl", "-u", "wxcontroller", "-o", "cat", "-g", "login link").stdout.decode()
-    assert "created by token owner" in said
-    assert "opened from" in said
+    log = host.run("journalctl", "-u", "wxcontroller", "-o", "cat", "-g", "login link").stdout.decode()
+    assert "created by token owner" in log
+    assert "opened from" in log
     assert str(link).partition("#")[2] not in host.run("journalctl", "-o", "cat").stdout.decode()
 
 
@@ -312,7 +312,8 @@ def test_a_bot_is_added_and_its_digits_are_entered(browser: Browser, caller: Cal
 def test_held_messages_are_explained_and_can_be_cancelled(browser: Browser, caller: Caller, phone: Phone) -> None:
     caller.openwx("start_client", client="bot", driver="ilink")
     caller.until_state("bot", "scaning")
-    phone.confirm(scan(caller, phone, "bot", phone.account("小红", friends=3, groups=1)))
+    uin = phone.account("小红", friends=3, groups=1)
+    phone.confirm(scan(caller, phone, "bot", uin))
     caller.until_state("bot", "running")
     browser.size(360)
     [friend] = caller.openwx("get_friend_info", client="bot")
@@ -326,4 +327,6 @@ def test_held_messages_are_explained_and_can_be_cancelled(browser: Browser, call
     browser.click("#messages [data-action=cancel]")
     browser.gone("#messages [data-state=held]")
     assert caller.v1("GET", "/accounts/bot/sends")[1]["sends"] == []
+    phone.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": "hello"})
+    browser.find("#chat-window", "window open for")
     assert browser.complaints() == []

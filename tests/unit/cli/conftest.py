@@ -1,14 +1,11 @@
 """wxctl as a process, and the controller that it calls."""
 
-import contextlib
 import os
 import socket
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -54,7 +51,7 @@ def wxctl(host: Host, tmp_path: Path) -> Wxctl:
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
+def unused_url() -> Iterator[str]:
     """A URL where nothing listens: its port is taken, and refuses."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -74,25 +71,3 @@ def program(directory: Path, name: str, script: str) -> None:
     path = directory / name
     path.write_text("#!/bin/sh\n" + script)
     path.chmod(0o755)
-
-
-@contextlib.contextmanager
-def something_else(answer: bytes, **headers: str) -> Iterator[str]:
-    """Give any request an answer that is not a controller's; yield the URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response_only(200)
-            for name, value in {"Content-Length": str(len(answer)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_HEAD = do_GET  # noqa: N815 - the base's name
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()

@@ -153,27 +153,27 @@ class Host:
         await self._put(name, state)
 
     async def _put(self, name: str, state: State) -> None:
-        accounts, units, known = self.machine.accounts, self.machine.units, parse_name(name)
+        accounts, units, account = self.machine.accounts, self.machine.units, parse_name(name)
         if not state.wanted:
             await accounts.stop(name)
             return
-        if known.instance not in units.processes:
-            await accounts.start(known, {}, {})
-        (accounts.crash_loops.add if state.loops else accounts.crash_loops.discard)(known.instance)
+        if account.instance not in units.processes:
+            await accounts.start(account, {}, {})
+        (accounts.crash_loops.add if state.loops else accounts.crash_loops.discard)(account.instance)
         if state.file is not None:
             login = LoginState(text(state.file["login_state"]))
             self.process(name).say(login, **{"state_since": int(time.time()) - 300, **state.file})
             return
-        await units.kill(known.instance)
-        units.records.pop(known.instance)
+        await units.kill(account.instance)
+        units.records.pop(account.instance)
         if state.unit is not None:
-            units.records[known.instance] = UnitRecord(known.instance, state.unit, state.sub)
+            units.records[account.instance] = UnitRecord(account.instance, state.unit, state.sub)
 
     async def _answered(self, request: web.Request, _: web.StreamResponse) -> None:
         self.requests.append(request)
         if name := request.match_info.get("name"):
-            known = self._states.get(name)
+            state = self._states.get(name)
             if self.script and request.method == "GET" and request.path.endswith(f"/{name}"):
                 await self._put(name, self.script.pop(0))
-            elif known is not None and known.wanted and request.path.endswith(("/start", "/restart")):
-                await self._put(name, known)
+            elif state is not None and state.wanted and request.path.endswith(("/start", "/restart")):
+                await self._put(name, state)

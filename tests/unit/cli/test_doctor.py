@@ -4,13 +4,14 @@ import email.utils
 import json
 import socket
 import time
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Wxctl, something_else
+from tests.inthread import in_thread
+from tests.serving import answering
+from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
@@ -29,11 +30,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
 
 
-def wechat(ahead: float) -> AbstractContextManager[str]:
-    """A server whose clock is so many seconds ahead."""
-    return something_else(b"", Date=email.utils.formatdate(time.time() + ahead, usegmt=True))
-
-
 def patient(**options: str) -> Patient:
     account = Account(parse_name("alice"), 3000, options=options)
     return Patient(Api("http://127.0.0.1:9"), registered=[account, account])
@@ -44,15 +40,17 @@ def patient(**options: str) -> Patient:
     [(0, Level.OK, "correct"), (-50, Level.WARN, "s ahead of http"), (4000, Level.FAIL, "s behind http")],
 )
 def test_the_clock_is_compared_with_wechats(ahead: float, level: Level, words: str) -> None:
-    with wechat(ahead) as url:
-        line, clock = network.wechat(patient(server=url))  # once, although two accounts go that way
+    date = email.utils.formatdate(time.time() + ahead, usegmt=True)
+    with in_thread(answering(f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode())) as server:
+        # Once, although two accounts use that server.
+        line, clock = network.wechat(patient(server=f"http://127.0.0.1:{server.entered}"))
     assert line.level is Level.OK
     assert (clock.what, clock.level) == ("clock", level)
     assert words in str(clock.message)
 
 
-def test_the_proxy_is_checked_instead_of_wechat(nobody: str) -> None:
-    [found] = network.wechat(patient(proxy=nobody.replace("http://", "http://u:secret@")))
+def test_the_proxy_is_checked_instead_of_wechat(unused_url: str) -> None:
+    [found] = network.wechat(patient(proxy=unused_url.replace("http://", "http://u:secret@")))
     assert found.level is Level.FAIL
     assert "secret" not in f"{found.message}{found.remedy}"
     with socket.create_server(("127.0.0.1", 0)) as there:

@@ -47,6 +47,8 @@ async def test_agent_is_approved_by_its_pairing_link_and_revoked(stage: Stage, w
     assert ("helper" in listed.stdout, token[4:12] in listed.stdout) == (True, True)
     assert (await wxctl("ilink", "revoke", "alice", "helper")).returncode == 0
     assert await stage.call("getconfig", token) == SESSION_OVER
+    made = await wxctl("token", "create", "other", "--scope", "ilink", "--account", "alice")
+    assert (await stage.call("getconfig", made.stdout.strip()))["ret"] == 0
 
 
 @pytest.mark.parametrize("kind", FORMS)

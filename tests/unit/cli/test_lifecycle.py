@@ -96,11 +96,11 @@ def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, host: Host) -> Non
     assert "KEY=VALUE" in done.stderr
 
 
-def test_unreachable(wxctl: Wxctl, nobody: str) -> None:
-    for verb in (["list"], ["send", "alice", "x", "y"], ["list", "--url", nobody.replace("//", "//bo:geheim@")]):
-        done = wxctl("--url", nobody, *verb)
+def test_unreachable(wxctl: Wxctl, unused_url: str) -> None:
+    for verb in (["list"], ["send", "alice", "x", "y"], ["list", "--url", unused_url.replace("//", "//bo:geheim@")]):
+        done = wxctl("--url", unused_url, *verb)
         assert done.returncode == 3, verb
-        assert f"{nobody} can't be reached: Connection refused" in done.stderr
+        assert f"{unused_url} can't be reached: Connection refused" in done.stderr
         assert "geheim" not in done.stderr
 
 

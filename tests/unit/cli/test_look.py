@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.inthread import in_thread
 from tests.patience import PATIENCE
-from tests.unit.cli.conftest import Wxctl, program, something_else
+from tests.serving import answering
+from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import (
     ASKING,
     DOWN,
@@ -26,7 +28,6 @@ from tests.unit.cli.host import (
 )
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.test_journal import Journal, line
-from wxcontroller.cli.account import account_view
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
@@ -48,20 +49,6 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
     assert (done.returncode, RISK in done.stdout.replace("\n", " ")) == (6, True)
 
 
-@pytest.mark.parametrize(
-    ("content", "condition", "headline"),
-    [
-        ({"unit_state": "failed"}, "failed", "unit wxclient@alice.service has failed"),  # by 2.0.0
-        ({"condition": "running", "issues": [{"code": "new", "message": "is late"}]}, "running", "is late"),
-    ],
-)
-def test_accounts_of_older_and_newer_controllers_are_shown(
-    content: JsonObject, condition: str, headline: str
-) -> None:
-    found = account_view({"name": "alice", "instance": "alice", "desired": "started", **content})
-    assert (found.condition.value, str(found.headline)) == (condition, headline)
-
-
 def test_status_without_names_covers_all_accounts(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     host.add("小店 一号", PARKED)
@@ -75,8 +62,8 @@ def test_status_without_names_covers_all_accounts(wxctl: Wxctl, host: Host) -> N
 
 
 def test_response_of_another_program_is_reported_as_such(wxctl: Wxctl) -> None:
-    with something_else(b"<html>") as url:
-        done = wxctl("list", "--url", url)
+    with in_thread(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")) as server:
+        done = wxctl("list", "--url", f"http://127.0.0.1:{server.entered}")
     assert (done.returncode, "not as wxcontroller does" in done.stderr) == (3, True)
 
 
@@ -197,39 +184,39 @@ def test_times_are_formatted_like_journalctl() -> None:
 # --- events
 
 
-def happens(host: Host, content: str) -> None:
+def report(host: Host, content: str) -> None:
     """Have alice's process report a message."""
     log = host.process("alice").log
-    report: JsonObject = {"post_type": "receive_message", "type": "friend_message", "content": content}
-    host.call(lambda: log.append({**report, "sender": "王芳", "receiver": "我"}, deliver=True))
+    message: JsonObject = {"post_type": "receive_message", "type": "friend_message", "content": content}
+    host.call(lambda: log.append({**message, "sender": "王芳", "receiver": "我"}, deliver=True))
     assert host.do(log.settled(PATIENCE))
 
 
 def test_events_continue_after_a_disconnection(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     place = wxctl.directory / "cursor"
-    happens(host, "before")
+    report(host, "before")
     terminal = Terminal(wxctl, "events", "--cursor-file", str(place), "-n", "2")
     host.until(lambda: "GET events" in host.asked)
-    happens(host, "one")
+    report(host, "one")
     terminal.until("one")
     host.until(place.exists)
     first = place.read_text().strip()
     host.call(host.break_off)
-    happens(host, "two")
+    report(host, "two")
     shown = terminal.rest()
     assert (terminal.end(), shown.count("one"), "before" in shown) == (0, 1, False)
     assert "two" in shown
     assert "trying again" in shown
     assert host.requests[-1].headers["Last-Event-ID"] == first
-    happens(host, "a\x1b[31mb\nc")
+    report(host, "a\x1b[31mb\nc")
     line = wxctl("events", "alice", "--cursor-file", str(place), "-n", "1").stdout
     assert line.endswith(" alice friend_message 王芳 → 我: a [31mb c\n")
 
 
 def test_events_start_at_a_time_or_cursor(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
-    happens(host, "one")
+    report(host, "one")
     shown = json.loads(wxctl("events", "--since", "1h", "-n", "1", "--json").stdout)
-    happens(host, "two")
+    report(host, "two")
     assert wxctl("events", "--after", shown["cursor"], "-n", "1").stdout.endswith("two\n")

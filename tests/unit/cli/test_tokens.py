@@ -33,8 +33,8 @@ def kept(root: Path) -> TokenFile:
     return TokenFile(Paths(root).tokens_file)
 
 
-def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, root: Path, nobody: str) -> None:
-    wxctl.url = nobody
+def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, root: Path, unused_url: str) -> None:
+    wxctl.url = unused_url
     options = ("--scope", "send", "--account", "小店", "--expires", "2w", "--root", str(root))
     made = wxctl("token", "create", "bot", *options)
     assert made.returncode == 0
@@ -108,9 +108,9 @@ def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, host: Host) -> No
     assert headers["X-Auth-Token"] == token
 
 
-def test_token_is_never_shown(wxctl: Wxctl, host: Host, nobody: str) -> None:
+def test_token_is_never_shown(wxctl: Wxctl, host: Host, unused_url: str) -> None:
     host.token()
-    for url in (host.url, nobody):
+    for url in (host.url, unused_url):
         refused = wxctl("--url", url, "--token-file", "-", "list", stdin="wxc_12345678_" + "a" * 64)
         assert "a" * 64 not in refused.stdout + refused.stderr
 

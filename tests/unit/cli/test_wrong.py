@@ -47,19 +47,19 @@ def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> N
     assert "{" not in wxctl("send", "alice", "--", "--json").stderr
 
 
-def test_messages_are_chinese_and_json_is_english(wxctl: Wxctl, host: Host, nobody: str) -> None:
+def test_messages_are_chinese_and_json_is_english(wxctl: Wxctl, host: Host, unused_url: str) -> None:
     compiled()
     wxctl.environment["LC_ALL"] = "zh_CN.UTF-8"
     host.add("bob", PARKED)
     unknown = wxctl("stop", "nobody")
     assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
-    assert f"无法连接 {nobody} 的控制器：连接被拒绝" in wxctl("list", "--url", nobody).stderr
+    assert f"无法连接 {unused_url} 的控制器：连接被拒绝" in wxctl("list", "--url", unused_url).stderr
     for arguments in (
         ["status", "bob"],
         ["doctor"],
         ["stop", "nobody"],
         ["list", "--bogus"],
-        ["list", "--url", nobody],
+        ["list", "--url", unused_url],
     ):
         done = wxctl(*arguments, "--json")
         assert not re.search(r"[\u4e00-\u9fff]", done.stdout + done.stderr), arguments
@@ -94,11 +94,11 @@ for unit; do printf 'Id=%s\nActiveState=activating\nNRestarts=7\nResult=exit-cod
 
 
 @pytest.fixture
-def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> Path:
+def calls(wxctl: Wxctl, stand_in_program: Path, unused_url: str, tmp_path: Path) -> Path:
     """The file with systemctl's arguments; nobody listens on the controller's port."""
     program(stand_in_program, "systemctl", SYSTEMCTL)
-    wxctl.url = nobody
-    wxctl.environment["PORT"] = nobody.rpartition(":")[2]
+    wxctl.url = unused_url
+    wxctl.environment["PORT"] = unused_url.rpartition(":")[2]
     wxctl.environment["CALLS"] = str(tmp_path / "calls")
     return tmp_path / "calls"
 
