@@ -14,7 +14,6 @@ from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.ports import free_port
-from tests.programs import mounted
 from tests.serving import serving
 from tests.unit.client.listener import Listener, Server, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
@@ -148,15 +147,6 @@ def locked(path: Path) -> Iterator[None]:
         db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("ROLLBACK")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    with mounted(place, "size=1m"):
-        yield place
 
 
 @dataclass

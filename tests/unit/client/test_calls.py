@@ -45,21 +45,6 @@ async def test_revoking(client: RunningClient) -> None:
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
 
 
-async def test_unanswered_commands_may_have_been_done(client: RunningClient) -> None:
-    for call, given in (
-        ("revoke_message", {"id": "771000:@ann"}),
-        ("create_group", {"friends": "@ann"}),
-        ("invite_friend", {"id": "@@team", "friends": "@ben"}),
-        ("accept_friend_request", {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}),
-    ):
-        client.driver.outcomes = [WeChatError("no answer in time")]
-        answer = obj(await client.get(call, **given))
-        assert (answer["code"], str(answer["reason"]).startswith("it may ")) == (-1, True), answer
-        assert "no answer in time" in str(answer["reason"])
-        client.driver.outcomes = [WeChatError("can't connect", unsure=False)]
-        assert obj(await client.get(call, **given))["code"] in (-1, 201)
-
-
 async def test_consult_returns_the_friends_next_message(client: RunningClient) -> None:
     first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
     second = asyncio.create_task(client.get("consult", markname="安", content="??"))

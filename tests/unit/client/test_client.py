@@ -4,14 +4,11 @@ import asyncio
 
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
-from tests.unit.client.scripted import ANN, ME, logged_in, message
+from tests.unit.client.scripted import ANN, logged_in, message
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.messages import Text
-from wxcontroller.core.model import Contact
 from wxcontroller.drivers import base
-
-QR = base.QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 
 
 async def test_people_and_groups_are_listed_and_searched(client: RunningClient) -> None:
@@ -49,19 +46,6 @@ async def test_sends_return_wechats_id_and_are_reported(start: Start, webhook: W
         ("friend_message", "安", "api", "", "你好")
     )
     assert (group["type"], group["group"], group["receiver_id"]) == ("group_message", "A、Cy", "")
-
-
-async def test_names_are_found_in_current_and_original_form(start: Start) -> None:
-    client = start()
-    shop, literal = Contact("@shop", "A&B <茶>"), Contact("@l", "A&amp;B <茶>")
-    client.driver.play(
-        [base.Accepted(base.LoginWay.SCAN), base.Profile(ME), base.RosterLoaded((literal, shop), ()), base.Online()]
-    )
-    await client.until_state("running")
-    for name, found in (("A&B <茶>", "@shop"), ("A&amp;B &lt;茶&gt;", "@shop"), ("A&amp;B <茶>", "@l")):
-        assert [obj(one)["id"] for one in items(await client.get("search_friend", name=name))] == [found]
-        await client.get("send_friend_message", displayname=name, content="x")
-        assert client.driver.sends[-1][0] == found
 
 
 async def test_cancelled_check_event_consumes_no_event(
@@ -114,13 +98,3 @@ async def test_a_parked_client_keeps_running_and_gives_the_reason(start: Start, 
     assert "not allowed" in str(state["reason"])
     assert webhook.events("login") == [[-1, "not allowed"]]
     assert webhook.events("stop") == [[]]
-
-
-async def test_a_stuck_login_gives_the_reason(start: Start) -> None:
-    client = start()
-    client.driver.play([base.LoginStalled(Text("jslogin: can't connect"))])
-    await until(lambda: "can't connect" in str(client.state().get("status")))
-    state = client.state()
-    assert (state["state"], state["reason"]) == ("loading", "jslogin: can't connect")
-    client.driver.play([QR])
-    assert (await client.until_state("scaning"))["reason"] == ""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.heads import REFUSED
 from wxcontroller.client import bodies
-from wxcontroller.client.config import read_config
-from wxcontroller.core.account import Account, account_from, variables_of
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.paths import Paths
 
 
 async def test_web_pages_cannot_call_an_accounts_port(start: Start) -> None:
@@ -35,19 +30,6 @@ async def test_web_pages_cannot_call_an_accounts_port(start: Start) -> None:
         status, body = await raw(client, head)
         assert (status, obj(json.loads(body))["code"]) == (403, -6), head
     assert client.driver.sends == []
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_slash_or_format_after_a_call_is_ignored(start: Start, method: str) -> None:
-    """The original's framework takes it so."""
-    client = await running(start)
-    for path in ("search_friend/", "search_friend.json"):
-        async with client.http.request(method, client.address(path), params={"id": "@ann"}) as answer:
-            assert [one["id"] for one in await answer.json()] == ["@ann"]
-    others = "search_friend// search_friend. search_friend.json/ search_friend.a/b no_such_call.json .json"
-    for path in others.split():
-        async with client.http.request(method, client.address(path)) as answer:
-            assert answer.status == 403
 
 
 async def raw(client: RunningClient, sent: bytes, seconds: float = PATIENCE) -> tuple[int, bytes]:
@@ -88,14 +70,3 @@ async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatc
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
     assert client.driver.sends == []
-
-
-def test_admins_webhook_overrides_the_stored_one(tmp_path: Path) -> None:
-    stored = variables_of(Account(parse_name("alice"), 3000, options={"post_api": "http://a/?x=1"}), Paths(tmp_path))
-    assert read_config("alice", stored, Paths(tmp_path)).post_api == "http://a/?x=1&client=alice"
-    by_option = {**stored, "MOJO_WEIXIN_POST_API": "http://b/"}
-    assert read_config("alice", by_option, Paths(tmp_path)).post_api == "http://b/?client=alice"
-    assert account_from(by_option, "x").options["post_api"] == "http://b/"
-    by_merged = {**stored, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": "http://c/?client=alice"}
-    assert read_config("alice", by_merged, Paths(tmp_path)).post_api == "http://c/?client=alice"
-    assert account_from(by_merged, "x").options["post_api"] == "http://c/"

@@ -118,20 +118,6 @@ async def test_own_reports_are_deleted_before_messages(opened: Opened) -> None:
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
-async def test_report_pending_too_long_becomes_a_dead_letter(opened: Opened) -> None:
-    log = opened()
-    log.append(report(1), deliver=True)
-    await log.settled(10)
-    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, max_bytes=0))
-    assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
-    assert await log.replay(Selection((EntryState.DEAD,))) == 1
-    assert (log.counts.pending, log.counts.dead) == (1, 0)
-    assert await log.purge(PENDING) == 1
-    assert (log.counts.pending, log.counts.dead) == (0, 0)
-    [entry] = await log.select(Selection((EntryState.PURGED,)), 10)
-    assert await log.get(entry.id) == entry
-
-
 async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     log = opened()
     for number in range(2):
@@ -160,37 +146,6 @@ async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest
         await asyncio.wait_for(broken, PATIENCE)
     assert len(await stored(log)) == 2
     assert "a change of the event log failed" in caplog.text
-
-
-async def test_follower_of_the_log_misses_nothing(opened: Opened) -> None:
-    log, number, after, name = opened(), 600, 0, ""
-    got: list[str] = []
-
-    async def fill() -> None:
-        for one in range(number):
-            log.append(report(one), deliver=True)
-            for _ in range(one % 7):  # at any moment between two reads
-                await asyncio.sleep(0)
-            if one % 50 == 0:
-                assert await log.settled(60)
-
-    filling = asyncio.create_task(fill())
-    async with asyncio.timeout(PATIENCE):
-        while len(got) < number:
-            news = log.news
-            where = Selection((EntryState.PENDING,), after=after, log=name)
-            found = await log.upcoming(where, 8, 1000)
-            if not found:
-                await news.wait()
-                continue
-            for entry in found:
-                got.append(entry.body.decode())
-                after, name = entry.seq, entry.log
-                log.delivered(entry, 200)
-    await filling
-    assert got == [f'{{"id":"{one}","post_type":"receive_message","type":"friend_message"}}' for one in range(number)]
-    assert await log.settled(60)
-    assert (log.writing, log.counts.waiting) == (False, 0)
 
 
 async def test_reader_sees_a_delivery_at_once(opened: Opened) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.client.conftest import POST_API, Start, Webhook
-from tests.unit.client.scripted import ANN, BEN, HELPER, ME, TEAM, logged_in, message
+from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, logged_in, message
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.model import Contact, FriendRequest, Group, Member, Sex
 from wxcontroller.drivers.base import (
@@ -16,7 +16,6 @@ from wxcontroller.drivers.base import (
     LoginWay,
     Online,
     Profile,
-    PushOffered,
     QrReady,
     RosterChanged,
     RosterLoaded,
@@ -132,14 +131,6 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
     assert obj(items(told)[-1])["content"] == "last"
 
 
-@pytest.mark.parametrize(("way", "number"), [(LoginWay.SCAN, 1), (LoginWay.PUSH, 1), (LoginWay.STORED, 0)])
-async def test_login_event_contains_its_cause(start: Start, webhook: Webhook, way: LoginWay, number: int) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play([*([PushOffered()] if way is LoginWay.PUSH else []), *logged_in(way), message("last")])
-    await webhook.messages()
-    assert webhook.events("login") == [[number]]
-
-
 ALL_HAPPENS = [
     *logged_in(),
     RosterChanged((CY,), (CLUB,)),
@@ -234,19 +225,3 @@ async def test_ring_keeps_the_newest_and_counts_dropped_events(
         pass
     kept = [obj(r)["content"] for r in items(await client.get("check_event"))]
     assert kept == [str(number) for number in range(25 - most, 25)]
-
-
-async def test_details_that_are_learned_later_are_no_changes(start: Start, webhook: Webhook) -> None:
-    """WeChat tells some details only in the address book, numbers and members of groups even later."""
-    client = start(**{POST_API: webhook.address}, **EVERYTHING)
-    accepted, _, *rest = logged_in()
-    whole = replace(ME, city="杭州")
-    bare = replace(TEAM, members=())
-    client.driver.play([accepted, Profile(ME), Profile(whole), *rest, Profile(replace(whole, city="北京"))])
-    client.driver.play([RosterChanged((replace(ANN, uid=uid),)) for uid in (5, 6)])
-    client.driver.play([RosterChanged(groups=(bare,)), RosterChanged(groups=(TEAM,)), message("last")])
-    await webhook.messages()
-    assert obj(items(webhook.events("update_user")[0])[0])["city"] == "杭州"
-    assert [items(params)[1:] for params in webhook.events("user_property_change")] == [["city", "杭州", "北京"]]
-    assert [items(params)[1:] for params in webhook.events("friend_property_change")] == [["uid", 5, 6]]
-    assert not webhook.events("new_group_member") + webhook.events("lose_group_member")

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, running
-from tests.unit.client.test_heartbeat import Commander, commander
+from tests.unit.client.test_heartbeat import commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig
@@ -185,20 +185,6 @@ async def test_each_call_needs_its_scope(start: Start, monkeypatch: pytest.Monke
         assert code is None, endpoint.path
     assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.CONTROL]}) == (403, -6)
     assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.ADMIN]}) == (403, None)
-
-
-async def test_poll_api_commands_work_while_tokens_exist(commander: Commander, start: Start) -> None:
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=commander.address, MOJO_WEIXIN_POLL_INTERVAL="0.1")
-    close(client, (Scope.READ, ()))
-    own = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
-    commander.locations = [own, f"http://127.0.0.1:{commander.port}/openwx/stop_client"]
-    await client.login()
-    secret = secret_of(client)
-    await commander.beats(3)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
-    # The server is not sent the credentials of the port.
-    assert secret not in str([dict(request.headers) for request, _ in commander.asked])
-    assert PORT_HEADER not in str([dict(request.headers) for request, _ in commander.asked])
 
 
 async def test_wrong_tokens_are_delayed_and_not_logged(start: Start, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,11 +10,8 @@ from aiohttp import web
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, RunningClient, Start
 from tests.unit.client.listener import Server
-from tests.unit.client.scripted import logged_in
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.messages import Text
-from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
 
 @dataclass
@@ -56,24 +53,6 @@ async def test_redirect_to_the_own_api_is_a_command(commander: Commander, start:
     await client.login()
     await commander.beats(2)
     assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "好")]
-
-
-async def test_there_is_no_heartbeat_but_while_the_account_runs(commander: Commander, start: Start) -> None:
-    client = beating(start, commander)
-    await client.until_state("loading")
-    assert commander.asked == []
-    await client.login()
-    await commander.beats(3)
-    client.driver.play([Offline(Text("no answer"))])
-    await client.until_state("updating")
-    await asyncio.sleep(0.1)  # one may be under way
-    before = len(commander.asked)
-    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
-    await client.until_state("loading")
-    await asyncio.sleep(0.3)
-    assert len(commander.asked) == before
-    client.driver.play(logged_in())
-    await commander.beats(before + 1)
 
 
 # PORT is the account's own, TRAP that of somebody else, who would notice.
@@ -120,12 +99,3 @@ async def test_other_redirects_are_not_followed(
     assert [record.getMessage() for record in caplog.records].count(
         "poll_api redirects to something that is not this account's API; it is not followed"
     ) == 1
-
-
-async def test_redirect_to_itself_is_not_followed_in_a_loop(commander: Commander, start: Start) -> None:
-    client = beating(start, commander, "0.2")
-    commander.locations = ["/beat"] * 50
-    await client.login()
-    await commander.beats(1)
-    await asyncio.sleep(0.5)
-    assert len(commander.asked) <= 4

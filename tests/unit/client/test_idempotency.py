@@ -10,10 +10,7 @@ import pytest
 
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.sends.model import Request
-from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.sends import Left, SendStore
-from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
@@ -99,14 +96,6 @@ async def test_key_is_known_after_a_restart(start: Start) -> None:
     assert status == 422
 
 
-async def test_failed_send_remains_failed_under_its_key(client: RunningClient) -> None:
-    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
-    failed = await ask(client, ANN)
-    assert failed[1] == {"id": "1000", "code": 1204, "status": "unknown error", "reason": "not a friend"}
-    assert await ask(client, ANN) == failed
-    assert len(client.driver.sends) == 1
-
-
 async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     png = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -127,30 +116,6 @@ async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: 
     assert len(client.driver.sends) == 1 + 3 + 1
     assert (len(client.driver.media_sends), len(client.driver.uploads)) == (1, 2)
     assert len(await webhook.messages(7)) == 7
-
-
-async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(start: Start) -> None:
-    client = await running(start, **SLOW)
-    for number in range(5):
-        await ask(client, {**ANN, "async": "1"}, key=f"k{number}")  # the first is sent, the others wait
-    await client.stop()
-    path = client.paths.state("alice") / "events.db"
-    with sqlite3.connect(path) as db:
-        db.execute("UPDATE requests SET time = time - 100")
-    log = EventLog(path)
-    log.open()
-    store = SendStore(log, "web")
-    assert await store.sweep(1000) == 0
-    assert await store.sweep(50) == 1
-    assert await store.request("k0") is None
-    assert await store.request("k1") is not None
-    for number in range(10):
-        await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}))
-    store = SendStore(log, "web", most_requests=6)
-    assert await store.sweep(1000) == 8
-    kept = [f"n{number}" for number in range(10) if await store.request(f"n{number}") is not None]
-    assert kept == ["n8", "n9"]
-    await log.close(2)
 
 
 async def test_reply_to_a_repeated_report_is_sent_once(start: Start, webhook: Webhook) -> None:

@@ -301,22 +301,6 @@ async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
     assert (await stranger.put(url.replace("alice.agent.", "alice.other."), ciphertext))[0] == 403
 
 
-async def test_typing_is_shown_to_whom_has_written(stage: Stage) -> None:
-    agent = Agent(await stage.enter())
-    await agent.attend()
-    assert (await agent.call("getconfig", ilink_user_id="x@im.wechat"))["ret"] == -4
-    peer = await meet(agent, stage)
-    answer = await agent.call("getconfig", ilink_user_id=peer, context_token=agent.contexts[peer])
-    ticket = answer["typing_ticket"]
-    assert answer["ret"] == 0
-    for _ in range(2):
-        typing = {"ilink_user_id": peer, "typing_ticket": ticket, "status": 1}
-        assert (await agent.call("sendtyping", **typing))["ret"] == 0
-    assert (await agent.call("sendtyping", ilink_user_id=peer, typing_ticket="x", status=1))["ret"] == -2
-    if stage.ilink is not None:
-        assert stage.ilink.requests("sendtyping") == 1
-
-
 async def test_old_messages_are_dropped_after_a_long_absence(web: Stage) -> None:
     client = await web.enter()
     agent, patient = Agent(client), Agent(client, "patient")

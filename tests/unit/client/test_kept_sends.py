@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from wxcontroller.drivers.web.driver import WebDriver
 AGAIN = WebDriver.capabilities.repeat_seconds
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 RETRY = FailureHandling.RETRY_SAME_ID
-KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
+DRAIN = "WXCLIENT_STOP_DRAIN"
 # As a scan makes it: everybody has another id.
 NEW_LOGIN: list[base.DriverEvent] = [
     base.Accepted(base.LoginWay.SCAN),
@@ -64,19 +63,6 @@ async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: 
     assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
 
 
-async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, KEEP: "0", DRAIN: "0"})
-    client.driver.send_gate = asyncio.Event()
-    await client.login()
-    await queue(client, "on its way", "waits")
-    await client.stop()
-    await webhook.messages(2)
-    assert told(webhook) == [
-        ("on its way", -1, "it may have arrived: stopped while sending"),
-        ("waits", -5, "not sent: stopping"),
-    ]
-
-
 async def test_queued_sends_of_another_login_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "for Ann")
@@ -118,19 +104,6 @@ async def test_end_of_the_session_ends_queued_sends(
     await client.until_state("running")
     assert obj(await client.get("send_friend_message", id="@ann2", content="new", **{"async": "1"}))["code"] == 0
     assert len(client.driver.sends) <= 2
-
-
-async def test_expired_held_sends_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, **SLOW)
-    await first_of(client, "too old")
-    await client.stop()
-    await stored(client, "UPDATE events SET time = time - 3601")
-    await stored(client, "UPDATE sends SET time = time - 3601")
-    again = start(**{POST_API: webhook.address})
-    await webhook.messages(2)  # before anybody logs in
-    assert told(webhook)[1:] == [("too old", -5, "not sent: the account was not logged in for 3600 s")]
-    await again.login()
-    assert again.driver.sends == []
 
 
 async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") -> RunningClient:
@@ -226,30 +199,6 @@ async def test_waiting_send_is_marked_on_disk_first(start: Start) -> None:
     driver.send_gate.set()
     await until(lambda: len(tried) == 5)
     assert all(tried)
-
-
-async def test_send_that_cannot_be_stored_is_not_queued(start: Start, webhook: Webhook, small_disk: Path) -> None:
-    state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"), "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5"}
-    client = start(**{POST_API: webhook.address}, **state, **SLOW)
-    await first_of(client)
-    await client.until_told(lambda status: not obj(status["reports"])["waiting"])
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space"):
-        while True:
-            stream.write(bytes(4096))
-    large = "x" * 20_000
-    answer = obj(await client.post("send_friend_message", id="@ann", content=large, **{"async": "1"}))
-    assert (answer["code"], answer["status"]) == (-1, "unknown data")
-    assert "can't be stored for now" in str(answer["reason"])
-    answer = obj(await client.post("send_friend_message", id="@ann", content="y"))
-    assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
-    assert obj(await client.get("get_client_info"))["queued"] == 0
-    filler.unlink()
-    await client.until_queued(1)
-    await client.stop()
-    await running(start, **{POST_API: webhook.address}, **state)
-    await webhook.messages(2)
-    assert [text for text, _, _ in told(webhook)] == ["first", large]
 
 
 async def test_queued_sends_of_an_adopted_account_are_unknown(start: Start, webhook: Webhook) -> None:

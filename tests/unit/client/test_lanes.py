@@ -27,12 +27,6 @@ def after(lanes: Lanes, attempt: Attempt, result: Result, now: float = 0.0) -> D
     return lanes.after(attempt, result, began=now, now=now)
 
 
-def test_pauses_in_the_retry_lane_double_up_to_the_longest() -> None:
-    pauses = [after(Lanes(POLICY), Attempt("a", Lane.RETRY, "k", number), FAILED).pause for number in range(9)]
-    expected = [min(300.0, 10.0 * 2**number) for number in range(9)]  # the first was when it moved there
-    assert all(0.8 * want <= got <= 1.2 * want for got, want in zip(pauses, expected, strict=True))
-
-
 @pytest.mark.parametrize(("asked", "given"), [(7.0, 7.0), (0.0, 1.0), (1e9, 3600.0)])
 def test_receivers_retry_after_is_followed_within_bounds(asked: float, given: float) -> None:
     result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)

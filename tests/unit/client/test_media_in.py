@@ -3,17 +3,13 @@
 import asyncio
 import base64
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.patience import until
-from tests.unit.client.conftest import POST_API, Start, Webhook, running
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import resuming
 from wxcontroller.client.media_fetcher import MediaSwept, sweep
-from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message, MessageKind, MessageMedia
@@ -54,15 +50,6 @@ async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, w
     assert list(client.paths.media("alice").iterdir()) == []
 
 
-async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_DOWNLOAD_MEDIA": "0"})
-    client.driver.contents["55"] = PNG
-    client.driver.play([*logged_in(), media("55")])
-    [got] = await webhook.messages()
-    assert (got["content"], got["media_path"], got["media_data"], got["media_id"]) == ("[图片]", "", "", "55:3")
-    assert not client.paths.media("alice").exists()
-
-
 async def test_stop_during_a_media_download_loses_no_message(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.contents["55"] = PNG
@@ -78,21 +65,6 @@ async def test_stop_during_a_media_download_loses_no_message(start: Start, webho
     first, second = await webhook.messages(2)
     assert (first["id"], first["media_size"], second["content"]) == ("9", len(PNG), "after")
     assert base64.b64decode(str(first["media_data"])) == PNG
-
-
-async def test_lost_media_are_reported_without_content(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resuming, "MEDIA_RESUME_SECONDS", 0.2)
-    client = start(**{POST_API: webhook.address})
-    client.driver.gates["55"] = asyncio.Event()
-    client.driver.play([*logged_in(), media("55", id="9")])
-    await client.until_state("running")
-    await client.stop()
-    start(**{POST_API: webhook.address})  # and is not let in
-    [got] = await webhook.messages()
-    assert (got["id"], got["media_type"], got["media_path"]) == ("9", "image", "")
-    assert "not back in time" in str(got["media_error"])
 
 
 async def test_bug_in_one_report_does_not_affect_others(
@@ -111,10 +83,6 @@ async def test_bug_in_one_report_does_not_affect_others(
     assert [r["content"] for r in await webhook.messages()] == ["good"]
 
 
-def files(directory: Path) -> set[Path]:
-    return set(directory.iterdir())
-
-
 def test_old_and_excess_files_are_deleted(tmp_path: Path) -> None:
     def file(name: str, age: float, size: int = 10) -> Path:
         path = tmp_path / name
@@ -130,46 +98,3 @@ def test_old_and_excess_files_are_deleted(tmp_path: Path) -> None:
     assert sweep(tmp_path, 0, 20, 1e9) == MediaSwept(files=2, bytes=20, removed=1)
     assert [path.exists() for path in (new, first, second)] == [False, True, True]
     assert sweep(tmp_path / "missing", 1, 1, 1e9) == MediaSwept()
-
-
-def test_unneeded_content_of_own_sends_is_deleted(tmp_path: Path) -> None:
-    names = ("to_send", "oldest", "older", "reported", "crashed")
-    files = {name: tmp_path / f".send.{name}" for name in names}
-    for path in files.values():
-        path.write_bytes(bytes(10))
-        time.sleep(0.02)  # the clock of files ticks
-    to_send = frozenset({str(files["to_send"])})
-    in_use = frozenset(str(files[name]) for name in ("to_send", "oldest", "older", "reported"))
-    sweep(tmp_path, 0, 20, time.time(), 0.0, in_use, to_send)  # crashed: may be of a send that comes to the disk
-    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported", "crashed"}
-    sweep(tmp_path, 0, 0, time.time() + 1000, 0.0, in_use, to_send)
-    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported"}
-    sweep(tmp_path, 0, 0, time.time(), time.time() + 1)  # what an earlier process left
-    assert not any(path.exists() for path in files.values())
-
-
-async def test_a_text_waits_no_longer_than_the_limit_behind_media_that_hang(start: Start, webhook: Webhook) -> None:
-    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "3"})
-    client.driver.gates = {str(number): asyncio.Event() for number in range(20)}
-    begun = time.monotonic()
-    client.driver.play([media(str(number), id=f"v{number}") for number in range(20)])
-    client.driver.play([message("behind them", id="last")])
-    got = await webhook.messages(21)
-    assert time.monotonic() - begun < 12  # in turns of four it would be 15
-    assert [one["id"] for one in got] == [*(f"v{number}" for number in range(20)), "last"]
-    assert {one["media_error"] for one in got[:-1]} == {"not complete within 3 s"}
-
-
-async def test_excess_media_are_deleted_at_once(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
-    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": str(2 * len(PNG))})
-    client.driver.contents["55"] = PNG
-    client.driver.play([*logged_in(), *(media("55", id=str(number)) for number in range(4))])
-    paths = [Path(str(report["media_path"])) for report in await webhook.messages(4)]
-    directory = client.paths.media("alice")
-    await until(lambda: len(list(directory.iterdir())) <= 2)
-    left = set(directory.iterdir())
-    assert len(left) == 2
-    assert left < set(paths)

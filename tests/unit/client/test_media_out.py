@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.serving import serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.listener import Server
@@ -79,22 +79,6 @@ async def test_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, 
     assert base64.b64decode(str(got["media_data"])) == PNG
     assert got["media_md5"]
     await until_nothing_is_left(client)
-
-
-async def test_unresponsive_server_delays_only_its_own_media(start: Start, files: Files) -> None:
-    client = await running(start, **PRIVATE)
-    for _ in range(8):
-        hanging = files.address("hang")
-        assert (
-            obj(await client.get("send_friend_message", id="@ann", media_path=hanging, **{"async": "1"}))["code"] == 0
-        )
-    await until(lambda: files.calls.count("GET /hang") >= 2)
-    # A third of the limit for one of them.
-    async with asyncio.timeout(PATIENCE):
-        other = files.address("a.png").replace("127.0.0.1", "127.0.0.2")
-        assert obj(await client.get("send_friend_message", id="@ann", media_path=other))["code"] == 0
-        assert obj(await client.get("send_friend_message", id="@ann", content="text"))["code"] == 0
-    assert files.calls.count("GET /hang") == 2
 
 
 async def test_urls_without_media_are_refused(start: Start, files: Files) -> None:
@@ -171,20 +155,3 @@ async def test_async_send_returns_at_once_and_reports_its_result(start: Start, w
     await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
     sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
     assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
-
-
-async def test_failed_upload_is_retried_or_reported(client: RunningClient) -> None:
-    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("no answer"), None]
-    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
-    assert (answer["code"], answer["media_id"]) == (0, "@up2:3")
-    assert len(client.driver.uploads) == 2
-    client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
-    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
-    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")
-    assert answer["reason"] == "no answer"
-    for call in ("send_friend_message", "upload_media"):
-        client.driver.outcomes = [WeChatError("WeChat answered 1", "try another", ret=1)]
-        answer = obj(await client.post(call, PNG, id="@ann"))
-        assert (answer["code"], answer["status"]) == (-1, "media upload failure 1/1"), call
-        assert answer["reason"] == "WeChat answered 1; try another"
-        assert answer["media_id"] == ("" if call == "send_friend_message" else None)

@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import Opened, RunningClient, Start, Webhook, report
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
-from wxcontroller.client.store import minutes as stored
-from wxcontroller.client.store import writer
 from wxcontroller.core.heartbeats import Heartbeats, heartbeats_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
@@ -78,60 +75,3 @@ async def test_minutes_and_messages_outlive_a_restart(start: Start, webhook: Web
     found = await published_by(again, lambda one: one.minute == MINUTE + 63)
     assert found.beats == "n" * 49 + "o"
     assert found.messages == (*(0,) * 22, 3, 0)
-
-
-async def test_messages_of_a_minute_count_before_it_is_over(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(minutes, "seconds_until", lambda *_: 2 * PATIENCE)
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    await client.login()
-    client.driver.play([message("one"), message("two", id="2"), message("two, once more", id="2")])
-    await client.get("send_friend_message", id="@ann", content="three")
-    await webhook.messages(3)
-    assert (await client.told())["messages_24h"] == 3
-
-
-async def test_messages_are_counted_once_while_their_minute_is_stored(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = opened()
-    kept = minutes.Minutes("alice", log, lambda: True)
-    seen: list[int | None] = []
-
-    def note_minute(db: sqlite3.Connection, minute: int, running: bool) -> Heartbeats:
-        noted = stored.note_minute(db, minute, running)
-        seen.append(kept.messages_24h())
-        return noted
-
-    async def one_minute() -> None:
-        running = asyncio.create_task(kept.run())
-        await asyncio.sleep(0)
-        await log.write(lambda _: None)
-        running.cancel()
-
-    monkeypatch.setattr(minutes, "note_minute", note_minute)
-    await one_minute()
-    log.append(report(1), deliver=True)
-    log.append(report(2), deliver=True)
-    await log.write(lambda _: None)
-    await one_minute()
-    assert [*seen, kept.messages_24h()] == [None, 2, 2]
-
-
-async def test_message_of_a_repeated_transaction_is_counted_once(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
-    log = opened()
-    sequences: list[int] = []
-
-    def within(_: sqlite3.Connection, add: Callable[[], int]) -> None:
-        sequences.append(add())
-        if len(sequences) == 1:
-            full = sqlite3.OperationalError("database or disk is full")
-            full.sqlite_errorname = "SQLITE_FULL"
-            raise full
-
-    await log.append_within(report(1), True, within)
-    assert (sequences, log.uncounted) == ([1, 1], 1)

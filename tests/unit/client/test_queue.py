@@ -2,16 +2,13 @@
 
 import asyncio
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Start, Webhook, running
-from tests.unit.client.test_status import queue, send
-from wxcontroller.client.sends.backoff import BackoffPolicy
-from wxcontroller.core.errors import FailureHandling, WeChatError
+from tests.unit.client.test_status import send
 from wxcontroller.core.jsontypes import obj
 
 INTERVAL, DRAIN = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN"
@@ -62,30 +59,3 @@ async def test_systemd_learns_that_a_stop_takes_longer(
 
 
 # -- bad days
-
-
-async def test_repeated_rate_limit_refusals_pause_the_queue_longer(start: Start) -> None:
-    client = start(BackoffPolicy(throttled_first=0.3, throttled_max=5.0))
-    too_frequent = WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT)
-    client.driver.outcomes = [None, too_frequent, too_frequent]
-    await client.login()
-    begun = time.monotonic()
-    await send(client, 5)
-    await until(lambda: len(client.driver.sends) == 2)
-    now = await queue(client)
-    assert (now["waiting"], now["last_error"]) == (3, "too frequent")
-    assert float(str(now["next_send_at"])) - time.time() <= 0.31
-    await until(lambda: len(client.driver.sends) == 5)
-    assert time.monotonic() - begun > 0.3 + 0.6
-    assert [content for _, content, _ in client.driver.sends] == list("01234")
-
-
-@pytest.mark.parametrize("options", [{INTERVAL: "3600", DRAIN: "300"}, {INTERVAL: "300", DRAIN: "0"}])
-async def test_stop_does_not_wait_for_slow_sends(start: Start, webhook: Webhook, options: dict[str, str]) -> None:
-    client = await running(start, **{POST_API: webhook.address, **options})
-    await send(client, 3)
-    await until(lambda: len(client.driver.sends) == 1)
-    begun = time.monotonic()
-    assert await client.stop() == 0
-    assert time.monotonic() - begun < PATIENCE  # the drain would take 300, and what waits without one 600
-    assert [r["info"] for r in await webhook.messages(1)] == ["success"]

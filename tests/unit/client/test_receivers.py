@@ -3,52 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from tests.certificates import tls_server
 from tests.patience import PATIENCE
-from tests.serving import serving
-from tests.unit.client.conftest import POLL_API, POST_API, Start, Webhook, running
-from tests.unit.client.scripted import message
+from tests.unit.client.conftest import Webhook
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
 from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 
 pytestmark = pytest.mark.usefixtures("both_ways")
-
-
-@pytest.fixture
-async def secure(webhook: Webhook, tmp_path: Path) -> AsyncIterator[tuple[str, Path, asyncio.Event]]:
-    """The webhook over TLS: its root, the file of its authority, and what is set when a heartbeat came."""
-    certificate, context = tls_server(tmp_path)
-    beaten = asyncio.Event()
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        if request.method == "POST":
-            return await webhook.serve(request)
-        beaten.set()
-        return web.Response()
-
-    async with serving(serve, tls=context) as port:
-        yield f"https://127.0.0.1:{port}", certificate, beaten
-
-
-async def test_authorities_of_ca_file_are_trusted(
-    secure: tuple[str, Path, asyncio.Event], start: Start, webhook: Webhook
-) -> None:
-    root, authority, beaten = secure
-    polled = {POLL_API: f"{root}/beat"}
-    client = await running(start, **{POST_API: f"{root}/in"}, WXCLIENT_CA_FILE=str(authority), **polled)
-    client.driver.play([message("hi")])
-    [report] = await webhook.messages(1)
-    assert report["content"] == "hi"
-    async with asyncio.timeout(PATIENCE):
-        await beaten.wait()
 
 
 _LARGE = 30_000_000  # more than sockets take in without a reader

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
-from wxcontroller.client.store import history
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
 
@@ -174,32 +173,3 @@ async def test_log_of_a_later_version_is_not_changed(opened: Opened, tmp_path: P
     await log.close(0.1)
     assert path.read_bytes() == before
     assert not sets(tmp_path)
-
-
-async def test_history_has_exactly_the_surviving_messages(opened: Opened, tmp_path: Path) -> None:
-    log = opened()
-    for number in range(60):
-        log.append(report(number, sender_id=f"ann{number % 2}", content="x" * 3000), deliver=True, key=str(number))
-    for number in range(60, 65):
-        log.append(report(number, sender_id="ben"), deliver=True, key=str(number))
-    assert await log.settled(10)
-    await log.close(2)
-    path = tmp_path / "events.db"
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("DELETE FROM messages WHERE seq BETWEEN 20 AND 29")  # as on a page that was lost
-    # The last messages of a chat are lost, too.
-    ruin(path, leaf_pages(path)[-1])
-    log = opened()
-    assert await log.settled(10)
-    with contextlib.suppress(Unavailable):  # a reader meets the damage
-        await log.shown(PENDING, 1000)
-    async with asyncio.timeout(PATIENCE):
-        while log.counts.dropped == 0:
-            await log.news.wait()
-    left = [entry.seq for entry in await log.shown(PENDING, 1000)]
-    assert set(range(20, 30)) <= set(left) < set(range(1, 66))
-    page = await log.read(lambda db: history.page(db, (), 0, None, 1000))
-    assert [found.seq for found in page.found] == left
-    chats = dict(await log.read(history.chats))
-    assert max(chats.values()) == left[-1]
-    assert set(chats.values()) <= set(left)

@@ -5,7 +5,6 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import date
 
 import pytest
 from aiohttp import web
@@ -13,12 +12,9 @@ from aiohttp import web
 from tests.unit.client.conftest import POST_API, Start, Webhook, running
 from tests.unit.client.listener import Listener, taken
 from tests.unit.client.scripted import message
-from wxcontroller.client.sends import pacer as pacer_module
 from wxcontroller.client.sends.pacer import Pacer, today
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import days, handed
+from wxcontroller.client.store.sends import days
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import MessageKind
 
 
 def always(**answer: object) -> Callable[[JsonObject], bytes]:
@@ -55,17 +51,6 @@ async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webh
         ("code", "invaild media_path", "http://127.0.0.1:1/a.png")
     )
     assert client.driver.uploads == []
-
-
-async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="x")
-    await client.login()
-    notice = message("A joined", chat="@@team", is_group=True, sender="", kind=MessageKind.NOTICE)
-    client.driver.play([notice, message("?", sender="@who", chat="@who"), message("hi")])
-    got = await webhook.messages(4)
-    assert got[0]["type"] == "group_notice"
-    assert [to for to, _, _ in client.driver.sends] == ["@ann"]
 
 
 async def test_reply_during_a_stop_is_sent_after_the_next_start(start: Start, listener: Listener) -> None:
@@ -121,42 +106,3 @@ async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Web
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1
-
-
-def test_clock_that_jumps_a_day_and_back_does_not_reset_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Calendar(date):
-        shown = date(2026, 5, 4)
-
-        @classmethod
-        def today(cls) -> "Calendar":
-            return cls.fromordinal(cls.shown.toordinal())
-
-    monkeypatch.setattr(pacer_module, "date", Calendar)
-    db = sqlite3.connect(":memory:")
-    for statements in SCHEMA:
-        db.executescript(statements)
-
-    def count(pacer: Pacer) -> None:
-        pacer.count()
-        handed(db, 1, 4, 1.0, today())
-
-    def started() -> Pacer:
-        pacer = Pacer(interval=0, daily=2)
-        pacer.restore(days(db))
-        return pacer
-
-    pacer = started()
-    for _ in range(2):
-        count(pacer)
-    for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
-        Calendar.shown = wrong
-        count(pacer)
-        assert pacer.sent_today == 1
-        Calendar.shown = date(2026, 5, 4)
-        for counted in (pacer, started()):
-            assert counted.sent_today == 2
-            assert "daily limit" in str(counted.refusal)
-    for day in range(1, 20):
-        Calendar.shown = date(2026, 6, day)
-        count(pacer)
-    assert len(days(db)) == 7

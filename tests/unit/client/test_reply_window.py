@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from pathlib import Path
 
 import pytest
 
@@ -10,18 +9,15 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, entered, quickly
 from tests.unit.client.test_v1_messages import until_history
-from tests.unit.drivers.ilink_kit import Bench, quick
+from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.client.sends import order
-from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.splitting import split_text
-from wxcontroller.client.sends.window import REMINDER, Hold, Windows
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.model import MessageKind
-from wxcontroller.drivers.base import DriverFactory, ReplyWindow, Upload
-from wxcontroller.openwx.media import MediaFacts
+from wxcontroller.drivers.base import DriverFactory, ReplyWindow
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
+from wxcontroller.sandbox.ilink.model import SessionState
 
 
 async def send(client: RunningClient, wechat: Bench, content: str, **more: str) -> JsonObject:
@@ -104,20 +100,6 @@ async def test_queued_sends_outlive_a_logout(start: Start, wechat: Bench, webhoo
     assert not [one for one in webhook.reports if one.get("code") == -5]
 
 
-async def test_sends_without_a_login_are_refused_if_holding_is_off(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
-    client = begin(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="0")
-    await enter(client, wechat)
-    await write(wechat, webhook, "hello")
-    wechat.bot.set_state(SessionState.DEAD)
-    await client.until_state("scaning")
-    refused = await send(client, wechat, "now or never")
-    assert (refused["code"], refused["state"], refused["refusal"]) == (-5, "refused", "not-wanted")
-    assert (await send(client, wechat, "later", hold="60"))["state"] == "held"
-    assert (await send(client, wechat, "never", hold="a day"))["code"] == -1
-
-
 async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
     for number in range(4):
@@ -137,41 +119,6 @@ async def test_send_held_too_long_is_refused(start: Start, wechat: Bench, webhoo
     assert (report["code"], report["state"], report["refusal"]) == (-5, "refused", "expired")
     assert (await send(client, wechat, "again"))["state"] == "held"
     await client.stop()
-
-
-async def test_unseen_messages_mark_a_person_as_restricted(
-    start: Start, client: RunningClient, wechat: Bench, webhook: Webhook
-) -> None:
-    await write(wechat, webhook, "hello")
-    wechat.user.settings.answer = SendVerdict.NO_ID
-    for number in range(3):
-        answer = await send(client, wechat, str(number))
-        assert answer["code"] == 0 and "without an id" in str(answer["reason"])
-    assert (await window_of(client))["restricted"] is True
-    assert client.state()["restricted"] == 1
-    await client.stop()
-    client = begin(start, wechat, webhook)
-    await client.until_state("running")
-    assert client.state()["restricted"] == 1
-    wechat.user.settings.answer = SendVerdict.ID
-    await send(client, wechat, "seen")
-    assert (await window_of(client))["restricted"] is False
-    assert client.state()["restricted"] == 0
-
-
-async def test_last_send_of_a_window_may_be_a_reminder(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="3", WXCLIENT_WINDOW_REMINDER="1")
-    for words in ("1", "2"):
-        assert (await send(client, wechat, words))["state"] == "delivered"
-    assert len(wechat.sent()) == 2  # nothing waits, so nobody is asked
-    assert (await send(client, wechat, "3"))["reason"] == "budget"
-    assert (await until_sent(wechat, 3))[2] == REMINDER
-    assert (await send(client, wechat, "4"))["reason"] == "budget"
-    await write(wechat, webhook, "go on")
-    assert (await until_sent(wechat, 5))[3:] == ["3", "4"]
-    assert wechat.requests("sendmessage") == 5
-    reports = await webhook.until_sends(5)
-    assert [one["from"] for one in reports].count("reminder") == 1
 
 
 async def test_progress_messages_leave_the_last_sends_for_replies(
@@ -225,15 +172,6 @@ async def test_text_is_sent_although_its_picture_is_not(
     assert (answer["state"], answer["refusal"], answer["parts"]) == ("refused", "media-failed", [1, 2])
     assert [one.text or one.kind for one in wechat.sent()] == ["image", "look"]
     assert (await window_of(client))["sent"] == 2
-
-
-def test_pieces_tear_no_character_apart() -> None:
-    content = "e\u0301" * 10 + "👩\u200d👧" * 10
-    for limit in range(2, 12):
-        found = [*split_text(content, limit)]
-        assert "".join(found) == content
-        assert all(len(piece) <= limit for piece in found)
-    assert all(not piece.startswith("\u0301") for piece in split_text("e\u0301" * 10, 3))
 
 
 # -- the state table
@@ -329,38 +267,6 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     table().restore(b"damaged")
 
 
-async def test_missing_content_delays_its_whole_request() -> None:
-    fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
-    caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
-    picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
-    later, progress = Send("a", False, "2"), Send("a", False, "…", interim=True)
-    other = Send("b", False, "3")
-    waiting = [caption, picture, paper, later, progress, other]
-    assert [*order.prepared(waiting, per_peer=False)] == [caption, later, progress, other]
-    assert [*order.prepared(waiting, per_peer=True)] == [caption, progress, other]
-    coming.file = fetched.file
-    assert [*order.prepared(waiting, per_peer=True)] == waiting
-
-
-def test_clock_jump_affects_windows_only_briefly() -> None:
-    windows, noon = table(per_message=10, per_day=3), 1e9
-    windows.heard("a", noon, has_held=False)
-    windows.taken("a", True, noon)
-    # Forward, across the window's end: one attempt, then held until the person writes.
-    assert windows.hold("a", False, noon + 90_000) is None
-    windows.attempted("a", noon + 90_000)
-    assert windows.hold("a", False, noon + 90_001) is Hold.WINDOW
-    windows.heard("a", noon + 90_002, has_held=True)
-    windows.taken("a", True, noon + 90_003)
-    windows.throttle("a", noon + 90_004)
-    # Back by a year: silences and counts of a future day are dropped.
-    year = 365 * 86400
-    assert windows.hold("a", False, noon - year) is None
-    assert windows.sent_today(noon - year) == 0
-    windows.throttle("a", noon - year)
-    assert windows.hold("a", False, noon - year + 10) is Hold.THROTTLED
-
-
 async def test_held_send_is_released_by_a_message(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await entered(start, wechat, webhook)
     status, held = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
@@ -380,17 +286,3 @@ async def test_held_send_is_released_by_a_message(start: Start, wechat: Bench, w
     status, again = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
     assert (status, again["id"], again["state"]) == (200, held["id"], "delivered")
     assert wechat.requests("sendmessage") == 1
-
-
-async def test_nothing_is_sent_while_the_session_is_checked(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, lambda context: quickly(context, timing=quick(confirm_pause=4.0)))
-    announced = wechat.requests("notifystart")
-    wechat.bot.set_state(SessionState.ASLEEP)
-    async with asyncio.timeout(PATIENCE):
-        while wechat.requests("notifystart") == announced:
-            await wechat.sandbox.ilink.bell.wait(PATIENCE)
-    held = await send(client, wechat, "wait")
-    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
-    assert await until_sent(wechat, 1) == ["wait"]
-    assert obj((await client.told())["sending"])["revived"] == 1
-    assert client.state()["state"] == "running"

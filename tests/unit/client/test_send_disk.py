@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
-
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, locked, running
 from tests.unit.client.scripted import message
@@ -85,13 +83,3 @@ async def test_content_of_sends_is_kept_until_their_delivery(start: Start, webho
     assert contents == [b"%PDF" + str(number).encode() * 500_000 for number in range(3)]
     await until(lambda: {state for state, _ in events(again)} == {"delivered"})
     await until(lambda: kept_files(again) == [])
-
-
-async def test_full_disk_is_reported_to_the_sender(client: RunningClient) -> None:
-    client.paths.media("alice").write_text("not a directory")
-    form = aiohttp.FormData({"id": "@ann"})
-    form.add_field("media_data", bytes(3_000_000), filename="x")
-    async with client.http.post(client.address("send_friend_message"), data=form) as answer:
-        assert answer.status == 507
-        assert "can't be kept" in str(obj(await answer.json())["status"])
-    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0

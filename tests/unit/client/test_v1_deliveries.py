@@ -12,9 +12,7 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import message
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
-from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import MessageKind, MessageMedia
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -199,8 +197,3 @@ async def test_media_that_wait_for_their_delivery_outlive_their_time(start: Star
     webhook.statuses = []
     [report] = await webhook.messages(1)
     assert base64.b64decode(str(report["media_data"])) == PNG
-
-
-def test_failure_stored_by_an_older_version_has_current_words() -> None:
-    told = stored_error("it answers 410", 410)
-    assert told == stored_error(str(told), 410) == Text("the webhook returned {status}", status=410)

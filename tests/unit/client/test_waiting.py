@@ -96,11 +96,3 @@ async def test_request_bodies_are_limited_each_and_in_total(start: Start, chunke
         answer = await content(size)
         assert (answer.status, obj(json.loads(await answer.read()))["code"]) == (status, 0 if status == 200 else -1)
     assert [len(text) for _, text, _ in client.driver.sends] == [1000, 14_000]
-
-
-@pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
-async def test_consult_timeout_is_limited(start: Start, asked: dict[str, str]) -> None:
-    client = await running(start, WXCLIENT_CONSULT_MAX="1")
-    async with asyncio.timeout(PATIENCE):
-        answer = obj(await client.get("consult", id="@ann", content="?", **asked))
-    assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")

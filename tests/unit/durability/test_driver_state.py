@@ -40,13 +40,3 @@ async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path
         account.wechat.hear(account.account, "third")
         await reported(account, "third")
         assert texts(account) == ["first", "second", "third"]
-
-
-async def test_leftovers_of_a_kill_are_deleted_at_the_next_start(tmp_path: Path) -> None:
-    """A session file is written under another name first; a kill before the rename leaves that."""
-    async with processed(tmp_path) as account:
-        left = account.paths.state("alice") / ".mojo_weixin_cookie_alice.dat.x3f_0k2q"
-        left.write_text("cookies")
-        await account.start(login=True)
-        assert not left.exists()
-        assert account.paths.cookie_file("alice").exists()

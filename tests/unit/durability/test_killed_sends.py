@@ -11,9 +11,7 @@ from aiohttp import web
 from tests.patience import until
 from tests.serving import serving
 from tests.unit.durability.process import Process, processed
-from wxcontroller.core.jsontypes import JsonObject, items, obj
-
-SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "0.3"}
+from wxcontroller.core.jsontypes import JsonObject, obj
 
 
 async def queued(account: Process, *texts: str, to: str = "filehelper") -> None:
@@ -95,30 +93,3 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
 ORIGINS = ("data", "file", "address", "id", "all")
 # Media that WeChat already has are not in the report.
 DATA = {b"data", b"file", b"addr", b"alla", b""}
-
-
-async def test_message_keeps_its_id_and_position_over_a_kill(tmp_path: Path) -> None:
-    async with processed(tmp_path, **SLOW) as account:
-        await account.start(login=True)
-
-        async def ask(method: str, path: str, body: JsonObject | None = None, key: str = "") -> JsonObject:
-            url, headers = f"http://127.0.0.1:{account.port}/v1/{path}", {"Idempotency-Key": key} if key else {}
-            async with account.http.request(method, url, json=body, headers=headers) as answer:
-                assert answer.status in (200, 202), await answer.text()
-                return obj(await answer.json())
-
-        def message(number: int) -> JsonObject:
-            return {"to": "filehelper", "text": f"text {number}", "wait": 0}
-
-        ids = [(await ask("POST", "messages", message(number), f"k{number}"))["id"] for number in range(6)]
-        await account.until_arrived(2)
-        await account.kill()
-        account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
-        await account.start()
-        again = [await ask("POST", "messages", {**message(number), "wait": 30}, f"k{number}") for number in range(6)]
-        assert [(one["id"], one["state"]) for one in again] == [(one, "delivered") for one in ids]
-        assert account.arrived() == [f"text {number}" for number in range(6)]
-        newest = items((await ask("GET", "messages?chat=filehelper&limit=3"))["messages"])
-        older = await ask("GET", f"messages?chat=filehelper&limit=20&before={obj(newest[0])['cursor']}")
-        assert [obj(one)["id"] for one in (*items(older["messages"]), *newest)] == ids
-        assert older["more"] is False

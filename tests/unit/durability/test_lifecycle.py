@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import until
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.jsontypes import items
@@ -42,25 +41,3 @@ async def test_login_messages_restart_and_logout(tmp_path: Path, route: Route) -
         await account.stop()
         await account.launch()
         await account.until_state("scaning")
-
-
-_SLOW_NAMES = """
-import socket, sys, time
-def hang(*_, **__):
-    open({asked!r}, "w").close()
-    time.sleep(3600)
-socket.getaddrinfo = hang
-from wxcontroller.client.__main__ import main
-sys.exit(main())
-"""
-
-
-async def test_hanging_name_server_does_not_delay_a_stop(tmp_path: Path) -> None:
-    """The library looks up names in threads, which nobody can interrupt."""
-    asked = tmp_path / "asked"
-    async with processed(tmp_path, WXCLIENT_SERVER="http://wechat.example") as account:
-        account.program = ("-c", _SLOW_NAMES.format(asked=str(asked)))
-        await account.launch()
-        await until(asked.exists)
-        await account.stop()
-        assert account.process and account.process.returncode == 0

@@ -204,14 +204,6 @@ async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> N
     assert accepted["code"] == 0
 
 
-async def test_person_of_a_card_has_a_picture(stage: Stage) -> None:
-    """Also when they are known from nowhere else: the message that brought the card says who it is (5.13)."""
-    made = await deliver(stage, FRIEND, {"kind": "card", "who": stage.member})
-    card = text((await stage.report(text(made["msg_id"])))["card_id"])
-    async with stage.client.http.get(stage.client.address("get_avatar"), params={"id": card}) as answer:
-        assert (answer.status, answer.content_type) == (200, "image/jpeg")
-
-
 async def test_sandbox_recorded_no_violations(stage: Stage) -> None:
     """What this file asked of WeChat was as it should be; what could not be had is known."""
     wrong = [what for what in stage.wechat.violations() if "has no such content" not in what]

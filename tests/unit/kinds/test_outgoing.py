@@ -11,7 +11,6 @@ from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import OUTGOING, Outgoing
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.drivers.web.media.uploads import LARGE
-from wxcontroller.sandbox.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,37 +66,6 @@ async def test_recipient_gets_what_was_sent(stage: Stage, kind: Outgoing, group:
     assert copy.item is not None
     assert (copy.kind, copy.wxid, copy.item.md5) == (kind.kind, "filehelper", md5)
     assert stage.wechat.requests("webwxuploadmedia") == uploads
-
-
-async def test_a_reference_that_is_refused_is_followed_by_the_content(stage: Stage) -> None:
-    got = await arrived(stage, "image")
-    stage.wechat.fault("webwxsendmsgimg", FaultKind.RETCODE, 1)
-    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
-    assert answer["code"] == 0
-    sent = await stage.sent(answer)
-    assert sent.item is not None
-    assert sent.item.md5 == got["md5"]
-    assert text(answer["media_id"]).startswith("@")  # of the upload
-    stage.wechat.fault("webwxsendmsgimg", FaultKind.RETCODE, 1204)
-    refused = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
-    assert refused["code"] == 1204  # that is about the target
-
-
-async def test_received_media_that_are_not_here_any_more(stage: Stage) -> None:
-    picture, voice, store = await arrived(stage, "image"), await arrived(stage, "voice"), "emoticon"
-    for gone in (picture, voice):
-        os.unlink(text(gone["media_path"]))  # noqa: PTH108
-    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(picture["media_id"])))
-    assert answer["code"] == 0  # WeChat has it
-    made = await stage.sandbox("receive", {"kind": store, "from": stage.friend, "store": True})
-    bought = text((await stage.report(text(made["msg_id"])))["media_id"])
-    for media_id, why in ((text(voice["media_id"]), "by their content only"), (bought, "by their content only")):
-        answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=media_id))
-        assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "invaild media", "")
-        assert why in text(answer["reason"])
-    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id="6423456789012345678:3"))
-    assert (answer["code"], answer["status"]) == (-1, "invaild media")
-    assert "no media of this id" in text(answer["reason"])
 
 
 async def test_symlink_in_place_of_received_media_is_not_followed(stage: Stage) -> None:
