@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -17,7 +18,7 @@ from tests.ports import free_port
 from tests.serving import serving
 from tests.unit.client.listener import Listener, Server, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
-from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.durability.routes import ILINK
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import HostPermit
@@ -27,6 +28,9 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import DriverFactory
+
+if TYPE_CHECKING:
+    from tests.unit.client.stage import Stage
 
 POST_API, POLL_API = (f"MOJO_WEIXIN_PLUGIN_OPENWX_{name}_API" for name in ("POST", "POLL"))
 QUICK_RETRIES = (0.05, 0.1)
@@ -221,13 +225,6 @@ class RunningClient:
 Start = Callable[..., RunningClient]
 
 
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    """WeChat, for an account of the iLink route."""
-    async with bench() as found:
-        yield found
-
-
 @contextlib.asynccontextmanager
 async def starting(directory: Path) -> AsyncIterator[Start]:
     """A function that starts client alice with options as environment variables, and short pauses of its queue."""
@@ -284,6 +281,15 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> list[EventRing]:
 
     monkeypatch.setattr(EventRing, "take", counted)
     return polls
+
+
+@pytest.fixture
+async def ilink(tmp_path: Path) -> "AsyncIterator[Stage]":
+    """An account of the iLink route on the sandbox."""
+    from tests.unit.client.stage import Stage, staged  # which needs this module
+
+    async with staged(tmp_path, ILINK, Stage) as found:
+        yield found
 
 
 @pytest.fixture

@@ -2,61 +2,78 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, hooked, starting
 from tests.unit.client.ilink_agent import Agent
-from tests.unit.client.test_ilink_account import quickly as ilink_driver
-from tests.unit.drivers.ilink_kit import Bench, bench
-from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
-from tests.unit.sandbox.agent import waiting_code
+from tests.unit.drivers.ilink_kit import QUICK, Bench
+from tests.unit.drivers.kit import Wechat, hurried, wechat
+from tests.unit.durability.routes import PICTURE, Route
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
+from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import ServerAccount, WebLogin
-from wxcontroller.sandbox.compose import Draft
-from wxcontroller.sandbox.contents import ContentItem
-from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.sandbox import Options
+
+# Sandbox and client share a loop, so a response may take long.
+TIMING = hurried(offline_after=3600.0)
+S = TypeVar("S", bound="Stage")
 
 
 @dataclass
 class Stage:
-    """An account of one route on the sandbox. ``hear`` lets a person write to it, ``sent`` is what WeChat took."""
+    """An account of one route on the sandbox. ``client`` is its latest process."""
 
-    route: str
+    route: Route
     start: Start
     webhook: Webhook
-    ilink: Bench | None = None
-    web: Wechat | None = None
+    wechat: Wechat
+    account: ServerAccount
+    client: RunningClient = field(init=False)
 
     @property
-    def wechat(self) -> Wechat:
-        assert self.web is not None
-        return self.web
+    def ilink(self) -> Bench:
+        """The account at the sandbox's iLink API."""
+        return Bench(self.wechat.sandbox, self.wechat.url)
 
-    @property
-    def account(self) -> ServerAccount:
-        if self.ilink is not None:
-            return self.ilink.account
-        return next(iter(self.wechat.sandbox.accounts.values()))
+    def begin(self, pace: float = 0.0, /, **environ: str) -> RunningClient:
+        """Start a process of the account; ``pace`` are the least seconds between two sends on the iLink route."""
 
-    def begin(self, **environ: str) -> RunningClient:
-        server = self.ilink or self.web
-        assert server is not None
-        route = {"WXCLIENT_DRIVER": self.route, "WXCLIENT_SERVER": server.url, POST_API: self.webhook.address}
-        if self.ilink is not None:
-            return self.start(make=lambda context: ilink_driver(context, pace=0.0), **route, **environ)
+        def make(context: DriverContext) -> Driver:
+            if self.route.name == "web":
+                return WebDriver(context, TIMING)
+            if self.route.name == "filehelper":
+                return FileHelperDriver(context, TIMING)
+            driver = ILinkDriver(context, QUICK)
+            driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
+            return driver
+
+        place = {"WXCLIENT_DRIVER": self.route.name, "WXCLIENT_SERVER": self.wechat.url}
         pauses = dict.fromkeys(("MOJO_WEIXIN_SYNCCHECK_INTERVAL", "MOJO_WEIXIN_SYNCCHECK_DELAY"), "0")
-        driver = FileHelperDriver if self.route == "filehelper" else WebDriver
-        return self.start(make=lambda context: driver(context, HURRY), **route, **pauses, **environ)
+        self.client = self.start(make=make, **place, **pauses, **{POST_API: self.webhook.address, **environ})
+        return self.client
 
-    async def enter(self, **environ: str) -> RunningClient:
-        client = self.begin(**environ)
-        await self.scan(client)
+    async def enter(self, pace: float = 0.0, /, **environ: str) -> RunningClient:
+        client = self.begin(pace, **environ)
+        await self.scan()
         return client
+
+    async def restart(self, **environ: str) -> RunningClient:
+        """Stop the process and start another, which needs no scan."""
+        assert await self.client.stop() == 0
+        client = self.begin(**environ)
+        await client.until_state("running")
+        return client
+
+    async def scan(self) -> None:
+        await self.client.until_state("scaning")
+        await self.route.scan(self)
+        await self.client.until_state("running")
 
     async def attended(self, **environ: str) -> Agent:
         """Start a process and log it in; return an agent that gets messages from now on."""
@@ -64,68 +81,41 @@ class Stage:
         await agent.attend()
         return agent
 
-    async def scan(self, client: RunningClient) -> None:
-        await client.until_state("scaning")
-        if self.ilink is not None:
-            sandbox = self.ilink.sandbox
-            phone.confirm(sandbox, await waiting_code(sandbox), self.account)
-        elif self.web is not None:
-            await self.web.scan(self.account)
-        await client.until_state("running")
+    async def hear(self, words: str) -> JsonObject:
+        """Let a person write; return the report once it is delivered."""
+        return await self.report(self.route.write(self, words))
 
-    def hear(self, words: str, chat: str | None = None, sender: str | None = None) -> None:
-        """Let a person write: by default the first friend on the web route, the owner to File Transfer."""
-        if self.ilink is not None:
-            phone.write_text(self.ilink.sandbox, self.account, words)
-        elif self.web is not None and self.route == "filehelper":
-            self.web.sandbox.deliver(self.account, "filehelper", self.account.wxid, words, "phone")
-        elif self.web is not None:
-            self.web.hear(self.account, words, chat, sender)
+    async def show(self, kind: str = "image", content: bytes = PICTURE, name: str = "") -> JsonObject:
+        """Let a person send content; return the report once it is delivered."""
+        return await self.report(await self.route.show(self, kind, content, name))
 
-    def show(self, kind: str, content: bytes, name: str, form: KeyForm = KeyForm.RAW) -> None:
-        """Let a person send a picture, video or file; ``form`` is that of its key on the iLink route."""
-        if self.ilink is not None:
-            item = ContentItem(kind, self.ilink.sandbox.contents.add(content), len(content), name)
-            phone.write_media(self.ilink.sandbox, self.account, ItemMedia(item, bytes(range(16)), form))
-            return
-        assert self.web is not None
-        item = ContentItem(kind, self.web.sandbox.contents.add(content), len(content), name)
-        is_own = self.route == "filehelper"
-        people = ("filehelper", self.account.wxid) if is_own else (self.friend, self.friend)
-        draft = Draft(self.web.sandbox.next_msg_id(), *people)
-        if kind == "video":
-            made = compose.video(draft, item, 3, False)
-        else:
-            made = compose.image(draft, item) if kind == "image" else compose.file(draft, item)
-        self.web.put(self.account, made, "phone" if is_own else "peer")
+    async def report(self, message_id: str) -> JsonObject:
+        got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
+        return dict(next(one for one in got if one.get("id") == message_id))
 
-    def taken(self) -> list[Any]:
-        return [*(self.account.sent if self.ilink is None else self.ilink.sent())]
+    async def call(self, name: str, data: bytes = b"", filename: str = "x", /, **parameters: str) -> JsonValue:
+        """Use the account's API; ``data`` is media_data."""
+        return await self.client.post(name, data, filename, **parameters)
+
+    async def send(self, content: str = "", data: bytes = b"", /, **more: str) -> JsonObject:
+        """Send to the person who writes."""
+        parameters = {"id": self.route.recipient(self), "content": content, **more}
+        return obj(await self.call("send_friend_message", data, **parameters))
 
     def contents(self) -> list[tuple[str, int]]:
         """Return kind and size of the content that WeChat took."""
-        return [(one.kind, one.item.size) for one in self.taken() if one.item is not None]
-
-    @property
-    def friend(self) -> str:
-        return friend(self.account)
+        return [(one.kind, one.item.size) for one in self.route.taken(self) if one.item is not None]
 
     def sent(self) -> list[str]:
-        return [one.text for one in self.taken()]
+        return [one.text for one in self.route.taken(self)]
 
     async def until_sent(self, number: int) -> list[str]:
-        await until(lambda: len(self.sent()) >= number)
-        return self.sent()
+        return await until(self.sent, lambda texts: len(texts) >= number)
 
 
 @contextlib.asynccontextmanager
-async def stage_of(route: str, start: Start, webhook: Webhook) -> AsyncIterator[Stage]:
-    if route == "ilink":
-        async with bench() as found:
-            yield Stage(route, start, webhook, ilink=found)
-    else:
-        async with wechat() as world:
-            # File Transfer is for those whom web login refuses.
-            login = WebLogin.REFUSED if route == "filehelper" else WebLogin.BOTH
-            world.sandbox.add_account("Alice", web_login=login)
-            yield Stage(route, start, webhook, web=world)
+async def staged(directory: Path, route: Route, kind: type[S], name: str = "Alice") -> AsyncIterator[S]:
+    """An account that is not started yet."""
+    options = Options(poll_hold=0.3, sync_hold=0.3, updates_hold=0.3, batch_rate=0, takeover=0.0, strict=True)
+    async with hooked() as hook, starting(directory) as start, wechat(options) as world:
+        yield kind(route, start, hook, world, world.sandbox.add_account(name))

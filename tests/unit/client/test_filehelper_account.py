@@ -1,11 +1,12 @@
-"""An account on the filehelper route: its life above the driver is that of any other, with the sandbox as WeChat."""
+"""An account on the filehelper route: with the sandbox as WeChat."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from tests.unit.client.conftest import Start, Webhook
-from tests.unit.client.stage import Stage, stage_of
+from tests.unit.client.stage import Stage, staged
+from tests.unit.durability.routes import FILEHELPER
 from wxcontroller.core.jsontypes import integer, obj
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import samples
@@ -13,8 +14,8 @@ from wxcontroller.sandbox.faults import FaultKind
 
 
 @pytest.fixture
-async def stage(start: Start, webhook: Webhook) -> AsyncIterator[Stage]:
-    async with stage_of("filehelper", start, webhook) as found:
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, FILEHELPER, Stage) as found:
         yield found
 
 
@@ -39,9 +40,7 @@ async def test_unsupported_calls_are_refused_with_a_reason(stage: Stage) -> None
 async def test_files_are_sent_and_received(stage: Stage) -> None:
     client = await stage.enter()
     picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
-    stage.show("image", picture, "a.png")
-    stage.show("file", paper, "a.pdf")
-    reports = await stage.webhook.messages(2)
+    reports = [await stage.show("image", picture, "a.png"), await stage.show("file", paper, "a.pdf")]
     assert [(one["format"], one["media_size"], one["sender_id"]) for one in reports] == [
         ("media", len(picture), "filehelper"),
         ("media", len(paper), "filehelper"),
@@ -54,14 +53,13 @@ async def test_files_are_sent_and_received(stage: Stage) -> None:
     assert (stage.contents(), stage.wechat.violations()) == (sizes, [])
 
 
-async def test_echo_of_a_send_is_not_received(stage: Stage, webhook: Webhook) -> None:
+async def test_echo_of_a_send_is_not_received(stage: Stage) -> None:
     stage.account.echo = True
     client = await stage.enter()
     for number in range(3):
         assert obj(await client.post("send_friend_message", id="filehelper", content=f"sent {number}"))["code"] == 0
-    stage.hear("written")
-    await webhook.until(lambda reports: any(one.get("content") == "written" for one in reports))
-    received = [one["content"] for one in webhook.reports if one["post_type"] == "receive_message"]
+    await stage.hear("written")
+    received = [one["content"] for one in stage.webhook.reports if one["post_type"] == "receive_message"]
     assert received == ["written"]
 
 

@@ -1,177 +1,154 @@
 """Sends on a route with a reply window: held when they can't go, released by the person's next message."""
 
 import asyncio
-import base64
 
-import pytest
-
-from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Start, Webhook
-from tests.unit.client.test_ilink_account import begin, enter, entered, quickly
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.stage import Stage
 from tests.unit.client.test_v1_messages import until_history
-from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.drivers.base import DriverFactory, ReplyWindow
+from wxcontroller.drivers.base import ReplyWindow
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import SessionState
-
-
-async def send(client: RunningClient, wechat: Bench, content: str, **more: str) -> JsonObject:
-    return obj(await client.post("send_friend_message", id=wechat.peer, content=content, **more))
+from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
 
 
 async def window_of(client: RunningClient) -> JsonObject:
     return obj(items((await client.told())["windows"])[0])
 
 
-async def until_sent(wechat: Bench, number: int) -> list[str]:
-    async with asyncio.timeout(PATIENCE):
-        while len(wechat.sent()) < number:
-            await wechat.sandbox.ilink.bell.wait(PATIENCE)
-    return [one.text for one in wechat.sent()]
-
-
-async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
-    phone.write_text(wechat.sandbox, wechat.account, words)
-    await webhook.until(lambda reports: any(report.get("content") == words for report in reports))
-
-
-async def greeted(
-    start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
-) -> RunningClient:
-    client = await entered(start, wechat, webhook, make, **environ)
-    await write(wechat, webhook, "hello")
+async def greeted(ilink: Stage, budget: str = "", pace: float = 0.0, **environ: str) -> RunningClient:
+    """Log in and let the person write; ``budget`` is that of sends for each of their messages."""
+    budgeted = {"WXCLIENT_BUDGET_PER_INBOUND": budget} if budget else {}
+    client = await ilink.enter(pace, **budgeted, **environ)
+    await ilink.hear("hello")
     return client
 
 
-@pytest.fixture
-async def client(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient:
-    return await entered(start, wechat, webhook)
-
-
-async def test_sends_over_budget_are_held_and_replies_precede_them(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
-    answers = [await send(client, wechat, str(number)) for number in range(5)]
+async def test_sends_over_budget_are_held_and_replies_precede_them(ilink: Stage) -> None:
+    client = await greeted(ilink, budget="2")
+    answers = [await ilink.send(str(number)) for number in range(5)]
     assert [answer["code"] for answer in answers] == [0, 0, -7, -7, -7]
     assert (await window_of(client))["state"] == "spent"
-    await write(wechat, webhook, "and?")
+    await ilink.hear("and?")
     # The budget is two: the oldest send, and the answer to the new message.
-    assert (await send(client, wechat, "the answer"))["code"] == 0
-    assert sorted(await until_sent(wechat, 4)) == ["0", "1", "2", "the answer"]
-    assert wechat.requests("sendmessage") == 4
+    assert (await ilink.send("the answer"))["code"] == 0
+    assert sorted(await ilink.until_sent(4)) == ["0", "1", "2", "the answer"]
+    assert ilink.ilink.requests("sendmessage") == 4
 
 
-async def test_fifty_held_sends_go_out_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(
-        start, wechat, webhook, lambda context: quickly(context, pace=0.0), WXCLIENT_STOP_DRAIN="0"
-    )
+async def test_fifty_held_sends_go_out_in_order(ilink: Stage) -> None:
+    client = await greeted(ilink, WXCLIENT_STOP_DRAIN="0")
     for number in range(60):
-        await send(client, wechat, str(number))
-    assert len(await until_sent(wechat, 10)) == 10
+        await ilink.send(str(number))
+    assert len(await ilink.until_sent(10)) == 10
     rows = await window_of(client)
     assert (rows["state"], rows["left"], rows["held"]) == ("spent", 0, 50)
     for count in range(1, 6):
-        await write(wechat, webhook, f"go on {count}")
-        # One is kept for the answer to what was just written.
-        await until_sent(wechat, 10 + 9 * count)
-    assert [one.text for one in wechat.sent()] == [str(number) for number in range(55)]
-    assert wechat.requests("sendmessage") == 55
+        await ilink.hear(f"go on {count}")
+        # One is kept for the answer to the new message.
+        await ilink.until_sent(10 + 9 * count)
+    assert ilink.sent() == [str(number) for number in range(55)]
+    assert ilink.ilink.requests("sendmessage") == 55
 
 
-async def test_queued_sends_outlive_a_logout(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, lambda context: quickly(context, pace=0.4))
+async def test_queued_sends_outlive_a_logout(ilink: Stage) -> None:
+    client = await greeted(ilink, pace=0.4)
     for number in range(4):
-        await client.post("send_friend_message", id=wechat.peer, content=str(number), **{"async": "1"})
-    await until_sent(wechat, 1)
-    wechat.bot.set_state(SessionState.DEAD)
+        await ilink.send(str(number), **{"async": "1"})
+    await ilink.until_sent(1)
+    ilink.ilink.bot.set_state(SessionState.DEAD)
     await client.until_state("scaning")
-    attempts = wechat.requests("sendmessage")
-    await asyncio.sleep(2.5)  # more than all tries of one message take
-    assert wechat.requests("sendmessage") == attempts
-    await enter(client, wechat)
-    await write(wechat, webhook, "here again")
-    assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
-    assert not [one for one in webhook.reports if one.get("code") == -5]
+    attempts = ilink.ilink.requests("sendmessage")
+    await asyncio.sleep(2.5)  # longer than all attempts of one message take
+    assert ilink.ilink.requests("sendmessage") == attempts
+    await ilink.scan()
+    await ilink.hear("here again")
+    assert await ilink.until_sent(4) == ["0", "1", "2", "3"]
+    assert not [one for one in ilink.webhook.reports if one.get("code") == -5]
 
 
-async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
+async def test_held_sends_survive_a_restart_in_order(ilink: Stage) -> None:
+    await greeted(ilink, budget="1")
     for number in range(4):
-        await send(client, wechat, str(number))
-    await client.stop()
-    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="3")
-    await client.until_state("running")
-    assert await until_sent(wechat, 3) == ["0", "1", "2"]  # a larger budget lets some go at once
-    await write(wechat, webhook, "more")
-    assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
+        await ilink.send(str(number))
+    await ilink.restart(WXCLIENT_BUDGET_PER_INBOUND="3")
+    assert await ilink.until_sent(3) == ["0", "1", "2"]  # a larger budget lets some go at once
+    await ilink.hear("more")
+    assert await ilink.until_sent(4) == ["0", "1", "2", "3"]
 
 
-async def test_send_held_too_long_is_refused(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await entered(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="1")
-    assert (await send(client, wechat, "too late"))["state"] == "held"
-    [report] = await webhook.until_sends(1)
+async def test_send_held_too_long_is_refused(ilink: Stage) -> None:
+    await ilink.enter(WXCLIENT_HOLD_SECONDS="1")
+    assert (await ilink.send("too late"))["state"] == "held"
+    [report] = await ilink.webhook.until_sends(1)
     assert (report["code"], report["state"], report["refusal"]) == (-5, "refused", "expired")
-    assert (await send(client, wechat, "again"))["state"] == "held"
-    await client.stop()
 
 
-async def test_progress_messages_leave_the_last_sends_for_replies(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="4")
-    codes = [(await send(client, wechat, f"working {number}", interim="1"))["code"] for number in range(3)]
+async def test_messages_without_an_id_mark_a_person_as_restricted(ilink: Stage) -> None:
+    client = await greeted(ilink)
+    ilink.ilink.user.settings.answer = SendVerdict.NO_ID
+    for number in range(3):
+        answer = await ilink.send(str(number))
+        assert (answer["code"], answer["state"]) == (0, "accepted")
+    assert (await window_of(client))["restricted"] is True
+    assert client.state()["restricted"] == 1
+
+
+async def test_progress_messages_leave_the_last_sends_for_replies(ilink: Stage) -> None:
+    await greeted(ilink, budget="4")
+    codes = [(await ilink.send(f"working {number}", interim="1"))["code"] for number in range(3)]
     assert codes == [0, 0, -7]
-    assert (await send(client, wechat, "done"))["code"] == 0
-    assert await until_sent(wechat, 3) == ["working 0", "working 1", "done"]
-    reports = await webhook.until(lambda got: any(one.get("content") == "working 2" for one in got))
+    assert (await ilink.send("done"))["code"] == 0
+    assert await ilink.until_sent(3) == ["working 0", "working 1", "done"]
+    reports = await ilink.webhook.until(lambda got: any(one.get("content") == "working 2" for one in got))
     assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
 
 
-async def test_send_with_a_lost_response_is_not_repeated_over_budget(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
-    wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
-    assert (await send(client, wechat, "1"))["code"] == 0  # once more, and both may count
-    first, second = (one.time for one in wechat.sandbox.ilink.exchanges if one.endpoint == "sendmessage")
+async def test_send_with_a_lost_response_is_not_repeated_over_budget(ilink: Stage) -> None:
+    await greeted(ilink, budget="2", pace=1.0)
+    ilink.wechat.fault("sendmessage", FaultKind.STATUS, 502)
+    assert (await ilink.send("1"))["code"] == 0  # once more, and both may count
+    first, second = (one.time for one in ilink.wechat.sandbox.ilink.exchanges if one.endpoint == "sendmessage")
     assert second - first >= 2.0
-    assert (await send(client, wechat, "2"))["reason"] == "budget"
-    await write(wechat, webhook, "hello again")
-    assert await until_sent(wechat, 2) == ["1", "2"]
-    wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
-    assert (await send(client, wechat, "3"))["status"] == "unknown data"
-    assert wechat.requests("sendmessage") == 4
+    assert (await ilink.send("2"))["reason"] == "budget"
+    await ilink.hear("hello again")
+    assert await ilink.until_sent(2) == ["1", "2"]
+    ilink.wechat.fault("sendmessage", FaultKind.STATUS, 502)
+    assert (await ilink.send("3"))["status"] == "unknown data"
+    assert ilink.ilink.requests("sendmessage") == 4
 
 
-async def test_a_text_has_the_worst_state_of_its_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
+async def test_a_text_has_the_worst_state_of_its_pieces(ilink: Stage) -> None:
+    await greeted(ilink, budget="2")
     text = "\n".join(f"line {number}" for number in range(500))
-    answer = await send(client, wechat, text)
+    answer = await ilink.send(text)
     assert (answer["state"], answer["reason"], answer["parts"]) == ("held", "budget", [2, 3])
-    await write(wechat, webhook, "go on")
-    assert "".join(await until_sent(wechat, 3)) == text
+    await ilink.hear("go on")
+    assert "".join(await ilink.until_sent(3)) == text
 
 
-async def test_text_is_sent_although_its_picture_is_not(
-    client: RunningClient, wechat: Bench, webhook: Webhook
-) -> None:
-    await write(wechat, webhook, "a picture?")
-    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
-    picture = {"media_data": data, "media_name": "a.png", "id": wechat.peer}
-    # Failed uploads are retried and do not use up the budget.
-    wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 3, None)
-    assert obj(await client.post("send_friend_message", **picture))["state"] == "delivered"
-    wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 5, None)
-    answer = obj(await client.post("send_friend_message", content="look", **picture))
-    assert (answer["state"], answer["refusal"], answer["parts"]) == ("refused", "media-failed", [1, 2])
-    assert [one.text or one.kind for one in wechat.sent()] == ["image", "look"]
-    assert (await window_of(client))["sent"] == 2
+async def test_held_send_is_released_by_a_message(ilink: Stage) -> None:
+    client = await ilink.enter()
+    peer = ilink.ilink.peer
+    status, held = await client.v1("POST", "messages", {"to": peer, "text": "first"}, "k")
+    assert (status, held["state"], held["reason"]) == (202, "held", "no-context")
+    assert held["held_until"] and held["detail"]
+    assert await client.v1("POST", "messages", {"to": peer, "text": "first"}, "k") == (202, held)
+    status, waiting = await client.v1("GET", f"messages/{held['id']}")
+    assert (status, waiting["state"], waiting["text"], waiting["chat"]) == (200, "held", "first", peer)
+    refused = (await client.v1("POST", "messages", {"to": peer, "text": "now", "hold": 0}))[1]
+    assert (refused["state"], refused["reason"]) == ("refused", "not-wanted")
+    await ilink.hear("hello")
+    assert await ilink.until_sent(1) == ["first"]
+    # The history and a repeated request show its outcome under the same id.
+    *_, question, answer = await until_history(client, 3, f"?chat={peer}")
+    assert (question["direction"], question["text"]) == ("in", "hello")
+    assert (answer["id"], answer["state"]) == (held["id"], "delivered")
+    status, again = await client.v1("POST", "messages", {"to": peer, "text": "first"}, "k")
+    assert (status, again["id"], again["state"]) == (200, held["id"], "delivered")
+    assert ilink.ilink.requests("sendmessage") == 1
 
 
 # -- the state table
@@ -265,24 +242,3 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     again.restore(windows.as_bytes())
     assert again == windows
     table().restore(b"damaged")
-
-
-async def test_held_send_is_released_by_a_message(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await entered(start, wechat, webhook)
-    status, held = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
-    assert (status, held["state"], held["reason"]) == (202, "held", "no-context")
-    assert held["held_until"] and held["detail"]
-    assert await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k") == (202, held)
-    status, waiting = await client.v1("GET", f"messages/{held['id']}")
-    assert (status, waiting["state"], waiting["text"], waiting["chat"]) == (200, "held", "first", wechat.peer)
-    refused = (await client.v1("POST", "messages", {"to": wechat.peer, "text": "now", "hold": 0}))[1]
-    assert (refused["state"], refused["reason"]) == ("refused", "not-wanted")
-    await write(wechat, webhook, "hello")
-    assert await until_sent(wechat, 1) == ["first"]
-    # The history and a repeated request show its outcome under the same id.
-    *_, question, answer = await until_history(client, 3, f"?chat={wechat.peer}")
-    assert (question["direction"], question["text"]) == ("in", "hello")
-    assert (answer["id"], answer["state"]) == (held["id"], "delivered")
-    status, again = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
-    assert (status, again["id"], again["state"]) == (200, held["id"], "delivered")
-    assert wechat.requests("sendmessage") == 1

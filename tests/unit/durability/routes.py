@@ -1,9 +1,10 @@
-"""What people do on each route and what WeChat has got there: all that differs between routes for these tests."""
+"""What people do on each route, and what WeChat has received there: all that differs between routes for tests."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
-from tests.unit.drivers.kit import friend, script
+from tests.unit.drivers.kit import Wechat, friend, script
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, text
@@ -11,15 +12,24 @@ from wxcontroller.drivers.base import Capabilities
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia
 from wxcontroller.sandbox.ilink.model import User
 
-if TYPE_CHECKING:
-    from tests.unit.durability.process import Process
-
+KEY = bytes(range(16))
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+
+
+class Staged(Protocol):
+    """An account on the sandbox, in a process of its own or in this one."""
+
+    @property
+    def wechat(self) -> Wechat: ...
+    @property
+    def account(self) -> ServerAccount: ...
+
 
 # What a route without groups and contacts does not have.
 ONE_TO_ONE = frozenset(
@@ -50,11 +60,11 @@ class Route:
         Point.RESULT_STORED: 10,
     }
 
-    async def scan(self, one: "Process") -> None:
+    async def scan(self, one: Staged) -> None:
         """Scan the code that is shown, and confirm."""
         await one.wechat.scan(one.account)
 
-    def write(self, one: "Process", words: str) -> str:
+    def write(self, one: Staged, words: str) -> str:
         """Be a person who writes a text; return its id."""
         return str(one.wechat.hear(one.account, words).msg_id)
 
@@ -62,18 +72,24 @@ class Route:
         """Return the sandbox's call, below an account, by which a person writes to it: a friend, where it has any."""
         return "receive", {"from": friend, "text": words}
 
-    async def show(self, one: "Process") -> str:
-        """Be a person who sends a picture; return its id."""
-        picture: JsonObject = {"kind": "image", "from": friend(one.account)}
-        return str((await script(one.wechat.url, one.account, "POST", "receive", picture))["msg_id"])
+    async def show(self, one: Staged, kind: str = "image", content: bytes = PICTURE, name: str = "") -> str:
+        """Be a person who sends content; return the id of the message."""
+        call, by = self.write_call(friend(one.account), "")
+        body: JsonObject = {**by, "kind": kind, "content": base64.b64encode(content).decode(), "name": name}
+        del body["text"]
+        return str((await script(one.wechat.url, one.account, "POST", call, body))["msg_id"])
 
-    def recipient(self, one: "Process") -> str:
+    def recipient(self, one: Staged) -> str:
         """Return whom the account can write to."""
         return "filehelper"
 
-    def arrived(self, one: "Process") -> list[str]:
+    def taken(self, one: Staged) -> Sequence[Any]:
+        """Return what WeChat has taken, in order."""
+        return one.account.sent
+
+    def arrived(self, one: Staged) -> list[str]:
         """Return the texts (names, for media) that WeChat has taken, in order; repeated client ids once."""
-        return [sent.name or sent.text for sent in one.account.sent]
+        return [sent.name or sent.text for sent in self.taken(one)]
 
 
 class FileHelper(Route):
@@ -83,15 +99,11 @@ class FileHelper(Route):
     capabilities = FileHelperDriver.capabilities
     unsupported = ONE_TO_ONE
 
-    def write(self, one: "Process", words: str) -> str:
+    def write(self, one: Staged, words: str) -> str:
         return str(one.wechat.sandbox.deliver(one.account, "filehelper", one.account.wxid, words, "phone").msg_id)
 
     def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
         return "phone-send", {"to": "filehelper", "text": words}
-
-    async def show(self, one: "Process") -> str:
-        picture: JsonObject = {"kind": "image", "to": "filehelper"}
-        return str((await script(one.wechat.url, one.account, "POST", "phone-send", picture))["msg_id"])
 
 
 class ILink(Route):
@@ -108,30 +120,30 @@ class ILink(Route):
         Point.RESULT_STORED: 3,
     }
 
-    async def scan(self, one: "Process") -> None:
+    async def scan(self, one: Staged) -> None:
         phone.confirm(one.wechat.sandbox, await waiting_code(one.wechat.sandbox, 20), one.account)
 
-    def write(self, one: "Process", words: str) -> str:
+    def write(self, one: Staged, words: str) -> str:
         return text(phone.write_text(one.wechat.sandbox, one.account, words)["message_id"])
 
     def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
         return "phone-send", {"to": "clawbot", "text": words}
 
-    async def show(self, one: "Process") -> str:
-        item = ContentItem("image", one.wechat.sandbox.contents.add(PICTURE), len(PICTURE), "a.png")
-        return text(
-            phone.write_media(one.wechat.sandbox, one.account, ItemMedia(item, bytes(range(16))))["message_id"]
-        )
+    async def show(self, one: Staged, kind: str = "image", content: bytes = PICTURE, name: str = "") -> str:
+        item = ItemMedia(ContentItem(kind, one.wechat.sandbox.contents.add(content), len(content), name), KEY)
+        return text(phone.write_media(one.wechat.sandbox, one.account, item)["message_id"])
 
-    def recipient(self, one: "Process") -> str:
+    def recipient(self, one: Staged) -> str:
         return self._user(one).user_id
 
-    def arrived(self, one: "Process") -> list[str]:
-        # Whether WeChat drops a repeated client id is unknown; the sandbox does not.
-        taken = {sent.client_id: sent.name or sent.text for sent in self._user(one).sent}
-        return list(taken.values())
+    def taken(self, one: Staged) -> Sequence[Any]:
+        return self._user(one).sent
 
-    def _user(self, one: "Process") -> User:
+    def arrived(self, one: Staged) -> list[str]:
+        # Whether WeChat drops a repeated client id is unknown; the sandbox does not.
+        return list({sent.client_id: sent.name or sent.text for sent in self.taken(one)}.values())
+
+    def _user(self, one: Staged) -> User:
         return one.wechat.sandbox.ilink.users[one.account.uin]
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.ilink_agent import Agent, Json
+from tests.unit.client.ilink_agent import Agent
 from tests.unit.durability.process import processed
+from tests.unit.sandbox.agent import Json
 
 # All paths are below a directory of the test's: the secret of the account's port is in one of them.
 _PROGRAM = """
@@ -22,7 +22,6 @@ sys.exit(main())
 """
 
 
-@dataclass
 class Stubborn(Agent):
     """An agent that repeats a call until the account answers."""
 
@@ -44,12 +43,12 @@ async def test_kill_loses_no_message_and_doubles_no_answer(tmp_path: Path) -> No
         async def serve() -> None:
             """Answer each message once, and keep the cursor when that is done."""
             while True:
-                for message in await agent.updates():
+                for message in await agent.messages():
                     number, words = message["message_id"], message["item_list"][0]["text_item"]["text"]
                     heard.append(number)
-                    answer = {"context": message["context_token"], "client_id": f"answer-{number}"}
+                    answer = {"context_token": message["context_token"], "client_id": f"answer-{number}"}
                     async with asyncio.timeout(2 * PATIENCE):
-                        while (await agent.send(message["from_user_id"], f"to {words}", **answer))["ret"] != 0:
+                        while (await agent.send_text(f"to {words}", message["from_user_id"], **answer))["ret"] != 0:
                             await asyncio.sleep(0.05)  # not logged in again yet
                     answered.add(number)
 

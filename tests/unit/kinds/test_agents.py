@@ -39,7 +39,7 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async with staged(tmp_path) as stage:
         monkeypatch.setattr(polling, "HOLD_SECONDS", 0.0)
         agent = Agent(stage.client)
-        await agent.updates()
+        await agent.messages()
         monkeypatch.setattr(polling, "HOLD_SECONDS", PATIENCE)
         wanted: dict[str, tuple[int, str]] = {}
         for kind in INCOMING:
@@ -58,7 +58,7 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             await deliver(stage, FRIEND, body)
         got: dict[str, Any] = {}
         while len(got) < len(wanted):
-            found = await agent.updates()
+            found = await agent.messages()
             assert found, wanted.keys() - got.keys()
             got |= {str(message["message_id"]): message for message in found}
         shown = {

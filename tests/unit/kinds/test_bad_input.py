@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.kinds.stage import Stage, staged
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.contents import ContentItem
 
@@ -19,12 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with staged(tmp_path_factory.mktemp("alice")) as running:
         yield running
-
-
-async def receive(stage: Stage, **body: JsonValue) -> JsonObject:
-    """A friend's message: its report."""
-    made = await stage.sandbox("receive", {"from": stage.friend, **body})
-    return await stage.report(text(made["msg_id"]))
 
 
 def left(stage: Stage) -> list[str]:
@@ -55,7 +49,7 @@ NONSENSE = (
 async def test_malformed_xml_of_every_type_is_reported(stage: Stage, content: str) -> None:
     for kind in (1, 3, 34, 42, 43, 47, 48, 49, 10000, 10002):
         fields: JsonObject = {"FileName": content, "Url": content, "FileSize": "x", "OriContent": content}
-        report = await receive(stage, kind="raw", msg_type=kind, text=content, fields=fields)
+        report = await stage.receive(kind="raw", msg_type=kind, text=content, fields=fields)
         assert report["post_type"] in ("receive_message", "send_message")
         assert report["format"]
     assert left(stage) == []
@@ -75,7 +69,7 @@ async def test_malformed_xml_of_every_type_is_reported(stage: Stage, content: st
     ],
 )
 async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) -> None:
-    report = await receive(stage, kind="file", name=name, content="aGVsbG8=")
+    report = await stage.receive(kind="file", name=name, content="aGVsbG8=")
     path = Path(text(report["media_path"]))
     assert report["media_name"] == shown
     assert (path.parent, path.suffix) == (stage.client.paths.media("alice"), suffix)
@@ -101,7 +95,7 @@ async def test_full_disk_loses_only_content(stage: Stage) -> None:
     assert left(stage) == []
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(report["media_id"])))
     assert answer["code"] == 0  # WeChat still has it
-    assert (await receive(stage, kind="image"))["media_path"]
+    assert (await stage.receive(kind="image"))["media_path"]
 
 
 async def test_no_bad_input_ended_the_session(stage: Stage) -> None:

@@ -7,58 +7,40 @@ import base64
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.unit.client.test_ilink_account import quickly
-from tests.unit.drivers.ilink_kit import Bench, bench
-from tests.unit.kinds.stage import Launched, launched
+from tests.unit.client.stage import Stage, staged
+from tests.unit.durability.routes import ILINK, KEY
 from tests.unit.kinds.table import ILINK_INCOMING, ILINK_OUTGOING, ILinkIncoming, Outgoing
-from tests.unit.sandbox.agent import waiting_code
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm, text_item
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-KEY = bytes(range(16))
 
 
-@dataclass
-class ILinkStage(Launched):
-    """A logged-in account, and the hands of the person who scanned."""
-
-    wechat: Bench = field(kw_only=True)
-
-    async def send(self, data: bytes = b"", **parameters: str) -> JsonObject:
-        return obj(await self.call("send_friend_message", data, id=self.wechat.peer, **parameters))
-
-    def write(self, kind: ILinkIncoming) -> str:
-        """Write a message of a kind; return its id."""
-        account, sandbox = self.wechat.account, self.wechat.sandbox
-        if not kind.media:
-            item: JsonObject = {"type": 8} if kind.format == "other" else text_item(kind.content)
-            return text(phone.write(sandbox, account, self.wechat.bot, item, kind.content)["message_id"])
-        content = ContentItem(kind.media, sandbox.contents.add(kind.data), len(kind.data), kind.file_name)
-        media = ItemMedia(content, KEY, kind.form, kind.full_url, 1500, 3, kind.transcript)
-        return text(phone.write_media(sandbox, account, media)["message_id"])
+def write(stage: Stage, kind: ILinkIncoming) -> str:
+    """Write a message of a kind; return its id."""
+    account, sandbox = stage.account, stage.wechat.sandbox
+    if not kind.media:
+        item: JsonObject = {"type": 8} if kind.format == "other" else text_item(kind.content)
+        return text(phone.write(sandbox, account, stage.ilink.bot, item, kind.content)["message_id"])
+    content = ContentItem(kind.media, sandbox.contents.add(kind.data), len(kind.data), kind.file_name)
+    media = ItemMedia(content, KEY, kind.form, kind.full_url, 1500, 3, kind.transcript)
+    return text(phone.write_media(sandbox, account, media)["message_id"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ILinkStage]:
-    async with bench() as wechat:
-        options = {"WXCLIENT_BUDGET_PER_INBOUND": "0", "WXCLIENT_DRIVER": "ilink", "WXCLIENT_SERVER": wechat.url}
-        wechat.user.settings.budget = 0
-        place = tmp_path_factory.mktemp("ilink")
-        async with launched(place, lambda context: quickly(context, pace=0.0), **options) as one:
-            phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox, 20), wechat.account)
-            await one.client.until_state("running")
-            phone.write_text(wechat.sandbox, wechat.account, "hello")
-            await one.webhook.messages()
-            yield ILinkStage(**vars(one), wechat=wechat)
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(tmp_path_factory.mktemp("ilink"), ILINK, Stage) as one:
+        await one.enter(WXCLIENT_BUDGET_PER_INBOUND="0")
+        one.ilink.user.settings.budget = 0
+        await one.hear("hello")
+        yield one
 
 
 def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:
@@ -66,7 +48,7 @@ def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:
     return {side: shown, f"{side}_id": name, f"{side}_name": named, **empty}
 
 
-def media(stage: ILinkStage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
+def media(stage: Stage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
     """The fields of media, from the content that was written."""
     assert path.read_bytes() == kind.data
     assert path.parent == stage.client.paths.media("alice")
@@ -81,11 +63,11 @@ def media(stage: ILinkStage, kind: ILinkIncoming, message_id: str, path: Path) -
 
 
 @pytest.mark.parametrize("kind", ILINK_INCOMING, ids=lambda kind: kind.name)
-async def test_the_whole_report(stage: ILinkStage, kind: ILinkIncoming) -> None:
-    message_id = stage.write(kind)
+async def test_the_whole_report(stage: Stage, kind: ILinkIncoming) -> None:
+    message_id = write(stage, kind)
     report = await stage.report(message_id)
     assert abs(int(str(report.pop("time"))) - time.time()) < 60
-    peer, bot = stage.wechat.peer, stage.wechat.bot.bot_id
+    peer, bot = stage.ilink.peer, stage.ilink.bot.bot_id
     path = Path(text(report.get("media_path")))
     expected: JsonObject = {
         "post_type": "receive_message",
@@ -106,12 +88,12 @@ async def test_the_whole_report(stage: ILinkStage, kind: ILinkIncoming) -> None:
 
 
 @pytest.mark.parametrize("kind", ILINK_OUTGOING, ids=lambda kind: kind.name)
-async def test_recipient_gets_what_was_sent(stage: ILinkStage, kind: Outgoing) -> None:
-    answer = await stage.send(kind.data, **kind.parameters)
+async def test_recipient_gets_what_was_sent(stage: Stage, kind: Outgoing) -> None:
+    answer = await stage.send("", kind.data, **kind.parameters)
     assert (answer["code"], answer["status"], answer["state"]) == (0, "success", "delivered"), answer
-    sent = stage.wechat.sent()[-1]
+    sent = stage.ilink.sent()[-1]
     assert (sent.kind, sent.problem) == (kind.kind, "")
-    assert answer["id"] == f"{sent.message_id}:{stage.wechat.peer}"
+    assert answer["id"] == f"{sent.message_id}:{stage.ilink.peer}"
     report = await stage.report(text(answer["id"]))
     assert (report["post_type"], report["type"], report["code"], report["state"]) == (
         *("send_message", "friend_message", "", "delivered"),
@@ -123,17 +105,17 @@ async def test_recipient_gets_what_was_sent(stage: ILinkStage, kind: Outgoing) -
     assert (sent.item.md5, sent.item.size) == (hashlib.md5(kind.data).hexdigest(), len(kind.data))
     assert not kind.title or sent.name == kind.title
     assert (report["format"], report["media_code"]) == ("media", str(kind.code))
-    uploads = stage.wechat.requests("upload")
+    uploads = stage.ilink.requests("upload")
     again = await stage.send(media_id=text(answer["media_id"]))
-    assert (again["code"], stage.wechat.requests("upload")) == (0, uploads)
-    copy = stage.wechat.sent()[-1].item
+    assert (again["code"], stage.ilink.requests("upload")) == (0, uploads)
+    copy = stage.ilink.sent()[-1].item
     assert copy is not None and copy.md5 == sent.item.md5
 
 
-async def test_received_content_is_sent_on(stage: ILinkStage) -> None:
+async def test_received_content_is_sent_on(stage: Stage) -> None:
     kind = next(one for one in ILINK_INCOMING if one.media == "image" and one.form is KeyForm.RAW)
-    report = await stage.report(stage.write(kind))
+    report = await stage.report(write(stage, kind))
     answer = await stage.send(media_id=text(report["media_id"]))
     assert answer["code"] == 0, answer
-    sent = stage.wechat.sent()[-1].item
+    sent = stage.ilink.sent()[-1].item
     assert sent is not None and sent.md5 == hashlib.md5(kind.data).hexdigest()

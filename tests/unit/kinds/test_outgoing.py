@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import OUTGOING, Outgoing
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.drivers.web.media.uploads import LARGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -23,25 +23,19 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         yield running
 
 
-async def arrived(stage: Stage, kind: str, **fields: str | int) -> JsonObject:
-    """Media that a friend sent: their report."""
-    made = await stage.sandbox("receive", {"kind": kind, "from": stage.friend, **fields})
-    return {**await stage.report(text(made["msg_id"])), "md5": made["md5"]}
-
-
 @pytest.mark.parametrize("group", [False, True], ids=["friend", "group"])
 @pytest.mark.parametrize("kind", OUTGOING, ids=lambda kind: kind.name)
 async def test_recipient_gets_what_was_sent(stage: Stage, kind: Outgoing, group: bool) -> None:
     parameters, md5 = dict(kind.parameters), hashlib.md5(kind.data).hexdigest()
     if kind.received:
-        got = await arrived(stage, kind.received)
+        got = await stage.receive(kind=kind.received)
         parameters["media_id"], md5 = text(got["media_id"]), text(got["md5"])
     target = stage.group if group else stage.friend
     uploads = stage.wechat.requests("webwxuploadmedia")
     call = "send_group_message" if group else "send_friend_message"
     answer = obj(await stage.call(call, kind.data, id=stage.username(target), **parameters))
     assert (answer["code"], answer["status"]) == (0, "success"), answer
-    sent = await stage.sent(answer)
+    sent = stage.sent_as(answer)
     assert (sent.kind, sent.wxid) == (kind.kind, target)
     assert answer["id"] == f"{sent.msg_id}:{stage.username(target)}"
     report = await stage.report(text(answer["id"]))
@@ -62,14 +56,14 @@ async def test_recipient_gets_what_was_sent(stage: Stage, kind: Outgoing, group:
     uploads = stage.wechat.requests("webwxuploadmedia")
     again = obj(await stage.call("send_friend_message", id="filehelper", media_id=media_id))
     assert (again["code"], again["media_id"]) == (0, media_id)
-    copy = await stage.sent(again)
+    copy = stage.sent_as(again)
     assert copy.item is not None
     assert (copy.kind, copy.wxid, copy.item.md5) == (kind.kind, "filehelper", md5)
     assert stage.wechat.requests("webwxuploadmedia") == uploads
 
 
 async def test_symlink_in_place_of_received_media_is_not_followed(stage: Stage) -> None:
-    voice = await arrived(stage, "voice")
+    voice = await stage.receive(kind="voice")
     path = text(voice["media_path"])
     os.unlink(path)  # noqa: PTH108
     os.symlink(stage.client.paths.cookie_file("alice"), path)  # noqa: PTH211
@@ -85,7 +79,7 @@ async def test_large_file_is_uploaded_once_then_reused(stage: Stage) -> None:
         before, checks = stage.wechat.requests("webwxuploadmedia"), stage.wechat.requests("webwxcheckupload")
         answer = obj(await stage.call("send_friend_message", id=stage.username(stage.friend), media_path=str(path)))
         assert answer["code"] == 0, answer
-        sent = await stage.sent(answer)
+        sent = stage.sent_as(answer)
         assert sent.item is not None
         assert (sent.kind, sent.name, sent.item.size) == ("file", "big.zip", LARGE + 2)
         assert stage.wechat.requests("webwxuploadmedia") - before == uploads
@@ -93,22 +87,22 @@ async def test_large_file_is_uploaded_once_then_reused(stage: Stage) -> None:
         report = await stage.report(text(answer["id"]))
         assert (report["media_data"], report["media_size"]) == ("", LARGE + 2)  # too large for a report
     # A received one cannot be forwarded by reference: only the sender has its Signature.
-    got = await arrived(stage, "file", size=LARGE + 1, name="large.bin")
+    got = await stage.receive(kind="file", size=LARGE + 1, name="large.bin")
     checks = stage.wechat.requests("webwxcheckupload")
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
     assert answer["code"] == 0, answer
-    assert (await stage.sent(answer)).name == "large.bin"
+    assert stage.sent_as(answer).name == "large.bin"
     assert stage.wechat.requests("webwxcheckupload") - checks == 1
 
 
 async def test_ids_of_media_outlive_a_restart(stage: Stage) -> None:
-    received = [await arrived(stage, kind) for kind in ("image", "voice", "file")]
+    received = [await stage.receive(kind=kind) for kind in ("image", "voice", "file")]
     paper = obj(await stage.call("upload_media", b"%PDF" + bytes(99), media_name="报告.pdf"))
     await stage.restart()
     for got in received:
         answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
         assert answer["code"] == 0, answer
-        sent = (await stage.sent(answer)).item
+        sent = stage.sent_as(answer).item
         assert sent is not None and sent.md5 == got["md5"]
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(paper["media_id"])))
-    assert (answer["code"], (await stage.sent(answer)).name) == (0, "报告.pdf")
+    assert (answer["code"], stage.sent_as(answer).name) == (0, "报告.pdf")

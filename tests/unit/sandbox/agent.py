@@ -30,36 +30,42 @@ from wxcontroller.sandbox.serve import Address, running
 UIN = 1_234_567_001
 OTHER_UIN = 1_234_567_002
 HURRY = Options(poll_hold=0.2, updates_hold=0.2, takeover=0.0)
-# JSON of answers, looked into by tests only
+# JSON of responses, which only tests read.
 Json = Any
 
 
 class Agent:
-    """What the official client does, step by step."""
+    """A client of the iLink API: what the official one does, step by step."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = self.base = url
-        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        self.http = http
         self.token = self.bot_id = self.user_id = self.cursor = ""
         self.contexts: dict[str, str] = {}
 
-    async def post(self, call: str, body: Json, base: str | None = None, **headers: str | None) -> Json:
-        """POST a call; the answer parsed, ``{}`` when it is empty. A header that is None is left out."""
-        given = {
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
             "iLink-App-Id": "bot",
             "iLink-App-ClientVersion": "132105",
             "AuthorizationType": "ilink_bot_token",
             "X-WECHAT-UIN": base64.b64encode(str(secrets.randbits(32)).encode()).decode(),
             "Authorization": f"Bearer {self.token}",
-        } | headers
+        }
+
+    async def post(
+        self, call: str, body: Json, base: str | None = None, expected: int = 200, /, **headers: str | None
+    ) -> Json:
+        """POST a call; return the parsed response, ``{}`` if it is empty. A header that is None is left out."""
         url = f"{base or self.base}/ilink/bot/{call}"
-        sent = {key: value for key, value in given.items() if value is not None}
-        async with self.http.post(url, json=body, headers=sent) as response:
-            assert response.status == 200, response.status
+        sent = {key: value for key, value in (self.headers | headers).items() if value is not None}
+        async with asyncio.timeout(PATIENCE), self.http.post(url, json=body, headers=sent) as response:
+            assert response.status == expected, (response.status, await response.text())
             return await response.json() if await response.read() else {}
 
-    async def call(self, name: str, **fields: Json) -> Json:
-        return await self.post(name, {**fields, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}})
+    async def call(self, name: str, expected: int = 200, **fields: Json) -> Json:
+        body = {**fields, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}}
+        return await self.post(name, body, None, expected)
 
     # -- login
 
@@ -90,12 +96,12 @@ class Agent:
 
     # -- messages
 
-    async def updates(self) -> Json:
-        """Poll once; keeps the cursor and context tokens."""
-        answer = await self.call("getupdates", get_updates_buf=self.cursor)
+    async def updates(self, cursor: str | None = None) -> Json:
+        """Poll once, by default with the last cursor; keeps the cursor and context tokens."""
+        answer = await self.call("getupdates", get_updates_buf=self.cursor if cursor is None else cursor)
         self.cursor = answer.get("get_updates_buf") or self.cursor
         for message in answer.get("msgs", []):
-            self.contexts[message["from_user_id"]] = message["context_token"]
+            self.contexts[message.get("group_id") or message["from_user_id"]] = message["context_token"]
         return answer
 
     async def send(self, *listed: Json, to: str | None = None, **changes: Json) -> Json:
@@ -112,33 +118,37 @@ class Agent:
         }
         return await self.call("sendmessage", msg=message | changes)
 
-    async def send_text(self, said: str, to: str | None = None, **changes: Json) -> Json:
-        return await self.send({"type": 1, "text_item": {"text": said}}, to=to, **changes)
+    async def send_text(self, content: str, to: str | None = None, **changes: Json) -> Json:
+        return await self.send({"type": 1, "text_item": {"text": content}}, to=to, **changes)
 
-    # -- the CDN
+    # -- content
 
-    async def get(self, url: str) -> tuple[int, bytes]:
-        async with self.http.get(URL(url, encoded=True)) as response:
+    async def permit(self, **changes: Json) -> Json:
+        """Ask for the upload of a picture of one byte, or of something else by ``changes``."""
+        picture = {"filekey": "0" * 32, "media_type": 1, "rawsize": 1, "rawfilemd5": "0" * 32, "filesize": 16}
+        return await self.call("getuploadurl", **{**picture, "aeskey": "0" * 32, **changes})
+
+    def locate(self, url: str) -> URL:
+        """Return where a link to content is fetched from."""
+        return URL(url, encoded=True)
+
+    async def get(self, url: str, **headers: str) -> tuple[int, bytes]:
+        async with self.http.get(self.locate(url), headers=headers) as response:
             return response.status, await response.read()
 
     async def put(self, url: str, body: bytes, **headers: str) -> tuple[int, str]:
-        """Upload ciphertext; the status and the download parameter."""
-        given = {"Content-Type": "application/octet-stream", **headers}
-        async with self.http.post(URL(url, encoded=True), data=body, headers=given) as response:
-            return response.status, response.headers.get("x-encrypted-param", "")
+        """Upload ciphertext; return the status and the download parameter, or why it was refused."""
+        sent = {"Content-Type": "application/octet-stream", **headers}
+        async with self.http.post(self.locate(url), data=body, headers=sent) as response:
+            found = response.headers.get("x-encrypted-param") or response.headers.get("x-error-message") or ""
+            return response.status, found
 
     async def api(self, method: str, path: str, body: Json = None, status: int | None = None) -> Json:
-        """Call the scripting API; ``status`` is what must come (any 2xx when None)."""
+        """Call the scripting API; ``status`` is the expected one (any 2xx if None)."""
         async with self.http.request(method, f"{self.url}/sandbox{path}", json=body) as response:
             value = await response.json()
             assert response.status == status if status else response.ok, (response.status, value)
             return value
-
-
-async def permit(agent: Agent, **changes: Json) -> Json:
-    """Ask for the upload of a picture of one byte."""
-    picture = {"filekey": "0" * 32, "media_type": 1, "rawsize": 1, "rawfilemd5": "0" * 32, "filesize": 16}
-    return await agent.call("getuploadurl", **{**picture, "aeskey": "0" * 32, **changes})
 
 
 def newest_code(sandbox: Sandbox) -> ILinkCode:
@@ -172,9 +182,6 @@ async def ilink_sandbox(options: Options = HURRY, accounts: int = 2) -> AsyncIte
     sandbox = Sandbox(options)
     for _ in range(accounts):
         sandbox.add_account()
-    async with running(sandbox, Address("127.0.0.1", 0)) as addresses:
-        agent = Agent(f"http://{addresses[0]}")
-        try:
-            yield sandbox, agent
-        finally:
-            await agent.http.close()
+    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    async with running(sandbox, Address("127.0.0.1", 0)) as addresses, aiohttp.ClientSession(timeout=timeout) as http:
+        yield sandbox, Agent(f"http://{addresses[0]}", http)
