@@ -117,5 +117,5 @@ class Stage:
 async def staged(directory: Path, route: Route, kind: type[S], name: str = "Alice") -> AsyncIterator[S]:
     """An account that is not started yet."""
     options = Options(poll_hold=0.3, sync_hold=0.3, updates_hold=0.3, batch_rate=0, takeover=0.0, strict=True)
-    async with hooked() as hook, starting(directory) as start, wechat(options) as world:
+    async with hooked() as hook, wechat(options) as world, starting(directory) as start:
         yield kind(route, start, hook, world, world.sandbox.add_account(name))

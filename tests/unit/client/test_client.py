@@ -81,20 +81,3 @@ async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
     assert (await client.until_state("running"))["reason"] == ""
     client.driver.play([base.SessionLost(base.LossReason.LOGGED_OUT, 1100)])
     await client.until_state("loading")
-
-
-async def test_a_parked_client_keeps_running_and_gives_the_reason(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play(
-        [base.LoginRefused(1203, "not allowed", final=True), base.Ended(base.EndReason.REFUSED, Text("not allowed"))]
-    )
-    state = await client.until_state("stop")
-    answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
-    assert answer["code"] == -3
-    assert "not allowed" in str(answer["status"])
-    await webhook.until(lambda got: any(r.get("event") == "stop" for r in got))
-    assert await client.stop() == 0
-    assert (state["state"], state["login_state"]) == ("stop", "parked")
-    assert "not allowed" in str(state["reason"])
-    assert webhook.events("login") == [[-1, "not allowed"]]
-    assert webhook.events("stop") == [[]]

@@ -70,3 +70,10 @@ async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatc
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
     assert client.driver.sends == []
+
+
+async def test_slash_or_format_after_a_call_is_ignored(client: RunningClient) -> None:
+    """As the original's framework does."""
+    for path, status in (("search_friend/", 200), ("search_friend.json", 200), ("search_friend.a/b", 403)):
+        async with client.http.get(client.address(path), params={"id": "@ann"}) as answer:
+            assert answer.status == status

@@ -1,7 +1,6 @@
 """The event log on real disks: full ones, damaged ones, ones that are pulled out."""
 
 import asyncio
-import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, locked, report
 from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
+from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
-from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((EntryState.PENDING,))
@@ -36,22 +34,6 @@ async def test_repeated_message_is_stored_once(opened: Opened) -> None:
     again.append(report(1), deliver=True, key="m1")
     again.append(report(2), deliver=True, key="m2")
     assert len(await stored(again)) == 2
-
-
-async def test_entries_of_an_earlier_version_keep_their_ids(opened: Opened, tmp_path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
-        for version, statements in enumerate(SCHEMA[: SCHEMA.index(DELIVERIES)], 1):
-            db.executescript(f"{statements}; PRAGMA user_version={version}")
-        columns = "stamp, time, type, key, body, size, state"
-        db.execute(f"INSERT INTO events ({columns}) VALUES (1, 1, 'friend_message', 'm1', '{{}}', 2, 'pending')")
-    log = opened()
-    log.append(report(1), deliver=True, key="m1")
-    log.append(report(2), deliver=True, key="m2")
-    await log.settled(10)
-    old, new = await log.shown(PENDING, 10)
-    assert old.delivery == old.id == f"{log.counts.name}-1"
-    assert new.delivery != new.id
-    assert [await log.get(one) for one in (old.id, new.id, new.delivery)] == [old, new, new]
 
 
 async def test_held_report_is_not_overtaken(opened: Opened) -> None:

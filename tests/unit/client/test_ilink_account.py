@@ -4,6 +4,9 @@ import json
 
 from tests.patience import until
 from tests.unit.client.stage import Stage
+from wxcontroller.core.jsontypes import text
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
 
 
 async def test_a_restart_needs_no_scan(ilink: Stage) -> None:
@@ -31,3 +34,14 @@ async def test_session_of_another_stopped_account_is_not_used(ilink: Stage) -> N
     await client.stop()
     book.write_text(json.dumps({"alice": {"account": "alice", "marks": marks}}))
     await ilink.begin().until_state("running")
+
+
+async def test_quote_of_a_part_is_resolved(ilink: Stage) -> None:
+    await ilink.enter()
+    quoted = await ilink.hear("one two one three two four")
+    theirs = ilink.ilink.user.messages[text(quoted["id"])]
+    item = {**text_item("part"), "ref_msg": quote_of(theirs, QuoteForm.ID, "one three two")}
+    reply = phone.write(ilink.wechat.sandbox, ilink.account, ilink.ilink.bot, item, "part")
+    report = await ilink.report(text(reply["message_id"]))
+    assert (report["quote_id"], report["quote_content"]) == (quoted["id"], "one three two")
+    assert report["quote_sender_id"] == ilink.ilink.peer

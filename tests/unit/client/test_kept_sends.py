@@ -10,7 +10,7 @@ from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
-from wxcontroller.core.jsontypes import JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
@@ -49,18 +49,6 @@ async def first_of(client: RunningClient, *texts: str) -> None:
     await client.login()
     assert obj(await client.get("send_friend_message", id="@ben", content="first"))["code"] == 0
     await queue(client, *texts)
-
-
-async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, DRAIN: "0", **SLOW})
-    await first_of(client, "1", "2")
-    for content in ("urgent 1", "urgent 2"):
-        await client.get("send_friend_message", id="@ben", content=content, urgent="1", **{"async": "1"})
-    listed = items((await client.told("sends"))["sends"])
-    assert [obj(one)["urgent"] for one in listed] == [False, False, True, True]
-    assert await client.stop() == 0
-    await running(start, **{POST_API: webhook.address})
-    assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
 
 
 async def test_queued_sends_of_another_login_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:

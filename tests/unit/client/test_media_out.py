@@ -155,3 +155,12 @@ async def test_async_send_returns_at_once_and_reports_its_result(start: Start, w
     await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
     sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
     assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
+
+
+async def test_failed_upload_is_retried(client: RunningClient) -> None:
+    client.driver.outcomes = [WeChatError("no answer"), None]
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
+    assert (answer["code"], answer["media_id"], len(client.driver.uploads)) == (0, "@up2:3", 2)
+    client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
+    answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
+    assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")

@@ -1,16 +1,11 @@
 """Replies in webhook answers, and pacing."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
-import pytest
-from aiohttp import web
-
 from tests.unit.client.conftest import POST_API, Start, Webhook, running
-from tests.unit.client.listener import Listener, taken
 from tests.unit.client.scripted import message
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.store.sends import days
@@ -19,26 +14,6 @@ from wxcontroller.core.jsontypes import JsonObject, obj
 
 def always(**answer: object) -> Callable[[JsonObject], bytes]:
     return lambda _: json.dumps(answer).encode()
-
-
-@pytest.mark.parametrize(
-    ("said", "heard"), [({}, True), ({"format": None}, True), ({"format": "text"}, True), ({"format": "json"}, False)]
-)
-async def test_report_of_a_send_may_be_answered(
-    start: Start, webhook: Webhook, said: dict[str, object], heard: bool
-) -> None:
-    """``format`` is what the answer says of itself (openwx-api 3.4); media are not sent there."""
-    client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="and this", media="http://127.0.0.1/x.png", **said)
-    await client.login()
-    await client.get("send_group_message", id="@@team", content="x")
-    await client.get("send_friend_message", id="@ann", media_id="@m:3")
-    await webhook.messages(4 if heard else 2)
-    webhook.answer = None
-    await client.get("send_friend_message", id="@ben", content="end")
-    again = [("@@team", "and this"), ("@ann", "and this")] if heard else []
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@@team", "x"), *again, ("@ben", "end")]
-    assert len(client.driver.media_sends) == 1
 
 
 async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
@@ -51,28 +26,6 @@ async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webh
         ("code", "invaild media_path", "http://127.0.0.1:1/a.png")
     )
     assert client.driver.uploads == []
-
-
-async def test_reply_during_a_stop_is_sent_after_the_next_start(start: Start, listener: Listener) -> None:
-    client = await running(start, **{POST_API: listener.address})
-    go_on = asyncio.Event()
-
-    async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
-        listener.respond = taken
-        await go_on.wait()
-        return web.json_response({"reply": "too late"})
-
-    listener.respond = late
-    client.driver.play([message("hi")])
-    await listener.until("hi")
-    stop = asyncio.create_task(client.stop())
-    await client.until_state("stop")
-    go_on.set()
-    assert await stop == 0
-    assert client.driver.sends == []
-    again = await running(start, **{POST_API: listener.address})
-    assert await listener.until("too late") == ["hi", "too late"]
-    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "too late")]
 
 
 def test_pauses_have_jitter_and_bursts_are_limited() -> None:

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import time
 
-from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.patience import until
+from tests.unit.client.conftest import POST_API, RunningClient, Start, running
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.options import OPTIONS
 
@@ -35,20 +34,6 @@ async def test_options_are_shown_without_secrets(start: Start) -> None:
     assert options["proxy"] == "http://127.0.0.1:9"
     assert options["post_api"] == "http://127.0.0.1:9/hook?key=…"
     assert "hidden" not in json.dumps(told)
-
-
-async def test_failed_receiver_is_shown_without_its_secrets(start: Start, webhook: Webhook) -> None:
-    webhook.statuses = [500] * 100
-    client = await running(start, **{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
-    reports = obj((await client.until_told(lambda status: obj(status["reports"])["last_error"]))["reports"])
-    assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
-    assert (reports["last_error"], reports["delivered"]) == ("the webhook returned 500", 0)
-    assert int(str(reports["waiting"])) >= 4
-    assert abs(int(str(reports["oldest_since"])) - time.time()) < PATIENCE
-    webhook.statuses = []
-    await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
-    reports = obj((await client.until_told(lambda status: not obj(status["reports"])["waiting"]))["reports"])
-    assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
 
 
 async def test_daily_count_is_kept_without_a_limit(start: Start, client: RunningClient) -> None:

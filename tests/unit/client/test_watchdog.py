@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import TEAM, logged_in, message
-from wxcontroller.client import service
+from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.port import PortTaken
+from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
@@ -131,3 +133,24 @@ async def test_an_ended_writer_stops_the_watchdog(
     client.driver.play([Progress(heard=True), Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")
     assert not systemd.forget()
+
+
+async def test_full_disk_is_retried_with_watchdog_pings(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(session, "_STORE_SECONDS", 0.02)
+    commit = Database._commit
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    client = await running(start)
+    monkeypatch.setattr(Database, "_commit", fail)
+    client.driver.play([message("waits for space"), Checkpoint()])
+    await client.until_state("updating")
+    systemd.forget()
+    await systemd.fed()
+    await systemd.fed()
+    monkeypatch.setattr(Database, "_commit", commit)
+    await client.until_state("running")

@@ -14,8 +14,6 @@ from tests.unit.durability.process import ROOT, Process, processed
 from tests.unit.durability.tracing import Call, assert_replaced, calls_in, synced, traced
 from tests.unit.durability.writes import NAME
 from wxcontroller.core.paths import Paths
-from wxcontroller.sandbox.account import WebLogin
-from wxcontroller.sandbox.tls import CA_FILES, SERVER_FILES
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -39,15 +37,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 REPLACED: dict[str, Callable[[Paths], Sequence[Path]]] = {
     "registry": lambda paths: [paths.account_file(NAME.instance)],
     "access_tokens": lambda paths: [paths.tokens_file],
-    "port_tokens": lambda paths: [paths.port_tokens],
-    "alert": lambda paths: [paths.alerts_spool("mail") / "0123abcd.json"],
-    "begun_import": lambda paths: [paths.root / "begun.json"],
-    "sandbox_ca": lambda paths: [paths.root / name for name in (*CA_FILES, *SERVER_FILES)],
     "exported": lambda paths: [paths.root / "alice.wxpack"],
     "recovered": lambda paths: [paths.root / "events.db"],
 }
 SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
-    "abandoned_import": lambda paths: [paths.private_state("x").parent],
     "unpacked": lambda paths: [
         paths.root / "staging" / one for one in ("state/events.db", "state/media/a.jpg", "state/media", "state", "")
     ],
@@ -56,7 +49,6 @@ SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
         paths.private_state(NAME.instance).parent,
     ],
     "removed": lambda paths: [paths.accounts],
-    "finished_recovery": lambda paths: [paths.root],
 }
 
 
@@ -114,14 +106,3 @@ async def test_media_are_synced_before_they_are_reported(account: Process) -> No
     await account.webhook.until(lambda got: any(one["post_type"] == "receive_message" for one in got))
     [got] = [one for one in account.webhook.reports if one["post_type"] == "receive_message"]
     assert_replaced(calls(account)[before:], Path(str(got["media_path"])))
-
-
-async def test_decisions_of_the_owner_are_synced(account: Process) -> None:
-    """Here it is that WeChat has refused a login, which is not to be tried again after a power cut."""
-    account.account.web_login = WebLogin.DESKTOP
-    await account.launch()
-    await account.scan()
-    path = account.paths.state("alice") / "decisions.json"
-    await until(path.exists)
-    await account.stop()
-    assert_replaced(calls(account), path)

@@ -9,22 +9,17 @@ from typing import ClassVar, cast
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer import exporting, importing
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, pack, unpack
-from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned
-from wxcontroller.client.store.recovery import KnownLog, finish_interrupted, recover
+from wxcontroller.client.store.recovery import KnownLog, recover
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.core import porttokens, tokens
+from wxcontroller.core import tokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.alerts import Alert, Happening
-from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
-from wxcontroller.sandbox.tls import make_ca
 
 NAME = parse_name("alice")
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
@@ -57,31 +52,6 @@ def access_tokens(paths: Paths) -> None:
         file.add(tokens.minted(name, Scope.READ, (NAME.name,), None)[1])
     file.unbind(NAME.name)
     file.revoke("one")
-
-
-def port_tokens(paths: Paths) -> None:
-    _made(paths.port_tokens.parent)
-    token = tokens.minted("one", Scope.READ, (NAME.name,), None)[1]
-    porttokens.publish(paths, tokens.Tokens({token.id: token}))
-
-
-def alert(paths: Paths) -> None:
-    _made(paths.alerts_spool("mail"), paths.alerts_runtime("mail"))
-    Spool(paths, Channel.MAIL).put(Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", ()))
-
-
-def begun_import(paths: Paths) -> None:
-    Begun(NAME).note(paths.root)
-
-
-def sandbox_ca(paths: Paths) -> None:
-    make_ca(paths.root)
-
-
-def abandoned_import(paths: Paths) -> None:
-    _made(paths.private_state("x").parent / f"{PREFIX}dead")
-    with abandoned(paths):
-        pass
 
 
 def unpacked(paths: Paths) -> None:
@@ -121,17 +91,8 @@ def recovered(paths: Paths) -> None:
     recover(paths.root / "events.db", SCHEMA, KnownLog())
 
 
-def finished_recovery(paths: Paths) -> None:
-    (paths.root / "events.db.new").write_bytes(b"")
-    finish_interrupted(paths.root / "events.db")
-
-
 WRITES: dict[str, Callable[[Paths], None]] = {
-    made.__name__: made
-    for made in (
-        *(registry, removed, access_tokens, port_tokens, alert, begun_import, sandbox_ca, abandoned_import),
-        *(unpacked, imported, exported, recovered, finished_recovery),
-    )
+    made.__name__: made for made in (*(registry, removed, access_tokens, unpacked, imported, exported, recovered),)
 }
 
 if __name__ == "__main__":

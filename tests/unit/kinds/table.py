@@ -84,9 +84,6 @@ PLAIN_SHARES = {
     9999: "app of a kind nobody knows",
 }
 URL = "http://x.invalid/?a=1&b=2"
-NEWS = "".join(
-    f"<item><title>新闻{n}</title><url>http://x.invalid/{n}</url><digest>d</digest></item>" for n in (1, 2)
-)
 PLACE: JsonObject = {
     **{"location_latitude": "22.540001", "location_longitude": "113.930001", "location_label": "深圳市南山区科技园"},
     "location_url": "http://apis.map.qq.com/uri/v1/geocoder?coord=22.540001,113.930001",

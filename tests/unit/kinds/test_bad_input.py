@@ -1,6 +1,5 @@
 """What WeChat and people can send that is broken, hostile or too much: it is reported, and nothing else happens."""
 
-import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import pytest_asyncio
 
 from tests.unit.kinds.stage import Stage, staged
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.contents import ContentItem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,26 +73,6 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
     assert path.name.startswith("mojo_weixin_media_")
     assert stored(report) == (b"hello", 0o600)
     assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-async def test_full_disk_loses_only_content(stage: Stage) -> None:
-    """The kernel lets no file grow beyond a limit: what a full disk does, for this process alone."""
-    item = ContentItem("file", stage.wechat.sandbox.contents.add(bytes(9_000_000)), 9_000_000, "big.bin")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, hard))  # more than the write-ahead log ever has
-    try:
-        message = compose.file(compose.Draft(stage.wechat.sandbox.next_msg_id(), stage.friend, stage.friend), item)
-        stage.account.hold(text(message.fields["MediaId"]), item)
-        stage.wechat.sandbox.bring(stage.account, message, "peer", "")
-        report = await stage.report(str(message.msg_id))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (report["media_path"], report["media_data"], report["media_name"]) == ("", "", "big.bin")
-    assert "File too large" in text(report["media_error"])
-    assert left(stage) == []
-    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(report["media_id"])))
-    assert answer["code"] == 0  # WeChat still has it
-    assert (await stage.receive(kind="image"))["media_path"]
 
 
 async def test_no_bad_input_ended_the_session(stage: Stage) -> None:

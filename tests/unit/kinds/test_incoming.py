@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.kinds.stage import Stage, staged
-from tests.unit.kinds.table import FRIEND, GROUP, INCOMING, NEWS, PHONE, PHONE_GROUP, SILENT, Incoming, raw
+from tests.unit.kinds.table import FRIEND, GROUP, INCOMING, PHONE, PHONE_GROUP, SILENT, Incoming
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -165,28 +165,6 @@ async def test_silent_types_are_not_reported(stage: Stage, kind: str) -> None:
     after = await deliver(stage, FRIEND, {"kind": "text", "text": "after"})
     await stage.report(text(after["msg_id"]))
     assert all(one.get("id") != silent["msg_id"] for one in stage.webhook.reports)
-
-
-@pytest.mark.parametrize("kind", [10000, 10002])
-async def test_group_notices_have_no_sender(stage: Stage, kind: int) -> None:
-    """The account's own phone too: what it did is told in WeChat's words (7.7)."""
-    words = "你邀请A加入了群聊"
-    xml = f'<sysmsg type="sysmsgtemplate"><template>{words}</template></sysmsg>' if kind == 10002 else words
-    made = await deliver(stage, PHONE_GROUP, raw(kind, xml))
-    report = await stage.report(text(made["msg_id"]))
-    assert (report["post_type"], report["type"], report["class"]) == ("receive_message", "group_notice", "recv")
-    assert (report["content"], report["receiver_id"]) == (words, stage.me["id"])
-    assert not {"sender_id", "source", "code"} & set(report)
-
-
-async def test_news_of_wechats_own_account(stage: Stage) -> None:
-    """It is no friend, but what it says is reported like everybody's articles."""
-    body = raw(1, f"<mmreader><category><name>腾讯新闻</name>{NEWS}</category></mmreader>")
-    made = await stage.sandbox("receive", {**body, "from": "newsapp"})
-    report = await stage.report(text(made["msg_id"]))
-    assert (report["format"], report["app_title"], report["app_name"]) == ("app", "新闻1", "腾讯新闻")
-    assert [text(obj(one)["title"]) for one in items(report["app_articles"])] == ["新闻1", "新闻2"]
-    assert "新闻2" in text(report["content"])
 
 
 async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import OUTGOING, Outgoing
 from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.drivers.web.media.uploads import LARGE
+from wxcontroller.sandbox.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -106,3 +107,12 @@ async def test_ids_of_media_outlive_a_restart(stage: Stage) -> None:
         assert sent is not None and sent.md5 == got["md5"]
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(paper["media_id"])))
     assert (answer["code"], stage.sent_as(answer).name) == (0, "报告.pdf")
+
+
+async def test_content_is_sent_if_its_reference_is_refused(stage: Stage) -> None:
+    got = await stage.receive(kind="image")
+    stage.wechat.fault("webwxsendmsgimg", FaultKind.RETCODE, 1)
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
+    assert answer["code"] == 0
+    sent = stage.sent_as(answer).item
+    assert sent is not None and sent.md5 == got["md5"]
