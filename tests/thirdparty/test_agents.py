@@ -17,14 +17,13 @@ import pytest
 from tests.openapi.world import ClientUnits
 from tests.patience import until
 from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
-from tests.unit.client.test_ilink_account import quickly
+from tests.unit.client.stage import ilink_driver
 from tests.unit.controller.machine import Machine
 from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import friend, script, wechat
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.cli.ilink import FORMS, Access
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
 
@@ -77,7 +76,7 @@ async def controller(root: Path, url: str, route: str) -> AsyncIterator[Machine]
     host = Machine(root, client=options, ilink_serve=True)
     host.units = units = ClientUnits(host.paths)
     if route == "ilink":
-        units.driver = _ilink_driver
+        units.driver = ilink_driver
     async with host:
         await host.get("start_client", client="alice")
         try:
@@ -99,10 +98,6 @@ async def stage(root: Path, route: str) -> AsyncIterator[Stage]:
             person = web.sandbox.add_account("Alice")
             await web.scan(person)
             yield Stage(host, route, web.url, person, friend(person))
-
-
-def _ilink_driver(context: DriverContext) -> Driver:
-    return quickly(context, pace=0.0)
 
 
 @contextlib.asynccontextmanager

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tests.programs import ROOT
-from tests.unit.client.conftest import POST_API, Start, listener, start, webhook  # noqa: F401
-from tests.unit.client.listener import Listener
+from tests.unit.client import webhook as receiver
+from tests.unit.client.conftest import POST_API, Start, start, webhook  # noqa: F401
 from tests.unit.client.scripted import message
 from wxcontroller.client.deliveries.signatures import signatures
 from wxcontroller.core.webhooksecrets import standard_form
@@ -17,7 +17,7 @@ WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.mark.skipif(not FETCHED.exists(), reason="standardwebhooks is missing: make test-deps")
 async def test_library_accepts_deliveries_and_rejects_old_or_changed_ones(
-    listener: Listener,  # noqa: F811
+    webhook: receiver.Webhook,  # noqa: F811
     start: Start,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -25,10 +25,10 @@ async def test_library_accepts_deliveries_and_rejects_old_or_changed_ones(
     monkeypatch.syspath_prepend(str(FETCHED))
     from standardwebhooks import Webhook, WebhookVerificationError  # type: ignore[import-not-found]
 
-    client = start(**{POST_API: listener.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})
+    client = start(**{POST_API: webhook.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})
     await client.login()
     client.driver.play([message("早")])
-    [(sent, content)] = await listener.tries(1)
+    [(sent, content)] = await webhook.tries(1)
     headers, body = {name.lower(): value for name, value in sent.items()}, content.decode()
     for secret in (WHSEC, standard_form("old-secret")):
         Webhook(secret).verify(body, headers)

@@ -4,20 +4,19 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.ports import free_port
-from tests.serving import serving
-from tests.unit.client.listener import Listener, Server, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
+from tests.unit.client.webhook import Webhook as Webhook
+from tests.unit.client.webhook import hooked as hooked
 from tests.unit.durability.routes import ILINK
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import read_config
@@ -37,71 +36,6 @@ QUICK_RETRIES = (0.05, 0.1)
 HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
 
-@dataclass
-class Webhook(Server):
-    """A receiver of reports.
-
-    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report. ``reports``
-    are those it accepted, ``ids`` those of their deliveries.
-    """
-
-    reports: list[JsonObject] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    answer: Callable[[JsonObject], bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/in?key=k"
-
-    async def answer_to(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        status = self.statuses.pop(0) if self.statuses else 200
-        if status >= 300:
-            return web.Response(status=status)
-        async with self._news:
-            self.reports.append(json.loads(body))
-            self.ids.append(request.headers["X-Wx-Delivery"])
-            self._news.notify_all()
-        if self.answer:
-            return web.Response(body=self.answer(json.loads(body)), content_type="application/json")
-        return web.Response()
-
-    async def until(self, condition: Callable[[list[JsonObject]], bool]) -> list[JsonObject]:
-        await self.wait(lambda: condition(self.reports))
-        return self.reports
-
-    async def messages(self, number: int = 1) -> list[JsonObject]:
-        def of(reports: list[JsonObject]) -> list[JsonObject]:
-            return [report for report in reports if report["post_type"] != "event"]
-
-        return of(await self.until(lambda got: len(of(got)) >= number))
-
-    def sends(self) -> list[JsonObject]:
-        return [report for report in self.reports if report["post_type"] == "send_message"]
-
-    async def until_sends(self, number: int) -> list[JsonObject]:
-        await self.wait(lambda: len(self.sends()) >= number)
-        return self.sends()
-
-    def once(self) -> list[JsonObject]:
-        """The reports without those that came again: a kill may make one come twice, with its id."""
-        return list(dict(zip(self.ids, self.reports, strict=True)).values())
-
-    async def event(self, name: str) -> JsonValue:
-        await self.until(lambda got: any(report.get("event") == name for report in got))
-        return self.events(name)[-1]
-
-    def events(self, name: str) -> list[JsonValue]:
-        return [report["params"] for report in self.reports if report.get("event") == name]
-
-
-@contextlib.asynccontextmanager
-async def hooked() -> AsyncIterator[Webhook]:
-    hook = Webhook()
-    async with serving(hook.serve) as hook.port:
-        yield hook
-
-
 @pytest.fixture(params=["known", "other"])
 def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a test with a version of aiohttp whose undocumented parts are used to post, and with another one."""
@@ -113,12 +47,6 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 async def webhook() -> AsyncIterator[Webhook]:
     async with hooked() as hook:
         yield hook
-
-
-@pytest.fixture
-async def listener() -> AsyncIterator[Listener]:
-    async with listening() as one:
-        yield one
 
 
 Opened = Callable[..., EventLog]
@@ -154,15 +82,12 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @dataclass
-class RunningClient:
-    """A client in this process; ``get`` and ``post`` talk to its real port."""
+class Port:
+    """The API of account alice at its real port, and its files."""
 
-    driver: ScriptedDriver
     paths: Paths
     port: int
     http: aiohttp.ClientSession
-    stopping: asyncio.Event
-    task: "asyncio.Task[int]"
 
     def address(self, call: str) -> str:
         return f"http://127.0.0.1:{self.port}/openwx/{call}"
@@ -173,15 +98,20 @@ class RunningClient:
             found: JsonValue = json.loads(await answer.read())
             return found
 
-    async def post(self, call: str, data: bytes = b"", filename: str = "x", /, **form: str) -> JsonValue:
-        """Call with a form; ``data`` is its media_data."""
-        body = aiohttp.FormData(form)
+    async def call(
+        self, name: str, form: Mapping[str, str], data: bytes = b"", filename: str = "x", key: str = ""
+    ) -> tuple[int, JsonValue]:
+        """Call with a form, and an Idempotency-Key if one is given; ``data`` is its media_data."""
+        body, headers = aiohttp.FormData(dict(form)), {"Idempotency-Key": key} if key else {}
         if data:
             body.add_field("media_data", data, filename=filename)
-        async with self.http.post(self.address(call), data=body) as answer:
-            assert answer.status == 200
-            found: JsonValue = json.loads(await answer.read())
-            return found
+        async with self.http.post(self.address(name), data=body, headers=headers) as answer:
+            return answer.status, json.loads(await answer.read())
+
+    async def post(self, call: str, data: bytes = b"", filename: str = "x", /, **form: str) -> JsonValue:
+        status, found = await self.call(call, form, data, filename)
+        assert status == 200
+        return found
 
     async def v1(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, JsonObject]:
         """Call /v1; ``body`` is sent as JSON if it is no form."""
@@ -208,6 +138,15 @@ class RunningClient:
 
     async def until_state(self, word: str) -> JsonObject:
         return await until(self.state, lambda state: state.get("state") == word)
+
+
+@dataclass
+class RunningClient(Port):
+    """A client in this process, on a scripted driver."""
+
+    driver: ScriptedDriver
+    stopping: asyncio.Event
+    task: "asyncio.Task[int]"
 
     async def until_queued(self, number: int) -> None:
         await until(lambda: self.get("get_client_info"), lambda info: obj(info)["queued"] == number)
@@ -246,7 +185,7 @@ async def starting(directory: Path) -> AsyncIterator[Start]:
         driver, stopping = ScriptedDriver(), asyncio.Event()
         made = make or driver.make
         client = Client(read_config("alice", environ, paths), made, backoff, QUICK_RETRIES, paths, permit)
-        one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
+        one = RunningClient(paths, port, http, driver, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one
 

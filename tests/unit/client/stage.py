@@ -25,6 +25,12 @@ TIMING = hurried(offline_after=3600.0)
 S = TypeVar("S", bound="Stage")
 
 
+def ilink_driver(context: DriverContext, pace: float = 0.0) -> Driver:
+    driver = ILinkDriver(context, QUICK)
+    driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
+    return driver
+
+
 @dataclass
 class Stage:
     """An account of one route on the sandbox. ``client`` is its latest process."""
@@ -49,9 +55,7 @@ class Stage:
                 return WebDriver(context, TIMING)
             if self.route.name == "filehelper":
                 return FileHelperDriver(context, TIMING)
-            driver = ILinkDriver(context, QUICK)
-            driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
-            return driver
+            return ilink_driver(context, pace)
 
         place = {"WXCLIENT_DRIVER": self.route.name, "WXCLIENT_SERVER": self.wechat.url}
         pauses = dict.fromkeys(("MOJO_WEIXIN_SYNCCHECK_INTERVAL", "MOJO_WEIXIN_SYNCCHECK_DELAY"), "0")

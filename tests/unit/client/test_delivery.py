@@ -9,29 +9,11 @@ import pytest
 
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
-from tests.unit.client.listener import Listener
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Loading, LoginWay, LossReason, SessionLost
-
-
-async def test_reports_keep_the_epoch_in_which_they_were_stored(listener: Listener, start: Start) -> None:
-    listener.statuses["one"] = [503]
-    client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
-    client.driver.play([message("one")])
-    await listener.tries(1)
-    assert client.state()["epoch"] == 1
-    await client.stop()
-    client = await running(start, **{POST_API: listener.address, "WXCLIENT_EPOCH": "7"})
-    client.driver.play([message("two")])
-    tries = [headers for headers, _ in await listener.tries(3)]
-    assert listener.contents == ["one", "one", "two"]
-    assert [one["X-Wx-Epoch"] for one in tries] == ["1", "1", "7"]
-    assert client.state()["epoch"] == 7
-    _, told = await client.v1("GET", "events?types=friend_message")
-    assert [obj(one)["epoch"] for one in items(told["events"])] == [1, 7]
 
 
 async def reached(client: RunningClient, state: LoginState) -> JsonObject:
@@ -59,16 +41,19 @@ async def test_session_ended_after_a_move_is_not_logged_in_again(start: Start, c
     await reached(client, LoginState.LOADING)
 
 
-async def test_ids_and_attempts_go_on_after_a_restart(listener: Listener, start: Start) -> None:
-    listener.statuses["one"] = [500]
-    client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
+async def test_ids_and_attempts_go_on_after_a_restart(webhook: Webhook, start: Start) -> None:
+    webhook.refusals["one"] = [500]
+    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
     client.driver.play([message("one")])
-    await listener.tries(1)
+    await webhook.tries(1)
     await client.stop()
-    start(**{POST_API: listener.address})
-    (first, _), (second, _) = await listener.tries(2)
-    assert first["X-Wx-Delivery"] == second["X-Wx-Delivery"]
+    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_EPOCH": "7"})
+    client.driver.play([message("two")])
+    first, second, other = (headers for headers, _ in await webhook.tries(3))
+    assert first["X-Wx-Delivery"] == second["X-Wx-Delivery"] != other["X-Wx-Delivery"]
     assert (first["X-Wx-Attempt"], second["X-Wx-Attempt"]) == ("1", "2")
+    # A report keeps the epoch in which it was stored.
+    assert [one["X-Wx-Epoch"] for one in (first, second, other)] == ["1", "1", "7"]
 
 
 async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Webhook) -> None:
@@ -100,10 +85,10 @@ async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Web
 
 
 @pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no", "whsec_"]])
-async def test_reports_are_signed_with_each_secret(listener: Listener, start: Start, secrets: list[str]) -> None:
-    client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
+async def test_reports_are_signed_with_each_secret(webhook: Webhook, start: Start, secrets: list[str]) -> None:
+    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
     client.driver.play([message("早")])
-    [(headers, body)] = await listener.tries(1)
+    [(headers, body)] = await webhook.tries(1)
     signed = headers["X-Wx-Timestamp"].encode() + b"." + body
     expected = [f"sha256={hmac.new(one.encode(), signed, hashlib.sha256).hexdigest()}" for one in secrets]
     assert headers["X-Wx-Signature"] == ", ".join(expected)
@@ -116,13 +101,13 @@ async def test_reports_are_signed_with_each_secret(listener: Listener, start: St
 
 @pytest.mark.parametrize(("status", "options"), [(410, {}), (422, {}), (401, {"WXCLIENT_WEBHOOK_FINAL": "401"})])
 async def test_permanently_refused_report_is_dead_without_delaying_others(
-    listener: Listener, start: Start, status: int, options: dict[str, str], caplog: pytest.LogCaptureFixture
+    webhook: Webhook, start: Start, status: int, options: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    listener.statuses["bad"] = [status]
-    client = await running(start, **{POST_API: listener.address}, **options)
+    webhook.refusals["bad"] = [status]
+    client = await running(start, **{POST_API: webhook.address}, **options)
     client.driver.play([message("bad"), message("good")])
-    await listener.tries(2)
-    assert listener.contents == ["bad", "good"]
+    await webhook.tries(2)
+    assert webhook.contents == ["bad", "good"]
     info = obj(await until(lambda: client.get("get_client_info"), lambda info: obj(info)["reports_dead"]))
     assert (info["reports_refused"], info["reports_dead"], info["reports_dropped"]) == (1, 1, 0)
     assert "dead letter" in caplog.text

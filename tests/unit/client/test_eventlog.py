@@ -1,18 +1,22 @@
-"""The event log on real disks: full ones, damaged ones, ones that are pulled out."""
+"""The event log: what it keeps, for how long, and what is deleted first."""
 
 import asyncio
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.unit.client.conftest import Opened, locked, report
-from wxcontroller.client.store import writer
+from tests.patience import PATIENCE, until
+from tests.unit.client.conftest import POST_API, Opened, Start, locked, report, running
+from tests.unit.client.scripted import message
+from wxcontroller.client import service
+from wxcontroller.client.store import retention, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, integer
 
 PENDING = Selection((EntryState.PENDING,))
 
@@ -158,3 +162,34 @@ async def test_unwritable_notes_do_not_delay_deliveries(
         [second] = await asyncio.wait_for(log.upcoming(after, 1, 1000), PATIENCE)
         assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
     assert second.seq == first.seq + 1
+
+
+async def test_loss_is_announced_first(
+    monkeypatch: pytest.MonkeyPatch, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Nobody listens there: all reports wait, and a stop does not try to deliver them.
+    monkeypatch.setattr(service, "FLUSH_SECONDS", 0.01)
+    unheard = {POST_API: "http://127.0.0.1:9/"}
+    client = await running(start, **unheard)
+    client.driver.play([message("x" * 40_000) for _ in range(40)])
+    await client.until_told(lambda found: integer(found["pending"]) >= 40, "deliveries?limit=1")
+    await client.stop()
+    monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
+    monkeypatch.setattr(retention, "SWEEP_SECONDS", 0.01)
+    caplog.clear()
+    # The first check finds the log too large.
+    client = start(**unheard, WXCLIENT_EVENT_KEEP_BYTES=str(1 << 20))
+
+    def looks() -> Iterator[str]:
+        """Tell of each look that it warns, and of the one that loses."""
+        for record in caplog.records:
+            if "reports wait for" in record.msg:
+                yield "warned"
+            elif "that were never delivered are lost" in record.msg:
+                yield "lost"
+
+    await until(lambda: "lost" in looks())
+    assert [*looks()][:3] == ["warned", "warned", "lost"]
+    now = await client.told("deliveries?limit=1")
+    assert now["dropped"]
+    assert time.time() - PATIENCE <= integer(now["dropped_at"]) <= time.time()

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, RunningClient, Start
-from tests.unit.client.listener import Server
+from tests.unit.client.webhook import Server
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
 

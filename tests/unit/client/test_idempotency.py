@@ -1,11 +1,9 @@
 """Requests with an Idempotency-Key: done once, answered the same, whatever happens in between."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Mapping
 
-import aiohttp
 import pytest
 
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
@@ -22,12 +20,8 @@ ANN = {"id": "@ann", "content": "hi"}
 async def ask(
     client: RunningClient, form: Form, call: str = "send_friend_message", key: str = KEY, data: bytes = b""
 ) -> tuple[int, JsonObject]:
-    body = aiohttp.FormData(dict(form))
-    if data:
-        body.add_field("media_data", data, filename="x")
-    headers = {"Idempotency-Key": key}
-    async with client.http.post(client.address(call), data=body, headers=headers) as answer:
-        return answer.status, obj(json.loads(await answer.read()))
+    status, answer = await client.call(call, form, data, key=key)
+    return status, obj(answer)
 
 
 async def test_repeated_send_is_one_message_with_one_result(start: Start, webhook: Webhook) -> None:

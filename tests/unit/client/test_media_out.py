@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.patience import until
 from tests.serving import serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
-from tests.unit.client.listener import Server
+from tests.unit.client.webhook import Server
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.model import MessageKind

@@ -14,7 +14,7 @@ from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.client.conftest import POST_API, Start, running
 from tests.unit.client.scripted import message
-from tests.unit.client.test_send_disk import busy_disk
+from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 

@@ -10,8 +10,8 @@ from aiohttp import web
 from tests.patience import until
 from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start, running
-from tests.unit.client.listener import Server
 from tests.unit.client.scripted import message
+from tests.unit.client.webhook import Server
 from wxcontroller.core.jsontypes import obj
 
 TARGETS = "WXCLIENT_WEBHOOK_TARGETS"

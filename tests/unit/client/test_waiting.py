@@ -1,4 +1,4 @@
-"""Callers that wait: how long at most, and what becomes of the work when they hang up."""
+"""Calls about people and pictures, sends and states; callers that wait, and what happens if they hang up."""
 
 import asyncio
 import json
@@ -9,10 +9,14 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.serving import answering
-from tests.unit.client.conftest import RunningClient, Start, running
-from tests.unit.client.scripted import message
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.scripted import ANN, logged_in, message
 from wxcontroller.client.checkevent import EventRing
+from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.messages import Text
+from wxcontroller.core.model import Direction
+from wxcontroller.drivers import base
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 
@@ -96,3 +100,169 @@ async def test_request_bodies_are_limited_each_and_in_total(start: Start, chunke
         answer = await content(size)
         assert (answer.status, obj(json.loads(await answer.read()))["code"]) == (status, 0 if status == 200 else -1)
     assert [len(text) for _, text, _ in client.driver.sends] == [1000, 14_000]
+
+
+SUCCESS = {"code": 0, "status": "success"}
+
+
+async def test_remarks_and_friend_requests(client: RunningClient) -> None:
+    assert await client.get("set_markname", markname="安", new_markname="小安") == SUCCESS
+    assert await client.get("set_friend_markname", id="@ann") == SUCCESS
+    assert obj(items(await client.get("search_friend", id="@ann"))[0])["markname"] == ""
+    assert await client.get("set_markname", group_id="@@team", id="@c", new_markname="x") == SUCCESS
+    assert await client.get("make_friend", id="@c", verify="hi") == SUCCESS
+    request = {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}
+    assert await client.get("accept_friend_request", **request) == {**SUCCESS, **request}
+    assert client.driver.commands == [
+        ("set_remark", "@ann", "小安"),
+        ("set_remark", "@ann", ""),
+        ("set_remark", "@c", "x"),
+        ("ask_friend", "@c", "hi"),
+        ("accept_friend", "@new", "v2_x@stranger"),
+    ]
+
+
+async def test_empty_group_name_does_not_end_the_client(client: RunningClient) -> None:
+    assert obj(await client.get("set_group_displayname", id="@@team"))["code"] == -1
+    assert client.driver.commands == []
+    assert obj(await client.get("get_client_info"))["code"] == 0
+
+
+async def test_revoking(client: RunningClient) -> None:
+    sent = str(obj(await client.get("send_friend_message", id="@ann", content="x"))["id"])
+    assert await client.get("revoke_message", id=sent) == {"id": sent, "code": 0, "status": "revoke success"}
+    assert client.driver.commands == [("revoke", "771000", "@ann")]
+    client.driver.outcomes = [WeChatError("too late", ret=1)]
+    answer = obj(await client.get("revoke_message", id=sent))
+    assert (answer["code"], answer["status"], answer["reason"]) == (-1, "revoke failure", "too late")
+    assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
+
+
+async def test_consult_returns_the_friends_next_message(client: RunningClient) -> None:
+    first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
+    second = asyncio.create_task(client.get("consult", markname="安", content="??"))
+    other = asyncio.create_task(client.get("consult", id="@ben", content="?", timeout="0.5"))
+    await until(lambda: len(client.driver.sends) >= 3)
+    client.driver.play(
+        [
+            message("not this", sender="@zed", chat="@zed"),
+            message("mine", chat="@ann", sender="@me", direction=Direction.SENT_ELSEWHERE),
+            message("group", chat="@@team", is_group=True),
+            message("yes", id="42"),
+        ]
+    )
+    expected = {"id": "42", "reply": "yes", **SUCCESS}
+    assert await first == expected
+    assert await second == expected
+    assert obj(await other)["reply_status"] == "reply timeout"
+
+
+async def test_consult_times_out_despite_other_messages(client: RunningClient) -> None:
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="1"))
+    async with asyncio.timeout(PATIENCE):
+        while not asked.done():
+            client.driver.play([message("noise", sender="@ben", chat="@ben")])
+            await asyncio.sleep(0.1)
+    assert await asked == {"id": "771000:@ann", **SUCCESS, "reply": None, "reply_status": "reply timeout"}
+    for wrong in ("0", "-1", "nan", "inf", "soon"):
+        assert obj(await client.get("consult", id="@ann", content="?", timeout=wrong))["code"] == -1
+    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
+    assert obj(await client.get("consult", id="@ann", content="?"))["code"] == 1204
+
+
+async def test_jsonp_is_off_unless_the_settings_say_otherwise(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    asked = {"datatype": "jsonp", "callback": "f"}
+    assert obj(await client.get("get_client_info", **asked))["code"] == 0
+
+
+async def test_jsonp_is_returned_when_enabled(start: Start) -> None:
+    client = await running(start, WXCLIENT_JSONP="1")
+    asked = {"datatype": "jsonp", "callback": "my.call_1$"}
+    async with client.http.get(client.address("search_friend"), params={**asked, "id": "@x"}) as answer:
+        assert await answer.text() == 'my.call_1$({"code":100,"status":"object not found"})'
+        assert answer.headers["Content-Type"] == "application/javascript"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for callback in ("alert(1)//", "<script>", "", "a" * 65, "f\n"):
+        query = {**asked, "callback": callback}
+        async with client.http.get(client.address("get_user_info"), params=query) as answer:
+            assert answer.status == 400
+            assert answer.content_type == "application/json"
+    async with client.http.get(client.address("get_user_info"), params={"datatype": "jsonp"}) as answer:
+        assert (await answer.text()).startswith("jsoncallback1")
+    client.driver.contents["avatar @me"] = b"GIF89a...."
+    async with client.http.get(client.address("get_avatar"), params={**asked, "id": "@me"}) as answer:
+        assert await answer.read() == b"GIF89a...."
+
+
+async def test_people_and_groups_are_listed_and_searched(client: RunningClient) -> None:
+    assert obj(await client.get("get_user_info"))["displayname"] == "我"
+    friends = await client.get("get_friend_info")
+    assert isinstance(friends, list)
+    assert [obj(f)["id"] for f in friends] == ["@ann", "@ben", "filehelper"]
+    assert obj(friends[0])["displayname"] == "安"
+    assert obj(friends[-1])["category"] == "系统帐号"
+    found = await client.post("search_friend", displayname="安", city="深圳")
+    assert isinstance(found, list)
+    assert obj(found[0])["id"] == ANN.id
+    assert await client.get("search_friend", displayname="安", city="") == {"code": 100, "status": "object not found"}
+    assert await client.get("search_friend") == {"code": 100, "status": "object not found"}
+    for method in ("set_markname", "send", "stick", "__class__"):  # the original calls what is named
+        for call in ("search_friend", "search_group"):
+            assert obj(await client.get(call, **{method: "x"}))["code"] == 102
+    assert client.driver.commands == []
+    groups = await client.get("search_group", displayname="A、Cy")
+    assert isinstance(groups, list)
+    assert len(obj(groups[0])["member"]) == 3  # type: ignore[arg-type]
+    basic = await client.get("get_group_basic_info")
+    assert isinstance(basic, list)
+    assert "member" not in obj(basic[0])
+
+
+async def test_sends_return_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    answer = await client.get("send_friend_message", markname="安", content="你好")
+    assert answer == {"id": "771000:@ann", "code": 0, "status": "success"}
+    answer = await client.post("send_group_message", id="@@team", content="all")
+    assert answer == {"id": "771001:@@team", "code": 0, "status": "success"}
+    friend, group = await webhook.until_sends(2)
+    assert (friend["type"], friend["receiver"], friend["from"], friend["code"], friend["content"]) == (
+        ("friend_message", "安", "api", "", "你好")
+    )
+    assert (group["type"], group["group"], group["receiver_id"]) == ("group_message", "A、Cy", "")
+
+
+async def test_cancelled_check_event_consumes_no_event(
+    start: Start, webhook: Webhook, waiting: list[EventRing]
+) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    gone = asyncio.create_task(client.get("check_event"))
+    await until(lambda: waiting)
+    gone.cancel()
+    await asyncio.wait([gone])
+    await client.get("get_client_info")  # once this is answered, the hang-up has been noticed
+    client.driver.play([message("kept")])
+    await webhook.messages()
+    assert [obj(one)["content"] for one in items(await client.get("check_event"))] == ["kept"]
+
+
+async def test_state_is_running_only_after_wechat_responded(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    *before, answered = logged_in()
+    client.driver.play(before)
+    await webhook.event("login")  # contacts and groups are there
+    assert client.state()["state"] == "updating"
+    client.driver.play([answered])
+    await client.until_state("running")
+
+
+async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
+    client = start()
+    client.driver.play([*logged_in(), base.Offline(Text("no answer for 60 s"))])
+    state = await client.until_state("updating")
+    assert (state["login_state"], state["reason"]) == ("offline", "no answer for 60 s")
+    client.driver.play([base.Online()])
+    assert (await client.until_state("running"))["reason"] == ""
+    client.driver.play([base.SessionLost(base.LossReason.LOGGED_OUT, 1100)])
+    await client.until_state("loading")

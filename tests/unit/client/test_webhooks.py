@@ -1,14 +1,19 @@
-"""Webhooks that answer anything: replies are sent once, and reports go on."""
+"""Replies in the responses of webhooks, which may be anything, and the limits of sends."""
 
 import asyncio
+import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, running
-from tests.unit.client.listener import Listener, Respond, taken
 from tests.unit.client.scripted import message
+from tests.unit.client.webhook import Respond, Webhook, accept
+from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.store.sends import days
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction
 
@@ -19,11 +24,11 @@ def sends(client: RunningClient) -> SENT:
     return [(to, text) for to, text, _ in client.driver.sends]
 
 
-async def settled(client: RunningClient, listener: Listener) -> SENT:
+async def settled(client: RunningClient, webhook: Webhook) -> SENT:
     """Return what was sent when a later message has been reported and what was queued before it has gone out."""
-    listener.respond = taken
+    webhook.respond = accept
     client.driver.play([message("the last")])
-    await listener.until("the last")
+    await webhook.until_tried("the last")
     await client.get("send_friend_message", id="@ben", content="end")
     return sends(client)[:-1]
 
@@ -62,21 +67,21 @@ ANSWERS: list[tuple[bytes, str, str | None]] = [
 ]
 
 
-async def test_reply_in_an_answer(listener: Listener, start: Start) -> None:
-    client = await running(start, **{POST_API: listener.address})
+async def test_reply_in_an_answer(webhook: Webhook, start: Start) -> None:
+    client = await running(start, **{POST_API: webhook.address})
     for number, (body, kind, _) in enumerate(ANSWERS):
-        listener.respond = answering(body, kind)
+        webhook.respond = answering(body, kind)
         client.driver.play([message(f"hi {number}")])
-        await listener.until(f"hi {number}")
-    assert await settled(client, listener) == [("@ann", expected) for _, _, expected in ANSWERS if expected]
+        await webhook.until_tried(f"hi {number}")
+    assert await settled(client, webhook) == [("@ann", expected) for _, _, expected in ANSWERS if expected]
 
 
-async def test_webhook_reply_is_sent_once_per_report(listener: Listener, start: Start) -> None:
+async def test_webhook_reply_is_sent_once_per_report(webhook: Webhook, start: Start) -> None:
     async def repeat(_: web.Request, report: JsonObject) -> web.StreamResponse:
         return web.json_response({**report, "reply": f"re {report['content']}"})
 
-    client = await running(start, **{POST_API: listener.address})
-    listener.respond = repeat
+    client = await running(start, **{POST_API: webhook.address})
+    webhook.respond = repeat
     client.driver.play(
         [
             message("hi"),
@@ -84,11 +89,11 @@ async def test_webhook_reply_is_sent_once_per_report(listener: Listener, start: 
             message("all", chat="@@team", is_group=True),
         ]
     )
-    await listener.until("all")
+    await webhook.until_tried("all")
     await client.get("send_friend_message", id="@ben", content="out")
     for content in ("re hi", "re phone", "re all", "re out"):
-        await listener.until(content)
-    got = await settled(client, listener)
+        await webhook.until_tried(content)
+    got = await settled(client, webhook)
     assert sorted(got) == [
         ("@@team", "re all"),
         ("@ann", "re hi"),
@@ -97,7 +102,7 @@ async def test_webhook_reply_is_sent_once_per_report(listener: Listener, start: 
 
 
 @pytest.mark.parametrize("status", [503, 404])
-async def test_reply_in_a_failed_answer_does_not_count(listener: Listener, start: Start, status: int) -> None:
+async def test_reply_in_a_failed_answer_does_not_count(webhook: Webhook, start: Start, status: int) -> None:
     tries = 0
 
     async def respond(_: web.Request, __: JsonObject) -> web.StreamResponse:
@@ -105,25 +110,70 @@ async def test_reply_in_a_failed_answer_does_not_count(listener: Listener, start
         tries += 1
         return web.json_response({"reply": f"try {tries}"}, status=status if tries == 1 else 200)
 
-    client = await running(start, **{POST_API: listener.address})
-    listener.respond = respond
+    client = await running(start, **{POST_API: webhook.address})
+    webhook.respond = respond
     client.driver.play([message("hi")])
     await sent(client)
-    assert await settled(client, listener) == [("@ann", "try 2")]
-    assert listener.contents == ["hi", "hi", "try 2", "the last", "end"][: len(listener.contents)]
+    assert await settled(client, webhook) == [("@ann", "try 2")]
+    assert webhook.contents == ["hi", "hi", "try 2", "the last", "end"][: len(webhook.contents)]
 
 
-async def test_hanging_webhook_does_not_delay_sends(listener: Listener, start: Start) -> None:
+async def test_hanging_webhook_does_not_delay_sends(webhook: Webhook, start: Start) -> None:
     async def hang(_: web.Request, __: JsonObject) -> web.StreamResponse:
         await asyncio.sleep(60)
         return web.Response()
 
-    client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_TIMEOUT": "0.3"})
-    listener.respond = hang
+    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_WEBHOOK_TIMEOUT": "0.3"})
+    webhook.respond = hang
     client.driver.play([message("first"), message("second")])
-    await listener.until("first")
+    await webhook.until_tried("first")
     answer = await asyncio.wait_for(client.get("send_friend_message", id="@ann", content="x"), PATIENCE)
     assert obj(answer)["code"] == 0
-    await settled(client, listener)
-    first = [content for content in listener.contents if content != "first"]
+    await settled(client, webhook)
+    first = [content for content in webhook.contents if content != "first"]
     assert first[:3] == ["second", "x", "the last"]
+
+
+async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PATHS="/etc")
+    webhook.answer = lambda report: json.dumps({"media": report.get("content")}).encode()
+    await client.login()
+    client.driver.play([message("/etc/hostname"), message("http://127.0.0.1:1/a.png")])
+    _, _, failed = await webhook.messages(3)
+    assert (failed["from"], failed["info"], failed["media_path"]) == (
+        ("code", "invaild media_path", "http://127.0.0.1:1/a.png")
+    )
+    assert client.driver.uploads == []
+
+
+def test_pauses_have_jitter_and_bursts_are_limited() -> None:
+    pacer = Pacer(interval=10, jitter=5)
+    waits = set()
+    for _ in range(20):
+        pacer.sent()
+        waits.add(pacer.pause())
+    assert 9.9 < min(waits) < max(waits) <= 15
+    burst = Pacer(interval=0, burst=3)
+    for _ in range(3):
+        assert burst.pause() <= 0
+        burst.count()
+        burst.sent()
+    assert 59 < burst.pause() <= 60
+
+
+async def test_kill_does_not_reset_the_limits(start: Start) -> None:
+    client = await running(start, WXCLIENT_SEND_DAILY_MAX="3")
+    for _ in range(2):
+        assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    # What a kill at this moment would leave on disk.
+    with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
+        assert days(db) == {today(): 2}
+
+
+async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    answer = obj(await client.get("send_friend_message", id="@ann", content="y"))
+    assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
+    assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
+    assert len(client.driver.sends) == 1

@@ -2,24 +2,24 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.ports import free_port
-from tests.unit.client.conftest import Webhook, hooked
+from tests.unit.client.conftest import Port, Webhook, hooked
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
+from wxcontroller.core.account import Account, variables_of
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import ServerAccount
 
@@ -27,15 +27,12 @@ ROOT = Path(__file__).parents[3]
 
 
 @dataclass
-class Process:
+class Process(Port):
     """``environ`` are its options as variables; a start takes what they are then."""
 
-    paths: Paths
     wechat: Wechat
     account: ServerAccount
     webhook: Webhook
-    http: aiohttp.ClientSession
-    port: int
     environ: dict[str, str]
     log: Path
     route: Route = WEB
@@ -67,14 +64,10 @@ class Process:
             await self.route.scan(self)
 
     async def until_state(self, word: str) -> JsonObject:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(FileNotFoundError):
-                found = obj(json.loads(self.paths.state_file("alice").read_bytes()))
-                if found.get("state") == word:
-                    return found
-            assert time.monotonic() < deadline, f"not {word}: {self.log.read_text()}"
-            await asyncio.sleep(0.01)
+        try:
+            return await super().until_state(word)
+        except TimeoutError:
+            raise AssertionError(f"not {word}: {self.log.read_text()}") from None
 
     async def kill(self) -> None:
         """As a crash, a kill -9 or a lack of memory ends it."""
@@ -94,43 +87,18 @@ class Process:
         self, content: str = "", data: bytes = b"", to: str = "", later: bool = False, **more: str
     ) -> JsonObject:
         """Send a text, or media by ``data`` or as ``more`` says; ``later``: without waiting for it."""
-        form = {
-            "id": to or self.route.recipient(self),
-            "content": content,
-            **more,
-            **({"async": "1"} if later else {}),
-        }
-        return (await self.call("send_friend_message", form, data))[1]
-
-    async def call(
-        self, name: str, form: Mapping[str, str], data: bytes = b"", key: str = ""
-    ) -> tuple[int, JsonObject]:
-        """Use the account's API, with an Idempotency-Key if one is given; ``data`` is media_data."""
-        body = aiohttp.FormData(dict(form))
-        if data:
-            body.add_field("media_data", data, filename="x")
-        headers = {"Idempotency-Key": key} if key else {}
-        url = f"http://127.0.0.1:{self.port}/openwx/{name}"
-        async with self.http.post(url, data=body, headers=headers) as answer:
-            return answer.status, obj(json.loads(await answer.read()))
-
-    async def status(self) -> JsonObject:
-        async with self.http.get(f"http://127.0.0.1:{self.port}/v1/status") as answer:
-            return obj(json.loads(await answer.read()))
+        form = {"id": to or self.route.recipient(self), "content": content, **more}
+        return obj(await self.post("send_friend_message", data, **form, **({"async": "1"} if later else {})))
 
     async def queue(self) -> JsonObject:
-        return obj((await self.status())["queue"])
+        return obj((await self.told())["queue"])
 
     def arrived(self) -> list[str]:
         """The texts (names, for media) that WeChat has taken, in order."""
         return self.route.arrived(self)
 
     async def until_arrived(self, number: int) -> list[str]:
-        deadline = time.monotonic() + PATIENCE
-        while len(self.arrived()) < number:
-            assert time.monotonic() < deadline, f"{self.arrived()} arrived: {self.log.read_text()}"
-            await asyncio.sleep(0.01)
-        return self.arrived()
+        return await until(self.arrived, lambda arrived: len(arrived) >= number)
 
 
 @contextlib.asynccontextmanager
@@ -144,27 +112,18 @@ async def processed(directory: Path, route: Route = WEB, /, **environ: str) -> A
         world = await stack.enter_async_context(wechat())
         http = await stack.enter_async_context(aiohttp.ClientSession())
         port = free_port()
-        places = {
-            "MOJO_WEIXIN_STATE_PATH": paths.state_file("alice"),
-            "MOJO_WEIXIN_QRCODE_PATH": paths.qrcode_file("alice"),
-            "MOJO_WEIXIN_PID_PATH": paths.pid_file("alice"),
-            "MOJO_WEIXIN_COOKIE_PATH": paths.cookie_file("alice"),
-            "MOJO_WEIXIN_MEDIA_DIR": paths.media("alice"),
-        }
         options = {
-            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
-            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
+            **variables_of(Account(parse_name("alice"), port, options={"post_api": hook.address}), paths),
             "MOJO_WEIXIN_SEND_INTERVAL": "0",
             "MOJO_WEIXIN_SYNCCHECK_INTERVAL": "0",
             "MOJO_WEIXIN_SYNCCHECK_DELAY": "0",
             "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2",
             "WXCLIENT_SERVER": world.url,
             "WXCLIENT_DRIVER": route.name,
-            **{name: str(place) for name, place in places.items()},
             **environ,
         }
         account = world.sandbox.add_account("Alice")
-        one = Process(paths, world, account, hook, http, port, options, directory / "log", route)
+        one = Process(paths, port, http, world, account, hook, options, directory / "log", route)
         try:
             yield one
         finally:

@@ -59,7 +59,7 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
     }
     async with serving(serve) as port, processed(tmp_path, **options) as account:
         await account.start(login=True)
-        _, uploaded = await account.call("upload_media", {}, picture("id"))
+        uploaded = obj(await account.post("upload_media", picture("id")))
         await queued(account, "first")
         await account.until_arrived(1)
         for answer in (
@@ -70,7 +70,7 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
             await account.send(data=picture("all"), to="@all"),
         ):
             assert answer["code"] == 0
-        everybody = int(str(obj((await account.status())["roster"])["contacts"]))
+        everybody = int(str(obj((await account.told())["roster"])["contacts"]))
         media = account.paths.media("alice")
         await until(lambda: len(list(media.glob(".send.*"))) == 4 and len(prepared(account)) == 4)
         await account.kill()

@@ -1,9 +1,12 @@
-"""An account's life above its driver: the same on every route. What differs is in ``routes``."""
+"""An account's life above its driver, on every route, and messages that arrive when it ends."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from tests.patience import until
+from tests.unit.client.conftest import locked
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.jsontypes import items
@@ -41,3 +44,35 @@ async def test_login_messages_restart_and_logout(tmp_path: Path, route: Route) -
         await account.stop()
         await account.launch()
         await account.until_state("scaning")
+
+
+def texts(account: Process) -> list[str]:
+    """Texts of reported messages, those delivered again under the same id left out."""
+    return [str(one["content"]) for one in account.webhook.once() if one.get("post_type") == "receive_message"]
+
+
+async def reported(account: Process, *wanted: str) -> None:
+    await account.webhook.until(lambda _: set(wanted) <= set(texts(account)))
+
+
+async def synced(account: Process) -> None:
+    before = account.wechat.requests("webwxsync")
+    await until(lambda: account.wechat.requests("webwxsync") != before)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path, end: str) -> None:
+    async with processed(tmp_path) as account:
+        account.account.resend = False  # what was acknowledged is gone
+        await account.start(login=True)
+        account.wechat.hear(account.account, "first")
+        await reported(account, "first")
+        with locked(account.paths.state("alice") / "events.db"):
+            account.wechat.hear(account.account, "second")
+            await synced(account)
+            await asyncio.sleep(0.3)  # time to write whatever is not in the log
+            await (account.stop() if end == "stop" else account.kill())
+        await account.start()
+        account.wechat.hear(account.account, "third")
+        await reported(account, "third")
+        assert texts(account) == ["first", "second", "third"]

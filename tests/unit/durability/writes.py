@@ -92,7 +92,7 @@ def recovered(paths: Paths) -> None:
 
 
 WRITES: dict[str, Callable[[Paths], None]] = {
-    made.__name__: made for made in (*(registry, removed, access_tokens, unpacked, imported, exported, recovered),)
+    made.__name__: made for made in (registry, removed, access_tokens, unpacked, imported, exported, recovered)
 }
 
 if __name__ == "__main__":
