@@ -1,11 +1,11 @@
-"""A driver that does what a test tells it, so that the client above it can be looked at by itself."""
+"""A driver that does what a test wants, for tests of the client above it."""
 
 import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Member, Message, MessageKind, MessageMedia
 from wxcontroller.drivers import base
@@ -57,12 +57,10 @@ class ScriptedDriver:
     uploads: list[tuple[base.Upload, bytes]] = field(default_factory=list)
     media_sends: list[tuple[str, base.Uploaded]] = field(default_factory=list)
     contents: dict[str, bytes | Exception] = field(default_factory=dict)
-    mimes: dict[str, str] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     send_gate: asyncio.Event | None = None
     context: base.DriverContext | None = None
     cancelled: bool = False
-    asks: str = ""
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     def make(self, context: base.DriverContext) -> "ScriptedDriver":
@@ -81,7 +79,6 @@ class ScriptedDriver:
                     return event
                 if isinstance(event, Exception):
                     raise event
-                self.asks = event.id if isinstance(event, base.InputRequired) else ""
                 await emit(event)
         except asyncio.CancelledError:
             self.cancelled = True
@@ -92,11 +89,6 @@ class ScriptedDriver:
         self.play([base.Ended(base.EndReason.LOGGED_OUT, Text("as was asked for"))])
 
     async def answer(self, input_id: str, value: str) -> None:
-        """Take what the last InputRequired of the script asks for."""
-        if self.asks != input_id:
-            raise NotAsked(f"nobody asks for {input_id}", "see what is asked")
-        if value == "no":
-            raise BadAnswer("no is no answer", "send yes")
         self._command("answer", input_id, value)
 
     async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
@@ -180,7 +172,7 @@ class ScriptedDriver:
         if len(content) > limit:
             raise WeChatError(f"more than {limit} bytes")
         sink.write(content)
-        return base.Fetched(len(content), self.mimes.get(key, ""))
+        return base.Fetched(len(content), "")
 
     def new_client_id(self) -> str:
         return str(next(self._ids))

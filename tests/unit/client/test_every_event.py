@@ -141,11 +141,6 @@ ALL_HAPPENS = [
 ]
 
 
-async def told(webhook: Webhook) -> set[JsonValue]:
-    await webhook.messages()
-    return {name for name, _ in events(webhook)}
-
-
 async def test_the_default_list_is_the_originals(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     client.driver.play(
@@ -159,30 +154,27 @@ async def test_the_default_list_is_the_originals(start: Start, webhook: Webhook)
     assert {name for name, _ in events(webhook)} == BY_DEFAULT
 
 
+EVENT_LIST = "MOJO_WEIXIN_POST_EVENT_LIST"
+
+
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("environ", "expected"),
     [
-        ("new_friend", {"new_friend"}),
-        (" new_friend , friend_property_change,new_friend,", {"new_friend", "friend_property_change"}),
-        ("no_such_event", set()),
-        ("", BY_DEFAULT - {"stop", "input_qrcode", "new_group_member"}),
+        ({EVENT_LIST: " new_friend , friend_property_change,,"}, {"new_friend", "friend_property_change"}),
+        ({EVENT_LIST: "no_such_event"}, set()),
+        ({EVENT_LIST: ""}, BY_DEFAULT - {"stop", "input_qrcode", "new_group_member"}),
+        ({"MOJO_WEIXIN_POST_EVENT": "0", **EVERYTHING}, set()),
     ],
 )
 async def test_event_list_replaces_the_default(
-    start: Start, webhook: Webhook, wanted: str, expected: set[str]
+    start: Start, webhook: Webhook, environ: dict[str, str], expected: set[str]
 ) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": wanted})
+    client = start(**{POST_API: webhook.address}, **environ)
     client.driver.play(ALL_HAPPENS)
-    assert await told(webhook) == expected
+    await webhook.messages()
+    assert {name for name, _ in events(webhook)} == expected
     found = {obj(r)["event"] for r in items(await client.get("check_event")) if "event" in obj(r)}
     assert found == expected & FOR_CHECK_EVENT
-
-
-async def test_disabled_events_are_neither_posted_nor_stored(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"}, **EVERYTHING)
-    client.driver.play(ALL_HAPPENS)
-    assert await told(webhook) == set()
-    assert [obj(r)["post_type"] for r in items(await client.get("check_event"))] == ["receive_message"]
 
 
 @pytest.mark.parametrize(
@@ -191,12 +183,9 @@ async def test_disabled_events_are_neither_posted_nor_stored(start: Start, webho
         ("", {"ann", "ben", "group", "mine"}),
         ("sender_id=%40ann", {"ann", "group"}),
         ("group=Club", {"ann", "ben", "mine"}),  # of other groups, and of what has none
-        ("receiver_uid=4711", {"ann", "ben", "group"}),  # numbers as text; sent to somebody without one
         ("class=recv&sender_markname=%E5%AE%89", {"ann"}),
         ("sender_markname=", {"ben", "mine"}),
         ("code=0", {"ann", "ben", "group"}),  # a code of 0 is ""
-        ("no_such_field=x", {"ann", "ben", "group", "mine"}),
-        ("content=a&content=ann", {"ann"}),
     ],
 )
 async def test_filter_drops_contradictions(

@@ -314,32 +314,3 @@ async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> Non
     assert (own["message_type"], own["to_user_id"]) == (2, hello["from_user_id"])
     for wrong in ({"peers": ["nobody"]}, {"groups": "yes"}, {"backlog": 0}, {"x": 1}, {"own": 1}):
         assert (await agent.manage("PUT", "/v1/consumers/agent", wrong))[0] == 400
-
-
-async def test_a_cursor_from_after_a_backup_of_the_account_loses_no_message(web: Stage) -> None:
-    """The log of the backup gives the same sequences to other messages."""
-    client = await web.enter()
-    agent = Agent(client)
-    await agent.attend()
-    await meet(agent, web, "before")
-    await client.stop()
-    path = client.paths.state("alice") / "events.db"
-    backup = path.read_bytes()
-    with contextlib.closing(sqlite3.connect(path)) as db, db:  # as after many more events
-        db.execute("UPDATE sqlite_sequence SET seq = seq + 1000 WHERE name = 'events'")
-    agent.use(web.begin())
-    await web.client.until_state("running")
-    await web.hear("is lost with the disk")
-    assert texts(await agent.until()) == ["is lost with the disk"]
-    await web.client.stop()
-    for lost in path.parent.glob("events.db*"):
-        lost.unlink()
-    path.write_bytes(backup)
-    agent.use(web.begin())
-    await web.client.until_state("running")
-    await web.hear("after")
-    heard = texts(await agent.messages())
-    while heard[-1:] != ["after"]:
-        new = texts(await agent.messages())
-        assert new, heard
-        heard += new

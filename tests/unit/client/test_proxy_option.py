@@ -6,7 +6,7 @@ import pytest
 
 from wxcontroller.client.config import read_config
 from wxcontroller.core.account import PORT
-from wxcontroller.core.errors import BadSettings, FileFailed
+from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.paths import Paths
 
 
@@ -23,19 +23,6 @@ def test_credential_overrides_the_option(tmp_path: Path) -> None:
         assert config.options["proxy"] == "socks5://u:p@own:1080"
     (tmp_path / "proxy").write_text("\n")
     assert read_config("alice", given, Paths(tmp_path)).options["proxy"] == "http://all:3128"
-    (tmp_path / "common.proxy").unlink()
-    copies = Paths(tmp_path).credentials
-    copies.mkdir(parents=True)
-    (copies / "common.proxy").write_text("http://copied:3128")
-    assert read_config("alice", given, Paths(tmp_path)).options["proxy"] == "http://copied:3128"
-    (copies / "failed").write_text("alice.proxy\n")
-    with pytest.raises(FileFailed, match=r"alice\.proxy"):
-        read_config("alice", given, Paths(tmp_path))
-    (copies / "failed").unlink()
-    (copies / "common.proxy").unlink()
-    assert read_config("alice", {**given, "WXCLIENT_PROXY": "http://h:1"}, Paths(tmp_path)).options["proxy"] == (
-        "http://h:1"
-    )
 
 
 def test_invalid_proxy_is_reported_without_its_password(tmp_path: Path) -> None:

@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import socket
-from pathlib import Path
 
-import pytest
-
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.options import OPTIONS
@@ -38,25 +34,6 @@ async def test_a_stopping_account_refuses_new_sends_with_the_reason(start: Start
     assert await stopping == 0
     assert [r["code"] for r in await webhook.messages(3)] == [""] * 3
     assert len(client.driver.sends) == 3
-
-
-async def test_systemd_learns_that_a_stop_takes_longer(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(PATIENCE)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        client = await running(start, **{INTERVAL: "0.5"})
-        await send(client, 3)
-        await client.stop()
-        told: list[bytes] = []
-        while b"STATUS=stopped: stopped" not in told:
-            told.append(systemd.recv(4096))
-    assert told.index(b"STOPPING=1") < told.index(b"EXTEND_TIMEOUT_USEC=10000000")
-
-
-# -- bad days
 
 
 async def queue(client: RunningClient) -> JsonObject:

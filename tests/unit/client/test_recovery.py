@@ -50,17 +50,6 @@ async def killed_writer(path: Path, number: int) -> None:
     assert await process.wait() == -9
 
 
-def leaf_pages_of_main(path: Path) -> list[int]:
-    """Return the leaf pages of the events table in the main file, whatever the write-ahead log has."""
-    copy = path.with_name("copy.db")
-    copy.write_bytes(path.read_bytes())
-    try:
-        return leaf_pages(copy)
-    finally:
-        for found in path.parent.glob("copy.db*"):
-            found.unlink()
-
-
 def leaf_pages(path: Path) -> list[int]:
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'").fetchall()
@@ -76,26 +65,6 @@ def ruin(path: Path, *pages: int) -> None:
 
 def sets(directory: Path) -> list[str]:
     return sorted(found.name for found in directory.iterdir() if ".damaged-" in found.name)
-
-
-async def test_write_ahead_log_survives_damage_to_the_main_file(opened: Opened, tmp_path: Path) -> None:
-    path = tmp_path / "events.db"
-    _, ids = await filled(opened, 40)
-    await killed_writer(path, 10)
-    assert (tmp_path / "events.db-wal").stat().st_size > 10 * PAGE
-    ruin(path, *leaf_pages_of_main(path)[2:4])
-    log = opened()
-    assert await log.settled(10)
-    with contextlib.suppress(Unavailable):  # a reader meets the damage
-        await log.shown(PENDING, 1000)
-    async with asyncio.timeout(PATIENCE):
-        while log.counts.dropped == 0:
-            await log.news.wait()
-    found = await log.shown(PENDING, 1000)
-    assert [entry.body for entry in found][-10:] == [
-        b'{"id":"%d","post_type":"receive_message","type":"friend_message"}' % number for number in range(10)
-    ]
-    assert 30 <= len([entry for entry in found if entry.id in ids]) < 40
 
 
 async def test_the_write_ahead_log_is_kept_with_the_damaged_file(opened: Opened, tmp_path: Path) -> None:

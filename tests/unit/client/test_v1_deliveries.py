@@ -8,9 +8,9 @@ import time
 import pytest
 
 from tests.patience import PATIENCE
+from tests.patience import until as patience
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
@@ -92,39 +92,24 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
     monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(published, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(published, "_WAITING_SECONDS", 1.5)
-    monkeypatch.setattr(minutes, "seconds_until", lambda *_: 3600.0)  # a minute is a change, too
     client = await with_dead(start, webhook, "one", "two")
     path = client.paths.deliveries_file("alice")
 
-    async def told(**wanted: object) -> JsonObject:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                state: JsonObject = json.loads(path.read_bytes()) if path.exists() else {}
-                if state and all(state[key] == value for key, value in wanted.items()):
-                    return state
-                await asyncio.sleep(0.05)
+    async def published_as(**wanted: object) -> JsonObject:
+        def read() -> JsonObject:
+            return obj(json.loads(path.read_bytes())) if path.exists() else {}
 
-    state = await told(dead=2, unacknowledged=2)
-    assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == (
-        "the webhook returned 410",
-        0,
-        0o640,
-    )
+        return await patience(read, lambda state: state and wanted.items() <= state.items())
+
+    state = await published_as(dead=2, unacknowledged=2, dead_error="the webhook returned 410", waiting=0)
+    assert path.stat().st_mode & 0o777 == 0o640
     assert obj(state["dead_error_text"])["template"] == "the webhook returned {status}"
     await client.v1("POST", "deliveries/ack", {"all": True})
-    await told(dead=2, unacknowledged=0, dead_at=0)
-    # What is delivered at once is no change.
-    written = path.stat().st_mtime_ns
-    client.driver.play([message(str(number)) for number in range(20)])
-    await webhook.messages(20)
-    await until(client, pending=0)
-    await asyncio.sleep(0.3)
-    assert path.stat().st_mtime_ns == written
+    await published_as(dead=2, unacknowledged=0, dead_at=0)
     # A queue is published once it has been waiting for a while.
     webhook.statuses = [503] * 1000
     client.driver.play([message("stuck")])
-    state = await told(waiting=1, last_error="the webhook returned 503")
-    assert state["oldest_since"]
+    assert (await published_as(waiting=1, last_error="the webhook returned 503"))["oldest_since"]
 
 
 async def test_delivered_report_is_replayed_only_by_its_id(start: Start, webhook: Webhook) -> None:

@@ -87,21 +87,6 @@ async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) 
         assert await answer.read() == PNG
 
 
-async def test_reply_quotes_the_text_and_references_its_id(client: RunningClient) -> None:
-    client.driver.play([message("one\ntwo", id="m7", chat="@ann1", sender="@ann1")])
-    await until_history(client, 1)
-    status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
-    assert (status, sent["state"]) == (200, "delivered")
-    [(_, words, _)] = client.driver.sends
-    assert words == "「安：one two」\n- - - - - - - - - - - - - - -\nyes"
-    shown = (await history(client))[-1]
-    assert (shown["text"], obj(shown["quote"])["id"], obj(shown["quote"])["text"]) == ("yes", "m7", "one\ntwo")
-    assert obj(obj(shown["quote"])["sender"]) == {"id": ANN_NUMBER, "name": "安"}
-    for wrong in ({"to": BEN.id, "text": "x", "reply_to": "m7"}, {"to": ANN_NUMBER, "text": "x", "reply_to": "no"}):
-        assert (await client.v1("POST", "messages", wrong))[0] in (400, 404)
-    assert len(client.driver.sends) == 1
-
-
 async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start, client: RunningClient) -> None:
     for number in range(25):
         other = number % 5 == 4

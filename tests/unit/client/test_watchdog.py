@@ -154,3 +154,14 @@ async def test_full_disk_is_retried_with_watchdog_pings(
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", commit)
     await client.until_state("running")
+
+
+async def test_systemd_learns_that_a_stop_takes_longer(systemd: Systemd, start: Start) -> None:
+    client = await running(start, MOJO_WEIXIN_SEND_INTERVAL="0.5")
+    for content in "012":
+        await client.get("send_friend_message", id="@ann", content=content, **{"async": "1"})
+    stopping, heard = asyncio.create_task(client.stop()), list[bytes]()
+    while not stopping.done():  # systemd's queue is short
+        await asyncio.sleep(0.01)
+        heard += systemd.heard()
+    assert heard.index(b"STOPPING=1") < heard.index(b"EXTEND_TIMEOUT_USEC=10000000")

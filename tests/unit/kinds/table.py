@@ -135,7 +135,6 @@ INCOMING = (
     share(51, "Channels video", "<finderFeed/>"),
     share(57, "quote reply", QUOTED, "甲：几点<"),
     Incoming("transfer", "49/2000", {"kind": "transfer", "amount": "8.88"}, "payment", PAID),
-    Incoming("card", "42", {"kind": "card", "who": "{member}"}, "card", "{card}", {"card": True}),
     Incoming("location", "1/48", {"kind": "location"}, "location", "[位置]科技园", PLACE),
     Incoming("raw location", "48", raw(48, PLACE_XML), "location", "[位置]科技园", {**PLACE, "location_url": ""}),
     notice("joined, red packet, not a friend any more", "10000", {"kind": "notice", "text": JOINED}, JOINED),

@@ -49,7 +49,6 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             if first:
                 wanted[text(first["msg_id"])] = 1, text(kind.first["text"]) if kind.first else ""
             body = {**kind.body, **({"msg_id": first["msg_id"]} if first else {})}
-            body |= {"who": stage.member} if "who" in body else {}
             made = await deliver(stage, FRIEND, body)
             report = await stage.report(text(made["msg_id"]))
             if not is_left_out(kind):
