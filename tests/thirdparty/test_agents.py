@@ -19,9 +19,8 @@ from tests.patience import until
 from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
 from tests.unit.client.stage import ilink_driver
 from tests.unit.controller.machine import Machine
-from tests.unit.drivers.ilink_kit import bench
+from tests.unit.drivers.ilink_kit import bench, waiting_code
 from tests.unit.drivers.kit import friend, script, wechat
-from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.cli.ilink import FORMS, Access
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.sandbox.account import ServerAccount

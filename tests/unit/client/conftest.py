@@ -38,7 +38,7 @@ HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
 @pytest.fixture(params=["known", "other"])
 def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a test with a version of aiohttp whose undocumented parts are used to post, and with another one."""
+    """Run a test with a version of aiohttp whose undocumented parts are used for posting, and with another one."""
     if request.param == "other":
         monkeypatch.setattr(aiohttp, "__version__", "999.0.1")
 
@@ -58,7 +58,7 @@ def report(number: int, **more: str) -> JsonObject:
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
-    """A function that opens a log; all are closed at the end."""
+    """Return a function that opens a log; all logs are closed at the end."""
     logs: list[EventLog] = []
 
     def begin(path: Path = tmp_path / "events.db") -> EventLog:
@@ -74,7 +74,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep everybody else from writing a database."""
+    """Lock a database against writes."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -121,13 +121,13 @@ class Port:
             assert answer.content_type == "application/json"
             return answer.status, obj(json.loads(await answer.read()))
 
-    async def told(self, path: str = "status") -> JsonObject:
+    async def get_v1(self, path: str = "status") -> JsonObject:
         status, found = await self.v1("GET", path)
         assert status == 200, found
         return found
 
-    async def until_told(self, fits: Callable[[JsonObject], object], path: str = "status") -> JsonObject:
-        return await until(lambda: self.told(path), fits)
+    async def until_v1(self, fits: Callable[[JsonObject], object], path: str = "status") -> JsonObject:
+        return await until(lambda: self.get_v1(path), fits)
 
     def state(self) -> JsonObject:
         try:
@@ -202,15 +202,15 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
         yield begin
 
 
-async def running(start: Start, *given: BackoffPolicy, **environ: str) -> RunningClient:
-    one = start(*given, **environ)
+async def running(start: Start, *backoff: BackoffPolicy, **environ: str) -> RunningClient:
+    one = start(*backoff, **environ)
     await one.login()
     return one
 
 
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> list[EventRing]:
-    """Grows by one with each call of check_event that begins to wait."""
+    """Record each call of check_event that begins to wait."""
     polls: list[EventRing] = []
     take = EventRing.take
 

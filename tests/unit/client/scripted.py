@@ -42,9 +42,9 @@ def message(text: str, **changes: object) -> base.MessageArrived:
 
 @dataclass
 class ScriptedDriver:
-    """Plays events from ``script``; sends and commands end as ``outcomes`` say, in turn, then always well.
+    """Emit the events of ``script``; sends and commands have the ``outcomes`` in turn, and then succeed.
 
-    ``commands`` are the other calls as they came, ``uploads`` the content given to WeChat, ``contents`` what can be
+    ``commands`` are the other calls, ``uploads`` the content that was uploaded, ``contents`` what can be
     fetched by key (an error: why not), ``gates`` are awaited before a fetch of that key goes on, ``send_gate`` before
     a text is sent.
     """

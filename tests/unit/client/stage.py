@@ -107,11 +107,11 @@ class Stage:
         return obj(await self.call("send_friend_message", data, **parameters))
 
     def contents(self) -> list[tuple[str, int]]:
-        """Return kind and size of the content that WeChat took."""
-        return [(one.kind, one.item.size) for one in self.route.taken(self) if one.item is not None]
+        """Return kind and size of the content that WeChat accepted."""
+        return [(one.kind, one.item.size) for one in self.route.accepted(self) if one.item is not None]
 
     def sent(self) -> list[str]:
-        return [one.text for one in self.route.taken(self)]
+        return [one.text for one in self.route.accepted(self)]
 
     async def until_sent(self, number: int) -> list[str]:
         return await until(self.sent, lambda texts: len(texts) >= number)

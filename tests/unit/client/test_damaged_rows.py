@@ -1,4 +1,4 @@
-"""A row of the event log that is damaged ends no account: what can be read of it is shown, the rest goes on."""
+"""Damaged rows of the event log do not stop an account: readable parts are shown, everything else works."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What a webhook gets beside the report, and what becomes of reports that it does not take."""
+"""Headers of deliveries, and reports that a webhook refuses."""
 
 import base64
 import hashlib
@@ -78,8 +78,8 @@ async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Web
     # The id that a receiver has logged leads to the report.
     status, shown = await adopter.v1("GET", f"deliveries/{found[0][0]}")
     assert (status, shown["delivery"], obj(shown["report"])["id"]) == (200, found[0][0], "m1")
-    _, told = await adopter.v1("GET", "events?types=friend_message")
-    assert [obj(one)["delivery"] for one in items(told["events"])] == [each for each, _ in found[3:]]
+    _, page = await adopter.v1("GET", "events?types=friend_message")
+    assert [obj(one)["delivery"] for one in items(page["events"])] == [each for each, _ in found[3:]]
     own = [each for each, one in zip(webhook.ids, webhook.reports, strict=True) if "id" not in one]
     assert len(set(own)) == len(own)
 

@@ -1,4 +1,4 @@
-"""The edge of an account's HTTP API: who may call, what parameters may be, and the end of the process."""
+"""The edge of an account's HTTP API: foreign pages, malformed requests, and forms of a path."""
 
 import asyncio
 import json

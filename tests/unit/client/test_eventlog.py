@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,7 +135,7 @@ async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest
 
 
 async def test_reader_sees_a_delivery_at_once(opened: Opened) -> None:
-    """Counts are published at once, and whoever sees them asks for the list."""
+    """Counts are published at once, so the list must be as recent."""
     log = opened()
     for number in range(2):
         log.append(report(number), deliver=True)
@@ -172,7 +172,7 @@ async def test_loss_is_announced_first(
     unheard = {POST_API: "http://127.0.0.1:9/"}
     client = await running(start, **unheard)
     client.driver.play([message("x" * 40_000) for _ in range(40)])
-    await client.until_told(lambda found: integer(found["pending"]) >= 40, "deliveries?limit=1")
+    await client.until_v1(lambda found: integer(found["pending"]) >= 40, "deliveries?limit=1")
     await client.stop()
     monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
     monkeypatch.setattr(retention, "SWEEP_SECONDS", 0.01)
@@ -180,16 +180,34 @@ async def test_loss_is_announced_first(
     # The first check finds the log too large.
     client = start(**unheard, WXCLIENT_EVENT_KEEP_BYTES=str(1 << 20))
 
-    def looks() -> Iterator[str]:
-        """Tell of each look that it warns, and of the one that loses."""
+    def checks() -> Iterator[str]:
+        """Yield what each check logs."""
         for record in caplog.records:
             if "reports wait for" in record.msg:
                 yield "warned"
             elif "that were never delivered are lost" in record.msg:
                 yield "lost"
 
-    await until(lambda: "lost" in looks())
-    assert [*looks()][:3] == ["warned", "warned", "lost"]
-    now = await client.told("deliveries?limit=1")
+    await until(lambda: "lost" in checks())
+    assert [*checks()][:3] == ["warned", "warned", "lost"]
+    now = await client.get_v1("deliveries?limit=1")
     assert now["dropped"]
     assert time.time() - PATIENCE <= integer(now["dropped_at"]) <= time.time()
+
+
+async def test_transaction_that_fails_on_a_full_disk_is_repeated(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    log = opened()
+    sequences: list[int] = []
+
+    def within(_: sqlite3.Connection, add: Callable[[], int]) -> None:
+        sequences.append(add())
+        if len(sequences) == 1:
+            full = sqlite3.OperationalError("database or disk is full")
+            full.sqlite_errorname = "SQLITE_FULL"
+            raise full
+
+    await log.append_within(report(1), True, within)
+    assert (sequences, len(await stored(log))) == ([1, 1], 1)

@@ -89,7 +89,7 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
         ]
     )
     await webhook.messages()
-    told = await client.get("check_event")
+    polled = await client.get("check_event")
     await client.stop()
     await webhook.until(lambda got: got[-1].get("event") == "stop")
 
@@ -127,8 +127,8 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
     assert {name for name, _ in expected} == set(EVENTS)
     # check_event has those about people only, with the same bodies.
     of_people = [one for one in expected if one[0] in FOR_CHECK_EVENT]
-    assert [(obj(r).get("event"), obj(r).get("params")) for r in items(told)][:-1] == of_people
-    assert obj(items(told)[-1])["content"] == "last"
+    assert [(obj(r).get("event"), obj(r).get("params")) for r in items(polled)][:-1] == of_people
+    assert obj(items(polled)[-1])["content"] == "last"
 
 
 ALL_HAPPENS = [
@@ -203,14 +203,14 @@ async def test_filter_drops_contradictions(
     assert {r.get("content") for r in kept if r["post_type"] != "event"} == expected
 
 
-@pytest.mark.parametrize(("environ", "most"), [({}, 20), ({"MOJO_WEIXIN_CHECK_EVENT_LIST_MAX_SIZE": "2"}, 2)])
+@pytest.mark.parametrize(("environ", "limit"), [({}, 20), ({"MOJO_WEIXIN_CHECK_EVENT_LIST_MAX_SIZE": "2"}, 2)])
 async def test_ring_keeps_the_newest_and_counts_dropped_events(
-    start: Start, environ: dict[str, str], most: int
+    start: Start, environ: dict[str, str], limit: int
 ) -> None:
     client = start(**environ)
     client.driver.play([*logged_in(), *(message(str(number)) for number in range(25))])
     await client.until_state("running")
-    while obj(await client.get("get_client_info"))["events_dropped"] != 25 - most:
+    while obj(await client.get("get_client_info"))["events_dropped"] != 25 - limit:
         pass
     kept = [obj(r)["content"] for r in items(await client.get("check_event"))]
-    assert kept == [str(number) for number in range(25 - most, 25)]
+    assert kept == [str(number) for number in range(25 - limit, 25)]

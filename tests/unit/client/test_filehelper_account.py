@@ -9,7 +9,6 @@ from tests.unit.client.stage import Stage, staged
 from tests.unit.durability.routes import FILEHELPER
 from wxcontroller.core.jsontypes import integer, obj
 from wxcontroller.drivers.web.media.uploads import LARGE
-from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.faults import FaultKind
 
 
@@ -33,24 +32,8 @@ async def test_unsupported_calls_are_refused_with_a_reason(stage: Stage) -> None
     assert await code("send_friend_message", bytes(LARGE + 1), id="filehelper") != 0
     requests = [stage.wechat.requests(call) for call in ("webwxcheckupload", "webwxuploadmedia")]
     assert (stage.account.sent_count, requests) == (0, [0, 0])
-    able = obj((await client.told())["capabilities"])
+    able = obj((await client.get_v1())["capabilities"])
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
-
-
-async def test_files_are_sent_and_received(stage: Stage) -> None:
-    client = await stage.enter()
-    picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
-    reports = [await stage.show("image", picture, "a.png"), await stage.show("file", paper, "a.pdf")]
-    assert [(one["format"], one["media_size"], one["sender_id"]) for one in reports] == [
-        ("media", len(picture), "filehelper"),
-        ("media", len(paper), "filehelper"),
-    ]
-
-    for content, name in ((picture, "b.png"), (samples.gif("x"), "c.gif"), (paper, "d.pdf")):
-        answer = await client.post("send_friend_message", content, name, id="filehelper")
-        assert obj(answer)["code"] == 0
-    sizes = [("image", len(picture)), ("file", len(samples.gif("x"))), ("file", len(paper))]
-    assert (stage.contents(), stage.wechat.violations()) == (sizes, [])
 
 
 async def test_echo_of_a_send_is_not_received(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: done once, answered the same, whatever happens in between."""
+"""Requests with an Idempotency-Key: executed once, with the same response each time."""
 
 import asyncio
 import sqlite3
@@ -88,28 +88,6 @@ async def test_key_is_known_after_a_restart(start: Start) -> None:
     assert [content_id for _, _, content_id in again.driver.sends] == ["1001"]
     status, _ = await ask(again, {**ANN, "content": "ho"})
     assert status == 422
-
-
-async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: Webhook) -> None:
-    client = await running(start, **{POST_API: webhook.address})
-    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
-    for _ in range(2):
-        assert (await ask(client, {**ANN, "async": "1"}, key="async"))[1] == {
-            "code": 0,
-            "status": "request already in execution",
-        }
-        assert (await ask(client, {"id": "@all", "content": "hi"}, key="all"))[1]["id"] == 0
-        both = await ask(client, ANN, key="both", data=png)
-        assert both[1] == {"id": "771005:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
-        refused = await ask(client, {"id": "@ann", "media_path": "/etc/passwd"}, key="refused")
-        assert (refused[1]["code"], refused[1]["id"], refused[1]["media_id"]) == (-1, "1006", "")
-        assert "media_paths" in str(refused[1]["reason"])
-        uploaded = await ask(client, {}, "upload_media", key="upload", data=png)
-        assert (uploaded[1]["code"], uploaded[1]["media_id"]) == (0, "@up2:3")
-    assert (await ask(client, ANN, key="both", data=png + b"x"))[0] == 422
-    assert len(client.driver.sends) == 1 + 3 + 1
-    assert (len(client.driver.media_sends), len(client.driver.uploads)) == (1, 2)
-    assert len(await webhook.messages(7)) == 7
 
 
 async def test_reply_to_a_repeated_report_is_sent_once(start: Start, webhook: Webhook) -> None:

@@ -260,7 +260,7 @@ async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
     agent = Agent(await ilink.enter())
     key = bytes(range(16))
     ciphertext = b"".join(encrypted(io.BytesIO(PICTURE), key))
-    url = (await agent.permit(**announcement(1, PICTURE, key)))["upload_full_url"]
+    url = (await agent.call("getuploadurl", **announcement(1, PICTURE, key)))["upload_full_url"]
     other = b"".join(encrypted(io.BytesIO(bytes(len(PICTURE))), key))
     for wrong in (other, ciphertext[:-16], ciphertext + bytes(16), bytes(len(ciphertext)), b"", b"x"):
         status, why = await agent.put(url, wrong)
@@ -268,8 +268,8 @@ async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
     assert (await agent.put(url, ciphertext))[0] == 200
     assert await agent.uploaded(3, b"", key)
     assert await agent.uploaded(3, bytes(2_500_000), key)
-    assert (await agent.permit(**announcement(4, PICTURE, key)))["ret"] == -2  # voice
-    assert (await agent.permit(**announcement(3, b"", key) | {"rawsize": 1 << 40}))["ret"] == -2
+    assert (await agent.call("getuploadurl", **announcement(4, PICTURE, key)))["ret"] == -2  # voice
+    assert (await agent.call("getuploadurl", **announcement(3, b"", key) | {"rawsize": 1 << 40}))["ret"] == -2
     forged = url.replace("alice.agent.", "alice.agent.A")
     assert (await agent.put(forged, ciphertext))[0] == 403
     stranger = Agent(agent.client, "other")

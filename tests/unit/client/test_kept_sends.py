@@ -37,12 +37,12 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
         assert answer["code"] == 0
 
 
-def told(webhook: Webhook) -> list[tuple[JsonValue, JsonValue, JsonValue]]:
+def ended(webhook: Webhook) -> list[tuple[JsonValue, JsonValue, JsonValue]]:
     return [(one["content"], one["code"], one["info"]) for one in webhook.sends()]
 
 
 async def stored(client: RunningClient, statement: str) -> None:
-    """Change what is on disk of an account that is stopped."""
+    """Change the database of a stopped account."""
     with sqlite3.connect(client.paths.state("alice") / "events.db") as db:
         assert db.execute(statement).rowcount > 0
 
@@ -63,7 +63,7 @@ async def test_queued_sends_of_another_login_are_reported_as_not_sent(start: Sta
     again.driver.play(NEW_LOGIN)
     _, ann, team = await webhook.messages(3)
     why = "not sent: the account has logged in again, and all ids have changed since"
-    assert told(webhook)[1:] == [("for Ann", -5, why), ("for the team", -5, why)]
+    assert ended(webhook)[1:] == [("for Ann", -5, why), ("for the team", -5, why)]
     assert (ann["receiver_id"], ann["receiver"], ann["receiver_name"], ann["sender_id"]) == (
         "@ann",
         "安",
@@ -89,7 +89,11 @@ async def test_end_of_the_session_ends_queued_sends(
         (-5, "not sent: the session is over, and ids change with the next one")
     )
     await webhook.messages(3)
-    assert [(text, code) for text, code, _ in told(webhook)] == [("first", ""), ("waits", -5), ("with a caller", -5)]
+    assert [(text, code) for text, code, _ in ended(webhook)] == [
+        ("first", ""),
+        ("waits", -5),
+        ("with a caller", -5),
+    ]
     assert [one["receiver"] for one in webhook.sends()] == ["Ben", "安", "安"]
     client.driver.play(NEW_LOGIN)
     await client.until_state("running")
@@ -115,7 +119,7 @@ async def test_unanswered_send_is_not_repeated_too_late(start: Start, webhook: W
     await webhook.messages(2)
     assert [text for _, text, _ in again.driver.sends] == ["next"]
     why = "it may have arrived: it got no answer, and that was too long ago to try it again"
-    assert told(webhook) == [("on its way", -1, why), ("next", "", "success")]
+    assert ended(webhook) == [("on its way", -1, why), ("next", "", "success")]
 
 
 async def test_unanswered_send_of_another_login_may_have_arrived(start: Start, webhook: Webhook) -> None:
@@ -124,7 +128,10 @@ async def test_unanswered_send_of_another_login_may_have_arrived(start: Start, w
     again.driver.play(NEW_LOGIN)
     await webhook.messages(2)
     other = "the account has logged in again, and all ids have changed since"
-    assert told(webhook) == [("on its way", -1, f"it may have arrived: {other}"), ("next", -5, f"not sent: {other}")]
+    assert ended(webhook) == [
+        ("on its way", -1, f"it may have arrived: {other}"),
+        ("next", -5, f"not sent: {other}"),
+    ]
     assert again.driver.sends == []
 
 
@@ -171,7 +178,7 @@ async def test_send_remains_on_disk_until_its_report_is(start: Start) -> None:
 
 
 async def test_waiting_send_is_marked_on_disk_first(start: Start) -> None:
-    """Else a kill in between would have it sent twice."""
+    """Otherwise a kill in between would send it twice."""
     tried: list[bool] = []
 
     class Looking(ScriptedDriver):
@@ -199,8 +206,8 @@ async def test_queued_sends_of_an_adopted_account_are_unknown(start: Start, webh
     assert await client.stop() == 0
     again = start(**{POST_API: webhook.address, DRAIN: "0"}, **adopted, MOJO_WEIXIN_SEND_INTERVAL="5")
     await webhook.messages(3)  # before it is logged in
-    assert [(text, code) for text, code, _ in told(webhook)[1:]] == [("a", -1), ("b", -1)]
-    assert all("it may have arrived" in str(info) for *_, info in told(webhook)[1:])
+    assert [(text, code) for text, code, _ in ended(webhook)[1:]] == [("a", -1), ("b", -1)]
+    assert all("it may have arrived" in str(info) for *_, info in ended(webhook)[1:])
     await first_of(again, "c", "d")
     assert [text for _, text, _ in again.driver.sends] == ["first"]
     with sqlite3.connect(again.paths.state("alice") / "events.db") as db:  # the lost host gives smaller numbers
@@ -219,7 +226,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 async def busy_disk(client: RunningClient) -> AsyncIterator[None]:
     """Nothing can be written to the account's database; reading goes on."""
     await until(lambda: _is_open(client))
-    await client.told("deliveries")  # the account has opened it, too
+    await client.get_v1("deliveries")  # the account has opened it, too
     with locked(client.paths.state("alice") / "events.db"):
         yield
 

@@ -1,4 +1,4 @@
-"""Received media: fetched beside the loop, reported in order, kept safely and not for ever."""
+"""Received media: fetched concurrently, reported in order, and deleted by age and size."""
 
 import asyncio
 import base64

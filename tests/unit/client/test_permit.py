@@ -102,7 +102,7 @@ async def test_adoption_keeps_deliveries_and_drops_sends(
     client = start(permit=HostPermit(host, 3, 8.0, "host-b"), **environ)
     async with asyncio.timeout(PATIENCE):
         assert await client.task == 0
-    assert kept.told(webhook)[1:] == [
+    assert kept.ended(webhook)[1:] == [
         (text, -5, "not sent: another host has adopted the account") for text in ("queued", "second")
     ]
     assert not client.driver.sends

@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import socket
+from pathlib import Path
 
-from tests.patience import until
+import pytest
+
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.options import OPTIONS
@@ -37,7 +41,7 @@ async def test_a_stopping_account_refuses_new_sends_with_the_reason(start: Start
 
 
 async def queue(client: RunningClient) -> JsonObject:
-    return obj((await client.told())["queue"])
+    return obj((await client.get_v1())["queue"])
 
 
 async def send(client: RunningClient, number: int = 1) -> None:
@@ -51,14 +55,14 @@ async def test_options_are_shown_without_secrets(start: Start) -> None:
         WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9",
     )
     await client.until_state("loading")
-    told = await client.told("options")
-    options = obj(told["options"])
-    assert (told["instance"], told["credentials"]) == ("alice", [])
+    shown = await client.get_v1("options")
+    options = obj(shown["options"])
+    assert (shown["instance"], shown["credentials"]) == ("alice", [])
     assert options["send_interval"] == "7"
     assert options["send_jitter"] == OPTIONS["send_jitter"].default
     assert options["proxy"] == "http://127.0.0.1:9"
     assert options["post_api"] == "http://127.0.0.1:9/hook?key=…"
-    assert "hidden" not in json.dumps(told)
+    assert "hidden" not in json.dumps(shown)
 
 
 async def test_daily_count_is_kept_without_a_limit(start: Start, client: RunningClient) -> None:
@@ -71,16 +75,17 @@ async def test_daily_count_is_kept_without_a_limit(start: Start, client: Running
     assert obj(await again.get("send_friend_message", id="@ann", content="y"))["code"] == -8
 
 
-async def test_disconnected_caller_does_not_cancel_its_message(start: Start) -> None:
-    client = start()
-    client.driver.send_gate = asyncio.Event()
-    await client.login()
-    await send(client)
-    caller = asyncio.create_task(client.get("send_friend_message", id="@ben", content="goes out"))
-    await until(lambda: queue(client), lambda queue: queue["waiting"] == 1)
-    caller.cancel()
-    await asyncio.wait([caller])
-    client.driver.send_gate.set()
-    await until(lambda: len(client.driver.sends) == 2)
-    assert client.driver.sends[1][:2] == ("@ben", "goes out")
-    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+async def test_systemd_learns_that_a_stop_takes_longer(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        client = await running(start, **{INTERVAL: "0.5"})
+        await send(client, 3)
+        await client.stop()
+        heard: list[bytes] = []
+        while b"STATUS=stopped: stopped" not in heard:
+            heard.append(systemd.recv(4096))
+    assert heard.index(b"STOPPING=1") < heard.index(b"EXTEND_TIMEOUT_USEC=10000000")

@@ -1,4 +1,4 @@
-"""What an attempt comes to; receivers over TLS with an authority of their own; logs that are replaced or damaged."""
+"""Which report is posted next and when, the outcome of an attempt, and the reuse of connections."""
 
 import asyncio
 import contextlib
@@ -9,16 +9,25 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
-from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
+from wxcontroller.client.deliveries.lanes import (
+    Attempt,
+    Decision,
+    DeliveryOutcome,
+    Lane,
+    Lanes,
+    Policy,
+    Result,
+    Verdict,
+)
 from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import Receiver, posting
-
-pytestmark = pytest.mark.usefixtures("both_ways")
-
+from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
+from wxcontroller.core.errors import FailureHandling
 
 _LARGE = 30_000_000  # more than sockets take in without a reader
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("reads", "answer", "size", "outcome"),
     [
@@ -67,6 +76,7 @@ async def test_attempt_has_the_outcome_of_its_response(
             assert (await poster.post(body, {})).outcome is DeliveryOutcome.UNREACHED  # nobody listens any more
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_connections_are_reused_unless_a_report_is_incomplete() -> None:
     connections = list[asyncio.StreamWriter]()
 
@@ -109,3 +119,38 @@ async def test_undocumented_parts_of_aiohttp_are_used_only_in_known_versions(
     async with posting(Receiver("http://127.0.0.1:9/", "test"), Policy()) as poster:
         assert isinstance(poster.posts, SessionPosts) is not is_known
     assert (f"aiohttp {version}" in caplog.text) is not is_known
+
+
+POLICY = Policy(first=5.0, longest=300.0)
+FAILED = Result(DeliveryOutcome.FAILED, 500)
+
+
+def queue(report: str, kind: str = "receive_message") -> Attempt:
+    return Attempt(report, Lane.QUEUE, kind, 7)
+
+
+def after(lanes: Lanes, attempt: Attempt, result: Result, now: float = 0.0) -> Decision:
+    return lanes.after(attempt, result, began=now, now=now)
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(7.0, 7.0), (0.0, 1.0), (1e9, 3600.0)])
+def test_receivers_retry_after_is_followed_within_bounds(asked: float, pause: float) -> None:
+    result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)
+    assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, pause)
+
+
+def test_report_that_is_always_cut_off_moves_aside() -> None:
+    lanes = Lanes(POLICY)
+    verdicts = [after(lanes, queue("a"), Result(DeliveryOutcome.CUT_OFF)).verdict for _ in range(7)]
+    assert verdicts == [Verdict.AGAIN] * 6 + [Verdict.ASIDE]
+
+
+PAUSES = BackoffPolicy(transient_first=1, transient_max=5, throttled_first=60, throttled_max=200)
+WAIT = FailureHandling.WAIT
+
+
+def test_throttling_doubles_until_a_send_succeeds() -> None:
+    backoff = SendBackoff(PAUSES)
+    assert [backoff.next_pause(WAIT, 1) for _ in range(4)] == [60, 120, 200, 200]
+    backoff.reset()
+    assert backoff.next_pause(WAIT, 1) == 60

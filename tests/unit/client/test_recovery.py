@@ -1,4 +1,4 @@
-"""Damaged databases: readable rows survive, under the ids they had, and everything goes on."""
+"""Damaged databases: readable rows survive with their ids, and the log stays usable."""
 
 import asyncio
 import contextlib

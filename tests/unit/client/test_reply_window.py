@@ -15,7 +15,7 @@ from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
 
 
 async def window_of(client: RunningClient) -> JsonObject:
-    return obj(items((await client.told())["windows"])[0])
+    return obj(items((await client.get_v1())["windows"])[0])
 
 
 async def greeted(ilink: Stage, budget: str = "", pace: float = 0.0, **environ: str) -> RunningClient:

@@ -1,4 +1,4 @@
-"""Bots as people write them: what one of them makes of a report keeps no other report from it."""
+"""Bots with common bugs: a report that one of them fails on does not delay the others."""
 
 import asyncio
 import email.utils
@@ -23,7 +23,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass
 class Came:
-    """A request as it came: its number on its connection, headers in lower case, and the report."""
+    """A request: its number on its connection, headers in lower case, and the report."""
 
     turn: int
     headers: dict[str, str]
@@ -44,7 +44,7 @@ def answer(status: int, *headers: str) -> bytes:
 
 @dataclass
 class Bot:
-    """An HTTP server of bare sockets. ``behave`` returns what it answers; None: it closes instead.
+    """An HTTP server of bare sockets. ``behave`` returns the response; None closes the connection.
 
     ``accepted`` are the names of what it answered with 200, ``came`` all requests.
     """
@@ -126,12 +126,12 @@ async def bot() -> AsyncIterator[Bot]:
 
 
 def fails_on_events(one: Came) -> bytes | None:
-    """As ``request.json['content']`` does in a framework that answers 500 for an exception."""
+    """Like ``request.json['content']`` does in a framework that answers 500 for an exception."""
     return OK if "content" in one.report else answer(500)
 
 
 def closes_on_events(one: Came) -> bytes | None:
-    """As a server does whose handler has died."""
+    """Like a server whose handler has crashed."""
     return OK if "content" in one.report else None
 
 
@@ -185,7 +185,7 @@ async def test_failing_kind_moves_aside_at_once_and_stays_there_after_a_restart(
 
 @pytest.mark.parametrize("status", [0, 429, 503])
 async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: Start, status: int) -> None:
-    """``status`` 0: nobody listens."""
+    """Status 0 means that nothing listens."""
     client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_LONGEST="0.2")
     await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
     await until(client, pending=0)
@@ -293,6 +293,6 @@ async def test_redirect_that_loses_the_body_is_a_failure(bot: Bot, start: Start,
     client.driver.play([message("one")])
     await bot.until(lambda: len(bot.tries("one")) >= 3)
     found = await until(client, dead=0)
-    told = f"the webhook returned {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
-    assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {told}
+    why = f"the webhook returned {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
+    assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {why}
     assert found["pending"] == len(items(found["deliveries"]))

@@ -35,22 +35,22 @@ class Place(Server):
 
 @pytest.fixture
 async def places() -> AsyncIterator[tuple[Place, Place]]:
-    """One that is allowed, and one that is not, at the same port of another address."""
+    """An allowed server, and one that is not allowed at the same port of another address."""
     near, far = Place(host="127.0.0.1"), Place(host="127.0.0.2")
     async with serving(near.serve, near.host) as near.port, serving(far.serve, far.host, port=near.port) as far.port:
         yield near, far
 
 
 async def status(client: RunningClient) -> str:
-    return str(obj((await client.told())["reports"])["last_error"])
+    return str(obj((await client.get_v1())["reports"])["last_error"])
 
 
 async def held_back(client: RunningClient, place: Place) -> None:
-    """Wait until a report was tried and held back; it says where to, and what to do."""
-    told = await until(lambda: status(client), lambda told: "is not among webhook_targets" in told)
-    assert place.root in told
-    assert "restart the account" in told
-    assert "hidden" not in told
+    """Wait until a report was held back; the error names the address and the remedy."""
+    error = await until(lambda: status(client), lambda error: "is not among webhook_targets" in error)
+    assert place.root in error
+    assert "restart the account" in error
+    assert "hidden" not in error
 
 
 async def test_nothing_is_sent_to_unlisted_addresses(

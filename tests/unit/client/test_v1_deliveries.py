@@ -19,11 +19,11 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 async def until(client: RunningClient, **wanted: int) -> JsonObject:
-    return await client.until_told(lambda found: wanted.items() <= found.items(), "deliveries")
+    return await client.until_v1(lambda found: wanted.items() <= found.items(), "deliveries")
 
 
 async def at_rest(client: RunningClient, webhook: Webhook) -> None:
-    """Log in and wait until everything about that is delivered."""
+    """Log in and wait until all reports of that are delivered."""
     await client.login()
     await webhook.until(lambda got: any(one.get("params") == ["updating", "running"] for one in got))
     await until(client, pending=0)

@@ -20,10 +20,10 @@ async def stream(client: RunningClient, query: str = "") -> "AsyncIterator[Async
     url = f"http://127.0.0.1:{client.port}/v1/events{query}"
     async with client.http.get(url, headers={"Accept": "text/event-stream"}) as answer:
         assert answer.status == 200
-        yield told(answer)
+        yield parsed(answer)
 
 
-async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, JsonObject]]":
+async def parsed(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, JsonObject]]":
     kind = ""
     async with asyncio.timeout(PATIENCE):
         async for line in answer.content:
@@ -34,7 +34,7 @@ async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, Json
 
 
 async def settled(client: RunningClient, number: int) -> list[JsonObject]:
-    page = await client.until_told(lambda page: len(items(page["events"])) >= number, "events?types=friend_message")
+    page = await client.until_v1(lambda page: len(items(page["events"])) >= number, "events?types=friend_message")
     return [obj(one) for one in items(page["events"])]
 
 
@@ -42,19 +42,19 @@ async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(clien
     client.driver.play([message(str(number)) for number in range(5)])
     found = await settled(client, 5)
     assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]
-    everything = await client.told("events")
+    everything = await client.get_v1("events")
     seqs = [int(str(obj(one)["seq"])) for one in items(everything["events"])]
     assert seqs == list(range(1, len(seqs) + 1))
     types = [obj(one)["type"] for one in items(everything["events"])]
     assert types.count("state_change") == 3
     assert "login" in types
-    part = await client.told(f"events?after={found[1]['id']}&types=friend_message&limit=2")
+    part = await client.get_v1(f"events?after={found[1]['id']}&types=friend_message&limit=2")
     assert [obj(one)["id"] for one in items(part["events"])] == [found[2]["id"], found[3]["id"]]
     assert part["more"] is True
-    again = await client.told(f"events?since={found[3]['stamp']}&types=friend_message")
+    again = await client.get_v1(f"events?since={found[3]['stamp']}&types=friend_message")
     assert [obj(one)["id"] for one in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
     # With an id of another log, reading starts at the beginning.
-    assert items((await client.told("events?after=00000000-99"))["events"])
+    assert items((await client.get_v1("events?after=00000000-99"))["events"])
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events?after=x") as answer:
         assert answer.status == 400
 
@@ -81,10 +81,10 @@ async def test_events_have_no_login_code(start: Start) -> None:
     client = start()
     client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
     await client.until_state("scaning")
-    page = await client.until_told(lambda page: page["events"], "events?types=input_qrcode")
+    page = await client.until_v1(lambda page: page["events"], "events?types=input_qrcode")
     [event, *_], shown = map(obj, items(page["events"])), [str(client.paths.qrcode_file("alice"))]
     assert obj(event["report"])["params"] == shown
-    delivery = await client.told(f"deliveries/{event['id']}")
+    delivery = await client.get_v1(f"deliveries/{event['id']}")
     assert obj(delivery["report"])["params"] == shown
 
 

@@ -1,4 +1,4 @@
-"""/v1/messages and its like at the account's port, on an account with friends, groups and recall."""
+"""/v1/messages and related calls at the account's port, on an account with friends, groups and recall."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 async def enter(client: RunningClient, number: int = 1) -> None:
-    """Log in as the same people always, by the ids of a login of its own."""
+    """Log in; people are the same in each login, with other ids."""
     ann = Contact(id=f"@ann{number}", name="Ann", markname="安", uid=int(ANN_NUMBER))
     members = (Member("@me", "我"), Member(ann.id, "Ann", display="A", uid=ann.uid))
     team = Group(id=f"@@team{number}", name="team", members=members, uid=int(TEAM_NUMBER))
@@ -120,7 +120,7 @@ async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start,
 
 
 def left_by_2_0_0(state: Path, number: int) -> None:
-    """Write an event log of 2.0.0 with messages of Ann's, a send to her before the last one, and other events."""
+    """Write an event log of 2.0.0 with messages of Ann, a send to her and other events."""
     with closing(sqlite3.connect(state / "events.db")) as db, db:
         for version, statements in enumerate(SCHEMA[:3], 1):
             db.executescript(f"{statements}; PRAGMA user_version={version}")
@@ -152,7 +152,7 @@ async def test_log_of_2_0_0_is_indexed_meanwhile(
     client = start()
     await enter(client)
     client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
-    page = await client.until_told(lambda page: page["complete"], f"messages?chat={ANN_NUMBER}&limit=200")
+    page = await client.until_v1(lambda page: page["complete"], f"messages?chat={ANN_NUMBER}&limit=200")
     newest = [obj(one) for one in items(page["messages"])]
     assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
     oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")

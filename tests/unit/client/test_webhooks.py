@@ -25,7 +25,7 @@ def sends(client: RunningClient) -> SENT:
 
 
 async def settled(client: RunningClient, webhook: Webhook) -> SENT:
-    """Return what was sent when a later message has been reported and what was queued before it has gone out."""
+    """Wait until a later message is reported and the queue is empty; return what was sent before."""
     webhook.respond = accept
     client.driver.play([message("the last")])
     await webhook.until_tried("the last")
@@ -47,7 +47,7 @@ def answering(body: bytes, kind: str = "application/json", status: int = 200) ->
 REPLY = '{"reply":"好"}'
 
 
-# What a webhook answers, and the reply that it is taken for.
+# Responses of a webhook, and the reply that each of them means.
 ANSWERS: list[tuple[bytes, str, str | None]] = [
     (REPLY.encode(), "application/json", "好"),
     (REPLY.encode(), "text/json; charset=utf-8", "好"),

@@ -5,15 +5,18 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import Checkpoints, Drive, Store
-from tests.unit.sandbox.agent import HURRY, UIN, ilink_sandbox, waiting_code
 from wxcontroller.drivers.base import Accepted, DriverContext, Online, QrReady
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.model import Bot, ILinkSend, User
+from wxcontroller.sandbox.logins import LoginStage
 from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Address, running
 
 # A day of WeChat in a second.
 _TIMES = {
@@ -24,6 +27,20 @@ _TIMES = {
 }
 _PAUSES = ILinkTiming(upload_pauses=(0.0, 0.02, 0.04), permit_pauses=(0.05, 0.1))
 QUICK = replace(_PAUSES, **_TIMES)  # type: ignore[arg-type]
+
+
+UIN, OTHER_UIN = 1_234_567_001, 1_234_567_002
+HURRY = Options(poll_hold=0.2, updates_hold=0.2, takeover=0.0)
+
+
+async def waiting_code(sandbox: Sandbox, seconds: float = PATIENCE) -> ILinkCode:
+    """Wait for a code that nobody has scanned, and return it."""
+    async with asyncio.timeout(seconds):
+        while True:
+            for login in sandbox.logins.newest_first():
+                if isinstance(login, ILinkCode) and login.state is LoginStage.WAITING:
+                    return login
+            await sandbox.logins.bell.wait(seconds)
 
 
 @dataclass(slots=True)
@@ -97,8 +114,11 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(options: Options = HURRY) -> AsyncIterator[Bench]:
-    async with ilink_sandbox(options) as (sandbox, agent):
-        yield Bench(sandbox, agent.url)
+    sandbox = Sandbox(options)
+    for _ in (UIN, OTHER_UIN):
+        sandbox.add_account()
+    async with running(sandbox, Address("127.0.0.1", 0)) as addresses:
+        yield Bench(sandbox, f"http://{addresses[0]}")
 
 
 def quick(**changes: float) -> ILinkTiming:

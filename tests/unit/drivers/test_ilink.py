@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.drivers.ilink_kit import Bench, bench, quick
+from tests.unit.drivers.ilink_kit import OTHER_UIN, UIN, Bench, bench, quick, waiting_code
 from tests.unit.drivers.kit import Store
-from tests.unit.sandbox.agent import OTHER_UIN, UIN, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers import base

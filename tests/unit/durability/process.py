@@ -70,7 +70,7 @@ class Process(Port):
             raise AssertionError(f"not {word}: {self.log.read_text()}") from None
 
     async def kill(self) -> None:
-        """As a crash, a kill -9 or a lack of memory ends it."""
+        """End it like a crash or a lack of memory does."""
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
@@ -90,11 +90,8 @@ class Process(Port):
         form = {"id": to or self.route.recipient(self), "content": content, **more}
         return obj(await self.post("send_friend_message", data, **form, **({"async": "1"} if later else {})))
 
-    async def queue(self) -> JsonObject:
-        return obj((await self.told())["queue"])
-
     def arrived(self) -> list[str]:
-        """The texts (names, for media) that WeChat has taken, in order."""
+        """Return the texts (names, for media) that WeChat has accepted, in order."""
         return self.route.arrived(self)
 
     async def until_arrived(self, number: int) -> list[str]:

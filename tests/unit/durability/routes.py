@@ -4,8 +4,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from tests.unit.drivers.ilink_kit import waiting_code
 from tests.unit.drivers.kit import Wechat, friend, script
-from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.drivers.base import Capabilities
@@ -83,13 +83,13 @@ class Route:
         """Return whom the account can write to."""
         return "filehelper"
 
-    def taken(self, one: Staged) -> Sequence[Any]:
-        """Return what WeChat has taken, in order."""
+    def accepted(self, one: Staged) -> Sequence[Any]:
+        """Return the sends that WeChat has accepted, in order."""
         return one.account.sent
 
     def arrived(self, one: Staged) -> list[str]:
-        """Return the texts (names, for media) that WeChat has taken, in order; repeated client ids once."""
-        return [sent.name or sent.text for sent in self.taken(one)]
+        """Return the texts (names, for media) that WeChat has accepted, in order; repeated client ids once."""
+        return [sent.name or sent.text for sent in self.accepted(one)]
 
 
 class FileHelper(Route):
@@ -136,12 +136,12 @@ class ILink(Route):
     def recipient(self, one: Staged) -> str:
         return self._user(one).user_id
 
-    def taken(self, one: Staged) -> Sequence[Any]:
+    def accepted(self, one: Staged) -> Sequence[Any]:
         return self._user(one).sent
 
     def arrived(self, one: Staged) -> list[str]:
         # Whether WeChat drops a repeated client id is unknown; the sandbox does not.
-        return list({sent.client_id: sent.name or sent.text for sent in self.taken(one)}.values())
+        return list({sent.client_id: sent.name or sent.text for sent in self.accepted(one)}.values())
 
     def _user(self, one: Staged) -> User:
         return one.wechat.sandbox.ilink.users[one.account.uin]

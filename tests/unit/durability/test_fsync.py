@@ -1,4 +1,4 @@
-"""Whatever has to outlast a power cut is synced before anybody relies on it."""
+"""Everything that has to survive a power cut is synced before it is acknowledged or used."""
 
 import subprocess
 import sys
@@ -91,7 +91,7 @@ async def test_a_message_is_synced_before_it_is_acknowledged(account: Process) -
 
 
 async def test_media_are_synced_before_they_are_reported(account: Process) -> None:
-    """Received ones before their event says where they are, those to be sent before the caller hears of it."""
+    """Received media are synced before their event is reported, media to send before the response."""
     media = account.paths.media("alice")
     await account.start(login=True)
     await account.send("first")  # the next one waits for a minute

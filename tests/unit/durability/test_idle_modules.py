@@ -36,20 +36,20 @@ sys.exit(main())
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 13), reason="the limits are for Debian 13's Python")
 async def test_idle_account_after_a_message_loads_few_modules(tmp_path: Path) -> None:
-    told = tmp_path / "modules"
+    loaded = tmp_path / "modules"
     async with processed(tmp_path / "account") as one:
-        one.program = ("-c", _PROGRAM.format(path=str(told)))
+        one.program = ("-c", _PROGRAM.format(path=str(loaded)))
         await one.start(login=True)
         one.route.write(one, "hello")
         await one.webhook.messages(1)
         assert one.process is not None
         os.kill(one.process.pid, signal.SIGUSR1)
-        await until(told.exists)
+        await until(loaded.exists)
     # Without what an installation adds to every program.
     plain = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
-    names = {name for name in set(told.read_text().split()) - set(plain.stdout.split()) if not name.startswith("_")}
+    names = {name for name in set(loaded.read_text().split()) - set(plain.stdout.split()) if not name.startswith("_")}
     assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names <= LIBRARIES
     own = sorted(name for name in names if name.startswith("wxcontroller"))
     assert len(own) <= OWN, own

@@ -7,9 +7,8 @@ from pathlib import Path
 import aiohttp
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.ilink_agent import Agent
+from tests.unit.client.ilink_agent import Agent, Json
 from tests.unit.durability.process import processed
-from tests.unit.sandbox.agent import Json
 
 # All paths are below a directory of the test's: the secret of the account's port is in one of them.
 _PROGRAM = """
@@ -41,7 +40,7 @@ async def test_kill_loses_no_message_and_doubles_no_answer(tmp_path: Path) -> No
         await agent.attend()
 
         async def serve() -> None:
-            """Answer each message once, and keep the cursor when that is done."""
+            """Answer each message once, and move the cursor afterwards."""
             while True:
                 for message in await agent.messages():
                     number, words = message["message_id"], message["item_list"][0]["text_item"]["text"]

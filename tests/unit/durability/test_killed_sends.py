@@ -1,4 +1,4 @@
-"""A client that is killed with sends in its queue: all arrive once and in order, each with one report."""
+"""A client that is killed with sends in its queue: each arrives once, in order, with one report."""
 
 import base64
 import contextlib
@@ -36,7 +36,7 @@ def picture(name: str) -> bytes:
 
 
 def prepared(account: Process) -> list[str]:
-    """The files of sends that the account has noted: what it need not look for again."""
+    """Return the files of sends that are prepared: they need no second fetch."""
     with contextlib.closing(sqlite3.connect(account.paths.state("alice") / "events.db")) as db:
         return [str(file) for (file,) in db.execute("SELECT file FROM parcels WHERE file != ''")]
 
@@ -70,7 +70,7 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
             await account.send(data=picture("all"), to="@all"),
         ):
             assert answer["code"] == 0
-        everybody = int(str(obj((await account.told())["roster"])["contacts"]))
+        everybody = int(str(obj((await account.get_v1())["roster"])["contacts"]))
         media = account.paths.media("alice")
         await until(lambda: len(list(media.glob(".send.*"))) == 4 and len(prepared(account)) == 4)
         await account.kill()

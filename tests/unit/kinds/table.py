@@ -115,7 +115,7 @@ TAKEN_BACK = Incoming("message taken back", "10002/revokemsg", {"kind": "revoke"
 INCOMING = (
     Incoming("text", "1", {"kind": "text", "text": TEXT}, "text", TEXT.replace("😄", "[笑脸]")),
     Incoming("mention in a group", "1", MENTION, "text", "@领队 几点?", where=(GROUP, PHONE_GROUP)),
-    Incoming("red packet, told as a text", "1/2001", raw(1, AppMsgType=2001), "text", "[红包，请在手机上查看]"),
+    Incoming("red packet as a text", "1/2001", raw(1, AppMsgType=2001), "text", "[红包，请在手机上查看]"),
     medium("picture", "3", "图片", "image"),
     medium("picture of an app", "49/2", "图片", "image", shared=True),
     medium("voice", "34", "语音", "voice"),

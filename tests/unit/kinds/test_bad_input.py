@@ -1,4 +1,4 @@
-"""What WeChat and people can send that is broken, hostile or too much: it is reported, and nothing else happens."""
+"""Broken and hostile messages are reported, and have no other effect."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.unit.client.ilink_agent import Agent, Json
 from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import FRIEND, GROUP, INCOMING, PHONE, PHONE_GROUP, SILENT, Incoming
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CASES = [
     pytest.param(kind, where, id=f"{kind.type} {kind.name}, {where}") for kind in INCOMING for where in kind.where
 ]
+ITEM_TYPES = {"image": 2, "emoticon": 2, "voice": 3, "file": 4, "video": 5, "microvideo": 5}
 CODES = {"image": 3, "file": 6, "voice": 34, "video": 43, "emoticon": 47, "microvideo": 62}
 # For voice, the type that WeChat declares.
 USUAL = {
@@ -44,7 +47,7 @@ async def deliver(stage: Stage, where: str, body: JsonObject) -> JsonObject:
 
 
 async def sides(stage: Stage, where: str, notice: bool) -> JsonObject:
-    """The part of a report that says who it is between, from the objects of the API."""
+    """Return the fields of sender, receiver and group, from the objects of the API."""
     me, outer = stage.me, where in (PHONE, PHONE_GROUP)
     found: JsonObject = {}
     if where in (GROUP, PHONE_GROUP):
@@ -111,6 +114,48 @@ def content(stage: Stage, kind: Incoming, report: JsonObject, where: str) -> str
     )
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def agent(stage: Stage) -> Agent:
+    agent = Agent(stage.client)
+    await agent.attend()
+    return agent
+
+
+def item_of(kind: Incoming, report: JsonObject) -> tuple[int, str]:
+    """Return the type of the item that an agent gets for a kind, and its text if it has one."""
+    if kind.media and report["media_size"]:
+        return ITEM_TYPES[kind.media], ""
+    if kind.format == "app":
+        title, url = text(report["app_title"]), text(report["app_url"])
+        return 1, f"{title}\n{url}" if url else title
+    if kind.media == "emoticon":
+        return 1, "[表情]"
+    return 1, "[视频] (content not available)" if kind.media else text(report["content"])
+
+
+@pytest.mark.parametrize("kind", [one for one in INCOMING if FRIEND in one.where], ids=lambda kind: kind.name)
+async def test_an_agent_gets_an_item_of_each_kind(stage: Stage, agent: Agent, kind: Incoming) -> None:
+    first = await deliver(stage, FRIEND, kind.first) if kind.first else {}
+    made = await deliver(stage, FRIEND, {**kind.body, **({"msg_id": first["msg_id"]} if first else {})})
+    report = await stage.report(text(made["msg_id"]))
+    after = await deliver(stage, FRIEND, {"kind": "text", "text": "after"})
+    found: list[Json] = []
+    while not found or str(found[-1]["message_id"]) != after["msg_id"]:
+        found += await agent.messages()
+    items_of = {str(one["message_id"]): [(each["type"], text_of(each)) for each in one["item_list"]] for one in found}
+    if kind.type.startswith("1000") or kind.format == "revoke":  # system messages
+        assert made["msg_id"] not in items_of
+    else:
+        assert items_of[text(made["msg_id"])] == [item_of(kind, report)]
+    shown = json.dumps(found, ensure_ascii=False)
+    assert stage.username(stage.friend) not in shown
+    assert str(stage.client.paths.root) not in shown
+
+
+def text_of(item: Json) -> str:
+    return text(item["text_item"]["text"]) if item["type"] == 1 else ""
+
+
 @pytest.mark.parametrize(("kind", "where"), CASES)
 async def test_the_whole_report(stage: Stage, kind: Incoming, where: str) -> None:
     first, body = "", dict(kind.body)
@@ -166,6 +211,6 @@ async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> N
 
 
 async def test_sandbox_recorded_no_violations(stage: Stage) -> None:
-    """What this file asked of WeChat was as it should be; what could not be had is known."""
+    """The requests of this file were valid, apart from those for content that does not exist."""
     wrong = [what for what in stage.wechat.violations() if "has no such content" not in what]
     assert [what for what in wrong if "store" not in what and "no message" not in what] == []
