@@ -7,7 +7,7 @@ RUFF_VERSION = 0.17.6
 THIRDPARTY = .cache/thirdparty
 # For make torture alone.
 TORTURE_VENV = .cache/torture
-TORTURE_TOOLS = atheris==3.1.0 schemathesis==4.32.5
+TORTURE_TOOLS = schemathesis==4.32.5
 TORTURE_INPUTS = 1000000
 TORTURE_EXAMPLES = 400
 TORTURE_MESSAGES = 20000
@@ -93,11 +93,11 @@ mutants: test-deps ## break each behavior of tests/mutants.toml, and see its tes
 torture: torture-inputs torture-requests torture-messages torture-crashes ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
 
 torture-inputs: test-deps ## mutated inputs for the decoders (TORTURE_INPUTS=)
-	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
-	@exec $(PYTHON) -m tests.fuzz --python $(TORTURE_VENV)/bin/python --inputs $(TORTURE_INPUTS) </dev/null
+	@exec $(PYTHON) -m tests.fuzz --inputs $(TORTURE_INPUTS) </dev/null
 
 torture-requests: test-deps ## requests from the OpenAPI document, right and wrong ones (TORTURE_EXAMPLES=)
-	@tests/fuzz/tools $(TORTURE_VENV) $(TORTURE_TOOLS)
+	@$(PYTHON) -m venv --system-site-packages $(TORTURE_VENV)
+	@$(TORTURE_VENV)/bin/pip -q install --disable-pip-version-check $(TORTURE_TOOLS) </dev/null
 	@exec $(PYTHON) -m tests.openapi.edge $(TORTURE_VENV)/bin/schemathesis --examples $(TORTURE_EXAMPLES) </dev/null
 
 torture-messages: host-tree ## messages while everything around the accounts fails (TORTURE_MESSAGES=, TORTURE_SEED=)

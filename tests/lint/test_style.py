@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHECKED = ("wxcontroller", "tests", "bench")
-SCRIPTS = ("system/build-debs", "system/deps", "system/release", "system/tools", "fuzz/tools", "thirdparty/fetch")
+SCRIPTS = ("system/build-debs", "system/deps", "system/release", "system/tools", "thirdparty/fetch")
 
 
 def ruff() -> str:

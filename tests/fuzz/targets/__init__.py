@@ -1,29 +1,10 @@
-"""Every decoder of bytes from outside, by name: the inventory."""
+"""Every decoder of external bytes."""
 
 import logging
 
-from tests.fuzz.target import Target
-from tests.fuzz.targets import (
-    account,
-    alerts,
-    bundles,
-    edge,
-    fleet,
-    ilink,
-    log,
-    machine,
-    mcp,
-    notify,
-    tokens,
-    wechat,
-    wxctl,
-)
+from tests.fuzz.targets import accounts, callers, ilink, ports, webhooks, wechat
 
-TARGETS: dict[str, Target] = {
-    target.name: target
-    for part in (edge, wechat, ilink, account, alerts, bundles, fleet, log, machine, mcp, notify, tokens, wxctl)
-    for target in part.TARGETS
-}
+TARGETS = [*ports.TARGETS, *callers.TARGETS, *wechat.TARGETS, *ilink.TARGETS, *webhooks.TARGETS, *accounts.TARGETS]
 
-# What is refused is logged, and here that is nearly everything.
+# Refusals are logged, and most inputs are refused.
 logging.getLogger().addHandler(logging.NullHandler())

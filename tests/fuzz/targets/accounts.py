@@ -1,0 +1,302 @@
+"""What the controller and wxctl get from accounts and other hosts, which may be compromised."""
+
+import base64
+import contextlib
+import io
+import json
+import re
+import ssl
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+from unittest import mock
+
+import aiohttp
+from click.testing import CliRunner
+
+from tests.fuzz.target import NotJson, Target, check_encodable, check_printable, json_of, recorded, run
+from wxcontroller.cli import show
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.remotelogs import put
+from wxcontroller.cli.serversent import server_sent
+from wxcontroller.cli.transfer.pack import unpack
+from wxcontroller.controller.account_port.hub import event_of
+from wxcontroller.controller.account_port.status import Answer
+from wxcontroller.controller.hostrows import HostRows
+from wxcontroller.controller.mcp.tools import failure_in, object_of, shown_messages
+from wxcontroller.controller.statefiles import state_of
+from wxcontroller.controller.v1.cursor import Cursor, parse
+from wxcontroller.controller.v1.deliveries import row
+from wxcontroller.controller.v1.journal import line_of
+from wxcontroller.controller.v1.journalstream import _event
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
+from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.fleet.credentials import PeerCredentials
+from wxcontroller.fleet.etcd import Compacted, Etcd, _object
+from wxcontroller.fleet.failsafe import confirmation
+from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
+from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
+from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.takeoverplan import Outlooks
+from wxcontroller.openwx.replies import to_bytes
+
+_ACCOUNT = Account(parse_name("alice"), 3000)
+_TLS = ssl.create_default_context()
+_ETCD, _PREFIX = "http://127.0.0.1:2379", "/wxcontroller/main/"
+
+
+def _state_file(data: bytes) -> None:
+    state = state_of(obj(json_of(data)), (1, 2, 3))
+    assert json.loads(state.rendered(3000))["port"] == 3000
+    assert "qrcode_link" not in json.loads(state.rendered(3000))
+    check_encodable([state.since, state.pid, state.start_time, state.qrcode_number])
+    for words in (str(state.status), str(state.reason), state.word, *(state.user or {}).values()):
+        check_encodable(words)
+        check_printable(words)
+
+
+def _journal(data: bytes) -> None:
+    for raw in data.splitlines():
+        if line := line_of(raw):
+            check_encodable(line)
+            _event(raw).decode()
+
+
+def _stream(data: bytes) -> None:
+    """Events of an account on the controller's stream of all accounts."""
+
+    async def read() -> None:
+        reader = aiohttp.StreamReader(mock.Mock(), 1 << 20)
+        reader.feed_data(data)
+        reader.feed_eof()
+        async for sent in events_in(reader, 1 << 24):
+            if event := await event_of(lambda _: _ACCOUNT.name, sent.type, sent.data):
+                assert b"\n" not in event.body
+                assert json.loads(event.at("a"))["host"] == "a"
+                assert re.fullmatch("[a-z_]{1,64}", event.type)
+                parse(str(Cursor(1, {event.instance: event.id})))
+
+    run(read())
+
+
+def _counts(data: bytes) -> None:
+    to_bytes(row(_ACCOUNT, Answer(obj(read_json(data)))))
+
+
+def _mcp(data: bytes) -> None:
+    to_bytes(failure_in("alice", 500, data).as_json())
+    shown = shown_messages(object_of(data), "0badcafe-1")
+    to_bytes(shown)
+    assert shown["more"] in (True, False)
+
+
+def _wxctl(verb: str, content: bytes) -> None:
+    """wxctl prints a controller's answer, or its error, and nothing that a terminal executes."""
+
+    def unavailable(*_: object) -> NoReturn:
+        raise WxError("systemctl does not respond", "x")
+
+    arguments = {"l": ["list"], "s": ["status", "alice"], "o": ["status"]}.get(verb[:1], ["list"])
+    status = 500 if verb[1:2] == "5" else 200
+    replaced = dict.fromkeys(("known_units", "controllers_ports", "known_unit"), unavailable)
+    try:
+        with (
+            mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
+            mock.patch.multiple(show, **replaced),
+        ):
+            done = CliRunner().invoke(cli, arguments, obj=WxctlRun(), catch_exceptions=False)
+    except WxError as problem:  # as main() prints it
+        check_printable(f"{problem.message}\n{problem.remedy}")
+        raise
+    assert done.exit_code in range(8)
+    check_printable(done.output)
+
+
+def _wxctl_logs(data: bytes) -> None:
+    for as_json in (False, True):
+        with CliRunner().isolation() as (shown, *_):
+            for _, _, sent in server_sent(io.BytesIO(data)):
+                with contextlib.suppress(ValueError):
+                    put(WxctlRun(json=as_json), obj(read_json(sent)))
+            check_printable(shown.getvalue().decode())
+
+
+def _bundle(data: bytes) -> None:
+    """Nothing of a bundle is written outside of its directory."""
+    with tempfile.TemporaryDirectory(prefix="wxfuzz-") as place:
+        outside, staging = Path(place, "outside"), Path(place, "staging")
+        outside.mkdir()
+        staging.mkdir()
+        try:
+            check_encodable(unpack(io.BytesIO(data), staging).manifest.name)
+        finally:
+            assert {path.name for path in Path(place).iterdir()} == {"outside", "staging"}
+            assert not any(outside.iterdir())
+            assert not any(path.is_symlink() for path in staging.rglob("*"))
+
+
+def _caller(header: str) -> None:
+    found = read_caller(header)
+    assert found.scope is not Scope.NOTIFY
+    assert read_caller(str(found)) == found
+
+
+def _rows(data: bytes) -> None:
+    """A host is believed about its own accounts only."""
+    told = run(told_rows(data))
+    hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
+    host = hosts.by_name["b"] = OtherHost(HostSettings("b", "https://b"), PeerCredentials(_TLS, ""), "a")
+    host._apply(told)
+    for state in (HostState.UP, HostState.UNREACHABLE):
+        host.state = state
+        for instance, each in HostRows(hosts).current(()).items():
+            shown = json.loads(each.body)
+            assert (each.instance, shown["instance"], shown["host"]) == (instance, instance, "b")
+
+
+def _greeting(data: bytes) -> None:
+    for each in _agents(obj(json_of(data)).get("agents")):
+        assert len(each.id + each.sha256) == 72
+
+
+def _confirmation(data: bytes) -> None:
+    for status in (200, 409):
+        found = confirmation("b", status, data)
+        assert found.reason or json.loads(data)["name"] == "b"
+
+
+def _records(data: bytes) -> None:
+    etcd = Etcd(EtcdSettings((_ETCD,)), PeerCredentials(_TLS, ""))
+    owners = Owners(etcd, _PREFIX, "a", lambda: 1, 0)
+    if (changes := etcd._changes(_ETCD, _object(_ETCD, data))) is not None:
+        owners._follow(changes)
+    shown = Outlooks(owners, TakeoverSettings(), lambda *_: -1).as_json()
+    check_encodable(json.dumps(shown))
+    assert len(owners.accounts) <= len(items(shown.get("accounts")))
+
+
+def _watched(**records: JsonObject) -> JsonObject:
+    """Return what a watch reports of new records."""
+
+    def encoded(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    events = [
+        {
+            "kv": {
+                "key": encoded(_PREFIX + key),
+                "value": encoded(json.dumps(value)),
+                "mod_revision": "7",
+                "lease": "9",
+            }
+        }
+        for key, value in records.items()
+    ]
+    return {"result": {"header": {"revision": "7"}, "events": events}}
+
+
+def _moved() -> bytes:
+    manifest = {"format": 1, "name": "alice", "version": "2.0.0", "parameters": {"lang": "en_US"}, "exported": 5}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in (("account.json", json.dumps(manifest).encode()), ("state/media/a.jpg", b"x" * 10)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+_STATES = (
+    b'{"state":"running","login_state":"scanning","qrcode_link":"l","pid":"7","user":{}}',
+    b'{"state": "running", "status": "\\u001b[2J\\ud800"}',
+    *recorded("state file"),
+)
+_JOURNAL = (
+    b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
+    b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
+)
+_OPEN = b'event: open\ndata: {"account":"alice","first":1,"last":2,"log":"0badcafe"}\n\n'
+_EVENT = (
+    b'id: 0badcafe-1\nevent: friend_message\ndata: {"id":"0badcafe-1","seq":1,"stamp":5,"account":"alice","time":5.0,'
+    b'"type":"friend_message","report":{"post_type":"receive_message","type":"friend_message","content":"hi"}}\n\n'
+)
+_STREAMS = (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2)
+_COUNTS = (
+    b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
+)
+_PAGES = (
+    b"""{"account": "alice", "log": "0badcafe", "messages": [{"id": "1", "cursor": "0badcafe-1", "chat": "7",
+        "text": "hi", "sender": {"id": "7", "name": "Ann"},
+        "media": {"type": "image", "url": "/v1/accounts/alice/media/a.jpg"}}],
+        "pending": [], "more": false, "complete": true}""",
+    b'{"error": {"code": "no-such-peer", "message": "nobody has this id", "remedy": "take another"}}',
+)
+_SHOWN: JsonObject = {
+    **{"name": "alice", "instance": "alice", "unit": "wxclient@alice.service", "driver": "web", "desired": "started"},
+    **{"unit_state": "active", "unit_sub": "running", "login_state": "running", "state": "running", "reason": ""},
+    **{"status": "is running", "since": 1700000000, "pid": 7, "port": 3000, "post_api": "http://h/", "proxy": ""},
+    **{"qrcode": False, "qrcode_number": None, "user": {"id": "@a", "name": "小明"}, "start_time": 1600000000},
+    **{"client": {"version": "2", "pid": 7}, "client_reason": "", "media": {"files": 3, "bytes": 12345}},
+    **{"queue": {"waiting": 3, "in_flight": 1, "oldest_since": 1700000000, "next_send_at": 1.5, "interval": 3}},
+    **{"reports": {"to": "http://h/", "waiting": 2, "last_error": "the webhook returned 500", "dropped": 0}},
+    **{"roster": {"contacts": 3, "groups": 4, "members": 5}, "last_sync_time": 1700000000},
+    "last_message_time": {"received": 1700000000, "sent": None},
+}
+_HEALTH: JsonObject = {
+    **{"status": "ok", "version": "2", "notices": ["x"], "settings": {"read_at": 1, "error": "bad"}},
+    "accounts": [_SHOWN],
+}
+_ANSWERS = (
+    *(("l", {"accounts": [_SHOWN]}), ("s", _SHOWN), ("o", _HEALTH)),
+    ("s5", b'{"error":{"code":"x","message":"\\u001b[2J","remedy":"\\r"}}'),
+    ("s", b'{"name":"alice","status":"\\u001b]0;x\\u0007\\u009b","reason":"\\ud800","since":1e300}'),
+)
+_LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b[2J\nb", "event": "login"}
+_LINES = f"retry: 1\n\nid: s=1\nevent: line\ndata: {json.dumps(_LINE)}\n\nevent: heartbeat\ndata: {{}}\n\n".encode()
+_CALLERS = (
+    str(HopCaller("a", Scope.READ, None, "token x (0badcafe)")),
+    str(HopCaller("a", None, frozenset(), "somebody", "https://wx.example/for/alice")),
+    str(HopCaller("a", Scope.SEND, frozenset({"alice", "x-aaaaaaaaaaaaaaa"}), "token y")),
+)
+_ROWS = (
+    b'{"accounts":[{"name":"bob","instance":"bob","condition":"running","issues":[]}],"gone":[],"all":true}',
+    b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
+)
+_GREETINGS = ({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]},)
+_CONFIRMATIONS = (
+    b'{"name":"b","confirmed":true,"etcd":false}',
+    b'{"error":{"code":"lease-ended","message":"host b has seen the end of the lease of a"}}',
+)
+_OWNED: JsonObject = {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}
+_TAKEOVER: JsonObject = {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}
+_RECORDS = (
+    _watched(**{"owners/bob": {"host": "b", "epoch": 3}, "hosts/b": {"version": "2.3.0", "labels": ["eu"]}}),
+    _watched(**{"hosts/b": {"capacity": 9, "egress": "x"}, "accounts/bob": _OWNED, "takeovers/eve": _TAKEOVER}),
+    _watched(**{"failsafe/c": {"hosts": ["b"], "machine": "5f2c"}, "hosts/b": {}}),
+    b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
+)
+TARGETS = (
+    Target("state files", _state_file, _STATES, (NotJson,)),
+    Target("lines of the journal", _journal, _JOURNAL),
+    Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
+    Target("counts of deliveries", _counts, _COUNTS, (ValueError,)),
+    Target("answers of accounts to MCP tools", _mcp, _PAGES),
+    Target("answers to wxctl", _wxctl, _ANSWERS),
+    Target("journal lines to wxctl", _wxctl_logs, (_LINES,)),
+    Target("bundles of accounts", _bundle, (_moved(),)),
+    Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
+    Target("rows of another host", _rows, _ROWS, (ValueError,)),
+    Target("greetings of another host", _greeting, _GREETINGS, (NotJson,)),
+    Target("confirmations of another host", _confirmation, _CONFIRMATIONS),
+    Target("records in etcd", _records, _RECORDS, (WxError, Compacted)),
+)
