@@ -70,7 +70,6 @@ i18n: ## bring the catalogs of messages up to date, and list what is not transla
 
 docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference
-	$(PYTHON) -m tests.reference_zh
 
 test: host-tree ## everything: lint, unit, contract and system tests
 	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=10 </dev/null

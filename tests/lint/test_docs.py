@@ -1,29 +1,29 @@
-"""No file names directories of the machine it was written on."""
+"""Generated parts of the documentation are up to date, and no file names directories of a developer's machine."""
 
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
+
+from tests.reference import PAGES, filled
 
 ROOT = Path(__file__).parents[2]
 # In parts, so that this file is not found.
 MACHINE = re.compile("|".join(["/wo" + "rk/", "/tmp/te" + "am", r"/root/\.py" + "env"]))
 
 
-def tracked_files() -> list[Path]:
-    """Return the files that git tracks or would add."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    return sorted(ROOT / name.decode() for name in listed.split(b"\0") if name and (ROOT / name.decode()).is_file())
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_parts_are_up_to_date(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == filled(name), "out of date: make docs"
 
 
 def test_no_file_names_directories_of_a_developers_machine() -> None:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     found = []
-    for path in tracked_files():
-        for number, line in enumerate(path.read_bytes().decode("utf-8", "ignore").splitlines(), 1):
-            if MACHINE.search(line):
-                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+    for name in filter(None, listed.decode().split("\0")):
+        path = ROOT / name
+        lines = path.read_bytes().decode("utf-8", "ignore").splitlines() if path.is_file() else []
+        found += [f"{name}:{number}" for number, line in enumerate(lines, 1) if MACHINE.search(line)]
     assert found == []
