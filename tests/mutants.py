@@ -1,50 +1,44 @@
-"""Break the code on purpose, one behavior at a time, and see whether its tests fail: ``python3 -m tests.mutants``.
+"""Break the code on purpose, one behavior at a time, and check that tests fail: ``python3 -m tests.mutants``.
 
 ``mutants.toml`` lists the behaviors that matter. Each entry replaces a text of a file, which must occur there exactly
-once, and names the tests that must fail then. Everything happens in copies of the tree, one for each processor, never
-in the tree itself.
+once, and names the tests that must fail then. Everything happens in copies of the tree, one for each processor.
 
-The named tests are first run in a copy as it is: a test that fails anyway catches nothing. A mutant is
+The named tests are first run without a mutation: a test that fails anyway catches nothing. A mutant is
 
-- *caught* when a named test fails; the line tells where and why, as a test may also have had too little time;
-- *survived* when all pass: the behavior can be lost without anybody noticing;
-- *invalid* when its text is not there once, its tests don't exist, or fail without it, or can't even be collected.
+- *caught* when a named test fails; the line shows where and why, as a test may also have timed out;
+- *survived* when all pass: the behavior can be lost unnoticed;
+- *invalid* when its text does not occur once, or when its tests do not exist or fail without it.
 
 The exit status is 1 when more survive than ``mutants.toml`` allows, or when an entry is invalid. With ``--only`` none
 may survive.
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
-import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatch
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tests" / "mutants.toml"
-# For one test. A mutation often makes a test wait for what never comes, so there is less patience with one; the
-# slowest of the named tests takes a few seconds on an idle machine.
+# For one test. A mutation often makes a test wait for what never comes; the slowest takes a few seconds without one.
 _TEST_SECONDS, _MUTATED_SECONDS = 120, 30
-# For all tests of a run together, should pytest's own limit not end one.
+# For all tests of a run together, if pytest's own limit does not end one.
 _RUN_SECONDS = 3600
-# Exit statuses of pytest: anything else means that nothing was tested.
+# Exit statuses of pytest: after any other, nothing was tested.
 _PASSED, _FAILED = 0, 1
 
 
@@ -56,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A behavior, the mutation that breaks it, and the tests (node ids) that notice."""
+    """A behavior, the mutation that breaks it, and the tests (node ids) that must fail then."""
 
     area: str
     behavior: str
@@ -69,127 +63,92 @@ class Mutant:
         return f"{self.area}: {self.behavior}"
 
     def occurrences(self, root: Path) -> int:
-        """Return how often the text occurs in its file below ``root``; 0 also for a file that is gone."""
-        try:
-            return (root / self.file).read_text().count(self.text)
-        except OSError:
-            return 0
+        """Return how often the text occurs in its file below ``root``; 0 also if the file does not exist."""
+        path = root / self.file
+        return path.read_text().count(self.text) if path.exists() else 0
 
 
-def listed(path: Path = LIST) -> tuple[list[Mutant], int]:
+def listed() -> tuple[list[Mutant], int]:
     """Return the mutants, and how many of them may survive."""
-    found = tomllib.loads(path.read_text())
+    found = tomllib.loads(LIST.read_text())
     survivors = int(found.pop("survivors"))
-    mutants = [
-        Mutant(area, one["behavior"], one["file"], one["text"], one["replacement"], tuple(one["tests"]))
-        for area, entries in found.items()
-        for one in entries
-    ]
-    return mutants, survivors
+    return [Mutant(area, **entry) for area, entries in found.items() for entry in entries], survivors
 
 
-def _copied(root: Path, where: Path) -> None:
-    """Copy the files of a work tree: those git knows, and those it would add."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60).stdout
-    for name in filter(None, os.fsdecode(names).split("\0")):
-        source, copy = root / name, where / name
-        if source.is_file() or source.is_symlink():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy, follow_symlinks=False)
-    # etcd and other tools that git does not know.
-    if (tools := root / ".cache/venv").is_dir():
-        (where / ".cache").mkdir()
-        (where / ".cache/venv").symlink_to(tools)
-
-
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """A copy of the tree in which tests run, in a directory that is theirs."""
+    """A copy of the tree in which tests run."""
 
-    def __init__(self, place: Path) -> None:
-        self.root = place / "tree"
-        self._temporary = place / "t"  # short: paths of sockets are
-        self._running: subprocess.Popen[str] | None = None
-        self._stopped = False
+    root: Path
 
-    def run(self, tests: Sequence[str], seconds: int = _TEST_SECONDS, *options: str) -> tuple[int, str]:
-        """Run tests; return pytest's exit status and what it printed. ``seconds``: for each test.
+    def copy(self) -> None:
+        """Copy the files that git tracks or would add, and link the tools that it ignores, such as etcd."""
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60).stdout
+        for name in filter(None, os.fsdecode(names).split("\0")):
+            source, copy = ROOT / name, self.root / name
+            if source.is_file() or source.is_symlink():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copy, follow_symlinks=False)
+        (self.root / ".cache").mkdir()
+        (self.root / ".cache/venv").symlink_to(ROOT / ".cache/venv")
 
-        Raises InterruptedError after ``stop``.
-        """
-        command = [
-            *(sys.executable, "-m", "pytest", "-q", "--tb=line"),
-            *("-o", f"timeout={seconds}", f"--basetemp={self._temporary}", *options, *tests),
-        ]
-        with subprocess.Popen(
-            command,
+    async def run(self, tests: Sequence[str], seconds: int, *options: str) -> tuple[int | None, str]:
+        """Run tests, each for so many seconds at most; return pytest's exit status and its output."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pytest", "-q", "--tb=line", "-o", f"timeout={seconds}"),
+            # A short path: those of sockets are limited.
+            *(f"--basetemp={self.root.parent / 't'}", *options, *tests),
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # so that what the tests start can be ended with them
-        ) as process:
-            self._running = process
-            try:
-                if self._stopped:
-                    raise InterruptedError
-                output, _ = process.communicate(timeout=_RUN_SECONDS)
-            except subprocess.TimeoutExpired:
-                # Its own time limit did not end it: the mutation has it hang.
-                return _FAILED, "hangs"
-            finally:
-                self._kill()
-                self._running = None
-        return process.returncode, output
-
-    def stop(self) -> None:
-        """End the tests that are running, and what they started, for good."""
-        self._stopped = True
-        self._kill()
-
-    def _kill(self) -> None:
-        if self._running is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._running.pid, signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def mutated(self, mutant: Mutant) -> Iterator[None]:
-        """Have the mutation in the copy."""
-        path = self.root / mutant.file
-        original = path.read_text()
+            start_new_session=True,  # the tests' own processes are killed with them
+        )
         try:
-            _write(path, original.replace(mutant.text, mutant.replacement))
-            yield
+            async with asyncio.timeout(_RUN_SECONDS):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            return _FAILED, "hangs"
         finally:
-            _write(path, original)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.returncode, output.decode(errors="replace")
 
-    def judge(self, mutant: Mutant, red: frozenset[str]) -> tuple[Verdict, str]:
-        """Return what becomes of a mutant, and why. ``red`` are tests that fail without a mutation."""
-        if (count := mutant.occurrences(self.root)) != 1:
-            return Verdict.INVALID, f"its text occurs {count} times in {mutant.file}"
-        if failing := sorted(red.intersection(mutant.tests)):
-            return Verdict.INVALID, f"without the mutation, too: {', '.join(failing)}"
-        with self.mutated(mutant):
-            status, output = self.run(mutant.tests, _MUTATED_SECONDS, "-x")
-        if status == _PASSED:
-            return Verdict.SURVIVED, ""
-        if status == _FAILED:
-            reason = re.search(r"[^/\s]+:\d+: .+", output)
-            return Verdict.CAUGHT, reason[0] if reason else output
-        return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
-
-    def failing(self, tests: Sequence[str]) -> frozenset[str]:
-        """Return which tests fail, or are not there, as the code is."""
-        status, _ = self.run(tests)
-        if status == _PASSED:
-            return frozenset()
-        suspects = tests
+    async def failing(self, tests: Sequence[str]) -> set[str]:
+        """Return the tests that fail, or do not exist, without a mutation."""
+        status, _ = await self.run(tests, _TEST_SECONDS)
+        suspects: Sequence[str] = [] if status == _PASSED else tests
         if status == _FAILED:
             failed: dict[str, bool] = json.loads((self.root / ".pytest_cache/v/cache/lastfailed").read_text())
             names = {*failed, *(name.partition("[")[0] for name in failed)}
             suspects = [test for test in tests if test in names]
-        return frozenset(test for test in suspects if self.run([test])[0] != _PASSED)
+        return {test for test in suspects if (await self.run([test], _TEST_SECONDS))[0] != _PASSED}
+
+    async def judge(self, mutant: Mutant, failing: set[str]) -> tuple[Verdict, str]:
+        """Return the verdict on a mutant, and its reason. ``failing`` are tests that fail without a mutation."""
+        if (count := mutant.occurrences(self.root)) != 1:
+            return Verdict.INVALID, f"its text occurs {count} times in {mutant.file}"
+        if both := sorted(failing.intersection(mutant.tests)):
+            return Verdict.INVALID, f"without the mutation, too: {', '.join(both)}"
+        with _mutated(self.root / mutant.file, mutant):
+            status, output = await self.run(mutant.tests, _MUTATED_SECONDS, "-x")
+        if status == _PASSED:
+            return Verdict.SURVIVED, ""
+        if status == _FAILED:
+            reason = re.search(r"[^/\s]+:\d+: .+", output)
+            return Verdict.CAUGHT, (reason[0] if reason else output)[:300]
+        return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
+
+
+@contextlib.contextmanager
+def _mutated(path: Path, mutant: Mutant) -> Iterator[None]:
+    original = path.read_text()
+    try:
+        _write(path, original.replace(mutant.text, mutant.replacement))
+        yield
+    finally:
+        _write(path, original)
 
 
 def _write(path: Path, content: str) -> None:
@@ -199,8 +158,49 @@ def _write(path: Path, content: str) -> None:
         compiled.unlink()
 
 
-def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+async def judge_all(mutants: Sequence[Mutant], jobs: int) -> Counter[Verdict]:
+    """Judge the mutants, ``jobs`` at a time, and print each verdict."""
+    free: asyncio.Queue[Bench] = asyncio.Queue()
+
+    @contextlib.asynccontextmanager
+    async def free_bench() -> AsyncIterator[Bench]:
+        bench = await free.get()
+        try:
+            yield bench
+        finally:
+            free.put_nowait(bench)
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    found: Counter[Verdict] = Counter()
+    notable: list[str] = []
+
+    async def failing_of(tests: Sequence[str]) -> set[str]:
+        async with free_bench() as bench:
+            return await bench.failing(tests)
+
+    async def judge(mutant: Mutant, failing: set[str]) -> None:
+        async with free_bench() as bench:
+            verdict, why = await bench.judge(mutant, failing)
+        found[verdict] += 1
+        line = f"{verdict:8} {mutant}" + (f" ({why})" if why else "")
+        print(f"[{found.total():3}/{len(mutants)}] {line}", flush=True)
+        if verdict is not Verdict.CAUGHT:
+            notable.append(f"  {line} [{mutant.file}]")
+
+    with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as place:
+        for number in range(jobs):
+            bench = Bench(Path(place, str(number), "tree"))
+            bench.copy()
+            free.put_nowait(bench)
+        tests = sorted({test for one in mutants for test in one.tests})
+        print(f"{len(tests)} tests without a mutation …", flush=True)
+        parts = [tests[number::jobs] for number in range(min(jobs, len(tests)))]
+        failing = set[str]().union(*await asyncio.gather(*map(failing_of, parts)))
+        await asyncio.gather(*(judge(one, failing) for one in mutants))
+    print("", *(f"{found[verdict]:4} {verdict}" for verdict in Verdict), *notable, sep="\n")
+    return found
 
 
 def main() -> int:
@@ -208,65 +208,16 @@ def main() -> int:
     parser.add_argument(
         "--only", metavar="PATTERN", help="those whose 'area: behavior' or file matches (* and ? allowed)"
     )
-    parser.add_argument("--list", action="store_true", help="list them and run nothing")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at once (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants at a time (default: %(default)s)")
     args = parser.parse_args()
     mutants, survivors = listed()
     if args.only:
-        wanted = f"*{args.only}*".lower()
-        mutants = [one for one in mutants if fnmatch(str(one).lower(), wanted) or fnmatch(one.file, wanted)]
+        pattern = f"*{args.only}*".lower()
+        mutants = [one for one in mutants if fnmatch(str(one).lower(), pattern) or fnmatch(one.file, pattern)]
         survivors = 0
     if not mutants:
         parser.error("no mutant matches")
-    if args.list:
-        print(*(f"{one}\n    {one.file}: {' '.join(one.tests)}" for one in mutants), sep="\n")
-        return 0
-    signal.signal(signal.SIGTERM, _interrupted)
-    with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as where:
-        benches = [Bench(Path(where) / str(number)) for number in range(max(1, min(args.jobs, len(mutants))))]
-        with ThreadPoolExecutor(len(benches)) as pool:
-            try:
-                return _all(pool, benches, mutants, survivors)
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for bench in benches:
-                    bench.stop()
-                print("interrupted", flush=True)
-                return 130
-
-
-def _all(pool: ThreadPoolExecutor, benches: Sequence[Bench], mutants: Sequence[Mutant], survivors: int) -> int:
-    """Judge the mutants, as many at once as there are benches; return the exit status."""
-    free: queue.SimpleQueue[Bench] = queue.SimpleQueue()
-    for bench in benches:
-        _copied(ROOT, bench.root)
-        free.put(bench)
-    tests = sorted({test for one in mutants for test in one.tests})
-    print(f"{len(tests)} tests without a mutation …", flush=True)
-    parts = [part for number in range(len(benches)) if (part := tests[number :: len(benches)])]
-    red = frozenset[str]().union(*pool.map(Bench.failing, benches, parts))
-
-    def judged(mutant: Mutant) -> tuple[Verdict, str, float]:
-        bench, began = free.get(), time.monotonic()
-        try:
-            return *bench.judge(mutant, red), time.monotonic() - began
-        finally:
-            free.put(bench)
-
-    found: Counter[Verdict] = Counter()
-    areas: dict[str, Counter[Verdict]] = {}
-    notable: list[str] = []
-    for number, (one, (verdict, why, seconds)) in enumerate(zip(mutants, pool.map(judged, mutants), strict=True), 1):
-        found[verdict] += 1
-        areas.setdefault(one.area, Counter())[verdict] += 1
-        reason = f" ({why})" if why else ""
-        print(f"[{number:3}/{len(mutants)}] {verdict:8} {seconds:5.1f} s  {one}{reason}", flush=True)
-        if verdict is not Verdict.CAUGHT:
-            notable.append(f"  {verdict:8} {one} [{one.file}]{reason}")
-    print("", f"{'area':16}" + "".join(f"{verdict:>10}" for verdict in Verdict), sep="\n")
-    for area, counts in areas.items():
-        print(f"{area:16}" + "".join(f"{counts[verdict]:10}" for verdict in Verdict))
-    print(f"{'all':16}" + "".join(f"{found[verdict]:10}" for verdict in Verdict), *notable, sep="\n")
+    found = asyncio.run(judge_all(mutants, max(1, min(args.jobs, len(mutants)))))
     return int(found[Verdict.SURVIVED] > survivors or found[Verdict.INVALID] > 0)
 
 
