@@ -1,4 +1,4 @@
-"""Certificates for tests, signed by themselves."""
+"""Self-signed certificates for tests."""
 
 import datetime
 import ipaddress
@@ -44,7 +44,7 @@ def self_signed(
 def tls_server(
     directory: Path, name: str = "127.0.0.1", called: str = "tls", begins: int = -2, ends: int = 1
 ) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate, valid for days from now; return its file, to be trusted, and a server's settings."""
+    """Make a certificate; return its file, for clients to trust, and a server's TLS context."""
     certificate, key = self_signed(directory, name, called=called, begins=begins, ends=ends)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

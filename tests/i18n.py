@@ -1,7 +1,7 @@
 """Bring the catalogs of messages up to date, and list what is not translated: ``make i18n``.
 
-xgettext reads templates from Python and JavaScript. What it cannot read, because it is not literally in a call, comes
-from the program itself: help of wxctl, descriptions of the API, meanings of options, states.
+xgettext reads templates from Python and JavaScript. Texts that are not literals in a call come from the program:
+help of wxctl, descriptions of the API, meanings of options, states.
 """
 
 import re
@@ -36,14 +36,14 @@ _PYTHON = (
     "tell:1,2",
 )
 _HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
-# systemd's words for a unit's finer state that people meet.
+# systemd's substates of units that users see.
 _SUBSTATES = ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")
 _DELIVERY_WORDS = ("pending", "held", "dead", "delivered", "purged", "dropped", "kept", "expired", "queue", "retry")
 _ORIGINS = ("request", "settings", "default", "credential")
 
 
 def template() -> str:
-    """Return the .pot of all texts that people are shown."""
+    """Return the .pot of all texts that users see."""
     python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
     scripts = [*PACKAGE.glob("controller/page/static/*.js"), *PHONE.glob("*.js")]
     pots = [

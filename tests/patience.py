@@ -1,7 +1,7 @@
 """How long a test waits for something that must happen.
 
-Only a test that fails waits so long, so that a busy machine is no failure. A test that something happens "at once"
-makes the alternative take longer than this, an hour for example, and waits for the event like any other.
+It is long, so that a busy machine causes no failure; only a failing test waits so long. A test that something happens
+"at once" makes the alternative take longer, for example an hour, and waits for the event like any other.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ async def until(look: Callable[[], Awaitable[T]], fits: Callable[[T], object] = 
 @overload
 async def until(look: Callable[[], T], fits: Callable[[T], object] = bool) -> T: ...
 async def until(look: Callable[[], Any], fits: Callable[[Any], object] = bool) -> Any:
-    """Look again and again, where nothing tells; return the first value that fits, by default one that is true."""
+    """Poll where there is no event to await; return the first value that fits, by default a true one."""
     async with asyncio.timeout(PATIENCE):
         while True:
             found = look()

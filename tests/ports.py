@@ -1,4 +1,4 @@
-"""Ports of this machine for tests side by side: each process has some that no other one has.
+"""Ports for tests that run in parallel: each process has its own.
 
 They are below the range from which the kernel picks for outgoing connections and port 0: a port that is found free
 here is still free when something listens on it a moment later.
@@ -11,7 +11,7 @@ _SLICES = range(10_000, 30_000, 200)
 
 
 def _claimed() -> tuple[int, socket.socket]:
-    """Return the first port of a slice, and what holds the slice until this process ends: a socket on its last."""
+    """Return the first port of a slice, and a socket on its last port, which reserves it until this process ends."""
     for first in _SLICES:
         held = socket.socket()
         try:
@@ -29,7 +29,7 @@ _next = itertools.cycle(range(FIRST_PORT + 100, FIRST_PORT + _SLICES.step - 1))
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, another one each time."""
+    """Return a port that nothing listens on, a different one each time."""
     for port in itertools.islice(_next, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""HTTP servers for tests, on real sockets: one handler for all methods and paths, or the same bytes to everybody."""
+"""HTTP servers for tests, on real sockets: one handler for all methods and paths, or the same bytes for all."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def answering(answer: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Answer every request with the same bytes and hang up, or say nothing; yield the port."""
+    """Answer every request with the same bytes and close the connection, or do not answer; yield the port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -45,4 +45,4 @@ async def answering(answer: bytes | None, tls: ssl.SSLContext | None = None) -> 
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()  # and does not wait for callers, who may wait for an answer much longer
+        server.close()  # without waiting for callers, which may wait much longer

@@ -13,7 +13,7 @@ class HasPaths(Protocol):
 
 
 def token(host: HasPaths, scope: Scope, *accounts: str, name: str = "", expires: int | None = None) -> str:
-    """Make a token, and return its text; from now on each call needs one."""
+    """Make a token and return its text. From then on, each call needs a token."""
     file = TokenFile(host.paths.tokens_file)
     shown, made = minted(name or f"{scope}-{len(file.read().by_id)}", scope, accounts, expires)
     file.add(made)

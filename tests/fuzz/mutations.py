@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from wxcontroller.core.jsontypes import JsonValue
-
 _LONGEST = 1 << 14
 # Texts that break parsers, whatever they parse.
 _TOKENS = [
@@ -56,7 +54,7 @@ _TOKENS = [
         *("[::ffff:10.0.0.1]", "a" * 300),
     )
 ]
-_VALUES: list[JsonValue] = [
+_VALUES: list[Any] = [
     *(None, True, False, 0, -1, 1 << 31, 1 << 64, 10**400, 0.5, -0.0, 1e308, "", "0", "-1", "\x00", "\ud800", "@"),
     *("@@a", "&lt;msg&gt;", "a" * 5000, [], {}, [[]], {"": ""}, [None, 1, "a", {}, []]),
 ]
@@ -115,7 +113,8 @@ def _json_changed(chance: Random, data: bytes, other: bytes) -> bytes:
         value: Any = json.loads(data)
     except (ValueError, RecursionError):
         return _bytes_changed(chance, data, other)
-    top, holder, key = value, None, None
+    top, holder = value, None
+    key: Any = None
     while isinstance(value, dict | list) and value and (holder is None or chance.random() < 0.75):
         key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
         holder, value = value, value[key]

@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonValue
 
 # CPU seconds. A slower decoder blocks everything else in its process.
 _SLOW = 2.0
 # Bytes of a long HTTP head, and of a long body.
 HEAD, BODY = 1 << 13, 1 << 18
-Part = bytes | str | JsonObject
+Part = bytes | str | Mapping[str, object]
 # Runs what needs an event loop.
 run = asyncio.new_event_loop().run_until_complete
 

@@ -1,9 +1,13 @@
-"""The page's scripts and styles: nothing that makes markup or code from text, nothing from elsewhere."""
+"""The page: nothing makes markup or code from text, nothing is loaded from elsewhere, and all routes are offered."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from wxcontroller.controller.page.render import ROUTES as OFFERED
+from wxcontroller.core.options import OPTIONS, Choice
+from wxcontroller.drivers import ROUTES
 
 STATIC = Path(__file__).parents[2] / "wxcontroller/controller/page/static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
@@ -22,3 +26,9 @@ def test_style_sheets_load_nothing() -> None:
     sheets = [path.read_text(encoding="utf-8") for path in STATIC.glob("*.css")]
     assert len(sheets) > 3
     assert [re.findall(r"url\(|@import|expression", sheet) for sheet in sheets] == [[]] * len(sheets)
+
+
+def test_option_and_page_offer_all_routes() -> None:
+    words = OPTIONS["driver"].check
+    assert isinstance(words, Choice)
+    assert set(words.allowed) == {route.driver for route in OFFERED} == set(ROUTES)

@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHECKED = ("wxcontroller", "tests", "bench")
-SCRIPTS = ("system/build-debs", "system/deps", "system/release", "system/tools", "thirdparty/fetch")
 
 
 def ruff() -> str:
@@ -40,15 +39,6 @@ def test_everything_is_formatted() -> None:
 @pytest.mark.timeout(600)
 def test_mypy_reports_nothing() -> None:
     check(sys.executable, "-m", "mypy")
-
-
-@pytest.mark.parametrize(
-    "script",
-    [".ci/run", *(f"tests/{name}" for name in SCRIPTS)],
-)
-def test_shell_scripts_parse(script: str) -> None:
-    check("bash", "-n", script)
-    assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
 
 
 def test_no_two_classes_share_a_name() -> None:

@@ -1,6 +1,6 @@
 """Translations have what a program or a reader of the English relies on: values, structure, commands.
 
-A text that is not translated is no failure, and no test judges words.
+An untranslated text is not a failure, and no test judges wording.
 """
 
 import re
@@ -79,7 +79,7 @@ def test_journal_catalogs_explain_each_event() -> None:
 
 
 def test_systemd_accepts_both_journal_catalogs(tmp_path: Path) -> None:
-    """It reports each line that it can't use, and takes the language from the end of the file's name."""
+    """systemd reports each line that it cannot use, and takes the language from the file's name."""
     for place in ("usr/lib/systemd/catalog", "var/lib/systemd/catalog"):
         (tmp_path / place).mkdir(parents=True)
     for catalog in JOURNAL:

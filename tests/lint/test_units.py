@@ -32,16 +32,9 @@ THRESHOLDS = {
     "wxcontroller-keeper.service": 15,
     "wxcontroller-sandbox.service": 20,
 }
-SANDBOXED = (
-    "wxcontroller.service",
-    "wxclient@.service",
-    "wxclient-prepare@.service",
-    "wxclient-credentials@.service",
-    "wxcontroller-sandbox.service",
-    "wxcontroller-alert@.service",
-    "wxclient-journal@.service",
-    "wxcontroller-keeper.service",
-)
+# These need more than the shared sandbox allows, and have one of their own.
+_OTHERS = {"wxclient-purge@.service", "wxcontroller-receive@.service", "wxcontroller-standby.service"}
+SANDBOXED = [unit for unit in SERVICES if unit not in _OTHERS]
 SANDBOX = UNITS / "sandbox.conf"
 
 

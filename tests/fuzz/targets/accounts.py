@@ -108,11 +108,10 @@ def _wxctl(verb: str, content: bytes) -> None:
 
     arguments = {"l": ["list"], "s": ["status", "alice"], "o": ["status"]}.get(verb[:1], ["list"])
     status = 500 if verb[1:2] == "5" else 200
-    replaced = dict.fromkeys(("known_units", "controllers_ports", "known_unit"), unavailable)
     try:
         with (
             mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
-            mock.patch.multiple(show, **replaced),
+            mock.patch.multiple(show, known_units=unavailable, controllers_ports=unavailable, known_unit=unavailable),
         ):
             done = CliRunner().invoke(cli, arguments, obj=WxctlRun(), catch_exceptions=False)
     except WxError as problem:  # as main() prints it
@@ -185,7 +184,7 @@ def _records(data: bytes) -> None:
     assert len(owners.accounts) <= len(items(shown.get("accounts")))
 
 
-def _watched(**records: JsonObject) -> JsonObject:
+def _watched(**records: object) -> dict[str, object]:
     """Return what a watch reports of new records."""
 
     def encoded(text: str) -> str:
@@ -205,11 +204,11 @@ def _watched(**records: JsonObject) -> JsonObject:
     return {"result": {"header": {"revision": "7"}, "events": events}}
 
 
-def _moved() -> bytes:
+def _moved(file: str) -> bytes:
     manifest = {"format": 1, "name": "alice", "version": "2.0.0", "parameters": {"lang": "en_US"}, "exported": 5}
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in (("account.json", json.dumps(manifest).encode()), ("state/media/a.jpg", b"x" * 10)):
+        for name, content in (("account.json", json.dumps(manifest).encode()), (file, b"x" * 10)):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -293,7 +292,7 @@ TARGETS = (
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
     Target("answers to wxctl", _wxctl, _ANSWERS),
     Target("journal lines to wxctl", _wxctl_logs, (_LINES,)),
-    Target("bundles of accounts", _bundle, (_moved(),)),
+    Target("bundles of accounts", _bundle, (_moved("state/media/a.jpg"), _moved("state/../../outside/a.jpg"))),
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
     Target("rows of another host", _rows, _ROWS, (ValueError,)),
     Target("greetings of another host", _greeting, _GREETINGS, (NotJson,)),

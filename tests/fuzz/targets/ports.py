@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import re
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -14,6 +13,7 @@ from unittest import mock
 from aiohttp import web
 
 from tests.fuzz.target import Target, run
+from tests.ports import FIRST_PORT
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.controller.machine import Machine
 from wxcontroller.client import service
@@ -112,9 +112,8 @@ class _Port:
 
 async def _controller() -> Callable[[], PatientConnection]:
     place = tempfile.TemporaryDirectory(prefix="wxfuzz-")
-    # Ports of its own: it lives as long as the process.
-    first = 18_000 + os.getpid() % 100 * 10
-    ports = {"backend_start_port": first, "backend_end_port": first + 9}
+    # The last ports of this process: the accounts run until it ends, next to those of later tests.
+    ports = {"backend_start_port": FIRST_PORT + 180, "backend_end_port": FIRST_PORT + 189}
     host = Machine(Path(place.name), max_clients=8, ilink_serve=True, public_url="http://[::1]:2000", **ports)
     host.answered_by_others = ("/v1/",)  # not compared with the API's description
     await host.__aenter__()

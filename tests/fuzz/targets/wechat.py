@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from tests.fuzz.target import NotJson, Target, check_encodable, check_printable, json_of, recorded
+from tests.fuzz.target import NotJson, Part, Target, check_encodable, check_printable, json_of, recorded
+from tests.unit.drivers.kit import Store
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
@@ -14,6 +15,7 @@ from wxcontroller.drivers.connection.transport import LineResponse, ReceivedFile
 from wxcontroller.drivers.web.decode import answers, contacts, contents, messages, text
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.media.intake import Intake
+from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.wire.cookies import Jar, when
 from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
 from wxcontroller.openwx import objects, reports
@@ -124,6 +126,19 @@ def _cookies(date: str, *headers: str) -> None:
     asyncio.run(read())
 
 
+def _session(data: bytes) -> None:
+    """A damaged login is not used: the account logs in again."""
+
+    async def load() -> None:
+        saved = Saved(Store(data), "wx.qq.com", keep=True)
+        saved.load()
+        hosts_of(saved.memory.domain)
+        assert not set(saved.memory.jar.header(saved.memory.domain, "/", True)) & set("\r\n\x00")
+        saved.save_now()
+
+    asyncio.run(load())
+
+
 def _content(*answers: bytes) -> None:
     """Content in two answers: range and type, then the bytes."""
     intake = Intake(io.BytesIO(), "call", 1 << 16, anything=answers[0][:1] == b"a", announced=100)
@@ -161,7 +176,7 @@ _MARKUP = (
     *("&lt;?xml version='1.0' encoding='utf-16'?&gt;&lt;![CDATA[a]]&gt;&lt;!--x--&gt;", "&lt;emoji md5='a'"),
     *("&lt;item&gt;&lt;link name='a'&gt;$a$", '<span class="emoji emoji1f604"></span>', "@a\u2005"),
 )
-_MESSAGES = (
+_MESSAGES: tuple[Part, ...] = (
     *recorded("message"),
     *({"MsgId": "1", "FromUserName": "@@a", "MsgType": 49, "AppMsgType": 6, "Content": each} for each in _MARKUP),
 )
@@ -173,6 +188,10 @@ _COOKIES = (
     ("Wed, 21 Oct 2026 07:28:00 GMT", *(cookie.decode() for cookie in recorded("cookie")[:3])),
     ("", "a=b; Expires=Wed, 21-Oct-2099 07:28:00 GMT; Path=/x; Secure", "c=d; Max-Age=60", "e=; Max-Age=--1"),
     ("", "a=b; Expires=Wed, 9999999999999999999-Oct-2099 07:28:00 GMT", "", ""),
+)
+_SESSIONS = (
+    *recorded("session"),
+    b'{"version":1,"domain":"wx.qq.com","session":{"domain":"wx.qq.com","opened":%d}}' % 10**400,
 )
 _NAMES = ("login.wx2.qq.com", "@a,@@b,c", '["@a","@crypt_1","x%2F","a.txt"]', '["@a","\\ud800","",""]')
 TARGETS = (
@@ -191,4 +210,5 @@ TARGETS = (
     Target("content", _content, _CONTENTS),
     Target("ids and hosts", _names, _NAMES, (ValueError,)),
     Target("cookies", _cookies, _COOKIES),
+    Target("stored session", _session, _SESSIONS),
 )
