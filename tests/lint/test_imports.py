@@ -4,11 +4,8 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "wxcontroller"
@@ -24,10 +21,6 @@ LAYERS: dict[str, set[str]] = {
     "sandbox": {"core"},
     "cli": {"core", "openwx", "fleet"},
 }
-# Distributions whose module has another name.
-IMPORTED_AS = {"systemd-python": "systemd"}
-# Types of aiohttp's interface and errors of aiohttp-socks's are in these; their documentation says to import them.
-COME_WITH = {"aiohttp": {"multidict", "yarl"}, "aiohttp_socks": {"python_socks"}}
 
 
 def modules() -> list[Path]:
@@ -88,31 +81,3 @@ def test_routes_to_wechat_do_not_import_each_other() -> None:
             if other and (drivers / other).is_dir() and other not in (own, "connection"):
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
-
-
-def distributions(entries: list[str]) -> set[str]:
-    names = {re.split(r"[<>=~! \[;]", entry, maxsplit=1)[0] for entry in entries}
-    found = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
-    return found.union(*(COME_WITH.get(name, set()) for name in found))
-
-
-def _part(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first if first in ("cli", "sandbox") else "services"
-
-
-@pytest.mark.parametrize("part", ["cli", "sandbox", "services"])
-def test_only_declared_dependencies_are_imported(part: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    allowed = {"wxcontroller", *sys.stdlib_module_names, *distributions(project["dependencies"])}
-    extra = {"sandbox": "sandbox", "services": "service"}.get(part)
-    if extra:
-        allowed |= distributions(project["optional-dependencies"][extra])
-    undeclared = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in modules()
-        if _part(path) == part
-        for line, name in imports(path)
-        if name.split(".")[0] not in allowed
-    ]
-    assert undeclared == []

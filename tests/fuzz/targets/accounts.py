@@ -24,12 +24,10 @@ from wxcontroller.cli.remotelogs import put
 from wxcontroller.cli.serversent import server_sent
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.controller.account_port.hub import event_of
-from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.controller.mcp.tools import failure_in, object_of, shown_messages
 from wxcontroller.controller.statefiles import state_of
 from wxcontroller.controller.v1.cursor import Cursor, parse
-from wxcontroller.controller.v1.deliveries import row
 from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.controller.v1.journalstream import _event
 from wxcontroller.core.access import Scope
@@ -87,10 +85,6 @@ def _stream(data: bytes) -> None:
                 parse(str(Cursor(1, {event.instance: event.id})))
 
     run(read())
-
-
-def _counts(data: bytes) -> None:
-    to_bytes(row(_ACCOUNT, Answer(obj(read_json(data)))))
 
 
 def _mcp(data: bytes) -> None:
@@ -230,9 +224,6 @@ _EVENT = (
     b'"type":"friend_message","report":{"post_type":"receive_message","type":"friend_message","content":"hi"}}\n\n'
 )
 _STREAMS = (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2)
-_COUNTS = (
-    b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
-)
 _PAGES = (
     b"""{"account": "alice", "log": "0badcafe", "messages": [{"id": "1", "cursor": "0badcafe-1", "chat": "7",
         "text": "hi", "sender": {"id": "7", "name": "Ann"},
@@ -288,7 +279,6 @@ TARGETS = (
     Target("state files", _state_file, _STATES, (NotJson,)),
     Target("lines of the journal", _journal, _JOURNAL),
     Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
-    Target("counts of deliveries", _counts, _COUNTS, (ValueError,)),
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
     Target("answers to wxctl", _wxctl, _ANSWERS),
     Target("journal lines to wxctl", _wxctl_logs, (_LINES,)),
