@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from wxcontroller import __version__
 from wxcontroller.cli.errors import file_problems
+from wxcontroller.core.commands import command
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import Assessment, ClientReport, Facts, Instant, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
@@ -46,6 +47,7 @@ class LocalUnit:
     desired: Desired | None = None
     client: ClientReport | None = None  # its state file's content if readable
     deliveries: DeliveryState | None = None  # the same of its deliveries
+    obstacle: WxError | None = None  # why a failed unit cannot run, if its settings are the reason
 
     @property
     def assessment(self) -> Assessment:
@@ -63,6 +65,7 @@ class LocalUnit:
                 deliveries=self.deliveries,
                 installed=__version__,
                 unseen=self.client is None,
+                obstacle=self.obstacle,
             )
         )
 
@@ -163,13 +166,14 @@ def list_units() -> list[LocalUnit]:
 
 
 def act(verb: str, unit: str) -> None:
-    """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError without systemd."""
+    """Have systemd start, stop or restart the unit of an account. Raises UnitFailed, or WxError without systemd."""
     done = _run(verb, "--", unit, wait=_ACT)
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(
             N_("systemctl {verb} {unit}: {value}"),
-            N_("as root? see: journalctl -u {unit}"),
+            N_("run it as root; see: {logs}"),
+            logs=command("logs", instance_of(unit) or unit),
             verb=verb,
             unit=unit,
             value=reason[0] if reason else done.returncode,
@@ -204,12 +208,15 @@ def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
 def with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
     """Add the data of the account's readable files."""
     from wxcontroller.core.accountfiles import AccountFiles
+    from wxcontroller.core.check import bad_settings
 
     instance = instance_of(found.unit) or ""
     found = replace(found, account=plain(found.unit))
     with suppress(WxError, OSError):
         account = AccountFiles(paths).load(instance)
         found = replace(found, account=account.name.name, desired=account.desired)
+    if found.active == UnitState.FAILED:
+        found = replace(found, obstacle=bad_settings(paths, instance, found.account or instance))
     with suppress(OSError, ValueError):
         content = read_json(read_foreign(paths.state_file(instance), STATE_FILE_BYTES))
         found = replace(found, client=client_of(obj(content)))

@@ -13,8 +13,9 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.cli.verbs import verb
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import is_derived, parse_name, unit_of
 
 _WAIT = 3.0  # logs are wanted most when the controller does not answer
@@ -54,9 +55,8 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
         remotelogs.show(session, api, api.resolve(name), lines, follow, since)
     except ControllerUnreachable as away:
         if not is_this_machines(api):
-            raise ControllerUnreachable(
-                away.message, N_("{remedy}; on its machine: journalctl -u {unit}"), remedy=away.remedy_text, unit=unit
-            ) from None
+            remedy = Text(N_("{remedy}; on its machine: {logs}"), remedy=away.remedy_text, logs=command("logs", name))
+            raise ControllerUnreachable(away.text, remedy) from None
         journalctl(session, units, lines, follow, since)
 
 

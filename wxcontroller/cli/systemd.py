@@ -8,7 +8,7 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.local import act, controllers_ports, is_registered, show_unit
+from wxcontroller.cli.local import act, controllers_ports, is_registered, known_unit, show_unit
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject
@@ -76,8 +76,9 @@ def without_controller(
     try:
         act(verb, unit)
     except WxError as problem:
+        cause = known_unit(unit).obstacle or problem
         raise ControllerUnreachable(
-            N_("{away}; {problem}"), problem.remedy_text or away.remedy_text, away=away.text, problem=problem.text
+            N_("{away}; {problem}"), cause.remedy_text or away.remedy_text, away=away.text, problem=cause.text
         ) from None
     found = show_unit(unit)
     tell(_DONE[verb], err=True, unit=unit, active=found.active)

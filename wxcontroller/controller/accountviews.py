@@ -20,6 +20,7 @@ from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.filecache import Stamp
 from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import UnitState
 
 # A unit that is up has already written its state; a foreign program may need a moment longer.
 _STATE_WAIT = 1.0
@@ -141,11 +142,13 @@ class AccountViews:
         elif unit.has_process:
             deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self._patience()
-        host, also_on, unclaimed = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
+        host, also_on, obstacle = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
+        if obstacle is None and unit.state is UnitState.FAILED:
+            obstacle = self.registry.bad_settings(instance)
         publishes = published is not None
         return View(
             *(account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until),
-            *(host, also_on, unclaimed),
+            *(host, also_on, obstacle),
         )
 
     async def settled(self, instance: str) -> View:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles as AccountFiles
-from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
+from wxcontroller.core.check import bad_settings
+from wxcontroller.core.errors import BadName, BadSettings, UnknownAccount, WxError, file_failed
 from wxcontroller.core.filecache import Cached, Stamp, stamp_of
 from wxcontroller.core.files import read_foreign
 from wxcontroller.core.messages import N_
@@ -37,6 +38,7 @@ _SECRET_FILE_BYTES = 256
 class _Entry:
     account_file: Cached[Account | None]  # None for a file that can't be used
     secret: Cached[str]
+    problem: Cached[BadSettings | None]
     runtime: str
     account: Account | None = None  # as it was last read
     looked: float = float("-inf")
@@ -157,6 +159,14 @@ class Registry:
         except OSError:
             return ""
 
+    def bad_settings(self, instance: str) -> BadSettings | None:
+        """Return why the program of a registered account cannot use its settings, None if it can."""
+        entry = self._entries.get(instance) or self._new(instance)
+        try:
+            return entry.problem.current()
+        except OSError:
+            return None
+
     def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
         """Return the headers that show an account that the controller calls, for a caller with this scope."""
         secret = self.secret(instance)
@@ -183,8 +193,16 @@ class Registry:
             content = read_foreign(secret, _SECRET_FILE_BYTES)
             return content.decode().strip() if _SECRET.fullmatch(content) else ""
 
+        def check(_: Stamp) -> BadSettings | None:
+            return bad_settings(paths, instance, self.shown_name(instance))
+
         # Both files: the administrator's overrides decide, and change without the controller.
-        return _Entry(Cached(load, own, override), Cached(read, secret, follow=False), str(paths.runtime(instance)))
+        return _Entry(
+            Cached(load, own, override),
+            Cached(read, secret, follow=False),
+            Cached(check, own, override),
+            str(paths.runtime(instance)),
+        )
 
     def _complain(self, entry: _Entry, instance: str, problem: OSError) -> None:
         if entry.complaint != str(problem):

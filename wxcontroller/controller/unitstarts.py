@@ -89,10 +89,15 @@ class UnitStarts:
             raise
         except UnitFailed as problem:
             now = await record(self._units, instance, 0)
-            log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
-            raise UnitFailed(
+            failure = UnitFailed(
                 N_("{problem}; the unit's state is now {now}"), problem.remedy, problem=problem.text, now=now.words
-            ) from None
+            )
+            if now.state is UnitState.FAILED and (bad := self._registry.bad_settings(instance)) is not None:
+                failure = UnitFailed(
+                    N_("{unit} cannot start: {reason}"), bad.remedy_text, unit=unit_of(instance), reason=bad.text
+                )
+            log.error("account %s: %s", name, failure, extra=fields(Event.ACCOUNT_FAILED, name))
+            raise failure from None
         log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, name))
 
     async def _up(self, unit: UnitRecord, verb: Verb) -> None:

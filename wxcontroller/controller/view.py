@@ -11,6 +11,7 @@ from wxcontroller.controller.statefiles import ClientState
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
+from wxcontroller.core.commands import command
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts, Instant
 from wxcontroller.core.deliverystate import DeliveryState
@@ -36,7 +37,7 @@ class View:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
     minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
     by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others that have the account.
-    ``unclaimed`` is why it cannot be claimed, in a fleet with etcd.
+    ``obstacle`` is why it cannot run: this host cannot claim it, in a fleet with etcd, or its settings are invalid.
     """
 
     account: Account
@@ -51,7 +52,7 @@ class View:
     until: float = field(default=math.inf, compare=False)
     host: str = ""
     also_on: str = ""
-    unclaimed: WxError | None = None
+    obstacle: WxError | None = None
     _assessed: list[tuple[float, Assessment]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
@@ -132,10 +133,13 @@ class View:
         if self.unreadable and self.unit.has_process and not self.starting:
             return self.unreadable
         if self.account.desired is Desired.STARTED and not self.unit.has_process:
-            if self.unclaimed is not None:
-                return self.unclaimed.full_text
+            if self.obstacle is not None:
+                return self.obstacle.full_text
             return Text(
-                "{unit} is {unit2}; see: journalctl -u {unit}", unit=self.account.name.unit, unit2=self.unit.words
+                "{unit} is {unit2}; see: {logs}",
+                unit=self.account.name.unit,
+                unit2=self.unit.words,
+                logs=command("logs", self.account.name.name),
             )
         return NOTHING
 
@@ -160,7 +164,7 @@ class View:
             self.patience,
             also_on=self.also_on,
             leaving=self.account.leaving.to if self.account.leaving else "",
-            unclaimed=self.unclaimed,
+            obstacle=self.obstacle,
         )
         self._assessed[:] = [(now, assess(facts))]
         return self._assessed[0][1]

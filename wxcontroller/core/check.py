@@ -19,12 +19,13 @@ from typing import TypeVar
 from wxcontroller.core import account as names
 from wxcontroller.core.account import Account, account_from
 from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.commands import command
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, UnknownAccount, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
-from wxcontroller.core.messages import Text, verbatim
+from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.notifytargets import NotifyTargetFile, NotifyTargets
 from wxcontroller.core.options import OPTIONS, Origin
@@ -141,15 +142,9 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
     registry, ports = AccountFiles(paths), defaultdict[int, list[str]](list)
     instances = registry.instances()
     for instance in instances:
-        file, override = paths.account_file(instance), paths.override_file(instance)
-        own = yield from _variables(file, written_by_us=True)
-        more = yield from _variables(override)
-        if own is None or more is None:
-            continue
-        try:
-            known = account_from({**own, **more}, str(file))
-        except BadEnvironmentFile as problem:
-            yield finding(file, problem)
+        file = paths.account_file(instance)
+        known = yield from _account(paths, instance)
+        if known is None:
             continue
         ports[known.port].append(instance)
         if not settings.backend_start_port <= known.port <= settings.backend_end_port:
@@ -205,6 +200,36 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     yield Finding(
                         Level.WARN, file, Text("no account has this id"), Text("remove it, or start the account")
                     )
+
+
+def _account(paths: Paths, instance: str) -> Generator[Finding, None, Account | None]:
+    """Yield the problems of an account's own files; return the account, None if they cannot be used."""
+    file = paths.account_file(instance)
+    own = yield from _variables(file, written_by_us=True)
+    more = yield from _variables(paths.override_file(instance))
+    if own is None or more is None:
+        return None
+    try:
+        return account_from({**own, **more}, str(file))
+    except BadEnvironmentFile as problem:
+        yield finding(file, problem)
+        return None
+
+
+def bad_settings(paths: Paths, instance: str, name: str) -> BadSettings | None:
+    """Return why an account's program does not accept its settings (exit status 78), None if the files are valid.
+
+    Files that the caller may not read are left out: systemd reads them as root.
+    """
+    for found in _account(paths, instance):
+        if found.level is Level.FAIL and os.access(found.file, os.R_OK):
+            remedy = Text(
+                N_("{remedy}; then start the account again: {start}"),
+                remedy=found.remedy,
+                start=command("start", name),
+            )
+            return BadSettings(Text("{place}: {one}", place=found.place, one=found.message), remedy)
+    return None
 
 
 def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
             silent = True
             yield warn(
                 Text("{account}: {reason}", account=view.name, reason=reason),
-                Text("see: journalctl -u {unit}", unit=view.unit),
+                Text("see: {logs}", logs=command("logs", view.name)),
             )
     if asked and not silent:
         yield ok(Text("{asked} running accounts respond", asked=asked))

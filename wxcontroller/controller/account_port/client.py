@@ -18,6 +18,7 @@ from yarl import URL
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, Text
@@ -37,7 +38,7 @@ class PortFailure(WxError):
 
     message_template = N_("account {account}: {what}")
 
-    def __init__(self, account: Account, what: Text, remedy: str, timed_out: bool = False) -> None:
+    def __init__(self, account: Account, what: Text, remedy: str | Text, timed_out: bool = False) -> None:
         name = account.name
         super().__init__(self.message_template, remedy, account=name.name, unit=name.unit, what=what)
         self.what = what
@@ -57,7 +58,7 @@ class NotAnswering(PortFailure, code="not-answering", status=502):
     """An account's program that gave no usable response. The request may have been carried out."""
 
     def __init__(self, account: Account, what: Text, timed_out: bool = False) -> None:
-        super().__init__(account, what, N_("see: journalctl -u {unit}"), timed_out)
+        super().__init__(account, what, Text(N_("see: {logs}"), logs=command("logs", account.name.name)), timed_out)
 
 
 class AccountPorts:

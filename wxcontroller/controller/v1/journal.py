@@ -15,6 +15,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.controller.view import View
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.messages import N_
 
@@ -102,10 +103,10 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
     why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
     return NoJournal(
         N_("the journal can't be read through {socket}: {why}"),
-        N_("systemctl start wxclient-journal.socket, or look there: journalctl -u {unit}"),
+        N_("systemctl start wxclient-journal.socket; or read it as root: {logs}"),
         socket=socket,
         why=why,
-        unit=view.account.name.unit,
+        logs=command("logs", view.account.name.name),
     )
 
 

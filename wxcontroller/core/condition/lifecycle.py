@@ -53,8 +53,8 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
     """Should run, but has no process: stopped by systemctl, or failed to start after a boot."""
     if condition is not Condition.DOWN:
         return None
-    if facts.unclaimed is not None:
-        return issue(facts, Code.DOWN, Severity.ERROR, facts.unclaimed.text, facts.unclaimed.remedy_text)
+    if facts.obstacle is not None:
+        return issue(facts, Code.DOWN, Severity.ERROR, facts.obstacle.text, facts.obstacle.remedy_text)
     headline = Text(N_("unit {unit} should be running but is not"), unit=facts.name.unit)
     return issue(facts, Code.DOWN, Severity.ERROR, headline, start_again(facts))
 
@@ -63,8 +63,8 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
     """The unit has failed."""
     if condition is not Condition.FAILED or facts.loops:
         return None
-    if facts.unclaimed is not None:
-        return issue(facts, Code.FAILED, Severity.ERROR, facts.unclaimed.text, facts.unclaimed.remedy_text)
+    if facts.obstacle is not None:
+        return issue(facts, Code.FAILED, Severity.ERROR, facts.obstacle.text, facts.obstacle.remedy_text)
     headline = Text(N_("unit {unit} has failed"), unit=facts.name.unit)
     return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 

@@ -181,7 +181,7 @@ class Facts:
     version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``unseen``:
     the state file could not be read, so its absence means nothing. ``also_on`` are the other hosts that
     have an account of its name, or ""; ``leaving`` is the host to which it is being moved, or "".
-    ``unclaimed`` is why this host cannot claim it, in a fleet with etcd.
+    ``obstacle`` is why it cannot run: bad settings, or another host that owns it.
     """
 
     name: AccountName
@@ -199,7 +199,7 @@ class Facts:
     unseen: bool = False
     also_on: str = ""
     leaving: str = ""
-    unclaimed: WxError | None = None
+    obstacle: WxError | None = None
 
     @property
     def restarts(self) -> bool:
