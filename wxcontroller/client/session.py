@@ -86,6 +86,7 @@ class Session:
         self._heard = False
         self._login_marks: tuple[str, ...] | None = None  # of the login, None while it is not known
         self._refusal = NOTHING  # why the login is tried another way, until it succeeds
+        self._final_refusal = NOTHING  # logged with the remedy, which follows
         self._publish()
 
     @property
@@ -191,10 +192,10 @@ class Session:
             self._drop_qrcode()
         self._publish()
         log.info(
-            "%s → %s: %s",
+            "%s → %s%s",
             before.word if before.word != state.word else before,
             state.word if before.word != state.word else state,
-            status,
+            "" if state is LoginState.PARKED else f": {status}",  # logged before
             extra=fields(Event.STATE, self.config.name.name, state.word),
         )
         if before.word != state.word:
@@ -218,25 +219,32 @@ class Session:
         words = Text(ended.reason)
         if ended.words:
             words = Text("{reason}: {words}", reason=words, words=ended.words)
-        self.park(words, asked=ended.reason is base.EndReason.LOGGED_OUT)
+        if ended.reason is base.EndReason.LOGGED_OUT:
+            log.info("account %s: %s", self.config.name, words)
+        else:
+            self._log_parked(words, ended.words)
+        self._park(words)
 
-    def park(self, reason: Text, asked: bool = False, asks: base.InputRequired | None = None) -> None:
+    def park(self, reason: Text, asks: base.InputRequired | None = None) -> None:
         """Stop trying until someone intervenes; the state file keeps the reason.
 
-        ``asked``: someone requested this. ``asks``: the driver still runs, and continues when this is answered.
+        ``asks``: the driver still runs, and continues when this is answered.
         """
-        self.reason = reason
-        self.asks = question_of(asks) if asks else None
-        if asked:
-            log.info("account %s: %s", self.config.name, reason)
+        answer = f"; to answer, run: {command('answer', self.config.name.name)}" if asks else ""
+        self._log_parked(f"{reason}{answer}", f"{self._final_refusal}{answer}")
+        self._park(reason, question_of(asks) if asks else None)
+
+    def _log_parked(self, reason: object, refusal: object) -> None:
+        """Log why the account has stopped trying to log in: the ``refusal``, if WeChat refused the login."""
+        name, state = self.config.name.name, LoginState.PARKED.word
+        if self._final_refusal:
+            log.error("login refused by WeChat: %s", refusal, extra=fields(Event.LOGIN_REFUSED, name, state))
         else:
-            log.error(
-                "account %s needs attention: %s%s",
-                self.config.name,
-                reason,
-                f"; to answer, run: {command('answer', self.config.name.name)}" if asks else "",
-                extra=fields(Event.PARKED, self.config.name.name, LoginState.PARKED.word),
-            )
+            log.error("account %s needs attention: %s", name, reason, extra=fields(Event.PARKED, name, state))
+        self._final_refusal = NOTHING
+
+    def _park(self, reason: Text, asks: Question | None = None) -> None:
+        self.reason, self.asks = reason, asks
         self.move(LoginState.PARKED, reason)
         self._report(reports.event("stop"))
 
@@ -296,29 +304,21 @@ class Session:
         # A stored session of another login may follow: forget the last one.
         self._loaded = self._heard = False
         self.roster.clear()
-        self.reason = self._refusal = NOTHING
+        self.reason = self._refusal = self._final_refusal = NOTHING
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
         self.move(LoginState.UPDATING, Text("loading account data"))
 
     def _refused(self, event: base.LoginRefused) -> None:
         self._report(reports.event("login", -1, event.message))
-        log.error(
-            "WeChat refuses the login of account %s (code %d): %s; %s",
-            self.config.name,
-            event.ret,
-            event.message,
-            "not tried again" if event.final else f"trying {event.way or 'another way'}",
-            extra=fields(Event.LOGIN_REFUSED, self.config.name.name),
-        )
-        if not event.final:
-            said, way = event.message or Text("no reason given"), event.way or Text("another way")
-            self._refusal = self._status = self.reason = Text(
-                "WeChat refused the login ({ret}: {said}); scan the new code: it is then tried {way}",
-                ret=event.ret,
-                said=said,
-                way=way,
-            )
-            self._publish()
+        refusal = Text("{message} (ret={ret})", message=event.message or Text("no reason given"), ret=event.ret)
+        if event.final:
+            self._final_refusal = refusal
+            return
+        way = event.way or Text("another way")
+        words = Text("{refusal}; scan the new code to try {way}", refusal=refusal, way=way)
+        log.error("login refused by WeChat: %s", words, extra=fields(Event.LOGIN_REFUSED, self.config.name.name))
+        self._refusal = self._status = self.reason = Text("WeChat refused the login: {words}", words=words)
+        self._publish()
 
     def _roster_loaded(self) -> None:
         if not self._loaded:

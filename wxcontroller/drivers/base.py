@@ -44,7 +44,7 @@ class EndReason(StrEnum):
     """Why ``run`` returned; it needs a person to continue."""
 
     QRCODES_USED_UP = N_("no phone scanned any of the QR codes")
-    REFUSED = N_("WeChat refuses this account on this route")
+    REFUSED = N_("WeChat refused the login")
     FLAGGED = N_("WeChat ended the session right after the login")
     PHONE = N_("the session was ended on the phone")
     TAKEN = N_("another account of this host has this WeChat user")

@@ -132,7 +132,7 @@ class Consent:
         """Ask the owner to agree to desktop mode, and wait without a limit."""
         self._answered = asyncio.Event()
         prompt = Text(
-            "WeChat refuses normal web login to this account (1203); it may accept a login in "
+            "WeChat refuses normal web login to this account (ret=1203); it may accept a login in "
             "desktop mode, but WeChat may warn about this account's safety and bar it from "
             "scanning any code for about two weeks; to avoid that risk, stop the account and {switch}",
             switch=Text(SWITCH),

@@ -420,15 +420,15 @@ class QrLogin:
 
     async def _refuse(self, page: LoginPage, desktop: bool) -> NoReturn:
         """Report a refusal and decide the next step. Raises _Again or _Over."""
-        said = page.message or Text("no reason given")
-        words, way = Text("WeChat refuses the login ({ret}: {said})", ret=page.ret, said=said), Text("once more")
+        words = Text("{message} (ret={ret})", message=page.message or Text("no reason given"), ret=page.ret)
+        way = Text("once more")
         if page.ret == _NOT_ALLOWED:
             await self._refuse_mode(page, desktop, words)
         if page.ret in _ONCE_MORE:
             again, self._restarted = not self._restarted, True
             remedy = Text("start the account again later")
         elif page.ret == TOO_FREQUENT:
-            again, remedy = False, Text("too many logins: wait an hour, then start the account again")
+            again, remedy = False, Text("too many logins; wait an hour, then start the account again")
         else:
             again, remedy = False, Text("start the account again later, or {switch}", switch=Text(SWITCH))
         await self._pulse.emit(LoginRefused(page.ret, page.message, final=not again, way=way if again else NOTHING))
@@ -437,7 +437,7 @@ class QrLogin:
         raise _Over(EndReason.REFUSED, Text("{what}; {remedy}", what=words, remedy=remedy))
 
     async def _refuse_mode(self, page: LoginPage, desktop: bool, words: Text) -> NoReturn:
-        """Tell that WeChat refuses a mode, and decide about the other one. Raises _NotThisMode or _Over."""
+        """Report that WeChat refuses a mode, and decide about the other one. Raises _NotThisMode or _Over."""
         step = await self._consent.refused(desktop)
         way = {Step.NORMAL: Text("in normal mode"), Step.DESKTOP: Text("in desktop mode")}.get(step, NOTHING)
         await self._pulse.emit(LoginRefused(page.ret, page.message, final=not way, way=way))
@@ -457,7 +457,7 @@ class QrLogin:
         if ret == TOO_FREQUENT:
             await self._pulse.emit(SessionLost(LossReason.TOO_FREQUENT, TOO_FREQUENT))
             raise _Over(
-                EndReason.REFUSED, Text("WeChat reports too many logins; wait an hour, then start the account again")
+                EndReason.REFUSED, Text("too many logins; wait an hour, then start the account again")
             ) from None
         await self._pulse.emit(SessionLost(LossReason.ERRORS, ret or 0))
         if self._restarted:
@@ -477,7 +477,7 @@ class QrLogin:
             raise _Over(
                 EndReason.REFUSED,
                 Text(
-                    "WeChat refused this account (1203), and more attempts make it worse; {switch}, or start "
+                    "more attempts would make it worse (ret=1203); {switch}, or start "
                     "the account again in an hour or later",
                     switch=Text(SWITCH),
                 ),
