@@ -16,7 +16,6 @@ from wxcontroller.cli.configcheck import config
 from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.doctor import doctor
-from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short
 from wxcontroller.cli.fleet import fleet
@@ -35,7 +34,7 @@ from wxcontroller.cli.target import target
 from wxcontroller.cli.transfer import adopt, export, import_, move
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.usage import bad_usage
 
 _COMPLETE = "_WXCTL_COMPLETE"  # how a shell asks for completions
 
@@ -96,7 +95,7 @@ def run() -> int:
         session.report(problem)
         return problem.exit_code
     except click.ClickException as problem:
-        session.report(as_bad_usage(problem))
+        session.report(bad_usage(problem, "wxctl"))
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -108,17 +107,6 @@ def run() -> int:
             return 0
         raise
     return result if isinstance(result, int) else 0
-
-
-def as_bad_usage(problem: click.ClickException) -> BadUsage:
-    """Return an error of click in the usual form: lower case, no period, with a remedy."""
-    context = problem.ctx if isinstance(problem, click.UsageError) else None
-    words = problem.format_message().rstrip(".").replace(" Did you mean", "; did you mean")
-    return BadUsage(
-        Text(N_("{what}"), what=words[:1].lower() + words[1:]),
-        N_("see: {command} --help"),
-        command=context.command_path if context else "wxctl",
-    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.seconds import SecondsRange
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
@@ -24,7 +23,7 @@ def alert() -> None:
 @alert.verb("Send a test alert.", "wxctl alert test --timeout 10")
 @click.option(
     "--timeout",
-    type=SecondsRange(min=0),
+    type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
     metavar="S",

@@ -47,7 +47,7 @@ _KINDS: Mapping[str, type[WxError]] = {
 }
 _HOW = N_(
     "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "
-    "controller's machine needs none, and makes one by: wxctl token create NAME"
+    "controller's machine needs none, and creates one with: wxctl token create NAME --scope SCOPE"
 )
 
 

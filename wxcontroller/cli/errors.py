@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wxcontroller.core.errors import BadUsage as BadUsage
 from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.messages import Text, Value
-
-
-class BadUsage(WxError, ValueError, exit_code=2):
-    """The arguments are invalid or contradict each other, or the controller rejected the request as malformed."""
 
 
 class NeedsHuman(WxError, exit_code=6):

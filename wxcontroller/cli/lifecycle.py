@@ -12,7 +12,6 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined, file_problems
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.seconds import SecondsRange
 from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
@@ -24,7 +23,7 @@ from wxcontroller.core.names import AccountName, parse_name
 
 _TIMEOUT = click.option(
     "--timeout",
-    type=SecondsRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True),
     default=600,
     show_default=True,
     metavar="S",

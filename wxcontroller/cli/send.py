@@ -14,7 +14,6 @@ from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
-from wxcontroller.cli.seconds import SecondsRange
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
@@ -74,7 +73,7 @@ class Recipient:
 )
 @click.option(
     "--timeout",
-    type=SecondsRange(0, 3600),
+    type=click.FloatRange(0, 3600),
     default=60.0,
     show_default=True,
     metavar="S",

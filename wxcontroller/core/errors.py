@@ -132,6 +132,10 @@ class BadName(WxError, ValueError, code="bad-name", status=400, exit_code=2):
     """The account name is invalid."""
 
 
+class BadUsage(WxError, ValueError, exit_code=2):
+    """The arguments are invalid or contradict each other, or the controller rejected the request as malformed."""
+
+
 class BadOption(WxError, ValueError, code="bad-option", status=400, exit_code=2):
     """An option is unknown, has an invalid value, or cannot be set by a request."""
 

@@ -8,6 +8,7 @@ import click
 
 from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
+from wxcontroller.core.usage import bad_usage
 from wxcontroller.sandbox.commands import COMMANDS
 from wxcontroller.sandbox.scriptclient import DEFAULT_URL
 
@@ -38,25 +39,51 @@ def cli(context: click.Context, url: str) -> None:
     help="Store accounts and logins in this file.",
 )
 @click.option(
-    "--poll-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds a login poll waits."
+    "--poll-hold",
+    default=25.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="S",
+    help="Seconds a login poll waits.",
 )
 @click.option(
-    "--sync-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds synccheck waits."
+    "--sync-hold",
+    default=25.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="S",
+    help="Seconds synccheck waits.",
 )
 @click.option(
-    "--uuid-life", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds a code is valid."
+    "--uuid-life",
+    default=300.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    metavar="S",
+    help="Seconds a code is valid.",
 )
 @click.option(
-    "--code-life", default=120.0, show_default=True, type=click.FloatRange(1), help="Seconds an iLink code is valid."
+    "--code-life",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    metavar="S",
+    help="Seconds an iLink code is valid.",
 )
 @click.option(
-    "--updates-hold", default=35.0, show_default=True, type=click.FloatRange(0), help="Seconds getupdates waits."
+    "--updates-hold",
+    default=35.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="S",
+    help="Seconds getupdates waits.",
 )
 @click.option(
     "--takeover",
     default=30.0,
     show_default=True,
     type=click.FloatRange(0),
+    metavar="S",
     help="Seconds until a bot learns that its user has confirmed another login.",
 )
 @click.option(
@@ -160,14 +187,18 @@ def main() -> int:
     try:
         cli(prog_name="wxsandbox", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return report(bad_usage(error, "wxsandbox"))
     except click.Abort:
         return 130
     except WxError as error:
-        click.echo(f"wxsandbox: {error}", err=True)
-        return error.exit_code
+        return report(error)
     return 0
+
+
+def report(problem: WxError) -> int:
+    """Write an error and its remedy to standard error, as wxctl does; return the exit code."""
+    click.echo(f"wxsandbox: {problem.message}" + (f"\n  {problem.remedy}" if problem.remedy else ""), err=True)
+    return problem.exit_code
 
 
 if __name__ == "__main__":

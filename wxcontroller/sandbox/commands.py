@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wxcontroller.core.errors import BadUsage
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, text
 from wxcontroller.sandbox.commands_ilink import ILINK
 from wxcontroller.sandbox.commands_trouble import TROUBLE
@@ -154,11 +155,11 @@ def message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) ->
     for given in fields:
         name, equals, value = given.partition("=")
         if not equals:
-            raise click.UsageError(f"--set {given}: write it as FIELD=VALUE")
+            raise BadUsage(f"--set {given} has no value", "write it as FIELD=VALUE")
         try:
             body[name] = json.loads(value) if name in _NOT_TEXT else value
         except ValueError:
-            raise click.UsageError(f"--set {given}: {name} is a number, true, false or an object") from None
+            raise BadUsage(f"--set {given} is invalid", f"{name} is a number, true, false or an object") from None
     return body
 
 

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from wxcontroller.core.errors import BadUsage
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items
 from wxcontroller.sandbox.printing import json_flag, show, table
 from wxcontroller.sandbox.scriptclient import Remote
@@ -21,7 +22,7 @@ def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
     for given in changes:
         name, equals, value = given.partition("=")
         if not equals:
-            raise click.UsageError(f"--set {given}: write it as NAME=VALUE")
+            raise BadUsage(f"--set {given} has no value", "write it as NAME=VALUE")
         body[name] = _value(value)
     show(Remote(url).ask("POST" if body else "GET", "accounts", uin, "ilink", body=body or None))
 

@@ -53,6 +53,15 @@ async def test_login_and_conversation_by_command() -> None:
             await drive.until(SessionLost)
 
 
+async def test_wrong_arguments_are_reported_with_the_accepted_values() -> None:
+    assert await wxsandbox("http://127.0.0.1:9", "serve", "--accounts", "-1") == (
+        *(2, ""),
+        "wxsandbox: --accounts must be an integer from 0 to 10000\n  see: wxsandbox serve --help\n",
+    )
+    errors = (await wxsandbox("http://127.0.0.1:9", "add-account", "--web-login", "x"))[2]
+    assert "--web-login must be one of both, desktop, normal" in errors
+
+
 async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: Path) -> None:
     """Tests that lose no message to such a server depend on it. It holds across restarts of the sandbox."""
     async with wechat(OPTIONS) as world:
