@@ -64,6 +64,11 @@ class ReplyWindow:
     again: float = 2.0
 
 
+# Longer texts were cut or refused on the web route (weixin-web-protocol 5.7), and cut silently on the iLink route
+# (ilink-bot-protocol 8).
+TEXT_CHARACTERS = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """The operations that a route supports, known in advance. All others raise Unsupported, with a reason.
@@ -83,7 +88,7 @@ class Capabilities:
     avatars: bool
     lasting_ids: bool
     repeat_seconds: float
-    text_length: int = 0
+    text_length: int = TEXT_CHARACTERS
     window: ReplyWindow | None = None
     oneself: str = ""
 

@@ -65,7 +65,6 @@ class ILinkDriver:
         avatars=False,
         lasting_ids=True,
         repeat_seconds=300.0,  # one repetition under the same client id is taken for harmless (8, 19.7)
-        text_length=2000,  # longer texts were cut off silently (8)
         window=ReplyWindow(),
     )
 
