@@ -237,7 +237,7 @@ class Settings:
 
 # The original's, and why nothing is to be set here.
 OBSOLETE: Mapping[str, str] = {
-    "auth": N_("a settings file cannot contain a function; create tokens: wxctl token create NAME --scope SCOPE"),
+    "auth": N_("a settings file cannot contain a function; create tokens: wxctl token create NAME --scope admin"),
     "tmpdir": N_("files are under /run/wxclient and /var/lib/wxcontroller"),
     "pid_path": N_("systemd ensures a single process"),
     "backend_path": N_("the registry is /var/lib/wxcontroller/clients"),

@@ -31,7 +31,7 @@ const FAILURES = {
   "no-qrcode": () => [t("No code can be scanned now."), ""],
   "not-allowed": () => [
     t("Your token does not allow this."),
-    t("Root can make one with a wider scope: wxctl token create"),
+    t("Root can create one with a wider scope: wxctl token create NAME --scope SCOPE"),
   ],
   "not-asked": () => [t("The account no longer waits for this."), ""],
   "older-version": () => [t("The account's program is older than this page."), t("Restart the account.")],
