@@ -31,6 +31,7 @@ TROUBLED = {
     "restarting": ("restarting", "warning", "unit-restarting"),
     "crashing": ("running", "error", "crash-loop"),
     "stuck": ("loading", "error", "login-stuck"),
+    "stalled": ("loading", "warning", "login-stuck"),
     "scan": ("scanning", "warning", "needs-scan"),
     "confirm": ("confirming", "warning", "needs-confirmation"),
     "offline": ("offline", "error", "offline"),
@@ -78,6 +79,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     del host.units.records["down"]
     logged_out: JsonObject = {"version": __version__, "last_sync_uptime": uptime()}
     say["stuck"](LoginState.LOADING, status="logging in", state_since=now - 21 * MINUTE, version=__version__)
+    say["stalled"](LoginState.LOADING, reason="no answer", state_since=now - 2 * MINUTE, version=__version__)
     say["fresh"](LoginState.LOADING, status="logging in", state_since=now - 2 * MINUTE, version=__version__)
     say["scan"](LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC", **logged_out)
     say["confirm"](LoginState.CONFIRMING, **logged_out)

@@ -1,7 +1,16 @@
 """Checks of the unit, the program and the login. At most one of these fails at a time, except for old code."""
 
 from wxcontroller.core.condition.hosts import duplicate_name
-from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity, minutes
+from wxcontroller.core.condition.model import (
+    LOGIN_SECONDS,
+    STALLED_SECONDS,
+    Code,
+    Condition,
+    Facts,
+    Issue,
+    Severity,
+    minutes,
+)
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
 
@@ -101,11 +110,14 @@ def unreadable(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
-    """The login takes too long."""
+    """WeChat does not answer a login, or it takes too long."""
     client = facts.client
     if condition not in _LOGGING_IN or client is None or not client.since:
         return None
-    if not facts.instant.has_passed(client.since + min(facts.patience, LOGIN_SECONDS)):
+    is_late = facts.instant.has_passed(client.since + min(facts.patience, LOGIN_SECONDS))
+    # The driver gives a reason when WeChat does not answer.
+    is_stalled = bool(client.reason) and facts.instant.has_passed(client.since + STALLED_SECONDS)
+    if not is_late and not is_stalled:
         return None
     number = facts.instant.minutes_since(client.since)
     headline = Text(
@@ -119,7 +131,7 @@ def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
         logs=facts.wxctl("logs"),
         restart=facts.wxctl("restart"),
     )
-    return issue(facts, Code.LOGIN_STUCK, Severity.ERROR, headline, remedy)
+    return issue(facts, Code.LOGIN_STUCK, Severity.ERROR if is_late else Severity.WARNING, headline, remedy)
 
 
 def scan(facts: Facts, condition: Condition) -> Issue | None:

@@ -26,6 +26,8 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 # A login takes seconds, and is retried while WeChat's servers or the network do not respond. After this time the
 # cause probably needs someone to fix it.
 LOGIN_SECONDS = 20 * 60.0
+# A failure of WeChat's servers or the network that is shorter than this needs no attention.
+STALLED_SECONDS = 60.0
 
 
 class Condition(StrEnum):
@@ -80,7 +82,7 @@ class Code(StrEnum):
     RESTARTING = "unit-restarting"  # warning: the process ended unexpectedly, systemd is restarting it
     NO_STATE = "no-state"  # warning: the program runs and reports no state
     UNREADABLE = "state-unreadable"  # warning: the state file cannot be read
-    LOGIN_STUCK = "login-stuck"  # error: logging in for longer than `after` of `[alerts]`, or 20 minutes
+    LOGIN_STUCK = "login-stuck"  # warning, error after `after` of `[alerts]`: a login that WeChat does not answer
     OFFLINE = "offline"  # error: logged in, but WeChat has not responded lately
     PARKED = "parked"  # error: it has stopped trying until someone intervenes
     INPUT = "needs-decision"  # error: it waits for an answer that only a person may give
