@@ -1,4 +1,4 @@
-"""What pyproject.toml can't say: the catalogs are compiled into the package."""
+"""What pyproject.toml cannot say: the catalogs are compiled into the package."""
 
 import sys
 from pathlib import Path

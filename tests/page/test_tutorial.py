@@ -88,7 +88,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             status: JsonObject = {"instance": instance, "version": __version__, "last_message_time": received}
             one.machine.process(name).status = json.dumps(status).encode()
         why = Text(
-            "can't connect to {host}: {reason}", host="ilinkai.weixin.qq.com", reason=Text("connection refused")
+            "cannot connect to {host}: {reason}", host="ilinkai.weixin.qq.com", reason=Text("connection refused")
         )
         family: JsonObject = {"id": "u-family", "name": "谢敏"}
         one.account("family", LoginState.OFFLINE, user=family, state_since=now - 300, **text_fields(reason=why))

@@ -118,7 +118,7 @@ def test_wheel_has_all_sources_and_its_wxctl_needs_no_systemd(released: Path, tm
     assert "No module named 'systemd'" in output_of("sh", "-c", f'{python} -I -c "{check}" 2>&1 || true')
     command = f"{wxctl} --url http://127.0.0.1:9 list 2>&1; echo ended with $?"
     output = output_of("sh", "-c", command, env={"JOURNAL_STREAM": "8:1"})
-    assert "http://127.0.0.1:9 can't be reached" in output
+    assert "http://127.0.0.1:9 cannot be reached" in output
     assert "ended with 3" in output
 
 

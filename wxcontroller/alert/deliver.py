@@ -43,7 +43,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
         try:
             alert = one.read()
         except (OSError, ValueError, OverflowError) as problem:
-            log.error("%s can't be read and is dropped: %s", one.path, problem)
+            log.error("%s cannot be read and is dropped: %s", one.path, problem)
             round_.drop(one, str(problem))
             continue
         try:
@@ -95,7 +95,7 @@ class _Round:
         try:
             one.path.unlink(missing_ok=True)
         except OSError as problem:
-            log.error("%s can't be removed: %s", one.path, problem)
+            log.error("%s cannot be removed: %s", one.path, problem)
             self.left.add(one.id)
             self._tries[one.id] = _DELIVERED
         else:

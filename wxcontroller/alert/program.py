@@ -22,7 +22,7 @@ async def run(
 ) -> int:
     """Run a program with ``content`` on its input; return its exit code, negative for a signal.
 
-    Its output goes to the journal. Raises Trouble when it can't be run, Hung when it does not end in time.
+    Its output goes to the journal. Raises Trouble when it cannot be run, Hung when it does not end in time.
     """
     inherited = {key: value for key, value in os.environ.items() if key not in _OWN}
     try:
@@ -36,7 +36,7 @@ async def run(
             )
     except OSError as problem:
         # Worth a retry: it may be installed or made executable later.
-        raise Trouble(f"{argv[0]} can't be run: {problem.strerror or 'it does not begin'}") from None
+        raise Trouble(f"{argv[0]} cannot be run: {problem.strerror or 'it does not begin'}") from None
     try:
         async with asyncio.timeout(seconds):
             await process.communicate(content)

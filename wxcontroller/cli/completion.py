@@ -88,7 +88,7 @@ _PLAIN = re.compile(r"[\w@%+=:,./-]")
 
 @add_completion_class
 class Bash(ShellComplete):
-    """Takes the line up to the cursor: bash breaks words where we don't."""
+    """Takes the line up to the cursor: bash breaks words where we do not."""
 
     name = "bash"
     source_template = _BASH

@@ -144,7 +144,7 @@ class Connection:
             remedy = N_("use --url http://… if the controller has no TLS")
         elif self.is_local:
             remedy = N_("start it with 'systemctl start wxcontroller.socket', or give another --url")
-        return kind(N_("the controller at {url} can't be reached: {words}"), remedy, url=self.shown, words=words)
+        return kind(N_("the controller at {url} cannot be reached: {words}"), remedy, url=self.shown, words=words)
 
     def call(
         self,

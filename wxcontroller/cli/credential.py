@@ -69,7 +69,7 @@ class Finder:
     def _read(self, given: str) -> str:
         if given == "-":
             return sys.stdin.readline().strip()
-        path, unreadable = Path(given), N_("the token can't be read from {file}: {reason}")
+        path, unreadable = Path(given), N_("the token cannot be read from {file}: {reason}")
         remedy = Text(N_("name a file that contains it; default: {where}"), where=_WHERE)
         with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
             if is_open_to_others(stream):

@@ -154,7 +154,7 @@ def line(words: str) -> str:
 
 
 def cursor_of(path: Path) -> str:
-    unreadable = N_("--cursor-file {file} can't be read: {reason}")
+    unreadable = N_("--cursor-file {file} cannot be read: {reason}")
     with file_problems(unreadable, N_("name a file of your own"), file=path), suppress(FileNotFoundError):
         return path.read_text(encoding="ascii").strip()
     return ""
@@ -162,7 +162,7 @@ def cursor_of(path: Path) -> str:
 
 def save_cursor(path: Path, cursor: str) -> None:
     remedy = N_("the last event will be shown again next time")
-    with file_problems(N_("the cursor can't be kept in {file}: {reason}"), remedy, kind=WxError, file=path):
+    with file_problems(N_("the cursor cannot be kept in {file}: {reason}"), remedy, kind=WxError, file=path):
         replace_file(path, f"{cursor}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""Following an account after a start until it runs, or until it is clear that it won't."""
+"""Following an account after a start until it runs, or until it is clear that it will not."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -222,7 +222,7 @@ def _value(key: str, value: str) -> str:
     """Read ``@FILE`` (``@-``: standard input): a program's arguments are visible to every user of the machine."""
     if not value.startswith("@"):
         return value
-    source, unreadable = value.removeprefix("@"), N_("option {key}={value} can't be read: {reason}")
+    source, unreadable = value.removeprefix("@"), N_("option {key}={value} cannot be read: {reason}")
     with file_problems(unreadable, N_("name a file of UTF-8 text"), key=key, value=value):
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         return content.removesuffix("\n")

@@ -240,7 +240,7 @@ def any_seen(units: list[str]) -> bool:
 
 
 def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
-    """Return whether the register of this machine has the account; None when it can't be read, or is not here."""
+    """Return whether the register of this machine has the account; None when it cannot be read, or is not here."""
     try:
         return paths.account_file(instance) in list(paths.accounts.iterdir())
     except OSError:
@@ -248,7 +248,7 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
 
 
 def is_time(when: str) -> bool:
-    """Return whether journalctl takes a time; yes, too, where that can't be found out."""
+    """Return whether journalctl takes a time; yes, too, where that cannot be found out."""
     try:
         tried = run_program("journalctl", "--quiet", "--lines=0", f"--since={when}")
     except (OSError, subprocess.TimeoutExpired):
@@ -259,7 +259,7 @@ def is_time(when: str) -> bool:
 def exec_journalctl(
     units: list[str], lines: int | None, follow: bool, since: str | None, as_json: bool = False
 ) -> NoReturn:
-    """Become journalctl for these units. Raises WxError when it can't be run."""
+    """Become journalctl for these units. Raises WxError when it cannot be run."""
     command = ["journalctl", "--no-hostname", *(f"--unit={unit}" for unit in units)]
     if follow:
         command.append("--follow")
@@ -270,7 +270,7 @@ def exec_journalctl(
     if since is not None:
         command.append(f"--since={since}")
     remedy = N_("logs are read on the machine the accounts run on")
-    with file_problems(N_("journalctl can't be run: {reason}"), remedy, kind=WxError):
+    with file_problems(N_("journalctl cannot be run: {reason}"), remedy, kind=WxError):
         os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
 
 

@@ -13,7 +13,7 @@ _ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 def file_body(fields: Mapping[str, str], name: str, path: Path) -> RequestBody:
-    """Return a form of texts and, under ``name``, a file's content. Raises BadUsage when it can't be read."""
+    """Return a form of texts and, under ``name``, a file's content. Raises BadUsage when it cannot be read."""
     boundary = secrets.token_hex(16)
     head = b"".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
@@ -25,7 +25,7 @@ def file_body(fields: Mapping[str, str], name: str, path: Path) -> RequestBody:
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode("utf-8", "replace")
     tail = f"\r\n--{boundary}--\r\n".encode()
-    unreadable = N_("{file} can't be read: {reason}")
+    unreadable = N_("{file} cannot be read: {reason}")
     with file_problems(unreadable, N_("name a file that you may read"), file=path), path.open("rb"):
         size = path.stat().st_size
     if not size:

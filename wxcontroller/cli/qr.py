@@ -39,7 +39,7 @@ def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     account = api.resolve(name)
     link = api.qr_link(account)
     if output is not None:
-        unwritable = N_("{output} can't be written: {reason}")
+        unwritable = N_("{output} cannot be written: {reason}")
         with file_problems(unwritable, N_("choose another directory"), kind=WxError, output=output):
             replace_file(output, image(link, output.suffix.lower().lstrip(".")))
     if session.json:

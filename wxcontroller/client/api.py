@@ -34,7 +34,7 @@ LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", 
 
 
 def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Guard) -> web.Application:
-    """Build the web application. Every path answers in every state, with an error where it can't serve."""
+    """Build the web application. Every path answers in every state, with an error where it cannot serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
     # In this order: a request is counted before its token is looked for, and errors of both get an answer.
@@ -100,12 +100,12 @@ def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitabl
             return json_answer(
                 {
                     "code": -1,
-                    "status": "the body can't be read; send it complete, in the encoding that its headers name",
+                    "status": "the body cannot be read; send it complete, in the encoding that its headers name",
                 },
                 400,
             )
         except OSError as problem:
-            return json_answer({"code": -1, "status": f"the body can't be kept meanwhile: {problem.strerror}"}, 507)
+            return json_answer({"code": -1, "status": f"the body cannot be kept meanwhile: {problem.strerror}"}, 507)
         result = await handler(call)
         if isinstance(result, web.Response):
             return result

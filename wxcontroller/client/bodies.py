@@ -103,7 +103,7 @@ class Bodies:
         """Read a body; a large one is mapped from a file, which is deleted with the mapping.
 
         Raises TooLarge, HTTPUnsupportedMediaType for one that is packed, RequestPayloadError, TimeoutError for a body
-        that is not there after BODY_SECONDS, OSError when it can't be written, and Busy.
+        that is not there after BODY_SECONDS, OSError when it cannot be written, and Busy.
         """
         taken: bytes | None = request.get(_TAKEN)
         if taken is not None:

@@ -42,7 +42,7 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
         except OSError as problem:
             listener.close()
             raise PortTaken(
-                N_("account {account}: port {port} can't be used: {reason}"),
+                N_("account {account}: port {port} cannot be used: {reason}"),
                 N_("see who has it with ss -ltnp, and whether wxclient.slice allows it (SocketBindAllow=)"),
                 account=str(config.name),
                 port=config.port,

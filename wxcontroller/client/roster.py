@@ -95,7 +95,7 @@ class Roster:
         self._news = asyncio.Event()
 
     def friend_objects(self) -> Iterator[JsonObject]:
-        """Render the current contacts, one at a time; changes meanwhile don't matter."""
+        """Render the current contacts, one at a time; changes meanwhile do not matter."""
         return map(objects.friend, list(self.contacts.values()))
 
     def group_objects(self, members: bool) -> Iterator[JsonObject]:

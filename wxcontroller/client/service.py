@@ -95,7 +95,7 @@ class Client:
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
 
-        Raises PortTaken when the API can't listen.
+        Raises PortTaken when the API cannot listen.
         """
         config, roster, notifier, deadlines = self.config, Roster(), Notifier(), Deadlines()
         watchdog = Watchdog(notifier, deadlines)

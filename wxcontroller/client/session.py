@@ -372,7 +372,7 @@ class Session:
     async def _checkpoint(self, event: base.Checkpoint) -> None:
         """Wait until everything reported so far, and the driver's position after it, are on disk.
 
-        While they can't be, the account is not running.
+        While they cannot be, the account is not running.
         """
         # Queued behind the events that it covers, and the driver shows
         # the position to WeChat only after this returns.

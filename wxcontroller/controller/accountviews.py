@@ -56,7 +56,7 @@ class AccountViews:
     async def views(self) -> tuple[View, ...]:
         """Return all accounts, by id: the same tuple until something changes.
 
-        Raises UnitFailed when systemd can't be queried, and OSError.
+        Raises UnitFailed when systemd cannot be queried, and OSError.
         """
         views = self._certain(await self.units.snapshot())
         if views is None:

@@ -94,7 +94,7 @@ class Gate:
 
     @property
     def tokens(self) -> Tokens:
-        """The tokens at this moment. When their file can't be used, that is logged once."""
+        """The tokens at this moment. When their file cannot be used, that is logged once."""
         tokens = self._tokens = self._book.current()
         if tokens.broken != self._complaint:
             self._complaint = tokens.broken
@@ -104,7 +104,7 @@ class Gate:
 
     @property
     def targets(self) -> NotifyTargets:
-        """The notification targets at this moment. When their file can't be used, that is logged once."""
+        """The notification targets at this moment. When their file cannot be used, that is logged once."""
         targets = self._targets.current()
         if targets.broken != self._targets_complaint:
             self._targets_complaint = targets.broken

@@ -58,7 +58,7 @@ class HostStarts:
         elif not down:
             self._pauses.reset()
         if not self.due and self._trying is None and self.passed != self._lease:
-            # In memory first: if the file can't be written, only a restart of the controller starts them once more.
+            # In memory first: if the file cannot be written, only a restart of the controller starts them once more.
             self.passed = self._lease
             replace_file(self._file, f"{self._lease}\n".encode(), 0o644)
 

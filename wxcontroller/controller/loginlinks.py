@@ -9,7 +9,7 @@ A holder of the link sees the code and can log in the account, so its use is lim
   that was intercepted is useless once it has been opened, and its reader notices if another person opens it first.
 - As long as the token that made it.
 
-The link is 256 random bits behind the ``#`` of a URL. Browsers don't send that part; the page sends it in a header,
+The link is 256 random bits behind the ``#`` of a URL. Browsers do not send that part; the page sends it in a header,
 so that no log, proxy or preview of a chat program sees it. Kept are hashes, in memory only: a restart of the
 controller ends all links, and nothing of them is ever on disk.
 """

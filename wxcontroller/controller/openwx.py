@@ -61,7 +61,7 @@ async def start_client(request: web.Request) -> web.Response:
     except WxError as problem:
         return json_response(reply(START_FAILED, str(problem), client=client))
     except OSError as problem:
-        log.error("account %s can't be registered: %s", client, problem)
+        log.error("account %s cannot be registered: %s", client, problem)
         return json_response(reply(START_FAILED, str(file_failed(problem)), client=client))
     status = "client already exists" if started.already else "success"
     ignored: list[JsonValue] = list(wanted.checked.ignored)

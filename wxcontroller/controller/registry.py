@@ -36,7 +36,7 @@ _SECRET_FILE_BYTES = 256
 
 @dataclass(slots=True)
 class _Entry:
-    account_file: Cached[Account | None]  # None for a file that can't be used
+    account_file: Cached[Account | None]  # None for a file that cannot be used
     secret: Cached[str]
     problem: Cached[BadSettings | None]
     runtime: str
@@ -77,7 +77,7 @@ class Registry:
         return account.name
 
     def get(self, instance: str) -> Account | None:
-        """Return a registered account, None if it is missing or its file can't be used (which is logged)."""
+        """Return a registered account, None if it is missing or its file cannot be used (which is logged)."""
         now = asyncio.get_running_loop().time()
         entry = self._entries.get(instance) or self._new(instance)
         if now - entry.looked <= _FRESH:
@@ -103,7 +103,7 @@ class Registry:
         return entry.account
 
     def find(self, given: str) -> Account | None:
-        """Return the account of a name or id, None if it is unknown or ``given`` can't be a name."""
+        """Return the account of a name or id, None if it is unknown or ``given`` cannot be a name."""
         try:
             return self.get(self.resolve(given))
         except BadName:

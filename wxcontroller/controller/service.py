@@ -88,7 +88,7 @@ class Service:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain.
 
-        Raises BadSettings when the certificate can't be used, or when other machines reach a socket without a token.
+        Raises BadSettings when the certificate cannot be used, or when other machines reach a socket without a token.
         """
         tls = tls_context(self._loaded.settings)
         gate = self._gate()

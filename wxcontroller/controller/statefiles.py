@@ -260,7 +260,7 @@ def uptime() -> float:
 
 
 def number_of(link: str, stamp: Stamp) -> int:
-    """Return a number that changes with the QR code, for programs that don't count them."""
+    """Return a number that changes with the QR code, for programs that do not count them."""
     if link:
         return int.from_bytes(hashlib.sha256(link.encode("utf-8", "surrogatepass")).digest()[:4], "big")
     return stamp[0] // 1_000_000  # the time of the file's last change, in what JavaScript can count

@@ -28,7 +28,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
             made.load_verify_locations(authority)
         except ssl.SSLError as problem:
             raise BadSettings(
-                N_("{setting}: {file} can't be used: {reason}"),
+                N_("{setting}: {file} cannot be used: {reason}"),
                 N_("name a readable file of PEM certificates"),
                 setting="fleet.client_ca",
                 file=authority,
@@ -40,7 +40,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     except ssl.SSLError as problem:
         why = problem.reason or "they are no PEM files"
         raise BadSettings(
-            N_("tls_certificate {certificate} and tls_key {key} can't be used: {why}"),
+            N_("tls_certificate {certificate} and tls_key {key} cannot be used: {why}"),
             N_(
                 "give a certificate with its chain and the key that belongs to it, in PEM, the key without a password"
             ),
@@ -65,7 +65,7 @@ def place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
                 )
     except OSError as problem:
         raise BadSettings(
-            N_("{setting}: {file} can't be read: {reason}"),
+            N_("{setting}: {file} cannot be read: {reason}"),
             N_("make it readable for user wxcontroller, or hand it over as a credential; see wxcontroller.toml(5)"),
             setting=setting,
             file=path,

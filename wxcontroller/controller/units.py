@@ -179,7 +179,7 @@ class Systemd:
         code, output, complaint = await self._run(asked, SYSTEMD_LOOK_SECONDS)
         if code != 0:
             raise UnitFailed(
-                N_("systemd can't be asked for restarts: {first_words}"),
+                N_("systemd cannot be asked for restarts: {first_words}"),
                 N_("see: journalctl -u wxcontroller"),
                 first_words=_first_words(complaint),
             )
@@ -231,7 +231,7 @@ class Systemd:
             )
             if code != 0:
                 raise UnitFailed(
-                    N_("systemd can't be asked for the accounts' units: {first_words}"),
+                    N_("systemd cannot be asked for the accounts' units: {first_words}"),
                     N_("see: systemctl status dbus.socket; journalctl -u wxcontroller"),
                     first_words=_first_words(complaint),
                 )
@@ -262,7 +262,7 @@ class Systemd:
             ) from None
         except OSError as problem:
             raise UnitFailed(
-                N_("{systemctl} can't be run: {reason}"),
+                N_("{systemctl} cannot be run: {reason}"),
                 N_("install systemd, or check the sandbox"),
                 systemctl=self._systemctl,
                 reason=reason_of(problem),

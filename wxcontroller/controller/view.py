@@ -74,7 +74,7 @@ class View:
 
     @property
     def contradictory(self) -> bool:
-        """Whether unit and state file don't belong together, because one was looked at before the other changed.
+        """Whether unit and state file do not belong together, because one was looked at before the other changed.
 
         The file disappears with the unit's end at once, while the unit's state may be a second old.
         """
@@ -114,7 +114,7 @@ class View:
         if self.starting:
             return Text("its unit is starting")
         if self.unreadable and self.unit.has_process:
-            return Text("its state can't be read")
+            return Text("its state cannot be read")
         if self.unit.has_process:
             return Text("its unit is running, but reports no state")
         if self.unit.sub.startswith("auto-restart"):

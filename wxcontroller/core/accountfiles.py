@@ -33,7 +33,7 @@ class AccountFiles:
     def load(self, instance: str, overrides: bool = True) -> Account:
         """Read one account, the admin's override file included unless ``overrides`` is false.
 
-        Raises UnknownAccount if the file is missing, BadEnvironmentFile if it can't be used.
+        Raises UnknownAccount if the file is missing, BadEnvironmentFile if it cannot be used.
         """
         path = self.paths.account_file(instance)
         variables = variables_in(path)
@@ -54,7 +54,7 @@ class AccountFiles:
         return found
 
     def all(self) -> list[Account]:
-        """Read all accounts; a file that can't be used is logged and left out."""
+        """Read all accounts; a file that cannot be used is logged and left out."""
         found: list[Account] = []
         for instance in self.instances():
             try:

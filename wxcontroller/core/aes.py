@@ -1,6 +1,6 @@
 """Content on WeChat's CDN: AES-128 in ECB mode with PKCS#7 padding, and the four ways of writing a key (11.1).
 
-Imported only when media are transferred: the library takes memory that idle accounts don't need.
+Imported only when media are transferred: the library takes memory that idle accounts do not need.
 """
 
 import base64

@@ -33,7 +33,7 @@ class Kind(StrEnum):
     LOST = "lost"  # its reports were deleted before they were delivered: the log was full
     RESTRICTED = "restricted"  # WeChat accepts messages for a person and shows none of them
     DISK = "disk"
-    SYSTEMD = "systemd"  # the controller can't look at the accounts
+    SYSTEMD = "systemd"  # the controller cannot look at the accounts
     HOST = "host"  # another host of the fleet does not answer
     DUPLICATE = "duplicate"  # another host has an account of the same name
     STANDBY = "standby"  # standby bundles of accounts are too old

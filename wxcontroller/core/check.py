@@ -184,7 +184,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     Level.FAIL,
                     file,
-                    Text("the controller can't read it"),
+                    Text("the controller cannot read it"),
                     verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"),
                 )
             if file.stem not in instances:
@@ -240,7 +240,7 @@ def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]
 
 
 def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
-    """Yield the problems of one file of variables; return them, None if they can't be read.
+    """Yield the problems of one file of variables; return them, None if they cannot be read.
 
     Removed limits in a file that is ``written_by_us`` come from the template, or from settings of before: the
     controller leaves them out when it writes the file again.
@@ -325,7 +325,7 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
 
 
 def _read(file: Path, read: Callable[[], T]) -> Generator[Finding, None, T | None]:
-    """Yield the problems of a file of tokens; return its content, None if it can't be used."""
+    """Yield the problems of a file of tokens; return its content, None if it cannot be used."""
     try:
         return read()
     except BadSettings as problem:
@@ -450,7 +450,7 @@ def unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Find
     if remedy is None:
         misplaced = problem.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
         remedy = Text("rename it") if misplaced else file_failed(problem).remedy_text
-    return Finding(Level.FAIL, file, Text("can't be read: {reason}", reason=reason_of(problem)), remedy)
+    return Finding(Level.FAIL, file, Text("cannot be read: {reason}", reason=reason_of(problem)), remedy)
 
 
 def finding(file: Path, problem: WxError, key: str = "") -> Finding:

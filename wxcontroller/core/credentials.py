@@ -95,7 +95,7 @@ def text(path: Path, name: str) -> str:
         ) from None
     except OSError as problem:
         raise BadSettings(
-            N_("the credential {credential} can't be read: {reason}"),
+            N_("the credential {credential} cannot be read: {reason}"),
             N_("check its file in {directory}, and LoadCredential= in drop-ins of the unit"),
             credential=name,
             reason=reason_of(problem),

@@ -61,7 +61,7 @@ def parse_proxy(value: str) -> Proxy:
     if kind is ProxyKind.SOCKS5:
         fit_for_socks(user, password)
     elif ":" in user:
-        raise ValueError(Text("has a colon in the user, which HTTP can't send"))
+        raise ValueError(Text("has a colon in the user, which HTTP cannot send"))
     elif password and not user:
         raise ValueError(Text("has a password but no user"))
     return Proxy(kind, host, port, user, password)

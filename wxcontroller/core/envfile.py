@@ -60,7 +60,7 @@ class _At(Enum):
 def parse(content: str, origin: str = "environment file") -> dict[str, str]:
     """Read an environment file the way systemd does; the last assignment of a name wins.
 
-    Lines without ``=`` and names that can't be variables are passed over, as systemd does. Raises
+    Lines without ``=`` and names that cannot be variables are passed over, as systemd does. Raises
     BadEnvironmentFile for an unclosed quote, naming ``origin``.
     """
     return _Reader(origin).read(content)

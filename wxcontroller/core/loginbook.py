@@ -1,6 +1,6 @@
 """The WeChat users of this host's accounts, so that no two accounts use the same one.
 
-Running accounts find out about each other (see the routes' claims). A stopped one can't answer, and its credentials
+Running accounts find out about each other (see the routes' claims). A stopped one cannot answer, and its credentials
 are private to it. So the controller keeps this book of what running accounts publish in their state files, and all
 accounts read it before they use a login. It holds marks only, which are hashes of ids.
 

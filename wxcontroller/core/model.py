@@ -116,7 +116,7 @@ class MessageMedia:
     ``key`` is the route's own handle, ``name`` the sender's unchecked file name or "" (it is
     foreign text, never a path), ``size`` the announced bytes (0: unknown), ``seconds`` the play time. ``public``
     names it in the API if the key must stay private; ``reference`` lets the route send it
-    again without its content (``Uploaded.reference``), "" when it can't.
+    again without its content (``Uploaded.reference``), "" when it cannot.
     """
 
     kind: MessageKind

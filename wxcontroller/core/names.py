@@ -41,7 +41,7 @@ class AccountName:
 def parse_name(raw: str) -> AccountName:
     """Check ``raw`` and return the name (NFC) with its instance id.
 
-    Raises BadName, saying why, for everything that can't be an account.
+    Raises BadName, saying why, for everything that cannot be an account.
     """
     name = unicodedata.normalize("NFC", raw)
     if not name:

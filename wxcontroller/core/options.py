@@ -462,7 +462,7 @@ def check_options(
             continue
         if option.origin is Origin.SETTINGS and by is Origin.REQUEST:
             raise BadOption(
-                N_("option {option} can't be set by a request"),
+                N_("option {option} cannot be set by a request"),
                 N_("set it under [client] in the settings"),
                 option=name,
             )

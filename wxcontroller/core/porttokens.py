@@ -93,7 +93,7 @@ def port_book(paths: Paths) -> Watched[PortTokens]:
 
 def parse(content: bytes) -> PortTokens:
     wrong = BadSettings(
-        N_("the accounts' file of tokens can't be read"), N_("rewrite it: systemctl restart wxcontroller")
+        N_("the accounts' file of tokens cannot be read"), N_("rewrite it: systemctl restart wxcontroller")
     )
     try:
         parsed = read_json(content)

@@ -25,10 +25,10 @@ def main() -> int:
     try:
         account = Materialiser(paths, load_settings(paths).settings).prepare(instance)
     except WxError as problem:
-        log.error("account %s can't be started: %s", instance, problem)
+        log.error("account %s cannot be started: %s", instance, problem)
         return problem.exit_code
     except OSError as problem:
-        log.error("account %s can't be started: %s", instance, file_failed(problem))
+        log.error("account %s cannot be started: %s", instance, file_failed(problem))
         return 74
     log.info("account %s is registered with port %d", account.name, account.port)
     return 0

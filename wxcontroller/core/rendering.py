@@ -33,7 +33,7 @@ def compiled(source: str) -> "jinja2.Template":
 def render_account(account: Account, paths: Paths, template: Path) -> str:
     """Render an account through the admin's template and check that the result is one.
 
-    Raises TemplateError, naming the template and the problem, if it can't be rendered or its result is
+    Raises TemplateError, naming the template and the problem, if it cannot be rendered or its result is
     no longer this account, and BadOption for a value that no environment file can hold.
     """
     import jinja2  # see compiled
@@ -44,7 +44,7 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise TemplateError(
-            N_("account {account}: the template {template} can't be read: {reason}"),
+            N_("account {account}: the template {template} cannot be read: {reason}"),
             N_("restore it from the package, or set template_path"),
             account=str(account.name),
             template=template,

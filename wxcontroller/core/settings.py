@@ -403,7 +403,7 @@ def _read(path: Path) -> dict[str, object] | None:
         ) from None
     except OSError as problem:
         raise BadSettings(
-            in_file(path, Text("can't be read: {reason}", reason=reason_of(problem))),
+            in_file(path, Text("cannot be read: {reason}", reason=reason_of(problem))),
             N_("make it readable for user wxcontroller"),
         ) from None
 

@@ -5,7 +5,7 @@ grow. A record with a cause (``extra=cause(…)``) is written if there was none 
 Those that follow are counted, and one line with the last of them and their number ends the ten seconds.
 
 Records of aiohttp and asyncio are treated the same, with the beginning of their message as the cause: they log a
-traceback per request, or per connection that can't be accepted.
+traceback per request, or per connection that cannot be accepted.
 """
 
 import logging

@@ -10,7 +10,7 @@ def client_context(ca_file: str) -> ssl.SSLContext | None:
     """Return the settings for connections that also trust the authorities in ``ca_file``.
 
     None without one: then the HTTP library's shared context is used, because each context costs memory. Raises
-    BadOption for a file that can't be used.
+    BadOption for a file that cannot be used.
     """
     if not ca_file:
         return None
@@ -19,7 +19,7 @@ def client_context(ca_file: str) -> ssl.SSLContext | None:
         context.load_verify_locations(cafile=ca_file)
     except (OSError, ssl.SSLError) as problem:
         raise BadOption(
-            N_("option ca_file: {ca_file} can't be used: {problem}"),
+            N_("option ca_file: {ca_file} cannot be used: {problem}"),
             N_("name a readable file of PEM certificates"),
             ca_file=ca_file,
             problem=reason_of(problem),

@@ -81,7 +81,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """All tokens at one moment. ``broken`` says why the file can't be used; then no caller is admitted."""
+    """All tokens at one moment. ``broken`` says why the file cannot be used; then no caller is admitted."""
 
     by_id: Mapping[str, Token] = field(default_factory=dict[str, Token])
     broken: Text = NOTHING

@@ -76,7 +76,7 @@ class Capabilities:
     ``sends`` are the kinds of messages it can send. ``contacts``: it lists all people; else only those who wrote are
     known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
     ``repeat_seconds``: for this long the server drops a message with a known client id. Later, or with 0, a send
-    whose answer was lost can't be repeated without risking a duplicate. ``text_length`` is the longest
+    whose answer was lost cannot be repeated without risking a duplicate. ``text_length`` is the longest
     text of one message in characters, 0 for any. ``window``: sends go out within a reply window only. ``oneself`` is
     the id of the chat with oneself, the same in each login, or "".
     """
@@ -431,7 +431,7 @@ class Driver(Protocol):
         """End the session and delete all data that could reopen it; ``run`` returns LOGGED_OUT.
 
         Returns when it is done, also after ``run`` has ended. If WeChat cannot be reached, the session is
-        deleted here only, which is logged. Raises OSError if stored data can't be deleted.
+        deleted here only, which is logged. Raises OSError if stored data cannot be deleted.
         """
         ...
 
@@ -439,7 +439,7 @@ class Driver(Protocol):
         """Deliver the answer to an InputRequired.
 
         Raises NotAsked for an unknown or past id, BadAnswer for an invalid value, and OSError when
-        an answer that must be kept can't be stored; the driver then waits on.
+        an answer that must be kept cannot be stored; the driver then waits on.
         """
         ...
 

@@ -73,7 +73,7 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
                 )
     except (OSError, ValueError) as problem:  # also the TLS library's
         raise BadSettings(
-            N_("{setting}: {file} can't be used: {reason}"),
+            N_("{setting}: {file} cannot be used: {reason}"),
             N_("make it readable for user wxcontroller, or pass it as a credential; see wxcontroller.toml(5)"),
             setting=f"{where}.{reading}",
             file=places.get(reading, ""),

@@ -1,7 +1,7 @@
 """The token of a request: its allowed places, and its removal before the request is processed further.
 
 ``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a body that holds
-parameters: for scripts that can't send headers. The first one found is the token, even if it is wrong.
+parameters: for scripts that cannot send headers. The first one found is the token, even if it is wrong.
 """
 
 import base64

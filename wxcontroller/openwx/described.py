@@ -294,7 +294,7 @@ _KEYED = frozenset({"send_friend_message", "send_group_message", "consult", "upl
 _KEY = Parameter(
     "Idempotency-Key", "a key for this request; repeating the request with it has no further effect", place="header"
 )
-_KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that can't set headers")
+_KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that cannot set headers")
 
 
 def calls() -> tuple[DescribedRoute, ...]:

@@ -139,7 +139,7 @@ SCHEMES: Mapping[str, JsonObject] = {
     "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
     "parameter": {
         **{"type": "apiKey", "in": "query", "name": "token"},
-        "description": "for scripts that can't set headers; also in a form, or in JSON sent to /openwx",
+        "description": "for scripts that cannot set headers; also in a form, or in JSON sent to /openwx",
     },
 }
 ScopeOf: TypeAlias = Callable[[DescribedRoute], Scope | None]
@@ -193,7 +193,7 @@ def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
             {each.name: (each.schema, each.meaning) for each in route.form},
             [each.name for each in route.form if not each.required],
         )
-        # All calls take JSON and both kinds of forms. One is described: code generators can't choose.
+        # All calls take JSON and both kinds of forms. One is described: code generators cannot choose.
         kind = _MULTIPART if any(each.schema is BINARY for each in route.form) else JSON
         required = any(each.required for each in route.form)
         operation["requestBody"] = {"required": required, "content": {kind: {"schema": sampled_fields(schema)}}}

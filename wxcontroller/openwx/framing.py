@@ -35,7 +35,7 @@ _CHUNK_LINE_BYTES = 4096
 _TRAILERS_BYTES = 8192
 # More than there is around the target in a request line, and around the value in a header.
 _AROUND = 100
-NOT_HTTP = N_("the request can't be read as HTTP")
+NOT_HTTP = N_("the request cannot be read as HTTP")
 
 
 class BadHead(WxError):
@@ -212,7 +212,7 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     if body is not None and asks_for_upgrade(fields):
         # aiohttp takes all that follows for the other protocol.
         raise BadHead(
-            400, "bad-request", N_("a request with a body can't ask for Upgrade"), N_("send it without that header")
+            400, "bad-request", N_("a request with a body cannot ask for Upgrade"), N_("send it without that header")
         )
     return Head(raw if line is sent else line + b"\r\n" + rest, body)
 
@@ -265,7 +265,7 @@ def body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked |
             raise BadHead(
                 400,
                 "bad-request",
-                N_("Transfer-Encoding is for HTTP/1.1 and can't be combined with Content-Length"),
+                N_("Transfer-Encoding is for HTTP/1.1 and cannot be combined with Content-Length"),
                 N_("send one of the two"),
             )
         return Chunked()

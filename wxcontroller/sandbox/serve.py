@@ -87,7 +87,7 @@ async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContex
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadOption(
-            f"can't listen on {address}: {reason}", "choose an address that is free and allowed"
+            f"cannot listen on {address}: {reason}", "choose an address that is free and allowed"
         ) from None
 
 

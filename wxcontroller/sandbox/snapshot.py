@@ -51,7 +51,7 @@ def save(sandbox: Sandbox, path: Path) -> None:
     try:
         replace_file(path, content.encode())
     except OSError as error:
-        raise BadState(f"can't write {path}: {error.strerror}", "choose another --state file") from error
+        raise BadState(f"cannot write {path}: {error.strerror}", "choose another --state file") from error
 
 
 def load(sandbox: Sandbox, path: Path) -> None:
@@ -61,7 +61,7 @@ def load(sandbox: Sandbox, path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise BadState(f"can't read {path}: {error}", "remove it to start over") from error
+        raise BadState(f"cannot read {path}: {error}", "remove it to start over") from error
     if integer(field(value, "version")) != VERSION:
         raise BadState(f"{path} is not a state file of this version", "remove it to start over")
     try:

@@ -63,7 +63,7 @@ def make_ca(directory: Path) -> bool:
             made = True
     except (OSError, ValueError) as error:
         raise TlsError(
-            f"can't keep certificates in {directory}: {error}", "choose a directory you may write"
+            f"cannot keep certificates in {directory}: {error}", "choose a directory you may write"
         ) from error
     return made
 
@@ -75,7 +75,7 @@ def server_context(directory: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(directory / SERVER_FILES[0], directory / SERVER_FILES[1])
     except (OSError, ssl.SSLError) as error:
-        raise TlsError(f"can't use the certificate in {directory}: {error}", "run wxsandbox make-ca") from error
+        raise TlsError(f"cannot use the certificate in {directory}: {error}", "run wxsandbox make-ca") from error
     return context
 
 

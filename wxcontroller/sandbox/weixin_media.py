@@ -32,7 +32,7 @@ def _item(call: WebCall, parameter: str, *types: int) -> ContentItem:
     if heard.msg_type not in types:
         raise WebRefusal(PARAMETER, f"a message of type {heard.msg_type} has no such content")
     if heard.item is None:
-        raise WebRefusal(PARAMETER, "an emoticon from the store can't be fetched")
+        raise WebRefusal(PARAMETER, "an emoticon from the store cannot be fetched")
     return heard.item
 
 

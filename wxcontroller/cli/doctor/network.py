@@ -125,7 +125,7 @@ def through(way: _Way) -> CheckResult:
         socket.create_connection((proxy.host, proxy.port), _WAIT).close()
     except OSError as problem:
         return fail(
-            Text("the proxy {proxy} can't be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
+            Text("the proxy {proxy} cannot be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
             Text("check that it is running; to use another one: wxctl set NAME proxy=…"),
         )
     return ok(Text("the proxy {proxy} answers", proxy=str(proxy)))
@@ -145,7 +145,7 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         return
     except (OSError, HTTPException) as problem:
         yield fail(
-            Text("{way} can't be reached: {reason}", way=str(way), reason=reason_of(problem)),
+            Text("{way} cannot be reached: {reason}", way=str(way), reason=reason_of(problem)),
             Text(
                 "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: wxctl set NAME proxy=…"
             ),

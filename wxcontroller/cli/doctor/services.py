@@ -84,7 +84,7 @@ def _unit(unit: str, properties: Mapping[str, str], listens: bool) -> Iterator[C
         )
     elif unit == "dbus.service" and active != "active":
         yield fail(
-            Text("{unit} is {active}: the controller can't ask systemd", unit=unit, active=active),
+            Text("{unit} is {active}: the controller cannot ask systemd", unit=unit, active=active),
             Text("systemctl start {unit}", unit=unit),
         )
     elif unit == "wxcontroller.service" and active not in ("active", "reloading", "activating"):

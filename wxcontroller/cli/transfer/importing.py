@@ -107,7 +107,7 @@ def _source(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
         yield sys.stdin.buffer
         return
-    with file_problems(N_("{file} can't be read: {reason}"), N_("name a file that wxctl export wrote"), file=file):
+    with file_problems(N_("{file} cannot be read: {reason}"), N_("name a file that wxctl export wrote"), file=file):
         stream = Path(file).open("rb")  # noqa: SIM115 - errors in the block are not this file's
     with stream:
         yield stream

@@ -353,7 +353,7 @@ def _size(place: Path) -> int:
 def fleet_passphrase() -> bytes:
     """Return the passphrase that the hosts of the fleet share. Raises BadUsage."""
     with file_problems(
-        N_("the passphrase of the fleet can't be read from {file}: {reason}"),
+        N_("the passphrase of the fleet cannot be read from {file}: {reason}"),
         N_("write the same passphrase into this file on every host, readable only by root"),
         file=PASSPHRASE_FILE,
     ):

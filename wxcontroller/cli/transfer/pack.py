@@ -247,7 +247,7 @@ def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None]
                     check(found.manifest.name)
                 else:
                     extract_member(found, member, content)
-    except (tarfile.TarError, ValueError):  # also: names that can't be one
+    except (tarfile.TarError, ValueError):  # also: names that cannot be one
         raise unexpected_data("the archive") from None
     if found is None:
         raise unexpected_data("nothing")

@@ -37,7 +37,7 @@ def passphrase(file: str | None, is_new: bool) -> bytes:
 def read(file: str) -> str:
     if file == "-":
         return sys.stdin.readline().rstrip("\r\n")
-    path, unreadable = Path(file), N_("the passphrase can't be read from {file}: {reason}")
+    path, unreadable = Path(file), N_("the passphrase cannot be read from {file}: {reason}")
     remedy = N_("its first line is the passphrase")
     with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
         if is_open_to_others(stream):

@@ -67,7 +67,7 @@ class Sealer:
         return len(content)
 
     def close(self) -> None:
-        """Write the last piece. Without it the whole can't be opened."""
+        """Write the last piece. Without it the whole cannot be opened."""
         self._emit(bytes(self._buffer), last=True)
         self._buffer.clear()
 
@@ -128,7 +128,7 @@ class Opener:
                 else "the file is damaged or cut off"
             )
             raise Locked(
-                N_("the exported account can't be opened: {why}"), N_("nothing was imported"), why=why
+                N_("the exported account cannot be opened: {why}"), N_("nothing was imported"), why=why
             ) from None
         self._number += 1
         self.ended = last

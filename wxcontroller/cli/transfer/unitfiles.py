@@ -29,7 +29,7 @@ class UnitFiles:
     odd: tuple[str, ...] = ()
 
     def encrypted(self, paths: Paths) -> list[str]:
-        """Return the encrypted credentials, which another machine can't open, as people know them."""
+        """Return the encrypted credentials, which another machine cannot open, as people know them."""
         instance = self.name.instance
         found = [str(file) for file in sorted((paths.root / PLACE.relative_to("/")).glob(f"{instance}.*.cred"))]
         for key, value in self._settings():
@@ -41,7 +41,7 @@ class UnitFiles:
         return list(dict.fromkeys(found))
 
     def named(self, carried: Iterable[str] = ()) -> list[str]:
-        """Return files that the drop-ins name and that don't move with the account; ``carried`` are those that do."""
+        """Return files that the drop-ins name, except the ``carried`` ones, which move with the account."""
         taken, encrypted = set(carried), {"LoadCredentialEncrypted", "SetCredentialEncrypted"}
         found = [path for key, value in self._settings() if key not in encrypted for path in _PATH.findall(value)]
         return [path for path in dict.fromkeys(found) if path not in taken and not path.startswith(_NOT_TOLD)]

@@ -9,7 +9,7 @@ Reports wait in one of two lanes:
 There are two kinds of failure. A receiver that is *not reached* would fail for every report, so everything waits, in
 order. A receiver that *answers with an error* is alive, and often only this report makes it fail: the first event of
 a kind that a bot does not expect must not keep all messages from it. Such a report gets two quick retries and then
-moves aside. If a bot can't handle a whole kind of report, the next ones of the kind move aside at their first
+moves aside. If a bot cannot handle a whole kind of report, the next ones of the kind move aside at their first
 failure: otherwise each of them would hold the queue up again.
 
 Reports are posted one at a time, over one connection. A second connection would block behind the first at the

@@ -61,7 +61,7 @@ class SessionPosts:
     async def post(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send one request; return its answer once the head is there.
 
-        Raises NotATarget, ClientError, OSError, and ValueError for a URL or a header that can't be sent.
+        Raises NotATarget, ClientError, OSError, and ValueError for a URL or a header that cannot be sent.
         """
         body.rewind()
         sized = {**headers, "Content-Length": str(body.size)}  # or it would be sent in chunks

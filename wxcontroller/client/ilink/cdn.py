@@ -38,7 +38,7 @@ _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10
 # As received media are named, so that what tidies these up does so with uploads, too (MediaFetcher.sweep).
 _RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
-# getuploadurl counts kinds otherwise than items do (11.2). Voice can't be sent on any route.
+# getuploadurl counts kinds otherwise than items do (11.2). Voice cannot be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
 _HEX = re.compile("[0-9a-fA-F]{32}")
 
@@ -167,7 +167,7 @@ class Cdn:
     async def upload(self, parameter: str, body: StreamReader) -> str:
         """Store the ciphertext of an announced file; return the parameter that refers to it in a send.
 
-        Raises NotTaken, and OSError when it can't be stored.
+        Raises NotTaken, and OSError when it cannot be stored.
         """
         consumer, content = self._opened("upload", parameter)
         if consumer is None or content is None:

@@ -35,7 +35,7 @@ class ConsumerRoutes:
         app.router.add_delete("/v1/consumers/{name}", self._managed(lambda management: management.delete))
 
     async def shown(self) -> JsonValue:
-        """Return the account's consumers for its status, None while they can't be read."""
+        """Return the account's consumers for its status, None while they cannot be read."""
         try:
             if self._loading is None and self._has_consumers is None:
                 self._has_consumers = await self._parts.log.read(has_consumers)

@@ -179,7 +179,7 @@ class Serving:
 
 
 def _read(raw: bytes) -> JsonObject:
-    """Parse a body; halves of characters, which can't be stored, are replaced. Raises ValueError."""
+    """Parse a body; halves of characters, which cannot be stored, are replaced. Raises ValueError."""
     found = read_json(raw or b"{}")
     if b"\\u" in raw:  # only so can it have any
         found = read_json(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
@@ -187,7 +187,7 @@ def _read(raw: bytes) -> JsonObject:
 
 
 async def unavailable(call: str, why: str, cursor: str = "") -> web.Response:
-    """Return the answer while the account's database can't be used. Nothing is wrong with the agent's poll."""
+    """Return the answer while the account's database cannot be used. Nothing is wrong with the agent's poll."""
     if call != "bot/getupdates":
         return json_answer({"ret": -2, "errmsg": f"not done: {why}"})
     await asyncio.sleep(_UNAVAILABLE_SECONDS)

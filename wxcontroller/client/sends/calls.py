@@ -212,9 +212,7 @@ class SendCalls:
             added = await self.parts.sending.store(sends, request, latest)
         except TimeoutError:
             why = self.parts.log.trouble or Text("the disk is slow")
-            words = (
-                f"it can't be stored for now ({why}); it is sent when it can be, if the account is not stopped before"
-            )
+            words = f"it cannot be stored for now ({why}); it is sent once stored, unless the account stops first"
             return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
         except Unavailable as problem:
             return unsent_answer(f"not sent: {problem}")
@@ -265,7 +263,7 @@ class SendCalls:
         if refusal := self.parts.sends.refusal():
             return unsent_answer(refusal)
         if self.parts.log.trouble:
-            return unsent_answer(f"not sent: it can't be stored: {self.parts.log.trouble}")
+            return unsent_answer(f"not sent: it cannot be stored: {self.parts.log.trouble}")
         if self.parts.at_work or self.parts.holds_for_login:
             return None
         return {"id": None, **self.parts.not_running()}
@@ -289,7 +287,7 @@ class SendCalls:
                 words = f"this {KEY_HEADER} came with another request before; a new request needs a new key"
                 return json_answer({"id": None, "code": OTHER_REQUEST, "status": words}, 422)
             except Unavailable as problem:
-                return unsent_answer(f"not sent: whether it was sent before can't be looked up: {problem.message}")
+                return unsent_answer(f"not sent: whether it was sent before cannot be looked up: {problem.message}")
 
         return answer
 
@@ -354,7 +352,7 @@ class SendCalls:
         return {"id": message.id, "reply": shape(message).content, "code": 0, "status": "success"}
 
     async def _store_answer(self, request: Request | None, answer: JsonObject) -> JsonObject:
-        """Remember the answer of a request that its messages alone don't give."""
+        """Remember the answer of a request that its messages alone do not give."""
         if request is not None:
             kept = self.parts.requests.store.keep(replace(request, answer=answer))
             await asyncio.wait({kept}, timeout=_STORE_SECONDS)

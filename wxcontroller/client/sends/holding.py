@@ -63,7 +63,7 @@ class Holding:
         return self.windows is not None and self.windows.is_silent(time.time())
 
     def why(self, send: Send) -> Hold | None:
-        """Return why a send can't go now, None if it can."""
+        """Return why a send cannot go now, None if it can."""
         if self.windows is None:
             return None
         return self.windows.hold(send.target, send.interim, time.time(), send.reminder)
@@ -130,7 +130,7 @@ class Holding:
                 one.send.tell(held_answer(one.send, one.why, one.place))
 
     def _refusal(self, one: order.HeldSend, waiting: Sequence[Send], now: float) -> Outcome | None:
-        """Return how a send ends that can't be held, or not for longer; None when it can."""
+        """Return how a send ends that cannot be held, or not for longer; None when it can."""
         send, words, refusal = one.send, "", ""
         if not send.hold_until:
             words, refusal = one.why.words, Refusal.NOT_WANTED
@@ -163,7 +163,7 @@ class Holding:
         for peer in list(self.windows.peers):
             if peer not in self._reminding and self.windows.needs_reminder(peer, peer in waiting, now):
                 self._reminding.add(peer)
-                # One that can't go now is not wanted later.
+                # One that cannot go now is not wanted later.
                 send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0)
                 send.answer.add_done_callback(partial(self.reminded, peer))
                 yield send
@@ -228,7 +228,7 @@ def held_of(waiting: Iterable[Send]) -> Iterator[Send]:
 
 
 def all_held(waiting: Iterable[Send], why: Hold) -> Iterator[order.HeldSend]:
-    """Hold every send that WeChat can't have."""
+    """Hold every send that WeChat cannot have."""
     places: Counter[str] = Counter()
     for send in waiting:
         if not send.unsure and not send.marked and send.state is not SendState.SENDING:

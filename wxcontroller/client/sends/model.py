@@ -91,7 +91,7 @@ class Refusal(StrEnum):
     OTHER_USER = "other-user"
     OTHER_ROUTE = "other-route"
     MOVED = "moved"  # another host has the account
-    NOT_WANTED = "not-wanted"  # it can't go now, and is not to be held
+    NOT_WANTED = "not-wanted"  # it cannot go now, and is not to be held
     REFUSED_TWICE = "refused-twice"
 
 
@@ -150,7 +150,7 @@ def upload_failure(problem: UploadFailed) -> str:
 
 
 def answer_of(result: SendResult, reason: str = "") -> JsonObject:
-    """Return a send's part of an answer; ``reason`` explains media that can't be sent."""
+    """Return a send's part of an answer; ``reason`` explains media that cannot be sent."""
     answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
     if result.status != result.info:
         answer["reason"] = result.info
@@ -183,8 +183,8 @@ class Media:
     - Uploaded: WeChat holds it, also for all further receivers.
 
     ``kept`` is a file of our own, which outlasts the process. It is deleted with the last send that needs it, unless
-    a report is to bring its content (``reported``): then it goes when that is delivered (EventLog.delivered).
-    ``id`` is the number in the store, 0 for none. ``fault`` is why it can't be prepared, where that is known already.
+    its report contains the content (``reported``): then it is deleted after the delivery (EventLog.delivered).
+    ``id`` is the number in the store, 0 for none. ``fault`` is why it cannot be prepared, if that is already known.
     """
 
     facts: MediaFacts

@@ -27,7 +27,7 @@ from wxcontroller.client.sends.window import Hold, Windows
 
 @dataclass(frozen=True, slots=True)
 class HeldSend:
-    """A send that can't go now; ``place`` is its place among those of its person, from 1."""
+    """A send that cannot go now; ``place`` is its place among those of its person, from 1."""
 
     send: Send
     why: Hold

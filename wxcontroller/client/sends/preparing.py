@@ -69,7 +69,7 @@ _HIDDEN = (
 
 
 class BadMedia(urlfetch.BadSource):
-    """Media that can't be sent. ``message`` is the original's text, ``reason`` ours, with ``facts`` as values."""
+    """Media that cannot be sent. ``message`` is the original's text, ``reason`` ours, with ``facts`` as values."""
 
     def __init__(self, status: str, reason: str, facts: MediaFacts) -> None:
         super().__init__(status)
@@ -94,7 +94,7 @@ class MediaPreparer:
         """Return media for ``media_*`` parameters; ``data`` cannot be fetched later, and goes to disk now.
 
         Content that is too large is a send that fails, with an id and a report, as for media from elsewhere
-        (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it can't be stored.
+        (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it cannot be stored.
         """
         media = described(params)
         if data and not params.get("media_id"):

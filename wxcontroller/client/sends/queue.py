@@ -9,7 +9,7 @@ client id: WeChat drops it if the first attempt had arrived.
   others; one whose response was lost is retried first, while WeChat still remembers its client id.
 - A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
 - Ids of people are valid for one login: sends queued in another are reported as not sent.
-- On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
+- On a route with a reply window a send that cannot go now is held in its place until the person writes (holding.py);
   each person has their own order, and one person's window delays nobody else's sends.
 """
 
@@ -105,7 +105,7 @@ class SendQueue:
     _login: str = ""  # one's own id while sends can go out
     _service: ServiceState = ServiceState()
     _lost: str = ""  # why those that wait never can, "" when they may
-    _since: float = field(default_factory=time.time)  # without a login they can't go out
+    _since: float = field(default_factory=time.time)  # without a login they cannot go out
     _look: bool = False  # whether there may be some that never can
     _closed: bool = False
     _taken_up: asyncio.Event = field(default_factory=asyncio.Event)

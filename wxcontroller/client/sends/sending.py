@@ -68,7 +68,7 @@ class Sending:
     async def store(self, sends: Sequence[Send], request: Request | None, latest: float) -> Added:
         """Queue messages, and wait until they are on disk.
 
-        Raises Unavailable when they can't be stored, and TimeoutError at ``latest`` (the loop's time): on a slow disk
+        Raises Unavailable if they cannot be stored, and TimeoutError at ``latest`` (the loop's time): on a slow disk
         the sends may still be stored later.
         """
         stored = self.queue.place(sends, request)

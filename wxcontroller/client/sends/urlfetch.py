@@ -101,7 +101,7 @@ async def fetch(
     """
     names = resolver or Resolver()
     connector = aiohttp.TCPConnector(resolver=names, force_close=True) if private else _PublicConnector(names)
-    # Uncompressed: the limit of bytes is that of the content, and a small answer can't become a large one.
+    # Uncompressed: the limit of bytes is that of the content, and a small answer cannot become a large one.
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (

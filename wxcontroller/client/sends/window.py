@@ -144,7 +144,7 @@ class Windows:
     # -- questions
 
     def hold(self, peer: str, interim: bool, now: float, reminder: bool = False) -> Hold | None:
-        """Return why a send to ``peer`` can't go now, None if it can. ``reminder``: it asks the person to write."""
+        """Return why a send to ``peer`` cannot go now, None if it can. ``reminder``: it asks the person to write."""
         found = self.peers.get(peer)
         if found is None or not found.opened:
             return Hold.NO_CONTEXT

@@ -49,7 +49,7 @@ class DriverState:
         except TimeoutError:
             why = self.log.trouble or Text("the disk is slow")
             raise Unavailable(
-                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+                N_("the event log cannot be written: {why}"), N_("check the account's disk"), why=why
             ) from None
 
     def learn(self, marks: Mapping[int, int], limit: int) -> None:
@@ -59,7 +59,7 @@ class DriverState:
 
     def checkpoint(self, position: bytes | None, seen: Sequence[str]) -> None:
         """Store a driver's position and the ids it has reported, after the events that were stored before."""
-        # Not awaited: the writer keeps the order, so the position can't be durable without the events before it.
+        # Not awaited: the writer keeps the order, so the position cannot be durable without the events before it.
         if self.keep and (position is not None or seen):
             _: asyncio.Future[None] = self.log.write(
                 lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED

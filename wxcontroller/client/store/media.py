@@ -61,7 +61,7 @@ class MediaIndex:
 
 def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, limit: int) -> None:
     """Store the entry of an id as the latest, and delete the oldest beyond ``limit``."""
-    # JSON may contain lone surrogates, which SQLite can't store.
+    # JSON may contain lone surrogates, which SQLite cannot store.
     values = (way, key.encode("utf-8", "replace").decode(), json.dumps(known))
     db.execute("INSERT OR REPLACE INTO media_index (way, key, known) VALUES (?, ?, ?)", values)
     oldest = "SELECT seq FROM media_index WHERE way = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"

@@ -3,7 +3,7 @@
 Damage is rare and partial: a torn page after a power cut, a bad sector, a file system that lost a write. SQLite then
 refuses the affected pages, and all other rows are still valid. So a damaged file is not discarded:
 
-1. Its rows are copied into ``NAME.new``, table by table, in one transaction. Where a row can't be read, the ones
+1. Its rows are copied into ``NAME.new``, table by table, in one transaction. Where a row cannot be read, the ones
    around it are looked up one by one.
 2. The old file and its write-ahead log are renamed to ``NAME.damaged-TIME`` and kept for a human. The log matters:
    until a checkpoint it holds everything that was committed last, even when the main file is garbage.
@@ -79,7 +79,7 @@ def finish_interrupted(path: Path) -> None:
 def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
     """Replace the damaged database at ``path``, which must not be open elsewhere.
 
-    Raises OSError or sqlite3.DatabaseError when the new file can't be written; the damaged one is untouched then.
+    Raises OSError or sqlite3.DatabaseError when the new file cannot be written; the damaged one is untouched then.
     """
     fresh = _fresh(path)
     fresh.unlink(missing_ok=True)
@@ -203,7 +203,7 @@ def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Ite
 
 
 def readable(db: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[object, ...]]:
-    """Yield a statement's rows up to the first that can't be read."""
+    """Yield a statement's rows up to the first that cannot be read."""
     with contextlib.suppress(sqlite3.DatabaseError):
         yield from db.execute(statement, values)
 

@@ -132,7 +132,7 @@ class Database:
         self.trouble = NOTHING  # why nothing can be written at present, empty while all is well
 
     def open(self) -> None:
-        """Begin. The file itself is opened by the thread, again and again where it can't be."""
+        """Begin. The file itself is opened by the thread, again and again where it cannot be."""
         self._loop = asyncio.get_running_loop()
         # A daemon: a thread that hangs in a system call on a dead disk must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_for_good, name="database", daemon=True)
@@ -245,7 +245,7 @@ class Database:
     def _read(self, work: Work[T]) -> T:
         if not self._opened.wait(_BUSY_SECONDS):
             raise Unavailable(
-                N_("the event log can't be opened: {trouble}"),
+                N_("the event log cannot be opened: {trouble}"),
                 N_("check the disk of the state directory"),
                 trouble=self.trouble,
             )
@@ -266,7 +266,7 @@ class Database:
                 if isinstance(problem, UnicodeDecodeError) or _is(problem, *_DAMAGED):
                     self._queue.put(_Damage(problem, self._generation))
                 raise Unavailable(
-                    N_("the event log can't be read: {problem}"),
+                    N_("the event log cannot be read: {problem}"),
                     N_("check the disk of the state directory"),
                     problem=reason_of(problem),
                 ) from None

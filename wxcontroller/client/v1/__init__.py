@@ -58,7 +58,7 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
                 504, "too-slow", N_("the logout did not finish in time"), N_("try it again")
             ) from None
         except OSError as problem:
-            why = Text("the session can't be deleted: {reason}", reason=reason_of(problem))
+            why = Text("the session cannot be deleted: {reason}", reason=reason_of(problem))
             raise RequestRefused(
                 500, "disk", why, N_("check the account's state directory, or remove the account")
             ) from None

@@ -49,7 +49,7 @@ def with_refusals(handler: Handler) -> Handler:
                 RequestRefused(
                     400,
                     "bad-request",
-                    N_("the request's body can't be read"),
+                    N_("the request's body cannot be read"),
                     N_("send the complete body, as its headers describe it"),
                 )
             )
@@ -70,7 +70,7 @@ async def stored_soon(log: EventLog) -> AsyncIterator[None]:
     except TimeoutError:
         why = log.trouble or Text("the disk is slow")
         raise Unavailable(
-            N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+            N_("the event log cannot be written: {why}"), N_("check the account's disk"), why=why
         ) from None
 
 

@@ -96,7 +96,9 @@ class MessageSending:
             raise RequestRefused(
                 503,
                 "unavailable",
-                Text("the message can't be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")),
+                Text(
+                    "the message cannot be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")
+                ),
                 N_("it may be sent yet; repeat the request with the same Idempotency-Key"),
             ) from None
         if added.earlier is not None:  # the same key was on its way to the disk
@@ -166,7 +168,7 @@ class MessageSending:
                 raise RequestRefused(
                     500,
                     "disk",
-                    Text("the content can't be stored: {reason}", reason=problem.reason or problem.message),
+                    Text("the content cannot be stored: {reason}", reason=problem.reason or problem.message),
                     N_("check the account's state directory"),
                 ) from None
             if media.fault is not None:
@@ -216,7 +218,7 @@ class MessageSending:
             raise RequestRefused(
                 503,
                 "unavailable",
-                Text("the message can't be stored: {why}", why=parts.log.trouble),
+                Text("the message cannot be stored: {why}", why=parts.log.trouble),
                 N_("check the disk of the state directory"),
             )
         if not parts.at_work and not parts.holds_for_login:

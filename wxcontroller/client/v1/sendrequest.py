@@ -50,7 +50,7 @@ async def read_request(request: web.Request) -> SendRequest:
         raise RequestRefused(
             500,
             "disk",
-            Text("the body can't be stored: {reason}", reason=problem.strerror or ""),
+            Text("the body cannot be stored: {reason}", reason=problem.strerror or ""),
             N_("check the account's state directory"),
         ) from None
     return await asyncio.to_thread(form, request.headers["Content-Type"], body)

@@ -37,7 +37,7 @@ SENT_BACK = frozenset(
 )
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n")
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# Possessive quantifiers (``*+``): they never give back what they took, so a hostile head can't make the match slow.
+# Possessive quantifiers (``*+``): they never give back what they took, so a hostile head cannot make the match slow.
 _FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
 _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
 # Far more than an account's program sends.

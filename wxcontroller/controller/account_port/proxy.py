@@ -61,7 +61,7 @@ _KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
 # included.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
-# The library's word for methods that its parser takes and it can't pass on, as QUERY.
+# The library's word for methods that its parser takes and it cannot pass on, as QUERY.
 _UNKNOWN = "<unknown>"
 # For bodies for an account's own /v1, which has the same limit.
 PASSED_BODY_BYTES = 1 << 20

@@ -36,7 +36,7 @@ class Answer:
         if status is None:
             return {"client": None, **text_fields(client_reason=self.reason)}
         client: JsonValue = {"version": status.get("version"), "pid": status.get("pid")}
-        # Its proxy may differ from the registry's: a credential, which the controller can't read, may set it.
+        # Its proxy may differ from the registry's: a credential, which the controller cannot read, may set it.
         way: JsonObject = {"proxy": status["proxy"]} if isinstance(status.get("proxy"), str) else {}
         more: JsonObject = {key: status[key] for key in _SHOWN_IF_SENT if key in status}
         return {

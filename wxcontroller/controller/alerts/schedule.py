@@ -147,7 +147,7 @@ class Ledger:
         return json.dumps(kept).encode()
 
     def load(self, content: bytes) -> None:
-        """Load stored state. Raises ValueError if it can't be used."""
+        """Load stored state. Raises ValueError if it cannot be used."""
         kept = obj(read_json(content))
         if kept.get("version") != _VERSION:
             raise ValueError("it is of another version")

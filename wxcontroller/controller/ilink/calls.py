@@ -1,6 +1,6 @@
 """The calls of an agent that has a token, passed on to the account's own process.
 
-Failures on the way are answered in the API's own terms. A poll is held while the account can't be reached, and empty
+Failures on the way are answered in the API's own terms. A poll is held while the account cannot be reached, and empty
 in the end: agents take an error for a broken connection. A poll that a restart of the controller ends is empty, too,
 and so is one that another poll of the same agent replaces. None of this acknowledges anything: that is the cursor of
 the next poll. Revoking the token ends a poll at once.

@@ -51,7 +51,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
 async def get_qrcode_status(request: web.Request) -> web.Response:
     """GET /ilink/bot/get_qrcode_status: the status of a request; held until it changes.
 
-    Raises BadSettings and OSError when the token can't be stored.
+    Raises BadSettings and OSError when the token cannot be stored.
     """
     shared = context(request)
     if not shared.settings.ilink_serve:

@@ -73,7 +73,7 @@ class ConsumerTokens:
     async def issue(self, account: Account, name: str, expires: int | None = None) -> tuple[str, Token]:
         """Create a consumer's token and revoke the previous one; return its text, which is not stored.
 
-        Raises BadName, BadSettings for a file that can't be used, and OSError.
+        Raises BadName, BadSettings for a file that cannot be used, and OSError.
         """
         own = f"{account.name.instance}.{checked_name(name)}"
         shown, token = minted(own, Scope.ILINK, (account.name.name,), expires)

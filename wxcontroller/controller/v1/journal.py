@@ -1,6 +1,6 @@
 """/v1/accounts/{name}/journal: the end of an account's journal.
 
-The controller can't read the journal, which is the whole machine's: it asks wxclient-journal.socket, behind which a
+The controller cannot read the journal, which is the whole machine's: it asks wxclient-journal.socket, behind which a
 program reads only the log of the account's units.
 """
 
@@ -102,7 +102,7 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
     """Return the error for an unanswered query."""
     why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
     return NoJournal(
-        N_("the journal can't be read through {socket}: {why}"),
+        N_("the journal cannot be read through {socket}: {why}"),
         N_("systemctl start wxclient-journal.socket; or read it as root: {logs}"),
         socket=socket,
         why=why,

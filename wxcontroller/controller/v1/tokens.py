@@ -32,7 +32,7 @@ CALLS = Calls()
 
 @CALLS.route("GET", "tokens", "API tokens, without their secrets", _ANSWER)
 async def tokens(request: web.Request) -> web.Response:
-    """GET /v1/tokens: all of them; ``reason`` is why their file can't be used, "" while it can."""
+    """GET /v1/tokens: all of them; ``reason`` is why their file cannot be used, "" while it can."""
     known = context(request).gate.tokens
     now = time.time()
     listed: list[JsonValue] = [token_row(token, now) for token in known.by_id.values()]

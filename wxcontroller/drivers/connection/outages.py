@@ -35,7 +35,7 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
     match problem:
         case aiohttp.ConnectionTimeoutError():
             return NoAnswer(
-                call, Text("can't connect to {host}: no answer in time", host=host), remedy=_BLOCKED, unsure=False
+                call, Text("cannot connect to {host}: no answer in time", host=host), remedy=_BLOCKED, unsure=False
             )
         case TimeoutError():
             return NoAnswer(call, Text("no answer in time"), timed_out=True)
@@ -46,13 +46,16 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
                 call, Text("TLS handshake with {host} failed", host=host), remedy=_INTERCEPTED, unsure=False
             )
         case aiohttp.ClientConnectorDNSError():
-            what = Text("can't connect to {host}: its name is not known to the resolver", host=host)
+            what = Text("cannot connect to {host}: its name is not known to the resolver", host=host)
             return NoAnswer(call, what, remedy=_NAMES, unsure=False)
         case aiohttp.ClientConnectorError():
             number = connect_errno(problem)
             reason, remedy = _CONNECTING.get(number) or (reason_of(OSError(number, os.strerror(number))), "")
             return NoAnswer(
-                call, Text("can't connect to {host}: {reason}", host=host, reason=reason), remedy=remedy, unsure=False
+                call,
+                Text("cannot connect to {host}: {reason}", host=host, reason=reason),
+                remedy=remedy,
+                unsure=False,
             )
         case aiohttp.ClientResponseError():
             return NoAnswer(call, Text("the answer is not HTTP"), malformed=True)

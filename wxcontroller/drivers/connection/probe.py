@@ -36,7 +36,7 @@ class Reach:
 async def reach(host: str, server: str, ca_file: str, proxy: str) -> Reach:
     """Ask a host of WeChat for its first page; any answer shows that it is reached.
 
-    ``server``, ``ca_file`` and ``proxy`` are the options of these names. Raises BadOption for one that can't be used.
+    ``server``, ``ca_file`` and ``proxy`` are the options of these names. Raises BadOption for an invalid one.
     """
     transport = Transport(None, LineTiming(), server=server, ca_file=ca_file, proxy=proxy)
     began = time.monotonic()

@@ -123,7 +123,7 @@ class Transport:
         account: str = "",
         fence: "Fence | None" = None,
     ) -> None:
-        """Raises BadOption for a CA file that can't be read.
+        """Raises BadOption for a CA file that cannot be read.
 
         ``verbose``: log each request, without secrets. ``account`` is the account's name, for a sandbox that shows
         codes of several; WeChat never sees it.

@@ -186,7 +186,7 @@ class _Attempt:
             return credentials_refused(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
             return self._failed(
-                N_("the proxy {proxy} can't connect to {target} (HTTP {status})"), _ITS_NETWORK, status=status
+                N_("the proxy {proxy} cannot connect to {target} (HTTP {status})"), _ITS_NETWORK, status=status
             )
         if status:
             return self._failed(
@@ -223,7 +223,9 @@ class _Attempt:
             return self._failed(N_("the proxy {proxy} does not allow connections to {target}"), N_("let it"))
         if problem.error_code is not None:
             return self._failed(
-                N_("the proxy {proxy} can't connect to {target}: {problem}"), _ITS_NETWORK, problem=reason_of(problem)
+                N_("the proxy {proxy} cannot connect to {target}: {problem}"),
+                _ITS_NETWORK,
+                problem=reason_of(problem),
             )
         if "authentication" in str(problem):
             return credentials_refused(self._proxy, "SOCKS5")
@@ -265,7 +267,7 @@ def credentials_refused(proxy: Proxy, how: str) -> TunnelFailed:
 
 def unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
     return TunnelFailed(
-        N_("the proxy {proxy} can't be reached: {why}"),
+        N_("the proxy {proxy} cannot be reached: {why}"),
         N_(
             "check that it runs, or correct the option proxy, or "
             "/etc/wxcontroller/credentials/NAME.proxy if it exists"

@@ -13,7 +13,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
     """Read one entry; None for one of another conversation or not for people.
 
     Messages that a person types or forwards on the phone arrive as sent to ``filehelper``. Here they count as
-    received. Content can't be sent again by reference: no client of the page does it.
+    received. Content cannot be sent again by reference: no client of the page does it.
     """
     if PEER not in (text(raw.get("FromUserName")), text(raw.get("ToUserName"))):
         return None

@@ -39,7 +39,7 @@ class FileHelperDriver(WebDriver):
     route = "filehelper"
 
     def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
-        """Raises BadOption for a ``ca_file`` that can't be used."""
+        """Raises BadOption for a ``ca_file`` that cannot be used."""
         agent = context.options.get("http_agent") or AGENT
         super().__init__(replace(context, options={**context.options, "http_agent": agent}), timing)
         self._sending = asyncio.Lock()
@@ -85,5 +85,5 @@ class FileHelperDriver(WebDriver):
 
 
 def make_driver(context: DriverContext) -> Driver:
-    """Return the filehelper route for an account. Raises BadOption for options that can't work."""
+    """Return the filehelper route for an account. Raises BadOption for options that cannot work."""
     return FileHelperDriver(context)

@@ -4,7 +4,7 @@ Two polls with one token split the messages between them, and a second login of 
 session. The service reports neither, so accounts have to detect each other. They run as different
 users and see none of each other's files; they only share the network namespace.
 
-A stopped account can't answer. It is known by its mark in the controller's book (core.loginbook).
+A stopped account cannot answer. It is known by its mark in the controller's book (core.loginbook).
 
 A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
 and frees it when that ends, however it ends: locks cannot be stale. A program that connects gets the account's name.
@@ -44,7 +44,7 @@ async def claimed(
     """
     async with contextlib.AsyncExitStack() as stack:
         for mark in marks(credentials, world):
-            # The name before the book: two that start together can't both find nothing.
+            # The name before the book: two that start together cannot both find nothing.
             if (server := await _claim(mark, account)) is not None:
                 stack.callback(server.close)
             if other := await asyncio.to_thread(holder, mark):

@@ -312,7 +312,7 @@ def _quote(reference: JsonObject) -> Quote | None:
 
 
 def quoted_part(whole: str, chosen: JsonObject) -> str:
-    """Return the selected part of a quoted text, or all of it when the selection can't be found (7.3).
+    """Return the selected part of a quoted text, or all of it when the selection cannot be found (7.3).
 
     ``chosen`` has ``start``, ``startindex``, ``end``, ``endindex`` and ``quotemd5``; it is empty for all of the text.
     """

@@ -69,7 +69,7 @@ class ILinkDriver:
     )
 
     def __init__(self, context: DriverContext, timing: ILinkTiming = DEFAULT) -> None:
-        """Raises BadOption for a ``ca_file`` or proxy that can't be used."""
+        """Raises BadOption for a ``ca_file`` or proxy that cannot be used."""
         self._account, self._world = context.account, context.text("server")
         self._timing = timing
         self._memory = ILinkMemory(context.store)
@@ -407,5 +407,5 @@ def already_used(account: str) -> Text:
 
 
 def make_driver(context: DriverContext) -> Driver:
-    """Return the iLink route for an account. Raises BadOption for options that can't work."""
+    """Return the iLink route for an account. Raises BadOption for options that cannot work."""
     return ILinkDriver(context)

@@ -80,7 +80,7 @@ class ILinkLogin:
     async def enter(self) -> Credentials | Ended:
         """Show codes until one is confirmed; return the credentials, or why no more codes are shown.
 
-        Raises OSError if the credentials can't be stored.
+        Raises OSError if the credentials cannot be stored.
         """
         await self.pulse.emit(Loading())
         codes: list[_Code] = []

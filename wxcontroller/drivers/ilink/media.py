@@ -99,7 +99,7 @@ class ILinkMedia:
     # -- up
 
     async def upload(self, credentials: Credentials, file: Upload) -> Uploaded:
-        """Encrypt and upload a file. Raises UploadFailed, and OSError if it can't be read."""
+        """Encrypt and upload a file. Raises UploadFailed, and OSError if it cannot be read."""
         self._refuse_early()
         kind = kind_of(file)
         # A new key for each file: AES in ECB mode, which the protocol wants, shows equal blocks under an equal key.

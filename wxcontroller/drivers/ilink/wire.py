@@ -48,7 +48,7 @@ def uin_header(number: int) -> str:
 def read_answer(body: bytes) -> JsonObject:
     """Parse an answer; an empty one is ``{}`` (4). Raises ValueError.
 
-    Halves of characters become question marks: with one in it a text can't be written anywhere.
+    Halves of characters become question marks: with one in it a text cannot be written anywhere.
     """
     if not body.strip():
         return {}

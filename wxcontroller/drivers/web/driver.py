@@ -89,7 +89,7 @@ class WebDriver:
     )
 
     def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
-        """Raises BadOption for a ``ca_file`` that can't be used."""
+        """Raises BadOption for a ``ca_file`` that cannot be used."""
         self._limits = context.limits
         self._timing = replace(
             timing,
@@ -196,13 +196,13 @@ class WebDriver:
                 await pulse.pause(pause.next())
         finally:
             self._session = None
-            # In this thread: the process ends, and a task that was cancelled can't await.
+            # In this thread: the process ends, and a task that was cancelled cannot await.
             self._saved.save_now()
 
     async def _resume(self, pulse: Pulse) -> None:
         """Restore the data of earlier processes from the database.
 
-        A stored session waits while that can't be read: without its position it would skip messages received while
+        A stored session waits while that cannot be read: without its position it would skip messages received while
         the client was down. A new login has no position yet, and need not wait for a broken disk.
         """
         if self._state is None:
@@ -460,5 +460,5 @@ class _Live:
 
 
 def make_driver(context: DriverContext) -> Driver:
-    """Return the Web route for an account. Raises BadOption for options that can't work."""
+    """Return the Web route for an account. Raises BadOption for options that cannot work."""
     return WebDriver(context)

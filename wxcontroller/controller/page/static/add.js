@@ -54,7 +54,7 @@ function blame(problem) {
   }
   const option = problem?.code === "bad-option" ? problem.values.option : undefined;
   const field = problem && (OF_THE_NAME.has(problem.code) ? elements.name : elements.namedItem(option ?? ""));
-  const headline = option && field ? t("{field}: this can't be used.", { field: field.dataset.label }) : "";
+  const headline = option && field ? t("{field}: this cannot be used.", { field: field.dataset.label }) : "";
   explain($("add-problem"), problem, headline);
   if (!field) return;
   field.setAttribute("aria-invalid", "true");

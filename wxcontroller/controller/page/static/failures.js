@@ -40,7 +40,7 @@ const FAILURES = {
   "not-sent": () => [t("It was not sent."), ""],
   queued: () => [t("The message is waiting to be sent."), t("The list of events shows when it is sent.")],
   unsure: () => [t("It may or may not have been sent."), t("Check on the phone before you send it again.")],
-  disk: () => [t("The disk can't be written."), t("Free some space on /var.")],
+  disk: () => [t("The disk cannot be written."), t("Free some space on /var.")],
   "tokens-left": () => [
     t("Some tokens are also valid for the next account of this name."),
     t("If they are not meant for it, root ends each on the controller's machine: wxctl token revoke NAME"),

@@ -351,7 +351,7 @@ def _json(answer: LineResponse) -> JsonObject:
 def without_halves(value: JsonValue, content: str, start: int, end: int) -> JsonValue:
     """Return a value that was read from a part of ``content`` without halves of surrogate pairs.
 
-    They can't be written anywhere again. May raise RecursionError.
+    They cannot be written anywhere again. May raise RecursionError.
     """
     return without_surrogates(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
 

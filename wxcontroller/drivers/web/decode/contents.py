@@ -126,7 +126,7 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
     if kind is MessageKind.EMOTICON:
         md5 = xml.attribute(place, "md5") or xml.text("appattach/emoticonmd5")
         reference = md5 if _MD5.fullmatch(md5) else ""
-    elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
+    elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice cannot be sent
         reference = _reference(xml.source, REFERENCE_LENGTH)
     return DecodedContent(
         kind, words, raw_kind, media=MessageMedia(kind, message_id, "", size, seconds, reference=reference)

@@ -158,8 +158,8 @@ class Uploads:
 def kind_of(file: Upload) -> tuple[MessageKind, str]:
     """Return how WeChat shows a file, and its type: the file extension decides if the given type is generic.
 
-    Voice can't be sent (5.10), and WeChat does not show WebP as a picture: both go as files. ``file.kind`` FILE makes
-    everything a file.
+    Voice cannot be sent (5.10), and WeChat does not show WebP as a picture: both are sent as files. ``file.kind``
+    FILE makes everything a file.
     """
     mime = file.mime.partition(";")[0].strip().lower()
     if not re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", mime) or mime == "application/octet-stream":

@@ -77,7 +77,7 @@ class Identities:
         self._changed: dict[int, int] = {}  # of these, those that are not stored
 
     async def load(self) -> None:
-        """Load the stored identities. Raises WxError while they can't be read."""
+        """Load the stored identities. Raises WxError while they cannot be read."""
         if self._store is not None and not self._numbers:
             self._numbers.update(await self._store.identities())
 

@@ -4,7 +4,7 @@
 exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` are pickle:
 ours is JSON, in the form of 2.0.0.
 
-Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` that fails without it:
+Our own is what aiohttp 3.11 cannot do, with the test in ``tests/unit/drivers`` that fails without it:
 
 - The end of a cookie. aiohttp's jar ends cookies by this machine's clock; one that is wrong then costs a login that
   WeChat still takes (``test_server_decides_whether_a_cookie_has_expired``,
@@ -89,7 +89,7 @@ class Jar:
                 self.put(cookie)
 
     def put(self, cookie: Cookie) -> None:
-        """Keep a cookie in place of its namesake. One that can't be sent is passed over."""
+        """Keep a cookie in place of its namesake. One that cannot be sent is passed over."""
         try:
             morsel, origin = cookie.morsel(), URL.build(scheme="https", host=cookie.domain, path=cookie.path)
         except (CookieError, ValueError):
@@ -158,7 +158,7 @@ def restored(entry: JsonObject) -> Cookie | None:
 
 
 def parse(header: str, host: str, now: float) -> Cookie | None:
-    """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that can't be taken."""
+    """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that cannot be taken."""
     if len(header) > COOKIE_LENGTH or not clean(header):
         return None
     first, *rest = header.split(";")
@@ -193,7 +193,7 @@ def expiry(attributes: dict[str, str], now: float) -> float:
 
 
 def when(date: str) -> float:
-    """Return a date of HTTP in seconds since 1970, at least 1; 0 for one that can't be read."""
+    """Return a date of HTTP in seconds since 1970, at least 1; 0 for one that cannot be read."""
     from email.utils import parsedate_tz  # seldom needed
 
     try:

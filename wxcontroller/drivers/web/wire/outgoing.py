@@ -57,7 +57,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
         case MessageKind.VIDEO | MessageKind.MICROVIDEO:
             fields = {"Type": 43, "MediaId": content.key, "Content": ""}
             return OutgoingMessage("webwxsendvideomsg", "fun=async&f=json", fields)
-        case MessageKind.FILE | MessageKind.VOICE:  # the web can't send voice (5.10)
+        case MessageKind.FILE | MessageKind.VOICE:  # the web cannot send voice (5.10)
             fields = {"Type": _FILE, "Content": file(content, desktop)}
             if content.signature:
                 fields["Signature"] = content.signature
@@ -66,7 +66,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
             )
         case _:
             raise Unsupported(
-                N_("a {kind} can't be sent by the web"), N_("send a picture, a video or a file"), kind=content.kind
+                N_("a {kind} cannot be sent by the web"), N_("send a picture, a video or a file"), kind=content.kind
             )
 
 
@@ -90,7 +90,7 @@ def forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
             return OutgoingMessage("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
         case _:
             raise Unsupported(
-                N_("a {kind} can't be forwarded by the web"), N_("send the content itself"), kind=content.kind
+                N_("a {kind} cannot be forwarded by the web"), N_("send the content itself"), kind=content.kind
             )
 
 
