@@ -103,9 +103,9 @@ class Stage:
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def private(pid: int | str) -> float:
@@ -147,7 +147,7 @@ async def staged(
             await asyncio.sleep(0.05)
         async with http.get(f"{wechat}/sandbox/accounts/{stage.uin}") as got:
             contacts = (await got.json())["contacts"]
-        stage.friend = next(str(one["name"]) for one in contacts if one["kind"] == "friend")
+        stage.friend = next(str(contact["name"]) for contact in contacts if contact["kind"] == "friend")
         yield stage
 
 
@@ -209,8 +209,10 @@ async def log_in(stage: Stage) -> None:
             if state == "scaning":
                 async with stage.http.get(f"{base}?state=waiting&wait=1") as got:
                     found = await got.json()
-                codes = [one["uuid"] for one in (found["logins"] if isinstance(found, dict) else found)]
-                for uuid in [one for one in codes[-1:] if one not in scanned]:  # a code that came late is scanned too
+                codes = [login["uuid"] for login in (found["logins"] if isinstance(found, dict) else found)]
+                for uuid in [
+                    code for code in codes[-1:] if code not in scanned
+                ]:  # a code that came late is scanned too
                     scanned.add(uuid)
                     for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
                         async with stage.http.post(f"{base}/{uuid}/{verb}", json=body) as got:
@@ -263,9 +265,9 @@ async def messages(code: Path) -> dict[str, float]:
         for rate, number in ((1, SLOW_MESSAGES), (50, FAST_MESSAGES)):
             spent, begun = stage.cpu(), time.monotonic()
             asked, taken = dict[str, float](), dict[str, float]()
-            for one in range(number):
-                await asyncio.sleep(max(0.0, begun + one / rate * 1.05 - time.monotonic()))
-                asked[text := f"{rate} {one}"] = time.time()
+            for count in range(number):
+                await asyncio.sleep(max(0.0, begun + count / rate * 1.05 - time.monotonic()))
+                asked[text := f"{rate} {count}"] = time.time()
                 await stage.write(text)
                 taken[text] = time.time()
             arrived = {text: await stage.until(text) for text in asked}
@@ -289,9 +291,9 @@ async def calls(code: Path) -> dict[str, float]:
             "strace", "-f", "-c", "-o", out, "-p", str(stage.pid), stderr=-3
         )
         await asyncio.sleep(1)
-        for one in range(SLOW_MESSAGES):
-            await stage.write(f"traced {one}")
-            await stage.until(f"traced {one}")
+        for count in range(SLOW_MESSAGES):
+            await stage.write(f"traced {count}")
+            await stage.until(f"traced {count}")
             await asyncio.sleep(1.05)
         tracer.terminate()
         await tracer.wait()
@@ -335,11 +337,11 @@ def main() -> int:
     parser.add_argument("--code", action="append", type=Path, help="a checkout; this one by default")
     parser.add_argument("--only", action="append", choices=ROWS, help="a row; all by default")
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    for name in given.only or ROWS:
+    arguments = parser.parse_args()
+    for name in arguments.only or ROWS:
         found = defaultdict[tuple[Path, str], list[float]](list)
-        for _ in range(given.rounds):
-            for code in given.code or [HERE]:
+        for _ in range(arguments.rounds):
+            for code in arguments.code or [HERE]:
                 for what, value in asyncio.run(ROWS[name](code.resolve())).items():
                     found[code, what].append(value)
         for (code, what), values in found.items():

@@ -161,10 +161,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round")
     parser.add_argument("--short", action="store_true", help="one quick round with three accounts")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.sched_setaffinity(0, CORES[:1])
-    for number in [3] if given.short else map(int, given.accounts.split(",")):
-        measure(number, given.original, *((1, 0.05) if given.short else (given.rounds, given.seconds)))
+    for number in [3] if arguments.short else map(int, arguments.accounts.split(",")):
+        measure(
+            number, arguments.original, *((1, 0.05) if arguments.short else (arguments.rounds, arguments.seconds))
+        )
     return 0
 
 

@@ -96,21 +96,21 @@ class Posters:
 
     @property
     def pids(self) -> list[int]:
-        return [one.pid for one in self._programs]
+        return [program.pid for program in self._programs]
 
     def post(self) -> None:
-        for one in self._programs:
-            assert one.stdin is not None
-            one.stdin.write(b"\n")
+        for program in self._programs:
+            assert program.stdin is not None
+            program.stdin.write(b"\n")
 
     async def ended(self) -> None:
-        for one in self._programs:
-            assert one.stdout is not None
-            await one.stdout.readline()
+        for program in self._programs:
+            assert program.stdout is not None
+            await program.stdout.readline()
 
     def kill(self) -> None:
-        for one in self._programs:
-            one.kill()
+        for program in self._programs:
+            program.kill()
 
 
 async def measure(codes: Sequence[Path], receivers: int, messages: int, rounds: int) -> None:
@@ -132,15 +132,15 @@ async def measure(codes: Sequence[Path], receivers: int, messages: int, rounds: 
         await arrived(every, messages)
         body, hooked = every[0].place / "body", stages[codes[0]]
         body.write_bytes(every[0].last)
-        one, each = Posters(), Posters()
-        running.callback(one.kill)
+        single, each = Posters(), Posters()
+        running.callback(single.kill)
         running.callback(each.kill)
-        await one.start(body, messages, [stage.hook for stage in hooked])
+        await single.start(body, messages, [stage.hook for stage in hooked])
         for stage in hooked if receivers > 1 else ():
             await each.start(body, messages, [stage.hook])
         for number in range(rounds + 1):
             bare = dict[str, Turn]()
-            for name, posters in (("aiohttp", one), ("aiohttp each", each)):
+            for name, posters in (("aiohttp", single), ("aiohttp each", each)):
                 if posters.pids:
                     await asyncio.sleep(0.5)
                     bare[name] = await turn(hooked, messages, posters.post, posters.pids)
@@ -175,12 +175,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--messages", type=int, default=0, help="to each receiver")
     parser.add_argument("--short", action="store_true", help="a quick run for tests")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.sched_setaffinity(0, _LOAD_CORE)
-    codes = [code.resolve() for code in given.code or [HERE]]
-    for receivers in given.receivers or ([1, 2] if given.short else [1, 16]):
-        messages = 20 if given.short else given.messages or MESSAGES.get(receivers, 250)
-        asyncio.run(measure(codes, receivers, messages, 1 if given.short else given.rounds))
+    codes = [code.resolve() for code in arguments.code or [HERE]]
+    for receivers in arguments.receivers or ([1, 2] if arguments.short else [1, 16]):
+        messages = 20 if arguments.short else arguments.messages or MESSAGES.get(receivers, 250)
+        asyncio.run(measure(codes, receivers, messages, 1 if arguments.short else arguments.rounds))
     return 0
 
 

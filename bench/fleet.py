@@ -173,18 +173,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="without claims")
     parser.add_argument("--short", action="store_true", help="ten accounts, two hosts, one member")
     parser.add_argument("--follow", default="", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.follow:
-        asyncio.run(follow(given.follow))
+    arguments = parser.parse_args()
+    if arguments.follow:
+        asyncio.run(follow(arguments.follow))
         return 0
     print("accounts hosts  writes/s when idle, claiming; MiB of a member; MB of the store;")
     print("        MiB of the records in a controller; seconds to read them; seconds to take over so many accounts")
-    if given.short:
+    if arguments.short:
         asyncio.run(measure(10, 2, 1, 0.2))
         return 0
-    for number in map(int, given.hosts.split(",")):
-        for accounts in map(int, given.accounts.split(",")):
-            asyncio.run(measure(accounts, number, given.members, given.seconds))
+    for number in map(int, arguments.hosts.split(",")):
+        for accounts in map(int, arguments.accounts.split(",")):
+            asyncio.run(measure(accounts, number, arguments.members, arguments.seconds))
     return 0
 
 

@@ -91,11 +91,11 @@ def main() -> int:
     parser.add_argument("--logins", type=int, default=100)
     parser.add_argument("--warm", type=int, default=2000)
     parser.add_argument("--short", action="store_true", help="a quick run for tests")
-    given = parser.parse_args()
-    if given.short:
+    arguments = parser.parse_args()
+    if arguments.short:
         asyncio.run(grow(20, 1, 10, settle=0.1))
         return 0
-    return int(asyncio.run(grow(given.messages, given.logins, given.warm)))
+    return int(asyncio.run(grow(arguments.messages, arguments.logins, arguments.warm)))
 
 
 if __name__ == "__main__":

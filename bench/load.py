@@ -31,7 +31,7 @@ def measure(host: Host) -> None:
         caller.until_state(NAME, "scaning")
         line("memory of the account before the login", _memory(host, caller))
         _load(host, caller, phone, uin, world["groups"])
-        friend = next(one["wxid"] for one in world["contacts"] if one["kind"] == "friend")
+        friend = next(contact["wxid"] for contact in world["contacts"] if contact["kind"] == "friend")
         _stream(caller, phone, hook, uin, friend)
         line("memory afterwards", _memory(host, caller))
 
@@ -84,8 +84,8 @@ def _stream(caller: Caller, phone: Phone, hook: Webhook, uin: str, friend: str) 
         if str(report.get("content", "")).startswith("load "):
             delays.append(at - sent[report["content"]])
             order.append(int(report["content"].split()[1]))
-    whole = "all, in order" if order == list(range(RATE * SECONDS)) else "NOT ALL, OR NOT IN ORDER"
-    line(f"{RATE * SECONDS} messages, {RATE * SECONDS / took:.0f} a second", f"{len(order)} came: {whole}")
+    verdict = "all, in order" if order == list(range(RATE * SECONDS)) else "NOT ALL, OR NOT IN ORDER"
+    line(f"{RATE * SECONDS} messages, {RATE * SECONDS / took:.0f} a second", f"{len(order)} came: {verdict}")
     show("message at the sandbox to webhook, in a stream", delays)
     show("answer of the account's API meanwhile", answers)
 

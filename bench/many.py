@@ -53,7 +53,7 @@ def logged_in(host: Host, number: int, minutes: float) -> dict[str, str]:
     found: dict[str, str] = {}
     end = time.monotonic() + minutes * 60
 
-    def one(index: int) -> None:
+    def start(index: int) -> None:
         if time.monotonic() > end:
             return
         phone, name = Phone(host), f"bot-{index}"
@@ -62,7 +62,7 @@ def logged_in(host: Host, number: int, minutes: float) -> dict[str, str]:
         found[name] = uin
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(1, number + 1)))
+        list(pool.map(start, range(1, number + 1)))
     return found
 
 
@@ -71,7 +71,7 @@ def _running(host: Host) -> int:
         accounts = Caller(host).v1("GET", "/accounts")[1]["accounts"]
     except OSError:  # the controller is still starting
         return 0
-    return sum(one["login_state"] == "running" for one in accounts)
+    return sum(account["login_state"] == "running" for account in accounts)
 
 
 def _show_memory(host: Host, names: list[str]) -> None:

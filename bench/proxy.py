@@ -350,38 +350,38 @@ def main() -> int:
     parser.add_argument("--growth", action="store_true", help="other cases: 1 to 256 connections, 100 B to 20 MB")
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--short", action="store_true", help="one quick round without peers")
-    given = parser.parse_args()
-    every = (*CASES, *GROWTH) if given.short else GROWTH if given.growth else CASES
-    cases = [case for case in every if given.only in case.name]
+    arguments = parser.parse_args()
+    every = (*CASES, *GROWTH) if arguments.short else GROWTH if arguments.growth else CASES
+    cases = [case for case in every if arguments.only in case.name]
     os.sched_setaffinity(0, CORES[:1])
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wxbench-")))
         backend, (shown, token) = free_port(), _token()
-        checkouts = [each.split("=", 1) for each in given.other] + [["product", str(CHECKOUT)]]
+        checkouts = [each.split("=", 1) for each in arguments.other] + [["product", str(CHECKOUT)]]
         roots = [[root / f"{name}-{kind}" for kind in ("open", "closed")] for name, _ in checkouts]
         ports = [
             [registered(at, backend, record) for at, record in zip(pair, ("", token), strict=True)] for pair in roots
         ]
-        _start_backend(stack, root, backend, None if given.short else given.nginx)
+        _start_backend(stack, root, backend, None if arguments.short else arguments.nginx)
         proxies = []
         for (name, checkout), pair, its in zip(checkouts, roots, ports, strict=True):
             counters = [
                 stack.enter_context(controller(Path(checkout), at, port)) for at, port in zip(pair, its, strict=True)
             ]
             proxies.append(Proxy(name, its[0], its[1], counters))
-        if given.peers:
+        if arguments.peers:
             proxies += stack.enter_context(peers(root, backend))
-        if not given.short:
-            if given.nginx is None:
+        if not arguments.short:
+            if arguments.nginx is None:
                 parser.error("nginx is missing; give its path with --nginx")
             port = free_port()
             conf = _PROXY.format(backend=backend, port=port)
-            counter = stack.enter_context(nginx(given.nginx, root, "proxy", 1, port, conf))
+            counter = stack.enter_context(nginx(arguments.nginx, root, "proxy", 1, port, conf))
             proxies.append(Proxy("nginx", port, port, [counter]))
-        rounds, seconds = (1, 0.05) if given.short else (given.rounds, given.seconds)
+        rounds, seconds = (1, 0.05) if arguments.short else (arguments.rounds, arguments.seconds)
         asyncio.run(measure(proxies, cases, shown, rounds, seconds))
-        if given.json:
-            given.json.write_text(json.dumps(as_json(proxies, cases), indent=1) + "\n")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(as_json(proxies, cases), indent=1) + "\n")
     return 0
 
 

@@ -48,10 +48,10 @@ async def drop_unconfigured(alert: Alert) -> None:
 
 def settings_for(paths: Paths) -> Settings:
     """Return the settings, from the credentials that systemd hands over where it does. Raises BadSettings."""
-    given = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not given:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
         return load_settings(paths).settings
-    place = Path(given)
+    place = Path(directory)
     return read_settings([place / "settings", *sorted(place.glob("dropins_*.toml"))]).settings
 
 

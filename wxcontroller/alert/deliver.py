@@ -36,28 +36,28 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
     """
     spool.set_aside_others()
     round_ = _Round(spool)
-    while (one := round_.next()) is not None:
-        if round_.delivered_before(one):
-            round_.drop(one)
+    while (waiting := round_.next()) is not None:
+        if round_.delivered_before(waiting):
+            round_.drop(waiting)
             continue
         try:
-            alert = one.read()
+            alert = waiting.read()
         except (OSError, ValueError, OverflowError) as problem:
-            log.error("%s cannot be read and is dropped: %s", one.path, problem)
-            round_.drop(one, str(problem))
+            log.error("%s cannot be read and is dropped: %s", waiting.path, problem)
+            round_.drop(waiting, str(problem))
             continue
         try:
             await deliver(alert.without_old_codes(time.time()))
         except Trouble as trouble:
-            round_.failed(one, trouble)
+            round_.failed(waiting, trouble)
             if not trouble.final:
                 return False  # the others would not get through either
         except Exception as problem:  # it must not delay the others forever
             log.exception("an alert cannot be rendered")
-            round_.failed(one, Trouble(f"it cannot be rendered ({type(problem).__name__})", final=True))
+            round_.failed(waiting, Trouble(f"it cannot be rendered ({type(problem).__name__})", final=True))
         else:
             log.info("delivered: %s", alert.english.subject)
-            round_.drop(one)
+            round_.drop(waiting)
     return not round_.left
 
 
@@ -75,37 +75,37 @@ class _Round:
     def next(self) -> Waiting | None:
         return next((each for each in self.spool.waiting() if each.id not in self.left), None)
 
-    def delivered_before(self, one: Waiting) -> bool:
-        return self._tries.get(one.id) == _DELIVERED
+    def delivered_before(self, alert: Waiting) -> bool:
+        return self._tries.get(alert.id) == _DELIVERED
 
-    def failed(self, one: Waiting, trouble: Trouble) -> None:
-        tries = self._tries.get(one.id, 0) + 1
+    def failed(self, alert: Waiting, trouble: Trouble) -> None:
+        tries = self._tries.get(alert.id, 0) + 1
         refused = trouble.final and tries >= ALERT_REFUSALS
-        if refused or time.time() - one.since > ALERT_KEEP_SECONDS:
+        if refused or time.time() - alert.since > ALERT_KEEP_SECONDS:
             log.error("an alert was given up after %d attempts by %s: %s", tries, self.spool.channel, trouble.words)
-            self.drop(one, trouble.words)
+            self.drop(alert, trouble.words)
             return
         log.warning("an alert was not delivered by %s: %s; retrying later", self.spool.channel, trouble.words)
-        self.left.add(one.id)
-        self._tries[one.id] = tries
-        self._note(one, trouble.words)
+        self.left.add(alert.id)
+        self._tries[alert.id] = tries
+        self._note(alert, trouble.words)
 
-    def drop(self, one: Waiting, error: str = "") -> None:
+    def drop(self, alert: Waiting, error: str = "") -> None:
         """Be done with an alert."""
         try:
-            one.path.unlink(missing_ok=True)
+            alert.path.unlink(missing_ok=True)
         except OSError as problem:
-            log.error("%s cannot be removed: %s", one.path, problem)
-            self.left.add(one.id)
-            self._tries[one.id] = _DELIVERED
+            log.error("%s cannot be removed: %s", alert.path, problem)
+            self.left.add(alert.id)
+            self._tries[alert.id] = _DELIVERED
         else:
-            self._tries.pop(one.id, None)
-        self._note(one, error)
+            self._tries.pop(alert.id, None)
+        self._note(alert, error)
 
-    def _note(self, one: Waiting, error: str) -> None:
-        known = {each.id for each in self.spool.waiting()}
-        tries = {key: count for key, count in self._tries.items() if key in known}
+    def _note(self, alert: Waiting, error: str) -> None:
+        waiting = {each.id for each in self.spool.waiting()}
+        tries = {key: count for key, count in self._tries.items() if key in waiting}
         try:
-            self.spool.note(AlertState(tries, AlertOutcome(one.id, error, int(time.time()))))
+            self.spool.note(AlertState(tries, AlertOutcome(alert.id, error, int(time.time()))))
         except OSError as problem:
             log.warning("cannot store the results of deliveries: %s", problem)

@@ -25,16 +25,16 @@ _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 class Api(Connection):
     """The calls of one controller."""
 
-    def resolve(self, given: str, wait: float = ANSWER) -> AccountName:
-        """Return the account that ``given`` means: a name, or a generated id (x-…) as the journal shows it."""
-        if is_derived(given):
+    def resolve(self, name_or_id: str, wait: float = ANSWER) -> AccountName:
+        """Return the account that ``name_or_id`` means: a name, or a generated id (x-…) as the journal shows it."""
+        if is_derived(name_or_id):
             for account in self.accounts(wait):
-                if account.instance == given:
+                if account.instance == name_or_id:
                     return parse_name(account.name)
             raise UnknownAccount(
-                N_("no account has the id {given}"), N_("wxctl list shows the accounts"), given=given
+                N_("no account has the id {given}"), N_("wxctl list shows the accounts"), given=name_or_id
             )
-        return parse_name(given)
+        return parse_name(name_or_id)
 
     def probe(self) -> None:
         """Raise ControllerUnreachable when this machine's controller does not answer, and nothing for another one.
@@ -62,7 +62,7 @@ class Api(Connection):
 
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
         found = items(field(self.call("GET", "/v1/accounts", wait=wait), "accounts"))
-        return sorted((account_view(one) for one in found), key=lambda account: account.name)
+        return sorted((account_view(row) for row in found), key=lambda account: account.name)
 
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
         return account_view(self._ask("GET", name, wait=wait))
@@ -233,21 +233,21 @@ class Api(Connection):
         """Return one of them."""
         return obj(self.call("GET", path("targets", name)))
 
-    def add_target(self, given: JsonObject) -> JsonObject:
+    def add_target(self, settings: JsonObject) -> JsonObject:
         """Add a target; its token is in the answer."""
-        return obj(self.call("POST", "/v1/targets", json_body(given)))
+        return obj(self.call("POST", "/v1/targets", json_body(settings)))
 
     def remove_target(self, name: str) -> JsonObject:
         """Remove a target and end its token."""
         return obj(self.call("DELETE", path("targets", name)))
 
-    def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
+    def approve_pairing(self, code: str, options: JsonObject) -> JsonObject:
         """Approve an agent that requests a token."""
-        return obj(self.call("POST", path("ilink", "pairings", code), json_body(given)))
+        return obj(self.call("POST", path("ilink", "pairings", code), json_body(options)))
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
         """Return contacts or groups (``kind``) with ``wanted`` in a name or id. Raises NotOffered."""
-        return [obj(one) for one in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
+        return [obj(person) for person in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
 
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
         """Send a message and return its state. Raises NotOffered."""

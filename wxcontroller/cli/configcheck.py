@@ -47,12 +47,12 @@ def check(session: WxctlRun, quiet: bool, strict: bool, root: Path) -> None:
             reason=reason_of(problem),
         ) from None
     if session.json:
-        session.emit([one.as_json() for one in found])
-    for one in found if not session.json else ():
-        click.echo(f"{say(one.level)}: {one.place}: {say(one.message)}")
-        if one.remedy:
-            click.echo(f"    {say(one.remedy)}")
+        session.emit([finding.as_json() for finding in found])
+    for finding in found if not session.json else ():
+        click.echo(f"{say(finding.level)}: {finding.place}: {say(finding.message)}")
+        if finding.remedy:
+            click.echo(f"    {say(finding.remedy)}")
     if not found and not quiet and not session.json:
         tell("the configuration is valid")
-    if any(one.level is Level.FAIL or strict for one in found):
+    if any(finding.level is Level.FAIL or strict for finding in found):
         raise click.exceptions.Exit(BadSettings.exit_code)

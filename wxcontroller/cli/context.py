@@ -146,8 +146,8 @@ def complete_option(_: click.Context, __: click.Parameter, incomplete: str) -> l
     """Complete the options that a request may set: KEY, or KEY= where values are expected."""
     from wxcontroller.core.options import OPTIONS, Choice, Origin
 
-    key, given, begun = incomplete.partition("=")
-    if given:
+    key, equals, begun = incomplete.partition("=")
+    if equals:
         check = OPTIONS[key].check if key in OPTIONS else None
         values = check.allowed if isinstance(check, Choice) else ()
         return [CompletionItem(f"{key}={value}") for value in values if value.startswith(begun)]

@@ -66,10 +66,10 @@ class Finder:
             return ""
         return self._read(str(path))
 
-    def _read(self, given: str) -> str:
-        if given == "-":
+    def _read(self, place: str) -> str:
+        if place == "-":
             return sys.stdin.readline().strip()
-        path, unreadable = Path(given), N_("the token cannot be read from {file}: {reason}")
+        path, unreadable = Path(place), N_("the token cannot be read from {file}: {reason}")
         remedy = Text(N_("name a file that contains it; default: {where}"), where=_WHERE)
         with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
             if is_open_to_others(stream):

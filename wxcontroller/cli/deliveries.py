@@ -61,13 +61,13 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
 
     Run as root on the account's machine. While a secret is being replaced there are two, the new one first.
     """
-    forms = [standard_form(one) for one in webhook_secrets(Paths(root), parse_name(name))]
+    forms = [standard_form(value) for value in webhook_secrets(Paths(root), parse_name(name))]
     if session.emitted(list[JsonValue](forms)):
         return
     if not forms:
         tell("{account} has no webhook secret; its reports are not signed", err=True, account=name)
-    for one in forms:
-        click.echo(one)
+    for form in forms:
+        click.echo(form)
 
 
 @deliveries.verb(
@@ -95,7 +95,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
     if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
-    rows = [obj(one) for one in items(found.get("deliveries"))]
+    rows = [obj(report) for report in items(found.get("deliveries"))]
     if rows:
         from wxcontroller.cli.terminal import print_rows
 

@@ -104,9 +104,9 @@ def events(
             return
 
 
-def resolve_account(api: Api, given: str) -> AccountName:
+def resolve_account(api: Api, name_or_id: str) -> AccountName:
     """Return the account to read events of. Raises UnknownAccount if the controller responds and does not have it."""
-    name = api.resolve(given)
+    name = api.resolve(name_or_id)
     with suppress(ControllerUnreachable, Unanswered):  # it is waited for
         api.account(name)
     return name
@@ -138,10 +138,10 @@ def words_of(event: JsonObject) -> str:
 
 def content(report: JsonObject) -> str:
     if text(report.get("post_type")) == "event":
-        said = say if report.get("event") == "state_change" else str
+        shown = say if report.get("event") == "state_change" else str
         params = [
-            said(text(one)) or text(field(one, "displayname")) or text(field(one, "name"))
-            for one in items(report.get("params"))
+            shown(text(param)) or text(field(param, "displayname")) or text(field(param, "name"))
+            for param in items(report.get("params"))
         ]
         return line(" ".join(word for word in params if word))
     sender, receiver = text(report.get("sender")), text(report.get("group")) or text(report.get("receiver"))

@@ -140,8 +140,8 @@ def approve(
             N_("not a pairing link: {link}"), N_("pass the link that the agent shows: …/ilink/pair/CODE"), link=link
         )
     options: JsonObject = {"groups": groups, "when_held": when_held}
-    given: JsonObject = {key: value for key, value in options.items() if value is not None}
-    approved = session.api().approve_pairing(code, {"account": account, "consumer": consumer, **given})
+    settings: JsonObject = {key: value for key, value in options.items() if value is not None}
+    approved = session.api().approve_pairing(code, {"account": account, "consumer": consumer, **settings})
     if session.emitted(approved):
         return
     if digits := text(approved.get("digits")):

@@ -73,10 +73,10 @@ def texts(command: click.Command) -> Iterator[str]:
         yield from texts(inner)
 
 
-def translate_command(command: click.Command, said: Callable[[str], str]) -> None:
+def translate_command(command: click.Command, translate: Callable[[str], str]) -> None:
     def translated(text: str | None) -> str | None:
         keys = [_key(paragraph) for paragraph in paragraphs(text)]
-        return "\n\n".join(before + said(key) + after for before, key, after in keys) if text else text
+        return "\n\n".join(before + translate(key) + after for before, key, after in keys) if text else text
 
     command.context_class = _Context
     command.help, command.epilog = translated(command.help), translated(command.epilog)
@@ -85,7 +85,7 @@ def translate_command(command: click.Command, said: Callable[[str], str]) -> Non
     for option in options(command):
         option.help = translated(option.help)
     for inner in _inner(command):
-        translate_command(inner, said)
+        translate_command(inner, translate)
 
 
 def options(command: click.Command) -> list[click.Option]:

@@ -197,7 +197,7 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
         units |= dict.fromkeys(unit_of(instance) for instance in AccountFiles(paths).instances())
     properties = show(_SHOWN, *units) if units else {}
     found = [with_files(local_unit(unit, properties.get(unit, {})), paths) for unit in units]
-    return sorted(found, key=lambda one: one.account or one.unit)
+    return sorted(found, key=lambda each: each.account or each.unit)
 
 
 def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:

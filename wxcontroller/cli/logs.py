@@ -84,8 +84,8 @@ def may_read_the_journal() -> bool:
 
 def raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[str]) -> None:
     """Raise UnknownAccount if the registry or the controller does not know it; show logs if neither can tell."""
-    known = is_registered(instance)
-    if known:
+    registered = is_registered(instance)
+    if registered:
         return
     api = session.api()
     try:
@@ -94,7 +94,7 @@ def raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[st
     except UnknownAccount:
         pass
     except WxError:
-        if known is None:
+        if registered is None:
             return
     if not any_seen(units):
         raise UnknownAccount(

@@ -64,9 +64,9 @@ def messages(
     page = api.messages(account, query)
     if session.emitted(page):
         return
-    shown = [obj(one) for one in (*items(page.get("messages")), *items(page.get("pending")))]
-    for one in shown:
-        click.echo(line(one))
+    shown = [obj(entry) for entry in (*items(page.get("messages")), *items(page.get("pending")))]
+    for message in shown:
+        click.echo(line(message))
     if not shown:
         tell("no messages", err=True)
     if field(page, "complete") is False:

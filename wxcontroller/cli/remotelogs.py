@@ -98,18 +98,18 @@ def seconds(line: JsonObject) -> float:
 def moment(when: str) -> int:
     """Return a time in journalctl's common formats as seconds since 1970. Raises BadUsage."""
     now = datetime.now().astimezone()
-    given = when.strip()
-    if found := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", given):
+    text = when.strip()
+    if found := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", text):
         return max(0, int(now.timestamp()) - int(found[1]) * _UNITS[found[2]])
-    if given in _DAYS:
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=_DAYS[given])
+    if text in _DAYS:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=_DAYS[text])
         return int(midnight.timestamp())
     try:
-        if found := re.fullmatch(r"@([0-9]{1,10})", given):
+        if found := re.fullmatch(r"@([0-9]{1,10})", text):
             return int(found[1])
-        if re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", given):
-            given = f"{now:%Y-%m-%d}T{given}"
-        return max(0, int(datetime.fromisoformat(given).timestamp()))
+        if re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
+            text = f"{now:%Y-%m-%d}T{text}"
+        return max(0, int(datetime.fromisoformat(text).timestamp()))
     except (ValueError, OverflowError):
         raise BadUsage(
             N_("invalid --since for another machine's journal: {when}"),

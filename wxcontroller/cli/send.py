@@ -205,7 +205,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
         if not only_groups:
             found += search(api, account, "search_friend", _FRIEND_KEYS, to)
         # An id belongs to one; names are looked for among both.
-        if not any(one.id == to for one in found):
+        if not any(person.id == to for person in found):
             found += search(api, account, "search_group", _GROUP_KEYS, to)
     if not found:
         raise WxError(
@@ -218,7 +218,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
             to=f"{to!r}",
         )
     if len(found) > 1:
-        several = "\n".join(f"    {one.id}  {say(one.text)}" for one in found)
+        several = "\n".join(f"    {person.id}  {say(person.text)}" for person in found)
         raise WxError(
             N_("{account}: {to} is more than one:\n{several}"),
             N_("give the id, or --group for a group"),
@@ -233,14 +233,16 @@ def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> 
     """Return those with this name, by the first attribute with a match. Raises NotOffered."""
     found: list[Recipient] = []
     for kind in ("groups",) if only_groups else ("contacts", "groups"):
-        if any(one.id == to for one in found):
+        if any(person.id == to for person in found):
             break  # an id belongs to one; names are looked for among both
         people = api.people(account, kind, to)
-        by_key = ([one for one in people if one.get(key) == to] for key in _KEYS)
+        by_key = ([person for person in people if person.get(key) == to] for key in _KEYS)
         matches = next((some for some in by_key if some), [])
         found += [
-            Recipient(json_text(one.get("id")), one_line(one.get("name")) or to, kind == "groups", is_lasting=True)
-            for one in matches
+            Recipient(
+                json_text(person.get("id")), one_line(person.get("name")) or to, kind == "groups", is_lasting=True
+            )
+            for person in matches
         ]
     return found
 
@@ -251,9 +253,9 @@ def search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...],
         answer = api.openwx(endpoint, account, {key: to})
         if isinstance(answer, list):
             matches = [
-                Recipient(json_text(field(one, "id")), one_line(field(one, "displayname")) or to, group)
-                for one in items(answer)
-                if json_text(field(one, "id"))
+                Recipient(json_text(field(row, "id")), one_line(field(row, "displayname")) or to, group)
+                for row in items(answer)
+                if json_text(field(row, "id"))
             ]
             if matches:
                 return matches
@@ -269,12 +271,12 @@ def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> 
         return
     if why in ("client not exists", "client not found"):
         # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
-        known = api.account(account)
+        view = api.account(account)
         raise WxError(
             N_("account {account} is not running: its state is {condition}"),
             N_("start it: {command}"),
             account=account.name,
-            condition=Text(known.condition.value),
+            condition=Text(view.condition.value),
             command=command("start", account.name),
         )
     # An account says it, too.

@@ -201,14 +201,14 @@ def without_controller(session: WxctlRun, api: Api, unit: str | None, why: Contr
         )
     session.report(why)  # first: the list may be long
     if session.json:
-        session.emit([one.as_json() for one in units] if unit is None else units[0].as_json())
+        session.emit([each.as_json() for each in units] if unit is None else units[0].as_json())
         raise click.exceptions.Exit(why.exit_code)
     tell("The controller does not answer; this is what systemd knows:")
-    for one in units:
-        name = f"{one.account}, " if one.account and one.account not in one.unit else ""
-        status = f": {say(one.words)}" if one.words else ""
-        click.echo(f"  {name}{one.unit}: {one.active} ({one.sub}){status}")
-        for issue in one.assessment.issues:
+    for each in units:
+        name = f"{each.account}, " if each.account and each.account not in each.unit else ""
+        status = f": {say(each.words)}" if each.words else ""
+        click.echo(f"  {name}{each.unit}: {each.active} ({each.sub}){status}")
+        for issue in each.assessment.issues:
             click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")
     if not units:
         tell("  no account is running")

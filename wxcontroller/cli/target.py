@@ -18,7 +18,7 @@ def complete_target(context: click.Context, _: click.Parameter, incomplete: str)
         found = items(session.api().targets().get("targets")) if session is not None else []
     except WxError:
         return []
-    names = {text(obj(one).get("name")): text(obj(one).get("account")) for one in found}
+    names = {text(obj(target).get("name")): text(obj(target).get("account")) for target in found}
     return [CompletionItem(name, help=words) for name, words in names.items() if name.startswith(incomplete)]
 
 

@@ -219,18 +219,18 @@ def _words(kept: Token) -> Text:
     )
 
 
-def expiry(given: str | None) -> int | None:
+def expiry(when: str | None) -> int | None:
     """Read --expires. Raises BadUsage."""
-    if given is None:
+    if when is None:
         return None
-    if found := re.fullmatch(r"([1-9][0-9]{0,4})([hdwy])", given):
+    if found := re.fullmatch(r"([1-9][0-9]{0,4})([hdwy])", when):
         return int(time.time()) + int(found[1]) * _UNITS[found[2]]
     try:
-        moment = int(datetime.fromisoformat(given).astimezone().timestamp())
+        moment = int(datetime.fromisoformat(when).astimezone().timestamp())
     except (ValueError, OverflowError):
         raise BadUsage(
-            N_("invalid --expires: {given}"), N_("write it like 12h, 30d, 8w, 1y or 2030-01-31"), given=given
+            N_("invalid --expires: {given}"), N_("write it like 12h, 30d, 8w, 1y or 2030-01-31"), given=when
         ) from None
     if moment <= time.time():
-        raise BadUsage(N_("--expires {given} is in the past"), N_("use a time in the future"), given=given)
+        raise BadUsage(N_("--expires {given} is in the past"), N_("use a time in the future"), given=when)
     return moment

@@ -70,14 +70,14 @@ class Work(Generic[_T]):
     stopped_too: bool = True
 
 
-def is_pattern(given: str) -> bool:
+def is_pattern(text: str) -> bool:
     """Whether it is a pattern: names contain none of these characters."""
-    return any(character in given for character in "*?[")
+    return any(character in text for character in "*?[")
 
 
-def means(given: str, name: str, instance: str) -> bool:
+def means(pattern: str, name: str, instance: str) -> bool:
     """Return whether a name, a generated id or a pattern matches an account."""
-    return given in (name, instance) or (is_pattern(given) and fnmatchcase(name, given))
+    return pattern in (name, instance) or (is_pattern(pattern) and fnmatchcase(name, pattern))
 
 
 def is_several(names: Sequence[str]) -> bool:
@@ -90,24 +90,26 @@ def chosen(api: Api, names: Sequence[str], stopped_too: bool) -> list[AccountNam
 
     A plain name need not be registered. Raises BadName, and UnknownAccount for a pattern or an id without accounts.
     """
-    plain = {given: parse_name(given) for given in names if not is_pattern(given) and not is_derived(given)}
-    known = api.accounts() if len(plain) < len(names) else []
+    plain = {pattern: parse_name(pattern) for pattern in names if not is_pattern(pattern) and not is_derived(pattern)}
+    registered = api.accounts() if len(plain) < len(names) else []
     found: dict[str, AccountName] = {}
-    for given in names:
-        views = [view for view in known if means(given, view.name, view.instance)]
+    for pattern in names:
+        views = [view for view in registered if means(pattern, view.name, view.instance)]
         fitting = [
-            view for view in views if stopped_too or given == view.instance or view.condition is not Condition.STOPPED
+            view
+            for view in views
+            if stopped_too or pattern == view.instance or view.condition is not Condition.STOPPED
         ]
-        matching = [plain[given]] if given in plain else [parse_name(view.name) for view in fitting]
+        matching = [plain[pattern]] if pattern in plain else [parse_name(view.name) for view in fitting]
         if not matching and views:
             raise UnknownAccount(
                 N_("all accounts that match {given} are stopped"),
                 N_("start them: {start}"),
-                given=given,
-                start=command("start", given),
+                given=pattern,
+                start=command("start", pattern),
             )
         if not matching:
-            raise UnknownAccount(N_("no account matches {given}"), N_("wxctl list shows the accounts"), given=given)
+            raise UnknownAccount(N_("no account matches {given}"), N_("wxctl list shows the accounts"), given=pattern)
         found |= {name.name: name for name in matching}
     return list(found.values())
 
@@ -123,9 +125,9 @@ def run(
     Raises WxError for one account's failure, Exit with the highest exit code for several.
     """
     api = session.api()
-    for given in names:
-        if not is_pattern(given) and not is_derived(given):
-            parse_name(given)
+    for pattern in names:
+        if not is_pattern(pattern) and not is_derived(pattern):
+            parse_name(pattern)
     try:
         api.probe()
         accounts = chosen(api, names, work.stopped_too)
@@ -134,7 +136,7 @@ def run(
     except ControllerUnreachable as away:
         if work.systemd is None or any(map(is_pattern, names)):
             raise
-        results = [work.systemd(api, given, away) for given in names]
+        results = [work.systemd(api, pattern, away) for pattern in names]
         if session.json:
             session.emit(list(results) if is_several(names) else results[0])
         return

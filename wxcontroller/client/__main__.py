@@ -8,8 +8,8 @@ from wxcontroller.core import footprint
 
 def main() -> int:
     """Run one account; the exit code decides whether systemd restarts it."""
-    given = sys.argv[1:]
-    instance = given[0] if len(given) == 1 and not given[0].startswith("-") else parsed()
+    arguments = sys.argv[1:]
+    instance = arguments[0] if len(arguments) == 1 and not arguments[0].startswith("-") else parsed()
     footprint.prepare()
     from wxcontroller.client.process import run  # after prepare(): imports are expensive
 

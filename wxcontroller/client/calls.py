@@ -63,8 +63,8 @@ class Call:
         """The attributes to search by: the parameters among ``names``, none if all are empty. An empty account or
         remark would match the first of many people.
         """
-        given = {name: self.parameters[name] for name in names if name in self.parameters}
-        return given if any(given.values()) else {}
+        attributes = {name: self.parameters[name] for name in names if name in self.parameters}
+        return attributes if any(attributes.values()) else {}
 
     @property
     def media(self) -> dict[str, str]:

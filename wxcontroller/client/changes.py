@@ -45,17 +45,17 @@ def of_group(before: Group | None, after: Group, me: str) -> Iterator[JsonObject
     yield from _properties("group_property_change", objects.group_basic(before, me), now, _GROUP)
     if not before.members or not after.members or before.members == after.members:
         return
-    known, here = ({one.id: one for one in group.members} for group in (before, after))
-    for one in after.members:
-        if one.id not in known:
-            yield event("new_group_member", objects.member(one), now)
-    for one in before.members:
-        if one.id not in here:
-            yield event("lose_group_member", objects.member(one), now)
-    for one in after.members:
-        old = known.get(one.id)
-        if old is not None and old != one:
-            yield from _member(old, one)
+    earlier, here = ({member.id: member for member in group.members} for group in (before, after))
+    for member in after.members:
+        if member.id not in earlier:
+            yield event("new_group_member", objects.member(member), now)
+    for member in before.members:
+        if member.id not in here:
+            yield event("lose_group_member", objects.member(member), now)
+    for member in after.members:
+        old = earlier.get(member.id)
+        if old is not None and old != member:
+            yield from _member(old, member)
 
 
 def _member(before: Member, after: Member) -> Iterator[JsonObject]:

@@ -110,13 +110,13 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     if leaving is not None:  # also when started with systemctl alone
         refused = leaving.refused(name.name)
         raise BadSettings(refused.text, refused.remedy_text)
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for option in OPTIONS.values():
         value = environ.get(option.variable)
         if option.origin is Origin.IGNORED or value is None:
             continue
         try:
-            given[option.name] = option.check(value)
+            options[option.name] = option.check(value)
         except ValueError as problem:
             raise BadSettings(
                 N_("account {account}: {variable} {problem}"),
@@ -135,7 +135,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     proxy = read_credential("proxy", environ, paths.credentials)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
-            given["proxy"] = OPTIONS["proxy"].check(proxy)
+            options["proxy"] = OPTIONS["proxy"].check(proxy)
         except ValueError as problem:
             raise BadSettings(
                 N_("account {account}: the credential proxy {problem}"),
@@ -148,7 +148,9 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     # Under both names. The plain one takes precedence: requests and settings are stored under the plugin's name, so
     # the plain one comes from the administrator.
     both = {
-        name: given.get(plain, given.get(plugin, "")) for plain, plugin in SAME.items() for name in (plain, plugin)
+        name: options.get(plain, options.get(plugin, ""))
+        for plain, plugin in SAME.items()
+        for name in (plain, plugin)
     }
     defaults = {option.name: option.default for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
 
@@ -158,10 +160,10 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     return ClientConfig(
         name=name,
         port=int(port),
-        post_api=report_url(given, "post_api", environ.get(POST_API, ""), name),
-        poll_api=report_url(given, "poll_api", environ.get(POLL_API, ""), name),
-        set_options=given,
-        options={**defaults, **given, **{name: value for name, value in both.items() if value}},
+        post_api=report_url(options, "post_api", environ.get(POST_API, ""), name),
+        poll_api=report_url(options, "poll_api", environ.get(POLL_API, ""), name),
+        set_options=options,
+        options={**defaults, **options, **{name: value for name, value in both.items() if value}},
         state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
         qrcode_path=path("MOJO_WEIXIN_QRCODE_PATH", paths.qrcode_file(instance)),
         pid_path=path("MOJO_WEIXIN_PID_PATH", paths.pid_file(instance)),
@@ -186,6 +188,6 @@ def _secrets(environ: Mapping[str, str], copies: Path) -> tuple[str, ...]:
     return tuple(found.split())
 
 
-def report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
+def report_url(options: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
     """The administrator's variable overrides the controller's; both contain client=NAME."""
-    return with_client(given[option], name.name) if option in given else merged
+    return with_client(options[option], name.name) if option in options else merged

@@ -77,9 +77,9 @@ class Contacts:
         people = ids(call.get("members"))
         if not people:
             return _NO_MEMBERS
-        known = {member.id for member in group.members}
+        members = {member.id for member in group.members}
         for person in people:
-            if person not in known:
+            if person not in members:
                 return {"code": 100, "status": f"member id {person[:100]} not found"}
         if failure := await self._done(self.parts.driver.kick(group.id, people)):
             return failure
@@ -190,5 +190,5 @@ def unknown_outcome(why: str) -> JsonObject:
     return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 
 
-def ids(given: str) -> list[str]:
-    return list(dict.fromkeys(each.strip() for each in given.split(",") if each.strip()))
+def ids(listed: str) -> list[str]:
+    return list(dict.fromkeys(each.strip() for each in listed.split(",") if each.strip()))

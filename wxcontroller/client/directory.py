@@ -13,9 +13,9 @@ from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx.objects import friend_displayname, group_displayname, lasting_id, user_displayname
 
 
-def id_of(one: Contact | Group | Member) -> str:
+def id_of(entry: Contact | Group | Member) -> str:
     """Return the stable id of a person or group."""
-    return lasting_id(one.id, one.uid)
+    return lasting_id(entry.id, entry.uid)
 
 
 @dataclass(slots=True)
@@ -46,9 +46,9 @@ class Directory:
         found = self.find(identifier)
         return "" if found is None else self.name_of(found)
 
-    def name_of(self, one: Contact | Group) -> str:
+    def name_of(self, entry: Contact | Group) -> str:
         """Return the name of a person or group."""
-        return group_displayname(one, self.roster.own) if isinstance(one, Group) else friend_displayname(one)
+        return group_displayname(entry, self.roster.own) if isinstance(entry, Group) else friend_displayname(entry)
 
     @property
     def own_name(self) -> str:
@@ -63,6 +63,6 @@ class Directory:
     def _by_number(self) -> "dict[str, Contact | Group]":
         if self._state != self.roster.changes:
             everybody: list[Contact | Group] = [*self.roster.contacts.values(), *self.roster.groups.values()]
-            self._numbered = {str(one.uid): one for one in everybody if one.uid}
+            self._numbered = {str(entry.uid): entry for entry in everybody if entry.uid}
             self._state = self.roster.changes
         return self._numbered

@@ -90,14 +90,14 @@ class Guard:
 
     def claim(self, request: web.Request) -> Claim:
         """Return the limits for a request according to its head; remember its caller."""
-        word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
+        scope, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
         # In constant time; as bytes, because a str with other characters than ASCII raises.
         same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
         if same and request.path.startswith(AGENTS):
             request[_BY_CONTROLLER] = True
             return EVERYTHING
-        if same and word in set(Scope):
-            request[_SCOPE] = Scope(word)
+        if same and scope in set(Scope):
+            request[_SCOPE] = Scope(scope)
             return EVERYTHING
         # No token exists: as on the controller's port, programs of this machine may do everything.
         if not self._book.current().closed:

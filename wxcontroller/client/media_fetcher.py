@@ -129,9 +129,9 @@ class MediaFetcher:
     async def _store(
         self, message: Message, content: MessageMedia, got: Fetched, part: Path, token: str
     ) -> MediaFacts:
-        known = replace(unfetched(message), size=got.size, mtime=int(time.time()))
+        facts = replace(unfetched(message), size=got.size, mtime=int(time.time()))
         if got.size == 0:
-            return replace(known, path=media.NO_CONTENT_PATH)
+            return replace(facts, path=media.NO_CONTENT_PATH)
         named = await asyncio.to_thread(_named, content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
@@ -139,7 +139,7 @@ class MediaFetcher:
         data = ""
         if self.config.flag("plugin_openwx_post_media_data"):
             data = await asyncio.to_thread(content_of, str(named.path), self.config.limits.report_media_bytes)
-        return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
+        return replace(facts, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ class Quotes:
 
     async def fields(self, quote: Quote) -> JsonObject:
         """Return a report's fields about a quote; unknown texts are empty."""
-        said = await self._reported(quote.id) if quote.id else {}
-        whole = quote.text or text(said.get("content"))
+        reported = await self._reported(quote.id) if quote.id else {}
+        content = quote.text or text(reported.get("content"))
         return {
             "quote_id": quote.id,
-            "quote_content": quote.select(whole),
-            "quote_sender_id": text(said.get("sender_id")),
-            "quote_media_path": text(said.get("media_path")),
+            "quote_content": quote.select(content),
+            "quote_sender_id": text(reported.get("sender_id")),
+            "quote_media_path": text(reported.get("media_path")),
         }
 
     async def _reported(self, identifier: str) -> JsonObject:

@@ -122,11 +122,11 @@ def _wanted(call: Call) -> dict[str, str]:
     return {name: value for name, value in call.parameters.items() if name not in _PASSED_OVER}
 
 
-def unknown_attribute(wanted: Mapping[str, str], known: frozenset[str]) -> JsonObject | None:
+def unknown_attribute(wanted: Mapping[str, str], attributes: frozenset[str]) -> JsonObject | None:
     for name in wanted:
-        if name not in known:
+        if name not in attributes:
             return {
                 "code": BAD_ATTRIBUTE,
-                "status": f"{name[:64]} is no attribute, use one of {', '.join(sorted(known))}",
+                "status": f"{name[:64]} is no attribute, use one of {', '.join(sorted(attributes))}",
             }
     return None

@@ -41,18 +41,18 @@ class Resuming:
             async with asyncio.timeout(MEDIA_RESUME_SECONDS if self.may_log_in else 0):
                 await self.running.wait()
         except TimeoutError:
-            for one in found:
-                self.reporter.resume(one.place, {**one.report, "media_error": "the account was not back in time"})
+            for entry in found:
+                self.reporter.resume(entry.place, {**entry.report, "media_error": "the account was not back in time"})
             return
-        for one in found:
-            self._fetch(one)
+        for entry in found:
+            self._fetch(entry)
 
-    def _fetch(self, one: Held) -> None:
-        content = media_from_json(one.source)
+    def _fetch(self, held: Held) -> None:
+        content = media_from_json(held.source)
         if content is None:
-            self.reporter.resume(one.place, None)
+            self.reporter.resume(held.place, None)
             return
-        report = one.report
+        report = held.report
         # Only the parts of a message needed for fetching: the report itself exists already.
         message = Message(
             id=str(report.get("id", "")),
@@ -68,7 +68,7 @@ class Resuming:
 
         def done(facts: MediaFacts) -> None:
             self.reporter.resume(
-                one.place, with_media(report, facts, self.fetcher.config), facts.path if facts.data else ""
+                held.place, with_media(report, facts, self.fetcher.config), facts.path if facts.data else ""
             )
 
         self.fetcher.take(message, done)
@@ -80,7 +80,7 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     If the report has no content, ``media_url`` refers to it.
     """
     content = media.with_words(media.content_of(facts), text(report.get("media_text")))
-    known = {**report, **media.fields(facts, own=False), "content": content}
+    complete = {**report, **media.fields(facts, own=False), "content": content}
     if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.report_media_bytes:
-        return known
-    return {**known, "media_url": url_of(config, facts.path)}
+        return complete
+    return {**complete, "media_url": url_of(config, facts.path)}

@@ -115,7 +115,7 @@ class Roster:
     def member(self, group: str, person: str) -> Member | None:
         """A member of a group, or None when the group or the member is unknown."""
         found = self.groups.get(group)
-        return next((one for one in found.members if one.id == person), None) if found else None
+        return next((member for member in found.members if member.id == person), None) if found else None
 
 
 def candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterable[Thing]:

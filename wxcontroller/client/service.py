@@ -141,10 +141,10 @@ class Client:
 
         window = driver.capabilities.window
 
-        def heard(peer: str) -> None:
+        def note_writer(peer: str) -> None:
             sends.heard(peer)
 
-        incoming = Incoming(config, roster, reporter, consults, fetcher, media_index, Quotes(events), heard)
+        incoming = Incoming(config, roster, reporter, consults, fetcher, media_index, Quotes(events), note_writer)
         facts = facts_of(config)
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)

@@ -124,11 +124,11 @@ class Session:
             case base.LoginRefused():
                 self._refused(event)
             case base.Profile():
-                told = self.roster.rename(event.me)
+                events = self.roster.rename(event.me)
                 self.roster.login = event.owner or event.me.id
                 self._login_marks = event.marks or None
                 if self._loaded:  # a login provides it in parts
-                    self._reporter.events(told)
+                    self._reporter.events(events)
                 self._publish()
             case base.RosterLoaded():
                 self.roster.replace(event.contacts, event.groups)
@@ -330,9 +330,9 @@ class Session:
     async def _roster_changed(self, event: base.RosterChanged) -> None:
         """Apply a change group by group, because the reports of fifty large ones take a tenth of a second."""
         for part in split_change(event):
-            told = self.roster.update(part.contacts, part.groups, part.gone)
+            events = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # until the list is complete, contacts are not changes
-                self._reporter.events(told)
+                self._reporter.events(events)
             # Let the event loop serve other requests between two groups.
             await asyncio.sleep(0)
 

@@ -45,9 +45,9 @@ class Tasks:
             log.error("the background work of a call failed", exc_info=problem)
 
 
-async def either(one: asyncio.Event, other: asyncio.Event, seconds: float | None = None) -> bool:
+async def either(first: asyncio.Event, other: asyncio.Event, seconds: float | None = None) -> bool:
     """Wait until one of two events is set; False when ``seconds`` have passed before."""
-    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
+    waits = [asyncio.ensure_future(event.wait()) for event in (first, other)]
     try:
         done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return bool(done)

@@ -100,14 +100,14 @@ async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) ->
     return await handler(request) if elsewhere is None else elsewhere  # a response without state is false
 
 
-def hold_to_accounts(request: web.Request, given: str) -> None:
+def hold_to_accounts(request: web.Request, name_or_id: str) -> None:
     """Raise Refused when a caller that is bound to accounts requests another one, by name or id."""
     found = caller(request)
     if found.instances is None:
         return
     shared = context(request)
     try:
-        instance = shared.accounts.registry.resolve(given)
+        instance = shared.accounts.registry.resolve(name_or_id)
     except BadName:
         return  # no account has this name, which the handler reports
     if not found.may_see(instance):

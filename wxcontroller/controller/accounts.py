@@ -124,16 +124,16 @@ class Accounts(AccountViews):
         async with self._starts.held(name.instance):
             # A new query, within the lock: decisions below must not use a state from before another action.
             unit = await record(self.units, name.instance, 0)
-            known = self._staying(name)
-            parked = known is not None and self.view_of(known, unit).login is LoginState.PARKED
-            if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+            account = self._staying(name)
+            parked = account is not None and self.view_of(account, unit).login is LoginState.PARKED
+            if account is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                 if "driver" in options:
-                    stay_on_route(known, options, options)
+                    stay_on_route(account, options, options)
                 async with self._owned(name) as epoch:
                     await self._raise_epoch(name.instance, epoch)
                 if keep and options:
                     await self._written(name, options, parameters, keep, runs=True)
-                elif known.desired is not Desired.STARTED:
+                elif account.desired is not Desired.STARTED:
                     await self._desire(name.instance, Desired.STARTED)
                 if unit.state is UnitState.ACTIVATING:  # another caller's start: only wait for it
                     start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
@@ -141,7 +141,7 @@ class Accounts(AccountViews):
                 return Started(await self.settled(name.instance), already=True)
             # A parked account has a process only to show why it stopped trying, and waits for this call. One whose
             # file was lost or unusable runs with unknown options, on a port that may belong to another.
-            restarts = unit.has_process and (parked or known is None)
+            restarts = unit.has_process and (parked or account is None)
             async with self._starts.place(name.instance):
                 async with self._owned(name) as epoch:
                     await self._written(name, options, parameters, keep, epoch=epoch)
@@ -163,12 +163,12 @@ class Accounts(AccountViews):
             self.registry.forget(name.instance)
         return await self.require(name.name)
 
-    async def change(self, given: str, set_: Mapping[str, str], unset: Collection[str]) -> View:
+    async def change(self, name_or_id: str, set_: Mapping[str, str], unset: Collection[str]) -> View:
         """Store other options with an account, to count from its next start.
 
         Raises as Materialiser.change, and UnitFailed.
         """
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held(name.instance):
             routed = "driver" in set_ or "driver" in unset
             runs = (await record(self.units, name.instance, 0 if routed else MAX_AGE)).has_process
@@ -183,34 +183,34 @@ class Accounts(AccountViews):
         """
         async with self._starts.held(instance):
             unit = await record(self.units, instance, 0)
-            known = self.reread(instance)
-            if known is None:
+            account = self.reread(instance)
+            if account is None:
                 raise unknown_account(instance)
-            if known.desired is not Desired.STARTED:
+            if account.desired is not Desired.STARTED:
                 return False
             if not unit.has_process or unit.state is UnitState.DEACTIVATING:
                 async with self._starts.place(instance):
-                    async with self._owned(known.name) as epoch:
+                    async with self._owned(account.name) as epoch:
                         await self._raise_epoch(instance, epoch)
                     await self._starts.bring_up(unit)
                 await self.settled(instance)
             return True
 
     @to_its_end
-    async def stop(self, given: str) -> Stopped:
+    async def stop(self, name_or_id: str) -> Stopped:
         """Record that an account shall not run, and stop its unit; returns when it has ended.
 
         Ends a start of the account that is under way. Works for a live unit without a usable file, too.
         Raises UnknownAccount, BadName or UnitFailed. Continues if the caller disconnects.
         """
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held_to_stop(name.instance):
             return await self._stop_held(name)
 
     @to_its_end
-    async def restart(self, given: str) -> View:
+    async def restart(self, name_or_id: str) -> View:
         """Restart (or start) an account with its stored options. Raises as ``start``, and UnknownAccount."""
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held(name.instance):
             unit = await record(self.units, name.instance, 0)
             if self._staying(name) is None:
@@ -222,11 +222,11 @@ class Accounts(AccountViews):
             return await self.settled(name.instance)
 
     @to_its_end
-    async def remove(self, given: str, move: str | None = None) -> View:
+    async def remove(self, name_or_id: str, move: str | None = None) -> View:
         """Stop an account, delete its private state and remove it; return its record. Raises as ``stop``. After its
         ``move``, its new host is recorded; raises UnknownMove.
         """
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held_to_stop(name.instance):
             if move is not None:
                 await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
@@ -247,19 +247,19 @@ class Accounts(AccountViews):
             return stopped.before
 
     @to_its_end
-    async def leave(self, given: str, leaving: Leaving) -> View:
+    async def leave(self, name_or_id: str, leaving: Leaving) -> View:
         """Mark an account as being moved away, and stop it; returns once it has no process.
 
         The mark of the same move is only brought up to date. Raises AccountMoving for another one, and as ``stop``.
         """
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held_to_stop(name.instance):
-            known = self.reread(name.instance)
-            if known is None:
+            account = self.reread(name.instance)
+            if account is None:
                 raise unknown_account(name.name)
-            if (earlier := known.leaving) is not None and earlier.id != leaving.id:
+            if (earlier := account.leaving) is not None and earlier.id != leaving.id:
                 raise earlier.refused(name.name)
-            ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
+            ran = earlier.ran if earlier is not None else account.desired is Desired.STARTED
             sent = leaving.sent or (earlier is not None and earlier.sent)
             # Mark it before the stop, so that neither systemd nor another caller starts the account again in any
             # case.
@@ -271,7 +271,7 @@ class Accounts(AccountViews):
                 )
             if stopped.note and self.ownership is not None:
                 try:
-                    await self._release(name, known)
+                    await self._release(name, account)
                 except WxError as problem:  # the other host cannot claim it yet
                     raise AccountMoving(
                         N_("account {account} is stopped, and this host still owns it: {reason}"),
@@ -281,9 +281,9 @@ class Accounts(AccountViews):
                     ) from None
             return stopped.after
 
-    async def stay(self, given: str, move: str) -> View:
+    async def stay(self, name_or_id: str, move: str) -> View:
         """Undo ``leave``; the account runs again if it was to. Raises UnknownMove, and as ``start_again``."""
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         async with self._starts.held(name.instance):
             self._on_the_move(name, move)
             await asyncio.to_thread(self._materialiser.leave, name.instance, None)
@@ -292,14 +292,14 @@ class Accounts(AccountViews):
         return await self.require(name.name)
 
     async def _stop_held(self, name: AccountName) -> Stopped:
-        known = self.reread(name.instance)
+        registered = self.reread(name.instance)
         unit = await record(self.units, name.instance, 0)
-        if known is None and not unit.state.has_process:
+        if registered is None and not unit.state.has_process:
             raise unknown_account(name.name)
-        account = known or Account(name, 0, Desired.STOPPED)
+        account = registered or Account(name, 0, Desired.STOPPED)
         before = self.view_of(account, unit)
-        notes = [] if known else [Text("its file is missing or damaged")]
-        if known is not None and known.desired is not Desired.STOPPED:
+        notes = [] if registered else [Text("its file is missing or damaged")]
+        if registered is not None and registered.desired is not Desired.STOPPED:
             try:
                 await self._desire(name.instance, Desired.STOPPED)
             except (WxError, OSError) as problem:
@@ -323,9 +323,9 @@ class Accounts(AccountViews):
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
         return Stopped(before, self.view_of(account, await record(self.units, name.instance)), joined(notes))
 
-    def arrived(self, given: str, move: str) -> Account:
+    def arrived(self, name_or_id: str, move: str) -> Account:
         """Return an account that a move has brought here. Raises UnknownAccount and UnknownMove."""
-        account = self.account(given)
+        account = self.account(name_or_id)
         if not move or account.arrived != move:
             raise UnknownMove(
                 N_("account {account} was not received in this move"),
@@ -334,34 +334,34 @@ class Accounts(AccountViews):
             )
         return account
 
-    async def send_back(self, given: str, move: str) -> View:
+    async def send_back(self, name_or_id: str, move: str) -> View:
         """Remove an account that a move has brought. Raises AccountMoved if it was started, and as ``remove``."""
-        account = self.arrived(given, move)
+        account = self.arrived(name_or_id, move)
         if account.desired is not Desired.STOPPED:
             raise AccountMoved(
                 N_("account {account} has been started on this host"),
                 N_("move it back: wxctl move"),
                 account=account.name.name,
             )
-        return await self.remove(given)
+        return await self.remove(name_or_id)
 
     def _on_the_move(self, name: AccountName, move: str) -> Account:
         """Return an account that this move is taking away. Raises UnknownAccount or UnknownMove."""
-        known = self.reread(name.instance)
-        if known is None:
+        account = self.reread(name.instance)
+        if account is None:
             raise unknown_account(name.name)
-        if known.leaving is None or known.leaving.id != move:
+        if account.leaving is None or account.leaving.id != move:
             raise UnknownMove(
                 N_("account {account} is not part of this move"), N_("see: wxctl status {account}"), account=name.name
             )
-        return known
+        return account
 
     def _staying(self, name: AccountName) -> Account | None:
         """Return a registered account that may run here, None for an unknown one. Raises AccountMoving."""
-        known = self.reread(name.instance)
-        if known is not None and known.leaving is not None:
-            raise known.leaving.refused(name.name)
-        return known
+        account = self.reread(name.instance)
+        if account is not None and account.leaving is not None:
+            raise account.leaving.refused(name.name)
+        return account
 
     async def _written(
         self,

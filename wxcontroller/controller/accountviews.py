@@ -96,17 +96,17 @@ class AccountViews:
             else:
                 self._confirmed.pop(view.instance, None)
 
-    def account(self, given: str) -> Account:
+    def account(self, name_or_id: str) -> Account:
         """Return one registered account by name or id. Raises UnknownAccount or BadName."""
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         found = self.registry.get(name.instance)
         if found is None:
-            raise unknown_account(given)
+            raise unknown_account(name_or_id)
         return found
 
-    async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
+    async def view(self, name_or_id: str, max_age: float = MAX_AGE) -> View | None:
         """Return an account by name or id, or None. Raises UnitFailed."""
-        account = self.registry.find(given)
+        account = self.registry.find(name_or_id)
         if account is None:
             return None
         found = self.view_of(account, await record(self.units, account.name.instance, max_age))
@@ -115,12 +115,12 @@ class AccountViews:
             self._confirm([found])
         return found
 
-    async def require(self, given: str) -> View:
+    async def require(self, name_or_id: str) -> View:
         """Return one account by name or id; raises BadName, UnknownAccount or UnitFailed."""
-        name = self.registry.name_of(given)
+        name = self.registry.name_of(name_or_id)
         found = await self.view(name.name)
         if found is None:
-            raise unknown_account(given)
+            raise unknown_account(name_or_id)
         return found
 
     def view_of(self, account: Account, unit: UnitRecord) -> View:
@@ -189,7 +189,7 @@ def unit_and_stamp(view: View) -> tuple[UnitRecord, Stamp | None]:
     return view.unit, view.state.stamp if view.state is not None else None
 
 
-def unknown_account(given: str) -> UnknownAccount:
+def unknown_account(name: str) -> UnknownAccount:
     return UnknownAccount(
-        N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=given
+        N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=name
     )

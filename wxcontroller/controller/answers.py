@@ -29,9 +29,9 @@ class AnswerPart:
 class AnswerParts:
     """The parts of one answer. ``make`` makes one; ``whole`` makes the answer of them."""
 
-    def __init__(self, make: Callable[[View, float], AnswerPart], whole: Callable[[list[AnswerPart]], bytes]) -> None:
+    def __init__(self, make: Callable[[View, float], AnswerPart], join: Callable[[list[AnswerPart]], bytes]) -> None:
         self._make = make
-        self._whole = whole
+        self._whole = join
         self._parts: list[AnswerPart] = []
         self._views: tuple[View, ...] | None = None
         self._begin, self._end = 0.0, 0.0
@@ -41,8 +41,8 @@ class AnswerParts:
         """Return the answer about those of the accounts that are the caller's."""
         now = time.time()
         if views is not self._views or not self._begin <= now < self._end:
-            known = {id(part.view): part for part in self._parts if part.begin <= now < part.end}
-            self._parts = [known.get(id(view)) or self._make(view, now) for view in views]
+            current = {id(part.view): part for part in self._parts if part.begin <= now < part.end}
+            self._parts = [current.get(id(view)) or self._make(view, now) for view in views]
             self._views = views
             self._begin = max((part.begin for part in self._parts), default=0.0)
             self._end = min((part.end for part in self._parts), default=float("inf"))

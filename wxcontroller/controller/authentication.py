@@ -130,9 +130,9 @@ class Gate:
         """
         if presented is None:
             return None
-        known = (tokens or self.tokens).find(presented) or self.consumers.tokens.find(presented)
-        if known is not None and not known.expired(time.time()):
-            return holder(known)
+        token = (tokens or self.tokens).find(presented) or self.consumers.tokens.find(presented)
+        if token is not None and not token.expired(time.time()):
+            return holder(token)
         # Root's token is in a file of this machine: from elsewhere it can only have leaked.
         return ROOT if self._is_local(presented) and is_loopback(address) else None
 
@@ -178,9 +178,9 @@ class Gate:
             )
         if presented is None:
             raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
-        known = self.tokens.find(presented)
-        if known is not None:
-            what = f"with the expired token {known.name} ({known.id})"
+        token = self.tokens.find(presented)
+        if token is not None:
+            what = f"with the expired token {token.name} ({token.id})"
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
@@ -190,8 +190,8 @@ class Gate:
             return True
         if not caller.token:  # a host's certificate is valid as long as its connection
             return bool(caller.hop) or self.is_open
-        known = self.tokens.by_id.get(caller.token) or self.consumers.tokens.by_id.get(caller.token)
-        return known is not None and not known.expired(time.time())
+        token = self.tokens.by_id.get(caller.token) or self.consumers.tokens.by_id.get(caller.token)
+        return token is not None and not token.expired(time.time())
 
     def denied(self, caller: Caller, message: str, remedy: str, /, **values: Value) -> Refused:
         """Return the exception for a known caller without permission, and log it."""

@@ -15,11 +15,11 @@ class EventLoop(uvloop.Loop):
     """
 
     async def create_connection(
-        self, *given: Any, sock: socket.socket | None = None, **options: Any
+        self, *args: Any, sock: socket.socket | None = None, **options: Any
     ) -> tuple[Any, Any]:
         """Take, return and raise what asyncio's does. ``sock`` belongs to the loop, also when this fails."""
         try:
-            return await super().create_connection(*given, sock=sock, **options)
+            return await super().create_connection(*args, sock=sock, **options)
         except BaseException:
             if sock is not None:
                 sock.detach()

@@ -57,7 +57,7 @@ class ForwardedCalls(Protocol):
         """Return the agent of another host whose token this is, None for any other token."""
         ...
 
-    def destination(self, request: web.Request, given: str) -> Destination | None:
+    def destination(self, request: web.Request, name_or_id: str) -> Destination | None:
         """Return the host of an account that is not on this one, None when no host has it.
 
         Raises WrongHost, HostFailure.

@@ -156,10 +156,10 @@ class HostCalls:
             f"agent token {token.id} of host {host.name}", Scope.ILINK, frozenset({token.instance}), token.id
         )
 
-    def destination(self, request: web.Request, given: str) -> HostDestination | None:
+    def destination(self, request: web.Request, name_or_id: str) -> HostDestination | None:
         """See ``controller.fleetport.ForwardedCalls``."""
         try:
-            instance = self._shared.accounts.registry.resolve(given)
+            instance = self._shared.accounts.registry.resolve(name_or_id)
         except BadName:
             return None
         who = recognized(request) or caller(request)
@@ -168,22 +168,22 @@ class HostCalls:
                 N_("host {host} does not have account {account}, and does not forward calls of other hosts"),
                 N_("try again in a moment; wxctl fleet shows which host has the account"),
                 host=self._hosts.name,
-                account=given,
+                account=name_or_id,
             )
         having = self._hosts.having(instance)
         if len(having) > 1:
-            raise on_several(given, ", ".join(host.name for host in having))
+            raise on_several(name_or_id, ", ".join(host.name for host in having))
         return HostDestination(self._shared, self._hosts.name, request, having[0], instance) if having else None
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
         """See ``controller.fleetport.ForwardedCalls``."""
-        given = await self._account_of(request, endpoint)
-        if given is None:
+        name_or_id = await self._account_of(request, endpoint)
+        if name_or_id is None:
             return None
         starts = endpoint.path in _STARTS
         if starts:
             await self._hosts.met()
-        account = self._shared.accounts.registry.find(given)
+        account = self._shared.accounts.registry.find(name_or_id)
         if account is not None:
             # One that is leaving is refused with what to do about that. With etcd, its claim decides.
             is_asked = starts and account.leaving is None and self._owners is None
@@ -192,7 +192,7 @@ class HostCalls:
             return None
         if self._owners is not None and endpoint.path in _BEGINNINGS and (recognized(request) or caller(request)).hop:
             return None  # another host has placed it here
-        destination = self.destination(request, given) or await self._placed(request, endpoint, given)
+        destination = self.destination(request, name_or_id) or await self._placed(request, endpoint, name_or_id)
         if destination is None:
             return None
         target = credentials.without_token(sent_target(request.raw_path))
@@ -206,14 +206,14 @@ class HostCalls:
         async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
             return await pass_to(request, destination, target, spool, sent_back)
 
-    async def _placed(self, request: web.Request, endpoint: Endpoint, given: str) -> HostDestination | None:
+    async def _placed(self, request: web.Request, endpoint: Endpoint, name_or_id: str) -> HostDestination | None:
         """Return the host that takes an account of a new name, None for this one. Raises NoHost."""
         owners = self._owners
-        if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name_or_none(given) is None:
+        if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name_or_none(name_or_id) is None:
             return None
         from wxcontroller.fleet.placement import host_for  # a fleet without etcd loads none of it
 
-        instance = self._shared.accounts.registry.resolve(given)
+        instance = self._shared.accounts.registry.resolve(name_or_id)
         if instance in owners.accounts:  # the start names the host that has it
             return None
         if endpoint.path in _OWN_CALLS:
@@ -224,7 +224,7 @@ class HostCalls:
             asked = text(options["placement"]) if "placement" in options else None
         placement = self._shared.settings.client.get("placement", "") if asked is None else asked
         reachable = {self._hosts.name, *(host.name for host in self._hosts if host.is_up)}
-        chosen = self._hosts.by_name.get(host_for(given, placement, owners, reachable))
+        chosen = self._hosts.by_name.get(host_for(name_or_id, placement, owners, reachable))
         return HostDestination(self._shared, self._hosts.name, request, chosen, instance) if chosen else None
 
     async def _account_of(self, request: web.Request, endpoint: Endpoint) -> str | None:
@@ -238,10 +238,10 @@ class HostCalls:
         if endpoint.path in _OWN_CALLS:
             if has_body(request):
                 await take(request, CONTROL_FORM_BYTES)
-            given = (await request_parameters(request)).get("client")
-            if given is not None:
-                hold_to_accounts(request, given)
-            return given
+            name_or_id = (await request_parameters(request)).get("client")
+            if name_or_id is not None:
+                hold_to_accounts(request, name_or_id)
+            return name_or_id
         if not is_ilink(request) or not self._shared.settings.ilink_serve:
             return None
         if endpoint.about is About.BEARER:
@@ -262,8 +262,8 @@ def hop_caller(own: str, who: Caller, request: web.Request, accounts: Collection
     among ``accounts`` are named; None: all.
     """
     agent = is_ilink(request)
-    known = who.token or who.instances is None or who.scope is not Scope.READ
-    scope, bound = who.scope if known else None, who.instances
+    is_known = who.token or who.instances is None or who.scope is not Scope.READ
+    scope, bound = who.scope if is_known else None, who.instances
     if bound is not None and accounts is not None:
         bound = bound.intersection(accounts)
     return HopCaller(own, scope, bound, who.words, base_url(request) if agent else "")

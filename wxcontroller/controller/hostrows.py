@@ -57,22 +57,22 @@ class HostRows:
         """Return the rows. ``own`` are the instances of this host's accounts; a name is shown once."""
         seen = (self._hosts.changes, frozenset(own), self._changes())
         if seen != self._seen:
-            known = self._rows
+            rows = self._rows
             self._rows = {
-                instance: self._row(instance, having, known.get(instance))
+                instance: self._row(instance, having, rows.get(instance))
                 for instance, having in sorted(self._hosts.all().items())
                 if instance not in own
             }
             self._seen = seen
         return self._rows
 
-    def _row(self, instance: str, having: tuple[OtherHost, ...], known: ShownRow | None) -> ShownRow:
+    def _row(self, instance: str, having: tuple[OtherHost, ...], earlier: ShownRow | None) -> ShownRow:
         host = having[0]
         row = host.rows[instance]
         held = NOTHING if host.is_up else self._held(instance)
         source = (row, host.state, host.reason, having, str(held))
-        if known is not None and known.source == source:
-            return known
+        if earlier is not None and earlier.source == source:
+            return earlier
         others = ", ".join(each.name for each in having[1:])
         return host_row(host, row, others, source, held)
 

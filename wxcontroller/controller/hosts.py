@@ -53,8 +53,8 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet
     hosts, current = Hosts(settings, paths.fleet_state), shared.fleet
     credentials = credentials_of(settings.etcd) if settings.etcd is not None else None
     if isinstance(current, OtherHosts) and current.hosts.is_same(hosts):
-        known = current.etcd
-        if (known and known.files) == (credentials and credentials.files):
+        etcd = current.etcd
+        if (etcd and etcd.files) == (credentials and credentials.files):
             return current
     return OtherHosts(shared, hosts, credentials)
 
@@ -220,16 +220,16 @@ class OtherHosts:
                 hosts=living,
             )
         newest = max(having, key=lambda host: host.rows[name.instance].epoch, default=None)
-        known = newest.rows[name.instance].epoch if newest is not None else 0
+        latest = newest.rows[name.instance].epoch if newest is not None else 0
         if self.ownership is not None:  # etcd knows that no host runs it; each start has raised its epoch
-            return max(epoch, known + 1, self.ownership.records.adoption(name))
-        if newest is not None and known >= epoch:
+            return max(epoch, latest + 1, self.ownership.records.adoption(name))
+        if newest is not None and latest >= epoch:
             raise StaleEpoch(
                 N_("host {host} already had account {account} with epoch {known}, later than that of the bundle"),
                 N_("adopt it from a bundle of that host; if there is none, remove the host from [fleet.hosts]"),
                 account=name.name,
                 host=newest.name,
-                known=known,
+                known=latest,
             )
         return epoch
 

@@ -114,7 +114,7 @@ class LoginLinks:
             _process(view),
             view.counted("logins"),
         )
-        own = [one for one in self.current() if one.instance == view.instance]
+        own = [each for each in self.current() if each.instance == view.instance]
         for old in own[: max(0, len(own) + 1 - MAX_LINKS)]:
             self.drop(old, "there are newer ones")
         self._links[link.id] = link
@@ -124,7 +124,7 @@ class LoginLinks:
     def current(self) -> list[LoginLink]:
         """Return the links that have not expired, the oldest first."""
         now = self._clock()
-        self._links = {one.id: one for one in self._links.values() if now < one.expires}
+        self._links = {link.id: link for link in self._links.values() if now < link.expires}
         return list(self._links.values())
 
     def drop(self, link: LoginLink, why: str) -> None:
@@ -138,7 +138,7 @@ class LoginLinks:
         ``address`` is the caller's as its socket gives it.
         """
         peer, shown = host_in(address) or "a local socket", _digest(secret)
-        link = next((one for one in self.current() if hmac.compare_digest(one.sha256, shown)), None)
+        link = next((each for each in self.current() if hmac.compare_digest(each.sha256, shown)), None)
         if link is None or not _SECRET.fullmatch(browser):
             raise self._failed(peer, caller_of(host_in(address)))
         if not link.browser:

@@ -39,14 +39,14 @@ def add_routes(app: web.Application) -> None:
 
 async def start_client(request: web.Request) -> web.Response:
     """GET /openwx/start_client (openwx-api 1.3): bring an account up and answer with its stored record."""
-    given = await request_parameters(request)
-    client = given.get("client", "")
+    params = await request_parameters(request)
+    client = params.get("client", "")
     if is_missing(client):
         return json_response(replies.CLIENT_MISSING)
     accounts, settings = context(request).accounts, context(request).settings
     try:
         name = accounts.registry.name_of(client)
-        wanted = start_options(given, settings.unknown_options == "ignore")
+        wanted = start_options(params, settings.unknown_options == "ignore")
         started = await accounts.start(name, wanted.checked.options, wanted.echo)
     except BadName as problem:
         return json_response(reply(CLIENT, f"client name invalid: {problem}"))
@@ -71,8 +71,8 @@ async def start_client(request: web.Request) -> web.Response:
 
 async def stop_client(request: web.Request) -> web.Response:
     """GET /openwx/stop_client (openwx-api 1.3): also for an account whose file is gone or damaged while it runs."""
-    given = await request_parameters(request)
-    client = given.get("client", "")
+    params = await request_parameters(request)
+    client = params.get("client", "")
     if is_missing(client):
         return json_response(replies.CLIENT_MISSING)
     accounts = context(request).accounts
@@ -91,10 +91,10 @@ async def stop_client(request: web.Request) -> web.Response:
 
 async def check_client(request: web.Request) -> web.Response:
     """GET /openwx/check_client (openwx-api 1.4): the STATE of one account or of all that are wanted or run."""
-    given = await request_parameters(request)
+    params = await request_parameters(request)
     accounts, answers = context(request).accounts, context(request).answers
-    if "client" in given:
-        view = await accounts.view(given["client"])
+    if "client" in params:
+        view = await accounts.view(params["client"])
         if view is None or not view.registered:
             return json_response(replies.CLIENT_UNKNOWN)
         state = answers.state(view)
@@ -110,8 +110,8 @@ async def check_client(request: web.Request) -> web.Response:
 
 async def get_qrcode(request: web.Request) -> web.Response:
     """GET /openwx/get_qrcode (openwx-api 1.4): the JPEG of the code to scan, or 404."""
-    given = await request_parameters(request)
-    client = given.get("client", "")
+    params = await request_parameters(request)
+    client = params.get("client", "")
     if is_missing(client):
         return json_response(replies.CLIENT_MISSING)
     accounts = context(request).accounts
@@ -132,12 +132,12 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
 
     Raises BadParameter, and Refused when it is about an account that is not the caller's.
     """
-    given = parameters.query_pairs(parameters.query_of(request.raw_path))
+    pairs = parameters.query_pairs(parameters.query_of(request.raw_path))
     kind = request.headers.get("Content-Type", "")
     if has_body(request) and parameters.holds_parameters(request.path, kind):
         body = await read_body(request, CONTROL_FORM_BYTES)
-        given += parameters.form_pairs(kind, body)
-    found = parameters.merged(given)
+        pairs += parameters.form_pairs(kind, body)
+    found = parameters.merged(pairs)
     found.pop("token", None)
     if "client" in found:
         hold_to_accounts(request, found["client"])
@@ -157,15 +157,15 @@ class StartOptions:
     echo: Mapping[str, str]
 
 
-def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOptions:
+def start_options(params: Mapping[str, str], ignore_unknown: bool) -> StartOptions:
     """Sort the parameters of start_client. Raises BadOption."""
-    options = {name: value for name, value in given.items() if name not in _PASSED_OVER and not name.startswith("_")}
+    options = {name: value for name, value in params.items() if name not in _PASSED_OVER and not name.startswith("_")}
     unknown = [name for name in options if name not in OPTIONS] if ignore_unknown else []
-    known = [(name, value) for name, value in options.items() if name not in unknown]
-    checked = check_options(known)
-    passed_over = [name for name in given if name in ("datatype", "callback")]
+    accepted = [(name, value) for name, value in options.items() if name not in unknown]
+    checked = check_options(accepted)
+    passed_over = [name for name in params if name in ("datatype", "callback")]
     ignored = (*checked.ignored, *unknown, *passed_over)
-    echo = {name: value for name, value in given.items() if not name.startswith("_")}
+    echo = {name: value for name, value in params.items() if not name.startswith("_")}
     for value in echo.values():
         check_line(value)
     return StartOptions(Checked(checked.options, ignored), echo)

@@ -223,9 +223,9 @@ class RestartDelays:
         """Reset the units whose process has run for ten minutes, once; ``now`` in steady seconds. Raises nothing."""
         runs = {view.instance: _Run(view.pid, now) for view in views if view.pid}
         for instance, run in runs.items():
-            known = self._runs.get(instance)
-            if known is not None and known.pid == run.pid:
-                runs[instance] = known
+            earlier = self._runs.get(instance)
+            if earlier is not None and earlier.pid == run.pid:
+                runs[instance] = earlier
         self._runs = runs
         due = {instance: run for instance, run in {**runs, "": self._own}.items() if run.settles(now)}
         try:

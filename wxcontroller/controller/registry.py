@@ -54,26 +54,26 @@ class Registry:
         self._entries: dict[str, _Entry] = {}
         self._names: dict[str, str] = {}
 
-    def resolve(self, given: str) -> str:
+    def resolve(self, name_or_id: str) -> str:
         """Return the instance of a name, or of an id derived from one. Raises BadName."""
-        instance = self._names.get(given)
+        instance = self._names.get(name_or_id)
         if instance is None:
-            instance = given if is_derived(given) else parse_name(given).instance
+            instance = name_or_id if is_derived(name_or_id) else parse_name(name_or_id).instance
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()  # names come from outside: bounded
-            self._names[given] = instance
+            self._names[name_or_id] = instance
         return instance
 
-    def name_of(self, given: str) -> AccountName:
-        """Return the name that ``given`` (a name, or a registered generated id) means.
+    def name_of(self, name_or_id: str) -> AccountName:
+        """Return the name that ``name_or_id`` (a name, or a registered generated id) means.
 
         Raises BadName, or UnknownAccount for an unassigned generated id.
         """
-        if not is_derived(given):
-            return parse_name(given)
-        account = self.get(given)
+        if not is_derived(name_or_id):
+            return parse_name(name_or_id)
+        account = self.get(name_or_id)
         if account is None:
-            raise UnknownAccount(N_("no account has the id {id}"), N_("wxctl list shows the accounts"), id=given)
+            raise UnknownAccount(N_("no account has the id {id}"), N_("wxctl list shows the accounts"), id=name_or_id)
         return account.name
 
     def get(self, instance: str) -> Account | None:
@@ -102,10 +102,10 @@ class Registry:
             self._entries[instance] = entry
         return entry.account
 
-    def find(self, given: str) -> Account | None:
-        """Return the account of a name or id, None if it is unknown or ``given`` cannot be a name."""
+    def find(self, name_or_id: str) -> Account | None:
+        """Return the account of a name or id, None if it is unknown or ``name_or_id`` cannot be a name."""
         try:
-            return self.get(self.resolve(given))
+            return self.get(self.resolve(name_or_id))
         except BadName:
             return None
 

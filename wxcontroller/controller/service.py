@@ -174,8 +174,8 @@ class Service:
                     await alerts.look((), str(problem))
                 else:
                     watch.look(views)
-                    known = {view.instance for view in views}
-                    await asyncio.to_thread(accounts.logins.look, logins_of(views), known)
+                    instances = {view.instance for view in views}
+                    await asyncio.to_thread(accounts.logins.look, logins_of(views), instances)
                     with self._deadlines.within(_LOOK_STUCK, "a look for alerts"):
                         await alerts.look(views)
                     sentence = summary(views)

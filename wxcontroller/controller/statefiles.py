@@ -99,7 +99,7 @@ class ClientState:
             "no answer from WeChat reported for {silent} s; systemd restarts a hanging process",
             silent=f"{silent:.0f}",
         )
-        told: dict[str, JsonValue] = {
+        content: dict[str, JsonValue] = {
             "state": login.word,
             "previous_state": self.word,
             "login_state": login.value,
@@ -110,7 +110,7 @@ class ClientState:
         ctime, inode, size = self.stamp
         return replace(
             self,
-            fields=MappingProxyType({**self.fields, **told}),
+            fields=MappingProxyType({**self.fields, **content}),
             login=login,
             word=login.word,
             status=status,
@@ -247,11 +247,11 @@ def without_texts(value: JsonValue) -> JsonValue:
     return value
 
 
-def question_of(told: JsonObject) -> Question | None:
-    kind, digits = text(told.get("kind")), integer(told.get("digits"))
+def question_of(content: JsonObject) -> Question | None:
+    kind, digits = text(content.get("kind")), integer(content.get("digits"))
     if kind not in QUESTION_KINDS:
         return None
-    return Question(one_line(told.get("id")), kind, text_in(told, "prompt"), digits if 0 < digits < 100 else 0)
+    return Question(one_line(content.get("id")), kind, text_in(content, "prompt"), digits if 0 < digits < 100 else 0)
 
 
 def uptime() -> float:

@@ -51,9 +51,9 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     return made
 
 
-def place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
+def place(setting: str, value: str, environment: Mapping[str, str]) -> Path:
     """Return the file of a setting: a path, or the name of a credential of the unit. Raises BadSettings."""
-    path = place_of(setting, given, environment)
+    path = place_of(setting, value, environment)
     try:
         with path.open("rb") as stream:
             if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:

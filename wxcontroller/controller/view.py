@@ -146,9 +146,9 @@ class View:
     def assessment(self, now: float | None = None) -> Assessment:
         """Return the account's condition with its problems; ``now`` is in seconds since 1970."""
         now = time.time() if now is None else now
-        for begin, known in self._assessed:
-            if begin <= now < known.until:
-                return known
+        for begin, assessment in self._assessed:
+            if begin <= now < assessment.until:
+                return assessment
         facts = Facts(
             self.account.name,
             self.account.desired,

@@ -157,13 +157,13 @@ class Views:
                 views = self._with(changed, units)
         self._units, self._others = units, others
         if views is not self._views:
-            known, self._views = self._views, views
-            fresh = {instance: view for instance, view in views.items() if known.get(instance) is not view}
+            earlier, self._views = self._views, views
+            fresh = {instance: view for instance, view in views.items() if earlier.get(instance) is not view}
             self.fresh.update(fresh)
             for gone in self._due.keys() - views.keys():
                 del self._due[gone]
             self._next_due = min(self._due.values(), default=float("inf"))
-            if fresh or len(views) != len(known):
+            if fresh or len(views) != len(earlier):
                 self._all = tuple(views.values())
         return self._all
 
@@ -182,6 +182,6 @@ class Views:
     def _view(self, account: Account, units: Mapping[str, UnitRecord]) -> View:
         """Return an account's view; the cached one if nothing has changed."""
         instance = account.name.instance
-        made, known = self._make(account, units.get(instance) or absent(instance)), self._views.get(instance)
+        made, earlier = self._make(account, units.get(instance) or absent(instance)), self._views.get(instance)
         self._due[instance] = made.until
-        return known if known == made else made
+        return earlier if earlier == made else made

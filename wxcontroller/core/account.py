@@ -179,13 +179,13 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
 
 def epoch_in(variables: Mapping[str, str], key: str = EPOCH, missing: int = 1) -> int:
     """Return an epoch in an account's environment. Raises ValueError for an invalid one."""
-    if not (given := variables.get(key)):
+    if not (value := variables.get(key)):
         return missing
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:12]) <= LARGEST_EPOCH):
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value[:12]) <= LARGEST_EPOCH):
         raise ValueError(
-            Text("{key} is {value}; it must be an integer of at least 1", key=key, value=f"{given[:64]!r}")
+            Text("{key} is {value}; it must be an integer of at least 1", key=key, value=f"{value[:64]!r}")
         )
-    return int(given)
+    return int(value)
 
 
 def _parameters(stored: str) -> dict[str, str]:

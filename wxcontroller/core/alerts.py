@@ -183,17 +183,17 @@ def plain(words: str, limit: int = _MAX_WORDS) -> str:
 
 def alert_from(content: JsonValue) -> Alert:
     """Read an alert back. Raises ValueError."""
-    given = obj(content)
-    language = text(given.get("language"))
-    if not text(given.get("id")):
+    fields = obj(content)
+    language = text(fields.get("language"))
+    if not text(fields.get("id")):
         raise ValueError("it is no alert")
     return Alert(
-        text(given["id"]),
-        Happening(text(given.get("event"))),
-        float(integer(given.get("time"))),
-        text(given.get("host")),
-        tuple(item_from(obj(each)) for each in items(given.get("items"))),
-        integer(given.get("more")),
+        text(fields["id"]),
+        Happening(text(fields.get("event"))),
+        float(integer(fields.get("time"))),
+        text(fields.get("host")),
+        tuple(item_from(obj(each)) for each in items(fields.get("items"))),
+        integer(fields.get("more")),
         language if language in LANGUAGES else LANGUAGES[0],
     )
 
@@ -234,8 +234,8 @@ def item_json(item: Item, alert: Alert) -> JsonObject:
     }
 
 
-def item_from(given: JsonObject) -> Item:
-    code, picture = obj(given.get("qrcode")), None
+def item_from(stored: JsonObject) -> Item:
+    code, picture = obj(stored.get("qrcode")), None
     if code:
         try:
             content = base64.b64decode(text(code.get("base64")), validate=True)
@@ -245,14 +245,14 @@ def item_from(given: JsonObject) -> Item:
         made = min(max(0, integer(code.get("made"))), _LATEST)
         picture = Picture(mime, content, float(made))
     return Item(
-        Kind(text(given.get("kind"))),
-        text(given.get("account")),
-        text(given.get("instance")),
-        float(integer(given.get("since"))),
-        text_in(given, "message"),
-        text_in(given, "remedy"),
+        Kind(text(stored.get("kind"))),
+        text(stored.get("account")),
+        text(stored.get("instance")),
+        float(integer(stored.get("since"))),
+        text_in(stored, "message"),
+        text_in(stored, "remedy"),
         picture,
-        text(given.get("code")),
+        text(stored.get("code")),
     )
 
 

@@ -83,8 +83,8 @@ class AlertSettings:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Return the ways that are set up."""
-        given = {Channel.WEBHOOK: self.webhook, Channel.MAIL: self.mail, Channel.COMMAND: self.command}
-        return tuple(channel for channel, target in given.items() if target)
+        addresses = {Channel.WEBHOOK: self.webhook, Channel.MAIL: self.mail, Channel.COMMAND: self.command}
+        return tuple(channel for channel, target in addresses.items() if target)
 
 
 _FIELDS = {entry.name: entry for entry in fields(AlertSettings)}
@@ -95,13 +95,13 @@ def parse_alerts(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [alerts]"))
     found: dict[str, object] = {}
-    for key, given in value.items():
+    for key, setting in value.items():
         entry = _FIELDS.get(key)
         if entry is None:
             raise ValueError(Text("has no key {key}", key=key))
         parse: Parser = entry.metadata["parse"]
         try:
-            found[key] = parse(given)
+            found[key] = parse(setting)
         except ValueError as problem:
             raise ValueError(Text("key {key} {problem}", key=key, problem=reason_of(problem))) from None
     return found

@@ -108,9 +108,9 @@ class Spool:
 
     def clear(self) -> None:
         """Drop the alerts of a channel that is no longer configured."""
-        for one in self.waiting():
+        for alert in self.waiting():
             with suppress(OSError):
-                one.path.unlink()
+                alert.path.unlink()
 
     def state(self) -> AlertState:
         """Return the deliverer's notes, empty if unreadable."""

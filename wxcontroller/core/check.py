@@ -143,23 +143,23 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
     instances = registry.instances()
     for instance in instances:
         file = paths.account_file(instance)
-        known = yield from _account(paths, instance)
-        if known is None:
+        account = yield from _account(paths, instance)
+        if account is None:
             continue
-        ports[known.port].append(instance)
-        if not settings.backend_start_port <= known.port <= settings.backend_end_port:
+        ports[account.port].append(instance)
+        if not settings.backend_start_port <= account.port <= settings.backend_end_port:
             yield Finding(
                 Level.WARN,
                 file,
                 Text(
                     "the port {port} is outside {low} to {high}",
-                    port=known.port,
+                    port=account.port,
                     low=settings.backend_start_port,
                     high=settings.backend_end_port,
                 ),
                 Text(
                     "stop the account and start it again: it gets another one; wxctl stop {account}",
-                    account=known.name.name,
+                    account=account.name.name,
                 ),
                 names.PORT,
                 line_of(file, names.PORT),
@@ -307,10 +307,10 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
     tokens = yield from _read(file, TokenFile(file).read)
     if tokens is None:
         return
-    known, now = set(AccountFiles(paths).instances()), time.time()  # also those whose files cannot be read
+    instances, now = set(AccountFiles(paths).instances()), time.time()  # also those whose files cannot be read
     for token in tokens.by_id.values():
         for name in () if token.expired(now) else token.accounts:
-            if parse_name(name).instance not in known:
+            if parse_name(name).instance not in instances:
                 yield Finding(
                     Level.WARN,
                     file,

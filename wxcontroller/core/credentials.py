@@ -52,9 +52,9 @@ def require_copies(instance: str, account: str, copies: Path) -> None:
         )
 
 
-def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) -> Path:
+def place_of(setting: str, value: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the file that a setting names: a path, or a credential of the unit. Raises BadSettings without any."""
-    path = Path(given)
+    path = Path(value)
     if path.is_absolute():
         return path
     directory = environ.get(_DIRECTORY)
@@ -66,9 +66,9 @@ def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) 
                 "LoadCredential={given}:/path/of/the/file; see wxcontroller.toml(5)"
             ),
             setting=setting,
-            given=given,
+            given=value,
         )
-    return Path(directory) / given
+    return Path(directory) / value
 
 
 def text(path: Path, name: str) -> str:

@@ -63,8 +63,8 @@ class _Stand:
             raise AttributeError(name)
         return getattr(self._real(), name)
 
-    def __instancecheck__(self, one: object) -> bool:
-        return isinstance(one, self._real())
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self._real())
 
     def __mro_entries__(self, bases: object) -> tuple[type]:
         return (self._real(),)

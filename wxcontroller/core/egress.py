@@ -75,13 +75,13 @@ def shown(value: str) -> str:
         return "…"
 
 
-def _decoded(word: str) -> str:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", word):
+def _decoded(part: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
         raise ValueError(
             Text("has a % in user or password that begins no percent-encoded character; write %25 for it")
         )
     try:
-        decoded = unquote(word, errors="strict")
+        decoded = unquote(part, errors="strict")
     except UnicodeDecodeError:
         raise ValueError(Text("has user or password that are not UTF-8 when percent-decoded")) from None
     if not decoded.isprintable():

@@ -109,25 +109,25 @@ def parse_fleet(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [fleet]"))
     found: dict[str, object] = {}
-    for key, given in value.items():
+    for key, setting in value.items():
         if key == "name":
-            found[key] = _name(given, Text("key {key}", key=key))
+            found[key] = _name(setting, Text("key {key}", key=key))
         elif key == "client_ca":
-            found[key] = file(given, Text("key {key}", key=key))
+            found[key] = file(setting, Text("key {key}", key=key))
         elif key == "hosts":
-            if not isinstance(given, dict):
+            if not isinstance(setting, dict):
                 raise ValueError(Text("must have a table for each host, as [fleet.hosts.NAME]"))
-            found |= {f"{_HOSTS}{name}": _host(str(name), host) for name, host in given.items()}
+            found |= {f"{_HOSTS}{name}": _host(str(name), host) for name, host in setting.items()}
         elif key == "etcd":
-            found[key] = _etcd(given)
+            found[key] = _etcd(setting)
         elif key == "labels":
-            if not isinstance(given, list) or len(given) > _LABELS or not all(map(_is_word, given)):
+            if not isinstance(setting, list) or len(setting) > _LABELS or not all(map(_is_word, setting)):
                 raise ValueError(Text('key {key} must be a list of words like ["eu", "line-2"]', key=key))
-            found[key] = tuple(given)
+            found[key] = tuple(setting)
         elif key == "egress":
-            if not _is_word(given):
+            if not _is_word(setting):
                 raise ValueError(Text("key {key} must be a word of A-Z a-z 0-9 . _ -", key=key))
-            found[key] = given
+            found[key] = setting
         else:
             raise ValueError(Text("has no key {key}", key=key))
     return found
@@ -162,7 +162,7 @@ def _etcd(value: object) -> EtcdSettings:
     if not isinstance(value, dict):
         raise ValueError(Text("etcd must be a table, as [fleet.etcd]"))
     endpoints: tuple[str, ...] = ()
-    given: dict[str, str] = {}
+    texts: dict[str, str] = {}
     numbers: dict[str, float] = {}
     failsafe = False
     for key, each in value.items():
@@ -177,15 +177,17 @@ def _etcd(value: object) -> EtcdSettings:
                 )
             endpoints = tuple(url.rstrip("/") for url in urls)
         elif key in _ETCD_FILES:
-            given[key] = file(each, where)
+            texts[key] = file(each, where)
         elif key in ("fleet", "user") and _is_word(each):
-            given[key] = each
+            texts[key] = each
         elif key in ("fleet", "user"):
             raise ValueError(Text("{where} must be a word of A-Z a-z 0-9 . _ -", where=where))
         elif (number := key.removeprefix("takeover_")) != key and number in _TAKEOVERS:
-            least, most = _TAKEOVERS[number]
-            if isinstance(each, bool) or not isinstance(each, int | float) or not least <= each <= most:
-                words = Text("{where} must be a number from {least} to {most}", where=where, least=least, most=most)
+            least, maximum = _TAKEOVERS[number]
+            if isinstance(each, bool) or not isinstance(each, int | float) or not least <= each <= maximum:
+                words = Text(
+                    "{where} must be a number from {least} to {most}", where=where, least=least, most=maximum
+                )
                 raise ValueError(words)
             numbers[number] = float(each)
         elif key == "failsafe":
@@ -196,15 +198,15 @@ def _etcd(value: object) -> EtcdSettings:
             raise ValueError(Text("etcd has no key {key}", key=key))
     if not endpoints:
         raise ValueError(Text('etcd needs endpoints, as endpoints = ["https://etcd-1.example:2379"]'))
-    if bool(given.get("certificate")) != bool(given.get("key")):
+    if bool(texts.get("certificate")) != bool(texts.get("key")):
         raise ValueError(Text("etcd needs both certificate and key, or neither"))
-    if bool(given.get("user")) != bool(given.get("password")):
+    if bool(texts.get("user")) != bool(texts.get("password")):
         raise ValueError(Text("etcd needs both user and password, or neither"))
-    if given.get("password") and (plain := [url for url in endpoints if not _is_private(url)]):
+    if texts.get("password") and (plain := [url for url in endpoints if not _is_private(url)]):
         raise ValueError(
             Text("etcd must not send the password to {endpoint} unencrypted; use https://", endpoint=plain[0])
         )
-    return EtcdSettings(endpoints, takeovers=TakeoverSettings(**numbers), failsafe=failsafe, **given)
+    return EtcdSettings(endpoints, takeovers=TakeoverSettings(**numbers), failsafe=failsafe, **texts)
 
 
 def _is_private(url: str) -> bool:
@@ -219,24 +221,24 @@ def _host(name: str, value: object) -> HostSettings:
     _name(name, where)
     if not isinstance(value, dict):
         raise ValueError(Text("{where} must be a table, as [fleet.hosts.NAME]", where=where))
-    given: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, each in value.items():
         if key not in _HOST_KEYS:
             raise ValueError(Text("{where} has no key {key}", where=where, key=key))
         inner = Text("key {key} of {where}", key=key, where=where)
         if key != "url":
-            given[key] = file(each, inner)
+            texts[key] = file(each, inner)
         elif isinstance(each, str) and _URL.fullmatch(each):
-            given[key] = each.rstrip("/")
+            texts[key] = each.rstrip("/")
         else:
             raise ValueError(Text('{where} must be like "https://host-b.example:2443", without a path', where=inner))
-    if "url" not in given:
+    if "url" not in texts:
         raise ValueError(Text("{where} needs a url", where=where))
-    if bool(given.get("certificate")) != bool(given.get("key")):
+    if bool(texts.get("certificate")) != bool(texts.get("key")):
         raise ValueError(Text("{where} needs both certificate and key, or neither", where=where))
-    if not given.get("token") and not given.get("certificate"):
+    if not texts.get("token") and not texts.get("certificate"):
         raise ValueError(Text("{where} needs a token, or a certificate and its key", where=where))
-    return HostSettings(name, **given)
+    return HostSettings(name, **texts)
 
 
 def _name(value: object, where: Text) -> str:

@@ -55,8 +55,8 @@ class Heartbeats:
         hour = minute // 60
         return cls(
             minute,
-            "".join(letters[running.get(one)] for one in range(minute - MINUTES + 1, minute + 1)),
-            tuple(messages.get(one, 0) for one in range(hour - HOURS + 1, hour + 1)),
+            "".join(letters[running.get(each)] for each in range(minute - MINUTES + 1, minute + 1)),
+            tuple(messages.get(each, 0) for each in range(hour - HOURS + 1, hour + 1)),
         )
 
     def as_json(self) -> JsonObject:
@@ -81,9 +81,9 @@ class Heartbeats:
 
 def heartbeats_of(content: JsonValue) -> Heartbeats | None:
     """Read a published value of any type; None if it is invalid."""
-    told = obj(content)
-    beats = text(told.get("beats"))
+    fields = obj(content)
+    beats = text(fields.get("beats"))
     if not beats or not _BEATS.fullmatch(beats):
         return None
-    messages = tuple(max(0, min(integer(one), _MAX_COUNT)) for one in items(told.get("messages"))[-HOURS:])
-    return Heartbeats(max(0, min(integer(told.get("minute")), _MAX_COUNT)), beats, messages)
+    messages = tuple(max(0, min(integer(count), _MAX_COUNT)) for count in items(fields.get("messages"))[-HOURS:])
+    return Heartbeats(max(0, min(integer(fields.get("minute")), _MAX_COUNT)), beats, messages)

@@ -67,9 +67,9 @@ class Limits:
         32 << 20, 64 << 10, 1 << 30, "bytes of a response from WeChat with contacts or messages", _ACCOUNTS
     )
 
-    def with_numbers(self, given: Mapping[str, float]) -> "Limits":
-        """Return these limits, replaced by the checked numbers in ``given``."""
-        return replace(self, **given)  # type: ignore[arg-type]  # each was checked against its field
+    def with_numbers(self, numbers: Mapping[str, float]) -> "Limits":
+        """Return these limits, replaced by the checked numbers in ``numbers``."""
+        return replace(self, **numbers)  # type: ignore[arg-type]  # each was checked against its field
 
     def value(self, name: str) -> float:
         found: float = getattr(self, name)
@@ -254,14 +254,14 @@ def parse_limits(value: object) -> Mapping[str, float]:
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [limits]"))
     found: dict[str, float] = {}
-    for name, given in value.items():
+    for name, number in value.items():
         if name in REMOVED:
             continue
         limit = LIMITS.get(name)
         if limit is None:
             raise ValueError(Text("has no key {key}", key=str(name)[:64]))
         try:
-            found[name] = limit.check(given)
+            found[name] = limit.check(number)
         except ValueError as problem:
             raise ValueError(Text("key {key} {problem}", key=name, problem=reason_of(problem))) from None
     return found

@@ -97,8 +97,8 @@ def marks_of(value: JsonValue) -> tuple[str, ...] | None:
     """Return the marks that an account publishes, None when it publishes none."""
     if not isinstance(value, list):
         return None
-    found: Iterable[str] = (text(one) for one in items(value)[:_MAX_MARKS])
-    return tuple(one for one in found if re.fullmatch("[0-9a-f]{64}", one))
+    found: Iterable[str] = (text(mark) for mark in items(value)[:_MAX_MARKS])
+    return tuple(mark for mark in found if re.fullmatch("[0-9a-f]{64}", mark))
 
 
 def holder(paths: Paths, own: str) -> Callable[[str], str]:

@@ -74,23 +74,27 @@ class Materialiser:
         OSError; nothing is changed then.
         """
         with self._locked():
-            known = self._known(name.instance)
-            self._refuse_departed(name, known)
+            existing = self._known(name.instance)
+            self._refuse_departed(name, existing)
             merged = self._defaults
             echoed: dict[str, str] = {}
-            if keep and known is not None:
+            if keep and existing is not None:
                 # The requested parameters, not the resulting options: the present defaults apply to the rest.
-                merged.update(requested_options(known.parameters))
-                echoed.update(known.parameters)
+                merged.update(requested_options(existing.parameters))
+                echoed.update(existing.parameters)
             merged.update(options)
             echoed.update(parameters)
-            if runs and known is not None:
-                merged |= stay_on_route(known, merged, options)
+            if runs and existing is not None:
+                merged |= stay_on_route(existing, merged, options)
             self._check(name, merged)
             # A port outside today's range (the settings changed) would be refused by the slice.
-            stays = known is not None and (runs or self._in_range(known.port))
-            port = known.port if known is not None and stays else self._ports.free(name.instance, *self._port_range)
-            account = known or Account(name, port)
+            stays = existing is not None and (runs or self._in_range(existing.port))
+            port = (
+                existing.port
+                if existing is not None and stays
+                else self._ports.free(name.instance, *self._port_range)
+            )
+            account = existing or Account(name, port)
             account = replace(account, port=port, epoch=max(epoch, account.epoch))
             return self._write(replace(account, desired=Desired.STARTED, options=merged, parameters=echoed))
 
@@ -132,17 +136,17 @@ class Materialiser:
         BadOption, TemplateError, OSError, and OtherRoute for an account that ``runs``; nothing is changed then.
         """
         with self._locked():
-            known = self.registry.load(instance, overrides=False)
-            self._refuse_departed(known.name, known)
+            account = self.registry.load(instance, overrides=False)
+            self._refuse_departed(account.name, account)
             # Under either name where there are two: the later one counts alone.
             other = {SAME.get(name, name) for name in (*unset, *set_)}
-            kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
+            kept = {key: value for key, value in account.parameters.items() if SAME.get(key, key) not in other}
             asked = {**kept, **set_}
             merged = {**self._defaults, **requested_options(asked)}
             if runs:
-                merged |= stay_on_route(known, merged, {*set_, *unset})
-            self._check(known.name, merged)
-            return self._write(replace(known, options=merged, parameters=asked))
+                merged |= stay_on_route(account, merged, {*set_, *unset})
+            self._check(account.name, merged)
+            return self._write(replace(account, options=merged, parameters=asked))
 
     def prepare(self, instance: str) -> Account:
         """Return the account of a unit that is being started, and write its file if it is missing.
@@ -151,9 +155,9 @@ class Materialiser:
         by its name once.
         """
         with self._locked():
-            known = self._known(instance)
-            if known is not None:
-                return known
+            existing = self._known(instance)
+            if existing is not None:
+                return existing
             if is_derived(instance):
                 raise BadName(
                     N_("no account is registered under the generated id {instance}"),
@@ -169,10 +173,10 @@ class Materialiser:
     def desire(self, instance: str, desired: Desired) -> Account:
         """Change only the desired state of an account. Raises UnknownAccount or BadEnvironmentFile."""
         with self._locked():
-            known = self.registry.load(instance, overrides=False)
+            account = self.registry.load(instance, overrides=False)
             if desired is Desired.STARTED:
-                self._refuse_departed(known.name, known)
-            return self._write(replace(known, desired=desired))
+                self._refuse_departed(account.name, account)
+            return self._write(replace(account, desired=desired))
 
     def raise_epoch(self, instance: str, epoch: int) -> None:
         """Have an account in an epoch from now on, unless it is in a later one.
@@ -180,9 +184,9 @@ class Materialiser:
         Raises UnknownAccount or BadEnvironmentFile.
         """
         with self._locked():
-            known = self.registry.load(instance, overrides=False)
-            if known.epoch < epoch:
-                self._write(replace(known, epoch=epoch))
+            account = self.registry.load(instance, overrides=False)
+            if account.epoch < epoch:
+                self._write(replace(account, epoch=epoch))
 
     def leave(self, instance: str, leaving: Leaving | None) -> Account:
         """Mark an account as being moved away, and not to run; or with None take the mark from it.
@@ -190,9 +194,9 @@ class Materialiser:
         Raises UnknownAccount or BadEnvironmentFile.
         """
         with self._locked():
-            known = self.registry.load(instance, overrides=False)
-            ran = leaving is None and known.leaving is not None and known.leaving.ran
-            return self._write(replace(known, leaving=leaving, desired=Desired.STARTED if ran else Desired.STOPPED))
+            account = self.registry.load(instance, overrides=False)
+            ran = leaving is None and account.leaving is not None and account.leaving.ran
+            return self._write(replace(account, leaving=leaving, desired=Desired.STARTED if ran else Desired.STOPPED))
 
     def has_left(self, account: Account, at: int) -> None:
         """Note where an account is that is removed here because it has moved. Raises OSError."""
@@ -255,12 +259,12 @@ class Materialiser:
         for option in ("post_api", "poll_api"):
             targets.check(str(name), option, options.get(option, ""))
 
-    def _refuse_departed(self, name: AccountName, known: Account | None, epoch: int = 0) -> None:
+    def _refuse_departed(self, name: AccountName, account: Account | None, epoch: int = 0) -> None:
         """Raise AccountMoving for an account on its way to another host, AccountMoved for one that has gone there."""
-        if known is not None and known.leaving is not None:
-            raise known.leaving.refused(name.name)
+        if account is not None and account.leaving is not None:
+            raise account.leaving.refused(name.name)
         file = self.paths.gone_file(name.instance)
-        if known is None and (gone := gone_from(file, name)) is not None:
+        if account is None and (gone := gone_from(file, name)) is not None:
             gone.refuse(file, epoch)
 
     def _known(self, instance: str) -> Account | None:
@@ -333,21 +337,21 @@ class Materialiser:
             yield
 
 
-def stay_on_route(known: Account, options: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+def stay_on_route(account: Account, options: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
     """Return the option ``driver`` of an account that runs: its route changes only while it is stopped.
 
     Raises OtherRoute if ``options`` have another one because a request ``named`` it. A default that is another one
     now counts from the next start.
     """
     wanted = options.get("driver", OPTIONS["driver"].default)
-    if wanted != known.driver and "driver" in named:
+    if wanted != account.driver and "driver" in named:
         raise OtherRoute(
             N_("account {account} is running with driver={driver}; its driver changes only while it is stopped"),
             N_("stop it first: wxctl stop {account}"),
-            account=known.name.name,
-            driver=known.driver,
+            account=account.name.name,
+            driver=account.driver,
         )
-    return {"driver": known.driver} if wanted != known.driver else {}
+    return {"driver": account.driver} if wanted != account.driver else {}
 
 
 def _aside(path: Path) -> Path:

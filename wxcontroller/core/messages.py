@@ -116,13 +116,13 @@ def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
     """Read the JSON form, from any source. Invalid or overlong input gives an empty text."""
     found = obj(value)
     values: dict[str, Value] = {}
-    for name, given in obj(found.get("values")).items():
-        if isinstance(given, dict):
-            values[name] = text_from(given, depth - 1) if depth else ""
-        elif isinstance(given, str):
-            values[name] = one_line(given)
-        elif isinstance(given, int | float) and not isinstance(given, bool):
-            values[name] = given
+    for name, stored in obj(found.get("values")).items():
+        if isinstance(stored, dict):
+            values[name] = text_from(stored, depth - 1) if depth else ""
+        elif isinstance(stored, str):
+            values[name] = one_line(stored)
+        elif isinstance(stored, int | float) and not isinstance(stored, bool):
+            values[name] = stored
     read = Text(one_line(found.get("template")), one_line(found.get("plural")))
     object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
     return read if length(read) <= _MAX_CHARACTERS else NOTHING

@@ -448,7 +448,7 @@ def check_options(
     The last value of a repeated name wins (openwx-api 5.2 no. 18), also of two names for one option. Raises
     BadOption for an unknown name, a name that requests may not set, or a value of the wrong type.
     """
-    given: dict[str, str] = {}
+    checked: dict[str, str] = {}
     ignored: list[str] = []
     for name, value in pairs:
         option = OPTIONS.get(name)
@@ -467,7 +467,7 @@ def check_options(
                 option=name,
             )
         try:
-            given[SAME.get(name, name)] = option.check(value)
+            checked[SAME.get(name, name)] = option.check(value)
         except ValueError as problem:
             raise BadOption(
                 N_("option {option} {problem}"),
@@ -476,7 +476,7 @@ def check_options(
                 problem=reason_of(problem),
                 meaning=Text(option.meaning),
             ) from None
-    return Checked(given, tuple(dict.fromkeys(ignored)))
+    return Checked(checked, tuple(dict.fromkeys(ignored)))
 
 
 def one_line(name: str, value: str, longest: int) -> None:

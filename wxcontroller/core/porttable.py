@@ -47,9 +47,9 @@ class PortTable:
         try:
             found = file.stat()
             stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
-            known = self._ports.get(file)
-            if known is not None and known[0] == stamp:
-                return known
+            entry = self._ports.get(file)
+            if entry is not None and entry[0] == stamp:
+                return entry
             return stamp, int((variables_in(file) or {}).get(fields_of.PORT, "0"), 10)
         except (WxError, OSError, ValueError):
             return None

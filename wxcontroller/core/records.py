@@ -27,18 +27,18 @@ def dataclass(
 ) -> type | Callable[[type], type]:
     """Make a dataclass, instead of ``dataclasses.dataclass``, which is still used for rare kinds."""
 
-    def decorate(one: type) -> type:
+    def decorate(cls: type) -> type:
         if more.keys() & _RARE:
-            made: type = _make(one, init=init, eq=eq, repr=repr, frozen=frozen, **more)
+            made: type = _make(cls, init=init, eq=eq, repr=repr, frozen=frozen, **more)
             return made
-        own = vars(one)
+        own = vars(cls)
         shown, compared = repr and "__repr__" not in own, eq and "__eq__" not in own
         hashed = eq and ("__hash__" not in own or (own["__hash__"] is None and "__eq__" in own))
-        if not one.__doc__:  # otherwise generated from the signature, which imports the large module inspect
-            one.__doc__ = one.__name__
+        if not cls.__doc__:  # otherwise generated from the signature, which imports the large module inspect
+            cls.__doc__ = cls.__name__
         later = init and "__init__" not in own
         # Not frozen: that would compile what is replaced here.
-        made = _make(one, init=False, eq=False, repr=False, **more)
+        made = _make(cls, init=False, eq=False, repr=False, **more)
         for name, method in _methods(made, shown, compared, hashed, frozen):
             setattr(made, name, method)
         if later:

@@ -151,12 +151,12 @@ def _client(value: object) -> object:
     if TARGETS in value:
         raise ValueError(Text("has the option {option}, which stands above the tables, as a list", option=TARGETS))
     pairs: list[tuple[str, str]] = []
-    for name, given in value.items():
-        if isinstance(given, bool):
-            given = "1" if given else "0"
-        if not isinstance(given, str | int | float):
+    for name, setting in value.items():
+        if isinstance(setting, bool):
+            setting = "1" if setting else "0"
+        if not isinstance(setting, str | int | float):
             raise ValueError(Text("option {option} must be text, a number, true or false", option=name))
-        pairs.append((str(name), str(given)))
+        pairs.append((str(name), str(setting)))
     try:
         return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).options)
     except BadOption as problem:

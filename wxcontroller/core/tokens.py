@@ -100,12 +100,12 @@ class Tokens:
         now = time.time()
         return [token for token in self.by_id.values() if account in token.accounts and not token.expired(now)]
 
-    def named(self, given: str) -> Token:
+    def named(self, name_or_id: str) -> Token:
         """Return a token by its id or name. Raises UnknownToken."""
         for token in self.by_id.values():
-            if given in (token.id, token.name):
+            if name_or_id in (token.id, token.name):
                 return token
-        raise UnknownToken(N_("there is no token {token}"), N_("wxctl token list shows them"), token=given)
+        raise UnknownToken(N_("there is no token {token}"), N_("wxctl token list shows them"), token=name_or_id)
 
 
 class HasDigest(Protocol):
@@ -129,9 +129,9 @@ class Unbound:
 
 def holder_of(presented: str, by_id: Mapping[str, _Holder]) -> _Holder | None:
     """Return the access of the presented token. Takes as long for a wrong token as for a right one."""
-    known = by_id.get(token_id(presented))
-    same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
-    return known if same else None
+    token = by_id.get(token_id(presented))
+    same = hmac.compare_digest(digest(presented), token.sha256 if token else _NOTHING)
+    return token if same else None
 
 
 def token_id(token: str) -> str:
@@ -270,11 +270,11 @@ class TokenFile:
                 self._write(Tokens({key: each for key, each in tokens.by_id.items() if each not in gone}))
             return gone
 
-    def revoke(self, given: str) -> tuple[Token, Tokens]:
+    def revoke(self, name_or_id: str) -> tuple[Token, Tokens]:
         """Remove a token by id or name; return it and the remaining ones. Raises as ``add``, and UnknownToken."""
         with self._locked():
             tokens = self.read()
-            gone = tokens.named(given)
+            gone = tokens.named(name_or_id)
             left = {identity: token for identity, token in tokens.by_id.items() if identity != gone.id}
             return gone, self._write(Tokens(left))
 

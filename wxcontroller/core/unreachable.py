@@ -110,7 +110,7 @@ def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
         "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where
     )
     no_network = Text("no route to the network of {address}; check this machine's network", address=where)
-    known = {
+    reasons = {
         errno.ECONNREFUSED: Text("connection to {address} refused; check that it is running", address=where),
         errno.EPERM: forbidden,
         errno.EACCES: forbidden,
@@ -120,7 +120,7 @@ def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
         errno.ENETUNREACH: no_network,
         errno.EADDRNOTAVAIL: no_network,
     }
-    return known.get(connect_errno(problem), Text("{address} accepts no connection", address=where))
+    return reasons.get(connect_errno(problem), Text("{address} accepts no connection", address=where))
 
 
 def _where(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:

@@ -7,15 +7,15 @@ from yarl import URL
 from wxcontroller.core.messages import Text
 
 
-def is_web_address(given: str) -> bool:
+def is_web_address(text: str) -> bool:
     """Return whether text begins as an address of the web does; the scheme has no case (RFC 3986, 3.1)."""
-    return given[:8].lower().startswith(("http://", "https://"))
+    return text[:8].lower().startswith(("http://", "https://"))
 
 
-def url_of(given: str) -> URL:
+def url_of(text: str) -> URL:
     """Return an address as a URL. Raises ValueError for anything else."""
     try:
-        url = URL(given)
+        url = URL(text)
         _, host = url.port, url.raw_host
     except IndexError:  # http://[]/, in some versions
         raise ValueError(Text("is not a valid address")) from None

@@ -45,9 +45,9 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
     """Read the files that the settings of a host or of etcd name. Raises BadSettings naming setting and file."""
     where = f"fleet.hosts.{settings.name}" if isinstance(settings, HostSettings) else "fleet.etcd"
     places = {
-        name: place_of(f"{where}.{name}", given)
+        name: place_of(f"{where}.{name}", value)
         for name in ("ca_file", "certificate", "key", *_SECRETS)
-        if (given := getattr(settings, name, ""))
+        if (value := getattr(settings, name, ""))
     }
     contents: dict[str, bytes] = {}
     reading, secret = "", ""

@@ -110,10 +110,10 @@ class EtcdMoment:
     term: int = 0
     revision: int = 0
 
-    def follows(self, known: "EtcdMoment") -> bool:
+    def follows(self, earlier: "EtcdMoment") -> bool:
         """Return whether it can follow a moment; if not, etcd was restored or rebuilt in between."""
-        same = self.cluster == known.cluster or not known.cluster
-        return same and self.term >= known.term and self.revision >= known.revision
+        same = self.cluster == earlier.cluster or not earlier.cluster
+        return same and self.term >= earlier.term and self.revision >= earlier.revision
 
     def joined(self, other: "EtcdMoment") -> "EtcdMoment":
         """Return the later one of two moments of a history; this one, if they are not of one history."""

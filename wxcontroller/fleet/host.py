@@ -304,16 +304,16 @@ class OtherHost:
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
-    def _apply(self, told: ToldRows) -> None:
+    def _apply(self, changes: ToldRows) -> None:
         """Apply new rows, and delete removed ones."""
-        if told.all:
+        if changes.all:
             self.rows, self._rows_size = {}, 0
             self.members += 1
-        for instance in told.gone:
+        for instance in changes.gone:
             if (row := self.rows.pop(instance, None)) is not None:
                 self._rows_size -= row.size
                 self.members += 1
-        for row in told.rows:
+        for row in changes.rows:
             self._put(row)
         self.rows_known = True
         self.met.set()
@@ -321,13 +321,13 @@ class OtherHost:
 
     def _put(self, row: HostRow) -> None:
         """Take over a row, unless the host has more than any would have."""
-        known = self.rows.get(row.name.instance)
-        size = self._rows_size + row.size - (known.size if known is not None else 0)
+        earlier = self.rows.get(row.name.instance)
+        size = self._rows_size + row.size - (earlier.size if earlier is not None else 0)
         # Another host may have been taken over: it must not use up this one's memory.
-        if size > HOST_ROWS_BYTES or (known is None and len(self.rows) >= HOST_ACCOUNTS):
+        if size > HOST_ROWS_BYTES or (earlier is None and len(self.rows) >= HOST_ACCOUNTS):
             return
         self.rows[row.name.instance], self._rows_size = row, size
-        self.members += known is None or known.counts != row.counts
+        self.members += earlier is None or earlier.counts != row.counts
 
 
 def row_of(value: JsonValue) -> HostRow | None:

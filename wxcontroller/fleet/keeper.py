@@ -193,9 +193,9 @@ class Keeper:
     async def _enter(self, lease: int) -> bool:
         """Write this host's keys; return whether they are there. Raises HostNameTaken and EtcdFailure."""
         found = (await self._etcd.read(self._list_key)).entries
-        known = next((entry for entry in found if entry.key == self._list_key), None)
+        own = next((entry for entry in found if entry.key == self._list_key), None)
         machine = self._boot.rpartition("-")[2]
-        if known is not None and kept_json(known.value).get("machine") != machine:
+        if own is not None and kept_json(own.value).get("machine") != machine:
             # It may run accounts although its lease has ended, and the hosts that it asks do not know this one.
             raise HostNameTaken(
                 N_("another machine used the name {host} in fail-safe mode and may still run accounts"),
@@ -203,7 +203,7 @@ class Keeper:
                 host=self._host,
                 key=self._list_key,
             )
-        puts, deletes = [Put(self._key, self._value, lease)], [self._list_key] if known else []
+        puts, deletes = [Put(self._key, self._value, lease)], [self._list_key] if own else []
         if self._others is not None:
             names: list[JsonValue] = [*self._others.names]
             content: JsonObject = {"hosts": names, "machine": machine}
@@ -211,7 +211,7 @@ class Keeper:
         guards = [
             # Only if there is no such key: a living host of this name keeps it.
             EtcdGuard(self._key, create_revision=0),
-            EtcdGuard(self._list_key, mod_revision=known.mod_revision if known else 0),
+            EtcdGuard(self._list_key, mod_revision=own.mod_revision if own else 0),
         ]
         return await self._etcd.commit(guards, puts, deletes) is not None
 
@@ -355,11 +355,11 @@ class Keeper:
         Only reads show this: a member answers a renewal with its own revision, which may lag behind that of another.
         """
         file = self._files / MOMENT
-        known, found = EtcdMoment.read(file), await self._etcd.read(self._key)
-        if not found.moment.follows(known):
-            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, found.moment)
+        earlier, found = EtcdMoment.read(file), await self._etcd.read(self._key)
+        if not found.moment.follows(earlier):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", earlier, found.moment)
             return None
-        if found.moment != known:
+        if found.moment != earlier:
             replace_file(file, json.dumps(found.moment.as_json()).encode(), _MODE)
         return found.entries
 

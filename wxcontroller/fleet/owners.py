@@ -291,9 +291,9 @@ class Owners(RecordCache):
             )
         return lease
 
-    def _guard(self, kind: str, name: str, known: FleetRecord | None) -> EtcdGuard:
-        """Return the condition that a record is as it is ``known`` here; None: that there is none."""
-        return EtcdGuard(self.key(kind, name), mod_revision=known.entry.mod_revision if known else 0)
+    def _guard(self, kind: str, name: str, record: FleetRecord | None) -> EtcdGuard:
+        """Return the condition that a record is as it is ``record`` here; None: that there is none."""
+        return EtcdGuard(self.key(kind, name), mod_revision=record.entry.mod_revision if record else 0)
 
     def _guards_from(self, host: str) -> tuple[EtcdGuard, ...]:
         """Return the additional guards for claiming an account that another host had last; none for this host.

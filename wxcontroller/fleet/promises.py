@@ -63,14 +63,14 @@ class Promises:
 
     def give(self, host: str, lease: int, seconds: float) -> None:
         """Promise not to claim accounts of a host for this time. Raises OSError."""
-        known = self._read()
-        held = {each: promise for each, promise in known.items() if self._left(known, each) > 0}
+        promises = self._read()
+        held = {each: promise for each, promise in promises.items() if self._left(promises, each) > 0}
         self._write({**held, host: {"lease": lease, "until": _uptime() + seconds}})
 
     def confirm(self, host: str, lease: int, seconds: int, records: RecordCache) -> None:
         """Give a promise if a host's lease has not ended. Raises NotConfirmed and OSError."""
         # A lease that has ended is there again in an etcd that was restored, until it ends once more.
-        known = records.hosts.get(host) if records.settled is not None else None
+        record = records.hosts.get(host) if records.settled is not None else None
         promised = self.lease(host)
         if not records.was_read and promised != lease:
             raise NotConfirmed(
@@ -78,7 +78,7 @@ class Promises:
                 N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),
                 host=records.name,
             )
-        if known.entry.lease != lease if known is not None else promised != lease:
+        if record.entry.lease != lease if record is not None else promised != lease:
             raise LeaseEnded(
                 N_("host {host} has seen the end of the lease of {other}"),
                 N_("see: systemctl status wxcontroller-keeper; wxctl fleet"),

@@ -142,11 +142,11 @@ class RecordCache:
 
     async def commit(self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
         """Write and delete records if all guards hold, at once; return whether they do. Raises EtcdFailure."""
-        known = self._latest
+        latest = self._latest
         revision = await self._etcd.commit(guards, puts, deletes)
         if revision is None:
             return False
-        self._note(known, replace(known, revision=revision))
+        self._note(latest, replace(latest, revision=revision))
         for put in puts:
             self._apply(EtcdEntry(put.key, put.value, revision, put.lease))
         for key in deletes:
@@ -159,9 +159,9 @@ class RecordCache:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
-        for known in [each for records in self._records.values() for each in records.values()]:
+        for record in [each for records in self._records.values() for each in records.values()]:
             # Keep data that a claim has written meanwhile.
-            self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
+            self._drop(record.entry.key, record.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
         for entry in snapshot.entries:
             self._apply(entry)
@@ -185,17 +185,17 @@ class RecordCache:
         self.changes += 1
 
     async def _snapshot(self, prefix: str) -> Snapshot:
-        known = self._latest
+        latest = self._latest
         snapshot = await self._etcd.read(prefix)
-        self._note(known, snapshot.moment)
+        self._note(latest, snapshot.moment)
         return snapshot
 
-    def _note(self, known: EtcdMoment, moment: EtcdMoment) -> None:
-        """Record a moment of etcd. If it cannot follow the one ``known`` before the request, etcd was restored or
+    def _note(self, latest: EtcdMoment, moment: EtcdMoment) -> None:
+        """Record a moment of etcd. If it cannot follow the one ``latest`` before the request, etcd was restored or
         rebuilt. Then nothing is claimed until no account started before can still run.
         """
-        if not moment.follows(known):
-            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
+        if not moment.follows(latest):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", latest, moment)
             self._restored, self._settled_at = True, time.monotonic() + self._settle
             self._latest = moment
         self._latest = self._latest.joined(moment)
@@ -222,8 +222,8 @@ class RecordCache:
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
         if (records := self._records.get(kind)) is None:
             return
-        new, known = record_of(kind, name, entry), records.get(name)
-        if new is not None and (known is None or known.entry.mod_revision <= entry.mod_revision):
+        new, earlier = record_of(kind, name, entry), records.get(name)
+        if new is not None and (earlier is None or earlier.entry.mod_revision <= entry.mod_revision):
             records[name] = new
         elif new is None and entry.key not in self._unreadable:
             self._unreadable.add(entry.key)
@@ -232,6 +232,6 @@ class RecordCache:
     def _drop(self, key: str, revision: int) -> None:
         """Forget a record, unless a later one is known."""
         kind, _, name = key.removeprefix(self._prefix).partition("/")
-        known = self._records.get(kind, {}).get(name)
-        if known is not None and known.entry.mod_revision <= revision:
+        earlier = self._records.get(kind, {}).get(name)
+        if earlier is not None and earlier.entry.mod_revision <= revision:
             del self._records[kind][name]

@@ -180,10 +180,10 @@ def adoptions_with(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
     Each is one more than the epoch of a lost copy. A host that was lost in the middle of a claim may have noted the
     epoch of that claim, or still have the one before: then the account has never run in it.
     """
-    known = {*record.adopted} if record else set[int]()
-    if record and epoch not in known | {0}:
-        known.add(record.noted + 1)
-    return [*sorted((known | {epoch}) - {0})[-_ADOPTIONS:]]
+    adopted = {*record.adopted} if record else set[int]()
+    if record and epoch not in adopted | {0}:
+        adopted.add(record.noted + 1)
+    return [*sorted((adopted | {epoch}) - {0})[-_ADOPTIONS:]]
 
 
 def value_of(content: JsonObject) -> bytes:

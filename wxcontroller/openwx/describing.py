@@ -42,7 +42,7 @@ def maybe(schema: Schema) -> Schema:
 
 def either(*schemas: Schema) -> Schema:
     """Return the schema of a choice of these, which may be choices themselves."""
-    return {"anyOf": [one for schema in schemas for one in (items(schema.get("anyOf")) or [schema])]}
+    return {"anyOf": [choice for schema in schemas for choice in (items(schema.get("anyOf")) or [schema])]}
 
 
 def listing(schema: Schema) -> Schema:
@@ -63,7 +63,7 @@ def explained(schema: Schema, meaning: str) -> Schema:
 def record(fields: Fields, optional: Iterable[str] = (), meaning: str = "") -> Schema:
     """Return the schema of an object that has these fields, all but the ``optional`` always."""
     properties: JsonObject = {
-        name: explained(*given) if isinstance(given, tuple) else given for name, given in fields.items()
+        name: explained(*field) if isinstance(field, tuple) else field for name, field in fields.items()
     }
     required = list[JsonValue](sorted(fields.keys() - set(optional)))
     return explained({"type": "object", "properties": properties, "required": required}, meaning)
@@ -205,14 +205,14 @@ def shown_tokens(scope: Scope) -> list[JsonValue]:
     return [*ways, {}]
 
 
-def parameter(one: Parameter) -> JsonObject:
-    required = one.required or one.place == "path"
+def parameter(described: Parameter) -> JsonObject:
+    required = described.required or described.place == "path"
     return {
-        "name": one.name,
-        "in": one.place,
-        "description": one.meaning,
+        "name": described.name,
+        "in": described.place,
+        "description": described.meaning,
         "required": required,
-        "schema": sampled(one.name, one.schema),
+        "schema": sampled(described.name, described.schema),
     }
 
 

@@ -27,9 +27,9 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
     if kind.is_media:
         found = facts or unfetched(message)
         # Without a transcript the web route has the kind's name as text.
-        said = message.text if kind is MessageKind.VOICE and message.text != media.LABELS[kind] else ""
-        fields = {**media.fields(found, own=False), **({"media_text": said} if said else {})}
-        return Shape("media", media.with_words(media.content_of(found), said), fields)
+        transcript = message.text if kind is MessageKind.VOICE and message.text != media.LABELS[kind] else ""
+        fields = {**media.fields(found, own=False), **({"media_text": transcript} if transcript else {})}
+        return Shape("media", media.with_words(media.content_of(found), transcript), fields)
     match kind:
         case MessageKind.TEXT | MessageKind.NOTICE:
             return Shape("text", message.text)
@@ -88,7 +88,8 @@ def app_fields(app: AppShare) -> JsonObject:
         "app_desc": app.description,
         "app_type": app.type or "",
         "app_articles": [
-            {"title": one.title, "url": one.url, "digest": one.digest, "cover": one.cover} for one in app.articles
+            {"title": article.title, "url": article.url, "digest": article.digest, "cover": article.cover}
+            for article in app.articles
         ],
     }
 

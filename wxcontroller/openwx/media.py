@@ -81,11 +81,11 @@ def media_id(key: str, kind: MessageKind) -> str:
     return f"{key}:{CODES[kind]}" if key else ""
 
 
-def split_id(given: str) -> tuple[str, MessageKind | None]:
+def split_id(media_id: str) -> tuple[str, MessageKind | None]:
     """Split ``ID:CODE``; the kind is None if the code is missing or unknown."""
-    key, colon, code = given.rpartition(":")
+    key, colon, code = media_id.rpartition(":")
     kind = KINDS.get(int(code)) if colon and code.isascii() and code.isdecimal() and len(code) < 4 else None
-    return (key, kind) if kind else (given, None)
+    return (key, kind) if kind else (media_id, None)
 
 
 def kind_of(mime: str) -> MessageKind:
@@ -105,9 +105,9 @@ def content_of(facts: MediaFacts) -> str:
     return f"{label}({facts.path})" if facts.path else label
 
 
-def with_words(content: str, said: str) -> str:
+def with_words(content: str, words: str) -> str:
     """Return the readable text of a voice message whose transcript is known, "" for none."""
-    return f"{content}\n{said}" if said else content
+    return f"{content}\n{words}" if words else content
 
 
 def fields(facts: MediaFacts, own: bool) -> JsonObject:
@@ -135,11 +135,11 @@ def fields(facts: MediaFacts, own: bool) -> JsonObject:
     return body
 
 
-def safe_name(given: str, longest: int = 120) -> str:
+def safe_name(proposed: str, longest: int = 120) -> str:
     """Return a foreign file name in a safe form: without directories and control characters, at most ``longest``
     characters with the extension. "" if nothing is left.
     """
-    name = re.split(r"[/\\]", given)[-1]
+    name = re.split(r"[/\\]", proposed)[-1]
     shown = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c)[0] != "C")
     shown = shown.strip(" .")
     if len(shown) > longest:
@@ -154,25 +154,25 @@ def extension(name: str, mime: str, kind: MessageKind | None = None) -> str:
     by_name = suffix if re.fullmatch(r"[a-z0-9]{1,10}", suffix) else ""
     if kind is MessageKind.FILE and by_name:
         return by_name
-    known = "" if mime == "application/octet-stream" else mimetypes.guess_extension(mime) or ""
-    by_mime = _EXTENSIONS.get(mime) or known.lstrip(".")
+    guessed = "" if mime == "application/octet-stream" else mimetypes.guess_extension(mime) or ""
+    by_mime = _EXTENSIONS.get(mime) or guessed.lstrip(".")
     return by_mime or by_name or (_BY_KIND[kind][1] if kind in _BY_KIND else "dat")
 
 
-def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
+def mime_of(name: str, kind: MessageKind | None = None, mime: str = "") -> str:
     """Return the type of content: the declared one, or by its name or kind, else octets."""
-    said = said.partition(";")[0].strip().lower()
-    if kind is MessageKind.VOICE and said == "audio/mpeg":
+    mime = mime.partition(";")[0].strip().lower()
+    if kind is MessageKind.VOICE and mime == "audio/mpeg":
         return "audio/mp3"  # as WeChat declares it, and the original reports it
-    if not re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", said):
-        said = ""
-    if said not in ("", "application/octet-stream", "text/plain"):
-        return said
+    if not re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", mime):
+        mime = ""
+    if mime not in ("", "application/octet-stream", "text/plain"):
+        return mime
     ending = re.search(r"(?:\.[A-Za-z0-9_+-]{1,15}){1,2}\Z", name[-40:])
     guessed = mimetypes.guess_type(f"x{ending[0]}")[0] if ending else None  # a whole name would be read as a URL
     if guessed:
         return guessed
-    return _BY_KIND[kind][0] if kind in _BY_KIND else said or "application/octet-stream"
+    return _BY_KIND[kind][0] if kind in _BY_KIND else mime or "application/octet-stream"
 
 
 def sniff(start: bytes) -> str:

@@ -85,36 +85,36 @@ def category(contact: Contact) -> str:
     return CATEGORIES[ContactKind.OFFICIAL if contact.id == _TEAM else contact.kind]
 
 
-def member(one: Member) -> JsonObject:
+def member(person: Member) -> JsonObject:
     """WeChat's nickname of a member is in ``markname``, as in the original."""
     return {
-        "id": one.id,
-        "uid": uid_of(one.uid),
-        "account": one.account,
+        "id": person.id,
+        "uid": uid_of(person.uid),
+        "account": person.account,
         "name": "",
-        "display": one.display,
-        "markname": one.nickname,
-        "displayname": member_displayname(one),
-        "province": one.province,
-        "city": one.city,
-        "signature": one.signature,
-        "sex": str(one.sex),
+        "display": person.display,
+        "markname": person.nickname,
+        "displayname": member_displayname(person),
+        "province": person.province,
+        "city": person.city,
+        "signature": person.signature,
+        "sex": str(person.sex),
     }
 
 
-def group_basic(one: Group, me: str) -> JsonObject:
+def group_basic(room: Group, me: str) -> JsonObject:
     """A GROUP without ``member``; ``me`` is one's own id."""
     return {
-        "id": one.id,
-        "uid": uid_of(one.uid),
-        "owner_uid": one.owner_uid,
-        "name": one.name,
-        "displayname": group_displayname(one, me),
+        "id": room.id,
+        "uid": uid_of(room.uid),
+        "owner_uid": room.owner_uid,
+        "name": room.name,
+        "displayname": group_displayname(room, me),
     }
 
 
-def group(one: Group, me: str) -> JsonObject:
-    return {**group_basic(one, me), "member": [member(each) for each in one.members]}
+def group(room: Group, me: str) -> JsonObject:
+    return {**group_basic(room, me), "member": [member(each) for each in room.members]}
 
 
 def person(contact: Contact) -> JsonObject:

@@ -168,8 +168,8 @@ def _me(role: str, chat: Chat, is_group: bool) -> JsonObject:
     if not is_group:
         return side(role, me.id, user_displayname(me), me.account, me.name, me.markname, me.uid)
     members = chat.group.members if chat.group else ()
-    known = next((one for one in members if one.id == me.id), Member(me.id, me.name, account=me.account))
-    return _member(role, replace(known, uid=known.uid or me.uid), me.id)
+    oneself = next((member for member in members if member.id == me.id), Member(me.id, me.name, account=me.account))
+    return _member(role, replace(oneself, uid=oneself.uid or me.uid), me.id)
 
 
 def _friend(role: str, friend: Contact | None, identifier: str) -> JsonObject:

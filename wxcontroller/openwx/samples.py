@@ -34,4 +34,4 @@ def sampled_fields(schema: JsonObject) -> JsonObject:
     fields = obj(schema.get("properties"))
     if not fields:
         return schema
-    return {**schema, "properties": {name: sampled(name, obj(one)) for name, one in fields.items()}}
+    return {**schema, "properties": {name: sampled(name, obj(inner)) for name, inner in fields.items()}}

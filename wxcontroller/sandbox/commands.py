@@ -148,18 +148,18 @@ _NOT_TEXT = frozenset(
 )
 
 
-def message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
-    body: JsonObject = {"kind": kind, **({"text": said} if said else {})}
+def message(content: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
+    body: JsonObject = {"kind": kind, **({"text": content} if content else {})}
     if path is not None:
         body |= {"name": path.name, "content": base64.b64encode(path.read_bytes()).decode()}
-    for given in fields:
-        name, equals, value = given.partition("=")
+    for pair in fields:
+        name, equals, value = pair.partition("=")
         if not equals:
-            raise BadUsage(f"--set {given} has no value", "write it as FIELD=VALUE")
+            raise BadUsage(f"--set {pair} has no value", "write it as FIELD=VALUE")
         try:
             body[name] = json.loads(value) if name in _NOT_TEXT else value
         except ValueError:
-            raise BadUsage(f"--set {given} is invalid", f"{name} is a number, true, false or an object") from None
+            raise BadUsage(f"--set {pair} is invalid", f"{name} is a number, true, false or an object") from None
     return body
 
 
@@ -261,8 +261,8 @@ def save(url: str, uin: str, seq: str, file: Path) -> None:
 @click.pass_obj
 def change(url: str, uin: str, who: str, name: str | None, remark: str | None, by: str | None) -> None:
     """Change the name or remark of a person or group."""
-    given = {"name": name, "remark": remark, "by": by}
-    body: JsonObject = {"who": who, **{key: value for key, value in given.items() if value is not None}}
+    changes = {"name": name, "remark": remark, "by": by}
+    body: JsonObject = {"who": who, **{key: value for key, value in changes.items() if value is not None}}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
 
 

@@ -19,21 +19,21 @@ from wxcontroller.sandbox.scriptclient import Remote
 def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
     """Show the bot of account UIN, its windows and its settings, as JSON; with --set change them first."""
     body: JsonObject = {}
-    for given in changes:
-        name, equals, value = given.partition("=")
+    for pair in changes:
+        name, equals, value = pair.partition("=")
         if not equals:
-            raise BadUsage(f"--set {given} has no value", "write it as NAME=VALUE")
+            raise BadUsage(f"--set {pair} has no value", "write it as NAME=VALUE")
         body[name] = _value(value)
     show(Remote(url).ask("POST" if body else "GET", "accounts", uin, "ilink", body=body or None))
 
 
-def _value(word: str) -> JsonValue:
+def _value(text: str) -> JsonValue:
     """Parse a number, true or false; anything else is a string."""
     try:
-        value: JsonValue = json.loads(word)
+        value: JsonValue = json.loads(text)
     except ValueError:
-        return word
-    return value if isinstance(value, bool | int | float) else word
+        return text
+    return value if isinstance(value, bool | int | float) else text
 
 
 @click.command("ilink-sent")
@@ -57,8 +57,8 @@ def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> No
 @click.pass_obj
 def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, wait: float) -> None:
     """Show the requests of iLink clients with headers, bodies and answers, as JSON."""
-    given = {"uin": uin, "endpoint": endpoint, "after": str(after), "wait": str(wait)}
-    query = {key: value for key, value in given.items() if value is not None}
+    params = {"uin": uin, "endpoint": endpoint, "after": str(after), "wait": str(wait)}
+    query = {key: value for key, value in params.items() if value is not None}
     show(Remote(url).ask("GET", "ilink", "requests", query=query))
 
 

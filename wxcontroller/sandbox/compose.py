@@ -137,11 +137,11 @@ class PushArticle:
 def articles(draft: Draft, name: str, pushed: Sequence[PushArticle]) -> ServerMessage:
     """Return a message of an official account, with several articles (7.4)."""
     items = "".join(
-        f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{cdata(one.title)}]]></title>"
-        f"<url><![CDATA[{cdata(escape(one.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
-        f"<cover><![CDATA[{cdata(escape(one.cover))}]]></cover><digest><![CDATA[{cdata(one.description)}]]></digest>"
+        f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{cdata(article.title)}]]></title>"
+        f"<url><![CDATA[{cdata(escape(article.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
+        f"<cover><![CDATA[{cdata(escape(article.cover))}]]></cover><digest><![CDATA[{cdata(article.description)}]]></digest>"
         "</item>"
-        for one in pushed
+        for article in pushed
     )
     first = pushed[0]
     xml = (

@@ -101,17 +101,17 @@ async def break_off(
     request: web.Request, response: web.StreamResponse, fault: Fault, early: bool
 ) -> web.StreamResponse:
     """Send a part of the body: with a Content-Length of all of it, or, ``early``, with none."""
-    whole = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    content = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
     status, headers = response.status, {"Content-Type": response.headers["Content-Type"]}
     if isinstance(response, Download):
-        whole = response.path.read_bytes()
-        start, size = request.http_range.start, len(whole)
+        content = response.path.read_bytes()
+        start, size = request.http_range.start, len(content)
         if start and not early:
-            whole, status = whole[start:], 206
+            content, status = content[start:], 206
             headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-    part = whole[: integer(fault.value, len(whole) // 2)]
+    part = content[: integer(fault.value, len(content) // 2)]
     broken = web.StreamResponse(status=status, headers=headers)
-    broken.content_length = len(part) if early else max(len(whole), len(part) + 1)
+    broken.content_length = len(part) if early else max(len(content), len(part) + 1)
     await broken.prepare(request)
     await broken.write(part)
     if request.transport is not None:

@@ -36,8 +36,8 @@ def squares(rows: Sequence[Sequence[int]]) -> bytes:
             bits = ((((bits << 4) | size) << size) | amplitude) << 1  # the last bit is the end-of-block
             length += 4 + size + 1
             if length > 512:
-                whole, length = length // 8, length % 8
-                out += (bits >> length).to_bytes(whole, "big").replace(b"\xff", b"\xff\0")
+                full, length = length // 8, length % 8
+                out += (bits >> length).to_bytes(full, "big").replace(b"\xff", b"\xff\0")
                 bits &= (1 << length) - 1
     padding = -length % 8
     tail = ((bits << padding) | ((1 << padding) - 1)).to_bytes((length + padding) // 8, "big")

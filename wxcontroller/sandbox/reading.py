@@ -29,7 +29,7 @@ def reply(value: JsonValue, status: int = 200) -> web.Response:
     return web.json_response(value, status=status, dumps=lambda data: markup.dump(data) + "\n")
 
 
-async def body_of(request: web.Request, known: Iterable[str]) -> JsonObject:
+async def body_of(request: web.Request, names: Iterable[str]) -> JsonObject:
     """Return the JSON object in a request, an empty one without a body. Refuses unknown fields."""
     raw = await request.read()
     if not raw.strip():
@@ -40,8 +40,8 @@ async def body_of(request: web.Request, known: Iterable[str]) -> JsonObject:
         raise BadInput("the body is not JSON") from None
     if not isinstance(value, dict):
         raise BadInput("the body is not a JSON object")
-    if unknown := sorted(set(value) - set(known)):
-        raise BadInput(f"unknown field {unknown[0]!r}; known are {', '.join(known)}")
+    if unknown := sorted(set(value) - set(names)):
+        raise BadInput(f"unknown field {unknown[0]!r}; known are {', '.join(names)}")
     return value
 
 

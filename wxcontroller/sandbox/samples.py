@@ -13,9 +13,9 @@ _FILM_EDGE, _FILM_STEP, _FILM_SCALE = 48, 500, 1000
 def png(seed: str) -> bytes:
     """Return a square PNG of two colours that depend on ``seed``."""
     shade = zlib.crc32(seed.encode())
-    one, other = shade.to_bytes(4, "big")[:3], (~shade & 0xFFFFFFFF).to_bytes(4, "big")[:3]
+    first, other = shade.to_bytes(4, "big")[:3], (~shade & 0xFFFFFFFF).to_bytes(4, "big")[:3]
     rows = b"".join(
-        b"\0" + b"".join(one if (x // 8 + y // 8) & 1 else other for x in range(_EDGE)) for y in range(_EDGE)
+        b"\0" + b"".join(first if (x // 8 + y // 8) & 1 else other for x in range(_EDGE)) for y in range(_EDGE)
     )
     header = struct.pack(">IIBBBBB", _EDGE, _EDGE, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))

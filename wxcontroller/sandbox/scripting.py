@@ -161,25 +161,25 @@ async def account_details(request: web.Request) -> web.Response:
     shown = summary(request.app[SANDBOX], account)
     world = account.world
 
-    def person(one: Person) -> JsonObject:
+    def person(who: Person) -> JsonObject:
         return {
-            "wxid": one.wxid,
-            "username": session.username(one.wxid) if session is not None else "",
-            "name": one.name,
-            "remark": one.remark,
-            "kind": one.kind.value,
-            "pinned": bool(one.contact_flag & 0x800),
+            "wxid": who.wxid,
+            "username": session.username(who.wxid) if session is not None else "",
+            "name": who.name,
+            "remark": who.remark,
+            "kind": who.kind.value,
+            "pinned": bool(who.contact_flag & 0x800),
         }
 
-    def group(one: ServerGroup) -> JsonObject:
+    def group(room: ServerGroup) -> JsonObject:
         return {
-            "wxid": one.wxid,
-            "username": session.username(one.wxid) if session is not None else "",
-            "name": world.group_title(one),
-            "saved": one.saved,
-            "pinned": one.pinned,
-            "owner": one.owner,
-            "members": [person(world.people[m.wxid]) | {"display": m.display} for m in one.members],
+            "wxid": room.wxid,
+            "username": session.username(room.wxid) if session is not None else "",
+            "name": world.group_title(room),
+            "saved": room.saved,
+            "pinned": room.pinned,
+            "owner": room.owner,
+            "members": [person(world.people[m.wxid]) | {"display": m.display} for m in room.members],
         }
 
     shown["contacts"] = [person(p) for p in world.people.values() if p.kind not in (Relation.SELF, Relation.STRANGER)]
@@ -327,15 +327,17 @@ async def add_fault(request: web.Request) -> web.Response:
 
 def check_value(kind: FaultKind, value: JsonValue) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
     match kind:
         case FaultKind.DELAY if not number:
             raise BadInput("'value' of a delay is seconds")
-        case FaultKind.STATUS if value is not None and not (whole and (value == 0 or 200 <= int(str(value)) <= 599)):
+        case FaultKind.STATUS if value is not None and not (
+            is_integer and (value == 0 or 200 <= int(str(value)) <= 599)
+        ):
             raise BadInput("'value' of a status is 0 or 200 to 599")
-        case FaultKind.RETCODE if not whole:
+        case FaultKind.RETCODE if not is_integer:
             raise BadInput("'value' of a retcode is the code")
-        case FaultKind.TRUNCATE | FaultKind.SHORT if value is not None and not (whole and number):
+        case FaultKind.TRUNCATE | FaultKind.SHORT if value is not None and not (is_integer and number):
             raise BadInput("'value' of a truncation is the number of bytes that still come")
         case FaultKind.GARBAGE if value is not None and not isinstance(value, str):
             raise BadInput("'value' of garbage is a text")
@@ -381,18 +383,18 @@ async def changes(request: web.Request) -> web.Response:
 
 def routes() -> list[web.RouteDef]:
     """Return the API's routes."""
-    one = "/sandbox/accounts/{uin}"
+    account = "/sandbox/accounts/{uin}"
     return [
         web.get("/sandbox/health", health),
         web.get("/sandbox/accounts", accounts),
         web.post("/sandbox/accounts", add_account),
-        web.get(one, account_details),
+        web.get(account, account_details),
         *scripting_messages.routes(),
         *scripting_people.routes(),
         *ilink.routes(),
-        web.get(one + "/sent", sent),
-        web.get(one + "/chats", chats),
-        web.post(one + "/logout", logout),
+        web.get(account + "/sent", sent),
+        web.get(account + "/chats", chats),
+        web.post(account + "/logout", logout),
         web.get("/sandbox/logins", logins),
         web.post("/sandbox/logins/{uuid}/scan", scan),
         web.post("/sandbox/logins/{uuid}/confirm", confirm),

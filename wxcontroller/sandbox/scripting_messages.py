@@ -57,8 +57,8 @@ _FROM_WECHAT = ("notice", "template")
 
 
 async def read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
-    known = dict.fromkeys(("kind", *where, *(name for names in KINDS.values() for name in names)))
-    body = await body_of(request, known)
+    accepted = dict.fromkeys(("kind", *where, *(name for names in KINDS.values() for name in names)))
+    body = await body_of(request, accepted)
     kind = string(body, "kind", "text")
     if kind not in KINDS:
         raise BadInput(f"'kind' must be one of {', '.join(KINDS)}")
@@ -74,10 +74,10 @@ async def receive(request: web.Request) -> web.Response:
     if kind == "friend_request":
         return _friend_request(sandbox, account, body)
     if kind == "revoke" and "from" not in body:
-        heard = _message_of(account, body)
-        if heard.sender == account.wxid:
+        quoted = _message_of(account, body)
+        if quoted.sender == account.wxid:
             raise BadInput("the account sent that itself; use phone-send to revoke it")
-        draft = Draft(sandbox.next_msg_id(), heard.peer, heard.sender)
+        draft = Draft(sandbox.next_msg_id(), quoted.peer, quoted.sender)
     elif kind in _FROM_WECHAT and "from" not in body:
         peer = one_of(account, string(body, "group"), "group")
         draft = Draft(sandbox.next_msg_id(), peer, peer)
@@ -114,11 +114,11 @@ async def phone_send(request: web.Request) -> web.Response:
     if kind not in _PHONE_KINDS:
         raise BadInput(f"a phone sends no {kind}")
     if kind == "revoke":
-        heard = _message_of(account, body)
-        if heard.sender != account.wxid:
+        quoted = _message_of(account, body)
+        if quoted.sender != account.wxid:
             raise BadInput("'msg_id' is of a message that the account did not send")
         # one's own revoke is delivered as if the other side had sent it (7.7)
-        draft = Draft(sandbox.next_msg_id(), heard.peer, heard.peer)
+        draft = Draft(sandbox.next_msg_id(), quoted.peer, quoted.peer)
         mark_revoked(account, text(body["msg_id"]))
         return _bring(sandbox, account, kind, draft, body, "phone")
     peer = one_of(account, string(body, "to"), "to")
@@ -136,10 +136,10 @@ def mark_revoked(account: ServerAccount, msg_id: str) -> None:
 
 
 def _message_of(account: ServerAccount, body: JsonObject) -> Heard:
-    heard = account.heard.get(integer(body.get("msg_id"), -1))
-    if heard is None:
+    found = account.heard.get(integer(body.get("msg_id"), -1))
+    if found is None:
         raise BadInput("'msg_id' must be that of an earlier message")
-    return heard
+    return found
 
 
 def _bring(
@@ -161,8 +161,8 @@ def _compose(
     """Return the message and its form on the phone page."""
     match kind:
         case "text" | "notice":
-            said = string(body, "text")
-            return draft.message(compose.NOTICE if kind == "notice" else compose.TEXT, encode(said)), said
+            content = string(body, "text")
+            return draft.message(compose.NOTICE if kind == "notice" else compose.TEXT, encode(content)), content
         case "emoticon" if "store" in body and flag(body, "store"):
             return compose.store_emoticon(draft), "[store emoticon]"
         case "image" | "emoticon" | "voice" | "video" | "microvideo" | "file":
@@ -172,14 +172,14 @@ def _compose(
             parts = (string(body, name, "") for name in ("url", "description", "app_name"))
             return compose.link(draft, app_type, title, *parts), title
         case "articles":
-            pushed = [article(one) for one in items(body.get("articles"))]
+            pushed = [article(each) for each in items(body.get("articles"))]
             if not pushed:
                 raise BadInput("'articles' must be a list of objects with title, url, description and cover")
             return compose.articles(draft, account.name_of(draft.sender), pushed), pushed[0].title
         case "template":
-            said, people = string(body, "text"), obj(body.get("people"))
+            content, people = string(body, "text"), obj(body.get("people"))
             listed = {name: [text(who) for who in items(names)] for name, names in people.items()}
-            return compose.template(draft, said, listed), said
+            return compose.template(draft, content, listed), content
         case "transfer":
             amount = string(body, "amount", "0.10")
             return compose.transfer(draft, amount, string(body, "text", "")), f"[transfer {amount}]"
@@ -202,14 +202,14 @@ def _compose(
             words = "你撤回了一条消息" if own else f'"{account.name_of(draft.sender)}" 撤回了一条消息'
             return compose.revoke(draft, integer(body["msg_id"]), words, draft.peer), words
         case _:
-            said = string(body, "text", "")
-            return draft.message(number(body, "msg_type", 1, 0, 2**31), said, obj(body.get("fields"))), said
+            content = string(body, "text", "")
+            return draft.message(number(body, "msg_type", 1, 0, 2**31), content, obj(body.get("fields"))), content
 
 
 def article(value: JsonValue) -> compose.PushArticle:
-    one = obj(value)
+    fields = obj(value)
     return compose.PushArticle(
-        string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover"))
+        string(fields, "title"), *(string(fields, name, "") for name in ("url", "description", "cover"))
     )
 
 
@@ -281,10 +281,10 @@ def _content(request: web.Request, md5: str) -> web.StreamResponse:
 
 def routes() -> list[web.RouteDef]:
     """Return these routes."""
-    one = "/sandbox/accounts/{uin}"
+    account = "/sandbox/accounts/{uin}"
     return [
-        web.post(one + "/receive", receive),
-        web.post(one + "/phone-send", phone_send),
-        web.get(one + "/sent/{seq}/content", sent_content),
+        web.post(account + "/receive", receive),
+        web.post(account + "/phone-send", phone_send),
+        web.get(account + "/sent/{seq}/content", sent_content),
         web.get("/sandbox/contents/{md5}", content),
     ]

@@ -108,7 +108,7 @@ async def asked(request: web.Request) -> web.Response:
     after = int(query_number(request, "after"))
 
     def newer() -> list[JsonValue]:
-        return [one.as_json() for one in list(account.asked)[after:]]
+        return [request.as_json() for request in list(account.asked)[after:]]
 
     return reply(await when(request, newer, account.bell.wait))
 
@@ -137,20 +137,20 @@ async def settings(request: web.Request) -> web.Response:
 def group_operations(body: JsonObject, default: GroupOperations = GroupOperations.WORKING) -> GroupOperations:
     """Return the switch as a body has it."""
     value = string(body, "group_operations", default.value)
-    if value not in {one.value for one in GroupOperations}:
-        raise BadInput(f"'group_operations' must be one of {', '.join(one.value for one in GroupOperations)}")
+    if value not in {choice.value for choice in GroupOperations}:
+        raise BadInput(f"'group_operations' must be one of {', '.join(choice.value for choice in GroupOperations)}")
     return GroupOperations(value)
 
 
 def routes() -> list[web.RouteDef]:
     """Return these routes."""
-    one = "/sandbox/accounts/{uin}"
+    account = "/sandbox/accounts/{uin}"
     return [
-        web.post(one + "/change", change),
-        web.post(one + "/remove", remove),
-        web.post(one + "/join", join),
-        web.post(one + "/leave", leave),
-        web.post(one + "/befriend", befriend),
-        web.get(one + "/asked", asked),
-        web.post(one + "/settings", settings),
+        web.post(account + "/change", change),
+        web.post(account + "/remove", remove),
+        web.post(account + "/join", join),
+        web.post(account + "/leave", leave),
+        web.post(account + "/befriend", befriend),
+        web.get(account + "/asked", asked),
+        web.post(account + "/settings", settings),
     ]

@@ -34,8 +34,10 @@ def names(ca: x509.Certificate) -> list[str]:
         constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return sorted(HOSTS)
-    permitted = [one.value for one in constraints.permitted_subtrees or () if isinstance(one, x509.DNSName)]
-    return sorted(name for name in HOSTS if any(name == one or name.endswith("." + one) for one in permitted))
+    permitted = [domain.value for domain in constraints.permitted_subtrees or () if isinstance(domain, x509.DNSName)]
+    return sorted(
+        name for name in HOSTS if any(name == domain or name.endswith("." + domain) for domain in permitted)
+    )
 
 
 def lacks_names(directory: Path) -> bool:

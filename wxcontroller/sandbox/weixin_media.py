@@ -26,14 +26,14 @@ def _item(call: WebCall, parameter: str, *types: int) -> ContentItem:
         raise WebRefusal(PARAMETER, f"{parameter} is missing")
     if parameter not in query:
         call.note(f"the message's id is sent as {other}, not as {parameter}")
-    heard = account.heard.get(integer(value, -1))
-    if heard is None:
+    message = account.heard.get(integer(value, -1))
+    if message is None:
         raise WebRefusal(PARAMETER, "no message has this id, or it is too old")
-    if heard.msg_type not in types:
-        raise WebRefusal(PARAMETER, f"a message of type {heard.msg_type} has no such content")
-    if heard.item is None:
+    if message.msg_type not in types:
+        raise WebRefusal(PARAMETER, f"a message of type {message.msg_type} has no such content")
+    if message.item is None:
         raise WebRefusal(PARAMETER, "an emoticon from the store cannot be fetched")
-    return heard.item
+    return message.item
 
 
 def content(call: WebCall, item: ContentItem, mime: str) -> web.StreamResponse:

@@ -36,7 +36,7 @@ async def webwxrevokemsg(call: WebCall) -> web.Response:
     if not text(body.get("ClientMsgId")):
         call.breach(PARAMETER, "ClientMsgId is missing")
     msg_id = text(body.get("SvrMsgId"))
-    sent = next((one for one in reversed(account.sent) if one.msg_id == msg_id), None)
+    sent = next((message for message in reversed(account.sent) if message.msg_id == msg_id), None)
     if sent is None:
         raise WebRefusal(ERR_LOGIC, "SvrMsgId is of no message that was sent")
     if session.wxid(text(body.get("ToUserName"))) != sent.wxid:
@@ -230,7 +230,7 @@ async def webwxverifyuser(call: WebCall) -> web.Response:
             call.sandbox.touch()
         case 3:
             alias_id = session.wxid(who)
-            stranger = next((one for one in account.strangers.values() if one.alias_id == alias_id), None)
+            stranger = next((each for each in account.strangers.values() if each.alias_id == alias_id), None)
             if stranger is None or ticket not in ("", stranger.ticket):
                 raise WebRefusal(TICKET, "Value and VerifyUserTicket are not those of a friend request")
             if not ticket:  # itchat never sends it

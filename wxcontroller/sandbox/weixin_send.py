@@ -98,8 +98,8 @@ async def webwxsendappmsg(call: WebCall) -> web.Response:
 
 
 def signed(account: ServerAccount, item: ContentItem, message: JsonObject) -> bool:
-    given = text(message.get("Signature"))
-    return bool(given) and account.signatures.get(item.md5, ("", ""))[1] == given
+    signature = text(message.get("Signature"))
+    return bool(signature) and account.signatures.get(item.md5, ("", ""))[1] == signature
 
 
 def uploaded(account: ServerAccount, media_id: str) -> ContentItem:

@@ -180,10 +180,10 @@ class _Names:
             first, last = rng.choice(seednames.ENGLISH_FIRST), rng.choice(seednames.ENGLISH_LAST)
             name, pinyin = f"{first} {last}", (first + last).lower()
         else:
-            given = [rng.choice(seednames.GIVEN) for _ in range(1 if rng.random() < 0.25 else 2)]
+            first_name = [rng.choice(seednames.GIVEN) for _ in range(1 if rng.random() < 0.25 else 2)]
             surname = rng.choice(seednames.SURNAMES)
-            name = surname[0] + "".join(char for char, _ in given)
-            pinyin = surname[1] + "".join(sound for _, sound in given)
+            name = surname[0] + "".join(char for char, _ in first_name)
+            pinyin = surname[1] + "".join(sound for _, sound in first_name)
         if kind > 0.85:
             name = rng.choice(seednames.DECORATIONS).format(name)
         return name, pinyin

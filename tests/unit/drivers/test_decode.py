@@ -36,9 +36,9 @@ def test_partial_objects_do_not_erase() -> None:
         {"UserName": "@a", "NickName": "N", "RemarkName": "R", "City": "C", "VerifyFlag": 24}, True
     )
     partial = contacts.contact_of({"UserName": "@a", "NickName": "N2"}, True)
-    merged = contacts.merge_contact(known, partial, whole=False)
+    merged = contacts.merge_contact(known, partial, complete=False)
     assert (merged.name, merged.markname, merged.city, merged.kind) == ("N2", "R", "C", ContactKind.OFFICIAL)
-    assert contacts.merge_contact(known, partial, whole=True).markname == ""
+    assert contacts.merge_contact(known, partial, complete=True).markname == ""
 
 
 # -- messages

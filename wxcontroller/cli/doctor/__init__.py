@@ -29,16 +29,16 @@ def doctor(session: WxctlRun, quiet: bool, root: Path) -> None:
     from wxcontroller.core.paths import Paths
 
     found = []
-    for one in results(session.api(), Paths(root)):
-        found.append(one)
-        if session.json or (one.level is Level.OK and quiet):
+    for result in results(session.api(), Paths(root)):
+        found.append(result)
+        if session.json or (result.level is Level.OK and quiet):
             continue
-        colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[one.level]
-        click.echo(click.style(left_aligned(one.level, 5), fg=colour, bold=one.level is Level.FAIL), nl=False)
-        click.echo(f" {say(one.what)}{say(': ')}{say(one.message)}")
-        if one.remedy:
-            click.echo(f"        {say(one.remedy)}")
+        colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[result.level]
+        click.echo(click.style(left_aligned(result.level, 5), fg=colour, bold=result.level is Level.FAIL), nl=False)
+        click.echo(f" {say(result.what)}{say(': ')}{say(result.message)}")
+        if result.remedy:
+            click.echo(f"        {say(result.remedy)}")
     if session.json:
-        session.emit([one.as_json() for one in found if one.level is not Level.OK or not quiet])
-    if any(one.level is Level.FAIL for one in found):
+        session.emit([result.as_json() for result in found if result.level is not Level.OK or not quiet])
+    if any(result.level is Level.FAIL for result in found):
         raise click.exceptions.Exit(1)

@@ -30,9 +30,12 @@ def configuration(patient: Patient) -> Iterator[CheckResult]:
             Text("run it as root"),
         )
         return
-    for one in found:
+    for finding in found:
         yield CheckResult(
-            one.level, "configuration", Text("{place}: {one}", place=one.place, one=one.message), one.remedy
+            finding.level,
+            "configuration",
+            Text("{place}: {one}", place=finding.place, one=finding.message),
+            finding.remedy,
         )
 
 
@@ -60,9 +63,9 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Run all checks that are possible from here; yield each result immediately."""
     patient = examined(api, paths)
-    for one in DoctorCheck:
-        if api.is_local or not one.needs_root:
-            yield from CHECKS[one](patient)
+    for each in DoctorCheck:
+        if api.is_local or not each.needs_root:
+            yield from CHECKS[each](patient)
 
 
 def examined(api: Api, paths: Paths) -> Patient:

@@ -87,11 +87,11 @@ Check: TypeAlias = Callable[[Patient], Iterator[CheckResult]]
 CHECKS: dict[DoctorCheck, Check] = {}
 
 
-def check(one: DoctorCheck, well: Text | None = None) -> Callable[[Check], Check]:
+def check(item: DoctorCheck, well: Text | None = None) -> Callable[[Check], Check]:
     """Register a function as the code of a check. If it yields nothing, the result is ``well``. A check that raises
     WxError could not run: another one reports that systemd or the controller does not respond.
     """
-    what = one.title
+    what = item.title
 
     def named(look: Check) -> Check:
         @wraps(look)
@@ -106,7 +106,7 @@ def check(one: DoctorCheck, well: Text | None = None) -> Callable[[Check], Check
             if well is not None and not has_found:
                 yield ok(well, what)
 
-        CHECKS[one] = results
+        CHECKS[item] = results
         return results
 
     return named

@@ -56,8 +56,8 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
 
 
-def refuse_bundle(api: Api, manifest: Manifest, file: Path, known: KeptBundle | None) -> None:
-    """Raise WxError for a bundle that is not its account's newest one; ``known`` is the one in ``file`` now."""
+def refuse_bundle(api: Api, manifest: Manifest, file: Path, kept: KeptBundle | None) -> None:
+    """Raise WxError for a bundle that is not its account's newest one; ``kept`` is the one in ``file`` now."""
     if manifest.name.instance != file.stem or not manifest.host:
         raise Locked(
             N_("this is not a standby bundle of account {account}"),
@@ -72,9 +72,9 @@ def refuse_bundle(api: Api, manifest: Manifest, file: Path, known: KeptBundle | 
             account=manifest.name.name,
         )
     gone = integer(obj(here.get("gone")).get("epoch"))
-    is_older = known is not None and (
-        manifest.epoch < known.epoch
-        or (manifest.epoch == known.epoch and (manifest.host != known.host or manifest.exported < known.at))
+    is_older = kept is not None and (
+        manifest.epoch < kept.epoch
+        or (manifest.epoch == kept.epoch and (manifest.host != kept.host or manifest.exported < kept.at))
     )
     if is_older or manifest.epoch < gone:
         raise StaleEpoch(
@@ -137,8 +137,8 @@ def _new_file(paths: Paths) -> Iterator[tuple[Path, IO[bytes]]]:
     """Yield a temporary file for an arriving bundle; it is deleted after the block if still there. Raises OSError."""
     with bundles_locked(paths):
         for left in paths.standby.glob(f"{_NEW}*"):
-            with suppress(OSError), left.open("rb") as one:  # it is still being received, or was just deleted
-                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(OSError), left.open("rb") as stream:  # it is still being received, or was just deleted
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.unlink()
         # Under the lock: without a lock of its own, another receiver could take the file for that of a killed one.
         descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=paths.standby)

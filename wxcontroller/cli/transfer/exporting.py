@@ -65,13 +65,13 @@ def exported(
     tell_exported(session, unit, file, packed, sealer.written)
 
 
-def registered(given: str) -> Account:
-    instance = given if is_derived(given) else parse_name(given).instance
+def registered(name_or_id: str) -> Account:
+    instance = name_or_id if is_derived(name_or_id) else parse_name(name_or_id).instance
     try:
         return AccountFiles(PATHS).load(instance, overrides=False)
     except UnknownAccount:
         raise UnknownAccount(
-            N_("there is no account {given} on this machine"), N_("wxctl list shows the accounts"), given=given
+            N_("there is no account {given} on this machine"), N_("wxctl list shows the accounts"), given=name_or_id
         ) from None
 
 

@@ -34,7 +34,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
     if fleet is None:
         raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
     secret = fleet_passphrase()
-    names = [normalize("NFC", given) for given in names]
+    names = [normalize("NFC", pattern) for pattern in names]
     bundles = chosen_bundles(names, secret)
     with hold_move_lock():
         for instance, bundle in bundles.items():
@@ -137,20 +137,20 @@ def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]
     with disk_errors(PATHS.standby_kept):
         kept = known_bundles(PATHS, lambda: secret)
     found: dict[str, KeptBundle] = {}
-    for given in (normalize("NFC", each) for each in names):
-        fitting = {instance: bundle for instance, bundle in kept.items() if means(given, bundle.name, instance)}
-        if not fitting and not is_pattern(given) and PATHS.account_file(parse_name(given).instance).exists():
+    for pattern in (normalize("NFC", each) for each in names):
+        fitting = {instance: bundle for instance, bundle in kept.items() if means(pattern, bundle.name, instance)}
+        if not fitting and not is_pattern(pattern) and PATHS.account_file(parse_name(pattern).instance).exists():
             raise AccountExists(
                 N_("account {given} is on this host already"),
                 N_("start it if it does not run: {command}"),
-                given=given,
-                command=command("start", given),
+                given=pattern,
+                command=command("start", pattern),
             )
         if not fitting:
             raise UnknownAccount(
                 N_("there is no standby bundle of {given} on this host"),
                 N_("wxctl fleet shows the bundles"),
-                given=given,
+                given=pattern,
             )
         found |= fitting
     return found

@@ -326,15 +326,15 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
     """
     registered = [account.name for account in AccountFiles(PATHS).all()]
     found = dict[str, None]()
-    for given in names:
-        fitting = [name.name for name in registered if means(given, name.name, name.instance)]
-        if not fitting and not is_pattern(given) and not is_derived(given):
-            name = parse_name(given)
+    for pattern in names:
+        fitting = [name.name for name in registered if means(pattern, name.name, name.instance)]
+        if not fitting and not is_pattern(pattern) and not is_derived(pattern):
+            name = parse_name(pattern)
             if is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):
                 fitting = [name.name]
         if not fitting:
             raise UnknownAccount(
-                N_("no account of this host matches {given}"), N_("wxctl list shows the accounts"), given=given
+                N_("no account of this host matches {given}"), N_("wxctl list shows the accounts"), given=pattern
             )
         found |= dict.fromkeys(fitting)
     return list(found)

@@ -53,5 +53,5 @@ def host_named(name: str) -> Api:
 
 def for_root(host: HostSettings) -> HostSettings:
     """Return the settings with the controller's credentials as the files that they are."""
-    given = {key: getattr(host, key) for key in ("token", "ca_file", "certificate", "key")}
-    return replace(host, **{key: str(_CONTROLLERS / each) for key, each in given.items() if each})
+    settings = {key: getattr(host, key) for key in ("token", "ca_file", "certificate", "key")}
+    return replace(host, **{key: str(_CONTROLLERS / each) for key, each in settings.items() if each})

@@ -141,10 +141,10 @@ class Cdn:
 
     # -- up
 
-    def permit(self, consumer: Consumer, given: JsonObject, origin: str) -> JsonObject:
+    def permit(self, consumer: Consumer, asked: JsonObject, origin: str) -> JsonObject:
         """Return where an announced file is to be uploaded to. Raises NotTaken with the reason."""
-        kind, size = _KINDS.get(integer(given.get("media_type"))), integer(given.get("rawsize"), -1)
-        key, digest = text(given.get("aeskey")), text(given.get("rawfilemd5"))
+        kind, size = _KINDS.get(integer(asked.get("media_type"))), integer(asked.get("rawsize"), -1)
+        key, digest = text(asked.get("aeskey")), text(asked.get("rawfilemd5"))
         if kind is None:
             raise NotTaken(400, "voice and other kinds of media cannot be sent; send audio as a file")
         if size > self.config.number("media_size_max"):
@@ -153,9 +153,9 @@ class Cdn:
             raise NotTaken(400, "invalid arguments")
         parameter = self._permit(consumer, kind, size, key, digest)
         where = f"{origin}/ilink/c2c/upload?encrypted_query_param={quote(parameter, safe='')}"
-        filekey = quote(text(given.get("filekey"))[:128], safe="")
+        filekey = quote(text(asked.get("filekey"))[:128], safe="")
         answer: JsonObject = {"ret": 0, "upload_param": parameter, "upload_full_url": f"{where}&filekey={filekey}"}
-        thumb = integer(given.get("thumb_rawsize"), -1), text(given.get("thumb_rawfilemd5"))
+        thumb = integer(asked.get("thumb_rawsize"), -1), text(asked.get("thumb_rawfilemd5"))
         if 0 <= thumb[0] <= self.config.number("media_size_max") and _HEX.fullmatch(thumb[1]):
             answer["thumb_upload_param"] = self._permit(consumer, MessageKind.IMAGE, thumb[0], key, thumb[1])
         return answer
@@ -172,11 +172,11 @@ class Cdn:
         consumer, content = self._opened("upload", parameter)
         if consumer is None or content is None:
             raise NotTaken(403, "no such permit")
-        word, size, key, digest, until = json.loads(content[6:])
+        form, size, key, digest, until = json.loads(content[6:])
         # Not above, either: a clock that was set back must not make old permits valid.
         if not 0 <= until - time.time() <= PERMIT_SECONDS:
             raise NotTaken(403, "the permit has expired; ask for a new one")
-        kind = MessageKind(str(word))
+        kind = MessageKind(str(form))
         token = secrets.token_hex(8)
         part = self.config.media_dir / f".in.{token}"
         try:
@@ -195,9 +195,9 @@ class Cdn:
         parameter = text(media.get("encrypt_query_param"))
         owner, content = self._opened("uploaded", parameter)
         if owner is consumer and content is not None:
-            name, word = json.loads(content[6:])
+            name, form = json.loads(content[6:])
             path = self._own(str(name))
-            return AgentFile(path, MessageKind(str(word))) if path is not None else None
+            return AgentFile(path, MessageKind(str(form))) if path is not None else None
         owner, content = self._opened("download", parameter)
         path = await self._received(content) if owner is consumer and content is not None else None
         return AgentFile(path, kind) if path is not None else None

@@ -60,19 +60,19 @@ class ConsumerOptions:
     def as_json(self) -> JsonObject:
         return {**asdict(self), "peers": "all" if self.peers is None else list[JsonValue](self.peers)}
 
-    def changed(self, given: JsonObject) -> "ConsumerOptions":
-        """Return the options with those that ``given`` names changed.
+    def changed(self, changes: JsonObject) -> "ConsumerOptions":
+        """Return the options with those that ``changes`` names changed.
 
         Raises ValueError with the name of the option that is unknown or has a wrong value.
         """
         found: dict[str, Any] = {}
-        for name, value in given.items():
+        for name, value in changes.items():
             match name, value:
                 case ("owner", str()) | ("own" | "interim" | "public", bool()):
                     found[name] = value
                 case "peers", "all":
                     found[name] = None
-                case "peers", list() if all(isinstance(one, str) and one for one in value):
+                case "peers", list() if all(isinstance(peer, str) and peer for peer in value):
                     found[name] = tuple(value)
                 case "groups", str() if value in set(GroupMessages):
                     found[name] = GroupMessages(value)
@@ -90,7 +90,7 @@ class ConsumerOptions:
 
     def allows_group(self, group: str) -> bool:
         """Whether the consumer may talk to a group. A list of people alone does not restrict groups."""
-        listed = [one for one in self.peers or () if one.endswith("@chatroom")]
+        listed = [peer for peer in self.peers or () if peer.endswith("@chatroom")]
         return self.groups is not GroupMessages.OFF and (not listed or group in listed)
 
 
@@ -151,7 +151,7 @@ class ConsumerBook:
 
     def by_bot(self, bot: bytes) -> Consumer | None:
         """Return the consumer with an id."""
-        return next((one for one in self._found.values() if one.bot == bot), None)
+        return next((consumer for consumer in self._found.values() if consumer.bot == bot), None)
 
     async def take(self, name: str) -> Consumer:
         """Return a consumer; one that is new is created with the default options. Raises Unavailable."""
@@ -185,7 +185,7 @@ def consumer_of(row: ConsumerRow) -> Consumer:
         options = ConsumerOptions().changed(row.options)
     except ValueError:  # damaged, or written by a later version
         # Grant only rights that can be read: an unreadable list of people allows nobody.
-        options = ConsumerOptions(peers=tuple(text(one) for one in items(row.options.get("peers"))))
+        options = ConsumerOptions(peers=tuple(text(peer) for peer in items(row.options.get("peers"))))
     return Consumer(
         row.name,
         row.bot_id,

@@ -20,14 +20,14 @@ HELPER_ID = f"filehelper{_PERSON_END}"  # the chat with oneself
 class Ids:
     """The ids that were issued. ``known`` are those in the database, by mark; ``oneself`` as in Capabilities."""
 
-    def __init__(self, log: EventLog, roster: Roster, known: dict[str, str], oneself: str = "") -> None:
+    def __init__(self, log: EventLog, roster: Roster, peer_ids: dict[str, str], oneself: str = "") -> None:
         self._log = log
         self._roster = roster
-        self._known = known
+        self._known = peer_ids
         self._oneself = oneself
         self._marks: dict[str, list[str]] = {}
-        for mark, one in known.items():
-            self._marks.setdefault(one, []).append(mark)
+        for mark, peer in peer_ids.items():
+            self._marks.setdefault(peer, []).append(mark)
         self._unstored: dict[str, str] = {}
 
     def of(self, own: str, number: object, is_group: bool = False) -> str:
@@ -60,22 +60,22 @@ class Ids:
                 self._unstored = {**learned, **self._unstored}
                 raise
 
-    def is_given(self, one: str) -> bool:
+    def is_given(self, peer: str) -> bool:
         """Whether an id is one that a consumer may have from us."""
-        known = one in self._marks or one == HELPER_ID
-        return known or (one.endswith(_PERSON_END) and one in self._roster.contacts)
+        is_known = peer in self._marks or peer == HELPER_ID
+        return is_known or (peer.endswith(_PERSON_END) and peer in self._roster.contacts)
 
-    def target(self, one: str) -> str:
+    def target(self, peer: str) -> str:
         """Return the route's present id of a person or group, "" for one that is not in the account's lists now."""
         roster = self._roster
-        if one in roster.contacts:
-            return one
-        if one == HELPER_ID:
+        if peer in roster.contacts:
+            return peer
+        if peer == HELPER_ID:
             return self._oneself if self._oneself in roster.contacts else ""
-        for mark in reversed(self._marks.get(one, [])):
+        for mark in reversed(self._marks.get(peer, [])):
             kind, _, value = mark.partition(" ")
             # The mark is another's by now.
-            if self._known.get(mark) != one:
+            if self._known.get(mark) != peer:
                 continue
             if kind == "n" and (value in roster.contacts or value in roster.groups):
                 return value
@@ -86,24 +86,24 @@ class Ids:
                     return named
         return ""
 
-    def is_member(self, group: str, one: str) -> bool:
+    def is_member(self, group: str, peer: str) -> bool:
         """Whether a person is known to be in a group; ``group`` is the route's id."""
         found = self._roster.groups.get(group)
-        marks = set(self._marks.get(one, []))
+        marks = set(self._marks.get(peer, []))
         return found is not None and any(
             f"n {each.id}" in marks or (each.uid and f"u {each.uid}" in marks) for each in found.members
         )
 
-    def from_account(self, one: str) -> str:
+    def from_account(self, peer: str) -> str:
         """Return the iLink id of the person or group that an administrator names, "" if there is none.
 
         They may name either id.
         """
         roster = self._roster
-        if self.is_given(one):
-            return one
-        if (person := roster.contacts.get(one)) is not None:
+        if self.is_given(peer):
+            return peer
+        if (person := roster.contacts.get(peer)) is not None:
             return self.of(person.id, person.uid)
-        if (group := roster.groups.get(one)) is not None:
+        if (group := roster.groups.get(peer)) is not None:
             return self.of(group.id, group.uid, is_group=True)
         return ""

@@ -65,12 +65,12 @@ class Management:
 
         Raises Unavailable.
         """
-        shown = [await self.shown(one) for one in self.consumers.all()]
-        return [{name: value for name, value in one.items() if name != "options"} for one in shown]
+        shown = [await self.shown(consumer) for consumer in self.consumers.all()]
+        return [{name: value for name, value in consumer.items() if name != "options"} for consumer in shown]
 
     async def listed(self, _: web.Request) -> web.StreamResponse:
         """GET: all of them. Raises Unavailable."""
-        shown: list[JsonValue] = [await self.shown(one) for one in self.consumers.all()]
+        shown: list[JsonValue] = [await self.shown(consumer) for consumer in self.consumers.all()]
         return json_answer({**self._account, "consumers": shown})
 
     @property
@@ -87,42 +87,42 @@ class Management:
                 N_("an agent's name has 1 to 64 letters a to z, digits, dots, hyphens and underscores"),
                 N_("start it with a letter or digit"),
             )
-        given = read_body(await request.app[BODIES].small(request) or b"{}", _REMEDY)
-        if not isinstance(given, dict):
+        changes = read_body(await request.app[BODIES].small(request) or b"{}", _REMEDY)
+        if not isinstance(changes, dict):
             raise bad(N_("the body is not a JSON object"), _REMEDY)
-        known = self.consumers.get(name)
-        options = self._options(known.options if known else ConsumerOptions(), obj(given))
+        existing = self.consumers.get(name)
+        options = self._options(existing.options if existing else ConsumerOptions(), obj(changes))
         async with stored_soon(self.parts.log):
             # First: the options name people by these ids.
             await self.ids.stored()
-            consumer = known or await self.consumers.take(name)
+            consumer = existing or await self.consumers.take(name)
             consumer.options = options
             await self.consumers.stored(consumer)
-        return json_answer({**self._account, **await self.shown(consumer)}, 200 if known else 201)
+        return json_answer({**self._account, **await self.shown(consumer)}, 200 if existing else 201)
 
-    def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
+    def _options(self, existing: ConsumerOptions, changes: JsonObject) -> ConsumerOptions:
         """Return options with the requested changes. Raises RequestRefused."""
-        people = {"owner": [text(given.get("owner"))]}
-        if isinstance(given.get("peers"), list):
-            people["peers"] = [text(one) for one in items(given.get("peers"))]
+        people = {"owner": [text(changes.get("owner"))]}
+        if isinstance(changes.get("peers"), list):
+            people["peers"] = [text(peer) for peer in items(changes.get("peers"))]
         found: dict[str, list[str]] = {}
         for option, names in people.items():
-            found[option] = [self.ids.from_account(one) if one else "" for one in names]
-            for name, one in zip(names, found[option], strict=True):
-                if name and not one:
+            found[option] = [self.ids.from_account(peer) if peer else "" for peer in names]
+            for name, peer in zip(names, found[option], strict=True):
+                if name and not peer:
                     raise bad(
                         N_("option {option}: {peer} is not known to this account"),
                         N_("name a person or group by its id; the account must be logged in"),
                         option=option,
                         peer=name[:64],
                     )
-        wanted = dict(given)
+        wanted = dict(changes)
         if "peers" in found:
             wanted["peers"] = list[JsonValue](found["peers"])
-        if "owner" in given and isinstance(given["owner"], str):
+        if "owner" in changes and isinstance(changes["owner"], str):
             wanted["owner"] = found["owner"][0]
         try:
-            return known.changed(wanted)
+            return existing.changed(wanted)
         except ValueError as problem:
             raise bad(
                 N_("option {option} is unknown or has an invalid value"), _REMEDY, option=str(problem)[:64]

@@ -149,10 +149,10 @@ class AgentSending:
         """
         if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
             raise NotAccepted(-2, _INVALID)
-        given = [obj(item) for item in items(message.get("item_list"))]
-        if not 0 < len(given) <= MAX_ITEMS:
+        listed = [obj(item) for item in items(message.get("item_list"))]
+        if not 0 < len(listed) <= MAX_ITEMS:
             raise NotAccepted(-2, _INVALID)
-        shown = [item for item in given if integer(item.get("type")) not in _PROGRESS_CARDS]
+        shown = [item for item in listed if integer(item.get("type")) not in _PROGRESS_CARDS]
         return [await self._content(consumer, item) for item in shown]
 
     async def _content(self, consumer: Consumer, item: JsonObject) -> _Content:
@@ -273,11 +273,11 @@ class AgentSending:
         _ = self.consumers.keep(consumer)
         return as_json(await self._verdict(sends, {}, latest))
 
-    async def _again(self, known: Request) -> JsonObject:
+    async def _again(self, earlier: Request) -> JsonObject:
         """Return the state of a repeated message."""
         latest = _now() + ANSWER_SECONDS
-        sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
-        found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
+        sends = [send for send in await self.parts.sending.unsettled() if send.request == earlier.key]
+        found = await self.parts.requests.store.request(earlier.key)  # after it: one of both has each
         return as_json(await self._verdict(sends, found.parts if found else {}, latest))
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
@@ -285,16 +285,18 @@ class AgentSending:
         await self.parts.sending.wait(sends, latest)
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:
-            known = send.answer.result() if send.answer.done() else None
-            if send.outcome is not None and (known is None or known.get("state") == SendState.HELD.value):
+            outcome = send.answer.result() if send.answer.done() else None
+            if send.outcome is not None and (outcome is None or outcome.get("state") == SendState.HELD.value):
                 found.append(verdict_of(send.outcome, send.client_id))  # no caller got its result
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
-            found.append(waits if known is None else replace(_ended(send.at_present(known)), own_id=send.client_id))
+            found.append(
+                waits if outcome is None else replace(_ended(send.at_present(outcome)), own_id=send.client_id)
+            )
         if not found:
             return _Verdict(SendState.UNKNOWN)
         # Of equal ones the last: a quote refers to the most recent.
-        return min(reversed(found), key=lambda one: WORST_FIRST.index(one.state))
+        return min(reversed(found), key=lambda part: WORST_FIRST.index(part.state))
 
     # -- how it is answered
 
@@ -362,7 +364,7 @@ def prefix(consumer: Consumer) -> str:
 
 
 def fingerprint(recipient: str, contents: Sequence[_Content]) -> str:
-    parts = [[one.words, one.file.path.name if one.file else "", one.name] for one in contents]
+    parts = [[content.words, content.file.path.name if content.file else "", content.name] for content in contents]
     return hashlib.sha256(json.dumps([recipient, parts]).encode("utf-8", "replace")).hexdigest()
 
 

@@ -86,15 +86,15 @@ class Serving:
     @property
     def _calls(self) -> dict[str, _Call]:
         return {
-            "bot/getupdates": lambda one, body, origin: self.polling.poll(
-                one, text(body.get("get_updates_buf")), origin
+            "bot/getupdates": lambda consumer, body, origin: self.polling.poll(
+                consumer, text(body.get("get_updates_buf")), origin
             ),
-            "bot/sendmessage": lambda one, body, _: self.sending.send(one, obj(body.get("msg"))),
+            "bot/sendmessage": lambda consumer, body, _: self.sending.send(consumer, obj(body.get("msg"))),
             "bot/getconfig": self._get_config,
             "bot/sendtyping": self._send_typing,
             "bot/getuploadurl": self._get_upload_url,
-            "bot/msg/notifystart": lambda one, *_: self._note(one, online=True),
-            "bot/msg/notifystop": lambda one, *_: self._note(one, online=False),
+            "bot/msg/notifystart": lambda consumer, *_: self._note(consumer, online=True),
+            "bot/msg/notifystop": lambda consumer, *_: self._note(consumer, online=False),
         }
 
     async def _consumer(self, name: str, base_info: JsonObject) -> Consumer:
@@ -200,10 +200,10 @@ def refused(status: int, words: str) -> web.Response:
 
 async def load(parts: Parts) -> Serving:
     """Return the service of an account's iLink API, with the stored data of earlier processes. Raises Unavailable."""
-    rows, key, known = await parts.log.read(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
+    rows, key, peers = await parts.log.read(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
     seals = Seals(key or await parts.log.write(tables.make_key))
     consumers = ConsumerBook(parts.log, rows)
-    ids = Ids(parts.log, parts.roster, known, parts.driver.capabilities.oneself)
+    ids = Ids(parts.log, parts.roster, peers, parts.driver.capabilities.oneself)
     cdn = Cdn(parts.config, parts.log, consumers, seals)
     polling = Polling(parts.log, consumers, MessageMapping(parts.config.name.name, ids, seals, cdn), seals)
     sending = AgentSending(parts, consumers, ids, seals, cdn)

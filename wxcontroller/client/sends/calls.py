@@ -230,20 +230,20 @@ class SendCalls:
         The first failure, else the media's (5.2 no. 24). Messages that have not ended by ``latest`` (the loop's time)
         are still sent. ``ended`` are the known outcomes.
         """
-        known = dict(ended)
+        outcomes = dict(ended)
         for send in sends:
             try:
                 async with asyncio.timeout_at(latest):
                     # Shielded: the message is sent even if the caller disconnects.
                     outcome = await asyncio.shield(send.answer)
-                before = known.get(send.part)
+                before = outcomes.get(send.part)
                 # Of the pieces of one text, the worst is the answer.
                 if not before or is_worse(outcome or {}, before):
-                    known[send.part] = send.at_present(outcome or {})
+                    outcomes[send.part] = send.at_present(outcome or {})
             except TimeoutError:
-                known[send.part] = {}
-        text, content = known.get(Part.TEXT), known.get(Part.MEDIA)
-        if not known or text == {} or content == {}:
+                outcomes[send.part] = {}
+        text, content = outcomes.get(Part.TEXT), outcomes.get(Part.MEDIA)
+        if not outcomes or text == {} or content == {}:
             return {**self._still_queued(), **({} if content is None else {"media_id": ""})}
         if content is None:
             return text or {}
@@ -281,7 +281,7 @@ class SendCalls:
             request = Request(call.key, fingerprint_of(name, call.parameters, content), name)
             try:
                 return await self.parts.requests.once(
-                    request, lambda: work(call, request), lambda known: again(call, known)
+                    request, lambda: work(call, request), lambda earlier: again(call, earlier)
                 )
             except OtherRequest:
                 words = f"this {KEY_HEADER} came with another request before; a new request needs a new key"
@@ -300,34 +300,34 @@ class SendCalls:
             return None
         return min(value, limit) if math.isfinite(value) and value > 0 else None
 
-    async def _again(self, _: Call, known: Request) -> JsonObject:
-        if known.answer is not None:
-            return known.answer
-        sends, ended = await self._parts_of(known)
+    async def _again(self, _: Call, earlier: Request) -> JsonObject:
+        if earlier.answer is not None:
+            return earlier.answer
+        sends, ended = await self._parts_of(earlier)
         return await self._outcome(sends, ended, self._latest())
 
-    async def _consult_again(self, call: Call, known: Request) -> JsonObject:
+    async def _consult_again(self, call: Call, earlier: Request) -> JsonObject:
         """Wait for the reply again: the first caller's may have arrived between two waits."""
-        if known.answer is not None:
-            return known.answer
+        if earlier.answer is not None:
+            return earlier.answer
         latest, seconds = self._latest(), self._seconds(call)
-        sends, ended = await self._parts_of(known)
-        with self.parts.consults.asked(known.target, sends[0] if sends else None) as reply:
+        sends, ended = await self._parts_of(earlier)
+        with self.parts.consults.asked(earlier.target, sends[0] if sends else None) as reply:
             sent = await self._outcome(sends, ended, latest)
-            if sent["code"] != 0 or Part.MEDIA in known.parts or seconds is None:
+            if sent["code"] != 0 or Part.MEDIA in earlier.parts or seconds is None:
                 return sent
             found = None
             if not sends:
                 # Events received just before are still being written to the log, where they are searched for.
                 await self.parts.log.settled(_STORE_SECONDS)
-                found = await reply_after(self.parts.log, known.target, known.event)
+                found = await reply_after(self.parts.log, earlier.target, earlier.event)
             answer = found or await self._replied(sent, reply, seconds, latest)
-        return await self._store_answer(known, answer)
+        return await self._store_answer(earlier, answer)
 
-    async def _parts_of(self, known: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
+    async def _parts_of(self, earlier: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
         """Return the unfinished messages of a request, and the outcomes of the others."""
-        sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
-        found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
+        sends = [send for send in await self.parts.sending.unsettled() if send.request == earlier.key]
+        found = await self.parts.requests.store.request(earlier.key)  # after it: one of both has each
         return sends, found.parts if found else {}
 
     def _latest(self) -> float:

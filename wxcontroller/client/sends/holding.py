@@ -120,23 +120,23 @@ class Holding:
             return
         now = time.time()
         found = list(all_held(waiting, blocked) if blocked else order.held(waiting, self.windows, now))
-        for one in found:
-            if not isinstance(one, order.HeldSend):
-                one.state, one.held = SendState.WAITING, ""
-            elif outcome := self._refusal(one, waiting, now):
-                yield one.send, outcome
-            elif one.send.held != one.why:
-                one.send.state, one.send.held = SendState.HELD, one.why
-                one.send.tell(held_answer(one.send, one.why, one.place))
+        for held in found:
+            if not isinstance(held, order.HeldSend):
+                held.state, held.held = SendState.WAITING, ""
+            elif outcome := self._refusal(held, waiting, now):
+                yield held.send, outcome
+            elif held.send.held != held.why:
+                held.send.state, held.send.held = SendState.HELD, held.why
+                held.send.tell(held_answer(held.send, held.why, held.place))
 
-    def _refusal(self, one: order.HeldSend, waiting: Sequence[Send], now: float) -> Outcome | None:
+    def _refusal(self, held: order.HeldSend, waiting: Sequence[Send], now: float) -> Outcome | None:
         """Return how a send ends that cannot be held, or not for longer; None when it can."""
-        send, words, refusal = one.send, "", ""
+        send, words, refusal = held.send, "", ""
         if not send.hold_until:
-            words, refusal = one.why.words, Refusal.NOT_WANTED
+            words, refusal = held.why.words, Refusal.NOT_WANTED
         elif now >= send.hold_until:
-            words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
-        elif one.place > MAX_HELD:
+            words, refusal = f"held too long: {held.why.words}", Refusal.EXPIRED
+        elif held.place > MAX_HELD:
             words = f"{MAX_HELD} messages are held for this person"
         # Sends that are held already stay: only the newest is refused.
         elif send.media is not None and send.state is not SendState.HELD:
@@ -150,7 +150,7 @@ class Holding:
         """Yield progress messages older than a sent answer: they are dropped."""
         if self.windows is None or final.interim:
             return
-        for send in [one for one in waiting if one.interim and one.target == final.target]:
+        for send in [other for other in waiting if other.interim and other.target == final.target]:
             if send.queued_at <= final.queued_at and send.state is not SendState.SENDING and not send.marked:
                 words = "not sent: an answer went out before it"
                 yield send, refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN)

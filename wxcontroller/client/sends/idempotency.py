@@ -31,8 +31,8 @@ def key_of(headers: Sequence[str], parameter: str) -> str:
 
     The draft puts it into quotation marks, many leave them out: with and without it is the same key.
     """
-    given = {*(header.strip() for header in headers), *([parameter] if parameter else [])}
-    keys = {key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key for key in given}
+    found = {*(header.strip() for header in headers), *([parameter] if parameter else [])}
+    keys = {key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key for key in found}
     if not keys:
         return ""
     if len(keys) > 1:
@@ -96,10 +96,10 @@ class Requests:
         work: Callable[[], Awaitable[JsonObject]],
         again: Callable[[Request], Awaitable[JsonObject]],
     ) -> JsonObject | None:
-        known = await self.store.request(request.key)
+        earlier = await self.store.request(request.key)
         try:
-            if known is None:
+            if earlier is None:
                 return await work()
-            return await again(known) if known.fingerprint == request.fingerprint else None
+            return await again(earlier) if earlier.fingerprint == request.fingerprint else None
         except OtherRequest:  # it was stored during this check
             return None

@@ -141,18 +141,18 @@ class MediaPreparer:
     async def _by_id(self, media: Media, params: Mapping[str, str]) -> None:
         key, kind = contract.split_id(params["media_id"])
         try:
-            received, known = await self.index.received(key), await self.index.upload(key)
+            received, uploaded = await self.index.received(key), await self.index.upload(key)
         except Unavailable as problem:
             raise BadMedia("invaild media", problem.message, _facts(params)) from None
         if received is not None:
             await self._received_before(media, params, kind or received.content.kind, received)
             return
-        if known is None and key.isascii() and key.isdecimal():  # no upload is called so
+        if uploaded is None and key.isascii() and key.isdecimal():  # no upload is called so
             raise BadMedia("invaild media", _NOT_REMEMBERED.format(limit=MEDIA_IDS), _facts(params))
-        wanted = kind or (known.kind if known else None) or _kind(params) or MessageKind.FILE
+        wanted = kind or (uploaded.kind if uploaded else None) or _kind(params) or MessageKind.FILE
         name = contract.safe_name(params.get("media_name", "")) or "media"
         size = _number(params.get("media_size", ""))
-        media.uploaded = replace(known, kind=wanted) if known else Uploaded(wanted, key, name, size)
+        media.uploaded = replace(uploaded, kind=wanted) if uploaded else Uploaded(wanted, key, name, size)
         media.facts = replace(
             _facts(params),
             kind=wanted,
@@ -184,9 +184,9 @@ class MediaPreparer:
                 raise problem
             return
         name = contract.safe_name(name)
-        known = media.facts if media.file else replace(_facts(named), name=name, size=content.size)
+        facts = media.facts if media.file else replace(_facts(named), name=name, size=content.size)
         media.uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
-        media.facts = replace(known, kind=kind, id=contract.media_id(content.id, kind))
+        media.facts = replace(facts, kind=kind, id=contract.media_id(content.id, kind))
 
     # -- content, in our own file
 
@@ -253,9 +253,9 @@ class MediaPreparer:
         return path, int(status.st_mtime)
 
     async def _inspect(
-        self, media: Media, params: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
+        self, media: Media, params: Mapping[str, str], label: str, name: str = "", declared: str = "", mtime: int = 0
     ) -> None:
-        """Decide how WeChat shows the file; ``name`` and ``said`` (its type) come from its source."""
+        """Decide how WeChat shows the file; ``name`` and ``mime`` (its type) come from its source."""
         assert media.kept is not None
         try:
             async with self._reading:
@@ -269,7 +269,7 @@ class MediaPreparer:
         wanted = _kind(params)
         name = contract.safe_name(params.get("media_name") or name or Path(label).name)
         # The first bytes go before the name and the server's header: the type decides how WeChat shows the content.
-        mime = params.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
+        mime = params.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, declared)
         if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
             mime = "application/octet-stream"  # the type decides how WeChat shows it
         elif wanted in _SENDABLE_AS and not mime.startswith(_SENDABLE_AS[wanted][0]):

@@ -212,7 +212,7 @@ class SendQueue:
         if self._can_send_now(sends[0]):  # one wait for the disk less
             self._record_attempt(sends[0])
             sends[0].marked, day = True, today()
-        stored = self.store.add(sends, [self.sender.sides(one) for one in sends], request, reply_to, day)
+        stored = self.store.add(sends, [self.sender.sides(send) for send in sends], request, reply_to, day)
         self._adding += len(sends)
         stored.add_done_callback(partial(self._placed, sends))
         return stored

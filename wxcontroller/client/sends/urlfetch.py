@@ -169,10 +169,10 @@ def redirected(url: URL, location: str, private: bool) -> URL:
     return target(joined, private)
 
 
-def target(given: str, private: bool) -> URL:
+def target(address: str, private: bool) -> URL:
     """Return an address that may be fetched. Raises BadSource for others, as far as can be seen without DNS."""
     try:
-        url = url_of(given)
+        url = url_of(address)
         host = url.raw_host  # the peer of the connection
     except ValueError:
         raise BadSource(N_("not a valid address")) from None

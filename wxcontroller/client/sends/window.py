@@ -217,9 +217,9 @@ class Windows:
     def heard(self, peer: str, now: float, has_held: bool) -> None:
         """A person wrote: their window is open again. With something held for them, the bot's silence ends, too."""
         # Popped, so that the dictionary is ordered by last message, and the first entry can be forgotten.
-        known = self.peers.pop(peer, None) or PeerWindow()
+        window = self.peers.pop(peer, None) or PeerWindow()
         answer_until = now + _ANSWER_SECONDS if has_held else 0.0
-        self.peers[peer] = PeerWindow(opened=now, answer_until=answer_until, without_id=known.without_id)
+        self.peers[peer] = PeerWindow(opened=now, answer_until=answer_until, without_id=window.without_id)
         while len(self.peers) > _MAX_PEERS:
             del self.peers[next(iter(self.peers))]
         # Without anything to send to this person, an attempt to another one would only lengthen the penalty (19.3).
@@ -299,8 +299,16 @@ class Windows:
     def as_bytes(self) -> bytes:
         """Return the state, for the store."""
         peers = [
-            [name, one.opened, one.sent, one.closed or "", one.late, one.answer_until, one.without_id]
-            for name, one in self.peers.items()
+            [
+                name,
+                window.opened,
+                window.sent,
+                window.closed or "",
+                window.late,
+                window.answer_until,
+                window.without_id,
+            ]
+            for name, window in self.peers.items()
         ]
         recent = [[sends.begun, sends.last, sends.number] for sends in self._recent]
         throttle = [self.throttled_until, self.refusals, self.learned, self.learned_at]

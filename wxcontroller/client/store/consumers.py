@@ -75,7 +75,7 @@ def make_key(db: sqlite3.Connection) -> bytes:
 
 def peer_ids(db: sqlite3.Connection) -> dict[str, str]:
     """Return the iLink ids of people and groups, by the marks that identify them."""
-    return {str(mark): str(one) for mark, one in db.execute("SELECT mark, id FROM peer_ids ORDER BY number")}
+    return {str(mark): str(peer) for mark, peer in db.execute("SELECT mark, id FROM peer_ids ORDER BY number")}
 
 
 def keep_peer_ids(db: sqlite3.Connection, learned: Mapping[str, str]) -> None:

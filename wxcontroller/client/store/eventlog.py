@@ -349,7 +349,7 @@ class EventLog:
 
     async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
         """Return the sequences in ids of this log, 0 for any other text."""
-        return await self._database.read(lambda db: [tables.seq_of(db, one) for one in entry_ids])
+        return await self._database.read(lambda db: [tables.seq_of(db, entry_id) for entry_id in entry_ids])
 
     async def last(self) -> int:
         """Return the sequence of the last visible entry, 0 without one."""

@@ -220,7 +220,7 @@ class Selection:
         for column, wanted in (("state", self.states), ("seq", self.seqs), ("type", self.types)):
             if wanted:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                values.extend(str(one) if isinstance(one, EntryState) else one for one in wanted)
+                values.extend(str(value) if isinstance(value, EntryState) else value for value in wanted)
         if self.queue:
             clauses.append("aside = ''")
         if self.spoken:

@@ -151,9 +151,9 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
             (value, least, below, limit + 1),
         )
         found += [_found(row) for row in rows]
-    found.sort(key=lambda one: one.seq, reverse=after is None)
+    found.sort(key=lambda entry: entry.seq, reverse=after is None)
     wanted = found[:limit]
-    wanted.sort(key=lambda one: one.seq)
+    wanted.sort(key=lambda entry: entry.seq)
     return HistoryPage(wanted, len(found) > limit, unindexed(db) == 0)
 
 

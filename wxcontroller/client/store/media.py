@@ -43,12 +43,12 @@ class MediaIndex:
         self._limit = limit
 
     def add_upload(self, content: Uploaded) -> "Future[None]":
-        known, limit = upload_to_json(content), self._limit
-        return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, limit))
+        row, limit = upload_to_json(content), self._limit
+        return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, row, limit))
 
     def add_received(self, content: MessageMedia, path: str) -> "Future[None]":
-        known, limit = received_to_json(Received(content, path)), self._limit
-        return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, limit))
+        row, limit = received_to_json(Received(content, path)), self._limit
+        return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, row, limit))
 
     async def upload(self, key: str) -> Uploaded | None:
         """Return the upload with this id (without its code). Raises Unavailable."""
@@ -59,10 +59,10 @@ class MediaIndex:
         return received_from_json(await self._log.read(lambda db: recall(db, Way.RECEIVED, key)))
 
 
-def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, limit: int) -> None:
+def remember(db: sqlite3.Connection, way: Way, key: str, row: JsonObject, limit: int) -> None:
     """Store the entry of an id as the latest, and delete the oldest beyond ``limit``."""
     # JSON may contain lone surrogates, which SQLite cannot store.
-    values = (way, key.encode("utf-8", "replace").decode(), json.dumps(known))
+    values = (way, key.encode("utf-8", "replace").decode(), json.dumps(row))
     db.execute("INSERT OR REPLACE INTO media_index (way, key, known) VALUES (?, ?, ?)", values)
     oldest = "SELECT seq FROM media_index WHERE way = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
     db.execute(f"DELETE FROM media_index WHERE way = ? AND seq <= ({oldest})", (way, way, limit))  # noqa: S608
@@ -89,9 +89,9 @@ def import_book(db: sqlite3.Connection, kept: JsonObject) -> None:
             remember(db, Way.RECEIVED, received.content.id, received_to_json(received), MEDIA_IDS)
 
 
-def upload_to_json(one: Uploaded) -> JsonObject:
+def upload_to_json(upload: Uploaded) -> JsonObject:
     """Return it for ``upload_from_json``."""
-    return {**asdict(one), "kind": one.kind.value}
+    return {**asdict(upload), "kind": upload.kind.value}
 
 
 def upload_from_json(kept: JsonObject) -> Uploaded | None:
@@ -130,9 +130,9 @@ def media_from_json(kept: JsonObject) -> MessageMedia | None:
     )
 
 
-def received_to_json(one: Received) -> JsonObject:
+def received_to_json(received: Received) -> JsonObject:
     """Return them for ``received_from_json``."""
-    return {**media_to_json(one.content), "path": one.path}
+    return {**media_to_json(received.content), "path": received.path}
 
 
 def received_from_json(kept: JsonObject) -> Received | None:

@@ -33,11 +33,11 @@ _KEEP_SECONDS = 7 * 86400.0
 def import_identities(db: sqlite3.Connection, content: JsonObject) -> None:
     """Import ``{"people": {NUMBER: [MARK, ...]}}``; damaged entries are left out."""
     marks: dict[int, int] = {}
-    for number, known in obj(content.get("people")).items():
+    for number, stored in obj(content.get("people")).items():
         marks.update(
             {
                 integer(mark): integer(number)
-                for mark in items(known)
+                for mark in items(stored)
                 if 0 < integer(mark) < 1 << 64 and 0 < integer(number) < 1 << 63
             }
         )

@@ -34,6 +34,6 @@ def note_minute(db: sqlite3.Connection, minute: int, running: bool) -> Heartbeat
     )
     return Heartbeats.of(
         minute,
-        {as_int(one): bool(as_int(on)) for one, on in db.execute("SELECT minute, running FROM minutes")},
-        {as_int(one): as_int(number) for one, number in db.execute("SELECT hour, messages FROM hours")},
+        {as_int(each): bool(as_int(on)) for each, on in db.execute("SELECT minute, running FROM minutes")},
+        {as_int(each): as_int(number) for each, number in db.execute("SELECT hour, messages FROM hours")},
     )

@@ -76,7 +76,7 @@ def finish_interrupted(path: Path) -> None:
         sync(path.parent)
 
 
-def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
+def recover(path: Path, schema: Sequence[str], state: KnownLog) -> Rescued:
     """Replace the damaged database at ``path``, which must not be open elsewhere.
 
     Raises OSError or sqlite3.DatabaseError when the new file cannot be written; the damaged one is untouched then.
@@ -90,7 +90,7 @@ def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
         for number, statements in enumerate(schema, 1):
             new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
         new.execute("BEGIN IMMEDIATE")
-        rows, lost = copy_readable(new, path, known)
+        rows, lost = copy_readable(new, path, state)
         new.execute("COMMIT")
     # The old file is changed only now: an earlier failure leaves it intact. The rescued rows are synced (FULL).
     aside = _aside(path)
@@ -105,24 +105,24 @@ def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
     return Rescued(aside, rows, lost)
 
 
-def copy_readable(new: sqlite3.Connection, path: Path, known: KnownLog) -> tuple[int, int]:
+def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple[int, int]:
     """Copy what can be read; return the number of rows, and of open events that are lost."""
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
         old.text_factory = text_of
         # The process knows better than a tally on a damaged page; before the first commit it knows nothing.
-        expected = max(known.waiting, _expected(old))
+        expected = max(state.waiting, _expected(old))
         tables = _tables(new)
-        rows = sum(_copy(old, new, table, known.last) for table in tables)
+        rows = sum(_copy(old, new, table, state.last) for table in tables)
         sequences = {str(name): as_int(seq) for name, seq in readable(old, "SELECT name, seq FROM sqlite_sequence")}
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
     # The process may have a name that the file has lost: ids in running readers begin with it.
-    if known.name:
-        new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (known.name,))
+    if state.name:
+        new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (state.name,))
     elif name is None:
         new.execute("INSERT INTO meta VALUES ('name', lower(hex(randomblob(4))))")
     new.execute("INSERT OR IGNORE INTO meta VALUES ('dropped', '0')")
-    continue_sequences(new, sequences, known, named=bool(known.name or name))
+    continue_sequences(new, sequences, state, named=bool(state.name or name))
     if "messages" in tables:
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
@@ -143,14 +143,14 @@ def _expected(old: sqlite3.Connection) -> int:
     return sum(max(0, tally.get(state, 0)) for state in _OPEN)
 
 
-def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: KnownLog, named: bool) -> None:
+def continue_sequences(new: sqlite3.Connection, old: dict[str, int], state: KnownLog, named: bool) -> None:
     """Ensure that no sequence is used twice."""
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():
         (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608
         last = max(as_int(highest), old.get(table, 0))
         if table == "events":
-            last = max(last, known.last, 0 if named else int(time.time()))
+            last = max(last, state.last, 0 if named else int(time.time()))
         # ``AUTOINCREMENT`` continues after the number in this table, even if the rows up to it are lost.
         new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))

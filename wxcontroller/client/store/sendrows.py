@@ -63,26 +63,26 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
 
 def media_row(media: Media) -> Row:
     """Return the columns of content: the request's text, the file and its facts, and WeChat's reference."""
-    known: JsonObject = {}
+    stored: JsonObject = {}
     if media.ready:
         forced = media.file is not None and media.file.kind is MessageKind.FILE
-        known = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
+        stored = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
     uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
-    return json.dumps(dict(media.params)), str(media.kept or ""), json_text(known), json_text(uploaded)
+    return json.dumps(dict(media.params)), str(media.kept or ""), json_text(stored), json_text(uploaded)
 
 
 def media_of(row: Row) -> Media:
-    number, given, file, facts, uploaded = row
-    kept, known = Path(str(file)) if file else None, kept_json(facts)
+    number, params, file, facts, uploaded = row
+    kept, stored = Path(str(file)) if file else None, kept_json(facts)
     media = Media(
-        facts_from_json(known),
-        {name: text(value) for name, value in kept_json(given).items()},
+        facts_from_json(stored),
+        {name: text(value) for name, value in kept_json(params).items()},
         uploaded=upload_from_json(kept_json(uploaded)),
         kept=kept,
         id=as_int(number),
     )
-    if kept is not None and known.get("has_file") is True:
-        forced = MessageKind.FILE if known.get("forced") is True else None
+    if kept is not None and stored.get("has_file") is True:
+        forced = MessageKind.FILE if stored.get("forced") is True else None
         media.file = Upload(kept, media.facts.name, media.facts.mime, media.facts.size, forced)
     return media
 

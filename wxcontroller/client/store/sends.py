@@ -96,14 +96,14 @@ class SendStore:
         self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
     ) -> "Future[Added]":
         """Store sends, all or none, with all that belongs to them; see ``add``."""
-        contents = list(dict.fromkeys(one.media for one in sends if one.media is not None))
+        contents = list(dict.fromkeys(send.media for send in sends if send.media is not None))
         rows = [
-            send_row(one, of, self._route, contents.index(one.media) if one.media is not None else None)
-            for one, of in zip(sends, sides, strict=True)
+            send_row(send, of, self._route, contents.index(send.media) if send.media is not None else None)
+            for send, of in zip(sends, sides, strict=True)
         ]
-        media = [media_row(one) for one in contents]
+        media = [media_row(content) for content in contents]
         stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
-        if kept := {one.kept for one in contents if one.kept is not None}:
+        if kept := {content.kept for content in contents if content.kept is not None}:
             # The cleaner may run before the row is committed, and would take the file for one that nothing needs.
             self._adding |= kept
             stored.add_done_callback(lambda _: self._adding.difference_update(kept))

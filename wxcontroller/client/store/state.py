@@ -28,7 +28,7 @@ def restored(db: sqlite3.Connection, name: str) -> Restored:
     """Return the last checkpoint of a route; ``name`` is that of its position."""
     found = db.execute("SELECT value FROM driver WHERE name = ?", (name,)).fetchone()
     ids = db.execute("SELECT id FROM seen ORDER BY number").fetchall()
-    return Restored(as_bytes(found[0]) if found else b"", tuple(str(one) for (one,) in ids))
+    return Restored(as_bytes(found[0]) if found else b"", tuple(str(id_) for (id_,) in ids))
 
 
 def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequen
     if state is not None:
         db.execute("INSERT OR REPLACE INTO driver VALUES (?, ?)", (name, state))
     if seen:
-        db.executemany("INSERT OR REPLACE INTO seen (id) VALUES (?)", ((one,) for one in seen))
+        db.executemany("INSERT OR REPLACE INTO seen (id) VALUES (?)", ((id_,) for id_ in seen))
         db.execute("DELETE FROM seen WHERE number <= (SELECT MAX(number) FROM seen) - ?", (_SEEN,))
 
 

@@ -539,4 +539,4 @@ def _is(problem: Exception, *names: str) -> bool:
     name: str = getattr(problem, "sqlite_errorname", "") or ""
     if not name:  # raised by us, for the file itself
         return "CANTOPEN" in names and isinstance(problem, sqlite3.OperationalError)
-    return any(name.startswith(f"SQLITE_{one}") for one in names)
+    return any(name.startswith(f"SQLITE_{code}") for code in names)

@@ -170,9 +170,9 @@ def state_of_send(send: Send) -> JsonObject:
 def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
     """Return the response to the caller of a send, and its status: 200 if the outcome is known, else 202."""
     keys = ("state", "reason", "detail", "held_until", "handle", "code")
-    parts = [{"id": one, **{key: state.get(key) for key in keys}} for one, state in zip(ids, states, strict=True)]
-    worst = min(parts, key=lambda one: WORST_FIRST.index(SendState(text(one["state"]))))
-    over = all(SendState(text(one["state"])).is_final for one in parts)
+    parts = [{"id": id_, **{key: state.get(key) for key in keys}} for id_, state in zip(ids, states, strict=True)]
+    worst = min(parts, key=lambda part: WORST_FIRST.index(SendState(text(part["state"]))))
+    over = all(SendState(text(part["state"])).is_final for part in parts)
     shown: list[JsonValue] = [*parts]
     return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
 

@@ -47,8 +47,8 @@ class Inputs:
 
 def answer_of(body: bytes) -> tuple[str, str]:
     """Return id and value of a body. Raises RequestRefused."""
-    given = obj(read_body(body, _REMEDY))
-    input_id, value = given.get("id"), given.get("value")
+    answer = obj(read_body(body, _REMEDY))
+    input_id, value = answer.get("id"), answer.get("value")
     if not isinstance(input_id, str) or not isinstance(value, str):
         raise bad(N_("id and value must be texts"), _REMEDY)
     return input_id, value

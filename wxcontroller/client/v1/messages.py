@@ -77,15 +77,15 @@ class Messages:
         before, directory = query.get("before"), self._parts.directory
 
         # People are looked up between two reads: those are in threads, and the roster belongs to this one.
-        name, known = await self._parts.log.read(lambda db: (events.name_of(db), history.chats(db)))
+        name, listed = await self._parts.log.read(lambda db: (events.name_of(db), history.chats(db)))
         latest: dict[str, int] = {}
-        for chat, seq in known:
+        for chat, seq in listed:
             chat = directory.canonical(chat)
             latest[chat] = max(seq, latest.get(chat, 0))
         below = math.inf if before is None else _seq(name, before, "before")
         seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
         found = await self._parts.log.read(lambda db: history.at(db, seqs[:limit]))
-        shown: list[JsonValue] = [self._chat(one, name) for one in found]
+        shown: list[JsonValue] = [self._chat(each, name) for each in found]
         return json_answer(
             {"account": self._parts.config.name.name, "log": name, "chats": shown, "more": len(seqs) > limit}
         )

@@ -10,9 +10,9 @@ from wxcontroller.core.options import OPTIONS, Origin
 def options_of(config: ClientConfig) -> JsonObject:
     """Return every option as set, without secrets; ``credentials`` are those set by a credential."""
     addresses = {"post_api": without_client(config.post_api), "poll_api": without_client(config.poll_api)}
-    given = {**addresses, **config.set_options}
+    set_ = {**addresses, **config.set_options}
     shown: JsonObject = {
-        option.name: presentable(option.name, given.get(option.name, option.default))
+        option.name: presentable(option.name, set_.get(option.name, option.default))
         for option in OPTIONS.values()
         if option.origin is not Origin.IGNORED
     }

@@ -41,7 +41,7 @@ class PeopleCalls:
                 N_("use an id from GET …/groups"),
                 id=f"{wanted[:64]!r}",
             )
-        members: list[JsonValue] = [_member(one) for one in group.members]
+        members: list[JsonValue] = [_member(member) for member in group.members]
         return json_answer({"account": self._account, "group": id_of(group), "members": members})
 
     @property
@@ -54,13 +54,13 @@ class PeopleCalls:
         wanted, after = query.get("q", "").casefold(), query.get("after")
         shown: list[JsonValue] = []
         begun, more = after is None, False
-        for one in people:
-            if begun and matches(one, wanted):
+        for person in people:
+            if begun and matches(person, wanted):
                 if len(shown) == limit:
                     more = True
                     break
-                shown.append(self._contact(one) if isinstance(one, Contact) else self._group(one))
-            begun = begun or after in (id_of(one), one.id)
+                shown.append(self._contact(person) if isinstance(person, Contact) else self._group(person))
+            begun = begun or after in (id_of(person), person.id)
         if not begun:
             raise RequestRefused(
                 404,
@@ -71,40 +71,42 @@ class PeopleCalls:
             )
         return json_answer({"account": self._account, name: shown, "more": more})
 
-    def _contact(self, one: Contact) -> JsonObject:
+    def _contact(self, contact: Contact) -> JsonObject:
         return {
-            "id": id_of(one),
-            "name": self._parts.directory.name_of(one),
-            "kind": one.kind.value,
-            "remark": one.markname,
-            "nickname": one.name,
-            "wechat_id": one.account,
-            "province": one.province,
-            "city": one.city,
-            "signature": one.signature,
-            "sex": one.sex.value,
+            "id": id_of(contact),
+            "name": self._parts.directory.name_of(contact),
+            "kind": contact.kind.value,
+            "remark": contact.markname,
+            "nickname": contact.name,
+            "wechat_id": contact.account,
+            "province": contact.province,
+            "city": contact.city,
+            "signature": contact.signature,
+            "sex": contact.sex.value,
         }
 
-    def _group(self, one: Group) -> JsonObject:
+    def _group(self, group: Group) -> JsonObject:
         return {
-            "id": id_of(one),
-            "name": self._parts.directory.name_of(one),
-            "members": len(one.members),
-            "owner": next((id_of(member) for member in one.members if member.id == one.owner), None),
+            "id": id_of(group),
+            "name": self._parts.directory.name_of(group),
+            "members": len(group.members),
+            "owner": next((id_of(member) for member in group.members if member.id == group.owner), None),
         }
 
 
-def matches(one: Contact | Group, wanted: str) -> bool:
+def matches(entry: Contact | Group, wanted: str) -> bool:
     if not wanted:
         return True
-    names = (one.name, one.markname, one.display, one.account) if isinstance(one, Contact) else (one.name,)
-    return any(wanted in name.casefold() for name in (id_of(one), one.id, *names))
+    names = (
+        (entry.name, entry.markname, entry.display, entry.account) if isinstance(entry, Contact) else (entry.name,)
+    )
+    return any(wanted in name.casefold() for name in (id_of(entry), entry.id, *names))
 
 
-def _member(one: Member) -> JsonObject:
+def _member(member: Member) -> JsonObject:
     return {
-        "id": id_of(one),
-        "name": member_displayname(one),
-        "display": one.display,
-        "nickname": one.nickname,
+        "id": id_of(member),
+        "name": member_displayname(member),
+        "display": member.display,
+        "nickname": member.nickname,
     }

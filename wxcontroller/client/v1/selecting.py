@@ -37,10 +37,10 @@ def states_of(words: str) -> tuple[EntryState, ...]:
 
 def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> int:
     """Return a whole number of a query. Raises RequestRefused."""
-    given = query.get(name, str(default))
-    if not given.isascii() or not given.isdecimal() or len(given) > 18:
+    value = query.get(name, str(default))
+    if not value.isascii() or not value.isdecimal() or len(value) > 18:
         raise bad(N_("{key} is not a whole number"), N_("use a number of at most {most}"), key=name, most=limit)
-    return min(int(given), limit)
+    return min(int(value), limit)
 
 
 async def chosen(log: EventLog, body: bytes) -> Selection:
@@ -65,7 +65,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
             N_("listed by GET /v1/deliveries"),
             selected_ids=SELECTED_IDS,
         )
-    texts = [one if isinstance(one, str) else "" for one in ids]
+    texts = [id_ if isinstance(id_, str) else "" for id_ in ids]
     seqs = await log.seqs(texts)
     for each, seq in zip(texts, seqs, strict=True):
         if not seq:

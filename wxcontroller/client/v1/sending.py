@@ -58,8 +58,8 @@ class MessageSending:
         fields = {name: value for name, value in asked.fields.items() if name != "wait"}
         keyed = Request(key, fingerprint_of(_CALL, fields, content), _CALL)
 
-        async def again(known: Request) -> JsonObject:
-            return known.answer or {}
+        async def again(earlier: Request) -> JsonObject:
+            return earlier.answer or {}
 
         try:
             begun = await self._parts.requests.once(keyed, lambda: self._begin_or_refuse(asked, keyed), again)
@@ -111,17 +111,17 @@ class MessageSending:
         """Answer how messages have ended, or where they are at ``latest``."""
         if "error" in begun:
             return json_answer({"error": begun["error"]}, integer(begun.get("status")))
-        ids = [text(one) for one in items(begun.get("messages"))]
+        ids = [text(id_) for id_ in items(begun.get("messages"))]
         # Those that are not among them have ended: the log says how.
         queued = {send.client_id: send for send in await self._parts.sending.unsettled()}
-        sends = {one: queued[one] for one in ids if one in queued}
+        sends = {id_: queued[id_] for id_ in ids if id_ in queued}
         await self._parts.sending.wait([*sends.values()], latest)
         states: list[JsonObject] = []
-        for one in ids:
-            if one in sends:
-                states.append(state_of_send(sends[one]))
+        for id_ in ids:
+            if id_ in sends:
+                states.append(state_of_send(sends[id_]))
             else:
-                found = (await look_up(self._parts, one)).logged
+                found = (await look_up(self._parts, id_)).logged
                 states.append(state_of_logged(found) if found is not None else GONE)
         answer, status = answer_of(ids, states, text(begun.get("chat")))
         return json_answer(answer, status)
@@ -159,11 +159,11 @@ class MessageSending:
         # Last: it stores the content, which a refused request must not leave behind.
         media = None
         if sources:
-            given = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}
+            params = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}
             if asked.get("media_url"):
-                given["media_path"] = asked.get("media_url")
+                params["media_path"] = asked.get("media_url")
             try:
-                media = await parts.media.describe(given, asked.upload)
+                media = await parts.media.describe(params, asked.upload)
             except BadMedia as problem:
                 raise RequestRefused(
                     500,

@@ -58,11 +58,11 @@ async def read_request(request: web.Request) -> SendRequest:
 
 def texts(body: bytes) -> dict[str, str]:
     """Return a JSON object's members as texts. Raises RequestRefused."""
-    given = read_body(body, REMEDY)
-    if not isinstance(given, dict):
+    members = read_body(body, REMEDY)
+    if not isinstance(members, dict):
         raise bad(N_("the body is not a JSON object"), REMEDY)
     found: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in members.items():
         kind = type_of_field(name)
         if value is None:
             continue
@@ -116,11 +116,11 @@ def form(content_type: str, body: parameters.Body) -> SendRequest:
 
 def seconds_in(sent: SendRequest, name: str, limit: float) -> float | None:
     """Return a number of seconds, None when it is not given. Raises RequestRefused."""
-    given = sent.get(name)
-    if not given:
+    value = sent.get(name)
+    if not value:
         return None
     try:
-        seconds = float(given)
+        seconds = float(value)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= MAX_HOLD:
@@ -131,7 +131,7 @@ def seconds_in(sent: SendRequest, name: str, limit: float) -> float | None:
 
 
 def flag_in(sent: SendRequest, name: str) -> bool:
-    given = sent.get(name)
-    if given not in ("", "0", "1", "true", "false"):
+    value = sent.get(name)
+    if value not in ("", "0", "1", "true", "false"):
         raise bad(N_("{name} must be {type}"), REMEDY, name=name, type=Text("true or false"))
-    return given in ("1", "true")
+    return value in ("1", "true")

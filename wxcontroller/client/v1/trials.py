@@ -43,8 +43,8 @@ class Trials:
         from wxcontroller.drivers.connection.probe import reach  # few ask, and memory is multiplied by hundreds
 
         options = self._parts.config.options
-        given = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
-        proxy = given.get("proxy", options["proxy"])
+        body = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
+        proxy = body.get("proxy", options["proxy"])
         if not isinstance(proxy, str):
             raise bad(N_("proxy must be a text"), _REMEDY)
         try:

@@ -29,8 +29,8 @@ class Typing:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST ``{"peer": …, "on": true}``: show it, or end it with false."""
-        given = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
-        peer, on = given.get("peer"), given.get("on", True)
+        body = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
+        peer, on = body.get("peer"), body.get("on", True)
         if not isinstance(peer, str) or not peer or not isinstance(on, bool):
             raise bad(N_("peer must be a text, and on true or false"), _REMEDY)
         return json_answer({"peer": peer, "on": on, "shown": await self.is_shown(peer, on)})
@@ -47,7 +47,7 @@ class Typing:
             await driver.show_typing(peer, on)
         except (WeChatError, Unsupported):
             return False
-        self._shown = {one: until for one, until in self._shown.items() if until > now and one != peer}
+        self._shown = {other: until for other, until in self._shown.items() if until > now and other != peer}
         if on:
             self._shown[peer] = now + _REPEAT_SECONDS
         return True

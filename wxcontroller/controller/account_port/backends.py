@@ -106,38 +106,38 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
     fields = [
         (name, name.lower().decode(), value.rstrip(b" \t")) for name, value in _FIELD.findall(head, status_line.end())
     ]
-    known: dict[str, bytes] = {}
+    headers: dict[str, bytes] = {}
     for _, name, value in fields:
         # Two lengths, or a coding twice: implementations differ in which one they use, and the rest of one answer
         # would be taken for the next one.
-        if known.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
+        if headers.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
             raise BadResponse
-    if unusable := unusable_because(status, known.get("content-encoding", b"").decode("latin-1")):
+    if unusable := unusable_because(status, headers.get("content-encoding", b"").decode("latin-1")):
         raise BadResponse(unusable)
     bodiless = is_head or status in (204, 304)
-    length, chunked = _framing(known)
+    length, chunked = _framing(headers)
     without = {"content-length"} if chunked or status in (204, 304) else set()
-    if known.get("server", _ANY_SERVER) == _ANY_SERVER:
+    if headers.get("server", _ANY_SERVER) == _ANY_SERVER:
         without = without | {"server"}
         own += f"Server: {SERVER}\r\n".encode()
     sent = b"".join(b"%b: %b\r\n" % (name, value) for name, low, value in fields if low in SENT_BACK - without)
-    if not bodiless and length and "content-type" not in known:
+    if not bodiless and length and "content-type" not in headers:
         sent += b"Content-Type: application/octet-stream\r\n"
     if not bodiless and length == _UNTIL_END:
         sent += b"Transfer-Encoding: chunked\r\n"
-    if "date" not in known:
+    if "date" not in headers:
         sent += b"Date: %b\r\n" % formatdate(usegmt=True).encode()
     line = b"HTTP/1.1 %d %b\r\n" % (status, reason or b"")
-    hangs_up = minor == b"0" or b"close" in known.get("connection", b"").lower()
+    hangs_up = minor == b"0" or b"close" in headers.get("connection", b"").lower()
     keep = not hangs_up and (bodiless or chunked or length != _UNTIL_END)
     return ResponseHead(
-        status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in known
+        status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in headers
     )
 
 
-def _framing(known: Mapping[str, bytes]) -> tuple[int, bool]:
+def _framing(headers: Mapping[str, bytes]) -> tuple[int, bool]:
     """Return the length of a body, _UNTIL_END if unstated, and whether it is chunked. Raises BadResponse."""
-    coding, length = known.get("transfer-encoding"), known.get("content-length")
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None:
         # Both would be read differently by different readers (RFC 9112, 6.3).
         if coding.lower() != b"chunked" or length is not None:

@@ -77,14 +77,14 @@ async def ask_all(
     """Ask accounts, a few at a time, and call ``take`` with instance and answer as each one answers."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(account: Account) -> None:
+    async def ask_account(account: Account) -> None:
         async with turns:
             answer = await ask(ports, account, path, seconds)
         take(account.name.instance, answer)
 
     async with asyncio.TaskGroup() as group:
         for account in accounts:
-            _ = group.create_task(one(account))
+            _ = group.create_task(ask_account(account))
 
 
 async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool | None:

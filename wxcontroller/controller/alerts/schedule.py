@@ -82,8 +82,8 @@ class Ledger:
 
     def forget(self, instances: Iterable[str]) -> None:
         """Drop the records of all other accounts: they no longer exist."""
-        known = {"", *instances}
-        for key in [key for key in self.records if key[0] not in known]:
+        kept = {"", *instances}
+        for key in [key for key in self.records if key[0] not in kept]:
             del self.records[key]
             self._changed = True
 
@@ -216,22 +216,23 @@ def entry(key: Key, record: Record) -> JsonObject:
     }
 
 
-def _record(given: JsonObject) -> tuple[Key, Record]:
-    record = Record(was_well=given.get("was_well") is True)
-    if kind := text(given.get("kind")):
+def _record(content: JsonObject) -> tuple[Key, Record]:
+    record = Record(was_well=content.get("was_well") is True)
+    if kind := text(content.get("kind")):
         # Its text follows with the next check.
-        hold = float("inf") if given.get("never") is True else 0.0
+        hold = float("inf") if content.get("never") is True else 0.0
         record.finding = Problem(Kind(kind), "", NOTHING, NOTHING, hold)
-        age = given.get("age")
+        age = content.get("age")
         record.age = float(age) if isinstance(age, int | float) else 0.0
     record.alerted, record.before = (
-        {Kind(name): integer(level) for name, level in obj(given.get(which)).items()} for which in ("told", "before")
+        {Kind(name): integer(level) for name, level in obj(content.get(which)).items()}
+        for which in ("told", "before")
     )
-    for name, moment in obj(given.get("sent")).items():
+    for name, moment in obj(content.get("sent")).items():
         if isinstance(moment, int | float):
             record.sent[Kind(name)] = float(moment)
-    if recovered := items(given.get("recovered")):
+    if recovered := items(content.get("recovered")):
         # 2.0.0 kept it in English.
         words = text_from(recovered[-1]) or verbatim(text(recovered[-1]))
         record.recovered = Healthy(text(recovered[0]), words)
-    return (text(given.get("instance")), Track(text(given.get("track")))), record
+    return (text(content.get("instance")), Track(text(content.get("track")))), record

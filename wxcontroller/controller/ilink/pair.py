@@ -95,6 +95,6 @@ def is_live(shared: Context, token: str) -> bool:
     return found is not None and shared.gate.consumers.find(*found.name.split(".", 1)) is not None
 
 
-def _agent(given: str) -> str:
+def _agent(name: str) -> str:
     """Return an agent's name for itself, safe to display."""
-    return "".join(each for each in given if each.isprintable())[:_AGENT_CHARACTERS]
+    return "".join(each for each in name if each.isprintable())[:_AGENT_CHARACTERS]

@@ -29,15 +29,15 @@ class TokenHolder:
     token: Token
 
 
-def checked_name(given: str) -> str:
+def checked_name(name: str) -> str:
     """Return a consumer's name. Raises BadName."""
-    if not _CONSUMER.fullmatch(given):
+    if not _CONSUMER.fullmatch(name):
         raise BadName(
             N_("invalid agent name: {consumer}"),
             N_("use 1 to 32 of a-z 0-9 _ -, and begin with a letter or digit"),
-            consumer=f"{given[:64]!r}",
+            consumer=f"{name[:64]!r}",
         )
-    return given
+    return name
 
 
 class ConsumerTokens:

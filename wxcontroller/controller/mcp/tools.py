@@ -122,12 +122,12 @@ class Tool:
             "annotations": {"readOnlyHint": reads, "destructiveHint": False, "openWorldHint": not reads},
         }
 
-    def complaint(self, given: Mapping[str, JsonValue]) -> str:
+    def complaint(self, arguments: Mapping[str, JsonValue]) -> str:
         """Return the problem with the arguments, or ""."""
         for name in self.needed:
-            if name not in given:
+            if name not in arguments:
                 return f"{name} is missing"
-        for name, value in given.items():
+        for name, value in arguments.items():
             schema = self.fields.get(name)
             if schema is None:
                 return f"{name[:64]} is not an argument; known: {', '.join(self.fields) or 'none'}"
@@ -176,7 +176,9 @@ async def find_people(call: ToolCall) -> Content:
     found: JsonObject = {}
     for kind in ("contacts", "groups"):
         answer = await ask(call, name, f"/v1/{kind}?{urlencode(query)}")
-        found[kind] = [{key: value for key, value in obj(one).items() if value} for one in items(answer.get(kind))]
+        found[kind] = [
+            {key: value for key, value in obj(person).items() if value} for person in items(answer.get(kind))
+        ]
         found[f"more_{kind}"] = answer.get("more") is True
     return [text_content(found)]
 

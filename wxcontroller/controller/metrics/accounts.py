@@ -71,18 +71,20 @@ class AccountFigures(Collector):
         )
 
     def _states(self) -> Iterator[Metric]:
-        known = GaugeMetricFamily("wxcontroller_accounts", "Accounts by the state of their login.", labels=("state",))
+        states = GaugeMetricFamily(
+            "wxcontroller_accounts", "Accounts by the state of their login.", labels=("state",)
+        )
         state = GaugeMetricFamily(
             "wxclient_login_state", "1 for the current login state.", labels=("account", "state")
         )
         words = [*(each.value for each in LoginState), "unknown"]
         of = {view.instance: view.login.value if view.login else "unknown" for view in self.views}
         for word in words:
-            known.add_metric((word,), sum(each == word for each in of.values()))
+            states.add_metric((word,), sum(each == word for each in of.values()))
         for view in self.views:
             for word in words:
                 state.add_metric((_name(view), word), of[view.instance] == word)
-        yield known
+        yield states
         yield state
         wanted = GaugeMetricFamily("wxclient_wanted", "1 if the account should run.", labels=("account",))
         for view in self.views:

@@ -58,10 +58,10 @@ class ConsumerFigures(Collector):
     def _rows(self) -> Iterator[tuple[tuple[str, str], JsonObject]]:
         for account in self.accounts:
             instance = account.name.instance
-            known = self.tokens.of_account(instance)
+            tokens = self.tokens.of_account(instance)
             answer = self.answers.get(instance, Answer()).content or {}
-            reported = {text(obj(one).get("name")): obj(one) for one in items(answer.get("consumers"))}
-            for name in sorted(known.keys() & reported.keys()):
+            reported = {text(obj(consumer).get("name")): obj(consumer) for consumer in items(answer.get("consumers"))}
+            for name in sorted(tokens.keys() & reported.keys()):
                 yield (account.name.name, name), reported[name]
 
 

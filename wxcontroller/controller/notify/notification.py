@@ -80,6 +80,6 @@ def checked(notification: Notification) -> Notification:
     return notification
 
 
-def sendable_text(given: str) -> str:
+def sendable_text(text: str) -> str:
     """Return a text without lone surrogates, which JSON allows but cannot be sent, and without NUL."""
-    return re.sub("[\ud800-\udfff\0]", "\ufffd", given)
+    return re.sub("[\ud800-\udfff\0]", "\ufffd", text)

@@ -106,9 +106,9 @@ async def gotify(request: web.Request) -> ReceivedNotification:
     else:
         fields = await _json(body)
     click = obj(member(obj(member(obj(fields.get("extras")), "client::notification")), "click"))
-    given = fields.get("priority")
-    number = _number(given)
-    if given not in (None, "") and number is None:
+    priority = fields.get("priority")
+    number = _number(priority)
+    if priority not in (None, "") and number is None:
         raise BadNotification(N_("the priority is not a number"), N_("Gotify's priorities are 0 to 10"))
     return ReceivedNotification(
         checked(
@@ -129,7 +129,7 @@ def _head(request: web.Request) -> Mapping[str, str]:
 
     def value(spelled: Iterable[str]) -> str:
         # The short names are headers of other meanings, as in ntfy they count in both.
-        values = (_header(request.headers.get(word, "")) or lowered.get(word, "") for word in spelled)
+        values = (_header(request.headers.get(name, "")) or lowered.get(name, "") for name in spelled)
         return next(filter(None, values), "")
 
     return {name: value(spelled) for name, spelled in _NAMES.items()}
@@ -221,11 +221,11 @@ def of_fields(body: JsonObject) -> Notification:
             attachment = Attachment(name or "attachment", base64.b64decode(data, validate=True))
         except (binascii.Error, ValueError):
             raise BadNotification(N_("the attachment is not base64"), N_("or send the file as the body")) from None
-    given = body.get("priority")
+    priority = body.get("priority")
     return Notification(
         message=words,
         title=text(body.get("title")) or text(body.get("subject")),
-        priority=DEFAULT if given in (None, "") else _priority(given),
+        priority=DEFAULT if priority in (None, "") else _priority(priority),
         tags=_tags(body.get("tags")),
         link=_link(text(body.get("click"))),
         attachment=attachment,
@@ -239,32 +239,32 @@ def no_known_field() -> BadNotification:
     )
 
 
-def _priority(given: JsonValue) -> int:
+def _priority(value: JsonValue) -> int:
     """Return ntfy's priority from a number or word. Raises BadNotification."""
-    number = _number(given)
-    if number is None and isinstance(given, str):
-        number = _WORDS.get(given.strip().lower())
+    number = _number(value)
+    if number is None and isinstance(value, str):
+        number = _WORDS.get(value.strip().lower())
     if number is None or not LOWEST <= number <= HIGHEST:
         raise BadNotification(N_("the priority is not valid"), N_("use 1 to 5, or min, low, default, high or max"))
     return number
 
 
-def _number(given: JsonValue) -> int | None:
-    if isinstance(given, bool):
+def _number(value: JsonValue) -> int | None:
+    if isinstance(value, bool):
         return None
-    if isinstance(given, int | float):
-        return int(given)
-    return int(given) if isinstance(given, str) and re.fullmatch(r"[0-9]{1,3}", given.strip()) else None
+    if isinstance(value, int | float):
+        return int(value)
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value.strip()) else None
 
 
-def _tags(given: JsonValue) -> tuple[str, ...]:
-    listed = given.split(",") if isinstance(given, str) else [text(each) for each in items(given)]
+def _tags(value: JsonValue) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else [text(each) for each in items(value)]
     return tuple(tag.strip() for tag in listed[:20] if tag.strip())
 
 
-def _link(given: str) -> str:
+def _link(address: str) -> str:
     """Return the address to open; addresses of apps do not work in WeChat."""
-    return given if _WEB.fullmatch(given) else ""
+    return address if _WEB.fullmatch(address) else ""
 
 
 def kind_of(content_type: str) -> str:

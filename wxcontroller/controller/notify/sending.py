@@ -135,7 +135,7 @@ class TargetSender:
                 _, content = await self.ports.exchange(account, path, _SEARCH_SECONDS, Scope.READ, "GET")
             except PortFailure as problem:
                 return NotifyVerdict(REFUSED, problem.text, passing=True)
-            ids = [text(member(one, "id")) for one in items(_json(content))]
+            ids = [text(member(person, "id")) for person in items(_json(content))]
             if len(ids) > 1:
                 return _refused(
                     N_("several contacts or groups are named {peer}; add the target with an id"), peer=target.peer

@@ -107,7 +107,7 @@ class ValueShape:
 
     @property
     def explained(self) -> bool:
-        return any(one.meaning for one in self.fields)
+        return any(each.meaning for each in self.fields)
 
 
 def rendered(language: str, theme: str, root: str) -> bytes:
@@ -115,8 +115,8 @@ def rendered(language: str, theme: str, root: str) -> bytes:
     calls, catalog = _calls(), translations(language)
 
     def say(words: str) -> str:
-        said = catalog.gettext(words) if words else ""
-        return said if catalog.info() else _COMMON_WORD.sub(lambda first: first[0].upper(), said)
+        translated = catalog.gettext(words) if words else ""
+        return translated if catalog.info() else _COMMON_WORD.sub(lambda first: first[0].upper(), translated)
 
     return (
         environment(language)
@@ -145,7 +145,7 @@ def meanings() -> set[str]:
     for shape in shapes():
         found.add(shape.meaning)
         named += shape.fields
-    return (found | {one.meaning for one in named}) - {""}
+    return (found | {each.meaning for each in named}) - {""}
 
 
 @cache
@@ -180,13 +180,13 @@ def _call(method: str, path: str, operation: JsonObject) -> DocumentedCall:
     ]
     parameters = [
         Named(
-            text(field(one, "name")),
-            text(field(one, "in")),
-            field(one, "required") is True,
-            text(field(one, "description")),
-            _kind(field(one, "schema")),
+            text(field(parameter, "name")),
+            text(field(parameter, "in")),
+            field(parameter, "required") is True,
+            text(field(parameter, "description")),
+            _kind(field(parameter, "schema")),
         )
-        for one in items(operation.get("parameters"))
+        for parameter in items(operation.get("parameters"))
     ]
     body = None
     for content_type, content in obj(field(operation.get("requestBody"), "content")).items():
@@ -225,9 +225,9 @@ def contents(response: JsonValue) -> Iterator[ValueKind]:
 
 
 def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
-    required = {text(one) for one in items(schema.get("required"))}
-    for name, one in obj(schema.get("properties")).items():
-        yield Named(name, place, name in required, text(field(one, "description")), _kind(one))
+    required = {text(each) for each in items(schema.get("required"))}
+    for name, inner in obj(schema.get("properties")).items():
+        yield Named(name, place, name in required, text(field(inner, "description")), _kind(inner))
 
 
 def _kind(schema: JsonValue) -> ValueKind:
@@ -237,12 +237,12 @@ def _kind(schema: JsonValue) -> ValueKind:
         return ValueKind(name=reference.rpartition("/")[2])
     for word, joint in (("anyOf", "or"), ("allOf", "with")):
         if listed := items(found.get(word)):
-            parts = tuple(dict.fromkeys(_kind(one) for one in listed))
+            parts = tuple(dict.fromkeys(_kind(each) for each in listed))
             return ValueKind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
     if types := items(found.get("type")):
-        return ValueKind(joint="or", parts=tuple(_kind({**found, "type": one}) for one in types))
+        return ValueKind(joint="or", parts=tuple(_kind({**found, "type": each}) for each in types))
     if allowed := items(found.get("enum")):
-        return ValueKind(joint="words", words=tuple(text(one) or str(one) for one in allowed))
+        return ValueKind(joint="words", words=tuple(text(each) or str(each) for each in allowed))
     if found.get("type") == "array":
         return ValueKind(joint="list", parts=(_kind(found.get("items")),))
     if fields := obj(found.get("properties")):

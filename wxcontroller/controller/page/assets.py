@@ -61,10 +61,10 @@ class Bundle:
         self.files: Mapping[str, Served] = {
             name: served(content, _KINDS[name.rpartition(".")[2]]) for name, content in sorted(contents.items())
         }
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for name, each in self.files.items():
-            whole.update(f"{name} {each.etag}\n".encode())
-        self.digest = whole.hexdigest()[:16]
+            digest.update(f"{name} {each.etag}\n".encode())
+        self.digest = digest.hexdigest()[:16]
 
     def needed_by(self, script: str) -> list[str]:
         """Return a script and its static imports, without modules that it loads later."""
@@ -80,17 +80,17 @@ def translations(language: str) -> Iterator[tuple[str, object]]:
     ``meanings`` has the meaning, unit and choices of each option, and whether requests may set it; ``checks`` has the
     checks that need root.
     """
-    known: set[str] = set()
+    texts: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
-        yield name, {text: words for text, words in entries(language, part).items() if text not in known}
-        known |= entries(language, part).keys()
+        yield name, {text: words for text, words in entries(language, part).items() if text not in texts}
+        texts |= entries(language, part).keys()
     everything = entries(language)
 
     def shown(text: str) -> str:
         return everything.get(text, text)
 
-    def described(one: Option) -> list[object]:
-        return [shown(one.meaning), one.unit, one.words, one.origin is Origin.REQUEST]
+    def described(option: Option) -> list[object]:
+        return [shown(option.meaning), option.unit, option.words, option.origin is Origin.REQUEST]
 
-    yield "meanings", {one.name: described(one) for one in OPTIONS.values()}
-    yield "checks", [[shown(one.title), shown(one.meaning)] for one in DoctorCheck if one.needs_root]
+    yield "meanings", {option.name: described(option) for option in OPTIONS.values()}
+    yield "checks", [[shown(item.title), shown(item.meaning)] for item in DoctorCheck if item.needs_root]

@@ -107,9 +107,9 @@ async def add(request: web.Request) -> web.Response:
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
-    given = texts(options)
-    checked = check_options(given.items())
-    view = await shared.accounts.add(name, checked.options, given, epoch, arrived[:64], adopted)
+    set_ = texts(options)
+    checked = check_options(set_.items())
+    view = await shared.accounts.add(name, checked.options, set_, epoch, arrived[:64], adopted)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
 
@@ -148,9 +148,9 @@ async def start(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/start ``{"options": {…}}``: options, if any, are stored over those the account has."""
     accounts = context(request).accounts
     name = accounts.registry.name_of(request.match_info["name"])
-    given = await _options(request)
-    checked = check_options(given.items())
-    started = await accounts.start(name, checked.options, given, keep=True)
+    options = await _options(request)
+    checked = check_options(options.items())
+    started = await accounts.start(name, checked.options, options, keep=True)
     answer: JsonObject = {
         **account_json(started.view),
         "result": "already running" if started.already else "started",

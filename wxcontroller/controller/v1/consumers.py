@@ -114,8 +114,10 @@ async def consumers(request: web.Request) -> web.Response:
     answer = await ask(shared.ports, account, "/v1/consumers")
     tokens = shared.gate.consumers.of_account(account.name.instance)
     found: dict[str, JsonObject] = {name: {"name": name} for name in tokens}
-    found |= {text(member(one, "name")): obj(one) for one in items((answer.content or {}).get("consumers"))}
-    rows: list[JsonValue] = [_row(one, tokens.get(name)) for name, one in sorted(found.items())]
+    found |= {
+        text(member(consumer, "name")): obj(consumer) for consumer in items((answer.content or {}).get("consumers"))
+    }
+    rows: list[JsonValue] = [_row(consumer, tokens.get(name)) for name, consumer in sorted(found.items())]
     return json_response({"account": account.name.name, "consumers": rows, **text_fields(reason=answer.reason)})
 
 
@@ -147,15 +149,15 @@ async def put(request: web.Request) -> web.Response:
     ):
         raise BadRequest(N_("token or expires is invalid"), N_("send true or false, and seconds since 1970"))
     tokens = shared.gate.consumers
-    known = tokens.find(account.name.instance, name)
+    existing = tokens.find(account.name.instance, name)
     try:
         row = await keep(shared.ports, account, name, options)
     except NotRunning:
         if options:
             raise
         row = {"name": name}
-    if known is not None and not again:
-        return json_response({"account": account.name.name, **_row(row, known.token)})
+    if existing is not None and not again:
+        return json_response({"account": account.name.name, **_row(row, existing.token)})
     shown, token = await tokens.issue(account, name, expires)
     return json_response({"account": account.name.name, **_row(row, token), "token": shown})
 

@@ -109,11 +109,11 @@ def _names(request: web.Request, parameter: str) -> list[str]:
 
 
 def _begin(request: web.Request, longest: int) -> Cursor | None:
-    given = request.headers.get("Last-Event-ID") or request.query.get("cursor")
-    if not given:
+    cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor")
+    if not cursor:
         return None
     try:
-        return parse(given, longest)
+        return parse(cursor, longest)
     except BadCursor:
         raise BadRequest(
             N_("the cursor is not from an event stream"),

@@ -79,8 +79,8 @@ def journal_query(request: web.Request, instance: str, limit: int, follow: bool)
     return f"{instance} {int(wanted)}{how}{where}\n"
 
 
-def is_number(given: str) -> bool:
-    return given.isascii() and given.isdecimal()
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 @contextlib.asynccontextmanager

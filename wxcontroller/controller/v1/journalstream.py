@@ -78,9 +78,9 @@ class _Lines:
                 return None
             if not piece:
                 return None
-            *whole, rest = (self._rest + piece).split(b"\n")
+            *complete, rest = (self._rest + piece).split(b"\n")
             self._rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is not a line then
-            if events := b"".join(map(_event, whole)):
+            if events := b"".join(map(_event, complete)):
                 return events
 
 

@@ -185,8 +185,8 @@ def page(name: str, schema: str, **more: Schema) -> Schema:
     return record({"account": TEXT, name: listing(ref(schema)), "more": SWITCH, **more})
 
 
-def limit(most: int) -> Parameter:
-    return Parameter("limit", f"number of results, at most {most}", WHOLE)
+def limit(maximum: int) -> Parameter:
+    return Parameter("limit", f"number of results, at most {maximum}", WHOLE)
 
 
 @CALLS.route(

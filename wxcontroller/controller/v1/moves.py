@@ -117,10 +117,10 @@ async def arrival(request: web.Request) -> web.Response:
     """GET /v1/arrivals/{account}?to=HOST: whether an account can be moved to a host, and whether it has been."""
     shared, name = context(request), parse_name(request.match_info["account"])
     if (fleet := shared.fleet) is not None and (to := request.query.get("to", "")) not in ("", fleet.name):
-        status, said = await fleet.standbys.arrival_at(request, to, name)
+        status, content = await fleet.standbys.arrival_at(request, to, name)
         if status != HTTPStatus.OK:
-            raise refusal_by(to, obj(said.get("error")))
-        return json_response(said)
+            raise refusal_by(to, obj(content.get("error")))
+        return json_response(content)
     view = await shared.accounts.view(name.name, 0)
     gone = await asyncio.to_thread(gone_from, shared.accounts.paths.gone_file(name.instance), name)
     found: JsonObject = {
@@ -189,10 +189,10 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
     if to == fleet.name:
         return await received(request, name, _STANDBY)
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)
-    status, said = await fleet.standbys.pass_bundle(request, to, name, body)
+    status, content = await fleet.standbys.pass_bundle(request, to, name, body)
     if status != HTTPStatus.OK:
-        raise refusal_by(to, obj(said.get("error")))
-    return said
+        raise refusal_by(to, obj(content.get("error")))
+    return content
 
 
 def refusal_by(host: str, error: JsonObject) -> ArrivalRefused:
@@ -246,9 +246,9 @@ def detect_lost_sender(request: web.Request) -> None:
 async def start_arrived(request: web.Request) -> web.Response:
     """POST /v1/arrivals/{account}?id=…: starts an account that this move has brought; returns when its unit is up."""
     accounts = context(request).accounts
-    given = request.match_info["account"]
-    accounts.arrived(given, request.query.get("id", ""))
-    started = await accounts.start(accounts.registry.name_of(given), {}, {}, keep=True)
+    name = request.match_info["account"]
+    accounts.arrived(name, request.query.get("id", ""))
+    started = await accounts.start(accounts.registry.name_of(name), {}, {}, keep=True)
     return json_response(account_json(started.view))
 
 

@@ -71,9 +71,9 @@ async def change(request: web.Request) -> web.Response:
     for name in unset:
         if name not in OPTIONS:
             raise BadOption(N_("option {option} is not known"), N_("wxclient(8) lists all options"), option=name[:64])
-    given = texts({name: value for name, value in body.items() if value is not None})
-    checked = check_options(given.items())
-    view = await accounts.change(request.match_info["name"], given, unset)
+    changes = texts({name: value for name, value in body.items() if value is not None})
+    checked = check_options(changes.items())
+    view = await accounts.change(request.match_info["name"], changes, unset)
     shown = _options(view, await _running(request, view))
     answer: JsonObject = {**account_json(view), "options": shown["options"]}
     if checked.ignored:
@@ -100,8 +100,8 @@ def _options(view: View, answer: Answer) -> JsonObject:
         names = _NAMES.get(option.name, (option.name,))
         value = next((account.options[name] for name in names if name in account.options), option.default)
         origin = "default"
-        for place, given in (("settings", account.options), ("request", account.parameters)):
-            origin = place if any(name in given for name in names) else origin
+        for place, options in (("settings", account.options), ("request", account.parameters)):
+            origin = place if any(name in options for name in names) else origin
         value, in_force = presentable(option.name, canonical(option, value)), running.get(option.name)
         if option.name in decided:  # by a file of the admin's, also at the next start
             value, origin = str(in_force), "credential"
@@ -127,11 +127,11 @@ def canonical(option: Option, value: str) -> str:
         return value
 
 
-def _limits(given: Mapping[str, str]) -> JsonObject:
+def _limits(limits: Mapping[str, str]) -> JsonObject:
     """Return the limits of an account's process; only the admin can set them."""
     found: JsonObject = {}
     for limit in LIMITS.values():
         if limit.for_accounts:
-            default, origin = written(limit.default), "settings" if limit.name in given else "default"
-            found[limit.name] = {"value": given.get(limit.name, default), "default": default, "from": origin}
+            default, origin = written(limit.default), "settings" if limit.name in limits else "default"
+            found[limit.name] = {"value": limits.get(limit.name, default), "default": default, "from": origin}
     return found

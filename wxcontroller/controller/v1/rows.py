@@ -160,12 +160,12 @@ class AccountRows:
 
     def _merge_other_hosts(self, rows: Mapping[str, FleetRow]) -> None:
         """Take over the rows of other hosts."""
-        known = self._elsewhere
-        if rows.keys() == known.keys() and all(known[key].row is row for key, row in rows.items()):
+        earlier = self._elsewhere
+        if rows.keys() == earlier.keys() and all(earlier[key].row is row for key, row in rows.items()):
             return
         version = self.version + 1
         self._elsewhere = {
-            key: old if (old := known.get(key)) is not None and old.row is row else ElsewhereRow(row, version)
+            key: old if (old := earlier.get(key)) is not None and old.row is row else ElsewhereRow(row, version)
             for key, row in rows.items()
         }
         self._changed()
@@ -246,5 +246,5 @@ def _attempt(sent: JsonValue) -> JsonObject | None:
 
 def flags(capabilities: JsonValue) -> JsonObject | None:
     """Return the boolean ones, None from programs that lack them."""
-    told = obj(capabilities)
-    return {key: told[key] for key in _CAPABILITIES if isinstance(told.get(key), bool)} or None
+    content = obj(capabilities)
+    return {key: content[key] for key in _CAPABILITIES if isinstance(content.get(key), bool)} or None

@@ -61,8 +61,8 @@ async def add(request: web.Request) -> web.Response:
         raise BadRequest(N_("name, account and peer must be strings"), _REMEDY)
     if group is not None and not isinstance(group, bool):
         raise BadRequest(N_("group must be true or false"), _REMEDY)
-    known = shared.accounts.account(account)
-    token, target = new_target(name, known.name.name, peer, group is True, known.driver)
+    registered = shared.accounts.account(account)
+    token, target = new_target(name, registered.name.name, peer, group is True, registered.driver)
     await asyncio.to_thread(shared.targets.add, target)
     return json_response({**target.as_json(), "token": token}, 201)
 

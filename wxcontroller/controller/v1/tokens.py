@@ -33,10 +33,10 @@ CALLS = Calls()
 @CALLS.route("GET", "tokens", "API tokens, without their secrets", _ANSWER)
 async def tokens(request: web.Request) -> web.Response:
     """GET /v1/tokens: all of them; ``reason`` is why their file cannot be used, "" while it can."""
-    known = context(request).gate.tokens
+    current = context(request).gate.tokens
     now = time.time()
-    listed: list[JsonValue] = [token_row(token, now) for token in known.by_id.values()]
-    return json_response({"required": known.required, "tokens": listed, **text_fields(reason=known.broken)})
+    listed: list[JsonValue] = [token_row(token, now) for token in current.by_id.values()]
+    return json_response({"required": current.required, "tokens": listed, **text_fields(reason=current.broken)})
 
 
 def token_row(token: Token, now: float) -> JsonObject:

@@ -75,8 +75,8 @@ class _AccountsReader:
         events = b""
         if fresh or gone or self._first:
             rows = b",".join(body for _, _, body, _ in fresh)
-            whole = b',"all":true' if self._first else b""
-            events = event("accounts", b'{"accounts":[%b],"gone":%b%b}' % (rows, to_bytes(list(gone)), whole))
+            is_first = b',"all":true' if self._first else b""
+            events = event("accounts", b'{"accounts":[%b],"gone":%b%b}' % (rows, to_bytes(list(gone)), is_first))
             self._first = False
         if account_rows.trouble != self._trouble:
             self._trouble = account_rows.trouble

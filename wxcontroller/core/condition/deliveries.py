@@ -17,46 +17,46 @@ NEW_SECONDS = 900.0
 LOST_SECONDS = 86400.0
 
 
-def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
+def webhook_failing(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """The webhook does not accept reports."""
-    if not known.last_error or not is_older(facts, known, FAILING_SECONDS):
+    if not deliveries.last_error or not is_older(facts, deliveries, FAILING_SECONDS):
         return None
-    number = facts.instant.minutes_since(known.oldest_since)
+    number = facts.instant.minutes_since(deliveries.oldest_since)
     headline = Text(
         "{n} report is waiting for its webhook, for {duration}: {error}",
         "{n} reports are waiting for their webhook, the oldest for {duration}: {error}",
-        n=known.waiting,
+        n=deliveries.waiting,
         duration=minutes(number),
         minutes=number,  # for programs
-        error=known.last_error,
+        error=deliveries.last_error,
     )
-    return Issue(Code.WEBHOOK, Severity.WARNING, headline, fix_receiver(facts), known.oldest_since)
+    return Issue(Code.WEBHOOK, Severity.WARNING, headline, fix_receiver(facts), deliveries.oldest_since)
 
 
-def late(facts: Facts, known: DeliveryState) -> Issue | None:
+def late(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """Reports wait for a long time without a known error."""
-    if known.last_error or not is_older(facts, known, LATE_SECONDS):
+    if deliveries.last_error or not is_older(facts, deliveries, LATE_SECONDS):
         return None
-    number = facts.instant.minutes_since(known.oldest_since)
+    number = facts.instant.minutes_since(deliveries.oldest_since)
     headline = Text(
         "{n} report is waiting for its webhook, for {duration}",
         "{n} reports are waiting for their webhook, the oldest for {duration}",
-        n=known.waiting,
+        n=deliveries.waiting,
         duration=minutes(number),
         minutes=number,  # for programs
     )
-    return Issue(Code.LATE, Severity.WARNING, headline, fix_receiver(facts), known.oldest_since)
+    return Issue(Code.LATE, Severity.WARNING, headline, fix_receiver(facts), deliveries.oldest_since)
 
 
-def dead(facts: Facts, known: DeliveryState) -> Issue | None:
+def dead(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """Dead letters that were not replayed, purged or acknowledged."""
-    if not known.unacknowledged:
+    if not deliveries.unacknowledged:
         return None
     headline = Text(
         "{n} dead letter: {error}",
         "{n} dead letters, the latest: {error}",
-        n=known.unacknowledged,
-        error=known.dead_error or Text(N_("delivery failed")),
+        n=deliveries.unacknowledged,
+        error=deliveries.dead_error or Text(N_("delivery failed")),
     )
     remedy = Text(
         N_("fix the receiver {webhook}, then send them again: {replay}; or acknowledge them: {ack}"),
@@ -64,50 +64,54 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
         replay=facts.wxctl("deliveries replay", "--dead"),
         ack=facts.wxctl("deliveries ack"),
     )
-    is_old = facts.instant.has_passed(known.dead_at + NEW_SECONDS)
+    is_old = facts.instant.has_passed(deliveries.dead_at + NEW_SECONDS)
     severity = Severity.WARNING if is_old else Severity.ERROR
-    return Issue(Code.DEAD, severity, headline, remedy, known.dead_at, known.unacknowledged)
+    return Issue(Code.DEAD, severity, headline, remedy, deliveries.dead_at, deliveries.unacknowledged)
 
 
-def lost(facts: Facts, known: DeliveryState) -> Issue | None:
+def lost(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """Reports were deleted before they were delivered: the log was full."""
-    if not known.dropped or facts.instant.has_passed(known.dropped_at + LOST_SECONDS) or is_damaged(facts, known):
+    if (
+        not deliveries.dropped
+        or facts.instant.has_passed(deliveries.dropped_at + LOST_SECONDS)
+        or is_damaged(facts, deliveries)
+    ):
         return None
     headline = Text(
         "{n} report was lost: too many were waiting for the webhook",
         "{n} reports were lost: too many were waiting for the webhook",
-        n=known.dropped,
+        n=deliveries.dropped,
     )
     remedy = Text(
         N_("fix the receiver {webhook}, or allow a larger log: {set}"),
         webhook=facts.webhook or "post_api",
         set=facts.wxctl("set", "event_keep_bytes=BYTES"),
     )
-    return Issue(Code.LOST, Severity.ERROR, headline, remedy, known.dropped_at, known.dropped)
+    return Issue(Code.LOST, Severity.ERROR, headline, remedy, deliveries.dropped_at, deliveries.dropped)
 
 
-def damaged(facts: Facts, known: DeliveryState) -> Issue | None:
+def damaged(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """The event log was damaged and replaced."""
-    if not is_damaged(facts, known):
+    if not is_damaged(facts, deliveries):
         return None
     headline = Text(
         "the event log was damaged; {n} undelivered report was lost",
         "the event log was damaged; {n} undelivered reports were lost",
-        n=known.dropped,
+        n=deliveries.dropped,
     )
     remedy = Text(
         N_("check the disk; the damaged file is kept in {directory}; see: {logs}"),
         directory=_directory(facts),
         logs=facts.wxctl("logs"),
     )
-    return Issue(Code.DAMAGED, Severity.ERROR, headline, remedy, known.damaged_at, known.dropped + 1)
+    return Issue(Code.DAMAGED, Severity.ERROR, headline, remedy, deliveries.damaged_at, deliveries.dropped + 1)
 
 
-def cannot_store(facts: Facts, known: DeliveryState) -> Issue | None:
+def cannot_store(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     """Incoming messages cannot be written to disk; they are not acknowledged to WeChat."""
-    if not known.trouble:
+    if not deliveries.trouble:
         return None
-    headline = Text(N_("cannot store incoming messages: {reason}"), reason=known.trouble)
+    headline = Text(N_("cannot store incoming messages: {reason}"), reason=deliveries.trouble)
     remedy = Text(N_("check free space in {directory}"), directory=_directory(facts))
     return Issue(Code.STORE, Severity.ERROR, headline, remedy)
 
@@ -115,13 +119,15 @@ def cannot_store(facts: Facts, known: DeliveryState) -> Issue | None:
 CHECKS = (cannot_store, damaged, lost, dead, webhook_failing, late)
 
 
-def is_older(facts: Facts, known: DeliveryState, seconds: float) -> bool:
+def is_older(facts: Facts, deliveries: DeliveryState, seconds: float) -> bool:
     """Whether the oldest report has been waiting for this long."""
-    return bool(known.waiting and known.oldest_since) and facts.instant.has_passed(known.oldest_since + seconds)
+    return bool(deliveries.waiting and deliveries.oldest_since) and facts.instant.has_passed(
+        deliveries.oldest_since + seconds
+    )
 
 
-def is_damaged(facts: Facts, known: DeliveryState) -> bool:
-    return bool(known.damaged_at) and not facts.instant.has_passed(known.damaged_at + LOST_SECONDS)
+def is_damaged(facts: Facts, deliveries: DeliveryState) -> bool:
+    return bool(deliveries.damaged_at) and not facts.instant.has_passed(deliveries.damaged_at + LOST_SECONDS)
 
 
 def fix_receiver(facts: Facts) -> Text:

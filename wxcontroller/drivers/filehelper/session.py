@@ -75,7 +75,7 @@ class OnePeer:
     def want(self, names: Iterable[str]) -> None:
         """Do nothing."""
 
-    async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
+    async def introduce(self, names: Iterable[tuple[str, str]]) -> None:
         """Do nothing."""
 
     def meet(self, stranger: str, message_id: str) -> None:

@@ -56,8 +56,8 @@ def marks(credentials: Credentials, world: str) -> tuple[str, ...]:
     """Return marks of the bot and its user: only hashes, because they are public. ``world``: the option ``server``;
     ids of a sandbox are valid only there.
     """
-    found = (f"{world}\0{one}" for one in (credentials.bot_id, credentials.user_id) if one)
-    return tuple(hashlib.sha256(one.encode("utf-8", "replace")).hexdigest() for one in found)
+    found = (f"{world}\0{id_}" for id_ in (credentials.bot_id, credentials.user_id) if id_)
+    return tuple(hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest() for mark in found)
 
 
 async def _claim(mark: str, account: str) -> asyncio.Server | None:

@@ -111,8 +111,8 @@ def send_failure(failure: ILinkFailure) -> WeChatError:
 
     The same number means different things for different calls: ``-14`` is a closed window here, not a logout.
     """
-    said = failure.said or Text("no text")
-    what = Text(N_("WeChat refused the message ({ret}: {said})"), ret=failure.ret, said=said)
+    reason = failure.said or Text("no text")
+    what = Text(N_("WeChat refused the message ({ret}: {said})"), ret=failure.ret, said=reason)
     match failure.ret:
         case -14:
             return WeChatError(
@@ -154,12 +154,12 @@ def qrcode(answer: JsonObject) -> tuple[str, str]:
 
 def qr_answer(answer: JsonObject) -> QrAnswer:
     """Decode an answer of get_qrcode_status."""
-    word = text(answer.get("status"))[:60]
+    state = text(answer.get("status"))[:60]
     try:
-        status = QrStatus(word)
+        status = QrStatus(state)
     except ValueError:
         status = QrStatus.WAIT
-    found = QrAnswer(status, word, redirect_host=text(answer.get("redirect_host")).partition(":")[0])
+    found = QrAnswer(status, state, redirect_host=text(answer.get("redirect_host")).partition(":")[0])
     if status is not QrStatus.CONFIRMED:
         return found
     token, bot, user = (text(answer.get(name)) for name in ("bot_token", "ilink_bot_id", "ilink_user_id"))
@@ -200,7 +200,7 @@ def arrived(message: JsonObject, number: int) -> Arrived:
     rough = json.dumps([substance(item) for item in content], sort_keys=True)
     fingerprint = _hash(sender, str(created), rough)
     first = text(content[0].get("msg_id")) if content else ""
-    ids = tuple(text(one) for one in (message.get("message_id"), first, message.get("client_id")) if text(one))
+    ids = tuple(text(id_) for id_ in (message.get("message_id"), first, message.get("client_id")) if text(id_))
     # Two equal messages without ids in one answer are two messages (6).
     own = ids[0] if ids else _hash(fingerprint, str(number))
     group = text(message.get("group_id"))
@@ -311,34 +311,34 @@ def _quote(reference: JsonObject) -> Quote | None:
     return Quote(id=identifier, text=words, select=partial(quoted_part, chosen=obj(reference.get("partial_text"))))
 
 
-def quoted_part(whole: str, chosen: JsonObject) -> str:
+def quoted_part(content: str, chosen: JsonObject) -> str:
     """Return the selected part of a quoted text, or all of it when the selection cannot be found (7.3).
 
     ``chosen`` has ``start``, ``startindex``, ``end``, ``endindex`` and ``quotemd5``; it is empty for all of the text.
     """
-    begin = nth(whole, text(chosen.get("start")), integer(chosen.get("startindex")), 0)
+    begin = nth(content, text(chosen.get("start")), integer(chosen.get("startindex")), 0)
     if begin < 0:
-        return whole
+        return content
     end, index = text(chosen.get("end")), integer(chosen.get("endindex"))
     # Clients differ in whether occurrences of the end are counted from the start of the text or of the selection.
-    for stop in (nth(whole, end, index, 0), nth(whole, end, index, begin + len(text(chosen.get("start"))))):
-        candidate = whole[begin : stop + len(end)] if stop >= 0 else ""
+    for stop in (nth(content, end, index, 0), nth(content, end, index, begin + len(text(chosen.get("start"))))):
+        candidate = content[begin : stop + len(end)] if stop >= 0 else ""
         digest = hashlib.md5(candidate.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
         if candidate and digest == text(chosen.get("quotemd5")).lower():
             return candidate
-    return whole
+    return content
 
 
-def nth(whole: str, wanted: str, index: int, begin: int) -> int:
+def nth(content: str, wanted: str, index: int, begin: int) -> int:
     """Return where the ``index``-th occurrence of a text begins, counted from 0, or -1."""
-    if not wanted or not 0 <= index <= len(whole):
+    if not wanted or not 0 <= index <= len(content):
         return -1
-    places = occurrences(whole, wanted, begin)
+    places = occurrences(content, wanted, begin)
     return next((place for number, place in enumerate(places) if number == index), -1)
 
 
-def occurrences(whole: str, wanted: str, begin: int) -> Iterator[int]:
-    place = whole.find(wanted, begin)
+def occurrences(content: str, wanted: str, begin: int) -> Iterator[int]:
+    place = content.find(wanted, begin)
     while place >= 0:
         yield place
-        place = whole.find(wanted, place + 1)
+        place = content.find(wanted, place + 1)

@@ -191,8 +191,8 @@ class ILinkMedia:
         what = Text("HTTP status {status}", status=answer.status)
         failure = UnreadableResponse(request.call, what)
         if 400 <= answer.status < 500:
-            said = answer.headers.get("x-error-message")
-            failure = UnreadableResponse(request.call, verbatim(said) if said else what)
+            reason = answer.headers.get("x-error-message")
+            failure = UnreadableResponse(request.call, verbatim(reason) if reason else what)
             failure.handling = FailureHandling.NEVER
         raise failure
 

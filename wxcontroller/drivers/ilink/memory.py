@@ -93,8 +93,8 @@ class ILinkMemory:
     def hear(self, peer: str, context: str, now: int) -> bool:
         """Record that a person wrote; return whether it is the first time."""
         first = peer not in self.peers
-        known = self.peers.setdefault(peer, KnownPeer())
-        known.context, known.heard = context or known.context, now
+        entry = self.peers.setdefault(peer, KnownPeer())
+        entry.context, entry.heard = context or entry.context, now
         self.peers.move_to_end(peer)
         while len(self.peers) > _MAX_PEERS:
             self.peers.popitem(last=False)
@@ -106,11 +106,11 @@ class ILinkMemory:
 
     def is_new(self, ids: Iterable[str]) -> bool:
         """Whether none of a message's ids was seen before; they are seen from now on."""
-        known = list(ids)
-        new = not any(one in self._seen for one in known)
+        listed = list(ids)
+        new = not any(id_ in self._seen for id_ in listed)
         if new:
-            self._note(known)
-            self._fresh += known
+            self._note(listed)
+            self._fresh += listed
         return new
 
     def _note(self, ids: Iterable[str]) -> None:

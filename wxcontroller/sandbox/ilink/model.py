@@ -77,16 +77,16 @@ class ILinkBehavior:
 
     def as_json(self) -> JsonObject:
         """Return all settings by name."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
         return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, kept: JsonObject) -> "ILinkBehavior":
         """Read what ``as_json`` wrote. Raises ValueError."""
         settings = cls()
-        for one in fields(cls):
-            if one.name in kept:
-                setattr(settings, one.name, type(getattr(settings, one.name))(kept[one.name]))
+        for field_ in fields(cls):
+            if field_.name in kept:
+                setattr(settings, field_.name, type(getattr(settings, field_.name))(kept[field_.name]))
         return settings
 
 

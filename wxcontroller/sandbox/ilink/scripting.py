@@ -152,8 +152,8 @@ def setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
     match getattr(settings, name):
         case enum.Enum() as present:
             kind = type(present)
-            if body[name] not in {one.value for one in kind}:
-                raise BadInput(f"{name!r} must be one of {', '.join(str(one.value) for one in kind)}")
+            if body[name] not in {choice.value for choice in kind}:
+                raise BadInput(f"{name!r} must be one of {', '.join(str(choice.value) for choice in kind)}")
             return kind(body[name])
         case bool():
             return flag(body, name)
@@ -191,7 +191,7 @@ async def sent(request: web.Request) -> web.Response:
 
     def newer() -> list[JsonValue]:
         start = len(user.sent) - max(0, min(len(user.sent), user.sent_count - after))  # seqs have no gaps
-        return [one.as_json() for one in islice(user.sent, start, None)]
+        return [message.as_json() for message in islice(user.sent, start, None)]
 
     return reply(await when(request, newer, request.app[SANDBOX].ilink.bell.wait))
 
@@ -250,7 +250,7 @@ async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> 
 def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
     usual = KeyForm.HEX if kind in ("file", "video") else KeyForm.RAW
     form = string(body, "key_form", usual.value)
-    if form not in {one.value for one in KeyForm} or (form == KeyForm.NONE.value and kind != "image"):
+    if form not in {choice.value for choice in KeyForm} or (form == KeyForm.NONE.value and kind != "image"):
         raise BadInput("'key_form' must be raw or hex, or none for an image")
     return ItemMedia(
         content=content_of(sandbox.contents, kind, secrets.token_hex(4), body, _MAKERS),
@@ -265,8 +265,8 @@ def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
 
 def quote(user: User, body: JsonObject) -> JsonObject:
     form = string(body, "quote_form", QuoteForm.ID.value)
-    if form not in {one.value for one in QuoteForm}:
-        raise BadInput(f"'quote_form' must be one of {', '.join(one.value for one in QuoteForm)}")
+    if form not in {choice.value for choice in QuoteForm}:
+        raise BadInput(f"'quote_form' must be one of {', '.join(choice.value for choice in QuoteForm)}")
     try:
         return quote_of(_message(user, body, "quote"), QuoteForm(form), string(body, "quote_part", ""))
     except ValueError as error:
@@ -283,11 +283,11 @@ async def requests(request: web.Request) -> web.Response:
 
     def matching() -> list[JsonValue]:
         return [
-            one.as_json()
-            for one in ilink.exchanges
-            if one.seq > after
-            and query.get("endpoint") in (None, one.endpoint)
-            and query.get("uin") in (None, str(one.uin))
+            exchange.as_json()
+            for exchange in ilink.exchanges
+            if exchange.seq > after
+            and query.get("endpoint") in (None, exchange.endpoint)
+            and query.get("uin") in (None, str(exchange.uin))
         ]
 
     return reply(await when(request, matching, ilink.bell.wait))
@@ -307,12 +307,12 @@ async def clock(request: web.Request) -> web.Response:
 
 def routes() -> list[web.RouteDef]:
     """Return these routes."""
-    one = "/sandbox/accounts/{uin}/ilink"
+    bot = "/sandbox/accounts/{uin}/ilink"
     return [
-        web.get(one, show),
-        web.post(one, change),
-        web.get(one + "/sent", sent),
-        web.post(one + "/repeat", repeat),
+        web.get(bot, show),
+        web.post(bot, change),
+        web.get(bot + "/sent", sent),
+        web.post(bot + "/repeat", repeat),
         web.post("/sandbox/logins/{uuid}/status", set_status),
         web.get("/sandbox/ilink/requests", requests),
         web.get("/sandbox/clock", clock),

@@ -112,34 +112,34 @@ def _avatar(raw: JsonObject) -> str:
     return _SKEY.sub("", text(raw.get("HeadImgUrl")))
 
 
-def merge_contact(known: Contact | None, seen: Contact, whole: bool) -> Contact:
-    """Return ``known`` with the non-empty fields of ``seen``.
+def merge_contact(earlier: Contact | None, seen: Contact, complete: bool) -> Contact:
+    """Return ``earlier`` with the non-empty fields of ``seen``.
 
-    Objects of webwxsync are partial: an empty value means unknown (6.6). ``whole``: it came from the contact API,
+    Objects of webwxsync are partial: an empty value means unknown (6.6). ``complete``: it came from the contact API,
     where an empty remark means none.
     """
-    if known is None:
+    if earlier is None:
         return seen
     found = _known_of(seen, *_DETAILS, "name", "markname", "display", "avatar")
-    if whole:
+    if complete:
         found["markname"] = seen.markname
     if seen.kind is not ContactKind.FRIEND:  # a partial object without flags looks like a friend's
         found["kind"] = seen.kind
-    return replace(known, **found)
+    return replace(earlier, **found)
 
 
-def merge_group(known: Group | None, seen: Group) -> Group:
-    """Return ``known`` with the non-empty fields of ``seen``; an empty member list keeps the known one."""
-    if known is None:
+def merge_group(earlier: Group | None, seen: Group) -> Group:
+    """Return ``earlier`` with the non-empty fields of ``seen``; an empty member list keeps the known one."""
+    if earlier is None:
         return seen
     found = _known_of(seen, "name", "uid", "owner_uid", "owner", "key", "avatar")
-    return replace(known, members=merge_members(known.members, seen.members), **found)
+    return replace(earlier, members=merge_members(earlier.members, seen.members), **found)
 
 
-def merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
+def merge_members(earlier: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
     if not seen:
-        return known
-    old = {member.id: member for member in known}
+        return earlier
+    old = {member.id: member for member in earlier}
     return tuple(merge_member(old[member.id], member) if member.id in old else member for member in seen)
 
 
@@ -196,15 +196,15 @@ def portions(entries: Iterable[JsonObject]) -> Iterator[list[JsonObject]]:
         yield portion
 
 
-def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Contact:
+def profile_changes(raw: JsonObject, earlier: Contact, emoji_names: bool) -> Contact:
     """Return the account's data updated by the ``Profile`` of a sync, unchanged if it is empty (5.6)."""
     if not integer(raw.get("BitFlag")):
-        return known
+        return earlier
     return replace(
-        known,
-        name=plain_name(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or known.name,
-        account=text(raw.get("Alias")) or known.account,
-        signature=plain_signature(text(raw.get("Signature")), emoji_names) or known.signature,
-        sex=_SEXES.get(integer(raw.get("Sex")), known.sex),
-        avatar=_avatar(raw) or known.avatar,
+        earlier,
+        name=plain_name(text(obj(raw.get("NickName")).get("Buff")), emoji_names) or earlier.name,
+        account=text(raw.get("Alias")) or earlier.account,
+        signature=plain_signature(text(raw.get("Signature")), emoji_names) or earlier.signature,
+        sex=_SEXES.get(integer(raw.get("Sex")), earlier.sex),
+        avatar=_avatar(raw) or earlier.avatar,
     )

@@ -313,7 +313,7 @@ def filled(template: str, xml: Markup, limit: int) -> str:
     """
     values: dict[str, str] = {}
     for link in xml.each("link_list/link"):
-        names = [one.text("nickname") or one.text("username") for one in link.each("memberlist/member")]
+        names = [member.text("nickname") or member.text("username") for member in link.each("memberlist/member")]
         shown = (link.text("separator") or "、").join(name for name in names if name)
         shown = shown or link.text("title") or link.text("link/plain")
         values.setdefault(link.attribute("link", "name"), shown[:limit])

@@ -35,9 +35,9 @@ class IncomingFriendRequest:
 
 def id_of(raw: JsonObject) -> str:
     """Return a message's id, derived from its content if the server gave none."""
-    given = text(raw.get("MsgId")) or text(raw.get("NewMsgId"))
-    if given and given != "0":
-        return given[:64]
+    number = text(raw.get("MsgId")) or text(raw.get("NewMsgId"))
+    if number and number != "0":
+        return number[:64]
     parts = "\0".join(text(raw.get(k)) for k in ("FromUserName", "ToUserName", "CreateTime", "MsgType", "Content"))
     return "x" + hashlib.sha256(parts.encode("utf-8", "replace")).hexdigest()[:24]
 
@@ -114,10 +114,10 @@ def read_friend_request(raw: JsonObject, content: str, me: str, emoji_names: boo
         ticket=text(who.get("Ticket")) or xml.attribute("msg", "ticket"),
     )
     # It may come again with every login (7.6). The ticket itself must not lie around.
-    known = "t" + hashlib.sha256(request.ticket.encode("utf-8", "replace")).hexdigest()[:24]
+    digest = "t" + hashlib.sha256(request.ticket.encode("utf-8", "replace")).hexdigest()[:24]
     message_id = id_of(raw)
     return (
         None
         if request.id == me
-        else IncomingFriendRequest(known if request.ticket else message_id, request, message_id)
+        else IncomingFriendRequest(digest if request.ticket else message_id, request, message_id)
     )

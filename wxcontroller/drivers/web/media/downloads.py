@@ -135,9 +135,9 @@ class Downloads:
     def _picture(self, person: str, group: str) -> str:
         """Return path and query of a picture."""
         skey = quote(self.session.skey, safe="")
-        known = "" if group else self.roster.avatar(person)
-        if _PATH.fullmatch(known):  # it comes from WeChat, but must not refer to another host
-            return f"{known}&skey={skey}"
+        avatar = "" if group else self.roster.avatar(person)
+        if _PATH.fullmatch(avatar):  # it comes from WeChat, but must not refer to another host
+            return f"{avatar}&skey={skey}"
         call = "webwxgetheadimg" if is_group(person) else "webwxgeticon"
         path = f"{CGI}{call}?{query_of(seq=0, username=person)}&skey={skey}"
         if group:

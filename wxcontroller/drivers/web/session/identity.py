@@ -47,23 +47,23 @@ class Marks:
     look: int = 0  # the weak mark a number is based on without a better one; 0: none
 
 
-def marks_of(one: Contact | Group) -> Marks:
+def marks_of(entry: Contact | Group) -> Marks:
     """Return the marks of a person or group."""
-    seq = _SEQ.search(one.avatar)
+    seq = _SEQ.search(entry.avatar)
     face = [_hash(f"face {seq[1]}")] if seq else []
-    if isinstance(one, Group):
-        crew = sorted(member.nickname for member in one.members if member.nickname)
-        owner = next((member.nickname for member in one.members if member.id == one.owner), "")
+    if isinstance(entry, Group):
+        crew = sorted(member.nickname for member in entry.members if member.nickname)
+        owner = next((member.nickname for member in entry.members if member.id == entry.owner), "")
         weak = [_hash("crew " + "\0".join(crew))] if len(crew) >= _LEAST_CREW else []
-        if one.name:
-            weak.append(_hash(f"group {one.name}\0{owner}"))
+        if entry.name:
+            weak.append(_hash(f"group {entry.name}\0{owner}"))
         return Marks((), (*face, *weak))
-    exact = (_hash(f"alias {one.account}"),) if one.account else ()
-    profile = (one.name, one.sex, one.province, one.city, one.signature)
-    look = _hash("look " + "\0".join((one.kind, *profile))) if one.name else 0
+    exact = (_hash(f"alias {entry.account}"),) if entry.account else ()
+    profile = (entry.name, entry.sex, entry.province, entry.city, entry.signature)
+    look = _hash("look " + "\0".join((entry.kind, *profile))) if entry.name else 0
     # A bare name does not distinguish two people; official accounts have unique ones.
-    telling = any(profile[1:]) or one.kind is ContactKind.OFFICIAL
-    remark = [_hash(f"remark {one.markname}")] if one.markname else []
+    telling = any(profile[1:]) or entry.kind is ContactKind.OFFICIAL
+    remark = [_hash(f"remark {entry.markname}")] if entry.markname else []
     weak = [*remark, *face, *([look] if look and telling else [])]
     return Marks(exact, tuple(weak), look if telling else 0)
 
@@ -121,37 +121,37 @@ class Recognition:
     async def recognise(self, everybody: Iterable[Contact | Group]) -> None:
         """Assign numbers to all people and groups that can be distinguished, without blocking the loop."""
         marked: list[tuple[Contact | Group, Marks]] = []
-        for count, one in enumerate(everybody):
-            marked.append((one, marks_of(one)))
-            self._note(one, marked[-1][1])
+        for count, entry in enumerate(everybody):
+            marked.append((entry, marks_of(entry)))
+            self._note(entry, marked[-1][1])
             if count % _PORTION == _PORTION - 1:
                 await asyncio.sleep(0)
         shared = Counter(mark for _, marks in marked for mark in marks.weak)
         alone = {id(marks): [mark for mark in marks.weak if shared[mark] == 1] for _, marks in marked}
         # People with a reliable mark get their numbers before others are matched by a weak one.
-        for one, marks in marked:
-            self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
+        for entry, marks in marked:
+            self._take(entry, (entry.uid,) if entry.uid else map(self._known.find, marks.exact))
         await asyncio.sleep(0)
-        for one, marks in marked:
-            self._take(one, (self._known.find(mark) for mark in alone[id(marks)]))
+        for entry, marks in marked:
+            self._take(entry, (self._known.find(mark) for mark in alone[id(marks)]))
         await asyncio.sleep(0)
-        for count, (one, marks) in enumerate(marked):
+        for count, (entry, marks) in enumerate(marked):
             own = alone[id(marks)]
-            self._take(one, made_of(marks, own))
-            if number := self._numbers.get(one.id):
+            self._take(entry, made_of(marks, own))
+            if number := self._numbers.get(entry.id):
                 self._known.learn((*marks.exact, *own), number)
             else:
-                self._waiting[one.id] = (*marks.exact, *own)
+                self._waiting[entry.id] = (*marks.exact, *own)
             if count % _PORTION == _PORTION - 1:
                 await asyncio.sleep(0)
         self.save()
 
-    def meet(self, one: Contact | Group) -> None:
+    def meet(self, entry: Contact | Group) -> None:
         """Assign a number to a person who appears later, by exact marks only."""
-        marks = marks_of(one)
-        self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
-        self._take(one, made_of(marks, []))
-        if marks.exact and (number := self._numbers.get(one.id)):
+        marks = marks_of(entry)
+        self._take(entry, (entry.uid,) if entry.uid else map(self._known.find, marks.exact))
+        self._take(entry, made_of(marks, []))
+        if marks.exact and (number := self._numbers.get(entry.id)):
             self._known.learn(marks.exact, number)
 
     def settle(self, group: Group) -> None:
@@ -169,11 +169,11 @@ class Recognition:
             self._waiting.pop(group.id, None)
             self._known.learn(own, number)
 
-    def _note(self, one: Contact | Group, marks: Marks) -> None:
-        if isinstance(one, Group):
-            self._bearers.subtract(self._groups.get(one.id, ()))
+    def _note(self, entry: Contact | Group, marks: Marks) -> None:
+        if isinstance(entry, Group):
+            self._bearers.subtract(self._groups.get(entry.id, ()))
             self._bearers.update(marks.weak)
-            self._groups[one.id] = marks.weak
+            self._groups[entry.id] = marks.weak
 
     def identify(self, name: str, real_id: str) -> tuple[str, ...]:
         """Adopt a person's real id, which is certain; return the ids whose number changed."""
@@ -195,13 +195,13 @@ class Recognition:
         """Store new marks."""
         self._known.save()
 
-    def _take(self, one: Contact | Group, numbers: Iterable[int]) -> None:
-        if one.id in self._numbers:
+    def _take(self, entry: Contact | Group, numbers: Iterable[int]) -> None:
+        if entry.id in self._numbers:
             return
         for number in numbers:
             if number and number not in self._owners:
-                self._numbers[one.id] = number
-                self._owners[number] = one.id
+                self._numbers[entry.id] = number
+                self._owners[number] = entry.id
                 return
 
 

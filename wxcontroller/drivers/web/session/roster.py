@@ -94,7 +94,7 @@ class WebRoster:
         """Adopt webwxinit's data; request the groups and people it names."""
         self.me = people.contact_of(init.user, self._emoji_names)
         # Parts: webwxinit has the latest chats only, and fewer fields of each.
-        self._merge(init.contacts, whole=False)
+        self._merge(init.contacts, complete=False)
         self._chats = init.chats  # most are in the address book: requested after it
         self.want(name for name in (*self._groups, *init.chats) if is_group(name))
 
@@ -199,29 +199,29 @@ class WebRoster:
             self._book[people.id_of(entry)] = None
             yield entry
 
-    async def _merge_slowly(self, entries: Iterable[JsonObject], whole: bool = True, tell: bool = True) -> bool:
+    async def _merge_slowly(self, entries: Iterable[JsonObject], complete: bool = True, tell: bool = True) -> bool:
         """Merge contact objects a portion at a time: the API answers in between. Returns whether any was new."""
         fresh = False
         for portion in people.portions(entries):
-            news = self._merge(portion, whole)
+            news = self._merge(portion, complete)
             fresh = fresh or bool(news.contacts or news.groups or news.gone)
             if tell:
                 await self._emit_changes(news)
             await asyncio.sleep(0)
         return fresh
 
-    def _merge(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
+    def _merge(self, entries: Iterable[JsonObject], complete: bool) -> RosterChanged:
         """Merge contact objects; return the new or changed ones."""
         persons, groups = people.split(entries)
         for entry in (*persons, *groups):
-            self._note_remark(entry, whole)
+            self._note_remark(entry, complete)
         contacts: dict[str, Contact] = {}
         for entry in persons:
             seen = people.contact_of(entry, self._emoji_names)
             if seen.id == self._session.me:
-                self.me = people.merge_contact(self.me, seen, whole=False)
+                self.me = people.merge_contact(self.me, seen, complete=False)
                 continue
-            merged = self._met(people.merge_contact(self._contacts.get(seen.id), seen, whole))
+            merged = self._met(people.merge_contact(self._contacts.get(seen.id), seen, complete))
             if merged != self._contacts.get(seen.id):
                 self._contacts[seen.id] = contacts[seen.id] = merged
         changed: dict[str, Group] = {}
@@ -230,43 +230,43 @@ class WebRoster:
             group = people.group_of(entry, self._session.me, self._emoji_names)
             if not people.with_names(group):  # a list of bare ids has less than the known one
                 group = replace(group, members=())
-            known = self._groups.get(group.id)
-            if self._is_outside(known, group, entry):
+            earlier = self._groups.get(group.id)
+            if self._is_outside(earlier, group, entry):
                 if self._groups.pop(group.id, None):
                     left.append(group.id)
                 continue
             if group.members:
                 self._listed[group.id] = time.monotonic()
-            merged_group = self._met(people.merge_group(known, group))
+            merged_group = self._met(people.merge_group(earlier, group))
             merged_group = people.with_details(merged_group, self._contacts)
-            self._want_details(known, merged_group)
+            self._want_details(earlier, merged_group)
             if not group.members:
-                self.want((group.id,), again=known is not None)
-            if merged_group != known:
+                self.want((group.id,), again=earlier is not None)
+            if merged_group != earlier:
                 self._groups[group.id] = changed[group.id] = merged_group
         return RosterChanged(tuple(contacts.values()), tuple(changed.values()), tuple(left))
 
-    def _is_outside(self, known: Group | None, group: Group, entry: JsonObject) -> bool:
+    def _is_outside(self, earlier: Group | None, group: Group, entry: JsonObject) -> bool:
         """Return whether the account is no longer in a group: its whole list comes without it (6.6).
 
         A list may be truncated, so only an account that was in it before can have left.
         """
-        me, whole = self._session.me, bool(group.members) and len(group.members) >= people.size_of(entry)
+        me, is_complete = self._session.me, bool(group.members) and len(group.members) >= people.size_of(entry)
         if any(member.id == me for member in group.members):
             self._outside.discard(group.id)
-        elif whole and known is not None and any(member.id == me for member in known.members):
+        elif is_complete and earlier is not None and any(member.id == me for member in earlier.members):
             self._outside.add(group.id)
         return group.id in self._outside
 
-    def _met(self, one: _One) -> _One:
+    def _met(self, entry: _One) -> _One:
         """Return a person with their number, if any; those of the address book get it at the end."""
-        if self._announced and not self._numbers.number(one.id) and one.id not in people.SPECIAL:
-            self._numbers.meet(one)
-        return self._numbered(one)
+        if self._announced and not self._numbers.number(entry.id) and entry.id not in people.SPECIAL:
+            self._numbers.meet(entry)
+        return self._numbered(entry)
 
-    def _numbered(self, one: _One) -> _One:
-        number = self._numbers.number(one.id)
-        return replace(one, uid=number) if number != one.uid and (number or self._announced) else one
+    def _numbered(self, entry: _One) -> _One:
+        number = self._numbers.number(entry.id)
+        return replace(entry, uid=number) if number != entry.uid and (number or self._announced) else entry
 
     async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Adopt real ids: they identify people after the next login (6.5)."""
@@ -281,43 +281,43 @@ class WebRoster:
         await self._emit_changes(RosterChanged(tuple(contacts.values()), tuple(groups.values())))
         self._numbers.save()
 
-    def _want_details(self, known: Group | None, group: Group) -> None:
+    def _want_details(self, earlier: Group | None, group: Group) -> None:
         """Request new members. Friends are known, and each person is requested once."""
         if not (self._options.later if self._announced else self._options.at_login):
             return
-        nobody_new = {member.id for member in known.members} if known else set()
+        nobody_new = {member.id for member in earlier.members} if earlier else set()
         nobody_new.add(self._session.me)
         new = (member.id for member in group.members if member.id not in nobody_new)
         self._inquiries.want_details(
-            {one: group.id for one in new if one not in self._contacts and one not in self._asked}
+            {person: group.id for person in new if person not in self._contacts and person not in self._asked}
         )
 
-    def _note_remark(self, entry: JsonObject, whole: bool) -> None:
+    def _note_remark(self, entry: JsonObject, complete: bool) -> None:
         """Keep a remark that the model has no place for: a group's, or one with emoji that are shown as names."""
         name, remark = people.id_of(entry), people.remark_of(entry)
         if remark and (is_group(name) or "<span" in text(entry.get("RemarkName"))):
             self._remarks[name] = remark
-        elif remark or whole:
+        elif remark or complete:
             self._remarks.pop(name, None)
 
     # -- questions
 
     def group_key(self, group: str) -> str:
         """Return the handle for queries of a group's members, "" if unknown."""
-        known = self._groups.get(group)
-        return known.key if known else ""
+        found = self._groups.get(group)
+        return found.key if found else ""
 
     def group_size(self, group: str) -> int:
         """Return how many members a group has, 0 when it is not known."""
-        known = self._groups.get(group)
-        return len(known.members) if known else 0
+        found = self._groups.get(group)
+        return len(found.members) if found else 0
 
     def avatar(self, name: str) -> str:
         """Return path and query of a person's picture, without skey, or ""."""
         if name == self._session.me:
             return self.me.avatar
-        known = self._groups.get(name) or self._contacts.get(name)
-        return known.avatar if known else ""
+        found = self._groups.get(name) or self._contacts.get(name)
+        return found.avatar if found else ""
 
     def meet(self, stranger: str, message_id: str) -> None:
         """Remember which message introduced a person: WeChat returns their picture for its id (5.13)."""
@@ -336,8 +336,8 @@ class WebRoster:
             return self._remarks[name]
         if name in self._groups or name in people.SPECIAL:
             return ""
-        known = self._contacts.get(name)
-        return known.markname if known else None
+        contact = self._contacts.get(name)
+        return contact.markname if contact else None
 
     # -- while listening
 
@@ -348,7 +348,7 @@ class WebRoster:
         if self.me != before:
             await self._pulse.emit(Profile(self.me))
         before = self.me
-        fresh = await self._merge_slowly(changed, whole=False)
+        fresh = await self._merge_slowly(changed, complete=False)
         left = tuple(name for name in gone if name in self._contacts or name in self._groups)
         for name in left:
             self._contacts.pop(name, None)
@@ -384,22 +384,22 @@ class WebRoster:
     async def detailed(self, members: Iterable[str], groups: Iterable[str], entries: tuple[JsonObject, ...]) -> None:
         """See Asker.detailed."""
         self._asked.update(members)
-        known = {entry.id: entry for entry in (people.contact_of(raw, self._emoji_names) for raw in entries)}
+        contacts = {entry.id: entry for entry in (people.contact_of(raw, self._emoji_names) for raw in entries)}
         changed: dict[str, Group] = {}
         for group_id in groups:
             group = self._groups.get(group_id)
-            if group and (better := people.with_details(group, known)) != group:
+            if group and (better := people.with_details(group, contacts)) != group:
                 self._groups[group_id] = changed[group_id] = better
         await self._emit_changes(RosterChanged(groups=tuple(changed.values())))
 
-    async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
+    async def introduce(self, names: Iterable[tuple[str, str]]) -> None:
         """Make chats and senders known before their messages are emitted, within a time limit.
 
-        ``given`` are (chat, sender), in groups without a sender for messages of WeChat itself. People not found
+        ``names`` are (chat, sender), in groups without a sender for messages of WeChat itself. People not found
         in time are reported later, as changes.
         """
         missing: list[str] = []
-        pairs = list(dict.fromkeys(given))
+        pairs = list(dict.fromkeys(names))
         for chat, sender in pairs:
             group, now = self._groups.get(chat), time.monotonic()
             if not self.knows(chat):

@@ -115,7 +115,11 @@ class Jar:
         url = URL(f"{'https' if secure else 'http'}://{host}{path}", encoded=True)
         # aiohttp 3.10 to 3.12 caches an entry for each path queried in its jar (aio-libs/aiohttp#11052), and each
         # login has its own paths. So the longest path of a cookie is queried instead, with the same result.
-        paths = [one.path for one in self._cookies.values() if f"{url.path}/".startswith(f"{one.path.rstrip('/')}/")]
+        paths = [
+            stored.path
+            for stored in self._cookies.values()
+            if f"{url.path}/".startswith(f"{stored.path.rstrip('/')}/")
+        ]
         if not paths:
             return ""
         fitting = self._jar.filter_cookies(url.with_path(max(paths, key=len))).values()
