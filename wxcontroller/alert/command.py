@@ -1,4 +1,4 @@
-"""Telling by a program of the admin's: the alert as JSON on its input, the codes to scan as files."""
+"""Delivery of alerts by the administrator's program: the alert as JSON on standard input, QR codes as files."""
 
 import json
 import os

@@ -9,9 +9,9 @@ from wxcontroller.core.alerts import Alert
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool, Waiting
 
 log = logging.getLogger(__name__)
-# In the place of a number of tries: delivered, but a disk that became read-only keeps the file.
+# Stands for a number of attempts: the alert is delivered, but its file cannot be deleted, as on a read-only disk.
 _DELIVERED = -1
-# A refusal may pass, but a program may have done half of its work each time.
+# A refusal may be temporary, but each attempt of a program may have done part of its work.
 ALERT_REFUSALS = 3
 # An alert that could not be delivered for a day is outdated.
 ALERT_KEEP_SECONDS = 86400

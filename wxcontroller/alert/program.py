@@ -1,4 +1,4 @@
-"""Running a program that is not ours: with an input, an end in time, and its words in the journal."""
+"""Running an external program: with input, a time limit, and its output in the journal."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Telling by a webhook: the alert as JSON, in one POST."""
+"""Delivery of alerts by webhook: the alert as JSON, in one POST."""
 
 import json
 

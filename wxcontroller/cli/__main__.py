@@ -77,7 +77,7 @@ def main() -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough; the interpreter must not complain about it when it ends.
+        # The reader has closed the pipe. Without this, the interpreter would report an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 

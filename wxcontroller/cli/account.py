@@ -122,7 +122,7 @@ def assessed(found: JsonObject) -> Assessment:
     )
     try:
         return assess(facts)
-    except BadName:  # nothing that we would call an account
+    except BadName:  # a name that is not valid here
         return Assessment(Condition.UP)
 
 

@@ -51,7 +51,7 @@ class Api(Connection):
             if problem.exit_code == ControllerUnreachable.exit_code:
                 raise ControllerUnreachable(problem.message, problem.remedy) from None
         except WxError:
-            return  # an answer, if not a good one
+            return  # it responds, even if with an error
 
     def health(self) -> JsonObject:
         return obj(self.call("GET", "/v1/health"))
@@ -112,7 +112,7 @@ class Api(Connection):
         return obj(self.call("PUT", path("departures", name.name), json_body(body), name, _PATIENCE))
 
     def stay(self, name: AccountName, move: str) -> JsonObject:
-        """Undo that; the account runs again if it did before."""
+        """Undo ``leave``; the account runs again if it did before."""
         return self._of_move("DELETE", "departures", name, move)
 
     def has_left(self, name: AccountName, move: str) -> JsonObject:
@@ -125,7 +125,7 @@ class Api(Connection):
         return obj(self.call("GET", path("arrivals", name.name, **query), about=name))
 
     def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
-        """Send an account there, sealed."""
+        """Send an encrypted account to the other host."""
         body = RequestBody("application/octet-stream", -1, content)
         return obj(self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE))
 
@@ -280,7 +280,7 @@ class Api(Connection):
         query: Mapping[str, str] = MappingProxyType({}),
         wait: float = ANSWER,
     ) -> JsonValue:
-        """Do a request about an account, below its path, with a JSON ``body``."""
+        """Send a request about an account, below its path, with a JSON ``body``."""
         content = None if body is None else json_body(body)
         return self.call(method, path("accounts", name.name, *parts, **query), content, name, wait)
 

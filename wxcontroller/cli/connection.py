@@ -1,7 +1,7 @@
 """Requests to one controller: its address, the token, and the meaning of error responses.
 
-http.client and not aiohttp: a command must be there before one notices that it starts. It also takes no proxy from
-the environment, which would be wrong for loopback.
+This uses http.client instead of aiohttp, so that commands start fast. http.client also ignores proxies in the
+environment, which would be wrong for loopback.
 """
 
 import base64
@@ -62,7 +62,7 @@ class RequestBody:
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """How another host of the fleet is reached: its certificate's authority, and the headers that open it."""
+    """How to reach another host of the fleet: the authority of its certificate, and headers that authenticate us."""
 
     tls: ssl.SSLContext
     headers: Mapping[str, str] = field_of(repr=False)

@@ -48,7 +48,7 @@ class WxctlRun:
         return self.json
 
     def report(self, problem: WxError) -> None:
-        """Write what failed to standard error: for ``--json`` an object."""
+        """Write an error to standard error, with ``--json`` as an object."""
         if self.json:
             click.echo(json.dumps(error_as_json(problem), ensure_ascii=False), err=True)
             return
@@ -62,7 +62,7 @@ class WxctlRun:
 
 
 def error_as_json(problem: WxError) -> JsonObject:
-    """Return what failed for programs: in English, with the word for its exit code."""
+    """Return an error for programs: in English, with the word for its exit code."""
     content: JsonObject = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
     return {"error": {**content, "exit_code": problem.exit_code}}
 

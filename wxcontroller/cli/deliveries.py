@@ -1,4 +1,4 @@
-"""The verbs about deliveries: what reports wait, which are dead letters; send them again, or give them up."""
+"""The verbs about deliveries: list waiting reports and dead letters, send them again, or discard them."""
 
 import json
 import time
@@ -264,7 +264,7 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
 def _found(
     session: WxctlRun, api: Api, account: AccountName, states: tuple[str, ...], after: int, limit: int
 ) -> JsonObject:
-    """Return an account's deliveries; those of one that is stopped as its file has them."""
+    """Return an account's deliveries; for a stopped account, those in its file."""
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states)}
     try:
         return obj(api.deliveries(account, query))

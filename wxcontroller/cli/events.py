@@ -1,4 +1,4 @@
-"""The verb events: what happens to accounts, as it happens, or on from where one was."""
+"""The verb events: events of accounts, live or after a cursor."""
 
 import os
 import re

@@ -27,7 +27,7 @@ class Display(Protocol):
         ...
 
     def say(self, words: Text) -> None:
-        """Show a passing remark."""
+        """Show a message once."""
         ...
 
 
@@ -40,8 +40,8 @@ def follow(
 ) -> AccountView:
     """Show the account's states until it is running, and return it.
 
-    Raises NeedsHuman, UnitFailed or WxError with the reason when it ends otherwise or ``timeout`` seconds pass,
-    and ControllerUnreachable when the controller stays away. The account itself is left alone in every case.
+    Raises NeedsHuman, UnitFailed or WxError with the reason when it ends otherwise or ``timeout`` seconds pass, and
+    ControllerUnreachable if the controller stays unreachable. The account itself is not changed.
     """
     begun = clock()
     unreachable_since: float | None = None
@@ -94,7 +94,7 @@ _PASSING = (Code.RESTARTING, Code.LOGIN_STUCK)
 
 
 def failure(account: AccountView) -> WxError | None:
-    """Return the error that an account's condition amounts to, with its exit code; None for none."""
+    """Return the error for an account's condition, with its exit code; None if there is no error."""
     for issue in account.assessment.issues:
         if kind := _ERRORS.get(issue.code):
             return kind(titled(account.name, issue), issue.remedy)

@@ -80,7 +80,7 @@ def translate_command(command: click.Command, translate: Callable[[str], str]) -
 
     command.context_class = _Context
     command.help, command.epilog = translated(command.help), translated(command.epilog)
-    # click would take an English sentence's end for it.
+    # Otherwise click would shorten the help at the end of an English sentence.
     command.short_help = translated(command.short_help) or "".join((command.help or "").partition("。")[:2])
     for option in options(command):
         option.help = translated(option.help)

@@ -186,7 +186,7 @@ def reload_units() -> None:
 
 
 def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
-    """Return all accounts' units: those that systemd knows, and those of the register, as far as it can be read.
+    """Return all accounts' units: those that systemd knows, and those in the registry, as far as it can be read.
 
     Raises WxError without systemd.
     """
@@ -240,7 +240,7 @@ def any_seen(units: list[str]) -> bool:
 
 
 def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
-    """Return whether the register of this machine has the account; None when it cannot be read, or is not here."""
+    """Return whether the registry of this machine has the account; None if it cannot be read or does not exist."""
     try:
         return paths.account_file(instance) in list(paths.accounts.iterdir())
     except OSError:
@@ -248,7 +248,7 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
 
 
 def is_time(when: str) -> bool:
-    """Return whether journalctl takes a time; yes, too, where that cannot be found out."""
+    """Return whether journalctl accepts a time; also true if that cannot be determined."""
     try:
         tried = run_program("journalctl", "--quiet", "--lines=0", f"--since={when}")
     except (OSError, subprocess.TimeoutExpired):
@@ -259,7 +259,7 @@ def is_time(when: str) -> bool:
 def exec_journalctl(
     units: list[str], lines: int | None, follow: bool, since: str | None, as_json: bool = False
 ) -> NoReturn:
-    """Become journalctl for these units. Raises WxError when it cannot be run."""
+    """Replace this process with journalctl for these units. Raises WxError if it cannot be run."""
     command = ["journalctl", "--no-hostname", *(f"--unit={unit}" for unit in units)]
     if follow:
         command.append("--follow")

@@ -90,7 +90,7 @@ def as_the_journal(line: JsonObject) -> JsonObject:
 
 
 def seconds(line: JsonObject) -> float:
-    """Return when it was written, a time that can be shown."""
+    """Return when a line was written, as a valid time."""
     found = line.get("time")
     return min(max(0.0, found), 1e11) if isinstance(found, int | float) else 0.0
 

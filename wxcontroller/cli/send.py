@@ -192,7 +192,7 @@ class _Keyed:
         )
 
     def _heeded(self) -> bool:
-        """Whether the account's program runs and heeds keys: another one, or an old one, would send it twice."""
+        """Whether the account's program runs and supports keys: any other would send the message twice."""
         return "held" in obj(self.api.account(self.account).raw.get("queue"))
 
 
@@ -204,7 +204,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
         found = []
         if not only_groups:
             found += search(api, account, "search_friend", _FRIEND_KEYS, to)
-        # An id belongs to one; names are looked for among both.
+        # An id is unique; names are searched among both.
         if not any(person.id == to for person in found):
             found += search(api, account, "search_group", _GROUP_KEYS, to)
     if not found:
@@ -270,7 +270,8 @@ def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> 
     if code is None or integer(code) == 0:
         return
     if why in ("client not exists", "client not found"):
-        # The old API says the same of a stopped account; this raises UnknownAccount for one that is not there at all.
+        # The old API answers the same for a stopped account; this raises UnknownAccount if the account does not
+        # exist.
         view = api.account(account)
         raise WxError(
             N_("account {account} is not running: its state is {condition}"),

@@ -1,4 +1,4 @@
-"""The verbs that look: list and status."""
+"""The verbs list and status."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

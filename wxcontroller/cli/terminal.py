@@ -62,7 +62,7 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
             limit = _MAX_USER if column == _USER else width
             widths[column] = min(widths[column], limit, available - _GAP) if available - _GAP >= least else 0
             available -= widths[column] + _GAP if widths[column] else 0
-    # Not a rich table: where the terminal is narrow, that shrinks the columns that have to stay.
+    # Not a rich table: on a narrow terminal, it shrinks columns that must keep their width.
     lines = [_line(map(Text, titles), widths)]
     for account, (name, state, *more) in zip(accounts, rows, strict=True):
         lines.append(_line([Text(name), Text(state, account.style), *map(Text, more)], widths))
@@ -159,8 +159,8 @@ def qr_text(link: str, colour: bool) -> Text:
     """Draw a QR code with half blocks, two modules a character.
 
     With ``colour`` black on white is set explicitly, so the code is right on dark and light terminals. Without, the
-    characters themselves are the white modules: right on the usual dark terminal. A line is of one style: each change
-    of style is some ten bytes, which a slow line would show.
+    characters themselves are the white modules: right on the usual dark terminal. Each line has a single style: a
+    change of style costs about ten bytes, which is visible over a slow connection.
     """
     rows = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=_BORDER)]
     if len(rows) % 2:

@@ -180,7 +180,7 @@ def missing_accounts(made: Token, root: Path) -> list[str]:
 
 
 def _publish(tokens: Tokens, root: Path) -> None:
-    """Tell the accounts' ports."""
+    """Publish the tokens for the accounts' ports."""
     paths = Paths(root)
     with file_problems(
         N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),

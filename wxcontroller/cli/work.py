@@ -2,7 +2,7 @@
 
 One plain name is the usual case: it is followed with its QR code on the screen, and its JSON is one object. Several
 names, or a pattern, are done by at most four at a time; each has a line when it ends, its JSON is an element of an
-array, and a summary follows. Nobody can scan several codes at once, so there an account that needs a person counts as
+array, and a summary follows. A person cannot scan several codes at once, so an account that needs one counts as
 failed, with the command that shows its code. The exit code is then the highest of all.
 """
 
@@ -81,7 +81,7 @@ def means(pattern: str, name: str, instance: str) -> bool:
 
 
 def is_several(names: Sequence[str]) -> bool:
-    """Return whether these call for the form for several accounts, also where they turn out to be one."""
+    """Return whether results have the form for several accounts, also if the names mean only one."""
     return len(names) > 1 or is_pattern(names[0])
 
 

@@ -117,7 +117,7 @@ def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitabl
 
 
 async def options(_: web.Request) -> web.StreamResponse:
-    """A preflight without Access-Control-Allow-Origin: pages from elsewhere stay out (5.3 no. 43)."""
+    """Answer a preflight without Access-Control-Allow-Origin: pages of other origins have no access (5.3 no. 43)."""
     return web.Response(headers=PREFLIGHT_HEADERS)
 
 

@@ -1,4 +1,4 @@
-"""get_avatar: the picture of oneself, a friend, a group, a member or a stranger that turned up (openwx-api 2.6)."""
+"""get_avatar: the picture of oneself, a friend, a group, a member or a stranger (openwx-api 2.6)."""
 
 import asyncio
 import io

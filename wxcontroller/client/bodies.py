@@ -31,7 +31,7 @@ _TAKEN = "body that was taken"
 
 
 class ContentTooLarge(ValueError):
-    """Content of more bytes than are taken."""
+    """The content exceeds the limit."""
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ def refuse_announced(request: web.Request, limit: int) -> None:
     if announced > limit:
         raise TooLarge(limit, announced)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
+        raise web.HTTPUnsupportedMediaType  # a few packed bytes could become any number
 
 
 def nameless(directory: Path) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""What check_event hands out: the newest reports, and waiters for the next one (openwx-api 3.7)."""
+"""The data of check_event: the newest reports, and callers that wait for the next one (openwx-api 3.7)."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ class EventRing:
         waiting = [waiter for waiter in self._waiters if not waiter.done()]
         for waiter in waiting:
             waiter.set_result(report)
-        # All get it, as with the original: each caller believes that it is the only one.
+        # All of them get it, as with the original: each caller assumes that it is the only one.
         if waiting:
             return
         self._queue.append(report)

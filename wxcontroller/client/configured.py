@@ -55,14 +55,14 @@ def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:
 
 
 def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
-    """Return who gets this account's reports; ``tls`` as in Receiver."""
+    """Return the receiver of this account's reports; ``tls`` as in Receiver."""
     with_data = config.flag("plugin_openwx_post_media_data")
     limit = config.limits.report_media_bytes
     return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, limit, tls)
 
 
 def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:
-    """Return how hard delivering is tried."""
+    """Return the retry policy of deliveries."""
     return Policy(
         first=config.seconds("webhook_retry_first"),
         longest=config.seconds("webhook_retry_longest"),

@@ -1,4 +1,4 @@
-"""Calls about people and groups: groups made, members, names, remarks, friend requests (openwx-api 2.5)."""
+"""Calls about people and groups: new groups, members, names, remarks, friend requests (openwx-api 2.5)."""
 
 import asyncio
 import logging
@@ -166,7 +166,7 @@ class Contacts:
         return None
 
     async def _done(self, work: Awaitable[None]) -> JsonObject | None:
-        """Wait for WeChat to do something; return the contract's failure with our reason, None when it is done."""
+        """Wait for a change at WeChat; return the contract's failure with our reason, None if it succeeded."""
         try:
             async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
                 await work

@@ -1,7 +1,7 @@
 """Access to an account's port: for the controller, token holders and, while there are no tokens, local programs.
 
-Never a web page. The controller shows the secret that this process made when it started, which is in a file that the
-controller can read; with it comes the scope of the controller's caller.
+Web pages have no access. The controller shows the secret that this process made when it started, which is in a file
+that the controller can read; with it comes the scope of the controller's caller.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Guard:
         self._limiter = FailureLimiter(token_failures=token_failures)
 
     def tell_controller(self) -> None:
-        """Write the secret for the controller: once the port is ours, so that no other program can get it."""
+        """Write the secret for the controller, only after binding the port, so that no other program can get it."""
         self._files.write(self._path, f"{self._secret}\n".encode())
 
     @property
@@ -76,7 +76,7 @@ class Guard:
         if is_foreign(request):
             return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
         if request.path.startswith(AGENTS):
-            # These calls always need a token, also while others need none. It is the controller that checks it.
+            # These calls always need a token, even while others need none. The controller checks it.
             if request.get(_BY_CONTROLLER) is None:
                 return json_answer({"ret": -1, "errmsg": "agents call the controller's port, with their token"}, 403)
             return await handler(request)

@@ -66,7 +66,7 @@ class Heartbeat:
     _complaint: str = ""  # each failure is logged once, until a heartbeat succeeds
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Poll until cancelled."""
         if not self.address:
             return
         headers = {"User-Agent": self.agent}

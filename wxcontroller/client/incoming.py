@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Takes the messages that the driver brings."""
+    """Handles the messages that the driver receives."""
 
     config: ClientConfig
     roster: Roster

@@ -24,7 +24,7 @@ class PortTaken(WxError):
 
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, config: ClientConfig, guard: Guard) -> AsyncIterator[None]:
-    """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
+    """Serve the account's API on its loopback port. Raises PortTaken with the remedy."""
     # ``handler_cancellation``: a long poll must not take an event for a caller that has disconnected.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()

@@ -15,7 +15,7 @@ from wxcontroller.core.files import replace_file
 log = logging.getLogger(__name__)
 # The controller's group reads these; the account's private files have no such mode.
 _MODE = 0o640
-# A failing write to a file system in memory costs next to nothing, and people wait for a QR code.
+# A failing write to a file system in memory costs almost nothing, and people wait for a QR code.
 _RETRY_SECONDS = 1.0
 
 

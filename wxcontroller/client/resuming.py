@@ -31,7 +31,7 @@ class Resuming:
     may_log_in: bool = True  # without a login nothing can be fetched
 
     async def run(self, held: "asyncio.Future[list[Held]]") -> None:
-        """Resume ``held``; return when all are being fetched or were dropped."""
+        """Resume ``held``; return once each is being fetched or was dropped."""
         found = await held
         if not found:
             return

@@ -91,7 +91,7 @@ class Roster:
 
     def _announce(self) -> None:
         self.changes += 1
-        self._news.set()  # for those who wait now
+        self._news.set()  # wake the present waiters
         self._news = asyncio.Event()
 
     def friend_objects(self) -> Iterator[JsonObject]:

@@ -213,7 +213,7 @@ class Client:
             older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:
-                    # Ended separately, because it delivers the others' last reports.
+                    # Ended separately, because it delivers the last reports of the other tasks.
                     posting = group.create_task(delivery.run())
                     works = (
                         sends.run(left),
@@ -243,8 +243,8 @@ class Client:
                     else:
                         await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
-                    # The driver has ended, so nothing new arrives; what these
-                    # report while they end is still delivered.
+                    # The driver has ended, so nothing new arrives; the last reports of these tasks are still
+                    # delivered.
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
@@ -257,7 +257,7 @@ class Client:
                     posting.cancel()
             finally:
                 held.cancel()
-                # Last: everything above may still have written.
+                # Last, because everything above may still write.
                 await events.close(STORE_SECONDS)
                 files.remove(config.pid_path)
                 files.close()

@@ -1,4 +1,4 @@
-"""The login state: its only writer, and of the files, reports and log lines that show it."""
+"""The only writer of the login state, and of the files, reports and log lines that show it."""
 
 import asyncio
 import hashlib
@@ -149,7 +149,7 @@ class Session:
             case base.Progress():
                 if event.heard:
                     self._note_answer()
-                    # Each answer is news, but a write per answer would be one a second for a busy account.
+                    # Each answer changes the state file, but a busy account would write it every second.
                     if self._sync_uptime - self._told_uptime > _FRESH:
                         self._publish()
             case base.MessageArrived():
@@ -202,12 +202,12 @@ class Session:
             self._report(reports.event("state_change", before.word, state.word))
 
     def note(self, status: Text) -> None:
-        """Say something new about the present state."""
+        """Update the status text without changing the state."""
         self._status = status
         self._publish()
 
     def note_restricted(self, number: int) -> None:
-        """Note how many people WeChat shows nothing that is sent to them."""
+        """Note to how many people WeChat shows none of the sends."""
         if number != self.restricted:
             self.restricted = number
             self._publish()
@@ -258,7 +258,7 @@ class Session:
         self._watchdog.feed()
 
     def stop(self) -> None:
-        """Orderly end."""
+        """End in an orderly way."""
         if self.state is LoginState.PARKED:
             return  # logged already
         self.move(LoginState.STOPPED, Text("stopped"))
@@ -347,8 +347,7 @@ class Session:
             self._report(reports.event("update_group", *roster.group_objects(members=True)))
 
     def _maybe_running(self) -> None:
-        # ``running`` is a promise: contacts are there, and WeChat has
-        # answered a sync. Either alone is not enough to send.
+        # ``running`` means that contacts are loaded and WeChat has answered a sync: sending needs both.
         if self._loaded and self._heard:
             who = self.roster.me.name if self.roster.me else "?"
             people = Text("{n} contact", "{n} contacts", n=len(self.roster.contacts))
@@ -374,14 +373,13 @@ class Session:
 
         While they cannot be, the account is not running.
         """
-        # Queued behind the events that it covers, and the driver shows
-        # the position to WeChat only after this returns.
+        # Queued behind the events that it covers; the driver sends the position to WeChat only after this returns.
         self._driver_state.checkpoint(event.state, event.seen)
         log_ = self._reporter.log
         tries = log_.tries
         # No time limit: continuing would acknowledge messages that are not on disk.
         while not await log_.settled(_STORE_SECONDS):
-            if log_.tries != tries:  # a writer that keeps trying makes progress, one that hangs does not
+            if log_.tries != tries:  # a writer that retries makes progress, a hanging one does not
                 tries = log_.tries
                 self._watchdog.feed()
             trouble = log_.trouble or Text("the disk is slow")
@@ -448,8 +446,8 @@ def key_of(request: FriendRequest) -> str:
 
 
 def drawn(link: str) -> bytes:
-    """Draw the code ourselves where WeChat's picture could not be fetched. PNG: every viewer looks at the content."""
-    import segno  # a rare need, and memory is multiplied by hundreds
+    """Draw the code here if WeChat's picture could not be fetched. As PNG: viewers go by the content."""
+    import segno  # rarely needed, and memory is multiplied by hundreds
 
     picture = io.BytesIO()
     segno.make(link, micro=False).save(picture, kind="png", scale=8)

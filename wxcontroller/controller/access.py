@@ -1,4 +1,4 @@
-"""Letting requests in: each route's line in the table of core/access.py, held against who calls."""
+"""Authorizes requests: compares the caller with the route's line in the table of core/access.py."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ from wxcontroller.openwx.parameters import holds_parameters
 
 _CALLER = "caller"
 PASSED_ON = "/openwx/{rest}"
-# The old API's root, where nothing is.
+# The root of the old API, which has no call.
 _NOWHERE = frozenset({"/openwx", "/openwx/"})
 _ANY_TOKEN = Endpoint(("*",), "*", Scope.READ, About.NOTHING, "paths that lead nowhere")
 

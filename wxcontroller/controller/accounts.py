@@ -86,7 +86,7 @@ class Accounts(AccountViews):
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        """Run by other settings from now on; actions under way end by the old ones."""
+        """Use other settings from now on; actions under way finish with the old ones."""
         self._materialiser.settings = settings
 
     async def __aenter__(self) -> "Accounts":
@@ -118,8 +118,8 @@ class Accounts(AccountViews):
 
         ``options`` and ``parameters`` are as for Materialiser.start; with ``keep`` they are also stored for an
         account that runs (and count from its next start). Waits for starts and stops of the same account. Raises
-        TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Goes on when the caller
-        hangs up.
+        TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Continues if the caller
+        disconnects.
         """
         async with self._starts.held(name.instance):
             # A new query, within the lock: decisions below must not use a state from before another action.
@@ -261,8 +261,7 @@ class Accounts(AccountViews):
                 raise earlier.refused(name.name)
             ran = earlier.ran if earlier is not None else account.desired is Desired.STARTED
             sent = leaving.sent or (earlier is not None and earlier.sent)
-            # Mark it before the stop, so that neither systemd nor another caller starts the account again in any
-            # case.
+            # Mark it before the stop, so that neither systemd nor another caller starts the account again.
             await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
             stopped = await self._stop_held(name)
             if stopped.after.unit.state.has_process:
@@ -409,7 +408,7 @@ class Accounts(AccountViews):
         """Release an account whose unit was stopped with systemctl. Raises WxError."""
         name = self.registry.name_of(instance)
         async with self._starts.held(instance):
-            # It may have been started since it was seen dead: the owner file is that of the start then.
+            # It may have been started since it was found dead; the owner file then belongs to that start.
             if not (await record(self.units, instance, 0)).state.has_process:
                 await self._release(name, self.reread(instance))
 
@@ -437,7 +436,7 @@ class Accounts(AccountViews):
         self._actions.add(task)
         task.add_done_callback(self._actions.discard)
         try:
-            # Otherwise the account would be left half started: its record and systemd would disagree.
+            # Otherwise the account could be half started, with a record that differs from systemd's state.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(log_end)

@@ -45,7 +45,7 @@ class AccountViews:
         # Why accounts cannot be claimed, in a fleet with etcd (controller/hostowners.py).
         self.unclaimed: Mapping[str, WxError] = {}
         self._patience = patience
-        # Contradictory views that a fresh look has confirmed: not worth another look while nothing changes.
+        # Contradictory views that a fresh query has confirmed: not queried again while nothing changes.
         self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
         self._views = Views(paths, self.registry, self.view_of)
 
@@ -60,15 +60,14 @@ class AccountViews:
         """
         views = self._certain(await self.units.snapshot())
         if views is None:
-            # The files are looked at now, the units a second ago: what
-            # contradicts itself may only be a start in between.
+            # The files were read now, the units a second ago: a contradiction may only be a start in between.
             views = self._current(await self.units.snapshot(0))
             self._confirm(self._views.fresh.values())
             self._views.fresh.clear()
         return views
 
     def recent_views(self) -> tuple[View, ...] | None:
-        """Return what ``views`` would without asking systemd, None if it would ask. Raises OSError."""
+        """Return the result of ``views`` if that needs no query, else None. Raises OSError."""
         units = self.units.recent()
         return None if units is None else self._certain(units)
 

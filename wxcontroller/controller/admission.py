@@ -51,7 +51,7 @@ def claim_of(request: web.Request) -> Claim:
 
 
 def _hop(request: web.Request) -> Caller:
-    """Return the original caller of a forwarded request. Raises Refused, as anybody can send the header."""
+    """Return the original caller of a forwarded request. Raises Refused, because any caller can send the header."""
     fleet = context(request).fleet
     if fleet is None:
         raise Refused(

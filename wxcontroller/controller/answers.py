@@ -1,5 +1,6 @@
 """Answers about all accounts, cached as bytes: an account's part is rebuilt when its view changes or becomes
-outdated."""
+outdated.
+"""
 
 import time
 from collections.abc import Callable

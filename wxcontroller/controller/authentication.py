@@ -1,4 +1,4 @@
-"""Authentication: a token holder, root on this machine, or, without any tokens, anybody on this machine."""
+"""Authentication: a token holder, root on this machine, or, without any tokens, every local user."""
 
 import hmac
 import json
@@ -168,7 +168,7 @@ class Gate:
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )
-        if self.consumers.tokens.broken:  # not reported as a revoked token, which would make agents delete theirs
+        if self.consumers.tokens.broken:  # not as a revoked token, which would make agents delete it
             raise Refused(
                 "tokens-unusable",
                 N_("the file of iLink tokens cannot be used: {reason}"),
@@ -222,7 +222,7 @@ class Gate:
                 what,
                 peer or "a local socket",
                 more,
-                extra={**fields(Event.ACCESS_REFUSED), **cause("no valid token")},  # addresses cost nothing
+                extra={**fields(Event.ACCESS_REFUSED), **cause("no valid token")},  # an attacker has many addresses
             )
         if failure.retry_after:
             return too_many_failures(
@@ -243,7 +243,7 @@ def _more(unlogged: int) -> str:
 
 def local_token(paths: Paths, addresses: Sequence[object]) -> str:
     """Create root's token, and store it with our addresses where only root can read it. Raises OSError. It changes at
-    each start, so a program that received it by listening in our place cannot use it afterwards.
+    each start, so a program that received it by listening on the controller's port cannot use it afterwards.
     """
     made = minted_for_root()
     paths.controller_runtime.mkdir(parents=True, exist_ok=True)

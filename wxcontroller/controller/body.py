@@ -38,7 +38,8 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
     latest = loop.time() + shared.settings.ua_request_timeout
     while True:
         try:
-            # Both limits: a byte now and then must not hold the memory, and a slow line needs more than one silence.
+            # Both limits: a trickle of bytes must not hold the memory, and a slow connection may pause more than
+            # once.
             async with asyncio.timeout_at(min(latest, loop.time() + shared.settings.ua_inactivity_timeout)):
                 chunk = await request.content.readany()
         except TimeoutError:

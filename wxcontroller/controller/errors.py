@@ -1,4 +1,4 @@
-"""From exceptions to answers. The last resort for every request: JSON, no traces."""
+"""Turns exceptions into answers, in JSON and without tracebacks, for every request."""
 
 import logging
 import re

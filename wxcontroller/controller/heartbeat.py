@@ -26,7 +26,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
                 await asyncio.sleep(_IDLE)
                 continue
             try:
-                # Any answer will do; redirects are not followed, or that server could send us anywhere.
+                # Any answer will do; redirects are not followed, because that server could redirect us anywhere.
                 async with (
                     asyncio.timeout(POLL_ANSWER_SECONDS),
                     session.get(now.poll_api, allow_redirects=False, timeout=_timeout(now)) as answer,

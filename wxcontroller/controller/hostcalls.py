@@ -49,7 +49,7 @@ _OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/
 _STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts/{name}/restart"})
 # With these, a name that is new to the fleet may begin.
 _BEGINNINGS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts"})
-# For a call that needs no token: no account.
+# The caller of a call that needs no token: it may access no account.
 _NO_ACCOUNTS: frozenset[str] = frozenset()
 
 
@@ -185,7 +185,7 @@ class HostCalls:
             await self._hosts.met()
         account = self._shared.accounts.registry.find(name_or_id)
         if account is not None:
-            # One that is leaving is refused with what to do about that. With etcd, its claim decides.
+            # An account that is leaving is refused with a remedy. With etcd, its claim decides.
             is_asked = starts and account.leaving is None and self._owners is None
             if is_asked and (others := self._hosts.also_having(account, stopped_too=False)):
                 raise on_several(account.name.name, f"{self._hosts.name}, {others}")

@@ -1,13 +1,10 @@
-"""Keep the accounts that run on this host in step with those that it owns in etcd (``fleet/owners.py``).
+"""Keeps the accounts that run on this host in step with those that it owns in etcd (``fleet/owners.py``).
 
 Once a second, units, owner files (``controller/hostfiles.py``) and the records of etcd are compared:
 
-    process   owned here   action
-    yes       yes          its record in etcd is brought up to date
-    yes       no           claimed, because somebody else has started it; stopped if another host owns it
-    no        any          started, if it is wanted and due under a new lease, or could not be claimed before
-    no        yes          released, unless it is to be started
-    no        no           a leftover owner file is removed
+    process owned here action yes yes its record in etcd is brought up to date yes no claimed, because it was started
+    with systemctl; stopped if another host owns it no any started, if it is wanted and due under a new lease, or
+    could not be claimed before no yes released, unless it is to be started no no a leftover owner file is removed
 
 An account that another host has adopted meanwhile is started once more, to settle its reports and sends here
 (client/settling.py). After it has succeeded, it is no longer wanted here.
@@ -94,7 +91,7 @@ class HostOwners:
         self._complaint = ""
 
     async def run(self) -> None:
-        """Follow the owners, and keep what runs here in step with them, until cancelled."""
+        """Follow the owners, and keep the running accounts in step with them, until cancelled."""
         async with self._etcd, asyncio.TaskGroup() as group:
             self._runs = True
             _ = group.create_task(self.records.run(), name="owners")
@@ -267,7 +264,7 @@ class HostOwners:
             await self.records.forget(instance)
 
     def _is_valid(self, instance: str, file: OwnerFile, lease: int) -> bool:
-        """Return whether a file says truly that this host owns an account under its present lease."""
+        """Return whether an owner file is valid: this host owns the account under its present lease."""
         # While etcd does not respond, its confirmation under this lease is valid: only this host can release it.
         return file.lease == lease and (bool(self.records.reason) or self.records.is_own(instance, lease))
 
@@ -415,7 +412,7 @@ class HostOwners:
         return instance in self.unclaimed and not isinstance(self.unclaimed[instance], OwnedElsewhere)
 
     def _act(self, group: asyncio.TaskGroup, instance: str, action: Coroutine[object, None, None]) -> None:
-        """Do something about an account, unless that is under way."""
+        """Act on an account, unless an action is under way."""
 
         async def done() -> None:
             try:

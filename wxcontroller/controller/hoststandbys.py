@@ -1,4 +1,4 @@
-"""Standby bundles between hosts: which there are and how old they are, and the way of one to its host."""
+"""Standby bundles between hosts: their ages, and sending one to its host."""
 
 import asyncio
 import contextlib

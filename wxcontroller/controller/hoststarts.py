@@ -37,7 +37,7 @@ class HostStarts:
         self._try_at = 0.0
 
     def begin(self, lease: int, wanted: set[str]) -> None:
-        """Have all wanted accounts be due, if the lease is a new one; those that are no longer wanted are not."""
+        """Make all wanted accounts due, and only these, if the lease is a new one."""
         if lease not in (self.passed, self._lease):
             # After a boot, desired accounts are started anyway.
             self.due, self._try_at = wanted if self._mark.is_set() else set(), 0.0

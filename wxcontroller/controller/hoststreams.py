@@ -114,6 +114,6 @@ class HostStream:
                         subscription.begin_at(instance, place)
 
     def _may_have(self, instance: str) -> bool:
-        """Return whether an account is on no other host than this stream's, or on its way from here."""
+        """Return whether an account may be on this stream's host: on no other one, or being moved there."""
         own = self.shared.accounts.registry.get(instance)
         return self.hosts.having(instance) in ((), (self.host,)) and (own is None or own.leaving is not None)

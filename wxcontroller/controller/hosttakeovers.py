@@ -215,7 +215,7 @@ class HostTakeovers:
                 marks = fields(Event.ACCOUNT_FAILED, name.name)
                 log.error("account %s is taken over and does not start: %s", name, problem, extra=marks)
                 if (account := self._registered(instance)) is not None and account.desired is not Desired.STARTED:
-                    raise  # it was not tried, for want of a place or port
+                    raise  # it was not tried, because no place or port is free
         taken = self._owners.takes_over(instance)
         # After the start: if interrupted before, the takeover is repeated, and each step detects that it is done.
         await self._owners.end_takeover(instance)
@@ -230,5 +230,5 @@ class HostTakeovers:
 
 
 async def nothing() -> AsyncIterator[bytes]:
-    """Yield no more than the line: the content is here."""
+    """Yield nothing after the line: the content is on this host."""
     yield b""

@@ -3,15 +3,15 @@
 A holder of the link sees the code and can log in the account, so its use is limited:
 
 - One account and one login. A link remembers the process and how many logins that process has had; after a login or a
-  restart it is worth nothing.
+  restart it is invalid.
 - Fifteen minutes: enough to read a message and get the phone.
 - One browser. The page makes a key and shows it with the link; the first key is the only one from then on. A link
   that was intercepted is useless once it has been opened, and its reader notices if another person opens it first.
 - As long as the token that made it.
 
 The link is 256 random bits behind the ``#`` of a URL. Browsers do not send that part; the page sends it in a header,
-so that no log, proxy or preview of a chat program sees it. Kept are hashes, in memory only: a restart of the
-controller ends all links, and nothing of them is ever on disk.
+so that no log, proxy or preview of a chat program sees it. Only hashes are stored, in memory: a restart of the
+controller ends all links, and they are never on disk.
 """
 
 import hashlib
@@ -93,7 +93,7 @@ class LoginLink:
 
 
 class LoginLinks:
-    """The links that there are."""
+    """The valid links."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -70,7 +70,7 @@ async def start_client(request: web.Request) -> web.Response:
 
 
 async def stop_client(request: web.Request) -> web.Response:
-    """GET /openwx/stop_client (openwx-api 1.3): also for an account whose file is gone or damaged while it runs."""
+    """GET /openwx/stop_client (openwx-api 1.3): also for a running account whose file is missing or damaged."""
     params = await request_parameters(request)
     client = params.get("client", "")
     if is_missing(client):

@@ -5,7 +5,7 @@ import io
 
 def drawn(link: str, form: str) -> bytes:
     """Draw a link as a QR code: ``svg``, ``png`` or ``txt`` (block characters for a terminal)."""
-    import segno  # only who looks at a code pays for it
+    import segno  # imported only when a code is drawn
 
     code = segno.make_qr(link, error="m")
     if form == "txt":

@@ -58,7 +58,7 @@ async def imported(socket: Path, name: AccountName, line: str, pieces: AsyncIter
 
 
 def not_receiving(reason: str) -> NotReceiving:
-    """Return the failure of a host where root takes nothing in."""
+    """Return the failure of a host that accepts no accounts."""
     return NotReceiving(
         N_("this host does not receive accounts: {reason}"),
         N_("run there as root: systemctl enable --now wxcontroller-receive.socket; see wxctl(1), move"),

@@ -1,4 +1,4 @@
-"""Compare desired with actual state, and describe the difference."""
+"""Compares desired with actual state, and describes the difference."""
 
 import asyncio
 import logging

@@ -122,7 +122,7 @@ class Registry:
         return {instance: account for instance in instances if (account := self.get(instance)) is not None}
 
     def forget(self, instance: str) -> None:
-        """Look again at the next question: something was changed."""
+        """Read it again at the next query, because it was changed."""
         if entry := self._entries.get(instance):
             entry.looked = float("-inf")
 

@@ -1,4 +1,4 @@
-"""The controller's life: sockets, readiness, watchdog, reload, and an end that loses no request."""
+"""The controller's lifecycle: sockets, readiness, watchdog, reload, and a shutdown that loses no request."""
 
 import asyncio
 import contextlib
@@ -184,14 +184,14 @@ class Service:
                 await asyncio.sleep(accounts.settings.check_interval)
 
     async def _watchdog(self) -> None:
-        """Tell systemd that the loop turns and nothing hangs; it kills and restarts us when that is not so."""
+        """Tell systemd that the event loop runs and nothing hangs; otherwise it kills and restarts this process."""
         seconds, watchdog = self._notifier.watchdog_seconds, Watchdog(self._notifier, self._deadlines)
         while seconds is not None:
             watchdog.feed()
             await asyncio.sleep(seconds / 3)
 
     def _set_fleet(self, shared: Context, fleet: Fleet | None, group: asyncio.TaskGroup) -> None:
-        """Talk to these other hosts from now on."""
+        """Use these other hosts from now on."""
         if fleet is shared.fleet:
             return
         if self._fleet_task is not None:
@@ -214,7 +214,7 @@ class Service:
             await self._reload(shared, group)
 
     async def _reload(self, shared: Context, group: asyncio.TaskGroup) -> None:
-        """Read the settings again; unusable ones change nothing."""
+        """Read the settings again; invalid ones change nothing."""
         self._notifier.reloading()
         try:
             loaded = load_settings(self._paths)

@@ -1,4 +1,4 @@
-"""A request body put aside in a file, when it must be looked through before it can be passed on."""
+"""A request body stored in a file, because it must be searched before it can be forwarded."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class BodySpool:
 
     @property
     def length(self) -> int:
-        """How many bytes ``chunks`` gives."""
+        """The number of bytes that ``chunks`` yields."""
         return sum(end - start for start, end in self._spans)
 
     async def chunks(self) -> AsyncIterator[bytes]:

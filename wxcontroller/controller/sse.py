@@ -50,7 +50,7 @@ async def server_sent(
     may_go_on: Callable[[], bool] = lambda: True,
     packed: bool = False,
 ) -> web.StreamResponse:
-    """Serve a source as server-sent events. ``retry`` is after how many milliseconds a browser comes back.
+    """Serve a source as server-sent events. ``retry`` is the number of milliseconds after which a browser reconnects.
 
     ``packed`` by gzip for a reader that accepts it: for a source of large pieces.
     """

@@ -115,7 +115,7 @@ class ClientState:
             word=login.word,
             status=status,
             reason=reason,
-            stamp=(ctime, inode, -size),  # no file's: must not be confused with a state that was read
+            stamp=(ctime, inode, -size),  # belongs to no file: must differ from any state that was read
             until=uptime + 1.0,  # its text contains the number of seconds
         )
 
@@ -153,7 +153,7 @@ class StateFiles:
         try:
             found = file.current()
         except OSError as problem:
-            # May pass, as when no descriptor is left: the next question reads again.
+            # May be temporary, as without a free descriptor: the next query reads again.
             raise Unreadable(in_file(self._paths.state_file(instance), reason_of(problem))) from None
         if found is None:
             self.forget(instance)
@@ -188,7 +188,7 @@ class StateFiles:
         try:
             raw = read_foreign(path, STATE_FILE_BYTES)
         except OSError as problem:
-            if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file: that does not pass
+            if problem.errno is None or problem.errno == errno.ELOOP:  # not a plain file, which is permanent
                 return in_file(path, reason_of(problem))
             raise
         try:
@@ -255,7 +255,7 @@ def question_of(content: JsonObject) -> Question | None:
 
 
 def uptime() -> float:
-    """Return the seconds since the machine's boot, sleep included: a clock that cannot be set."""
+    """Return the seconds since the machine's boot, sleep included: by a clock that cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -263,4 +263,4 @@ def number_of(link: str, stamp: Stamp) -> int:
     """Return a number that changes with the QR code, for programs that do not count them."""
     if link:
         return int.from_bytes(hashlib.sha256(link.encode("utf-8", "surrogatepass")).digest()[:4], "big")
-    return stamp[0] // 1_000_000  # the time of the file's last change, in what JavaScript can count
+    return stamp[0] // 1_000_000  # the time of the file's last change, within JavaScript's integers

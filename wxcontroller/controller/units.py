@@ -1,7 +1,7 @@
 """The only interface to systemd: queries and actions through ``systemctl``.
 
-One unit at a time, a few in flight: a bulk ``systemctl start`` of hundreds dies for a caller that is not root, and
-more in parallel brings nothing. Every call has a timeout.
+One unit at a time, a few in flight: a bulk ``systemctl start`` of hundreds fails for a caller that is not root, and
+more in parallel is not faster. Every call has a timeout.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from wxcontroller.core.states import UnitState
 SYSTEMCTL_AT_A_TIME = 4
 # For list-units, which takes 11 ms for 300 accounts.
 SYSTEMD_LOOK_SECONDS = 10.0
-# A query costs 11 ms for 300 units: no caller needs a fresher one than this, except after our own actions.
+# A query costs 11 ms for 300 units, and no caller needs a fresher one, except after our own actions.
 MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
 _OWN_UNIT = "wxcontroller.service"
@@ -90,7 +90,7 @@ class Units(Protocol):
         ...
 
     def recent(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
-        """Return what ``snapshot`` would without asking systemd, None if it would ask."""
+        """Return the result of ``snapshot`` if that needs no query, else None."""
         ...
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
@@ -132,7 +132,7 @@ class Systemd:
         self._output = b""  # from systemctl, the source of ``_seen``
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
         self._actions = 0
-        # One for each systemctl at a time: starts, stops, a look, and a question for restarts.
+        # One for each systemctl at a time: starts, stops, a list of units, and a query for restarts.
         self._threads = ThreadPoolExecutor(2 * SYSTEMCTL_AT_A_TIME + 2, "systemctl")
 
     async def __aenter__(self) -> "Systemd":
@@ -161,7 +161,7 @@ class Systemd:
         await self._change(verb, unit_of(instance), timeout, instance)
 
     async def purge(self, instance: str, timeout: float) -> None:
-        unit_of(instance)  # raises BadName: no other text gets into a unit's name
+        unit_of(instance)  # raises BadName, so that no other text becomes part of a unit's name
         await self._change(Verb.START, f"wxclient-purge@{instance}.service", timeout)
 
     async def deliver(self, channel: Channel, on: bool) -> None:
@@ -194,7 +194,7 @@ class Systemd:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)
             finally:
-                # Also when it failed or was cancelled: systemd may have done it all the same.
+                # Also if it failed or was cancelled: systemd may have done it anyway.
                 self._forget()
         if code != 0:
             words = _first_words(complaint) or f"systemctl ended with {code}"
@@ -239,7 +239,7 @@ class Systemd:
             found = self._seen if output == self._output else parse_list(output)
             # This answer does not include an action that ended meanwhile: query again, and do not cache it.
             if actions == self._actions:
-                # As old as the question, not as the answer.
+                # Its age counts from the query, not from the answer.
                 self._seen, self._seen_at, self._output = found, began, output
                 break
         return found

@@ -17,7 +17,7 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import UnitState
 
 log = logging.getLogger(__name__)
-# For systemd to forget earlier failures.
+# The time limit of reset-failed.
 _QUICK = 10.0
 
 
@@ -26,7 +26,7 @@ class TooManyAccounts(WxError, code="max-clients", status=409, exit_code=5):
 
 
 class StoppedMeanwhile(UnitFailed):
-    """A start that a stop ended."""
+    """A start was ended by a stop."""
 
 
 class UnitStarts:
@@ -49,7 +49,7 @@ class UnitStarts:
     @contextlib.asynccontextmanager
     async def held_to_stop(self, instance: str) -> AsyncIterator[None]:
         """Hold an account's lock without waiting for a hanging start: it is cancelled, and no other one begins."""
-        # First: a start that begins now finds it, and ends at once.
+        # First, so that a start that begins now ends immediately.
         self._stops[instance] += 1
         try:
             if (coming_up := self._coming_up.get(instance)) is not None:

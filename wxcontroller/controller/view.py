@@ -33,11 +33,11 @@ _OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 class View:
     """One account at one moment. ``state`` is the client's own report; ``unreadable`` says why it is missing.
 
-    ``deliveries`` is its published summary, or an older program's answer to a query. ``loops``:
-    its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
-    minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
-    by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others that have the account.
-    ``obstacle`` is why it cannot run: this host cannot claim it, in a fleet with etcd, or its settings are invalid.
+    ``deliveries`` is its published summary, or an older program's answer to a query. ``loops``: its process keeps
+    exiting. ``patience`` is how long a login may take. ``recent`` are its last minutes and hours, while it has a
+    process that publishes them. ``until`` is when time alone changes it, by ``statefiles.uptime``. ``host`` is this
+    host's name in its fleet, ``also_on`` the others that have the account. ``obstacle`` is why it cannot run: this
+    host cannot claim it, in a fleet with etcd, or its settings are invalid.
     """
 
     account: Account
@@ -74,7 +74,7 @@ class View:
 
     @property
     def contradictory(self) -> bool:
-        """Whether unit and state file do not belong together, because one was looked at before the other changed.
+        """Whether unit and state file contradict each other, because one was read before the other changed.
 
         The file disappears with the unit's end at once, while the unit's state may be a second old.
         """
@@ -175,7 +175,7 @@ class View:
         return self.live.qrcode_link if self.live else ""
 
     def counted(self, name: str) -> int:
-        """Return a number of those that its client publishes for the controller, 0 for none."""
+        """Return a number that its client publishes for the controller, 0 for none."""
         return integer(self.live.assessed.get(name)) if self.live else 0
 
     @property

@@ -26,7 +26,7 @@ SWEEP_SECONDS = 5.0
 
 
 class Changes:
-    """Which accounts' files may be others than before."""
+    """Tracks which accounts' files may have changed."""
 
     def __init__(self, paths: Paths) -> None:
         self._runtime = str(paths.client_runtime)

@@ -1,7 +1,7 @@
 """Access rights: the scopes of tokens, and one table of every endpoint with the scope that it needs.
 
-The controller and the accounts' ports check by this table, and the documents are held to it. A path that is missing
-from it needs the highest scope.
+The controller and the accounts' ports check by this table, and tests compare the documents with it. A path that is
+missing from it needs the highest scope.
 
 Most scopes form a ladder: read < send < control < admin. The others are for programs that speak another protocol to
 one account, and for other hosts. They are outside the ladder, because such a token is given to another person's
@@ -211,7 +211,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
     v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),
     v1("DELETE", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "refuse it"),
-    # Off until configured. The URLs of media and of pairing are secrets themselves.
+    # Off until configured. The URLs of media and of pairing are secrets.
     page("/ilink/pair/{code}", "the page to approve an agent; it asks for a token if one is needed"),
     *ilink(("GET", "POST"), "bot/get_bot_qrcode", None, "an agent asks for a token"),
     *ilink(("GET",), "bot/get_qrcode_status", None, "whether the request is approved"),

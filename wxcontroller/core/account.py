@@ -1,4 +1,4 @@
-"""An account as its environment file records it."""
+"""An account as stored in its environment file."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Telling addresses of this machine alone from those that others reach."""
+"""Distinguishes addresses of this machine alone from those that other machines reach."""
 
 import ipaddress
 import socket

@@ -10,7 +10,7 @@ KNOWN = (3, 11), (3, 12)
 
 
 def is_known() -> bool:
-    """Return whether this aiohttp's undocumented parts are as we know them."""
+    """Return whether the undocumented parts of this aiohttp are known."""
     major, _, rest = aiohttp.__version__.partition(".")
     minor = rest.partition(".")[0]
     return major.isdecimal() and minor.isdecimal() and KNOWN[0] <= (int(major), int(minor)) < KNOWN[1]

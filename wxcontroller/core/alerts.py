@@ -17,7 +17,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, Translate, text_in
 # WeChat takes a code back after two minutes.
 QRCODE_SECONDS = 120.0
 _MAX_WORDS = 500
-_LATEST = 1 << 33  # no clock of ours is further
+_LATEST = 1 << 33  # no clock is further ahead
 
 
 class Kind(StrEnum):

@@ -98,7 +98,7 @@ class Spool:
         return sorted(found, key=lambda each: (each.since, each.id))
 
     def set_aside_others(self) -> None:
-        """Rename anything named like an alert that is not a file: systemd would restart the delivery forever."""
+        """Rename anything but a file that is named like an alert: systemd would restart the delivery forever."""
         for place in self._places:
             for path in place.glob("[!.]*.json"):
                 with suppress(OSError):

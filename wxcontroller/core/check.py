@@ -1,6 +1,6 @@
-"""Everything that is configured, looked through: settings, template, accounts' files, tokens, targets, credentials.
+"""Checks the whole configuration: settings, template, accounts' files, tokens, targets, credentials.
 
-Nothing is changed, and all that is wrong is found, not only the first.
+It changes nothing, and finds all problems, not only the first.
 """
 
 import errno
@@ -53,7 +53,7 @@ _OTHER = frozenset(
 
 
 class Level(StrEnum):
-    """How bad something is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -62,7 +62,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong in a file. ``line`` 0 and ``key`` "": with the file as a whole."""
+    """A problem in a file. ``line`` 0 and ``key`` "": with the file as a whole."""
 
     level: Level
     file: Path
@@ -83,7 +83,7 @@ class Finding:
 
 
 def check_configuration(paths: Paths) -> list[Finding]:
-    """Return all that is wrong, files in order. A file or directory that cannot be read is one finding.
+    """Return all problems, files in order. A file or directory that cannot be read is one finding.
 
     Raises PermissionError for a directory that only root or the controller may look into.
     """
@@ -188,7 +188,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"),
                 )
             if file.stem not in instances:
-                # Before an account's first start that is as it should be.
+                # Before an account's first start, this is normal.
                 if not is_instance(file.stem):
                     yield Finding(
                         Level.FAIL,
@@ -242,7 +242,7 @@ def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]
 def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
     """Yield the problems of one file of variables; return them, None if they cannot be read.
 
-    Removed limits in a file that is ``written_by_us`` come from the template, or from settings of before: the
+    Removed limits in a file that is ``written_by_us`` come from the template, or from earlier settings: the
     controller leaves them out when it writes the file again.
     """
     try:

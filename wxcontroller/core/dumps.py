@@ -1,4 +1,4 @@
-"""Keeping this process's memory and environment to itself."""
+"""Protects this process's memory and environment from other processes."""
 
 import ctypes
 import os

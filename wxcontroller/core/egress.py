@@ -1,4 +1,4 @@
-"""An account's way out: the proxy between it and WeChat, as a URL names it."""
+"""The proxy between an account and WeChat, given as a URL."""
 
 import re
 from dataclasses import dataclass, field

@@ -1,9 +1,9 @@
 """Points between two durable steps at which a test kills the process.
 
-That a crash loses and repeats nothing is proven by crashing at each of them. tests/torture/crashpoints.py starts an
-account with WXCLIENT_KILL_AT=POINT:COUNT in its environment; the process then kills itself with SIGKILL when it
-reaches that point for the COUNT-th time. No option, setting or request leads here, and without the variable a point
-is one comparison.
+Tests crash the process at each of them, to show that nothing is lost or repeated. tests/torture/crashpoints.py starts
+an account with WXCLIENT_KILL_AT=POINT:COUNT in its environment; the process then kills itself with SIGKILL when it
+reaches that point for the COUNT-th time. No option, setting or request can trigger it, and without the variable a
+point costs one comparison.
 """
 
 import itertools

@@ -48,7 +48,9 @@ class Cached(Generic[T]):
         self._value: T | None = None
 
     def current(self) -> T | None:
-        """Return the value. What ``make`` raises, and OSError of a look, is not remembered: the next call tries."""
+        """Return the value. Exceptions of ``make``, and an OSError of ``stat``, are not cached: the next call tries
+        again.
+        """
         # Looked at before the content is read: a change in between is then noticed at the next call.
         stamps = (stamp_of(self._path, self._follow), *map(stamp_of, self._others))
         if stamps != self._stamps:
@@ -76,7 +78,7 @@ class Watched(Generic[T]):
         try:
             found = self._cached.current()
         except OSError as problem:
-            # May pass, as when no descriptor is left.
+            # May be temporary, as without a free descriptor.
             return self._broken(in_file(self._path, reason_of(problem)))
         return self._missing if found is None else found
 

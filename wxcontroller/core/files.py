@@ -1,4 +1,4 @@
-"""Files that are replaced whole: readers see the old content or the new one, never a half."""
+"""Replaces files atomically: readers see the old content or the new one, never a part."""
 
 import os
 import re

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
-# Levels of JSON from outside: what walks over it must not run out of stack. Digits of a whole number: no id has more,
-# and the time to parse one grows with their square.
+# Levels of JSON from outside: code that walks over it must not run out of stack. Digits of a whole number: no id has
+# more, and the time to parse one grows with their square.
 JSON_DEPTH = 64
 JSON_DIGITS = 40
 # Limits for stored JSON: 2.0.0 could be configured to accept this much.
@@ -70,7 +70,7 @@ def read_json(
 
 
 def kept_json(kept: object) -> JsonObject:
-    """Return an object that we wrote ourselves, an empty one when the file it was in is damaged."""
+    """Return an object that this program wrote, an empty one if its file is damaged."""
     try:
         return obj(read_json(kept, *_STORED)) if isinstance(kept, str | bytes) else {}
     except ValueError:

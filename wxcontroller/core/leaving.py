@@ -3,7 +3,7 @@
 A move must never leave an account on two hosts at once. So its record carries a mark from before its unit is stopped
 until it runs on the other host (or the move is undone): while it exists, neither the controller nor systemd starts
 the account for any reason. Once the account has gone, a file keeps where to and in which epoch, so that neither its
-name nor an old backup begins a second account here by mistake.
+name nor an old backup creates a second account here by mistake.
 """
 
 import json
@@ -56,7 +56,7 @@ def leaving_from(variable: str) -> Leaving | None:
     if not variable:
         return None
     to, move, ran, sent = variable.split(" ")
-    # Anything but "kept" counts as sent: in doubt the other host may have it.
+    # Anything but "kept" counts as sent: if in doubt, the other host may have it.
     return Leaving(to, move, ran == "ran", sent != "kept")
 
 

@@ -1,4 +1,4 @@
-"""Rate limit for the failures of each caller, so that wrong tokens cost little and fill no log.
+"""Rate limit for the failures of each caller, so that wrong tokens cost little and do not fill the log.
 
 Only failures are limited. A token cannot be guessed, and a valid one is always accepted: behind a reverse proxy all
 callers have one address, and one of them could lock out the others.

@@ -5,8 +5,8 @@ and the reference come from there. They are keys of the table ``[limits]`` of th
 the process of an account as variables of its environment (core.materialise), where the administrator's file for one
 account wins. The ranges keep the limits below the timeouts of the watchdogs and of systemd's units.
 
-A limit that nobody should need to change is a constant next to the code that enforces it, with its reason.
-``REMOVED`` are those that were settings in 2.0.0: files that set them still work, with one warning each.
+A limit that should never need a change is a constant next to the code that enforces it, with its reason. ``REMOVED``
+are those that were settings in 2.0.0: files that set them still work, with one warning each.
 """
 
 import re

@@ -5,8 +5,8 @@ are private to it. So the controller keeps this book of what running accounts pu
 accounts read it before they use a login. It holds marks only, which are hashes of ids.
 
 An entry outlasts the account's process and a change of its route: the credentials stay on its disk, too. It goes with
-a logout, with another login and with the account. Of two accounts with one mark it belongs to the one that runs:
-WeChat has ended the other one's session. A login that ends before the controller has looked is not noticed.
+a logout, with another login and with the account. If two accounts have the same mark, the entry belongs to the
+running one: WeChat has ended the other's session. A login that ends before the controller has looked is not noticed.
 """
 
 import json
@@ -29,7 +29,7 @@ _MAX_MARKS = 8
 
 @dataclass(frozen=True, slots=True)
 class KnownLogin:
-    """The login of the account called ``account``: by ``marks`` others know it again."""
+    """The login of the account called ``account``: other accounts recognize it by its ``marks``."""
 
     account: str
     marks: tuple[str, ...]

@@ -79,7 +79,7 @@ class Materialiser:
             merged = self._defaults
             echoed: dict[str, str] = {}
             if keep and existing is not None:
-                # The requested parameters, not the resulting options: the present defaults apply to the rest.
+                # The requested parameters, not the resulting options: the current defaults apply to the others.
                 merged.update(requested_options(existing.parameters))
                 echoed.update(existing.parameters)
             merged.update(options)
@@ -340,8 +340,8 @@ class Materialiser:
 def stay_on_route(account: Account, options: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
     """Return the option ``driver`` of an account that runs: its route changes only while it is stopped.
 
-    Raises OtherRoute if ``options`` have another one because a request ``named`` it. A default that is another one
-    now counts from the next start.
+    Raises OtherRoute if ``options`` have another one because a request ``named`` it. A changed default applies from
+    the next start.
     """
     wanted = options.get("driver", OPTIONS["driver"].default)
     if wanted != account.driver and "driver" in named:

@@ -21,7 +21,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 # Nesting accepted from outside. Why an account is offline has five levels in its state file, and two more when it is
 # shown; i18n.js of the dashboard has the same limit.
 _MAX_DEPTH = 8
-# Of a text from outside: values may be in it again and again, and texts in texts.
+# Of a text from outside: it may repeat values, and contain texts in texts.
 _MAX_CHARACTERS = 8000
 
 

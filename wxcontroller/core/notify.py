@@ -1,4 +1,4 @@
-"""Telling systemd how we are (sd_notify). Does nothing when not started by systemd."""
+"""Reports the process's state to systemd (sd_notify). Does nothing when not started by systemd."""
 
 import os
 import time
@@ -21,7 +21,7 @@ class Notifier:
     @property
     def watchdog_seconds(self) -> float | None:
         """The interval in which systemd expects WATCHDOG=1, or None without a watchdog."""
-        # The variables are inherited: a child of the process that is watched is not.
+        # The variables are inherited, but systemd watches only this process, not its children.
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         try:

@@ -4,11 +4,11 @@ A target is the destination of a program's notifications: an account, a peer of 
 endpoint. The file is the controller's own, in its state directory, because targets are added through the API. Like
 the file of tokens it holds hashes; an unusable file admits no caller.
 
-The peer is kept as its owner gave it, an id or a name: on some routes ids change with every login. The driver is kept
-because ids of one route mean nothing on another, or somebody else. A target whose account was removed stays, so
-that its callers get a reason; it does not come back to life with another account of that name.
+The peer is stored as entered, an id or a name: on some routes ids change with every login. The driver is stored
+because an id of one route is invalid on another, or means another person. A target whose account was removed stays,
+so that its callers get a reason; another account of that name does not revive it.
 
-``core/targets.py`` is about webhook addresses and has nothing to do with these.
+``core/targets.py`` is about webhook addresses, a different subject.
 """
 
 import json
@@ -32,7 +32,7 @@ from wxcontroller.core.tokens import digest, fresh_token, holder_of, moment, sec
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # First segments of our own paths: ntfy clients put the topic there.
 RESERVED = frozenset({"openwx", "v1", "page", "metrics", "notify", "ilink", "for", "mcp", "message", "publish"})
-# The file is read whole for every change, and each change is made by a person.
+# Every change reads the whole file, and is made by a person.
 TARGETS = 1000
 PEER_CHARACTERS = 256
 _MODE = 0o600

@@ -125,7 +125,7 @@ class Paths:
 
     @property
     def standby_kept(self) -> Path:
-        """Root's list for the controller of the bundles on this host."""
+        """The list of the bundles on this host, written by root for the controller."""
         return self.standby / "kept.json"
 
     @property

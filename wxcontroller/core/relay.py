@@ -1,4 +1,4 @@
-"""The HTTP client for requests that are passed on: nothing in it changes what passes through."""
+"""The HTTP client for forwarded requests. It changes neither requests nor responses."""
 
 from collections.abc import AsyncIterable
 from typing import TypeAlias

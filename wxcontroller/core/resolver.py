@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-# The C library asks a second server after 5 s; a lookup that takes longer than this has found no server at all.
+# The C library asks a second server after 5 s; a lookup that takes longer has reached no server.
 _SECONDS = 12.0
 _AddressInfo: TypeAlias = tuple[
     socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]

@@ -235,7 +235,7 @@ class Settings:
     client: Mapping[str, str] = table(_client, "[client]: defaults of account options")
 
 
-# The original's, and why nothing is to be set here.
+# Options of the original controller without effect, with the reasons.
 OBSOLETE: Mapping[str, str] = {
     "auth": N_("a settings file cannot contain a function; create tokens: wxctl token create NAME --scope admin"),
     "tmpdir": N_("files are under /run/wxclient and /var/lib/wxcontroller"),

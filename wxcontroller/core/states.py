@@ -17,7 +17,7 @@ class Desired(StrEnum):
 class TakeoverPolicy(StrEnum):
     """The policy for an account whose host is lost, in a fleet with etcd."""
 
-    HOLD = "hold"  # it waits for its host, or for a person
+    HOLD = "hold"  # it waits for its host or a person
     SAME_EGRESS = "same-egress"  # a host with the same egress takes it over
     ANY = "any"
 
@@ -71,8 +71,8 @@ class LoginState(StrEnum):
         return _WORDS[self]
 
 
-# Offline still counts as `updating`: an account without answers from WeChat is never `running`. Parked is
-# `stop` because, as when the original stopped trying, nothing happens until it is started again.
+# Offline still counts as `updating`: an account without answers from WeChat is never `running`. Parked is `stop`, as
+# when the original stopped trying: nothing happens until the account is started again.
 _WORDS = {
     LoginState.INIT: "init",
     LoginState.LOADING: "loading",

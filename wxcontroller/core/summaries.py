@@ -1,4 +1,4 @@
-"""Log lines that anyone can cause: one line per cause every ten seconds.
+"""Limits log lines that any caller can cause to one per cause every ten seconds.
 
 Any client of a port can send malformed requests, or wrong tokens from many addresses, faster than a journal should
 grow. A record with a cause (``extra=cause(…)``) is written if there was none of that cause in the last ten seconds.

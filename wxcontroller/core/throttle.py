@@ -1,4 +1,4 @@
-"""Work for a peer that is not trusted, held to a fifth of the time."""
+"""Limits work for an untrusted peer to a fifth of the time."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ class Pace:
         self._worked = 0.0
 
     async def after(self, seconds: float) -> None:
-        """Note work that is done, and pause when it is the peer's turn to wait."""
+        """Record finished work, and pause if the peer has used up its share."""
         self._worked += seconds
         if self._worked > _WORK_SECONDS:
             pause, self._worked = _PAUSE_FACTOR * self._worked, 0.0

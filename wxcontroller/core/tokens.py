@@ -1,7 +1,7 @@
 """API tokens: their format, and the file that stores their hashes.
 
-A token is 256 random bits behind its id, ``wxc_ID_SECRET``; only its SHA-256 is stored. Nobody can guess it or find
-it from the hash, so no slow password hash is needed.
+A token is 256 random bits behind its id, ``wxc_ID_SECRET``; only its SHA-256 is stored. It cannot be guessed or
+derived from the hash, so no slow password hash is needed.
 
 Tokens of scopes outside the ladder (core/access.py) do not close the API: they open endpoints that are closed without
 them. Those of scope ilink, each bound to one account, are in a file of the controller's (controller/ilink/tokens.py).
@@ -120,7 +120,9 @@ _Holder = TypeVar("_Holder", bound=HasDigest)
 
 @dataclass(frozen=True, slots=True)
 class Unbound:
-    """Changes to an account's tokens: those that have ended, and those that are for others only, as they were."""
+    """Changes to an account's tokens: those that expired, and those that are now for other accounts only, as they
+    were before.
+    """
 
     tokens: Tokens
     ended: tuple[Token, ...] = ()
@@ -128,7 +130,7 @@ class Unbound:
 
 
 def holder_of(presented: str, by_id: Mapping[str, _Holder]) -> _Holder | None:
-    """Return the access of the presented token. Takes as long for a wrong token as for a right one."""
+    """Return the holder of the presented token, in the same time for a wrong token as for a valid one."""
     token = by_id.get(token_id(presented))
     same = hmac.compare_digest(digest(presented), token.sha256 if token else _NOTHING)
     return token if same else None
@@ -279,7 +281,7 @@ class TokenFile:
             return gone, self._write(Tokens(left))
 
     def unbind(self, account: str) -> "Unbound":
-        """Have no token be good for an account that is removed. Raises BadSettings or OSError.
+        """Remove an account that is deleted from all tokens. Raises BadSettings or OSError.
 
         One for it alone ends now, and stays: without any token the API would be open.
         """
@@ -304,7 +306,7 @@ class TokenFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        # The directory's lock: the file itself is another one after each write. Closing releases it.
+        # The lock is on the directory, because each write replaces the file. Closing releases it.
         descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -47,7 +47,7 @@ class Deadlines:
         return [self._failed, *late] if self._failed else late
 
     def failed(self, what: str) -> None:
-        """Note that a vital part of the process has ended for good."""
+        """Note that an essential part of the process has ended permanently."""
         self._failed = what
 
 

@@ -162,7 +162,7 @@ class InputRequired:
     """The driver waits for a person, and continues when ``Driver.answer`` is called for ``id``.
 
     ``prompt`` states the question, its reason and its risk. ``digits`` is the length of a code, 0 for unknown. The
-    wait is over with the next Loading, QrReady or PushOffered; asking again means that the answer was wrong.
+    wait is over with the next Loading, QrReady or PushOffered; a repeated request means that the answer was wrong.
     """
 
     id: str
@@ -410,7 +410,7 @@ class StateStore(Protocol):
         ...
 
     def learn(self, marks: Mapping[int, int], limit: int) -> None:
-        """Keep numbers by mark, ``limit`` marks in all. Returns at once: the database's writer does it."""
+        """Keep numbers by mark, ``limit`` marks in all. Returns immediately: the database's writer stores them."""
         ...
 
 

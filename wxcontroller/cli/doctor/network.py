@@ -71,7 +71,7 @@ def listens(port: int) -> bool:
 
 
 def _listener(port: int) -> Text:
-    """Say which program listens, as far as it can be seen."""
+    """Return which program listens, if this user may know it."""
     try:
         done = run_program("ss", "-Hltnp", f"sport = :{port}", wait=5)
     except (OSError, subprocess.TimeoutExpired):
@@ -95,7 +95,7 @@ class _Way:
 
 @check(DoctorCheck.WECHAT)
 def wechat(patient: Patient) -> Iterator[CheckResult]:
-    """Every route accounts take to WeChat: whether it works, and WeChat's time."""
+    """Check each route that accounts take to WeChat, and the clock by WeChat's time."""
     for way in sorted({_way(account) for account in accounts(patient)}, key=str):
         if way.proxy:
             yield through(way)

@@ -129,7 +129,7 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a path can be seen to be there."""
+    """Return whether a path exists, as far as this user can see."""
     try:
         return path.exists()
     except OSError:
@@ -187,7 +187,7 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
     try:
         done = (patient.paths.controller_runtime / "accounts-started").exists()
     except OSError:
-        return  # not for us to see
+        return  # this user may not read it
     age = time.time() - int(since)
     if done:
         yield ok(Text("the accounts that should run were started after the boot"))
@@ -211,7 +211,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
             return
         users = login_users(patient.paths.root / "etc/passwd")
     except OSError:
-        return  # not for us to see
+        return  # this user may not read it
     if not users:
         yield ok(Text("callers need no token, but there are no other login users"))
         return
@@ -265,7 +265,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
     except FileNotFoundError:
         yield fail(Text("{place} is missing", place=place), Text("systemd-tmpfiles --create wxcontroller.conf"))
     except OSError:
-        pass  # not for us to see
+        pass  # this user may not read it
     else:
         if mode & 0o077:
             yield fail(

@@ -47,10 +47,11 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             os.fsync(out.fileno())
             found = _described(manifest, copied.size)
             with bundles_locked(paths):
-                # Again, and by the bundle itself: another may have arrived meanwhile, and notes are the controller's.
+                # Checked again, with the bundle itself: another one may have arrived meanwhile, and the notes are the
+                # controller's.
                 refuse_bundle(api, manifest, bundle, _bundle_in(bundle, secret))
                 new.replace(bundle)
-                # On disk before the answer: with it, the account counts as protected on its host.
+                # On disk before the answer, because the sending host then considers the account protected.
                 sync(paths.standby)
                 write_kept(paths, {**known_bundles(paths, secret), instance: found})
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
@@ -91,7 +92,7 @@ def refuse_bundle(api: Api, manifest: Manifest, file: Path, kept: KeptBundle | N
 
 
 def known_bundles(paths: Paths, secret: Callable[[], bytes]) -> dict[str, KeptBundle]:
-    """Return the bundles on this host; those of which nothing is noted are opened for it. Raises OSError."""
+    """Return the bundles on this host; those without a note are opened. Raises OSError."""
     kept = kept_bundles(paths)
     for file in paths.standby.glob("*.wxaccount"):
         if file.stem not in kept and (found := _bundle_in(file, secret)):
@@ -113,7 +114,7 @@ def _described(manifest: Manifest, size: int) -> KeptBundle:
 
 
 def drop_bundle(paths: Paths, name: AccountName) -> None:
-    """Forget the bundle of an account that is on this host now. Raises OSError."""
+    """Delete the bundle of an account that is on this host now. Raises OSError."""
     if not paths.standby.exists():
         return
     # One that is about to be kept may be waiting to see that the account is not here: none comes after this.

@@ -54,8 +54,8 @@ def exported(
             # Read again: stopping it has changed its record.
             packed = pack(sealer, registered(name), PATHS, int(time.time()), media, unit)
         sealer.close()
-        # Started and stopped, it would look the same but for its
-        # InvocationID. Still in the block: the file gets no name.
+        # If it was started and stopped meanwhile, only its InvocationID shows it. Checked within the block, so that
+        # the file gets no name.
         if look(account.name) != before:
             raise WxError(
                 N_("{account} was started meanwhile"),

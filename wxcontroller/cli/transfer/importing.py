@@ -1,4 +1,4 @@
-"""An account from a file into this machine."""
+"""Import an account from a file."""
 
 import os
 import sys

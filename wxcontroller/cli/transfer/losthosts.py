@@ -28,7 +28,7 @@ from wxcontroller.fleet.standby import KeptBundle
 
 
 def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | None) -> None:
-    """Do what ``wxctl adopt`` is for; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
+    """Run ``wxctl adopt``; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
     at_home(session)
     fleet = load_settings(PATHS).settings.fleet
     if fleet is None:

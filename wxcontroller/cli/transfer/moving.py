@@ -71,7 +71,7 @@ class ArrivalState:
 
 
 def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool) -> None:
-    """Do what ``wxctl move NAME... HOST`` is for. Raises WxError."""
+    """Run ``wxctl move NAME... HOST``. Raises WxError."""
     api = at_home(session)
     far = host_named(host)
     secret = fleet_passphrase()
@@ -88,7 +88,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
 
 
 def undone(session: WxctlRun, names: Sequence[str]) -> None:
-    """Do what ``wxctl move --undo NAME...`` is for. Raises WxError."""
+    """Run ``wxctl move --undo NAME...``. Raises WxError."""
     api = at_home(session)
     with hold_move_lock():
 
@@ -119,7 +119,7 @@ class Move:
     def run(self) -> JsonObject:
         """Move it, or resume an interrupted move. Returns the account's state on the other host."""
         gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
-        # A command for several accounts that broke off is repeated with all of its names.
+        # An interrupted command for several accounts is repeated with all of its names.
         if gone is not None and not is_here(self.name) and gone.to == self.host:
             return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
         leaving = _leaving(self.name)
@@ -154,7 +154,7 @@ class Move:
         return {**account, "to": self.host, "already": False}
 
     def undo(self, leaving: Leaving) -> JsonObject:
-        """Have it stay here, if it has not been started there."""
+        """Keep the account here, if it has not been started there."""
         if leaving.sent:
             there = self._ask()
             self._refuse_if_moving(there)
@@ -226,7 +226,7 @@ class Move:
             )
 
     def _send(self, leaving: Leaving, there: ArrivalState) -> None:
-        """Send it. If the other host surely does not have it then, it runs here again."""
+        """Send it. If it certainly did not arrive, it runs here again."""
         if there.account:
             raise AccountExists(
                 N_("host {host} now has another account {account}"),
@@ -296,7 +296,9 @@ class Move:
             ) from None
 
     def _carried(self) -> list[Path]:
-        """Return files of the administrator's that have moved, and would count for another account of the name."""
+        """Return the administrator's files that have moved: left here, they would apply to a later account of the
+        same name.
+        """
         instance = self.name.instance
         return [PATHS.override_file(instance), *(secret_file(PATHS, instance, each) for each in CREDENTIALS)]
 

@@ -44,14 +44,14 @@ def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
 
 
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
-    """Stop an account and have it stay so, over a reboot too. Raises WxError."""
+    """Stop an account and keep it stopped, also after a reboot. Raises WxError."""
     disable(api, name)
     try:
         api.probe()
         api.stop(name)
         return
     except ControllerUnreachable:
-        pass  # systemd and the register can do without it
+        pass  # systemd and the registry do not need it
     act("stop", name.unit)
     file = paths.account_file(name.instance)
     before = file.stat()

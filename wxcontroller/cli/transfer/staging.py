@@ -36,7 +36,7 @@ class Begun:
     parameters: str = ""  # their digest
 
     def note(self, staging: Path) -> None:
-        """Write it down, before the first of it is done. Raises OSError."""
+        """Write the plan to disk, before any of it is carried out. Raises OSError."""
         content: JsonObject = {"name": self.name.name, "files": dict(self.files), "parameters": self.parameters}
         replace_file(staging / _BEGUN, json.dumps(content).encode(), 0o600, durable=True)
 

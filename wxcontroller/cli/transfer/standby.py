@@ -87,7 +87,7 @@ class StandbyRound:
                 self._serve(instance)
 
     def _look(self, instance: str, bundle: SentBundle | None) -> None:
-        """Find out whether an account needs a bundle; ``bundle`` is its last one."""
+        """Determine whether an account needs a bundle; ``bundle`` is its last one."""
         now = int(time.time())
         try:
             account = AccountFiles(self.paths).load(instance)
@@ -103,7 +103,8 @@ class StandbyRound:
                 self._sent[instance] = self._failed(instance, bundle, problem)
             return
         self._sent[instance] = bundle
-        # Below 0 the clock was set back: old, or the account would wait until the clock is there again.
+        # A negative age means that the clock was set back. The bundle then counts as old: otherwise the account would
+        # wait until the clock has caught up.
         is_old = not 0 <= now - bundle.tried < _RESEND_SECONDS
         if bundle.changed or bundle.digest != look.digest or is_old:
             self._sent[instance] = replace(bundle, changed=bundle.changed or now)

@@ -193,7 +193,7 @@ class Delivery:
             await self._rest(news)
 
     async def _rest(self, news: asyncio.Event | None) -> None:
-        """Wait until a pause is over, or for what ends it: something new if it matters, or ``again``."""
+        """Wait until a pause is over. ``again`` ends it, and so does a new report if it may be posted."""
         seconds = self._lanes.idle_seconds(time.monotonic(), retrying=self._is_retrying)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -224,7 +224,7 @@ class Delivery:
             self._lanes.retry_due(math.inf)
             return None
         pause = found.next_at - time.time()
-        # No pause is that long: the clock was turned back since.
+        # No pause is that long: the clock has been set back since.
         if 0 < pause < 2 * self._policy.longest:
             self._lanes.retry_due(time.monotonic() + pause)
             return None
@@ -257,7 +257,7 @@ class Delivery:
         if lane is Lane.QUEUE:
             self._queue.popleft()
             if decision.verdict is Verdict.AGAIN:
-                # Counted in memory, as the disk may take nothing for longer than the pause.
+                # Counted in memory, because the disk may be unwritable for longer than the pause.
                 self._queue.appendleft(replace(entry, attempts=entry.attempts + 1))
             else:
                 # Before the note is on disk: the next read must not find it again, however long the commit takes.

@@ -36,7 +36,7 @@ class DirectAnswer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Keep the connection for the next request, unless this one is not through."""
+        """Keep the connection for the next request, unless this one is incomplete."""
         if self._is_written:
             self._connection.release()
         else:

@@ -10,7 +10,7 @@ There are two kinds of failure. A receiver that is *not reached* would fail for 
 order. A receiver that *answers with an error* is alive, and often only this report makes it fail: the first event of
 a kind that a bot does not expect must not keep all messages from it. Such a report gets two quick retries and then
 moves aside. If a bot cannot handle a whole kind of report, the next ones of the kind move aside at their first
-failure: otherwise each of them would hold the queue up again.
+failure: otherwise each of them would block the queue again.
 
 Reports are posted one at a time, over one connection. A second connection would block behind the first at the
 single-threaded servers that many bots are.
@@ -23,7 +23,7 @@ from enum import Enum, StrEnum, auto
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.messages import NOTHING, Text
 
-# Long enough for a bot that restarts, and short enough for the messages behind to be of use.
+# Long enough for a bot that restarts, and short enough that later messages are still useful.
 QUICK_RETRIES = (2.0, 8.0)
 # After this many interrupted attempts in a row, the interruption counts as the receiver's answer to the report: the
 # pauses until then outlast a restart of the receiver, and one report that it cannot process must not stop the queue
@@ -40,7 +40,7 @@ _RETRY_REST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How hard delivering is tried. Times are in seconds.
+    """The retry policy. Times are in seconds.
 
     Pauses double from ``first`` to ``longest``. A report answered with a status of ``final`` is a dead letter.
     One that is answered with another error is retried after each pause of ``quick_retries`` and then moves to the
@@ -129,8 +129,8 @@ class Lanes:
 
     policy: Policy
     asides: set[str] = field(default_factory=set)
-    # A pause for a receiver that is not reached is the receiver's, not a report's: a restart begins it again, and so
-    # does another post_api, which is a restart.
+    # A pause for an unreachable receiver belongs to the receiver, not to a report: it begins again after a restart,
+    # and thus with another post_api, which needs one.
     _backoff: Backoff = field(init=False)
     _head: _Head = field(default_factory=_Head)
     _paused_until: float = 0.0
@@ -148,7 +148,7 @@ class Lanes:
             queued: whether the queue has a report.
             retrying: whether the retry lane has one, due or not.
         """
-        # The retry lane pauses, too: it has the same receiver, which is not reached at present.
+        # The retry lane pauses, too: its receiver is the same, and unreachable now.
         if now < self._paused_until:
             return None
         # The retry lane first: under a constant load the queue is never empty. Its pauses keep it from starving the
@@ -180,7 +180,7 @@ class Lanes:
         self._retry_at = at
 
     def after(self, attempt: Attempt, result: Result, began: float, now: float) -> Decision:
-        """Decide what becomes of a report that was posted between ``began`` and ``now``."""
+        """Decide what to do with a report that was posted between ``began`` and ``now``."""
         decision = self._decide(attempt, result)
         if decision.verdict is Verdict.AGAIN:
             self._paused_until = now + decision.pause
@@ -194,8 +194,8 @@ class Lanes:
         if attempt.lane is Lane.QUEUE and attempt.id != self._head.id:
             self._head = _Head(attempt.id)
         outcome = result.outcome
-        # A receiver that breaks off in the middle may be restarting, or
-        # may refuse just this report: the two cannot be distinguished.
+        # A receiver that closes the connection in the middle may be restarting, or refuse just this report: the two
+        # cannot be distinguished.
         if outcome is DeliveryOutcome.CUT_OFF:
             self._head.cuts += 1
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX

@@ -1,4 +1,4 @@
-"""Connections to webhooks: only to where the settings allow them."""
+"""Connections to webhooks, only to addresses that the settings allow."""
 
 import ssl
 import weakref

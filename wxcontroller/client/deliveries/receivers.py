@@ -39,7 +39,7 @@ WEBHOOK_ANSWER_BYTES = 256 << 10
 WEBHOOK_ANSWER_SECONDS = 10.0
 # Lost SYNs are sent again after 1, 3 and 7 s. A receiver that has not connected by then counts as down.
 _CONNECT_SECONDS = 10.0
-# As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
+# As many as RFC 2068 let browsers follow before it counted as a loop.
 _HOPS_MAX = 5
 _ANYWHERE = Targets()
 _MOVED_WITHOUT_BODY = frozenset({301, 302, 303})
@@ -101,7 +101,8 @@ class Poster:
                     url, hops = moved, hops + 1
             return Result(DeliveryOutcome.FAILED, status, Text("too many redirects"))
         except NotATarget as problem:
-            # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
+            # If a redirect leads there, the receiver's answer is at fault; if it is the address itself, nothing can
+            # be posted.
             return Result(DeliveryOutcome.FAILED if hops else DeliveryOutcome.UNREACHED, status, unreached(problem))
         except aiohttp.ClientResponseError as problem:
             return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
@@ -154,8 +155,8 @@ class Poster:
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
                     if len(content) > (limit := WEBHOOK_ANSWER_BYTES):
-                        # Delivered all the same: it has the report, and posting it
-                        # again would not make the answer smaller.
+                        # It counts as delivered: the receiver has the report, and posting it again would not make the
+                        # answer smaller.
                         log.warning("the webhook's answer is larger than %d bytes and is not read", limit)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):

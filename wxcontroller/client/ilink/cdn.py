@@ -36,7 +36,7 @@ from wxcontroller.openwx.media import sniff
 PERMIT_SECONDS = 600
 _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10
-# As received media are named, so that what tidies these up does so with uploads, too (MediaFetcher.sweep).
+# Named like received media, so that MediaFetcher.sweep also deletes uploads.
 _RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 # getuploadurl counts kinds otherwise than items do (11.2). Voice cannot be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
@@ -90,7 +90,7 @@ class Ciphertext:
 
 @dataclass(frozen=True, slots=True)
 class Cdn:
-    """Makes links and permits, and honours them."""
+    """Creates links and permits, and serves them."""
 
     config: ClientConfig
     log: EventLog
@@ -173,7 +173,7 @@ class Cdn:
         if consumer is None or content is None:
             raise NotTaken(403, "no such permit")
         form, size, key, digest, until = json.loads(content[6:])
-        # Not above, either: a clock that was set back must not make old permits valid.
+        # The upper bound is for a clock that was set back, which must not make old permits valid.
         if not 0 <= until - time.time() <= PERMIT_SECONDS:
             raise NotTaken(403, "the permit has expired; ask for a new one")
         kind = MessageKind(str(form))

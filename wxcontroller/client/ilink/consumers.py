@@ -19,7 +19,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, t
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_BACKLOG = 525_600  # minutes: a year
-# Agents name themselves; WeChat takes no longer descriptions (ilink-bot-protocol 3).
+# Agents name themselves; WeChat accepts no longer descriptions (ilink-bot-protocol 3).
 _DESCRIPTION = 256
 _FACTS = ("bot_agent", "channel_version", "user_id", "online", "last_poll", "sent", "skipped", "skipped_to")
 

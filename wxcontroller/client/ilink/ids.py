@@ -56,12 +56,12 @@ class Ids:
             try:
                 await asyncio.shield(self._log.write(lambda db: tables.keep_peer_ids(db, learned)))
             except BaseException:
-                # It is unknown whether they are stored: write them again, with what was learned since.
+                # It is unknown whether they are stored: write them again, with the newer ones.
                 self._unstored = {**learned, **self._unstored}
                 raise
 
     def is_given(self, peer: str) -> bool:
-        """Whether an id is one that a consumer may have from us."""
+        """Whether an id may have been issued to a consumer."""
         is_known = peer in self._marks or peer == HELPER_ID
         return is_known or (peer.endswith(_PERSON_END) and peer in self._roster.contacts)
 
@@ -74,7 +74,7 @@ class Ids:
             return self._oneself if self._oneself in roster.contacts else ""
         for mark in reversed(self._marks.get(peer, [])):
             kind, _, value = mark.partition(" ")
-            # The mark is another's by now.
+            # The mark belongs to another person by now.
             if self._known.get(mark) != peer:
                 continue
             if kind == "n" and (value in roster.contacts or value in roster.groups):

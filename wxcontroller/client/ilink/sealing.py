@@ -31,7 +31,7 @@ class Seals:
         framed = len(content).to_bytes(2) + content
         # A context token always has the length of WeChat's (20.5).
         framed += bytes(max(0, size - _OVERHEAD - len(framed)))
-        # AES-GCM must never see a nonce twice with another content: made of the content by a key, it does not.
+        # AES-GCM must never use a nonce twice for different content. This one is derived from the content with a key.
         nonce = hmac.digest(self._nonces, len(label).to_bytes(1) + label + framed, "sha256")[:_NONCE]
         return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, framed, label)).decode()
 

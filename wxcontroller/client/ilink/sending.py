@@ -80,7 +80,7 @@ class _Content:
 
 @dataclass(frozen=True, slots=True)
 class _Recipient:
-    """Whom a message is for, by an id that outlasts logins.
+    """The recipient of a message, by an id that outlasts logins.
 
     ``member`` is the person addressed instead of a group, still to be found in it, or "".
     """

@@ -128,7 +128,7 @@ class SendCalls:
         finally:
             if media is not None:
                 media.discard()
-        await self.parts.log.settled(_STORE_SECONDS)  # the id is good when it is answered
+        await self.parts.log.settled(_STORE_SECONDS)  # the id is valid once the call is answered
         body = contract.fields(media.facts, own=True)
         answer: JsonObject = {f"media_{name}": body[f"media_{name}"] for name in _UPLOAD_FIELDS}
         return await self._store_answer(request, {**answer, "code": 0, "status": "success"})
@@ -352,7 +352,7 @@ class SendCalls:
         return {"id": message.id, "reply": shape(message).content, "code": 0, "status": "success"}
 
     async def _store_answer(self, request: Request | None, answer: JsonObject) -> JsonObject:
-        """Remember the answer of a request that its messages alone do not give."""
+        """Store the answer of a request that cannot be derived from its messages."""
         if request is not None:
             kept = self.parts.requests.store.keep(replace(request, answer=answer))
             await asyncio.wait({kept}, timeout=_STORE_SECONDS)

@@ -147,7 +147,7 @@ class Holding:
         return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
 
     def overtaken(self, final: Send, waiting: Iterable[Send]) -> Iterator[tuple[Send, Outcome]]:
-        """Yield progress messages older than a sent answer: they are dropped."""
+        """Yield progress messages that are older than a sent answer, and are dropped."""
         if self.windows is None or final.interim:
             return
         for send in [other for other in waiting if other.interim and other.target == final.target]:
@@ -196,14 +196,14 @@ class Holding:
             self.windows.attempted(send.target, time.time(), send.unsure)
 
     def keeps(self, send: Send, problem: WeChatError) -> bool:
-        """WeChat refused a send for a reason that time or the person cures; return whether it is to be held."""
+        """Return whether to hold a send that WeChat refused for a temporary reason, or until the person writes."""
         windows, now = self.windows, time.time()
         assert windows is not None
         if problem.handling is FailureHandling.WAIT_FOR_PEER:
             windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
         elif windows.throttle(send.target, now):
             opened = windows.peers[send.target].opened
-            # Twice in one window says nothing: it may be the bot that is throttled.
+            # Two refusals in one window prove nothing: the bot may be throttled.
             if send.struck != opened:
                 send.strikes, send.struck = send.strikes + 1, opened
         # A send that may have arrived is not held: it would arrive twice.

@@ -29,7 +29,7 @@ class OtherRequest(Exception):
 def key_of(headers: Sequence[str], parameter: str) -> str:
     """Return a request's key, "" for none. Raises BadParameter.
 
-    The draft puts it into quotation marks, many leave them out: with and without it is the same key.
+    The draft puts it into quotation marks, which many programs omit: the key is the same with and without them.
     """
     found = {*(header.strip() for header in headers), *([parameter] if parameter else [])}
     keys = {key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key for key in found}

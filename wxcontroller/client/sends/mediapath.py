@@ -17,7 +17,7 @@ _NEVER = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/run/credentials"))
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """Directories below which files may be sent; but for ``shared`` ones, none below ``private`` ones."""
+    """Directories below which files may be sent, except ``private`` ones, but including ``shared`` ones in these."""
 
     allowed: Sequence[Path]
     private: Sequence[Path] = ()

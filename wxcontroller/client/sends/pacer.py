@@ -39,7 +39,7 @@ class Pacer:
 
     @property
     def sent_today(self) -> int:
-        """How many sends were handed to WeChat today, tries that failed included."""
+        """How many sends were handed to WeChat today, including failed attempts."""
         return self._days.get(today(), 0)
 
     def restore(self, days: Mapping[str, int]) -> None:
@@ -61,7 +61,7 @@ class Pacer:
 
     @property
     def refusal(self) -> Text:
-        """Why nothing more may be sent today, empty while it may."""
+        """Why nothing more may be sent today; empty if sending is allowed."""
         used_up = self.daily and self.sent_today >= self.daily
         return (
             Text("the daily limit of {daily} sends is used up; send_daily_max sets it", daily=self.daily)

@@ -38,7 +38,7 @@ from wxcontroller.openwx.media import MediaFacts
 
 # In characters: a URL beyond this is refused by the servers that it could be for.
 MEDIA_PATH_LENGTH = 8000
-# With two for one host, a host that hangs leaves two turns to all others.
+# With at most two for one host, a hanging host leaves two turns to all others.
 _FETCHED_AT_A_TIME = 4
 _FETCHED_FROM_ONE_HOST = 2
 # Of asyncio's default executor, which the event log's readers use, too.
@@ -94,7 +94,7 @@ class MediaPreparer:
         """Return media for ``media_*`` parameters; ``data`` cannot be fetched later, and goes to disk now.
 
         Content that is too large is a send that fails, with an id and a report, as for media from elsewhere
-        (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it cannot be stored.
+        (openwx-api 2.4): ``prepare`` reports it. Raises BadMedia when it cannot be stored.
         """
         media = described(params)
         if data and not params.get("media_id"):
@@ -243,7 +243,7 @@ class MediaPreparer:
                 hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
                 raise BadMedia("invaild media_path", hint, _facts(params)) from None
             with source:
-                # Of the open file, which may not be the one of this name any more.
+                # Of the open file: the name may mean another file by now.
                 status = os.fstat(source.fileno())
                 if status.st_size > self._limit:
                     raise self._too_large(params)

@@ -367,13 +367,14 @@ class SendQueue:
             while True:
                 # Before checking the queue: news that arrive meanwhile are found by the next ``_pause``.
                 self._news.clear()
-                # First: their receivers' ids mean nothing any more, and one of them could be the next to go.
+                # First: their receivers' ids are no longer valid, and one of them could be the next to go.
                 await self._refuse_unsendable()
                 await self._check_windows()
                 send = None if self._blocked else self._next()
                 if send is None:
                     await self._pause(self._patience())
-                # A marked one is counted and on disk as handed over: the pace was observed when it was marked.
+                # A marked send is already counted and recorded as handed over; the pace was applied when it was
+                # marked.
                 elif not send.marked and (pause := self.pacer.pause()) > 0:
                     await self._pause(pause)
                 else:
@@ -392,7 +393,7 @@ class SendQueue:
 
     def _next(self) -> Send | None:
         ready = order.prepared(self._waiting, per_peer=self.windows is not None)
-        # Of thousands that wait mostly none is urgent.
+        # Usually none of thousands of waiting sends is urgent.
         return next(ready, None) if self.windows is None and not self._urgent else self.holding.following(ready)
 
     async def _check_windows(self) -> None:
@@ -417,7 +418,7 @@ class SendQueue:
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the previous run are queued again", len(sends))
-            self.pacer.sent()  # whenever the last one was
+            self.pacer.sent()  # regardless of its age
             self._enter(sends)
 
     async def _attempt(self, send: Send) -> None:
@@ -467,8 +468,8 @@ class SendQueue:
                 raise
             self.store.note_media(send.media)
         self._record_attempt(send)
-        # Awaited, unlike other notes: without it the next process would take the message for untried, and send it
-        # however long ago that was.
+        # Awaited, unlike other notes: without it, the next process would consider the message untried, and send it
+        # however old it is.
         await self.store.handed(send, today(), self.holding.as_bytes)
 
     async def _failed(self, send: Send, problem: WeChatError) -> float:
@@ -503,11 +504,12 @@ class SendQueue:
         return rest
 
     async def _wait_for_window(self, send: Send, problem: WeChatError) -> None:
-        """Keep a send that WeChat refused for a reason that time or the person cures."""
+        """Keep a send that WeChat refused for a temporary reason, or until the person writes."""
         if not self.holding.keeps(send, problem):
             await self._finish(send, failed_by(problem))
             return
-        # WeChat has answered that it did not take it: it is untried, and a window later it has all its tries again.
+        # WeChat has answered that it did not accept the send: it counts as untried, and has all its attempts in the
+        # next window.
         send.tried, send.attempts_left = 0.0, self.tries
         log.warning("a send is held: %s", problem)
         self.store.hold(send, self.holding.as_bytes)

@@ -22,8 +22,8 @@ from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts, media_id
 from wxcontroller.openwx.reports import SendResult
 
-# A send takes no longer, unless something is wrong with the waiting: 600 s is the longest request that can be set,
-# and uploads may be slow.
+# A longer send means that waiting for it has failed: 600 s is the largest request timeout that can be set, and
+# uploads may be slow.
 STUCK_SECONDS = 900.0
 SLOWEST_UPLOAD = 1024  # bytes a second
 

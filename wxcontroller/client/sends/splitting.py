@@ -1,4 +1,4 @@
-"""Long texts as several messages: routes cut off or refuse texts beyond a length."""
+"""Splits long texts into several messages: WeChat cuts or refuses texts beyond a length."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 def split_text(content: str, limit: int) -> Iterator[str]:
     """Yield a text in pieces of at most ``limit`` characters, cut at line ends, else at spaces; 0 for any length.
 
-    A piece never begins with a combining mark, so that no character is torn apart.
+    A piece never begins with a combining mark, so that no character is split.
     """
     while limit and len(content) > limit:
         cut = _cut(content, limit)
@@ -21,13 +21,13 @@ def split_text(content: str, limit: int) -> Iterator[str]:
 def _cut(content: str, limit: int) -> int:
     for separator in ("\n", " "):
         found = content.rfind(separator, 0, limit)
-        # A piece of a few words is worse than a line that is cut.
+        # A piece of only a few words is worse than a line cut in two.
         if found >= limit // 2:
             return found + 1
     cut = limit
     while cut > 1 and belongs_to_previous(content, cut):
         cut -= 1
-    # Nothing but joined characters up to here: cut somewhere, as a text must get shorter with each piece.
+    # There are only joined characters up to here. Cut anyway, because each piece must shorten the text.
     return cut if cut > 1 else limit
 
 

@@ -146,7 +146,7 @@ async def follow(
                 got += len(piece)
                 if got > limit:
                     raise SourceTooLarge(limit)
-                await asyncio.to_thread(sink.write, piece)  # a disk that is busy holds writers up
+                await asyncio.to_thread(sink.write, piece)  # a busy disk blocks writers
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
             return Source(answer.content_type if "Content-Type" in answer.headers else "", name)
@@ -154,7 +154,7 @@ async def follow(
 
 
 class SourceTooLarge(BadSource):
-    """More bytes than are taken."""
+    """The file exceeds the limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"media size exceed, maximum size is {limit} bytes")
@@ -184,7 +184,7 @@ def target(address: str, private: bool) -> URL:
             public = may_be_asked(host)
         except ValueError:
             if host.replace(".", "").isdigit() or ":" in host:
-                # 127.1, 2130706433: the C library knows them as addresses, and the resolver would be passed over.
+                # 127.1, 2130706433: the C library parses them as addresses, bypassing the resolver.
                 raise BadSource(str(_Private())) from None
             return url
         if not public:

@@ -7,7 +7,7 @@ this is normal, not a failure.
 - **Per person**: the window opens with each of their messages. It is closed after a day (one attempt is allowed to
   find out), when WeChat says so, or when its budget is used up.
 - **Per bot**: WeChat throttles the bot as a whole, and each attempt while throttled lengthens the penalty. After a
-  refusal nothing is sent to anybody until a person who has something held writes, or a long timer allows one attempt.
+  refusal nothing is sent until a person for whom something is held writes, or a long timer allows one attempt.
 - Users report two budgets, and it is unknown which one WeChat enforces: both are counted, and the
   stricter one applies. A refusal in a fresh window below the first budget sets the second.
 
@@ -30,7 +30,7 @@ _DAY = 86400.0
 # Sends are counted per five minutes: a time for each took 400 KB for 20,000 a day, stored with every send.
 _COUNTED_TOGETHER = 300.0
 _CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
-# A learned limit is forgotten after a week: it may have been the moment's.
+# A learned limit is forgotten after a week: it may have been temporary.
 _LEARNED_FOR = 7 * _DAY
 # Interim messages leave the last sends of a window to answers.
 _KEPT_FOR_FINALS = 2
@@ -278,7 +278,7 @@ class Windows:
             found.closed = why
 
     def throttle(self, peer: str, now: float) -> bool:
-        """WeChat refused a send for a reason that time cures: be silent. Return whether the window was fresh."""
+        """Stop sending after WeChat refused a send for a temporary reason. Return whether the window was fresh."""
         self.refusals += 1
         self.throttled_until = now + min(_SILENCE_FIRST * 2.0 ** min(self.refusals - 1, 20), _SILENCE_MAX)
         found = self.peers.get(peer)
@@ -290,7 +290,7 @@ class Windows:
         return fresh
 
     def login_changed(self) -> None:
-        """A new login: WeChat's tokens of the old one are worthless, and people must write first."""
+        """A new login: WeChat's tokens of the old one are invalid, and people must write first."""
         for peer in self.peers.values():
             peer.closed = Hold.NO_CONTEXT
 

@@ -15,9 +15,9 @@ from wxcontroller.core.jsontypes import JsonObject, kept_json
 _KEY = "ilink_key"  # in meta
 # As long as the digests by which ``client.ilink.sealing`` derives its keys.
 _KEY_BYTES = 32
-# Of ids that are good for one login there are more with each; those learned first go.
+# Ids that are valid for one login accumulate with each login; the oldest are deleted.
 MAX_NAMES = 50_000
-# Counted at each status query, among this many entries: in an account with busy groups few are for it.
+# Counted at each status query, among this many entries: with busy groups, few of them are for the consumer.
 MAX_BEHIND = 10_000
 MAX_LOOKED_AT = 50_000
 
@@ -67,7 +67,7 @@ def key(db: sqlite3.Connection) -> bytes:
 
 
 def make_key(db: sqlite3.Connection) -> bytes:
-    """Store a new key and return it; what another one has sealed is worthless then."""
+    """Store a new key and return it; content sealed with another key can no longer be opened."""
     made = secrets.token_bytes(_KEY_BYTES)
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, made.hex()))
     return made

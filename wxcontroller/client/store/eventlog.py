@@ -117,7 +117,7 @@ class EventLog:
 
     @property
     def tries(self) -> int:
-        """How often writing was tried: while something waits it grows, unless the writer hangs."""
+        """Number of attempts to write: it grows while something waits, unless the writer hangs."""
         return self._database.tries
 
     @property
@@ -248,7 +248,7 @@ class EventLog:
         self._leave(lambda db: tables.move_aside(db, entry, kind, error, status, next_at))
 
     def aim(self, receiver: str, strict: bool) -> "asyncio.Future[None]":
-        """Note who gets the reports; see events.aim."""
+        """Note the receiver of the reports; see events.aim."""
         return self.write(lambda db: tables.aim(db, receiver, strict))
 
     def replay(self, where: Selection) -> "asyncio.Future[int]":
@@ -317,7 +317,7 @@ class EventLog:
             if self._ahead is not asked:
                 return found  # it did
         if len(found) == limit:
-            self._ahead = None  # there is more: looked for after each commit it would be read in vain
+            self._ahead = None  # there is more: reading ahead after each commit would be useless
         elif found:
             rest = replace(where, after=found[-1].seq, log=found[-1].log)
             self._ahead = _Ahead(rest, limit, most_body, [])

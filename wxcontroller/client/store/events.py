@@ -53,8 +53,8 @@ SCHEMA = (
 )
 # Attempts before it was replayed or moved aside last: pauses begin again then, the count does not.
 REPLAYED = "ALTER TABLE events ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0"
-# The kind of a report that is in the retry lane, "" for one in the queue. Pending ones there are few, and counted
-# after each commit: the index is of these only.
+# The kind of a report that is in the retry lane, "" for one in the queue. Few reports are pending, and they are
+# counted after each commit: the index covers only these.
 ASIDE = """
     ALTER TABLE events ADD COLUMN aside TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_aside ON events (next_at, seq) WHERE state = 'pending' AND aside != ''
@@ -106,7 +106,7 @@ class EntryState(StrEnum):
     DELIVERED = "delivered"
     DEAD = "dead"  # dead letter: refused permanently, or retried for too long
     KEPT = "kept"  # not for the webhook: none is set, or its filter excludes this one
-    PURGED = "purged"  # taken out of the delivery by a human
+    PURGED = "purged"  # removed from the delivery by a person
 
 
 class Moved(StrEnum):
@@ -271,7 +271,7 @@ def latest_epoch(db: sqlite3.Connection) -> int:
 
 
 def skip_lost(db: sqlite3.Connection, adopted: int) -> None:
-    """Number entries from now on differently from other copies of the account; ``adopted`` is the epoch of its
+    """From now on, number entries differently from other copies of the account; ``adopted`` is the epoch of its
     adoption. The lost host may have continued after the bundle was made, and delivers its reports when it is back. A
     receiver that knows an id already, or continues from a number of that host, must not miss entries of this one.
     """
@@ -295,7 +295,7 @@ def message(db: sqlite3.Connection, identifier: str) -> bytes:
 
 
 def note_message(db: sqlite3.Connection, what: Moved) -> None:
-    """Note that a message was received or sent just now: that outlives the entry, and the process."""
+    """Note that a message was received or sent just now; the note outlives the entry and the process."""
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (what, str(int(time.time()))))
 
 
@@ -312,7 +312,7 @@ def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: EntryState
 def settle(
     db: sqlite3.Connection, entry: Entry, state: EntryState, error: str, status: int, lighter: bytes | None = None
 ) -> None:
-    """Note how a delivery ended. One that a human has purged meanwhile stays so, unless it was delivered."""
+    """Note how a delivery ended. An entry that was purged meanwhile stays purged, unless it was delivered."""
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
         "acknowledged = 0, "
@@ -366,7 +366,7 @@ def body_of(db: sqlite3.Connection, entry: Entry) -> bytes | None:
 
 
 def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
-    """Note who gets the reports. For another receiver, or in ``strict`` order, all begin again in the queue."""
+    """Note the receiver of the reports. For a new one, or in ``strict`` order, all begin again in the queue."""
     found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
     if found is not None and str(found[0]) == receiver and not strict:
         return

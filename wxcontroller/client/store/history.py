@@ -1,14 +1,14 @@
 """The index of messages: which events are messages, their chats, and the sends of our own.
 
 The event log is the history; this table says where in it to look, so that a page of a chat is a few look-ups however
-long the log is. A row is written in the transaction that adds its event and goes with it. Rows hold no content: what
-a message says is read from its report.
+long the log is. A row is written in the transaction that adds its event and goes with it. Rows hold no content: the
+text of a message is read from its report.
 
 Logs that an earlier version wrote are indexed from the newest event down, in portions between other writes: the
 account serves meanwhile, and only old pages are missing until then.
 
-Chats are named by lasting ids (``openwx.objects.lasting_id``) where the report has one. Somebody who was recognised
-later has earlier messages under an id of one login; readers ask for both.
+Chats are named by lasting ids (``openwx.objects.lasting_id``) where the report has one. Earlier messages of a person
+who was recognised later are under an id of one login; readers query both.
 """
 
 # ruff: noqa: S608 - only column names and placeholders are interpolated, never values
@@ -48,7 +48,7 @@ _BODY = (
 _COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', {_BODY}"
 _FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
 _MAX_SEQUENCE = (1 << 63) - 1
-# Events that are indexed in one transaction: it holds other writes up for some milliseconds, and a commit.
+# Events indexed in one transaction, which delays other writes by a few milliseconds and a commit.
 _AT_ONCE = 200
 _PAUSE_SECONDS = 0.02
 RECALLED = "recalled"
@@ -118,7 +118,7 @@ def verdict_of(report: JsonObject) -> str:
     code = integer(report.get("code"))
     if code == 0:
         return "delivered" if ":" in text(report.get("id")) else "accepted"
-    # That code is both a refusal's and a lost answer's: in doubt, check the phone.
+    # This code means a refusal or a lost answer: if in doubt, check the phone.
     return "unknown" if code == -1 else "refused"
 
 

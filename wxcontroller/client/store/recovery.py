@@ -5,7 +5,7 @@ refuses the affected pages, and all other rows are still valid. So a damaged fil
 
 1. Its rows are copied into ``NAME.new``, table by table, in one transaction. Where a row cannot be read, the ones
    around it are looked up one by one.
-2. The old file and its write-ahead log are renamed to ``NAME.damaged-TIME`` and kept for a human. The log matters:
+2. The old file and its write-ahead log are renamed to ``NAME.damaged-TIME`` and kept for inspection. The log matters:
    until a checkpoint it holds everything that was committed last, even when the main file is garbage.
 3. ``NAME.new`` is renamed to ``NAME``.
 
@@ -31,7 +31,7 @@ from wxcontroller.core.files import sync
 
 # Number of sets of damaged files to keep. They contain messages, and a bad disk could produce many.
 _KEPT_SETS = 3
-# Rows looked up one by one around damage; beyond it the file is not worth more time.
+# Rows looked up one by one around damage; beyond it, the effort is not justified.
 _LOOK_UPS = 2_000_000
 _OPEN = ("held", "pending")  # states of events that are still to be delivered
 
@@ -63,7 +63,7 @@ def readonly(path: Path) -> str:
 def finish_interrupted(path: Path) -> None:
     """Complete a recovery that was killed between its renames. Raises OSError."""
     fresh = _fresh(path)
-    # The rename of the damaged file did not happen, or all is done: in both cases ``NAME.new`` is worth nothing.
+    # The rename of the damaged file did not happen, or all is done: in both cases ``NAME.new`` is not needed.
     if path.exists():
         fresh.unlink(missing_ok=True)  # killed while it was filled; the damage is still there to be found
         return
@@ -110,7 +110,8 @@ def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
         old.text_factory = text_of
-        # The process knows better than a tally on a damaged page; before the first commit it knows nothing.
+        # The process' own count is more reliable than a tally on a damaged page, but does not exist before the first
+        # commit.
         expected = max(state.waiting, _expected(old))
         tables = _tables(new)
         rows = sum(_copy(old, new, table, state.last) for table in tables)
@@ -127,7 +128,7 @@ def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
     (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
-    # How many entries an unreadable file held is unknown: at least one, or the file would not exist.
+    # The number of entries in an unreadable file is unknown: at least one, or the file would not exist.
     lost = max(0, expected - saved) if expected or rows else 1
     now = str(int(time.time()))
     new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))

@@ -70,8 +70,8 @@ class Keeping:
 
     async def _sweep(self, limits: RetentionLimits) -> None:
         warned = self._warn(limits)
-        # The sweep that first warns deletes nothing: until the next one,
-        # an operator can mend the receiver or raise the limit.
+        # The sweep that first warns deletes nothing: until the next one, an operator can fix the receiver or raise
+        # the limit.
         swept = await self.log.sweep(replace(limits, lose=self._warned))
         self._warned = warned
         where = redacted(self.config.post_api) or "nobody"
@@ -94,7 +94,7 @@ class Keeping:
             # In this order: a send that ends in between hands its file on to its report.
             to_send = await self.sends.files()
             await self.fetcher.sweep(await self.log.media_in_use(), to_send)
-        except OSError as problem:  # tried again at the next look; an account must not end for it
+        except OSError as problem:  # retried at the next sweep; it must not stop the account
             log.error("cannot list received media: %s; check %s", problem.strerror, self.config.media_dir)
 
     def _warn(self, limits: RetentionLimits) -> bool:

@@ -49,7 +49,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
         queued_at=as_float(queued_at),
         tried=as_float(tried),
         attempts_left=as_int(attempts_left),
-        # Its process ended between handing it to WeChat and storing the result.
+        # The process ended between handing it to WeChat and storing the result.
         unsure=as_float(tried) > 0,
         never=never if route == own_route else OTHER_ROUTE,
         interim=bool(interim),

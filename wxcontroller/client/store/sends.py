@@ -25,7 +25,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
 from wxcontroller.core.limits import DEFAULTS
 
 _DAYS_KEPT = 7
-# Without who they are between: that is read when it is needed, which is seldom.
+# Without sender and receiver, which are rarely needed and read separately.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
     "interim, hold_until, strikes, struck, route, urgent, quote"
@@ -104,7 +104,7 @@ class SendStore:
         media = [media_row(content) for content in contents]
         stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
         if kept := {content.kept for content in contents if content.kept is not None}:
-            # The cleaner may run before the row is committed, and would take the file for one that nothing needs.
+            # A sweep that runs before the row is committed would delete the file as unneeded.
             self._adding |= kept
             stored.add_done_callback(lambda _: self._adding.difference_update(kept))
         return stored
@@ -222,7 +222,7 @@ def count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
         "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = number + excluded.number",
         (day, number),
     )
-    # Those of a clock that was wrong are days, too.
+    # Days of a wrong clock count, too.
     db.execute(
         "DELETE FROM send_days WHERE rowid <= (SELECT rowid FROM send_days ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
         (_DAYS_KEPT,),

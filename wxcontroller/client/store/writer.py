@@ -225,7 +225,7 @@ class Database:
         self._submit()
         self._queue.put(None)
         # Twice: first for a disk that works, where the queue is written in milliseconds. Then the flag ends the
-        # retries of a disk that takes nothing, and the thread needs up to one pause to see it.
+        # retries on a disk that cannot be written, which the thread notices after at most one pause.
         await asyncio.to_thread(thread.join, seconds)
         self._closing.set()
         await asyncio.to_thread(thread.join, 2 * RETRY_SECONDS)
@@ -352,14 +352,14 @@ class Database:
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
-            # Pages of deleted events go back to the file system with each sweep (``expiry``).
-            # Without it the file would keep the size of its largest backlog; a full VACUUM needs as
-            # much free space again. It works only before the first table.
+            # Pages of deleted events are returned to the file system with each sweep (``expiry``). Without it the
+            # file would keep the size of its largest backlog; a full VACUUM needs as much free space again. It works
+            # only before the first table.
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             # Readers are not blocked by commits, and a commit is one sequential write and one fsync.
             connection.execute("PRAGMA journal_mode=WAL")
-            # NORMAL, usual with WAL, syncs only at checkpoints: a power cut
-            # would lose commits that WeChat was told about.
+            # NORMAL, usual with WAL, syncs only at checkpoints: a power cut would lose commits that were acknowledged
+            # to WeChat.
             connection.execute("PRAGMA synchronous=FULL")
             # The write-ahead log otherwise keeps the size of its largest transaction for good.
             connection.execute("PRAGMA journal_size_limit=4194304")
@@ -401,7 +401,7 @@ class Database:
             )
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
-        """Do all jobs in one transaction. Raises DatabaseError, nothing done, when the disk is the trouble."""
+        """Do all jobs in one transaction. Raises DatabaseError, having done nothing, if the disk fails."""
         try:
             # Takes the write lock now: a deferred transaction can fail
             # with BUSY at its first write, after jobs have run.
@@ -478,8 +478,7 @@ class Database:
                 "cannot write the event log: %s; incoming messages wait at WeChat; check the free disk space", problem
             )
         self.trouble = reason_of(problem)
-        # Retrying is useless then: the watchdog is no longer fed, and
-        # systemd starts a process with mounts of its own.
+        # Retrying is useless then: the watchdog is no longer fed, and systemd starts a process with new mounts.
         if left_behind(self._path.parent):
             self._deadlines.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):

@@ -64,7 +64,7 @@ class Deliveries:
         return await self._changed("replayed", self._parts.log.replay(where))
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
-        """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
+        """POST: discard waiting or dead entries; ``all`` means both. They stay in the log for its time."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
         return await self._changed("purged", self._parts.log.purge(where))
 

@@ -1,4 +1,4 @@
-"""Sends: those that have not ended, one of any age by its id, and giving one up."""
+"""Sends: unfinished ones, one of any age by its id, and cancelling one."""
 
 from aiohttp import web
 
@@ -32,7 +32,7 @@ class Sends:
         return json_answer(logged_send_row(looked.logged))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """DELETE: give one up that WeChat does not have. It is reported as not sent."""
+        """DELETE: cancel a send that WeChat does not have. It is reported as not sent."""
         wanted = request.match_info["id"]
         if all(send.client_id != wanted for send in self._parts.sends.waiting()):
             raise no_such_send(

@@ -78,7 +78,7 @@ class ResponseSink(Protocol):
         """Process the next part of the response, beginning with the empty line."""
 
     def finished(self) -> None:
-        """All has come."""
+        """The response is complete."""
 
     def broken(self, problem: Exception) -> None:
         """The response ended early."""
@@ -281,7 +281,7 @@ class Backend(asyncio.Protocol):
         keep = True
         if self._chunked is not None:
             pieces: list[bytes] = []
-            # Data after the end belongs to no request: the connection can no longer be trusted.
+            # Data after the end belongs to no request, so the connection must not be reused.
             keep = self._chunked.take(data, pieces) == len(data)
             data = chunk(b"".join(pieces))
             done = self._chunked.done
@@ -324,9 +324,9 @@ class Backend(asyncio.Protocol):
     # -- time
 
     def expect(self, latest: float) -> None:
-        """Look at the time then, or before: a timer for each request would cost more."""
+        """Check the deadline then, or before: a timer for each request would cost more."""
         if self._alarm is not None:
-            # It rings too early and looks again: one timer per connection instead of one per request.
+            # It may fire too early and then waits again: one timer per connection instead of one per request.
             if self._alarm_at <= latest:
                 return
             self._alarm.cancel()
@@ -368,7 +368,7 @@ class Backends:
         if found is None:
             found = read_head(head, is_head, self._own)
             if len(head) <= _REMEMBERED_BYTES and found.dated:
-                # All at once: most are of the last second, as they contain the date.
+                # All at once: most are from the last second, because they contain the date.
                 if len(heads) >= _REMEMBERED:
                     heads.clear()
                 heads[head] = found

@@ -1,4 +1,4 @@
-"""One request of the fast path (``fastpath``): on its way to the account, and its answer on the way back."""
+"""One request of the fast path (``fastpath``), and its answer."""
 
 import logging
 import time
@@ -72,7 +72,7 @@ class ProxiedExchange:
                 self._fall_back(failure_of(self._account, problem))
             return
         if self._gone:
-            # The caller hung up meanwhile: the connection is good for the next one.
+            # The caller disconnected meanwhile: the connection can be used for the next one.
             self._backends.keep(backend)
         else:
             self.ask(backend)

@@ -102,7 +102,7 @@ class Subscription:
         self.queued = dict(places)
         self.catching_up: dict[str, asyncio.Task[None]] = {}
         self.ended = False
-        # The beginnings of other hosts' streams, by host: a time of the host's own clock.
+        # The beginnings of other hosts' streams, by host, in the time of each host's own clock.
         self.stamps: dict[str, int] = {}
         self._waiting: deque[AccountEvent] = deque()
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()

@@ -13,7 +13,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, text_fields, text_in
 
-# People wait for it at the dashboard. A program that takes longer has a problem, which is then shown.
+# The dashboard waits for it. A program that takes longer has a problem, which is then shown.
 PROGRAM_ANSWER_SECONDS = 2.0
 # Accounts queried at a time when all are.
 _AT_ONCE = 16

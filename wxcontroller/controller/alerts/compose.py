@@ -17,7 +17,7 @@ from wxcontroller.core.messages import N_, Text
 ALERT_PROBLEMS = 30
 # Each is a picture in an email and valid for a few minutes: people cannot scan more in that time.
 ALERT_QRCODES = 8
-# Far beyond a code that WeChat draws. A program in place of ours may draw another.
+# Far larger than a code that WeChat draws. A foreign program may draw a larger one.
 ALERT_PICTURE_BYTES = 256 << 10
 
 

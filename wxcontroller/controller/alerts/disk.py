@@ -22,7 +22,7 @@ _MB = 1024 * 1024
 
 
 def disk_of(paths: Paths, least: int) -> Verdict:
-    """Judge the disks. ``least``: bytes that shall be free, 0 for not to look. Waits for the disk."""
+    """Judge the disks. ``least``: bytes that must be free, 0 to check nothing. Waits for the disk."""
     if (problem := write_error(paths)) is not None:
         message = Text(N_("Cannot write to {place}: {reason}."), place=paths.alerts_state.parent, reason=problem)
         remedy = Text(N_("logins and settings of accounts are not stored; see: df /var; dmesg"))

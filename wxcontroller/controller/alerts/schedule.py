@@ -19,7 +19,7 @@ SPACING = 30.0
 _HOUR = 3600.0
 _VERSION = 1
 
-# Instance ("" for the machine) and what of it.
+# Instance ("" for the machine) and area of trouble.
 Key = tuple[str, Track]
 
 
@@ -123,7 +123,9 @@ class Ledger:
         self._changed = True
 
     def forget_sent(self) -> None:
-        """Forget past alerts, as no channel is left: one added later gets all problems of that time."""
+        """Forget past alerts because no channel is left: a channel that is added later gets all problems of that
+        time.
+        """
         for record in self.records.values():
             if record.alerted or record.sent or record.recovered:
                 record.alerted, record.sent, record.recovered, record.before = {}, {}, None, {}

@@ -40,7 +40,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
-# Looking at the disks costs something.
+# Checking the disks takes a moment.
 _SELDOM = 60.0
 # How old ages may be on disk.
 _KEEP_SECONDS = 60.0
@@ -222,7 +222,7 @@ class AlertWatch:
                 return
 
     async def _send_one(self, alert: Alert, dues: list[Due], now: float) -> bool:
-        """Hand an alert over and note that; False when no channel's spool takes it now."""
+        """Put an alert into the spools and note it; return False if no spool accepts it now."""
         channels = self.settings.channels
         late = [(channel, alert) for channel in channels if await self._put(channel, alert) is not None]
         if len(late) == len(channels):

@@ -56,7 +56,7 @@ class Agents:
     clock: Callable[[], float] = time.monotonic
 
     def may_send(self, token: str) -> bool:
-        """Count a send, unless the token has had its number within a second."""
+        """Count a send, unless the token has reached its limit for this second."""
         now, times = self.clock(), self.sends.setdefault(token, deque(maxlen=_SENDS_PER_SECOND))
         if len(times) == _SENDS_PER_SECOND and now - times[0] < 1:
             return False
@@ -90,7 +90,7 @@ async def call(request: web.Request) -> web.Response:
     if not shared.settings.ilink_serve:
         return await no_such_call(request)
     consumer = shared.gate.consumers.consumer(caller(request).token)
-    if consumer is None:  # revoked since its token was seen
+    if consumer is None:  # revoked since it was authenticated
         return session_over()
     if name == _SEND and not request.app[AGENTS].may_send(consumer.token.id):
         response = failure(NOT_SENT, Text(N_("more than {most} sends within a second"), most=_SENDS_PER_SECOND), 429)
@@ -176,4 +176,4 @@ def without_answer(name: str, problem: PortFailure | UnknownAccount) -> web.Resp
         return failure(NOT_SENT, Text(N_("not sent: {problem}"), problem=problem.text))
     if name == _CONFIG:
         return failure(NO_TICKET, problem.text)
-    return answer()  # nothing that an agent could do about it
+    return answer()  # an agent cannot fix this

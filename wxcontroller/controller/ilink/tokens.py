@@ -1,7 +1,7 @@
 """The tokens of consumers: created and revoked by the controller, stored as hashes in a separate file.
 
 They are apart from the other tokens, whose file only root writes: administrators approve agents remotely. A token is
-good for the iLink API of one consumer and for nothing else. The gate (controller/authentication.py) knows both files.
+valid only for the iLink API of one consumer. The gate (controller/authentication.py) knows both files.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class ConsumerTokens:
         return {each.name: each.token for each in self.all() if each.instance == instance}
 
     def find(self, instance: str, name: str) -> TokenHolder | None:
-        """Return a consumer whose token is good."""
+        """Return the consumer of a valid token."""
         token = self.of_account(instance).get(name)
         return None if token is None or token.expired(time.time()) else TokenHolder(instance, name, token)
 

@@ -35,7 +35,7 @@ from wxcontroller.openwx.replies import to_bytes
 ANSWER_BYTES = 1 << 20
 MEDIA_BYTES = 4 << 20
 MEDIA_AT_A_TIME = 4
-# An account may take minutes to deliver a file; waiting calls leave places to other tokens.
+# An account may take minutes to deliver a file; the limit of one token leaves places to others.
 MEDIA_OF_A_TOKEN = 2
 # How long to wait for a send. Clients time out after 30 or 60 seconds; a send still queued then has not failed.
 SEND_SECONDS = 10

@@ -30,7 +30,7 @@ REPEAT_SECONDS = 60.0
 # Texts of the last minute that are remembered; others are not counted together. Each is at most a few KB. Targets
 # need no shares: by the limit on its new texts (routes.py), one target has at most 120 of them.
 REMEMBERED_TEXTS = 2000
-# A count that cannot be sent because the account is down is dropped after this time.
+# A count that cannot be sent while the account is down is dropped after this time.
 KEEP_SECONDS = 3600.0
 _RETRY_SECONDS = 30.0
 _FILE_BYTES = 64 << 20

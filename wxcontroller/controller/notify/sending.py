@@ -37,8 +37,8 @@ REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
 class NotifyVerdict:
     """The result of a notification: the ``state`` of its send, the reason if it was not just sent, and the send's id.
 
-    ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: it may
-    end, as that of an account that is stopped.
+    ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: the
+    refusal may be temporary, as for a stopped account.
     """
 
     state: str
@@ -127,7 +127,7 @@ class TargetSender:
             await asyncio.sleep(_PAUSE)
 
     async def _search(self, account: Account, target: NotifyTarget) -> str | NotifyVerdict:
-        """Return the id of the only one with the peer's name."""
+        """Return the id of the only person or group with the peer's name."""
         call, keys = ("search_group", _GROUP_KEYS) if target.is_group else ("search_friend", _FRIEND_KEYS)
         for key in keys:
             path = f"/openwx/{call}?{key}={quote_plus(target.peer)}"

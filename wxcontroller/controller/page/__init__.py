@@ -56,7 +56,7 @@ def add_routes(app: web.Application) -> None:
 
     @cache
     def api(language: str, theme: str) -> Served:
-        from wxcontroller.controller.page.api import rendered as api_page  # only who asks pays for it
+        from wxcontroller.controller.page.api import rendered as api_page  # imported only if requested
 
         return served(api_page(language, theme, bundle.digest), "text/html; charset=utf-8")
 

@@ -231,7 +231,7 @@ def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
 
 
 def _kind(schema: JsonValue) -> ValueKind:
-    """Say a schema in few words."""
+    """Describe a schema briefly."""
     found = obj(schema)
     if reference := text(found.get("$ref")):
         return ValueKind(name=reference.rpartition("/")[2])

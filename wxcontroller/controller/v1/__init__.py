@@ -30,6 +30,6 @@ def add_routes(app: web.Application) -> None:
 
 @cache
 def document() -> bytes:
-    from wxcontroller.controller.v1.described import openapi  # only who asks pays for it
+    from wxcontroller.controller.v1.described import openapi  # imported only if requested
 
     return to_bytes(openapi())

@@ -1,4 +1,4 @@
-"""/v1/accounts: seeing, starting, stopping, restarting and removing accounts."""
+"""/v1/accounts: list, start, stop, restart and remove accounts."""
 
 import asyncio
 
@@ -189,7 +189,7 @@ async def restart(request: web.Request) -> web.Response:
     ),
 )
 async def remove(request: web.Request) -> web.Response:
-    """DELETE /v1/accounts/{name}: stops it, deletes its session and media, forgets it."""
+    """DELETE /v1/accounts/{name}: stops it, deletes its session and media, and its record."""
     shared = context(request)
     removed = await shared.accounts.remove(request.match_info["name"])
     name = removed.account.name.name

@@ -29,8 +29,8 @@ CALLS = Calls()
 async def admission(request: web.Request) -> web.Response:
     """GET /v1/access: whether a token is ``needed``; whether the caller is ``accepted``; ``scope`` and ``bound``.
 
-    A wrong token counts as everywhere. One whose scope is outside the ladder is not accepted: it opens none of these
-    calls. Raises Refused where too many were, or, but for root, when the tokens file
+    A wrong token counts as a failure, as everywhere. A token whose scope is outside the ladder is not accepted,
+    because it permits none of these calls. Raises Refused where too many were, or, but for root, when the tokens file
     cannot be used: no token would be accepted.
     """
     gate = context(request).gate

@@ -88,5 +88,5 @@ class Calls(list[RoutedCall]):
 
 
 def both(*schemas: Schema) -> Schema:
-    """Return the schema of what fits all of these."""
+    """Return the schema of values that match all of these."""
     return {"allOf": list(schemas)}

@@ -1,8 +1,8 @@
 """The position of a reader of many accounts' events, as a text to resume with.
 
 A stamp at which it began, and for each account the number of the last event that it has had, or after which it began:
-an account that is not named was not there yet, or there was no room. Nothing about readers is kept anywhere else.
-Other hosts have their own stamps, as times of two machines are not comparable.
+an account that is not named did not exist yet, or did not fit. Nothing about readers is kept anywhere else. Other
+hosts have their own stamps, as times of two machines are not comparable.
 """
 
 import re
@@ -20,7 +20,7 @@ _CURSOR = re.compile(
 
 
 def cursor_length(limits: Limits) -> int:
-    """Return how long a cursor may be: a reader comes back with it in a header, ``Last-Event-ID: CURSOR``."""
+    """Return how long a cursor may be: a reader returns it in a header, ``Last-Event-ID: CURSOR``."""
     return min(CURSOR_LENGTH, limits.request_line_bytes - 100)
 
 

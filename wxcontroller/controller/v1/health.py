@@ -1,4 +1,4 @@
-"""/v1/health: is the controller itself well?"""
+"""/v1/health: whether the controller itself works."""
 
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ from wxcontroller.openwx.describing import (
     word,
 )
 
-# An id that only a name with exactly this hash would have: the test stops no one's unit.
+# An id that only a name with exactly this hash would have, so that the test stops no account.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
 _PATIENCE = 10.0
 _ETCD = record(

@@ -3,8 +3,8 @@
 ``wxctl move`` on the account's host decides each step, and its record there (core.leaving) remembers how far it came;
 the controllers only carry the steps out. An account that comes in is sealed with the fleet's passphrase, which the
 controller does not know: it passes the bytes on to wxcontroller-receive.socket, behind which root imports them. So
-neither a controller that was taken over nor anybody with a token for it reads a login, or makes root take in an
-account that none of the fleet's hosts has sent.
+neither a compromised controller nor a holder of its tokens can read a login, or make root import an account that no
+host of the fleet has sent.
 """
 
 import asyncio
@@ -137,7 +137,7 @@ async def arrival(request: web.Request) -> web.Response:
 
 def free_bytes(shared: Context) -> int:
     """Return how many more bytes fit on the accounts' file system."""
-    # The controller may not look into the first of them, but ask about the file system that it is on.
+    # The controller cannot read the first of them, but can query its file system.
     private = shared.accounts.paths.private_state("x").parents[1]
     found = os.statvfs(private if private.exists() else private.parent)
     return found.f_bavail * found.f_frsize
@@ -230,7 +230,7 @@ def detect_lost_sender(request: web.Request) -> None:
     Else the next attempt of that host is refused until ``ua_inactivity_timeout`` has passed.
     """
     connection = request.get_extra_info("socket")
-    with contextlib.suppress(AttributeError, OSError):  # it is closed already, or not of TCP
+    with contextlib.suppress(AttributeError, OSError):  # it is closed already, or is not a TCP connection
         for option, value in _PROBES.items():
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
@@ -267,7 +267,7 @@ async def send_back(request: web.Request) -> web.Response:
 
 
 async def body_chunks(request: web.Request, silence: float) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives: forwarded at once, it takes no memory and has no limit but the disk's."""
+    """Yield the body as it arrives: forwarded immediately, it takes no memory, and only the disk limits it."""
     while True:
         try:
             async with asyncio.timeout(silence):

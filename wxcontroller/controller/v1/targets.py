@@ -1,4 +1,4 @@
-"""/v1/targets: notification targets (core/notifytargets.py). For administrators: a target is a token."""
+"""/v1/targets: notification targets (core/notifytargets.py). For administrators, because a target is a token."""
 
 import asyncio
 
@@ -76,6 +76,6 @@ async def add(request: web.Request) -> web.Response:
     (_NAME,),
 )
 async def remove(request: web.Request) -> web.Response:
-    """DELETE /v1/targets/{target}: its token is worthless at once. Raises UnknownTarget."""
+    """DELETE /v1/targets/{target}: its token is revoked immediately. Raises UnknownTarget."""
     target = await asyncio.to_thread(context(request).targets.remove, request.match_info["target"])
     return json_response({"name": target.name, "removed": True})

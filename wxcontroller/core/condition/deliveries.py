@@ -7,11 +7,11 @@ from wxcontroller.core.condition.model import Code, Facts, Issue, Severity, minu
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.messages import N_, Text
 
-# A receiver that is restarted is back before.
+# A restarted receiver is back sooner.
 FAILING_SECONDS = 30.0
 # Without an error the receiver is only slow, or reports go out in strict order.
 LATE_SECONDS = 900.0
-# New dead letters mean a continuing failure; without any for this long, only cleaning up is left.
+# New dead letters mean a continuing failure; without any for this long, only cleanup is left.
 NEW_SECONDS = 900.0
 # Lost reports cannot be recovered, so they are shown for a day only.
 LOST_SECONDS = 86400.0

@@ -79,7 +79,7 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def crash_loop(facts: Facts, _: Condition) -> Issue | None:
-    """Its process ends again and again; in between it may even be running."""
+    """The process keeps exiting; in between the account may even be running."""
     if not facts.loops:
         return None
     headline = Text(N_("the process keeps exiting; systemd restarts it each time"))
@@ -171,7 +171,7 @@ def offline(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def parked(facts: Facts, condition: Condition) -> Issue | None:
-    """It has stopped trying: refused, flagged, no code scanned, logged out."""
+    """The account has stopped trying: refused, flagged, no code scanned, logged out."""
     if condition is not Condition.PARKED or facts.client is None:
         return None
     headline = Text(N_("{reason}"), reason=facts.client.why or Text(N_("the account has stopped trying to log in")))
@@ -180,7 +180,7 @@ def parked(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def decision(facts: Facts, condition: Condition) -> Issue | None:
-    """It asks something that only a person may answer."""
+    """The account asks a question that only a person may answer."""
     if condition is not Condition.INPUT or facts.client is None:
         return None
     headline = Text(N_("waiting for your answer: {reason}"), reason=facts.client.why)

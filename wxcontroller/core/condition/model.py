@@ -152,7 +152,7 @@ def _number(value: JsonValue) -> int | None:
 class Instant:
     """The time of an assessment, in seconds since 1970.
 
-    Checks compare times through it alone. So it knows ``until`` when all comparisons have the same result.
+    Checks compare times only through it, so it knows ``until`` when all comparisons have the same result.
     """
 
     __slots__ = ("now", "until")
@@ -264,7 +264,7 @@ class Issue:
 class Assessment:
     """An account's condition and its problems, the worst first.
 
-    Until ``until`` (seconds since 1970) it is the same if nothing but the time is another.
+    It stays valid until ``until`` (seconds since 1970) unless a fact other than the time changes.
     """
 
     condition: Condition

@@ -1,4 +1,4 @@
-"""How a request to WeChat can fail before its answer means anything. No URL, cookie or response text in here."""
+"""Failures of a request to WeChat before its answer is decoded. They contain no URL, cookie or response text."""
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.messages import N_, Text, Value

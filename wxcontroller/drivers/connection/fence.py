@@ -3,7 +3,8 @@
 Another host may then run it. So nothing is sent after the permit has ended, and nothing that was sent before may
 arrive much later: the kernel continues to send buffered data for minutes, also after the process has ended.
 
-- Each request asks for the permit, and so does each new connection once it is there: connecting takes time.
+- Each request checks the permit, and so does each new connection once it is established, because connecting takes
+  time.
 - ``cut`` resets all connections, and so discards what they have not sent.
 - A connection whose data is not acknowledged for ``seconds`` is dropped by the kernel (TCP_USER_TIMEOUT), if the
   process was killed before it could cut.

@@ -1,4 +1,6 @@
-"""Whether WeChat is reached: one request on the line that an account uses, or would use with another proxy."""
+"""Tests whether WeChat is reachable: one request over the connection that an account uses, or would use with another
+proxy.
+"""
 
 import time
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""The line to WeChat: one HTTP session per account, its cookies, and answers of bounded size.
+"""The connection to WeChat: one HTTP session per account, its cookies, and answers of bounded size.
 
-With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the
-host name in URL, Host header and TLS stays WeChat's. With a ``proxy`` nothing is reached but through it; both
-together: the proxy gets the server's address.
+With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the host
+name in URL, Host header and TLS stays WeChat's. With a ``proxy`` everything is reached through it; with both, the
+proxy gets the server's address.
 """
 
 import asyncio
@@ -154,7 +154,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._agent, **self._account_header},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
-            trust_env=False,  # a way that was not chosen for this account is a wrong one
+            trust_env=False,  # only the proxy chosen for this account may be used
         )
         return self
 
@@ -179,7 +179,7 @@ class Transport:
             await session.close()
 
     async def send(self, request: LineRequest) -> LineResponse:
-        """Carry one request. Raises NoAnswer, and TooLong for an answer above ``limit``."""
+        """Send one request. Raises NoAnswer, and TooLong for an answer above ``limit``."""
         body = bytearray()
         silence = None if request.patient else self._timing.silence
         async with self._exchange(request, total=request.timeout, silence=silence) as response:
@@ -216,7 +216,7 @@ class Transport:
             start, total = 0, 0
             if response.status == 206:
                 start, total = part(request, response.headers.get("Content-Range", ""))
-            packed = "Content-Encoding" in response.headers  # then the length is another one's
+            packed = "Content-Encoding" in response.headers  # the length then belongs to another file
             begin(ReceivedFile(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
                 size += len(piece)
@@ -224,7 +224,7 @@ class Transport:
                     response.close()
                     raise TooLong(request.call, request.limit)
                 try:
-                    await asyncio.to_thread(take, piece)  # a disk that is busy holds writers up
+                    await asyncio.to_thread(take, piece)  # a busy disk blocks writers
                 except OSError as problem:
                     raise _Taker(problem) from problem
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
@@ -283,7 +283,7 @@ class Transport:
 
 
 def part(request: LineRequest, content_range: str) -> tuple[int, int]:
-    """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises UnreadableResponse."""
+    """Return where a part begins and the size of the whole, 0 if not stated. Raises UnreadableResponse."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
     if found is None and request.headers.get("Range") == "bytes=0-":
         return 0, 0  # the whole file was requested

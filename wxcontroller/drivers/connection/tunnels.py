@@ -91,7 +91,7 @@ class _Kept(ResponseHandler):
 
 
 class _NotConnected(Exception):
-    """One address of the proxy takes no connection."""
+    """One address of the proxy accepts no connection."""
 
     def __init__(self, problem: OSError) -> None:
         super().__init__(str(problem))
@@ -126,7 +126,7 @@ class _Attempt:
         return TunnelFailed(what, remedy, proxy=str(self._proxy), target=self._target, **values)
 
     async def open(self) -> asyncio.StreamWriter:
-        """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
+        """Try each address of the proxy in turn. Raises TunnelFailed. The caller limits the time."""
         way = self._socks if self._proxy.kind is ProxyKind.SOCKS5 else self._connect
         problem = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         try:

@@ -1,13 +1,13 @@
 """One account per WeChat user and bot on a host (ilink-bot-protocol, sections 6 and 13).
 
 Two polls with one token split the messages between them, and a second login of the same person ends the first one's
-session. The service reports neither, so accounts have to detect each other. They run as different
-users and see none of each other's files; they only share the network namespace.
+session. The service reports neither, so accounts have to detect each other. They run as different users that cannot
+read each other's files; they share only the network namespace.
 
 A stopped account cannot answer. It is known by its mark in the controller's book (core.loginbook).
 
 A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
-and frees it when that ends, however it ends: locks cannot be stale. A program that connects gets the account's name.
+and frees it when that ends, however it ends: no claim can be stale. A program that connects gets the account's name.
 """
 
 import asyncio
@@ -44,7 +44,8 @@ async def claimed(
     """
     async with contextlib.AsyncExitStack() as stack:
         for mark in marks(credentials, world):
-            # The name before the book: two that start together cannot both find nothing.
+            # The name is taken before the book is read, so that of two that start together at least one sees the
+            # other.
             if (server := await _claim(mark, account)) is not None:
                 stack.callback(server.close)
             if other := await asyncio.to_thread(holder, mark):

@@ -123,7 +123,7 @@ class ILinkDriver:
         self._login.answer(input_id, value)
 
     async def _work(self, emit: Emit) -> Ended:
-        """Log in and receive, again and again."""
+        """Log in and receive repeatedly."""
         pulse = self._pulse = Pulse(emit, self._timing, self._deadlines)
         losses: deque[float] = deque(maxlen=_LOSSES)
         await self._resume(pulse)
@@ -143,7 +143,7 @@ class ILinkDriver:
             except Claimed as problem:
                 return Ended(EndReason.TAKEN, already_used(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
-            await self._emit_service()  # behind it: nothing is to go out in between
+            await self._emit_service()  # later, so that nothing is sent in between
             self._memory.credentials = credentials = None
             now = time.monotonic()
             if len(losses) == losses.maxlen and now - losses[0] < _LOSS_WINDOW:
@@ -292,8 +292,8 @@ class ILinkDriver:
         answer = await self._calls.send(poller.credentials, message)
         failure = decode.verdict("sendmessage", answer)
         if self._tokenless and failure is not None and failure.ret == SESSION_TIMEOUT:
-            # Users report that such a message was delivered without its token (9). Where that is refused, too, it is
-            # the window's end that counts: a missing token would be refused permanently.
+            # Users report that such a message was delivered without its token (9). If that is refused, too, the end
+            # of the window is the reason: a missing token would be refused permanently.
             del message["context_token"]
             again = await self._calls.send(poller.credentials, message)
             answer = answer if decode.verdict("sendmessage", again) else again

@@ -38,7 +38,7 @@ from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Credentials, ILinkCalls,
 log = logging.getLogger(__name__)
 DIGITS = "verify-code"
 _LENGTH = 6  # attempts to enter the digits (5.2)
-# An older WeChat lets a code "expire" after the scan without a word (5.2).
+# With an older WeChat, a code "expires" after the scan without a reason (5.2).
 OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
 OTHER_USER = N_("another WeChat user scanned the code; scan it as the user who was logged in before")
 _PROMPT = N_("enter the digits that WeChat shows on the phone")
@@ -118,7 +118,7 @@ class ILinkLogin:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def answer(self, input_id: str, value: str) -> None:
-        """Hand in the digits that the phone shows. Raises NotAsked and BadAnswer."""
+        """Submit the digits that the phone shows. Raises NotAsked and BadAnswer."""
         if self._asked is None or self._asked.done() or input_id != DIGITS:
             raise NotAsked(
                 N_("the account is not waiting for a verification code"), N_("check its state: wxctl status")
@@ -194,7 +194,7 @@ class ILinkLogin:
                 await asyncio.sleep(max(0.0, began + self.timing.code_spacing - time.monotonic()))
 
     async def _next(self, codes: list[_Code]) -> tuple[_Code, QrAnswer] | None:
-        """Wait for news of a code; None when it is time to look at the codes' ages."""
+        """Wait for a change of a code; return None when the codes' ages must be checked."""
         now = time.monotonic()
         ages = [code.shown_at + self.timing.code_life for code in codes]
         if codes and not codes[-1].scanned:
@@ -214,7 +214,7 @@ class ILinkLogin:
     # -- the status of one
 
     async def _take(self, code: _Code, answer: QrAnswer, codes: list[_Code]) -> Credentials | Ended | None:
-        """Act on news of a code."""
+        """Act on a change of a code."""
         match answer.status:
             case QrStatus.EXPIRED | QrStatus.BLOCKED:
                 if code.scanned:

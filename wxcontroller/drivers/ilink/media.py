@@ -38,7 +38,7 @@ from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls
 log = logging.getLogger(__name__)
 # getuploadurl counts kinds otherwise than items do (11.2).
 _PERMIT_KINDS = {MessageKind.IMAGE: 1, MessageKind.VIDEO: 2, MessageKind.FILE: 3}
-_BYTES_PER_SECOND = 100_000  # the slowest transfer that is waited for
+_BYTES_PER_SECOND = 100_000  # the slowest accepted transfer
 _DOES_NOT_TAKE = N_("WeChat's media server did not accept the file")
 
 
@@ -164,7 +164,7 @@ class ILinkMedia:
             self._refused_at and now - self._refused_at < self.timing.media_refused_within
         )
         self._refused_at = now
-        # One refusal may be the file's or the moment's; the second within minutes is the account's (11.2).
+        # One refusal may concern the file or be temporary; a second one within minutes concerns the account (11.2).
         if again:
             self.memory.media_refused = int(time.time())
             log.error("%s", _media_refused())

@@ -82,7 +82,7 @@ class ILinkMemory:
         if credentials.bot_id != self._bot:
             self._bot, self.cursor = credentials.bot_id, ""
         for peer in self.peers.values():
-            # They are worthless after a login: with one, a message would be accepted and never shown.
+            # They are invalid after a login: a message with one would be accepted but never shown.
             peer.context = ""
 
     def forget(self) -> None:

@@ -238,7 +238,7 @@ class Poller:
             await asyncio.gather(polling, return_exceptions=True)
         failure = decode.verdict("getupdates", answer)
         if failure is not None and failure.ret == SESSION_TIMEOUT:
-            # Of a poll that was held, it is another one, and confirmed as any.
+            # From a poll that was held, it is a new one, and is confirmed like any other.
             return False if self.confirming else await self._alive()
         if self.confirming:
             await self._revive()

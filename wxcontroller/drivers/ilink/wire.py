@@ -1,8 +1,8 @@
-"""Hosts, headers and calls of the iLink API: JSON in, JSON out. Nothing here knows what an answer means.
+"""Hosts, headers and calls of the iLink API: JSON in, JSON out. This module does not interpret answers.
 
-The sections in comments are those of ilink-bot-protocol. Every call raises NoAnswer when nothing usable came
-back, and HttpError for an HTTP status that is not 200; business failures come with status 200 and are left to
-``decode``. The token goes to allowed hosts only, and never to the CDN.
+The sections in comments are those of ilink-bot-protocol. Every call raises NoAnswer without a usable answer, and
+HttpError for an HTTP status that is not 200; business failures come with status 200 and are left to ``decode``. The
+token goes to allowed hosts only, and never to the CDN.
 """
 
 import base64

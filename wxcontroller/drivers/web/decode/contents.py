@@ -47,7 +47,7 @@ _SEXES = {1: Sex.MALE, 2: Sex.FEMALE}
 _COORDINATES = re.compile(r"coord=(-?\d{1,3}(?:\.\d{1,12})?)(?:,|%2C)(-?\d{1,3}(?:\.\d{1,12})?)")
 _DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,12})?")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-# Looks no further than the next tag: a message can be full of beginnings without an end.
+# Searches no further than the next tag: a message can be full of start tags without an end.
 _ATTACHMENT = re.compile(r"<attachid>(?:<!\[CDATA\[)?[^<\]]{0,2000}(?:\]\]>)?</attachid>|<attachid ?/>")
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_]{1,40})\$")
 _LARGE = 26_214_400  # bytes above which a file can be sent by its content only (5.9)
@@ -109,7 +109,7 @@ def content_of(
 def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> DecodedContent:
     words = _WORDS[kind]
     if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
-        # From WeChat's store: the web gets nothing but that there was one (7.5).
+        # From WeChat's store: the web only learns that there was one (7.5).
         return DecodedContent(kind, words + _ON_THE_PHONE, raw_kind)
     place, sizes = {
         MessageKind.IMAGE: ("img", ("hdlength", "length")),

@@ -1,7 +1,7 @@
 """Answers with one long list, read an entry at a time.
 
-An answer about 50 groups of 500 holds 25,000 people: read at once it would keep the account's API waiting, and make
-objects of everything while most of it is thrown away again (5.3, 5.4).
+An answer about 50 groups of 500 holds 25,000 people: read at once it would keep the account's API waiting, and create
+objects for everything, most of which are discarded (5.3, 5.4).
 """
 
 import json

@@ -113,7 +113,7 @@ def read_friend_request(raw: JsonObject, content: str, me: str, emoji_names: boo
         greeting=plain(text(who.get("Content")), emoji_names) or xml.attribute("msg", "content"),
         ticket=text(who.get("Ticket")) or xml.attribute("msg", "ticket"),
     )
-    # It may come again with every login (7.6). The ticket itself must not lie around.
+    # It may come again with every login (7.6). The ticket itself must not be stored.
     digest = "t" + hashlib.sha256(request.ticket.encode("utf-8", "replace")).hexdigest()[:24]
     message_id = id_of(raw)
     return (
