@@ -53,7 +53,7 @@ def require_copies(instance: str, account: str, copies: Path) -> None:
 
 
 def place_of(setting: str, value: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the file that a setting names: a path, or a credential of the unit. Raises BadSettings if there is none."""
+    """Return the file that a setting names: a path, or a credential of the unit. Raises BadSettings without one."""
     path = Path(value)
     if path.is_absolute():
         return path

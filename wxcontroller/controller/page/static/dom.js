@@ -11,8 +11,17 @@ export function h(tag, properties = {}, ...children) {
     if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
     else made[name] = value;
   }
-  made.append(...children.filter((child) => child !== "" && child !== null && child !== undefined));
+  made.append(...children.filter((child) => child !== "" && child !== null && child !== undefined).flatMap(unbroken));
   return made;
+}
+
+// Browsers break a line after the hyphens of an option like --dead: keep each in one piece.
+const OPTION = /(--[a-z][\w-]*)/;
+
+function unbroken(child) {
+  if (typeof child !== "string" || !OPTION.test(child)) return child;
+  const whole = (word) => Object.assign(document.createElement("span"), { className: "unbroken", textContent: word });
+  return child.split(OPTION).map((part, n) => (n % 2 ? whole(part) : part));
 }
 
 // The same for SVG elements, with attributes only.
