@@ -3,9 +3,9 @@ PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
 RUFF_VERSION = 0.17.6
-# Where tests/thirdparty finds the clients that it runs.
+# Third-party clients that tests/thirdparty runs.
 THIRDPARTY = .cache/thirdparty
-# For make torture alone.
+# Only for make torture.
 TORTURE_VENV = .cache/torture
 TORTURE_TOOLS = schemathesis==4.32.5
 TORTURE_INPUTS = 1000000
@@ -14,22 +14,22 @@ TORTURE_MESSAGES = 20000
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
 CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
-# For make fleet: rounds with all times divided by ten, with the real ones, and each fault once in fail-safe mode.
+# For make fleet: rounds with all times divided by ten, rounds in real time, and each fault once in fail-safe mode.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
 FLEET_FAILSAFE_ROUNDS = 31
 FLEET_SEED =
 ROUNDS = exec $(PYTHON) -m tests.fleet $(if $(FLEET_SEED),--seed $(FLEET_SEED))
-# The recipes exec, so that a signal to make reaches the program and not a shell before it.
+# Recipes use exec: a signal to make then reaches the program, not a shell.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 # Five processes keep two processors busy: three begin with booted hosts, which mostly wait (tests/conftest.py).
 SIDE_BY_SIDE = -n 5 --dist loadfile
 
-# What building the packages needs, and nothing else.
+# Only what is needed to build the packages.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
 	dpkg-dev git
-# What the booted test host needs on this machine. What the tests use inside is in its own tree: tests/system/host.py.
+# What the booted test host needs on this machine. Packages inside it are listed in tests/system/host.py.
 HOST_TOOLS = systemd-container mmdebstrap iproute2 nftables
 TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
@@ -43,10 +43,10 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what building the packages needs
+deps: ## install the build dependencies
 	@tests/system/deps $(BUILD_TOOLS)
 
-test-deps: deps ## install what testing needs: tools, a pinned ruff, clients by other people
+test-deps: deps ## install the test tools, a pinned ruff and third-party clients
 	@tests/system/deps $(HOST_TOOLS) $(TEST_TOOLS)
 	@tests/system/tools $(VENV) $(RUFF_VERSION)
 	@tests/thirdparty/fetch $(THIRDPARTY)
@@ -57,18 +57,18 @@ host-tree: deb test-deps
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
 
-release: deps ## build what is published into dist/release: packages, source package, wheel, checksums
+release: deps ## build a release in dist/release: packages, source package, wheel, checksums
 	@[ -z "$$(git status --porcelain)" ] || { echo "uncommitted changes: commit or stash them first"; exit 1; }
 	@tests/system/release
 
-run: deb ## show the product at work in a booted test host (RUN_ARGS=--exit: leave after the walk-through)
+run: deb ## a narrated walk-through in a booted test host (RUN_ARGS=--exit: exit at its end)
 	@tests/system/deps $(HOST_TOOLS)
 	@exec $(PYTHON) -m tests.system.walkthrough $(RUN_ARGS) dist/*.deb </dev/null
 
-i18n: ## bring the catalogs of messages up to date, and list what is not translated
+i18n: ## update the message catalogs, and list untranslated texts
 	$(PYTHON) -m tests.i18n
 
-docs: ## write docs/reference and docs/zh/reference from the code's own tables
+docs: ## generate docs/reference and docs/zh/reference from the tables in the code
 	$(PYTHON) -m tests.reference
 
 test: host-tree ## everything: lint, unit, contract and system tests
@@ -77,16 +77,16 @@ test: host-tree ## everything: lint, unit, contract and system tests
 lint: test-deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null
 
-test-unit: test-deps ## what needs no booted host
+test-unit: test-deps ## all tests that need no booted host
 	exec $(PYTEST) $(wildcard tests/lint tests/unit tests/contract tests/fuzz tests/openapi tests/thirdparty) </dev/null
 
 test-page: host-tree ## the dashboard in Chromium; screenshots are kept in build/page
 	exec $(PYTEST) tests/page </dev/null
 
-test-system: host-tree ## what runs in the booted host
+test-system: host-tree ## system tests in a booted host
 	exec $(PYTEST) tests/system $(SIDE_BY_SIDE) </dev/null
 
-mutants: test-deps ## break each behavior of tests/mutants.toml, and see its tests fail (MUTANTS=PATTERN: only those)
+mutants: test-deps ## break each behavior in tests/mutants.toml and check that its tests fail (MUTANTS=PATTERN: only these)
 	exec $(PYTHON) -m tests.mutants $(if $(MUTANTS),--only '$(MUTANTS)') </dev/null
 
 torture: torture-inputs torture-requests torture-messages torture-crashes ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
@@ -107,12 +107,12 @@ torture-crashes: test-deps ## accounts that end between two durable steps, on ea
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 8)) --route ilink --pause 0.02 </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
 
-fleet: host-tree ## rounds of faults in a fleet of three hosts: 0 overlaps, nothing lost or twice (FLEET_ROUNDS=, FLEET_SEED=)
+fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
 	@$(ROUNDS) --rounds $(FLEET_REAL_ROUNDS) --scale 1 </dev/null
 	@$(ROUNDS) --rounds $(FLEET_FAILSAFE_ROUNDS) --scale 3 --failsafe </dev/null
 
-bench: host-tree ## figures: the proxy beside others, one account, all accounts, the page with 300
+bench: host-tree ## benchmarks: the proxy compared with others, one account, many accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy
 	@mkdir -p build
 	$(PYTHON) -m bench.proxy --peers --json build/proxy.json </dev/null
@@ -129,7 +129,7 @@ bench: host-tree ## figures: the proxy beside others, one account, all accounts,
 	$(PYTHON) -m bench.takeover dist/*.deb </dev/null
 	$(PYTHON) -m bench.page dist/*.deb </dev/null
 
-clean: ## remove what was built and cached here, and the test host's base tree
+clean: ## remove build results, caches and the test host's base tree
 	@running=$$($(PYTHON) -m tests.system.host list); [ -z "$$running" ] || \
 		{ echo "test hosts are running: $$running; end them first: python3 -m tests.system.host down NAME"; exit 1; }
 	rm -rf dist build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

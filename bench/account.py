@@ -39,7 +39,7 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Receiver(asyncio.Protocol):
-    """The cheapest receiver there is: when a report came, under its content."""
+    """A receiver with little overhead: stores the time of each report under its content."""
 
     def __init__(self, stage: "Stage") -> None:
         self.stage, self._data = stage, bytearray()
@@ -306,7 +306,7 @@ async def calls(code: Path) -> dict[str, float]:
 
 
 async def contacts(code: Path) -> dict[str, float]:
-    """What more contacts cost: memory, the login, and processor time of get_friend_info while they are unchanged."""
+    """The cost of more contacts: memory, login, and processor time of get_friend_info while they are unchanged."""
     found: dict[str, float] = {}
     for number in CONTACTS:
         async with staged(code, number) as stage, client(stage):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-# Where version 2 of the control groups is mounted, alone or beside version 1.
+# The mount points of cgroup v2, alone or next to version 1.
 _MOUNTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 _NUMBERS = count()
 

@@ -37,7 +37,7 @@ from wxcontroller.fleet.records import Wanted
 HERE = Path(__file__).parents[1]
 TIMES = Times(15.0)
 LOST = 500
-# As many starts are under way at a time on a host.
+# The number of concurrent starts on a host.
 AT_A_TIME = 4
 _COUNTERS = ("etcd_server_proposals_committed_total", "etcd_mvcc_db_total_size_in_use_in_bytes")
 

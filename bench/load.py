@@ -37,7 +37,7 @@ def measure(host: Host) -> None:
 
 
 def _load(host: Host, caller: Caller, phone: Phone, uin: str, groups: list[Json]) -> None:
-    """Log in to a large address book, and let every group be heard of that WeChat does not name at a login."""
+    """Log in to a large address book, and let each group that WeChat does not list at a login send a message."""
     link = caller.v1("GET", f"/accounts/{NAME}/qr")[1]["link"]
     uuid = phone.login_of(link)
     phone.scan(uuid, uin)
@@ -67,7 +67,7 @@ def _load(host: Host, caller: Caller, phone: Phone, uin: str, groups: list[Json]
 
 
 def _stream(caller: Caller, phone: Phone, hook: Webhook, uin: str, friend: str) -> None:
-    """Write to the account at a steady rate and see when the webhook hears of it."""
+    """Write to the account at a steady rate and measure when the webhook receives the messages."""
     sent: dict[str, float] = {}
     with _asked_meanwhile(caller) as answers:
         start = time.monotonic()

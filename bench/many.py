@@ -18,7 +18,7 @@ MINUTES = float(os.environ.get("MANY_MINUTES", "15"))
 AT_ONCE = 4
 BOOT_SECONDS = 600
 _LIMITS = b"max_clients = 1000\n"
-# Each process's share of what it has in common is counted with it, so that the sum is what the host needs.
+# Each process includes its share of common memory, so the sum is the memory that the host needs.
 _SHARES = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | sed -n 's/^Pss: *//p'"
 
 
@@ -42,7 +42,7 @@ def measure(host: Host) -> None:
 
 
 def allow_many(host: Host) -> None:
-    """Lift the limits that are there for fewer accounts."""
+    """Raise the limits that are made for fewer accounts."""
     host.write("/etc/wxcontroller/wxcontroller.toml.d/many.toml", _LIMITS, 0o644)
     host.run("systemctl", "reload", "wxcontroller.service")
     host.run("systemctl", "set-property", "wxclient.slice", "MemoryMax=infinity", "TasksMax=20000")

@@ -1,4 +1,4 @@
-"""Figures of the page with many accounts logged in: its weight, when it can be used, how soon it tells what is new.
+"""Figures of the page with many accounts logged in: its weight, when it can be used, how soon it shows changes.
 
 make deb && /usr/bin/python3 -m bench.page dist/*.deb        # PAGE_ACCOUNTS=300 PAGE_MINUTES=15, both as a rule
 """
@@ -22,7 +22,7 @@ _WEIGHT = """
 return [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .filter((one) => !one.name.includes("/v1/")).map((one) => [one.transferSize, one.decodedBodySize]);
 """
-# Long tasks are what keeps a click waiting.
+# Long tasks delay clicks.
 _BLOCKED = """
 window.blocked = [];
 new PerformanceObserver((list) => list.getEntries().forEach((one) => window.blocked.push(one.duration)))

@@ -283,7 +283,7 @@ def nginx(program: str, root: Path, name: str, core: int, port: int, http: str) 
 
 @contextlib.contextmanager
 def peers(root: Path, backend: int) -> Iterator[list[Proxy]]:
-    """Run what others use as a proxy, as far as it is installed, each on the core of the proxies."""
+    """Run other proxies that are installed, each on the core of the proxies."""
     found = []
     home = {**os.environ, "HOME": str(root), "XDG_DATA_HOME": str(root), "GOMAXPROCS": "1"}
     with contextlib.ExitStack() as stack, (root / "peers.log").open("w") as log:

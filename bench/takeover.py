@@ -1,4 +1,5 @@
-"""How long a booted host takes to take over the accounts of a lost host: etcd, bundles, imports and units are real.
+"""Measures the time in which a booted host takes over the accounts of a lost host: etcd, bundles, imports and units
+are real.
 
 make deb && /usr/bin/python3 -m bench.takeover dist/*.deb        # TAKEOVER_ACCOUNTS=500, as a rule
 

@@ -102,7 +102,7 @@ def test_invalid_instance_is_refused_with_a_reason(host: Host, instance: str) ->
     refused = host.run("systemctl", "start", f"wxclient@{instance}.service", check=False)
     assert refused.returncode != 0
     assert show(host, f"wxclient@{instance}.service", "ActiveState") == "inactive"
-    assert "can't be started" in host.journal(f"wxclient-prepare@{instance}.service")
+    assert "cannot be started" in host.journal(f"wxclient-prepare@{instance}.service")
     assert host.run("test", "-e", f"/var/lib/wxcontroller/clients/{instance}.env", check=False).returncode == 1
     assert (
         host.text("systemctl", "list-units", "--failed", "--plain", "--no-legend", "wxclient-prepare@*").strip() == ""

@@ -284,7 +284,7 @@ def test_wxctl_uses_systemd_while_the_controller_is_stopped(world: World) -> Non
         assert host.text(*completion).splitlines() == ["plain,静静"]
         assert "systemd has stopped" in world.wxctl("stop", NAME)
         assert show(host, UNIT, "ActiveState") == "inactive"
-        assert "it alone stores options" in world.wxctl("start", NAME, "-o", "lang=en_US", code=3)
+        assert "only the controller stores options" in world.wxctl("start", NAME, "-o", "lang=en_US", code=3)
         assert "systemd has started" in world.wxctl("start", NAME)
         assert show(host, UNIT, "ActiveState") == "active"
         assert "logged in" in world.wxctl("logs", NAME)

@@ -30,7 +30,7 @@ Deliver = Callable[[Alert], Awaitable[None]]
 
 
 async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
-    """Deliver all alerts that wait, the oldest first. Returns whether none is left to be tried again.
+    """Deliver all alerts that wait, the oldest first. Returns whether no alert is left for another attempt.
 
     ``deliver`` raises Trouble.
     """
@@ -82,7 +82,7 @@ class _Round:
         tries = self._tries.get(alert.id, 0) + 1
         refused = trouble.final and tries >= ALERT_REFUSALS
         if refused or time.time() - alert.since > ALERT_KEEP_SECONDS:
-            log.error("an alert was given up after %d attempts by %s: %s", tries, self.spool.channel, trouble.words)
+            log.error("an alert is dropped after %d failed attempts by %s: %s", tries, self.spool.channel, trouble.words)
             self.drop(alert, trouble.words)
             return
         log.warning("an alert was not delivered by %s: %s; retrying later", self.spool.channel, trouble.words)

@@ -134,9 +134,9 @@ def reports_words(reports: JsonObject) -> str:
         damaged = integer(reports.get("damaged_at")) >= integer(reports.get("dropped_at"))
         words += say("; ")
         if damaged:
-            words += say("{number} lost, as the event log was damaged", number=f"{lost:,}")
+            words += say("{number} lost, because the event log was damaged", number=f"{lost:,}")
         else:
-            words += say("{number} lost, as too many waited", number=f"{lost:,}")
+            words += say("{number} lost, because too many were waiting", number=f"{lost:,}")
     return words
 
 
@@ -145,7 +145,7 @@ def heard_words(account: JsonObject) -> str:
     message = obj(account.get("last_message_time"))
     found = []
     for words, moment in (
-        (N_("WeChat {age} ago"), account.get("last_sync_time")),
+        (N_("WeChat answered {age} ago"), account.get("last_sync_time")),
         (N_("a message {age} ago"), message.get("received")),
         (N_("sent one {age} ago"), message.get("sent")),
     ):

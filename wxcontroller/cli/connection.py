@@ -127,7 +127,7 @@ class Connection:
     def _exposed(self, what: Text) -> BadUsage:
         return BadUsage(
             N_("{what} would be sent to {host} without encryption"),
-            N_("use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same"),
+            N_("use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it anyway"),
             what=what,
             host=self._host,
         )

@@ -28,7 +28,7 @@ _SHOWN = (
     *(N_("last_error"), N_("last_status")),
 )
 _REPLAYED = NP_("{n} report of {account} will be sent again", "{n} reports of {account} will be sent again")
-_PURGED = NP_("{n} report of {account} given up", "{n} reports of {account} given up")
+_PURGED = NP_("{n} report of {account} purged", "{n} reports of {account} purged")
 _ACKNOWLEDGED = NP_("{n} dead letter of {account} acknowledged", "{n} dead letters of {account} acknowledged")
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -230,8 +230,8 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
     hidden = len(found) - len(rows)
     if hidden:
         note = Text(
-            "no report of {n} account waits, is dead or lost; --all shows it",
-            "no reports of {n} accounts wait, are dead or lost; --all shows them",
+            "{n} account has no waiting, dead or lost reports; --all shows it",
+            "{n} accounts have no waiting, dead or lost reports; --all shows them",
             n=hidden,
         )
         tell(note, err=True)

@@ -32,7 +32,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class CredentialsForm:
-    """How one kind of client takes its credentials, and where."""
+    """The format and place of the credentials of one kind of client."""
 
     place: str
     content: Callable[[Access], JsonObject]
@@ -48,7 +48,7 @@ class Variables(CredentialsForm):
         return "\n".join(f"{name}={shlex.quote(text(value))}" for name, value in self.content(access).items())
 
 
-# As each client's published code reads it.
+# From each client's published code.
 FORMS: Mapping[str, CredentialsForm] = {
     "openclaw": CredentialsForm(
         N_(

@@ -44,4 +44,4 @@ def login_link(session: WxctlRun, name: str, base: str | None) -> None:
     tell(N_("valid for {minutes} minutes, one browser and one login"), err=True, minutes=minutes)
     host = urlsplit(base).hostname or ""
     if is_loopback_host(host):
-        tell(N_("this link works on this machine only; to make one for others, use --base URL"), err=True)
+        tell(N_("this link works on this machine only; to create one for others, use --base URL"), err=True)

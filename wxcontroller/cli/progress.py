@@ -137,7 +137,7 @@ def bar_for(target: Console, total: int) -> Iterator["Bar"]:
 
 
 class Bar:
-    """How many of several accounts are done, and the states of those in work."""
+    """Number of finished accounts, and the states of those in progress."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._now: dict[str, str] = {}

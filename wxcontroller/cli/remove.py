@@ -63,7 +63,7 @@ def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bo
         left = admins_files(account) if is_roots else []
         _report(account, unbound, [one_line(each) for each in items(field(answer, "tokens"))])
         for file in left:
-            tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
+            tell("wxctl: {file} is kept for the next account {account}", err=True, file=file, account=account.name)
         shown: JsonObject = {**answer, **as_json(unbound), "left": [str(file) for file in left]}
         return shown, Text(N_("{account} is removed"), account=account.name)
 

@@ -265,7 +265,7 @@ def search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...],
 
 
 def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> None:
-    """Raise for an answer of the old shape whose code is not 0."""
+    """Raise for an answer in the original format whose code is not 0."""
     code, why = field(answer, "code"), one_line(field(answer, "status"))
     if code is None or integer(code) == 0:
         return

@@ -69,7 +69,9 @@ def without_controller(
         raise away
     unit = unit_of(name) if is_derived(name) else parse_name(name).unit
     if options:
-        raise ControllerUnreachable(N_("{away}; it alone stores options"), away.remedy_text, away=away.text)
+        raise ControllerUnreachable(
+            N_("{away}; only the controller stores options"), away.remedy_text, away=away.text
+        )
     new = is_registered(instance_of(unit) or "") is False and show_unit(unit).active in ("", "inactive")
     if new and verb != "start":
         raise UnknownAccount(N_("there is no account {account}"), N_("wxctl list shows the accounts"), account=name)

@@ -24,7 +24,7 @@ from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, may_
 
 _GROUP = "wxcontroller"
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
-# For tests and for looking at a copied system.
+# For tests, and to inspect a copy of a system.
 _ROOT = click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 
 
@@ -184,7 +184,7 @@ def _publish(tokens: Tokens, root: Path) -> None:
     paths = Paths(root)
     with file_problems(
         N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),
-        N_("systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list"),
+        N_("systemd-tmpfiles --create wxcontroller.conf creates the directory; then: wxctl token list"),
         kind=WxError,
         port_tokens=paths.port_tokens,
     ):

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from wxcontroller.cli.api import Api
     from wxcontroller.cli.progress import Bar
 
-# As many units as the controller has systemd act on at a time.
+# The number of units on which the controller has systemd act at a time.
 _AT_ONCE = 4
 _T = TypeVar("_T")
 
 
 class ActionWatch(ABC):
-    """How an action shows its progress."""
+    """Shows the progress of an action."""
 
     def note(self, words: Text) -> None:
         """Show a message immediately, in addition to the result."""

@@ -14,7 +14,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.openwx.media import sniff
 
 log = logging.getLogger(__name__)
-# Pages show many pictures at once, and do without one that is late.
+# Pages show many pictures at once, and skip one that is late.
 AVATAR_SECONDS = 3.0
 AVATAR_BYTES = 5 << 20
 _AGE = 3600

@@ -1,8 +1,8 @@
-"""Bodies of requests, and the content that comes in them.
+"""Bodies of requests, and the content in them.
 
-A body above 1 MiB goes to a file without a name while it arrives, and is mapped into memory: pages of it are there
-while they are read. Content in it (media_data) is decoded when it is needed, in pieces, from the mapping to its
-destination. So a refused request costs no decoding, and an accepted one needs as little memory as a small one.
+A body above 1 MiB is written to a file without a name and mapped into memory, which holds only the pages that are
+being read. Content in it (media_data) is decoded when it is needed, in pieces, from the mapping to its destination.
+So a refused request costs no decoding, and an accepted one needs as little memory as a small one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from wxcontroller.openwx.parameters import Body, Encoding, Value
 
 # The controller's limit for reading one (ua_request_timeout).
 BODY_SECONDS = 120.0
-# Of a body to /v1: the controller passes on no larger ones. They are JSON, and come at once.
+# Limits of a body to /v1. The controller forwards no larger ones; they are JSON, without pauses.
 ACCOUNT_BODY_BYTES = 1 << 20
 ACCOUNT_BODY_SECONDS = 10.0
 # Forms and JSON are smaller; only media are larger, and they are processed in pieces.
@@ -102,8 +102,8 @@ class Bodies:
     async def read(self, request: web.Request) -> Body:
         """Read a body; a large one is mapped from a file, which is deleted with the mapping.
 
-        Raises TooLarge, HTTPUnsupportedMediaType for one that is packed, RequestPayloadError, TimeoutError for a body
-        that is not there after BODY_SECONDS, OSError when it cannot be written, and Busy.
+        Raises TooLarge, HTTPUnsupportedMediaType for a compressed one, RequestPayloadError, TimeoutError for a body
+        that is incomplete after BODY_SECONDS, OSError when it cannot be written, and Busy.
         """
         taken: bytes | None = request.get(_TAKEN)
         if taken is not None:

@@ -41,7 +41,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class MediaSwept(Kept):
-    """How many media were deleted, and the remaining size."""
+    """The number of deleted media, and the remaining size."""
 
     removed: int = 0
 
@@ -117,7 +117,7 @@ class MediaFetcher:
 
     async def _fetched(self, message: Message, content: MessageMedia) -> MediaFacts:
         token = secrets.token_hex(8)
-        # Under another name until it is complete: nothing but whole files has a name that retention and reports know.
+        # Under another name until it is complete: only complete files have names that retention and reports use.
         part = self.config.media_dir / f".in.{token}"
         try:
             with await asyncio.to_thread(private, part) as stream:

@@ -11,7 +11,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import objects
 
 BAD_ATTRIBUTE = 102
-# As the original: until then the API works (openwx-api 2.5).
+# As in the original: the API works until then (openwx-api 2.5).
 _STOP_SECONDS = 3
 # Sent along by scripts, the controller and browsers; never attributes of a person.
 _PASSED_OVER = frozenset({"client", "member", "_check_remote", "datatype", "callback", "token", "_"})

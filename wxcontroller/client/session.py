@@ -97,7 +97,7 @@ class Session:
     async def handle(self, event: base.DriverEvent) -> None:
         """Handle one event of the driver. Events of its loop are signs of life; some come from other tasks."""
         await self._handle(event)
-        # These may come while the loop itself hangs.
+        # These can be set while the loop itself hangs.
         if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
             self._watchdog.feed()
 

@@ -12,7 +12,8 @@ from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.store.eventlog import EventLog
 
 log = logging.getLogger(__name__)
-# For the webhook. It is short because other hosts refuse calls for the account while two have a process of it.
+# Time for the webhook. It is short because other hosts refuse calls for the account while two hosts have a process of
+# it.
 _SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 

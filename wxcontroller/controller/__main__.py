@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--check-config", action="store_true", help="check the settings and exit")
     parser.add_argument("--version", action="version", version=f"wxcontroller {__version__}")
-    # For tests, and to check a copied system.
+    # For tests, and to check a copy of a system.
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     return parser
 

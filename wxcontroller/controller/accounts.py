@@ -42,7 +42,7 @@ class UnknownMove(WxError, code="no-such-move", status=409, exit_code=5):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """How a start ended. ``already``: it was up before, and keeps running as it was."""
+    """The result of a start. ``already``: it was running before, and keeps its options."""
 
     view: View
     already: bool
@@ -50,7 +50,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How a stop ended: the account while it still ran and now; ``note`` describes a failure along the way."""
+    """The result of a stop: the account before and after it; ``note`` describes a failure along the way."""
 
     before: View
     after: View

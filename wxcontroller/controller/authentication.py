@@ -24,11 +24,11 @@ from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
 # A revoked token stays valid this long where requests are too frequent to check its file each time: less than the
-# 50 ms that are promised.
+# documented 50 ms.
 LOOK_SECONDS = 0.02
 _HOW = Text(
     "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a form of "
-    "up to {most} bytes); root on the controller's machine makes one: wxctl token create NAME --scope SCOPE",
+    "up to {most} bytes); root on the controller's machine creates one: wxctl token create NAME --scope SCOPE",
     most=TOKEN_FORM_BYTES,
 )
 
@@ -60,7 +60,7 @@ NOBODY = Caller("somebody", Scope.READ, frozenset())
 
 
 class Gate:
-    """Knows the present tokens.
+    """Holds the current tokens.
 
     ``exposed``: other machines reach the controller, so every caller needs a token. ``local`` is
     root's token, or "". ``look_seconds`` is the maximum age of what ``tokens_of_late`` returns.

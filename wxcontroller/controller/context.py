@@ -27,9 +27,9 @@ from wxcontroller.openwx.admission import Admission, Resource
 class Context:
     """The running controller.
 
-    ``draining`` is set at shutdown: long polls then answer at once. ``settings_read`` is when the settings in
-    use were read; ``settings_error`` says why newer ones are not in use, or "". ``tls`` serves the addresses
-    that other machines reach. ``warnings`` concern access. ``fleet`` holds the other hosts, if any.
+    ``draining`` is set at shutdown: long polls are then answered immediately. ``settings_read`` is when the settings
+    in use were read; ``settings_error`` says why newer ones are not in use, or "". ``tls`` serves the addresses that
+    other machines reach. ``warnings`` concern access. ``fleet`` holds the other hosts, if any.
     """
 
     accounts: Accounts

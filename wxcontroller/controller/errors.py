@@ -253,7 +253,7 @@ def no_such_path(request: web.Request) -> web.Response:
             Refused(
                 "no-such-path",
                 N_("there is no {path}"),
-                N_("GET /v1/accounts is a beginning"),
+                N_("begin with GET /v1/accounts"),
                 status=404,
                 path=request.path,
             ),

@@ -7,7 +7,7 @@ import uvloop
 
 
 class EventLoop(uvloop.Loop):
-    """uvloop whose connections, when broken off while they are set up, close no other file.
+    """uvloop with a fix: a cancelled connection attempt does not close an unrelated file.
 
     uvloop 0.21 closes the descriptor of a ``sock`` whose connection attempt is cancelled. The Python socket does not
     notice: when collected, it closes that number again, which may by then be a caller's connection or a
@@ -17,7 +17,9 @@ class EventLoop(uvloop.Loop):
     async def create_connection(
         self, *args: Any, sock: socket.socket | None = None, **options: Any
     ) -> tuple[Any, Any]:
-        """Take, return and raise what asyncio's does. ``sock`` belongs to the loop, also when this fails."""
+        """Has the parameters, result and errors of asyncio's method. ``sock`` belongs to the loop, also when this
+        fails.
+        """
         try:
             return await super().create_connection(*args, sock=sock, **options)
         except BaseException:

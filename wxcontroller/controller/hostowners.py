@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
-# As the keeper's with the package's WatchdogSec=15 (``fleet.keeper.Times``).
+# The keeper's value with the package's WatchdogSec=15 (``fleet.keeper.Times``).
 LEASE_SECONDS = 30.0
 
 
@@ -207,7 +207,7 @@ class HostOwners:
                     await self.records.undo(name.instance, claim)
             raise
         if isinstance(claim, OwnerClaim):
-            # Last, after etcd and the account's record: the process that finds it talks to WeChat.
+            # Last, after etcd and the account's record: a process connects to WeChat once this file exists.
             self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
         self._set_unclaimed(name.instance, None)
 

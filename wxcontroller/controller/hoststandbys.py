@@ -23,9 +23,9 @@ from wxcontroller.fleet.standby import StandbyState, standby_states
 
 # Between two looks at the standby bundles.
 _LOOK_SECONDS = 30.0
-# For the answer after the last byte of a bundle: it waits for the disk.
+# Time for the answer after the last byte of a bundle, which waits for the disk.
 _BUNDLE_SECONDS = 600.0
-# For the whole transfer: the time limit of root's program that sends it.
+# Time for the whole transfer: the limit of root's program that sends it.
 _BUNDLE_LONGEST_SECONDS = 6 * 3600.0
 _BUNDLE_ANSWER_BYTES = 64 << 10
 # The time for a standby host to answer whether it would accept a bundle.

@@ -71,7 +71,7 @@ class HostStarts:
             if self._lease == lease:
                 self.due -= done.tried
         except (WxError, OSError) as problem:
-            log.error("cannot read the wanted accounts: %s", problem)
+            log.error("cannot read which accounts should run: %s", problem)
         finally:
             self._trying, self._try_at = None, time.monotonic() + self._pauses.next()
 

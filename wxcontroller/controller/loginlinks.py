@@ -34,7 +34,7 @@ from wxcontroller.core.states import LoginState
 
 log = logging.getLogger(__name__)
 LIFE_SECONDS = 900
-# Of one account at a time; making another one ends the oldest.
+# Links of one account at a time; another one ends the oldest.
 MAX_LINKS = 10
 _SECRET = re.compile("[0-9a-f]{64}")
 _LOGGED_IN = frozenset({LoginState.UPDATING, LoginState.RUNNING, LoginState.OFFLINE})

@@ -10,9 +10,9 @@ from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName
 
-# For the import of a large account after its last byte: it waits for the disk.
+# Time for the import of a large account after its last byte, which waits for the disk.
 IMPORT_SECONDS = 600.0
-# For the import's output: a result or an error, and a few lines for the journal.
+# Limit of the import's output: a result or an error, and a few lines for the journal.
 IMPORT_ANSWER_BYTES = 256 << 10
 _CONNECT_SECONDS = 10.0
 

@@ -72,7 +72,7 @@ async def after_boot(
         try:
             done = await one_pass(accounts, again, others())
         except (WxError, OSError) as problem:
-            log.error("cannot read the wanted accounts: %s", problem)
+            log.error("cannot read which accounts should run: %s", problem)
         else:
             again = done.failed
             log.info("%s", done.sentence)
@@ -124,7 +124,7 @@ async def start_all(accounts: Accounts, missing: Sequence[View], fleet: Fleet | 
             name = view.account.name
             if fleet is not None and (hosts := fleet.kept_down_by(view.account)):
                 marks = fields(Event.ACCOUNT_FAILED, name.name)
-                log.error("account %s stays down, as other hosts have it: %s", name, hosts, extra=marks)
+                log.error("account %s stays down, because other hosts have it: %s", name, hosts, extra=marks)
                 return _Outcome.ELSEWHERE
             try:
                 wanted = await accounts.start_again(view.instance)

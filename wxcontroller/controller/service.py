@@ -143,7 +143,7 @@ class Service:
             raise BadSettings(
                 N_("{others}: other machines reach this address, and no token exists"),
                 N_(
-                    "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 "
+                    "create one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 "
                     "only: see the head of wxcontroller.socket"
                 ),
                 others=", ".join(map(shown, others)),

@@ -44,7 +44,7 @@ QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
 # Scanning it gives control of the session, so only the QR endpoints show it.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
-# Of the state file only; check_client answers what it always did.
+# Only in the state file; the answer of check_client is unchanged.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
 _NOT_SHOWN = _TEXTS | FOR_CONTROLLER | {_SECRET}
 # A client that reports "running" had an answer from WeChat within 45 s, and writes this at most 10 s later. A hanging
@@ -76,7 +76,7 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
-    # For the controller, in addition to ``fields``.
+    # Fields for the controller, in addition to ``fields``.
     assessed: Mapping[str, JsonValue] = field_of(default_factory=lambda: MappingProxyType({}))
     until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: the end of its validity
 

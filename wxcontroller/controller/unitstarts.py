@@ -121,7 +121,7 @@ class UnitStarts:
             if current is not None and current.cancelling():
                 raise
             raise StoppedMeanwhile(
-                N_("{unit} was stopped while it came up"), N_("start it again"), unit=unit_of(instance)
+                N_("{unit} was stopped while it was starting"), N_("start it again"), unit=unit_of(instance)
             ) from None
         finally:
             del self._coming_up[instance]

@@ -101,7 +101,7 @@ class Changes:
         return is_new
 
     def _watch(self, directories: Directories, instance: str) -> None:
-        """Watch an account's runtime directory. One that cannot be is looked at each time."""
+        """Watch an account's runtime directory. If that is not possible, it is read each time."""
         try:
             directories.watch(f"{self._runtime}/{instance}")
         except (FileNotFoundError, NotADirectoryError):  # its parent's watch reports its creation

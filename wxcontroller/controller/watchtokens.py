@@ -13,7 +13,7 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import Tokens
 
 log = logging.getLogger(__name__)
-_HELP = "df, and systemd-tmpfiles --create wxcontroller.conf, which makes the directory"
+_HELP = "df, and systemd-tmpfiles --create wxcontroller.conf, which creates the directory"
 
 
 async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:

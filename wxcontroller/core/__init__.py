@@ -1,4 +1,4 @@
-"""What all programs share: names, paths, settings, states, and the files that contain them.
+"""Code shared by all programs: names, paths, settings, states, and the files that contain them.
 
 It imports no other package, makes no connections on its own and starts no unit. For network, systemd and WeChat it
 has only tools (``relay``, ``resolver``, ``tls``, ``notify``, ``aes``) and the types of all routes (``model``).

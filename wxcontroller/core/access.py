@@ -56,7 +56,7 @@ CALLER_HEADER = "X-Wx-Caller"
 
 
 class About(Enum):
-    """How a request names its account, to which a bound token is held."""
+    """The way in which a request names its account; a bound token is checked against it."""
 
     NOTHING = "no account"
     NAME = "the account in the path"
@@ -180,7 +180,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
     v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
     v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that exist on more than one host"),
-    v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "what this host reports about itself to other hosts"),
+    v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "data about this host for other hosts"),
     v1("POST", "fleet/failsafe", Scope.FLEET, About.NOTHING, "confirm that another host runs accounts without etcd"),
     v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
     v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),

@@ -27,7 +27,7 @@ EPOCH = "WXCLIENT_EPOCH"
 LEAVING = "WXCLIENT_LEAVING"
 ARRIVED = "WXCLIENT_ARRIVED"
 ADOPTED = "WXCLIENT_ADOPTED"
-# Nobody moves an account this often: a larger number comes from a damaged file.
+# No account is moved this often: a larger number comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
 _MERGED = {"post_api": POST_API, "poll_api": POLL_API}

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ALERT_BYTES = 8 << 20
 # Readable by the deliverer, through the directory's group. It may contain a QR code, which starts a login.
 _MODE = 0o640
-# Its directory is closed to others.
+# Other users cannot enter its directory.
 _STATE_MODE = 0o644
 _STATE = ".state"
 

@@ -224,7 +224,7 @@ class BadAnswer(WxError, ValueError, exit_code=2):
 
 
 class FailureHandling(Enum):
-    """How a driver wants a failed send to be handled.
+    """The handling of a failed send that a driver requests.
 
     Only the driver knows its route's codes; the send queue knows only these values.
     """

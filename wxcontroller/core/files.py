@@ -30,7 +30,7 @@ def replace_file(
     try:
         _replace_file(path, content, mode, durable, group, owner)
     except OSError as problem:
-        # Of the temporary file, or of none when a write fails.
+        # The original error names the temporary file, or no file when a write fails.
         raise OSError(problem.errno, problem.strerror, str(path)) from problem
 
 

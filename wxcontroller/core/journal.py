@@ -84,12 +84,12 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
     handler.addFilter(without_tokens)
     handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)
-    # One line per request is noise at the default level; the product logs what matters itself.
+    # One line per request is noise at the default level; the product writes its own log lines for important requests.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
 def without_tokens(record: logging.LogRecord) -> bool:
-    """Take API tokens out of a line, and out of its trace. None should get there; this is for when one does."""
+    """Remove API tokens from a line and its traceback. No line should contain one; this is a safeguard."""
     try:
         text = record.getMessage()
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject: TypeAlias = dict[str, JsonValue]
-# Levels of JSON from outside: code that walks over it must not run out of stack. Digits of a whole number: no id has
+# Levels of JSON from outside: code that walks over it must not run out of stack. Digits of an integer: no id has
 # more, and the time to parse one grows with their square.
 JSON_DEPTH = 64
 JSON_DIGITS = 40

@@ -108,7 +108,7 @@ class Limit:
         if isinstance(value, int | float) and number and self.low <= value <= self.high:
             return value
         template = (
-            N_("must be a whole number from {low} to {high}")
+            N_("must be an integer from {low} to {high}")
             if self.whole
             else N_("must be a number from {low} to {high}")
         )

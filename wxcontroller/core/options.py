@@ -89,7 +89,7 @@ def flag(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A check for whole numbers from ``low`` to ``high``; of a count ``unit`` is ""."""
+    """A check for integers from ``low`` to ``high``; for a count, ``unit`` is ""."""
 
     low: int
     high: int
@@ -97,7 +97,7 @@ class Whole:
 
     def __call__(self, value: str) -> str:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not self.low <= int(value) <= self.high:
-            raise ValueError(Text("must be a whole number from {low} to {high}", low=self.low, high=self.high))
+            raise ValueError(Text("must be an integer from {low} to {high}", low=self.low, high=self.high))
         return str(int(value))
 
 

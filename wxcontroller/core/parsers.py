@@ -21,7 +21,7 @@ def number(low: float, high: float) -> Parser:
 def int_between(low: int, high: int) -> Parser:
     def parse(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(Text("must be a whole number from {low} to {high}", low=low, high=high))
+            raise ValueError(Text("must be an integer from {low} to {high}", low=low, high=high))
         return value
 
     return parse

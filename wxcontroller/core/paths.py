@@ -52,7 +52,7 @@ class Paths:
 
     @property
     def logins(self) -> Path:
-        """Which WeChat users the accounts have logged in as; readable for all of them."""
+        """The WeChat users that the accounts have logged in as; readable for all of them."""
         return self.root / "var/lib/wxclient-access/logins"
 
     @property

@@ -343,7 +343,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
         only = "tls_certificate" if settings.tls_certificate else "tls_key"
         where = origin.get(only, files[0])
         raise BadSettings(
-            in_file(where, Text("of tls_certificate and tls_key only one is set", key=only)),
+            in_file(where, Text("only one of tls_certificate and tls_key is set", key=only)),
             N_("set both, or none; wxcontroller.toml(5)"),
         )
     return Loaded(settings, tuple(notices), tuple(read))

@@ -1,4 +1,4 @@
-"""Which servers are trusted over TLS: those of the system's authorities, and of the option ca_file."""
+"""The trusted TLS servers: those of the system's authorities, and of the option ca_file."""
 
 import ssl
 

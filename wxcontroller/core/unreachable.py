@@ -75,7 +75,7 @@ def unreached(problem: Exception) -> Text:
 def certificate_fault(problem: Exception) -> tuple[Text, bool]:
     """Return why a certificate was refused, and whether this machine's clock may be the cause."""
     code = problem.verify_code if isinstance(problem, ssl.SSLCertVerificationError) else 0
-    return _CERTIFICATES.get(code, Text("is not in order")), code in _OF_THE_CLOCK
+    return _CERTIFICATES.get(code, Text("is not valid")), code in _OF_THE_CLOCK
 
 
 def certificate_reason(problem: aiohttp.ClientConnectorCertificateError) -> Text:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LoginWay(StrEnum):
-    """How an account logged in."""
+    """The way in which an account logged in."""
 
     SCAN = "scan"
     PUSH = "push"  # confirmed on the phone without a scan
@@ -345,9 +345,9 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Content that WeChat stores and that can be sent repeatedly to anybody while the session lives.
+    """Content that WeChat stores and that can be sent repeatedly, to any chat, during the session.
 
-    ``key`` is WeChat's handle or an id for it, which callers see; ``signature`` is what else the route needs.
+    ``key`` is WeChat's handle or an id for it, which callers see; ``signature`` is further data that the route needs.
     ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is that of received content
     (``Media.reference``); WeChat may refuse to send it.
     """

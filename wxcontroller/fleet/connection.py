@@ -1,7 +1,7 @@
 """The HTTP connection to one other host: TLS, credentials, time limits and errors.
 
-Requests are never repeated, redirects never followed, cookies never kept. A connection must be established within two
-seconds; after that the time limits of the call apply.
+Requests are never repeated, redirects never followed, cookies never stored. A connection must be established within
+two seconds; after that the time limits of the call apply.
 """
 
 import asyncio

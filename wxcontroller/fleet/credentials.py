@@ -35,7 +35,7 @@ class PeerCredentials:
         """Whether the certificate of this host has expired."""
         if not self.certificate:
             return False
-        from cryptography import x509  # 5 MiB, for hosts that have such trouble
+        from cryptography import x509  # 5 MiB, imported only on a failure
 
         ends = x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
         return ends < datetime.datetime.now(datetime.UTC)
@@ -87,7 +87,7 @@ def connection_reason(problem: Exception, credentials: PeerCredentials | None = 
     if isinstance(problem, TimeoutError):
         return Text(N_("no response in time"))
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        # As "certificate has expired".
+        # For example "certificate has expired".
         found = problem.certificate_error
         words = getattr(found, "verify_message", "") or str(found)
         return Text(N_("its certificate is not valid: {reason}"), reason=words)
@@ -100,7 +100,7 @@ def connection_reason(problem: Exception, credentials: PeerCredentials | None = 
         if number == errno.EPERM:
             return Text(N_("the controller's unit may not reach its address; add it to IPAddressAllow= of the unit"))
         return reason_of(OSError(number, os.strerror(number)))
-    # A member or host tells only after the handshake that it does not accept a certificate, and may just hang up.
+    # A member or host rejects a certificate only after the handshake, and may just close the connection.
     if credentials is not None and credentials.has_expired:
         return Text(N_("the certificate of this host has expired; renew it"))
     if "ALERT" in str(problem):

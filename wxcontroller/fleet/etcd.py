@@ -4,8 +4,7 @@ Each request takes at most two seconds at one member; when it fails, the next me
 first until it fails. A transaction that may have been done at a member that gave no answer is repeated such that the
 answer tells whether the first one was.
 
-Keys are text here; other keys below a prefix are no key of ours, and ignored. What their values are is for the caller
-to judge.
+Keys are text here; other keys below a prefix are foreign, and ignored. The caller interprets the values.
 """
 
 import asyncio
@@ -54,7 +53,7 @@ _ANSWER_BYTES = 32 << 20
 _DEPTH = 12
 # gRPC's codes.
 _UNKNOWN, _NOT_FOUND, _PERMISSION_DENIED, _EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = 2, 5, 7, 8, 14, 16
-# What another member may do better: cancelled, unknown, deadline exceeded, aborted, internal, unavailable.
+# Failures that another member may not have: cancelled, unknown, deadline exceeded, aborted, internal, unavailable.
 _ELSEWHERE = (1, _UNKNOWN, 4, 10, 13, _UNAVAILABLE)
 _CHECK_MEMBERS = N_("check the members: etcdctl endpoint status --cluster; journalctl -u etcd")
 _REMEDIES = {
@@ -374,7 +373,7 @@ class Etcd:
             try:
                 return await attempt(self._endpoints[0])
             except EtcdFailure as failure:
-                # Every member would say the same.
+                # Every member would answer the same.
                 if failure.grpc_code not in _ELSEWHERE:
                     raise
                 self._turn()
@@ -383,12 +382,12 @@ class Etcd:
         raise AssertionError("settings name at least one member")
 
     def _unreached(self, endpoint: str, problem: Exception) -> EtcdFailure:
-        # Without a connection nothing was asked.
+        # Without a connection, no request was sent.
         unsure = not isinstance(problem, aiohttp.ClientConnectorError)
         return EtcdFailure(endpoint, connection_reason(problem, self._credentials), unsure=unsure)
 
     def _turn(self) -> None:
-        """Begin at the next member from now on."""
+        """Use the next member first from now on."""
         self._endpoints.append(self._endpoints.pop(0))
 
     async def _post(

@@ -13,7 +13,7 @@ The keeper of host A asks, and the controllers of the others answer (``fleet/pro
   any host.
 - When B claims an account that A had last, ``hosts/A`` and ``failsafe/A`` are guarded: both are as B has seen them.
   If ``hosts/A`` is gone and there is a list, B must be in the list, and no promise to A may hold.
-- After etcd was restored, B claims nothing while it has promised anything to anybody.
+- After etcd was restored, B claims nothing while any of its promises holds.
 
 Two hosts never run one account. Suppose that B asks etcd at the time s for account X, which A had last, that etcd
 does it at e, and that A has not given up X, which it does only when X is dead.

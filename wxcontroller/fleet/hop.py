@@ -16,7 +16,7 @@ from wxcontroller.core.names import is_instance
 # In characters: the ids of 1,000 accounts, in a header that any server takes.
 CALLER_HEADER_LENGTH = 7000
 _WORDS_LENGTH = 120
-# Of callers that may be forwarded for: programs that send notifications talk to the host of their target.
+# Scopes of callers whose calls are forwarded. Programs that send notifications use the host of their target.
 _SCOPES = (None, *LADDER, Scope.ILINK, Scope.FLEET)
 _ORIGIN = re.compile(r"(?:https?://[!#-;=?-~]{1,300})?")
 _KEYS = {"host", "scope", "accounts", "caller", "origin"}

@@ -64,7 +64,7 @@ _TOKEN_ID, _SHA256 = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{64}")
 
 
 class HostState(StrEnum):
-    """How another host is."""
+    """The state of another host."""
 
     CONNECTING = "connecting"  # not greeted yet
     UP = "up"
@@ -114,7 +114,7 @@ class HostRow:
 
     @property
     def counts(self) -> tuple[bool, bool, int]:
-        """What decides between several copies of an account."""
+        """The criteria that decide between several copies of an account."""
         return self.is_leaving, self.is_running, self.epoch
 
 
@@ -288,7 +288,7 @@ class OtherHost:
             await asyncio.sleep(_STREAM_PAUSE)
 
     async def _read_rows(self) -> None:
-        """Read the host's stream of rows until it ends. Raises nothing: whether the host is up, the greeting says."""
+        """Read the host's stream of rows until it ends. Raises nothing: the greeting detects if the host is up."""
         caller = HopCaller(self._own_name, Scope.READ, None, "the controller")
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_STREAM_SILENCE)
         target, pace = "/v1/accounts" if self.full else "/v1/accounts?activity=0", Pace()

@@ -131,11 +131,11 @@ class Hosts:
                 await self.keep()
 
     async def keep(self) -> None:
-        """Write down which accounts the hosts have, if that has changed. Raises nothing."""
+        """Store which accounts the hosts have, if that has changed. Raises nothing."""
         if self.changes == self._kept_changes:
             return
         self._kept_changes = self.changes
-        # Of a host that was not reached since the start the rows are those of the file.
+        # For a host that was not reached since the start, the rows are those of the file.
         found = {
             host.name: [{key: row.content.get(key) for key in _KEPT} for row in host.rows.values()] for host in self
         }

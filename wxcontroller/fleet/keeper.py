@@ -1,4 +1,5 @@
-"""What wxcontroller-keeper.service runs: it keeps this host's lease in etcd, on which ownership of accounts hangs.
+"""The program of wxcontroller-keeper.service: it keeps this host's lease in etcd, on which ownership of accounts
+depends.
 
 Accounts are bound to the unit (BindsTo=): systemd stops them when it ends, for whatever reason. The watchdog is fed
 only after a renewal, and each renewal moves the permit: a moment on the boot-time clock after which accounts send
@@ -17,7 +18,7 @@ accounts run on, that counts as a renewal.
 
 An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. It is noticed
 because its present cannot follow its past (``EtcdMoment``): then the keeper ends, and the next one takes no lease
-until all leases of before have ended.
+until all earlier leases have ended.
 """
 
 import asyncio
@@ -55,11 +56,11 @@ _WATCHDOG_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 # Readable for the accounts, which check them.
 _MODE = 0o644
-# File with the last moment of etcd that was seen.
+# File with the last known revision of etcd.
 MOMENT = "etcd"
-# File that is there while accounts run without etcd, with the time since when, and the hosts that reach etcd.
+# File that exists while accounts run without etcd: since when, and the hosts that reach etcd.
 FAILSAFE = "failsafe"
-# Rounds of questions to the other hosts after a renewal that has failed: there is time for two before the watchdog.
+# Rounds of requests to the other hosts after a failed renewal: there is time for two before the watchdog acts.
 _ROUNDS = 2
 
 
@@ -75,7 +76,7 @@ class LeaseLost(WxError):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """In seconds: between renewals and after one that failed, of a request, and the lives of lease and permit."""
+    """Seconds: between renewals and after a failed one, for a request, and the validity of lease and permit."""
 
     watchdog: float
 
@@ -150,7 +151,7 @@ class Keeper:
                 await self._etcd.revoke(lease)
             return
         finally:
-            # However it ends: without the files, no process of an account begins to talk to WeChat.
+            # In every case: without the files, no process of an account connects to WeChat.
             self._withdraw()
         raise LeaseLost(
             N_("the lease of host {host} has ended, and its accounts are stopped"),
@@ -186,7 +187,7 @@ class Keeper:
                     log.warning("%s", words)
                     self._notifier.status(words)
                     replace_file(self._files / "trouble", f"{words}\n".encode(), _MODE)
-                    # Accounts that are started do not wait for this unit any more, and fail with these words.
+                    # Accounts that are being started no longer wait for this unit, and fail with this message.
                     self._be_ready()
             await self._rest(self._times.pause)
 

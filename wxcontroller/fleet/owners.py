@@ -292,7 +292,7 @@ class Owners(RecordCache):
         return lease
 
     def _guard(self, kind: str, name: str, record: FleetRecord | None) -> EtcdGuard:
-        """Return the condition that a record is as it is ``record`` here; None: that there is none."""
+        """Return the condition that a record equals ``record``; None: that it does not exist."""
         return EtcdGuard(self.key(kind, name), mod_revision=record.entry.mod_revision if record else 0)
 
     def _guards_from(self, host: str) -> tuple[EtcdGuard, ...]:

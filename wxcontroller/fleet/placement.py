@@ -1,4 +1,4 @@
-"""Which host takes a new account, in a fleet with etcd. Each host decides for the calls that it receives."""
+"""Selects the host of a new account, in a fleet with etcd. Each host decides for the calls that it receives."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -36,7 +36,7 @@ def host_for(account: str, placement: str, owners: Owners, reachable: Collection
             account=account,
             words=" ".join(sorted(words)) or "-",
         )
-    # Of equals this host, which saves forwarding the call.
+    # This host among equals, which saves forwarding the call.
     return max(free, key=lambda name: (free[name], name == owners.name, name))
 
 

@@ -1,7 +1,7 @@
 """Promises of this host to hosts that run without etcd: not to claim their accounts for some time.
 
 ``fleet/failsafe.py`` has the reasons. Promises are on the boot-time clock and in a file in /run, which outlives the
-controller. Without the file, as after a boot, there may have been promises to anybody.
+controller. Without the file, as after a boot, any host may have been given a promise.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ class Promises:
 
     def confirm(self, host: str, lease: int, seconds: int, records: RecordCache) -> None:
         """Give a promise if a host's lease has not ended. Raises NotConfirmed and OSError."""
-        # A lease that has ended is there again in an etcd that was restored, until it ends once more.
+        # An ended lease exists again in a restored etcd, until it ends once more.
         record = records.hosts.get(host) if records.settled is not None else None
         promised = self.lease(host)
         if not records.was_read and promised != lease:

@@ -5,7 +5,7 @@ with the later revision stays.
 
 An etcd that was restored from a snapshot or rebuilt is noticed because its present cannot follow its past
 (``EtcdMoment``). Then this host ends its lease, and ``unsettled`` says for how long it must claim nothing: until all
-leases of before, and what other hosts were promised, have ended.
+earlier leases and promises to other hosts have ended.
 """
 
 import asyncio

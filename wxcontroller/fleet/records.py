@@ -30,7 +30,7 @@ _ADOPTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
+    """The content of ``accounts/INSTANCE`` for other hosts, besides the owner.
 
     ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
     with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too. ``noted`` is

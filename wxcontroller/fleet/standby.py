@@ -58,7 +58,7 @@ class SentBundle:
 
 
 def kept_bundles(paths: Paths) -> dict[str, KeptBundle]:
-    """Return the bundles on this host by their accounts' instances, but those that were deleted. Raises OSError."""
+    """Return the bundles on this host by their accounts' instances, without deleted ones. Raises OSError."""
     return {
         instance: KeptBundle(
             one_line(each.get("name")),

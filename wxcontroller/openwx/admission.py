@@ -9,11 +9,11 @@ The controller's port and the accounts' ports use the same.
   answered at once.
 - Bytes of bodies count from when they are read until their request is answered.
 
-Nobody can take everything. Each request has a *claim*, made from its head before anything else is read. It names the
-holders that the request counts for, which are its token and its peer, and how large a share each may hold. Callers
-without a valid token have a small share together: a token in a form is seen only once the body is here, which may
-take a caller as long as it likes. The last part is a reserve for callers that must get in, above all to end trouble.
-Claims are made by the port's ``claim`` function; this module knows no tokens.
+No caller can take everything. Each request has a *claim*, made from its head before anything else is read. It names
+the holders that the request counts for, which are its token and its peer, and how large a share each may hold.
+Callers without a valid token have a small share together: a token in a form is seen only once the body is here, which
+may take a caller as long as it likes. The last part is a reserve for callers that must get in, above all to end
+trouble. Claims are made by the port's ``claim`` function; this module knows no tokens.
 """
 
 import logging
@@ -35,8 +35,8 @@ from wxcontroller.core.summaries import cause
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# The parts of a limit, as divisors. Half for one token or address: a busy one is not held up on an idle machine, and
-# leaves as much for all others.
+# The parts of a limit, as divisors. Half for one token or address: a busy one is not slowed down on an idle machine,
+# and leaves half for all others.
 SHARE = 2
 # The last eighth is reserved for administrators.
 RESERVE = 8
@@ -143,7 +143,7 @@ class _Pool:
         self._of: Counter[str] = Counter()
 
     def take(self, claim: Claim, limit: int, amount: int = 1) -> None:
-        """Raises Busy when the claim does not go so far."""
+        """Raises Busy if the claim does not allow it."""
         if self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
             raise Busy(Text(self.resource.value, count=self.taken), self.resource)
         for holder in claim.holders:

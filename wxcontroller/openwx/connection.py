@@ -1,5 +1,5 @@
-"""One connection of a caller: aiohttp's, with raw UTF-8 in request lines, JSON answers to invalid HTTP, and
-limits on what a caller can occupy: time, memory and places.
+"""One connection of a caller: aiohttp's, with raw UTF-8 in request lines, JSON answers to invalid HTTP, and limits on
+what a caller can occupy: time, memory and places.
 
 aiohttp's protocol handles a request once it is complete enough. This class works on the bytes that it
 passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
@@ -64,8 +64,8 @@ class FastPath(Protocol):
     def take(self, connection: "PatientConnection", data: bytes) -> int:
         """Process received bytes on an idle connection, from the start of a request.
 
-        Return 0 to leave it to aiohttp, a number of bytes to be asked again when so many are there, and -1 if the
-        request is taken: then ``connection.begin`` has been called.
+        Return 0 to leave it to aiohttp, the number of bytes after which to call this again, or -1 if the request is
+        taken: ``connection.begin`` was called.
         """
 
 
@@ -313,7 +313,7 @@ class PatientConnection(web.RequestHandler):
         self._pass_heads()
 
     def break_off(self) -> None:
-        """Abort the fast path's answer: the part that was sent must not look complete."""
+        """Abort the fast path's answer: the part already sent must not look complete."""
         self._exchange = None
         self.abort()
 
@@ -378,7 +378,7 @@ class PatientConnection(web.RequestHandler):
         """Make the handler fail. aiohttp would let it wait for the rest of a body that can no longer be read."""
         if self._reading is not None and not self._reading.is_eof():
             self._reading.set_exception(web.RequestPayloadError("a chunk is malformed"))
-            self._reading.feed_eof()  # or it would be read on to its end after the answer
+            self._reading.feed_eof()  # or it would be read to its end after the answer
 
     def _hold_back(self, data: bytes) -> None:
         self._behind += data.count(b"\r\n\r\n")

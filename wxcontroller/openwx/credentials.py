@@ -13,7 +13,7 @@ from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import Body
 
 NAME = "token"
-# For a form that is searched for a token: an unauthenticated caller may cost at most a megabyte.
+# Limit of a form that is searched for a token: an unauthenticated caller may cost at most a megabyte.
 TOKEN_FORM_BYTES = 1 << 20
 _RAW_NAME = NAME.encode()
 # The controller's header for an account: the caller's scope, and the secret of the account's port.

@@ -1,13 +1,14 @@
 """Framing of requests on a connection (RFC 9112), and the heads that are refused.
 
 aiohttp parses requests. The bytes are divided here first, so that aiohttp gets one request at a time and the
-connection knows, without looking into aiohttp, whether a request is at work and whether its body is complete.
+connection knows, without access to aiohttp's internals, whether a request is being handled and whether its body is
+complete.
 
-Every head is checked before anyone acts on it. Heads that two programs could read in different ways (more than one
-length, codings besides chunked, bare line feeds, folded lines) is refused rather than repaired: a reverse proxy in
-front that reads it the other way would take one caller's bytes for another caller's request.
+Every head is checked before it is processed. Heads that two programs could read in different ways (more than one
+length, codings besides chunked, bare line feeds, folded lines) are refused, not repaired: a reverse proxy in front
+that reads it the other way would take one caller's bytes for another caller's request.
 
-Nothing here knows sockets: bytes go in, heads and counts come out.
+This module does not use sockets: it takes bytes and returns heads and counts.
 """
 
 import re
@@ -74,7 +75,7 @@ class Chunked:
 
     def __init__(self) -> None:
         self._left = 0  # of the chunk, with the line end behind it
-        self._line = b""  # the part that is here of a line
+        self._line = b""  # the received part of a line
         self._trailers = -1  # bytes of trailers, -1 before the last chunk
         self.done = False
 
@@ -199,7 +200,9 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     if (major, minor) not in ((b"1", b"1"), (b"1", b"0")):
         raise BadHead(505, "bad-version", N_("this version of HTTP is not supported"), N_("use HTTP/1.1"))
     if method == b"CONNECT":
-        raise BadHead(501, "no-proxy", N_("CONNECT is not supported"), N_("this is no proxy; call the API directly"))
+        raise BadHead(
+            501, "no-proxy", N_("CONNECT is not supported"), N_("this is not a proxy; call the API directly")
+        )
     if raw.count(b"\r\n") - 2 > limits.headers:
         raise BadHead(431, "too-many-headers", N_("the request has too many headers"), N_("send fewer"))
     fields: dict[bytes, list[bytes]] = {}

@@ -29,7 +29,7 @@ URLENCODED, _MULTIPART_FORM, _JSON = "application/x-www-form-urlencoded", "multi
 PARAMETERS = 2000
 # In bytes; fields with longer names are passed over.
 PARAMETER_NAME_BYTES = 1000
-# Of the head of a part of a form: its name, the name of a file, and a type.
+# Limit of the head of a part of a form: its name, the name of a file, and a type.
 PART_HEAD_BYTES = 16 << 10
 _REMEDY = N_("send parameters as percent-encoded UTF-8")
 # Decoding fully percent-encoded text needs about 25 times its size.

@@ -59,7 +59,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """How a send of ours ended.
+    """The result of a send.
 
     ``code`` is WeChat's code, 0 for success, -5 if it was never sent. ``status`` is the contract's word for it,
     ``info`` the text for people. ``verdict`` adds ``state`` and ``refusal``.

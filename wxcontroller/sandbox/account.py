@@ -20,7 +20,7 @@ KEPT_DEAD = 5  # dead sessions whose cookies still get the code they ended with
 
 
 class WebLogin(enum.Enum):
-    """Which kinds of web login the service allows this account (2.1)."""
+    """The kinds of web login that the service allows for this account (2.1)."""
 
     BOTH = "both"
     DESKTOP = "desktop"
@@ -179,7 +179,7 @@ class ServerAccount:
 
     @property
     def kept(self) -> int:
-        """How many acknowledged events a session keeps for an old SyncKey."""
+        """Number of acknowledged events that a session keeps for an old SyncKey."""
         return KEPT if self.resend else 0
 
     @property

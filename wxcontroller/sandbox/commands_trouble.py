@@ -1,4 +1,4 @@
-"""The commands of wxsandbox that make trouble, and show what trouble clients make."""
+"""Commands of wxsandbox that inject faults, and show protocol violations of clients."""
 
 import click
 

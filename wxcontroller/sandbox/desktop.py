@@ -1,7 +1,8 @@
-"""How the server tells the desktop client from a browser (2.2).
+"""Distinguishes the desktop client from a browser (2.2).
 
 The headers decide. The desktop client also has mod=desktop in the query, but itchat-uos and wechat4u send only the
-headers and are accepted as desktop clients."""
+headers and are accepted as desktop clients.
+"""
 
 import hashlib
 

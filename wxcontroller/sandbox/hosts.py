@@ -1,4 +1,4 @@
-"""Which host name plays which role (weixin-web-protocol 1.1, 1.2, 15.1; ilink-bot-protocol 2)."""
+"""The roles of host names (weixin-web-protocol 1.1, 1.2, 15.1; ilink-bot-protocol 2)."""
 
 import enum
 from dataclasses import dataclass

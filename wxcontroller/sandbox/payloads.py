@@ -232,7 +232,7 @@ def gone(session: ServerSession, event: ContactGone) -> JsonObject:
 
 
 def init(account: ServerAccount | None, session: ServerSession | None, ret: int = 0) -> JsonObject:
-    """Return webwxinit's answer; without a session all fields are there with zero values (11.2)."""
+    """Return webwxinit's answer; without a session, all fields have zero values (11.2)."""
     answer: JsonObject = {
         **base(ret),
         "Count": 0,

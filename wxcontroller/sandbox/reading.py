@@ -56,10 +56,10 @@ def string(body: JsonObject, key: str, default: str | None = None) -> str:
 
 
 def number(body: JsonObject, key: str, default: int | None, low: int, high: int) -> int:
-    """Return a whole number field within its bounds."""
+    """Return an integer field within its bounds."""
     value = body.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise BadInput(f"{key!r} must be a whole number from {low} to {high}")
+        raise BadInput(f"{key!r} must be an integer from {low} to {high}")
     return value
 
 

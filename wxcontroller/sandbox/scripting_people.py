@@ -135,7 +135,7 @@ async def settings(request: web.Request) -> web.Response:
 
 
 def group_operations(body: JsonObject, default: GroupOperations = GroupOperations.WORKING) -> GroupOperations:
-    """Return the switch as a body has it."""
+    """Return the value in a body."""
     value = string(body, "group_operations", default.value)
     if value not in {choice.value for choice in GroupOperations}:
         raise BadInput(f"'group_operations' must be one of {', '.join(choice.value for choice in GroupOperations)}")

@@ -104,7 +104,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How big a world is. ``members`` counts the account itself."""
+    """The size of a world. ``members`` counts the account itself."""
 
     seed: int
     friends: int = 30

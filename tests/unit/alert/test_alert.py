@@ -115,7 +115,7 @@ def test_exit_status_requests_a_restart(tmp_path: Path, spool: Spool) -> None:
     put(spool, 1)
     done = run(*program)
     assert done.returncode == AGAIN
-    assert "/nowhere/tell can't be run" in done.stderr
+    assert "/nowhere/tell cannot be run" in done.stderr
     settings.write_text("[alerts]\ncommand = 5\n")
     assert run(*program).returncode == 78
     assert len(spool.waiting()) == 1

@@ -45,7 +45,7 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
         ),
         ("wxcontroller.toml.d/a.toml", "\nallow_hosts = [\n  'a',\n  'b c',\n]\n", 2, "allow_hosts", "b c", "fail"),
         ("wxcontroller.toml.d/a.toml", "\n[limits]\njson_depth = 3\n", 3, "json_depth", "has no effect", "warn"),
-        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "only one is set", "fail"),
+        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "is set", "fail"),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "not a known variable", "warn"),

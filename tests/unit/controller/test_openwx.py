@@ -250,7 +250,7 @@ async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> Non
     assert answer["code"] == 0
     for started in await asyncio.wait_for(asyncio.gather(*starts), PATIENCE):
         assert started["code"] != 0
-        assert "was stopped while it came up" in str(started["status"])
+        assert "was stopped while it was starting" in str(started["status"])
     assert "alice" not in host.units.records
     assert (await host.v1("GET", "accounts/alice"))[1]["desired"] == "stopped"
     host.units.hold = None

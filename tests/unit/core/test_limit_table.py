@@ -33,7 +33,7 @@ def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
     ("content", "words"),
     [
         ("[limits]\ncooky = 5\n", "limits has no key cooky"),
-        ("[limits]\nsend_tries = 500\n", "limits key send_tries must be a whole number from 1 to 100"),
+        ("[limits]\nsend_tries = 500\n", "limits key send_tries must be an integer from 1 to 100"),
     ],
 )
 def test_invalid_limits_are_refused_by_name(tmp_path: Path, content: str, words: str) -> None:
@@ -80,12 +80,12 @@ def test_one_account_can_have_its_own_limits(tmp_path: Path) -> None:
     assert check_configuration(paths) == []
     paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=400\nWXCLIENT_LIMIT_WATCHERS=9\n")
     first, second = check_configuration(paths)
-    assert (first.key, str(first.message)) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be a whole number from 1 to 100")
+    assert (first.key, str(first.message)) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be an integer from 1 to 100")
     assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is not a known variable")
 
 
 def test_account_with_invalid_limit_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be a whole number") as refused:
+    with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be an integer") as refused:
         read_config("a", {**PORT, "WXCLIENT_LIMIT_SEND_TRIES": "400"}, Paths(tmp_path))
     assert "/etc/wxcontroller/clients/a.env" in refused.value.remedy
 

@@ -48,7 +48,7 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ('webhook_targets = ["http://a/"]\npost_api = "http://b/"\n', "post_api in the settings is not among"),
         ('[client]\nwebhook_targets = "http://a/"\n', "stands above the tables"),
         ('listen = [{ host = "wx.example", port = 2000 }]\n', "not an IP address"),
-        ('tls_certificate = "x.pem"\n', "only one is set"),
+        ('tls_certificate = "x.pem"\n', "only one of"),
         ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
         ("[client]\nload = 1\n", "unknown option: load"),
         ('trusted_proxies = ["a.example"]\n', "trusted_proxies"),

@@ -60,7 +60,7 @@ async def test_refused_connection_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
     failed = await failure(port, scheme="http")
-    assert failed.message == "synccheck: can't connect to wx.qq.com: connection refused"
+    assert failed.message == "synccheck: cannot connect to wx.qq.com: connection refused"
     assert "firewall" in failed.remedy
     assert not failed.unsure  # the request was never sent
 
@@ -77,7 +77,7 @@ async def test_failed_connection_is_not_an_empty_poll() -> None:
             with contextlib.suppress(BlockingIOError):
                 other.connect(("127.0.0.1", port))
         async with Transport(Jar(), hurried(connect=0.2), f"http://127.0.0.1:{port}") as transport:
-            with pytest.raises(NoAnswer, match=r"can't connect to wx\.qq\.com: no answer in time") as failed:
+            with pytest.raises(NoAnswer, match=r"cannot connect to wx\.qq\.com: no answer in time") as failed:
                 await transport.send(LineRequest("synccheck", "wx.qq.com", "/", timeout=2.0))
     assert not failed.value.timed_out
 

@@ -145,7 +145,7 @@ async def test_wrong_or_missing_proxy_password_is_reported(real: Real, scheme: s
     ("answer", "reason"),
     [
         (b"HTTP/1.1 403 No\r\n\r\n", "refuses to connect to wx.qq.com:443 (HTTP 403)"),
-        (b"HTTP/1.1 502 No\r\n\r\n", "can't connect to wx.qq.com:443 (HTTP 502)"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "cannot connect to wx.qq.com:443 (HTTP 502)"),
         (b"SSH-2.0-x\r\n\r\n", "does not answer as an HTTP proxy does"),
         (None, "did not connect to wx.qq.com:443 in time"),
     ],
@@ -173,11 +173,11 @@ async def test_proxy_may_start_late_and_be_interrupted(world: Wechat) -> None:
         pass  # it gets its port, and stops
     async with world.drive(None, hurried(connect=1.0, offline_after=0.5), proxy=proxy.url("u", "hidden")) as drive:
         hindered = await drive.until(LoginStalled)
-        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(hindered.reason)
+        assert f"the proxy http://127.0.0.1:{proxy.port} cannot be reached" in str(hindered.reason)
         async with proxy.running():
             await world.enter(drive, alice)
         offline = await drive.until(Offline)
-        assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(offline.reason)
+        assert f"the proxy http://127.0.0.1:{proxy.port} cannot be reached" in str(offline.reason)
         for reason in (hindered.reason, offline.reason):
             assert "check that it runs, or correct the option proxy" in str(reason)
             assert "hidden" not in str(reason)

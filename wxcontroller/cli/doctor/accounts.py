@@ -30,7 +30,7 @@ _LEVELS: Mapping[Severity, Level] = {
 
 @check(DoctorCheck.ACCOUNTS)
 def conditions(patient: Patient) -> Iterator[CheckResult]:
-    """Everything that is wrong with the accounts."""
+    """All problems of the accounts."""
     accounts = patient.assessments
     if patient.away is not None and not accounts:
         return

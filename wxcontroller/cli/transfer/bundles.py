@@ -117,7 +117,8 @@ def drop_bundle(paths: Paths, name: AccountName) -> None:
     """Delete the bundle of an account that is on this host now. Raises OSError."""
     if not paths.standby.exists():
         return
-    # One that is about to be kept may be waiting to see that the account is not here: none comes after this.
+    # A receiver may wait here until it has checked that the account is not on this host: no bundle is stored after
+    # this.
     with bundles_locked(paths):
         if (file := paths.standby_bundle(name.instance)).exists():
             kept = kept_bundles(paths)

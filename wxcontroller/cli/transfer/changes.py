@@ -88,7 +88,7 @@ def _below(directory: Path, depth: int = 1) -> Iterator[Path]:
     with entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                # No part of a bundle: SQLite makes it again (snapshot.py).
+                # Not part of a bundle: SQLite creates it again (snapshot.py).
                 if entry.name != INDEX:
                     yield Path(entry.path)
             elif depth < DEEPEST:

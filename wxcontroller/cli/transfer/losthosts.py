@@ -1,7 +1,7 @@
-"""What ``wxctl adopt`` does besides the adoption: which accounts, and whether their host is lost.
+"""The checks of ``wxctl adopt``: which accounts it adopts, and whether their host is lost.
 
-Nothing here can know that the other host is off: a person has to confirm it. Before that, all known facts are
-checked: a host that responds and has the account keeps it.
+That the other host is off cannot be detected: a person has to confirm it. Before that, all known facts are checked: a
+host that responds and has the account keeps it.
 """
 
 import time
@@ -99,7 +99,7 @@ def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
     if not is_named and not gone:
         raise UnknownAccount(
             N_("host {host} responds and no longer has account {account}"),
-            N_("to restore it all the same: {command}"),
+            N_("to restore it anyway: {command}"),
             account=name.name,
             host=bundle.host,
             command=command("adopt", name.name),

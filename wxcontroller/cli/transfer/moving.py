@@ -66,7 +66,7 @@ class ArrivalState:
     account: JsonObject
 
     def by(self, move: str) -> bool:
-        """Return whether this move has brought it."""
+        """Return whether the account arrived in this move."""
         return bool(self.account) and text(self.account.get("arrived")) == move
 
 
@@ -132,7 +132,7 @@ class Move:
         self._note(N_("{account}: stopping it here"))
         disable(self.here, self.name)
         self.here.leave(self.name, leaving.to, leaving.id, sent=leaving.sent)
-        # As the controller has written it: with whether the account ran.
+        # As written by the controller, which noted whether the account ran.
         leaving = _leaving(self.name) or leaving
         if not (rest := look(self.name)).quiet:
             raise WxError(
@@ -146,7 +146,7 @@ class Move:
         account = self._started(leaving)
         carried = self._carried()
         left = self.here.has_left(self.name, leaving.id)
-        # Last: an account that stays after all needs them.
+        # Last, because an account that stays needs them.
         for file in carried:
             file.unlink(missing_ok=True)
         for target in items(left.get("targets")):

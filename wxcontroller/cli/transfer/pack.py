@@ -118,7 +118,7 @@ def pack(
         account.options.get("takeover", ""),
     )
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        # First: ``unpack`` decides by it before it writes anything, and a standby host reads no more of a bundle.
+        # First: ``unpack`` checks it before it writes anything, and a standby host reads only this part of a bundle.
         add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
         if override := small(paths.override_file(instance)):
             add(archive, _OVERRIDE, override)
@@ -276,7 +276,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
         found.secrets[parts[1]] = bounded(member, content)
     elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
         found.drop_ins[parts[1]] = bounded(member, content)
-    # Whoever made the bundle: no name in it leads out of ``state``.
+    # Names in a bundle cannot lead out of ``state``, even if it is malicious.
     elif parts[0] == _STATE and 1 < len(parts) <= DEEPEST + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):

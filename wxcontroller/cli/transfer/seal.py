@@ -61,7 +61,7 @@ class Sealer:
 
     def write(self, content: bytes) -> int:
         self._buffer += content
-        while len(self._buffer) > _PIECE:  # one full piece stays: it may be the last
+        while len(self._buffer) > _PIECE:  # keep one full piece: it may be the last
             self._emit(bytes(self._buffer[:_PIECE]), last=False)
             del self._buffer[:_PIECE]
         return len(content)

@@ -32,7 +32,7 @@ def held_database(directory: int) -> Iterator[None]:
     ``directory`` is a descriptor of the account's.
     """
     if not _is_open(directory):
-        # No process has it open, so nothing needs to be prevented. A process that opens it meanwhile creates the
+        # No process has it open, so no checkpoint has to be prevented. A process that opens it meanwhile creates the
         # index.
         yield
         if _is_open(directory):
@@ -63,7 +63,7 @@ def held_database(directory: int) -> Iterator[None]:
                 )
             yield
         finally:
-            # A read transaction leaves nothing to tidy up.
+            # A read transaction needs no cleanup.
             holder.kill()
 
 

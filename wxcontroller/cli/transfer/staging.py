@@ -139,7 +139,7 @@ def _begun(place: Path) -> Begun | None:
         plan = obj(read_json((place / _BEGUN).read_bytes()))
         files = {path: text(value) for path, value in obj(plan.get("files")).items()}
         return Begun(parse_name(text(plan.get("name"))), files, text(plan.get("parameters")))
-    except (OSError, ValueError):  # BadName is one; killed before it had put anything anywhere
+    except (OSError, ValueError):  # includes BadName; killed before it had placed any file
         return None
 
 

@@ -1,15 +1,15 @@
-"""What wxcontroller-standby.service runs: sends bundles of accounts that have a standby host and have changed.
+"""The program of wxcontroller-standby.service: sends bundles of accounts that have a standby host and have changed.
 
 It looks at all accounts, sends the bundles that are due one after the other and ends; a timer starts it again. So
 there is one bundle at a time, and the timer's pause is the shortest one between two of an account. Two more rules
 bound what this costs, also when sending fails: an account whose bundle takes long is sent seldom, and after each
 bundle there is a pause.
 
-Accounts and other hosts may be compromised. A problem of one of them keeps no other account from
-its turn: it is noted as the reason why that account has no newer bundle, each bundle has a time limit, and the ones
-that were tried longest ago come first.
+Accounts and other hosts may be compromised. A problem of one of them does not delay other accounts: it is recorded as
+the reason why that account has no newer bundle, each bundle has a time limit, and the ones that were tried longest
+ago come first.
 
-It can read what accounts have stored and reaches nothing but this host's controller, which passes sealed bundles on.
+It can read the accounts' stored data, and can connect only to this host's controller, which forwards sealed bundles.
 """
 
 import math
@@ -36,7 +36,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.standby import SentBundle, sent_bundles, write_sent
 
-# Of an account: a bundle takes at most a twentieth of the time. Of all of them: a quarter, if they are quick.
+# The bundles of one account take at most a twentieth of the time, all bundles together a quarter, if they are quick.
 _ACCOUNT_SHARE, _SHARE = 20, 4
 _LONGEST_PAUSE = 60.0
 # Then the next round checks all accounts again, to know which of them have changed.
@@ -79,7 +79,7 @@ class StandbyRound:
         before = sent_bundles(self.paths)
         for instance in AccountFiles(self.paths).instances():
             self._look(instance, before.get(instance))
-        # Only after all were checked: its time shows up to when changes are known.
+        # Only after all were checked: its time is that of the last complete check.
         self._note()
         end = time.monotonic() + _ROUND_SECONDS
         for instance in sorted(self._due, key=lambda each: self._sent[each].tried):

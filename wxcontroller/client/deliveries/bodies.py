@@ -1,4 +1,4 @@
-"""The body of a report as it is posted: the event log's, with the content of its media put in.
+"""The body of a report as it is posted: the one in the event log, with the content of its media inserted.
 
 A body may have 14 MB: a file of 10 MiB in base64, escaped for JSON. So content is inserted into the stored bytes at
 its placeholder, without parsing and writing JSON of that size, and without a second copy. ``prepare`` still takes a

@@ -224,7 +224,7 @@ class Delivery:
             self._lanes.retry_due(math.inf)
             return None
         pause = found.next_at - time.time()
-        # No pause is that long: the clock has been set back since.
+        # A pause is never that long: the clock was set back meanwhile.
         if 0 < pause < 2 * self._policy.longest:
             self._lanes.retry_due(time.monotonic() + pause)
             return None
@@ -237,7 +237,7 @@ class Delivery:
             self._queue.clear()  # it was deleted, or the log was replaced
             return
         began = time.monotonic()
-        # Also around reading the media: a file on a dead disk must not go unnoticed.
+        # Also while media are read: a hanging disk must be detected.
         limit = self._policy.timeout + WEBHOOK_ANSWER_SECONDS + _OVERTIME
         with self._deadlines.within(limit, "posting a report"):
             body = await self._body(entry, stored)

@@ -73,8 +73,7 @@ class DirectPosts:
             protocol.set_response_params(read_until_eof=True)
             writing = _write(head, body, protocol)
             message, content = await protocol.read()
-            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints.
-            # After 101 the connection no longer speaks HTTP.
+            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints. After 101 the connection no longer uses HTTP.
             while 100 <= message.code < 200 and message.code != 101:
                 message, content = await protocol.read()
         except HttpProcessingError as problem:

@@ -34,7 +34,7 @@ from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 
 log = logging.getLogger(__name__)
-# Of a receiver's answer: answers are replies, not downloads.
+# Limit of a receiver's answer: answers are replies, not downloads.
 WEBHOOK_ANSWER_BYTES = 256 << 10
 WEBHOOK_ANSWER_SECONDS = 10.0
 # Lost SYNs are sent again after 1, 3 and 7 s. A receiver that has not connected by then counts as down.
@@ -105,7 +105,7 @@ class Poster:
             # be posted.
             return Result(DeliveryOutcome.FAILED if hops else DeliveryOutcome.UNREACHED, status, unreached(problem))
         except aiohttp.ClientResponseError as problem:
-            return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
+            return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # a server that does not use HTTP
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
             return Result(broken(body), status, unreached(problem))
         finally:

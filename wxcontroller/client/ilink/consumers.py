@@ -25,7 +25,7 @@ _FACTS = ("bot_agent", "channel_version", "user_id", "online", "last_poll", "sen
 
 
 class GroupMessages(StrEnum):
-    """Which messages of groups a consumer gets."""
+    """The group messages that a consumer receives."""
 
     OFF = "off"
     ON = "on"
@@ -184,7 +184,7 @@ def consumer_of(row: ConsumerRow) -> Consumer:
     try:
         options = ConsumerOptions().changed(row.options)
     except ValueError:  # damaged, or written by a later version
-        # Grant only rights that can be read: an unreadable list of people allows nobody.
+        # Grant only rights that can be read: an unreadable list of people allows no one.
         options = ConsumerOptions(peers=tuple(text(peer) for peer in items(row.options.get("peers"))))
     return Consumer(
         row.name,

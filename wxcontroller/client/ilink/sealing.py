@@ -1,8 +1,8 @@
-"""Sealed texts that a consumer gets and returns: unreadable, unforgeable, and without a table of them.
+"""Sealed texts that a consumer gets and returns: encrypted, authenticated, and not stored here.
 
-Cursors, context tokens, typing tickets and the parameters of the CDN are made so. Each is encrypted and authenticated
-with a key of the account, for one purpose: nothing that was made for one can be used for another. The nonce is made
-of the content, so that the same content is the same text: a message that is delivered again has the same token.
+Cursors, context tokens, typing tickets and the parameters of the CDN are such texts. Each is encrypted and
+authenticated with a key of the account, for one purpose: a text for one purpose cannot be used for another. The nonce
+is derived from the content, so equal content gives equal text: a message that is delivered again has the same token.
 """
 
 import base64

@@ -44,7 +44,7 @@ MAX_ITEMS = 20
 # A repeat of a held message within this time is the same message.
 _FOLD_SECONDS = 600.0
 _MAX_FOLDED = 500
-# No Idempotency-Key of a request begins so.
+# An Idempotency-Key of a request cannot begin with this.
 _PREFIX = "\x01ilink\x01"
 _INVALID = "invalid arguments"
 _MEDIA_ITEMS = {
@@ -295,7 +295,7 @@ class AgentSending:
             )
         if not found:
             return _Verdict(SendState.UNKNOWN)
-        # Of equal ones the last: a quote refers to the most recent.
+        # The last of several equal ones: a quote refers to the most recent.
         return min(reversed(found), key=lambda part: WORST_FIRST.index(part.state))
 
     # -- how it is answered

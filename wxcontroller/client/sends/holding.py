@@ -77,7 +77,7 @@ class Holding:
         if self.windows is None:
             return order.first(ready)
         found = order.following(ready, self.windows, time.time(), self._writer)
-        # No answer to the person is left that would go before others.
+        # No answer to the person, which would precede others, is left.
         if found is not None and found.target != self._writer:
             self._writer = ""
         return found
@@ -163,7 +163,7 @@ class Holding:
         for peer in list(self.windows.peers):
             if peer not in self._reminding and self.windows.needs_reminder(peer, peer in waiting, now):
                 self._reminding.add(peer)
-                # One that cannot go now is not wanted later.
+                # hold=0: a reminder that cannot be sent now is useless later.
                 send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0)
                 send.answer.add_done_callback(partial(self.reminded, peer))
                 yield send

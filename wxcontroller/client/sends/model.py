@@ -43,7 +43,7 @@ _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
 class Part(StrEnum):
-    """Which of a request's messages a send is."""
+    """The position of a send among the messages of its request."""
 
     TEXT = "text"
     MEDIA = "media"
@@ -101,7 +101,7 @@ TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a send ended.
+    """The result of a send.
 
     ``code`` and ``status`` are the contract's, ``info`` is the text for people. ``message_id`` is WeChat's or "".
     ``refusal`` is a Refusal, or "".

@@ -39,7 +39,7 @@ class Pacer:
 
     @property
     def sent_today(self) -> int:
-        """How many sends were handed to WeChat today, including failed attempts."""
+        """The number of sends passed to WeChat today, including failed attempts."""
         return self._days.get(today(), 0)
 
     def restore(self, days: Mapping[str, int]) -> None:

@@ -1,6 +1,6 @@
 """The send queue: one per account, paced, on disk, with retries that cannot deliver twice.
 
-A message is in the store before it is queued, and marked there before it is handed to WeChat; how it ended is stored
+A message is in the store before it is queued, and marked there before it is handed to WeChat; its result is stored
 together with its report. So nothing that was queued is lost, and a retry, also that of the next process, has the same
 client id: WeChat drops it if the first attempt had arrived.
 
@@ -10,7 +10,7 @@ client id: WeChat drops it if the first attempt had arrived.
 - A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
 - Ids of people are valid for one login: sends queued in another are reported as not sent.
 - On a route with a reply window a send that cannot go now is held in its place until the person writes (holding.py);
-  each person has their own order, and one person's window delays nobody else's sends.
+  each person has their own order, and one person's window does not delay sends to others.
 """
 
 import asyncio
@@ -91,10 +91,10 @@ class SendQueue:
     tries: int = DEFAULTS.send_tries
     limit: int = MAX_WAITING
     holding: Holding = field(default_factory=Holding)
-    closing: bool = False  # nothing more is taken: the account is stopping
-    last_sent: int = 0  # seconds since 1970 when WeChat took a message last
-    last_error: Text = NOTHING  # why the last try failed, empty when it did not
-    sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
+    closing: bool = False  # nothing more is accepted: the account is stopping
+    last_sent: int = 0  # time of the last message that WeChat accepted, in seconds since 1970
+    last_error: Text = NOTHING  # reason why the last attempt failed; empty if it succeeded
+    sent: Counter[MessageKind] = field(default_factory=Counter)  # accepted by WeChat since the process started
     not_sent: int = 0  # not accepted, or unknown
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one being sent, in order
     _urgent: int = 0  # how many of them are urgent
@@ -102,11 +102,11 @@ class SendQueue:
     _preparing: set[Media] = field(default_factory=set)
     _adding: int = 0
     _sending: Send | None = None
-    _login: str = ""  # one's own id while sends can go out
+    _login: str = ""  # the account's own id while sends can go out
     _service: ServiceState = ServiceState()
-    _lost: str = ""  # why those that wait never can, "" when they may
-    _since: float = field(default_factory=time.time)  # without a login they cannot go out
-    _look: bool = False  # whether there may be some that never can
+    _lost: str = ""  # reason why waiting sends can never go out, or ""
+    _since: float = field(default_factory=time.time)  # since when sends have waited for a login
+    _look: bool = False  # whether some may never be able to go out
     _closed: bool = False
     _taken_up: asyncio.Event = field(default_factory=asyncio.Event)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)
@@ -154,7 +154,7 @@ class SendQueue:
 
     @property
     def in_flight(self) -> int:
-        """How many of the queued are being handed to WeChat now: one or none."""
+        """The number of queued sends that are being passed to WeChat: one or none."""
         return int(self._sending is not None and self._sending.state is SendState.SENDING)
 
     @property
@@ -173,7 +173,7 @@ class SendQueue:
 
     @property
     def due_in(self) -> float:
-        """In how many seconds the next one can go out, 0 for one that is under way."""
+        """The seconds until the next send can go out, 0 if one is under way."""
         if self._blocked or self._next() is None:
             return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacer.pause())
@@ -260,7 +260,7 @@ class SendQueue:
         return self.holding.gauge(held_of(self._waiting), self._service)
 
     def login(self, own: str) -> None:
-        """Sends can go out: one is logged in, with this id."""
+        """Sends can go out: the account is logged in, with this id."""
         if own != self._login:
             self._login, self._lost, self._look = own, "", True
             self._news.set()
@@ -481,7 +481,7 @@ class SendQueue:
             await self._wait_for_window(send, problem)
             return 0.0
         if self.windows is not None and not send.unsure and problem.ret is None:
-            send.attempts_left += 1  # nothing was handed over: it is not being tried, it waits
+            send.attempts_left += 1  # not passed to WeChat: it is not being tried, it waits
         if problem.handling is not FailureHandling.RETRY_SAME_ID or send.attempts_left <= 0:
             await self._finish(send, failed_by(problem))
             if problem.handling is not FailureHandling.WAIT:

@@ -87,7 +87,7 @@ class Sending:
 
     async def unsettled(self) -> list[Send]:
         """Return the sends without a stored outcome, including those of an earlier process."""
-        # A process that has just begun does not have these at once.
+        # A process that has just started has not loaded these yet.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TAKE_UP_SECONDS):
                 await self.queue.until_taken_up()

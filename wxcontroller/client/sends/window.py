@@ -197,7 +197,7 @@ class Windows:
 
     @property
     def restricted(self) -> int:
-        """How many people are restricted."""
+        """The number of restricted people."""
         return sum(peer.restricted for peer in self.peers.values())
 
     def next_change(self, now: float) -> float | None:

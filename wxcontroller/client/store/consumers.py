@@ -24,7 +24,7 @@ MAX_LOOKED_AT = 50_000
 
 @dataclass(frozen=True, slots=True)
 class ConsumerRow:
-    """A consumer as it is stored. ``position`` is the acknowledged sequence in ``log``, -1 before its first poll."""
+    """A stored consumer. ``position`` is the acknowledged sequence in ``log``, -1 before its first poll."""
 
     name: str
     bot_id: str

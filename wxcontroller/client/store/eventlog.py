@@ -240,7 +240,7 @@ class EventLog:
         self._leave(lambda db: tables.settle(db, entry, EntryState.DEAD, error, status))
 
     def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
-        """Note an attempt that failed; it stays pending, where it is."""
+        """Record a failed attempt; the report stays pending and keeps its place."""
         self._leave(lambda db: tables.fail(db, entry, error, status, next_at))
 
     def moved_aside(self, entry: Entry, kind: str, error: str, status: int, next_at: float) -> None:

@@ -190,7 +190,7 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """How many are still to be delivered."""
+        """The number of reports that are still to be delivered."""
         return self.held + self.pending
 
 
@@ -312,7 +312,7 @@ def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: EntryState
 def settle(
     db: sqlite3.Connection, entry: Entry, state: EntryState, error: str, status: int, lighter: bytes | None = None
 ) -> None:
-    """Note how a delivery ended. An entry that was purged meanwhile stays purged, unless it was delivered."""
+    """Record the result of a delivery. An entry that was purged meanwhile stays purged, unless it was delivered."""
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
         "acknowledged = 0, "
@@ -327,7 +327,7 @@ def settle(
 
 
 def fail(db: sqlite3.Connection, entry: Entry, error: str, status: int, next_at: float) -> None:
-    """Note an attempt that failed; the report stays where it is."""
+    """Record a failed attempt; the report keeps its place."""
     db.execute(
         f"UPDATE events SET attempts = attempts + 1, error = ?, status = ?, next_at = ? WHERE {_THIS}",
         (error, status, next_at, entry.seq, entry.log),

@@ -39,7 +39,7 @@ SCHEMA = """
 """
 _TYPES = ("friend_message", "group_message", "group_notice")
 _MARKS = ", ".join("?" * len(_TYPES))
-# Earlier versions kept content in reports: up to 10 MB, which is taken out row by row.
+# Earlier versions kept content in reports: up to 10 MB, which is removed row by row.
 _BODY = (
     "CASE WHEN length(e.body) <= 65536 THEN e.body "
     "WHEN json_valid(CAST(e.body AS TEXT)) THEN CAST(json_remove(CAST(e.body AS TEXT), '$.media_data') AS BLOB) "

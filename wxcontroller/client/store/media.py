@@ -21,7 +21,7 @@ MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 
 
 class Way(StrEnum):
-    """How content got to WeChat."""
+    """The way in which content was uploaded to WeChat."""
 
     UPLOADED = "uploaded"
     RECEIVED = "received"

@@ -38,7 +38,7 @@ _OPEN = ("held", "pending")  # states of events that are still to be delivered
 
 @dataclass(frozen=True, slots=True)
 class KnownLog:
-    """What the process knew of the log before the damage: its name, last sequence, and number of open events."""
+    """The process's knowledge of the log before the damage: its name, last sequence, and number of open events."""
 
     name: str = ""
     last: int = 0

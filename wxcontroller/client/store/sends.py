@@ -75,9 +75,10 @@ class SendStore:
         self._adding: set[Path] = set()
 
     def left(self, adopted: int = 0) -> "Future[Left]":
-        """Return what an earlier process left. Ask before anything is added.
+        """Return the sends that an earlier process left. Call this before sends are added.
 
-        ``adopted`` is the epoch in which an account was adopted, 0 for others: what waited then may have been sent.
+        ``adopted`` is the epoch in which an account was adopted, 0 for others: sends that waited then may have been
+        sent.
         """
 
         def work(db: sqlite3.Connection) -> Left:
@@ -318,7 +319,7 @@ def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
 
 
 def left(db: sqlite3.Connection, route: str) -> Left:
-    """Return everything that is stored of sends that have not ended; first those that may have arrived."""
+    """Return the stored sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     # Sends that may have arrived go first: they are repeated only for five minutes after their first attempt.
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()

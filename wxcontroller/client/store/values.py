@@ -4,7 +4,7 @@ import math
 
 
 def as_int(value: object) -> int:
-    """Return a whole number, 0 for anything else."""
+    """Return an integer, 0 for anything else."""
     return value if isinstance(value, int) else 0
 
 

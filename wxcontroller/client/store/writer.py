@@ -129,7 +129,7 @@ class Database:
         self._progress = asyncio.Event()  # set, and replaced, when jobs have ended
         self._generation = 0  # of the file: damaged ones are replaced
         self.tries = 0  # to write
-        self.trouble = NOTHING  # why nothing can be written at present, empty while all is well
+        self.trouble = NOTHING  # the reason why nothing can be written; empty if it can
 
     def open(self) -> None:
         """Begin. The file itself is opened by the thread, again and again where it cannot be."""
@@ -204,7 +204,7 @@ class Database:
         ``noted``: lazy changes so far have to be visible.
         """
         if noted and self._noted is not None and not self._noted.done():
-            # Its subject is already visible to others: counts are published at once.
+            # Others have already seen the change: publish the counts immediately.
             self._submit()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
@@ -229,7 +229,7 @@ class Database:
         await asyncio.to_thread(thread.join, seconds)
         self._closing.set()
         await asyncio.to_thread(thread.join, 2 * RETRY_SECONDS)
-        # A reader on a slow disk holds the lock: it may have it, the process ends without the connection closed.
+        # A reader on a slow disk may hold the lock: then the process ends without closing the connection.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.to_thread(self._close_reader)

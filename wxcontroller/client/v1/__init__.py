@@ -134,6 +134,4 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
 
 async def no_such_path(request: web.Request) -> web.StreamResponse:
     what = Text("there is no {method} {path} at an account's own port", method=request.method, path=request.path)
-    return refusal(
-        RequestRefused(404, "no-such-path", what, N_("GET /v1/status is here; the controller's port has the rest"))
-    )
+    return refusal(RequestRefused(404, "no-such-path", what, N_("use the controller's port, which has all calls")))

@@ -1,6 +1,6 @@
-"""/v1/events at the account's port: the event log as it is and as it grows, as server-sent events or a page of JSON.
+"""/v1/events at the account's port: stored and new events, as server-sent events or a page of JSON.
 
-The controller reads here and serves people: SSE and WebSocket, of all accounts together.
+The controller reads it, and serves SSE and WebSocket with the events of all accounts.
 """
 
 import asyncio

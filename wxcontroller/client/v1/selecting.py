@@ -36,10 +36,10 @@ def states_of(words: str) -> tuple[EntryState, ...]:
 
 
 def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> int:
-    """Return a whole number of a query. Raises RequestRefused."""
+    """Return an integer of a query. Raises RequestRefused."""
     value = query.get(name, str(default))
     if not value.isascii() or not value.isdecimal() or len(value) > 18:
-        raise bad(N_("{key} is not a whole number"), N_("use a number of at most {most}"), key=name, most=limit)
+        raise bad(N_("{key} is not an integer"), N_("use a number of at most {most}"), key=name, most=limit)
     return min(int(value), limit)
 
 

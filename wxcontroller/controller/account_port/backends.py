@@ -1,8 +1,8 @@
 """Idle connections to the accounts' ports, and the answers on them, for the fast path (``fastpath``).
 
-A connection belongs to the process that accepted it: the facts about the account's unit and its port's secret
-when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked
-at again when a connection was not used for a moment, and whenever one is opened.
+A connection belongs to the process that accepted it, and the process creates a new secret at each start: the
+account's unit and the secret of its port, as checked when the connection was opened, stay valid while it is open.
+Both are checked again after a pause, and for each new connection.
 
 An account is not trusted. The head of its answer is parsed by a strict grammar, and the caller's head is built from
 the parsed parts: status, reason and the allowed headers. A body is passed through, but no more of it than the

@@ -181,12 +181,12 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
 
 
 def unusable_because(status: int, encoding: str) -> Text | None:
-    """Say why a response with this status and Content-Encoding, "" for none, is not passed on; None if it is."""
+    """Return why a response with this status and Content-Encoding ("": none) is not forwarded; None if it is."""
     # 304 answers the caller's If-None-Match. Redirects, and 1xx other than interim ones, could lead elsewhere.
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
         return Text(N_("its process answered {status}, which is not forwarded"), status=status)
-    # None was requested, and the header that names it is not passed on.
+    # None was requested, and the header that names the encoding is not forwarded.
     if encoding.strip().lower() not in ("", "identity"):
         return Text(N_("its process sent an encoded body that was not requested"))
     return None

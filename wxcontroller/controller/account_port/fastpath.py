@@ -39,7 +39,7 @@ from wxcontroller.openwx.admission import AdmissionSlot, Busy, Claim, Resource
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.parameters import BadParameter
 
-# Of a form that is taken: longer ones are read aside by ``proxy``.
+# Limit of a form here: ``proxy`` reads longer ones.
 FORM_BYTES = 64 << 10
 # Number and size of cached lines and blocks: each form length has its own block.
 _REMEMBERED, _REMEMBERED_BYTES = 1024, 1024
@@ -120,7 +120,7 @@ class AccountFastPath:
         if backend is not None:
             exchange.ask(backend)
         else:
-            # Only a new connection costs a task.
+            # Only a new connection needs a task.
             task = asyncio.get_running_loop().create_task(exchange.ask_new(settings.ua_connect_timeout))
             # asyncio keeps only weak references to tasks.
             self._opening.add(task)
@@ -155,7 +155,7 @@ class AccountFastPath:
     def _reset(self, settings: Settings) -> None:
         """Discard results checked under other settings."""
         self._settings = settings
-        # Nothing is taken where each request is logged.
+        # The fast path is off where each request is logged.
         self._head_bytes = 0 if settings.http_debug else min(_HEAD_BYTES, settings.limits.request_line_bytes)
         self._lines.clear()
         self._blocks.clear()
@@ -198,7 +198,7 @@ class AccountFastPath:
             return block.caller
         found = gate.recognize(block.token, connection.peername, tokens)
         block.tokens = None
-        if found is not None and found.token in tokens.by_id:  # not root's, who is known by his address too
+        if found is not None and found.token in tokens.by_id:  # root is also recognized by the address
             block.caller, block.expires, block.tokens = found, tokens.by_id[found.token].expires, tokens
         return found
 

@@ -1,16 +1,16 @@
 """The events of all accounts: one connection to each account with readers, shared by all of them.
 
 While there are readers, the hub keeps a line to each account that is up: a connection to its /v1/events, which is
-opened again after the last event it gave. A reader's place in an account is the last event it has got. Each pair of
-reader and account is in one of two states:
+reopened after its last event. A reader's place in an account is the last event that it received. Each pair of reader
+and account is in one of two states:
 
-- Live: the line gives the reader each event, in the reader's queue.
+- Live: the line puts each event into the reader's queue.
 - Behind: the reader came with an old place, or its queue was full. It gets its own connection, which reads the
   account's log from its place and waits while the queue is full, so that nothing is lost. When it has reached the
   line's place, the reader is live.
 
-A subscription counts from the moment it is made: an event that happens before the line is open is in the account's
-log, and the line begins there.
+A subscription includes all events after it was made: the line starts in the account's log, which has those from
+before the line was open.
 
 Accounts are not trusted: an event is passed on unchanged, but only as one event, in the account's own name. One that
 takes long to parse does not hold up the controller, and an account may not use more than a fifth of its time.
@@ -55,7 +55,7 @@ _FEW_VALUES = 5000
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 # Interval of checks for accounts that have started and for connections that have ended.
 _LOOK_SECONDS = 1.0
-# Of an account whose program is older than epochs.
+# For an account whose program does not know epochs.
 FIRST_EPOCH = 1
 _ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
 _TYPE = re.compile(r"[a-z_]{1,64}")
@@ -131,13 +131,14 @@ class Subscription:
     def offer(self, event: AccountEvent) -> bool:
         """Queue an event; return False if the queue is full."""
         if not self.types or event.type in self.types:
-            # Also the wanted ones that follow are not queued: the
-            # reader's place stays before the first that is missing.
+            # Later events of these types are not queued either: the reader's place stays before the first missing
+            # one.
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
                 return False
             self._waiting.append(event)
             self._arrived.set()
-        # Also for events of other types: the place moves on, or a quiet reader would come back with an old one.
+        # Events of other types also advance the place: otherwise a reader without events would reconnect with an old
+        # one.
         self.queued[event.instance] = event.id
         return True
 

@@ -188,7 +188,7 @@ async def pass_to(
     spool: BodySpool | None = None,
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
-    """Send a request on and its response back; as ``pass_on``, whose failures are the destination's here."""
+    """Forward a request and its response, as ``pass_on``; failures are attributed to ``destination``."""
     response = await send_request(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})

@@ -20,7 +20,7 @@ from wxcontroller.openwx.parameters import BadParameter
 
 _LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?|/v1/accounts)(?:\?([!-\"$-~]*))? HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+((?:[!-~](?:[ -~\t]*[!-~])?)?)")
-# Of these there is one at most.
+# At most one of each of these is allowed.
 _ONCE = frozenset({"host", "content-length", "content-type", "authorization", "x-auth-token", "connection"})
 # Not forwarded, and without effect on the request. Other headers that are not forwarded have one: on the request, its
 # caller or its answer.

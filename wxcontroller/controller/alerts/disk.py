@@ -1,4 +1,4 @@
-"""How full the disks are that accounts and controller write to, and whether they can be written to at all."""
+"""Checks the free space of the disks of accounts and controller, and whether they are writable."""
 
 import os
 from collections.abc import Iterator

@@ -137,7 +137,7 @@ class Ledger:
         return any(record.finding for record in self.records.values())
 
     def take_changed(self) -> bool:
-        """Return whether anything worth a write has changed since the last question."""
+        """Return whether anything worth a write has changed since the last call."""
         changed, self._changed = self._changed, False
         return changed
 

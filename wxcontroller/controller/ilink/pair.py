@@ -1,4 +1,4 @@
-"""How an agent without a token requests one: get_bot_qrcode and get_qrcode_status."""
+"""Requests for a token by agents: get_bot_qrcode and get_qrcode_status."""
 
 import asyncio
 import contextlib

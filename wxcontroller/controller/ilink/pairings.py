@@ -19,7 +19,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limiter import caller_of
 from wxcontroller.core.messages import N_
 
-# As WeChat's codes last for clients, at the most.
+# The longest validity of WeChat's codes in clients.
 LIVES_SECONDS = 300.0
 MAX_OPEN = 50
 # Otherwise one address, which may open that many in their lifetime, could prevent all others from pairing.
@@ -149,7 +149,7 @@ class Pairings:
                 N_("wait a minute"),
                 most=PER_MINUTE,
             )
-        # Those that are over stay until their agents have fetched the result, and count as well.
+        # Finished requests are kept until their agents have fetched the result, and are counted, too.
         full = len(self.open()) >= MAX_OPEN or len(self._by_key) >= 2 * MAX_OPEN
         if full or sum(caller_of(each.address) == who for each in self.open()) >= MAX_OF_ONE:
             raise TooManyPairings(

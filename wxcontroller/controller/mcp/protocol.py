@@ -102,7 +102,7 @@ def _message(body: bytes) -> JsonObject:
         raise Failed(INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
     identity = sent.get("id", "")
     if isinstance(identity, bool) or not isinstance(identity, str | int):
-        raise Failed(INVALID_REQUEST, "id is not a text or a whole number")
+        raise Failed(INVALID_REQUEST, "id is not a text or an integer")
     if not isinstance(sent.get("params", {}), dict):
         raise Failed(INVALID_REQUEST, "params is not an object")
     return sent

@@ -133,7 +133,7 @@ class Tool:
                 return f"{name[:64]} is not an argument; known: {', '.join(self.fields) or 'none'}"
             if schema["type"] == "integer":
                 if isinstance(value, bool) or not isinstance(value, int):
-                    return f"{name} is not a whole number"
+                    return f"{name} is not an integer"
                 if not int(str(schema["minimum"])) <= value <= int(str(schema["maximum"])):
                     return f"{name} is not from {schema['minimum']} to {schema['maximum']}"
             elif not isinstance(value, str):

@@ -34,7 +34,7 @@ _Answer = Callable[[str, Notification, NotifyVerdict], web.Response]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one kind of clients asks and is answered."""
+    """The request and response format of one kind of client."""
 
     name: str
     read: _Read

@@ -1,4 +1,4 @@
-"""Which language a reader gets, and which colours."""
+"""The language and the colours of the page for a reader."""
 
 from aiohttp import web
 

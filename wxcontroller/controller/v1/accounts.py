@@ -26,7 +26,7 @@ from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, list
 from wxcontroller.openwx.describing import texts as text_schemas
 from wxcontroller.openwx.replies import CONTENT_TYPE
 
-# Of a JSON body: a request sets a few options, of which only addresses are long.
+# Limit of a JSON body: a request sets a few options, of which only addresses are long.
 CONTROL_BODY_BYTES = 64 << 10
 _DONE = both(
     ref("Account"),

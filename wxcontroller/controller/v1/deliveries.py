@@ -98,7 +98,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "all": explained(SWITCH, "all that are in these states"),
         },
         "additionalProperties": False,
-        "description": "which reports: by ids, state or both, or all",
+        "description": "the reports, by ids, state or both, or all",
     },
 }
 _ROW = record(

@@ -82,7 +82,7 @@ CODES = (
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
     *("link-over", "link-taken", "not-confirmed", "lease-ended"),
-    # Of fleets, whose modules a single machine does not load.
+    # Fields of fleets, whose modules a single machine does not load.
     *("owned-elsewhere", "not-claimable", "etcd-unreachable", "no-host"),
     # As in the answers of the account's process.
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
@@ -110,7 +110,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Reason": record(
         {
             "code": (word(*dict.fromkeys(CODES)), "code of the failure"),
-            **texts(message="what failed", remedy="remedy"),
+            **texts(message="the failure", remedy="remedy"),
             "values": ({"type": "object"}, "values used in message and remedy, by name"),
         },
         ("message_text", "remedy_text", "values"),  # programs of 2.0.0 have none

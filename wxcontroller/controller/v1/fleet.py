@@ -106,7 +106,7 @@ async def fleet(request: web.Request) -> web.Response:
 @CALLS.route(
     "GET",
     "fleet/self",
-    "what this host reports about itself to other hosts; for tokens of scope fleet",
+    "data about this host for other hosts; for tokens of scope fleet",
     record({"name": TEXT, "version": TEXT, "agents": listing(_AGENT)}),
     (409,),
 )

@@ -19,7 +19,8 @@ from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.messages import N_
 
-# Of one answer: far more than its lines usually have. Of these seconds journalctl may need many on a cold disk.
+# Limit of one answer: far more than its lines usually have. On a cold disk, journalctl may need many of these
+# seconds.
 JOURNAL_BYTES = 8 << 20
 JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100

@@ -150,7 +150,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "id": (TEXT, "the lasting id"),
             "name": (TEXT, "its name, or names of members"),
-            "members": (WHOLE, "how many are known"),
+            "members": (WHOLE, "the number of known members"),
             "owner": (maybe(TEXT), "the lasting id of the owner"),
         },
         meaning="a group of the account",

@@ -1,10 +1,10 @@
 """Moving an account between hosts: departure from this host, and arrival at it.
 
-``wxctl move`` on the account's host decides each step, and its record there (core.leaving) remembers how far it came;
-the controllers only carry the steps out. An account that comes in is sealed with the fleet's passphrase, which the
-controller does not know: it passes the bytes on to wxcontroller-receive.socket, behind which root imports them. So
-neither a compromised controller nor a holder of its tokens can read a login, or make root import an account that no
-host of the fleet has sent.
+``wxctl move`` on the account's host decides each step, and its record there (core.leaving) records its progress; the
+controllers only execute the steps. An arriving account is sealed with the fleet's passphrase, which the controller
+does not know: it passes the bytes on to wxcontroller-receive.socket, whose service imports them as root. So neither a
+compromised controller nor a holder of its tokens can read a login, or make root import an account that no host of the
+fleet has sent.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ async def leave(request: web.Request) -> web.Response:
 @CALLS.route(
     "DELETE",
     "departures/{account}",
-    "undo that; the account runs again if it did before",
+    "remove the mark of a move; the account is started if it ran before",
     ref("Account"),
     (404, 409),
     (_ACCOUNT, _MOVE),

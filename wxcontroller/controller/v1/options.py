@@ -42,12 +42,12 @@ _NAMES = {name: pair for pair in SAME.items() for name in pair}
     ),
 )
 async def shown(request: web.Request) -> web.Response:
-    """GET: every option and limit with value, default, and where it comes from. No passwords, no queries of URLs.
+    """GET: every option and limit with value, default and source, without passwords and queries of URLs.
 
     ``from`` is ``request`` (stored with the account), ``settings`` ([client] of the settings, the template or the
-    admin's file for this account) or ``default``. ``value`` is what the next start runs by, ``in_force`` what its
-    program runs by, null where none tells; ``waiting`` are the options that a restart changes. A secret that alone is
-    another one is not returned.
+    admin's file for this account) or ``default``. ``value`` applies from the next start, ``in_force`` to the running
+    program, null if unknown; ``waiting`` are the options that a restart changes, except those of which only a secret
+    differs.
     """
     view = await context(request).accounts.require(request.match_info["name"])
     return json_response(_options(view, await _running(request, view)))

@@ -16,7 +16,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Send": record(
         {
             "id": (TEXT, "id in the response to the call"),
-            "peer": (TEXT, "who gets it"),
+            "peer": (TEXT, "the recipient"),
             "is_group": (SWITCH, "whether that is a group"),
             "kind": (TEXT, "text, image, video or file"),
             "interim": (SWITCH, "whether it is progress, which may be dropped"),
@@ -54,7 +54,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "sent_24h": (WHOLE, "messages sent in the last 24 hours, to all people"),
             "limit_24h": (WHOLE, "the limit for them; 0: none"),
             "limit_24h_from": (word("unset", "set", "learned"), "learned: derived from a refusal"),
-            "throttled_until": (maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
+            "throttled_until": (maybe(WHOLE), f"the time until which nothing is sent, {_NEVER}"),
             "held": (WHOLE, "messages that are held for all persons"),
             "left": (maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
             "accepted_without_id": (WHOLE, "messages in a row that WeChat accepted without an id"),

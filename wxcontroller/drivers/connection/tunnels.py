@@ -1,15 +1,15 @@
 """Connections to WeChat through a proxy: aiohttp-socks' connector, and SOCKS5 by python-socks.
 
-Every connection is a tunnel, also where WeChat's stand-in speaks plain HTTP: the proxy gets a host and a port and
+Every connection is a tunnel, also to a server without TLS in WeChat's place: the proxy gets a host and a port and
 passes bytes. Imported only for an account that has a proxy: memory is multiplied by hundreds.
 
-CONNECT stays our own. python-socks 2.7 reads the proxy's answer once, so that the rest of a head in two pieces ends
-up in the TLS handshake (``test_whole_session_uses_the_proxy[http]``); it sends user and password in Latin-1
-only (``test_a_password_in_any_script``), and checks the certificate of an https proxy against the address that it
-connects to, which is not one of the name's.
+CONNECT is implemented here. python-socks 2.7 reads the proxy's answer once, so that the rest of a head in two pieces
+ends up in the TLS handshake (``test_whole_session_uses_the_proxy[http]``); it sends user and password in Latin-1
+only, and checks the certificate of an https proxy against the address that it connects to, which is not one of the
+name's.
 
-So are the errors, which name proxy, target and remedy (``test_refusals_name_proxy_target_and_remedy``), and the
-attempts, one for each address of the proxy's name, which our own resolver finds without blocking anything.
+So are the errors, which name proxy, target and remedy (``test_refusals_name_proxy_and_target``), and the attempts,
+one for each address of the proxy's name, which our own resolver finds without blocking anything.
 """
 
 import asyncio
@@ -220,7 +220,7 @@ class _Attempt:
 
     def _refused_by_socks(self, problem: ProxyError) -> TunnelFailed:
         if problem.error_code == _NOT_ALLOWED:
-            return self._failed(N_("the proxy {proxy} does not allow connections to {target}"), N_("let it"))
+            return self._failed(N_("the proxy {proxy} does not allow connections to {target}"), N_("allow it"))
         if problem.error_code is not None:
             return self._failed(
                 N_("the proxy {proxy} cannot connect to {target}: {problem}"),

@@ -30,8 +30,8 @@ class FileHelperDriver(WebDriver):
         recall=False,
         avatars=False,
         lasting_ids=True,
-        # As on the web page (9.5). If this page does not know a repeated client id, a note to oneself comes twice:
-        # less harm than one that is missing.
+        # As on the web page (9.5). If this page does not know a repeated client id, a note to oneself arrives twice,
+        # which is better than a lost one.
         repeat_seconds=300.0,
         oneself=PEER,
     )

@@ -1,4 +1,4 @@
-"""Every duration of the iLink route in one place, so that tests can shorten a day."""
+"""Every duration of the iLink route in one place, so that tests can shorten them."""
 
 from dataclasses import dataclass
 

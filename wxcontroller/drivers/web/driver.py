@@ -94,8 +94,8 @@ class WebDriver:
         self._timing = replace(
             timing,
             connect=context.seconds("ua_connect_timeout"),
-            # A poll is held for about 25 s: a shorter timeout would always expire.
-            # A much longer one would leave a broken line unnoticed.
+            # A poll is held for about 25 s: a shorter timeout would always expire. A much longer one would not notice
+            # a broken connection.
             poll=max(timing.poll, min(45.0, context.seconds("ua_request_timeout")))
             if context.differs("ua_request_timeout")
             else timing.poll,
@@ -176,7 +176,7 @@ class WebDriver:
         await self._consent.answer(input_id, value)
 
     async def _work(self, emit: Emit) -> Ended:
-        """Log in and listen, again and again."""
+        """Log in and listen repeatedly."""
         pulse = Pulse(emit, self._timing, self._deadlines)
         login = QrLogin(self._calls, self._saved, pulse, self._timing, self._login_options, self._consent)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
@@ -291,7 +291,7 @@ class WebDriver:
         return messages.message_of(raw, me, emoji_names)
 
     def _commands_of(self, session: WebSession, roster: "Acquaintances") -> Commands | None:
-        """Return what changes messages, people and groups; None where nothing can."""
+        """Return the object that changes messages, people and groups; None on a page without these operations."""
         return Commands(self._calls, session, roster) if isinstance(roster, WebRoster) else None
 
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:

@@ -16,7 +16,7 @@ _NUMBERS = {kind: number for number, kind in KINDS.items()}
 
 
 class KeyForm(enum.Enum):
-    """How the key of received media is written."""
+    """The format of the key of received media."""
 
     RAW = "raw"
     HEX = "hex"
@@ -24,7 +24,7 @@ class KeyForm(enum.Enum):
 
 
 class QuoteForm(enum.Enum):
-    """How a quote names the message."""
+    """The way in which a quote names the message."""
 
     ID = "id"  # the newest WeChat
     PLACEHOLDER = "placeholder"

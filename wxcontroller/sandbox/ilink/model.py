@@ -60,7 +60,7 @@ class UploadAnswer(enum.Enum):
 
 @dataclass(slots=True)
 class ILinkBehavior:
-    """How the service treats one WeChat user."""
+    """The behavior of the service for one WeChat user."""
 
     answer: SendVerdict = SendVerdict.ID
     tokens: TokenPolicy = TokenPolicy.NEEDED

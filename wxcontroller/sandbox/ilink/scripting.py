@@ -294,7 +294,7 @@ async def requests(request: web.Request) -> web.Response:
 
 
 async def clock(request: web.Request) -> web.Response:
-    """Tell the sandbox's time, and move it forward."""
+    """Return the sandbox's time, and advance it."""
     sandbox = request.app[SANDBOX]
     body = await body_of(request, ("forward",))
     if "forward" in body:

@@ -217,7 +217,7 @@ async function saved(path, name) {
 }
 
 function windowWords({ state, left, closes, restricted }, who) {
-  if (restricted) return t("WeChat accepts messages for this person and does not show them");
+  if (restricted) return t("WeChat accepts messages for this person but does not show them");
   if (state === "open" || state === "low") {
     const time = lasted(Math.max(0, closes - Date.now() / 1000));
     return [

@@ -30,7 +30,7 @@ const HOLDS = {
   window: (who) => t("held until {who} writes", { who }),
   budget: (who) => t("held until {who} writes", { who }),
   throttled: () => t("held: WeChat throttles the bot"),
-  restricted: () => t("held: WeChat accepts messages for this person and does not show them"),
+  restricted: () => t("held: WeChat accepts messages for this person but does not show them"),
   confirming: () => t("held: checking whether the session is still valid"),
   offline: () => t("held: the account is not logged in"),
 };

@@ -148,7 +148,7 @@ export function peopleTab(name) {
     const found = entries().filter((entry) => entry.key.includes(wanted));
     const n = found.length;
     const shown = n > MOST ? t("{n} found, the first {most} are shown.", { n, most: MOST }) : "";
-    const none = n ? "" : t("Nobody found.");
+    const none = n ? "" : t("Nothing found.");
     const some = t("On this route, people appear after their first message.");
     const limits = can(accounts.get(name), "contacts") ? "" : some;
     setText($("people-note"), [shown || none, limits].filter(Boolean).join(" · "));

@@ -1,4 +1,4 @@
-"""How WeChat's web servers refuse, and what to do about each code. No URL, cookie or response text in here."""
+"""Errors of WeChat's web servers, and the remedy for each code. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.messages import N_, Text

@@ -1,4 +1,4 @@
-"""Fetching what messages carry, and people's pictures (weixin-web-protocol 5.13). Streamed, never held."""
+"""Fetches the content of messages, and people's pictures (weixin-web-protocol 5.13), as a stream."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 # Bounds requests to a server that returns tiny parts.
 DOWNLOAD_PARTS = 1000
-# Failed ones in all, however much each brought.
+# Failed attempts in all, whether or not they made progress.
 DOWNLOAD_TRIES = 12
 _TRIES = 3  # in a row that bring nothing; ...
 _LINE_TRIES = 5  # ... because the line is broken: that passes, sometimes in a few seconds
@@ -49,7 +49,7 @@ class Downloads:
     pause: float
 
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
-        """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
+        """See Driver.fetch. Content that WeChat no longer has is 0 bytes.
 
         A download that breaks off is resumed, as long as each attempt makes progress; it is either complete in the
         end, or an error.
@@ -108,7 +108,7 @@ class Downloads:
     def _file(self, media: MessageMedia) -> str:
         key = file_key(media.key)
         if key is None:
-            raise WeChatError(N_("webwxgetmedia: not the key of a file"), N_("use the key as the message brought it"))
+            raise WeChatError(N_("webwxgetmedia: not the key of a file"), N_("use the key exactly as in the message"))
         name = {"encryfilename": key.encrypted} if key.encrypted else {"filename": key.name}
         return query_of(
             sender=key.sender,

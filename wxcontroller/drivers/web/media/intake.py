@@ -1,4 +1,4 @@
-"""Content as it comes in: held back until it is clear that it is content, and put together from several answers."""
+"""Incoming content: held back until it is recognized as content, and joined from several answers."""
 
 import re
 
@@ -18,7 +18,7 @@ _SIGNS = (
     (b"#!SILK", "audio/silk"),
     (b"\x02#!SILK", "audio/silk"),
 )
-# The longest sign of content, and enough to tell it from WeChat's JSON or HTML.
+# The longest signature of content, and enough to distinguish it from WeChat's JSON or HTML.
 _HEAD = 16
 _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IGNORECASE)
 
@@ -75,7 +75,7 @@ class Intake:
                 self._call, Text("the server returned a later part of the content than requested")
             )
         if not self._passing:
-            self._head, self.got = b"", 0  # too little to have been passed on: it comes again
+            self._head, self.got = b"", 0  # too short to have been passed on; it is sent again
             if answer.start:
                 raise UnreadableResponse(
                     self._call, Text("the server returned a later part of the content than requested")

@@ -1,4 +1,4 @@
-"""Giving WeChat a file: in pieces read from disk, one file at a time (weixin-web-protocol 5.8, 5.9)."""
+"""Uploads files to WeChat, in pieces read from disk, one file at a time (weixin-web-protocol 5.8, 5.9)."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,7 @@ _EXTENSIONS = {
     "gif": "image/gif",
     "mp4": "video/mp4",
 }
-# An emoticon is a document to the upload and moves only then.
+# An emoticon is uploaded as a document; otherwise it would not be animated.
 _MEDIA_TYPES = {MessageKind.IMAGE: "pic", MessageKind.VIDEO: "video"}
 _DATE = "Thu Jan 01 2015 08:00:00 GMT+0800 (CST)"  # required but ignored
 _OWN = "filehelper"  # an upload for one chat can be sent to all
@@ -95,7 +95,7 @@ class Uploads:
         return await self._calls.post("webwxcheckupload", self._session, "", body)
 
     async def _send(self, file: Upload, kind: MessageKind, mime: str, md5: str, checked: UploadCheck) -> str:
-        """Send all pieces; from the first again, as another upload, when the line breaks."""
+        """Send all pieces; start again from the first, as a new upload, if the connection breaks."""
         for left in reversed(range(_TRIES)):
             try:
                 return await self._send_once(file, kind, mime, md5, checked)
@@ -176,7 +176,7 @@ def extension(name: str) -> str:
 
 
 def placeholder(file: Upload) -> str:
-    """Return a name that survives every header (5.8); people see the title of the message instead."""
+    """Return a name that is valid in every header (5.8); people see the title of the message instead."""
     ending = extension(file.name) or next((e for e, mime in _EXTENSIONS.items() if mime == file.mime), "")
     return f"file.{ending}" if ending else "file"
 

@@ -1,7 +1,7 @@
 """Operations on messages, people and groups (weixin-web-protocol 5.12, 5.14 to 5.16).
 
-WeChat has removed much of this from the web: it refuses, even with the codes of an ended session. None of that means
-anything about the session.
+WeChat has removed much of this from the web: it refuses, even with the codes of an ended session. These refusals do
+not affect the session.
 """
 
 from collections.abc import Iterator, Sequence

@@ -166,7 +166,7 @@ class Consent:
         log.info("the owner of account %s allows desktop mode", self._account)
 
     def _exhausted(self, desktop: bool) -> bool:
-        """Whether a mode was refused too lately, or too often, to be tried now."""
+        """Whether a mode was refused too recently, or too often, to be tried now."""
         now = time.time()
         # A clock set back must not make a refusal last longer.
         ages = [abs(now - moment) for moment in self._refused[desktop]]

@@ -1,4 +1,4 @@
-"""The guard against WeChat's loop: checks that report news without any (weixin-web-protocol 9.1).
+"""Protects against WeChat's loop of checks that report news although there is none (weixin-web-protocol 9.1).
 
 It begins mostly after media, sent or received, and ends with the next message. Each round costs two requests at
 once, and accounts are banned for many; so the account waits, longer each time.

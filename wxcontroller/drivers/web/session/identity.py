@@ -1,9 +1,9 @@
 """Identities across logins: numbers for people and groups that WeChat names differently every time (6.5).
 
-WeChat gives no identifier that always works, but many that often do. Each is a *mark* of a person: exact ones, as
-the real id, which the phone sends for recent chats, and the account name that people choose; and weak ones, such as a
-remark, the number of a picture, or the looks of a profile, which count only where one person has them. A number is
-found by any of its marks and then gets all the marks of today; so it outlasts the change of some of them.
+WeChat gives no identifier that always works, but many that often do. Each is a *mark* of a person: exact ones, such
+as the real id, which the phone sends for recent chats, and the account name that people choose; and weak ones, such
+as a remark, the number of a picture, or the looks of a profile, which count only where one person has them. A number
+is found by any of its marks and then gets all the marks of today; so it outlasts the change of some of them.
 
 Kept between logins are hashes of marks only.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import IDENTITY_MARKS, StateStore
 
-_PORTION = 500  # people between two breaths of the loop
+_PORTION = 500  # people handled before the event loop runs again
 _SEQ = re.compile(r"[?&]seq=([1-9]\d{0,18})(?:&|$)")
 _LEAST_CREW = 3  # named members of a group that are a mark
 
@@ -147,7 +147,7 @@ class Recognition:
         self.save()
 
     def meet(self, entry: Contact | Group) -> None:
-        """Assign a number to a person who appears later, by exact marks only."""
+        """Assign a number to a person who appears later, only by exact marks."""
         marks = marks_of(entry)
         self._take(entry, (entry.uid,) if entry.uid else map(self._known.find, marks.exact))
         self._take(entry, made_of(marks, []))
@@ -164,7 +164,7 @@ class Recognition:
         self._note(group, marks_of(group))
         own = [mark for mark in self._groups[group.id] if self._bearers[mark] == 1]
         self._take(group, (self._known.find(mark) for mark in own))
-        self._take(group, (mark >> 16 for mark in reversed(own)))  # a name lasts longer than a crew
+        self._take(group, (mark >> 16 for mark in reversed(own)))  # names change less often than members
         if number := self._numbers.get(group.id):
             self._waiting.pop(group.id, None)
             self._known.learn(own, number)
@@ -183,7 +183,7 @@ class Recognition:
         self._known.learn((mark, *self._waiting.pop(name, ())), number)
         if self._numbers.get(name) == number:
             return ()
-        mistaken = self._owners.get(number)  # a weak mark was another's
+        mistaken = self._owners.get(number)  # a weak mark belonged to another person
         if mistaken is not None:
             del self._numbers[mistaken]
         self._owners.pop(self._numbers.get(name, 0), None)

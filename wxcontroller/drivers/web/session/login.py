@@ -38,9 +38,9 @@ from wxcontroller.drivers.web.wire.hosts import hosts_of
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
-# From host to host in a row that are believed: an account has one host, and WeChat names it.
+# Accepted redirects between hosts in a row: an account has one host, and WeChat names it.
 HOST_MOVES = 3
-# Confirmed scans in a row that failed: more would only prolong a ban.
+# Failed confirmed scans in a row: more would only prolong a ban.
 VAIN_SCANS = 4
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
@@ -52,7 +52,7 @@ _ONCE_MORE = frozenset({-1, -2, 1, 1200}) | SESSION_OVER
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
-    """Limits of the ways in."""
+    """Limits of a login."""
 
     qrcodes: int
 
@@ -67,7 +67,7 @@ class Entered:
 
 
 class _ScanOutcome(Enum):
-    """How the wait for a phone ended without a yes."""
+    """The result of waiting for a phone that did not confirm."""
 
     EXPIRED = auto()
     CANCELLED = auto()
@@ -83,7 +83,7 @@ class _NotThisMode(_Again):
 
 
 class _Over(Exception):
-    """Nothing more can be done without a human."""
+    """Nothing more can be done without a person."""
 
     def __init__(self, reason: EndReason, words: Text) -> None:
         super().__init__(words)
@@ -105,7 +105,7 @@ class QrLogin:
         self._restarted = False
 
     async def enter(self) -> Entered | Ended:
-        """Log in by the first way that works. Unreachable servers are waited for without limit."""
+        """Log in by the first way that works. Waits for unreachable servers without a time limit."""
         await self._pulse.emit(Loading())
         try:
             entered = await self._stored() or await self._push() or await self._scan()
@@ -153,8 +153,8 @@ class QrLogin:
     async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:
         """Repeat a request until it succeeds: always while WeChat is unreachable, ``tries`` times after failures.
 
-        ``waits_for`` is a code that passes, besides -1.
-        Raises WeChatError for a refusal, and for the last of the unreadable answers.
+        ``waits_for`` is a temporary code, in addition to -1. Raises WeChatError for a refusal, and for the last of
+        the unreadable answers.
         """
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         frequent = Backoff(self._timing.frequent_first, self._timing.frequent_longest)
@@ -239,7 +239,7 @@ class QrLogin:
                 log.info("QR code %d of %d: %s", unscanned, limit, answer.name.lower())
                 if answer is _ScanOutcome.CANCELLED or time.monotonic() - shown > self._timing.code_least:
                     pause.reset()
-                elif unscanned < limit:  # too short-lived to be scanned: a fault at WeChat
+                elif unscanned < limit:  # expired too early to be scanned: a fault at WeChat
                     await self._pulse.pause(pause.next())
                 continue
             try:
@@ -286,7 +286,7 @@ class QrLogin:
             ) from None
 
     async def _picture(self, uuid: str) -> bytes:
-        """Return the JPEG, or nothing: the link can be drawn without it."""
+        """Return the JPEG, or nothing: the link can be drawn here."""
         for _ in range(min(3, self._timing.retries + 1)):
             try:
                 return answers.picture_of(await self._pulse.wait(self._calls.qrcode(uuid)))
@@ -351,10 +351,10 @@ class QrLogin:
                     await self._pulse.pause(backoff.next())
                     return _ScanOutcome.FAILED
 
-    # -- after the yes
+    # -- after the confirmation
 
     async def _redeem(self, redirect: WebRedirect, desktop: bool, way: LoginWay) -> Entered:
-        """Turn the consent into a session. Raises _Again or _Over."""
+        """Turn the confirmed login into a session. Raises _Again or _Over."""
         page = await self._page(redirect, desktop)
         if page.ret != 0:
             await self._refuse(page, desktop)

@@ -1,16 +1,16 @@
 """The poll rate: immediate while messages arrive, slow while idle.
 
-Every check for news takes one of ``burst`` places; one is free again every ``spacing`` seconds. A conversation and
-the beginning of a stream are so heard without any delay. When the places are used up, what the last check brought
+Every check for news takes one of ``burst`` places; one is free again every ``spacing`` seconds. So a conversation and
+the beginning of a stream are received without delay. When the places are used up, the result of the last check
 decides:
 
 * It brought something new. WeChat's own page then asks again without any pause, which over a line to WeChat makes ten
   to twenty rounds a second. So does this, but never sooner than a hundredth of ``spacing`` after the last one: a
-  hundred a second by default. Only a server that is near gets there, and a round costs it and us 3 ms.
+  hundred a second by default. Only a nearby server reaches this rate, and a round costs 3 ms on each side.
 * It brought nothing. Then the full ``spacing`` is kept, whatever the server says: one that answers at once and has
   nothing is a server in trouble, and asking it many times a second is what accounts are banned for (9.1).
 
-No debt is kept: after a stream the account is as patient as before it, and not for longer.
+Nothing is carried over: after a stream the pauses are the same as before it.
 """
 
 import time
@@ -37,7 +37,7 @@ class PollRateLimiter:
         self._asked = self._counted - self.spacing
 
     def due(self, brought: bool = False) -> float:
-        """Count one check and return the seconds to wait before it; ``brought``: the last one had something new."""
+        """Count one check and return the seconds to wait before it. ``brought``: the last one returned news."""
         if self.spacing <= 0:
             return 0.0
         now = self.clock()

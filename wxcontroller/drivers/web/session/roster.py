@@ -44,7 +44,7 @@ class RosterOptions:
     later: bool = True
 
 
-# Everybody's chat with oneself, on all of one's devices (6.2).
+# The chat with oneself, on all devices (6.2).
 FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 
 
@@ -185,10 +185,10 @@ class WebRoster:
                 if not self._announced:
                     await self._pulse.emit(LoginStalled(problem.full_text))
                 if time.monotonic() - began > self._timing.contacts:
-                    return None  # messages must not wait forever
+                    return None  # messages must not wait without limit
             else:
                 await self._pulse.progress()
-                if page.count or seq:  # an empty list is a refusal in disguise (5.3)
+                if page.count or seq:  # an empty list is in fact a refusal (5.3)
                     return page.seq
                 log.info("WeChat has not returned contacts yet")
             await self._pulse.pause(backoff.next())

@@ -1,11 +1,11 @@
-"""The state that an account keeps between processes, in two places for two reasons.
+"""The state that an account keeps between processes, in two places.
 
-Cookies and session values are the login: a file of the driver's, readable whatever happens to the database. Which
-messages are done is not there, but in the database, with the messages: the sync keys (the *position*) and the ids of
-reported messages go out with every Checkpoint and come back by StateStore.restore. The position names its session,
-since the keys of one mean nothing to another.
+Cookies and session values are the login: a file of the driver's, readable whatever happens to the database. The
+progress is in the database, with the messages: the sync keys (the *position*) and the ids of reported messages are
+part of every Checkpoint, and StateStore.restore returns them. The position names its session, because the keys of one
+are invalid in another.
 
-The file of 2.0.0 had all of it; its keys and ids move into the database at the first start.
+The file of 2.0.0 contains both; its keys and ids are moved into the database at the first start.
 """
 
 import asyncio
@@ -122,7 +122,7 @@ class WebMemory:
 
 
 class Saved:
-    """Reads and writes a WebMemory through the SessionStore. A full disk is survived: the next change tries again."""
+    """Reads and writes a WebMemory through the SessionStore. On a full disk, the next change tries again."""
 
     def __init__(self, store: SessionStore, domain: str, keep: bool) -> None:
         self._store = store

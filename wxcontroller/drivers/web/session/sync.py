@@ -51,7 +51,7 @@ class Lost:
 
 
 Entry: TypeAlias = Message | messages.Notify | messages.IncomingFriendRequest
-# As messages.message_of.
+# Like messages.message_of.
 Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
 
 

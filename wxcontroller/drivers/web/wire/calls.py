@@ -14,7 +14,7 @@ from wxcontroller.drivers.web.wire.extspam import EXTSPAM
 from wxcontroller.drivers.web.wire.hosts import QR_HOST, hosts_of
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
-# Of an answer of WeChat without people, messages or media.
+# Limit of an answer of WeChat without people, messages or media.
 WECHAT_SHORT_ANSWER_BYTES = 1 << 20
 CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
@@ -76,7 +76,7 @@ class WebCalls:
         return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
 
     async def push_login(self, domain: str, uin: int, desktop: bool) -> LineResponse:
-        """Ask the phone of a former session for its consent (3.4)."""
+        """Ask the phone of a former session to confirm a login (3.4)."""
         query = query_of(uin=uin) + ("&mod=desktop" if desktop else "")
         return await self.get("webwxpushloginurl", domain, CGI + "webwxpushloginurl", query, domain)
 

@@ -1,19 +1,18 @@
 """The cookies of an account: aiohttp's jar, with additions that WeChat needs.
 
 ``aiohttp.CookieJar`` decides which cookies a request gets. WeChat's values contain ``/`` and ``+`` and go back
-exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` are pickle:
-ours is JSON, in the form of 2.0.0.
+exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` use pickle;
+here it is JSON, in the format of 2.0.0.
 
-Our own is what aiohttp 3.11 cannot do, with the test in ``tests/unit/drivers`` that fails without it:
+Implemented here is what aiohttp 3.11 cannot do; tests in ``tests/unit/drivers`` that fail without it are named:
 
-- The end of a cookie. aiohttp's jar ends cookies by this machine's clock; one that is wrong then costs a login that
-  WeChat still takes (``test_server_decides_whether_a_cookie_has_expired``,
-  ``test_login_with_a_wrong_clock``). So aiohttp never gets an expiry.
+- Expiry. aiohttp's jar expires cookies by this machine's clock; a wrong clock then loses a login that WeChat still
+  accepts (``test_server_decides_whether_a_cookie_has_expired``). So aiohttp gets cookies without expiry.
 - Reading Set-Cookie. ``http.cookies`` drops values with spaces or quotes and takes unknown attributes for cookies of
-  their own (``test_cookie_values_are_returned_unchanged``); the jar lets a server speak for a top-level domain
+  their own (``test_cookie_values_are_returned_unchanged``); the jar lets a server set cookies for a top-level domain
   (``test_cookies_are_sent_only_to_their_domain``).
-- Limits of number and size (``test_number_and_length_of_cookies_are_limited``).
-- Storing. The jar does not expose which cookies are for one host only (``test_a_jar_survives_storing``).
+- Limits of number and size.
+- Storing. The jar does not expose which cookies are for one host only.
 """
 
 import re
@@ -89,7 +88,7 @@ class Jar:
                 self.put(cookie)
 
     def put(self, cookie: Cookie) -> None:
-        """Keep a cookie in place of its namesake. One that cannot be sent is passed over."""
+        """Keep a cookie in place of its namesake. One that cannot be sent is skipped."""
         try:
             morsel, origin = cookie.morsel(), URL.build(scheme="https", host=cookie.domain, path=cookie.path)
         except (CookieError, ValueError):

@@ -1,4 +1,4 @@
-"""Every pause, patience and limit of the Web route in one place, so that tests can shorten a day."""
+"""Every pause, timeout and limit of the Web route in one place, so that tests can shorten them."""
 
 from dataclasses import dataclass
 
