@@ -60,6 +60,25 @@ const at = document.querySelector("script[src$='main.js']").src.replace("main.js
 import(at).then(async ({ parsed, textOf }) =>
   done((await parsed(JSON.stringify(sent))).map((each) => textOf(each, "reason"))));
 """
+# Words like --option that are on two lines.
+BROKEN = r"""
+const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  for (const { 0: word, index } of walker.currentNode.data.matchAll(/--[a-z]+/g)) {
+    const range = document.createRange();
+    range.setStart(walker.currentNode, index);
+    range.setEnd(walker.currentNode, index + word.length);
+    if (range.getClientRects().length > 1) found.push(word);
+  }
+}
+return found;
+"""
+# The lines on which the controls of a form are.
+MIDDLES = """
+const controls = document.querySelectorAll("#options form > :is(input, select, button:not(.plain))");
+return [...new Set([...controls].map((each) => each.getBoundingClientRect()).map(({ top, height }) =>
+  Math.round((top + height / 2) / 10)))];
+"""
 
 
 @pytest.fixture
@@ -120,7 +139,7 @@ def test_problems_are_on_top_with_their_remedy(browser: Browser, served: Served)
     browser.find("#rows-running [data-account=parked] .state.good")
     assert browser.script("return document.title") == "(2) wxcontroller"
     # The remedy leads to the setting that can cure the problem.
-    why = Text("no answer: {what}", what=Text("the proxy {proxy} can't be reached", proxy="http://127.0.0.1:9"))
+    why = Text("no answer: {what}", what=Text("the proxy {proxy} cannot be reached", proxy="http://127.0.0.1:9"))
     served.machine.process("offline").say(LoginState.OFFLINE, **text_fields(reason=why))
     browser.find("#rows [data-account=offline] .fix a[href='#/a/offline/options']", "Edit proxy")
     assert browser.text("#rows [data-account=offline] .told") == "Proxy failing"
@@ -372,3 +391,21 @@ def test_texts_are_translated_and_values_are_not(browser: Browser) -> None:
         "there is no account bob": {"reason": "there is no account bob"},  # of a program of 2.0.0
     }
     assert browser.driver.execute_async_script(TEXTS, [*texts.values()]) == [*texts]
+
+
+def test_options_of_commands_are_not_broken(browser: Browser, served: Served) -> None:
+    served.publish("alice", DeliveryState(dead=2, unacknowledged=2, dead_at=int(time.time())))
+    browser.open("#/a/alice")
+    browser.find("#account-advice", "--dead")
+    broken = set()
+    for width in range(560, 600, 10):
+        browser.size(width)
+        broken |= set(browser.script(BROKEN))
+    assert broken == set()
+
+
+def test_number_is_edited_in_one_line_on_a_phone(browser: Browser) -> None:
+    browser.open("#/a/bob/options")
+    browser.click("#options [data-option=send_interval] [data-action=edit]")
+    browser.size(360)
+    assert len(browser.script(MIDDLES)) == 1

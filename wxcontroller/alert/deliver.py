@@ -82,7 +82,9 @@ class _Round:
         tries = self._tries.get(alert.id, 0) + 1
         refused = trouble.final and tries >= ALERT_REFUSALS
         if refused or time.time() - alert.since > ALERT_KEEP_SECONDS:
-            log.error("an alert is dropped after %d failed attempts by %s: %s", tries, self.spool.channel, trouble.words)
+            log.error(
+                "an alert is dropped after %d failed attempts by %s: %s", tries, self.spool.channel, trouble.words
+            )
             self.drop(alert, trouble.words)
             return
         log.warning("an alert was not delivered by %s: %s; retrying later", self.spool.channel, trouble.words)

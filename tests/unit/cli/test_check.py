@@ -52,7 +52,7 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
-        ("clients/alice.env", None, None, None, "can't be read: Is a directory", "fail"),
+        ("clients/alice.env", None, None, None, "cannot be read: Is a directory", "fail"),
     ],
 )
 def test_each_error_is_reported_with_its_position(

@@ -100,7 +100,7 @@ def test_unreachable(wxctl: Wxctl, unused_url: str) -> None:
     for verb in (["list"], ["send", "alice", "x", "y"], ["list", "--url", unused_url.replace("//", "//bo:geheim@")]):
         done = wxctl("--url", unused_url, *verb)
         assert done.returncode == 3, verb
-        assert f"{unused_url} can't be reached: Connection refused" in done.stderr
+        assert f"{unused_url} cannot be reached: Connection refused" in done.stderr
         assert "geheim" not in done.stderr
 
 
@@ -260,3 +260,19 @@ def test_ctrl_c_starts_no_further_actions(wxctl: Wxctl, host: Host) -> None:
     assert terminal.end() == 130
     assert changed(host) == names[:4]
     assert "Traceback" not in terminal.seen
+
+
+def test_bad_settings_are_the_reason_of_a_failed_account(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice")
+    override = host.machine.paths.override_file("alice")
+    override.parent.mkdir()
+    override.write_text('MOJO_WEIXIN_SEND_INTERVAL="soon"\n')
+    cause = f"{override}:1: MOJO_WEIXIN_SEND_INTERVAL: must be a number of seconds from 0 to 3600"
+    host.machine.units.refuse = "exit-code"  # as systemd does after exit status 78
+    for verb in ("start", "status"):
+        done = wxctl(verb, "alice")
+        shown = " ".join((done.stdout + done.stderr).split())
+        assert (done.returncode, cause in shown) == (5, True), shown
+        assert "then start the account again: wxctl start alice" in shown
+    override.unlink()
+    assert cause not in wxctl("status", "alice").stdout

@@ -256,7 +256,7 @@ async def test_repeated_request_waits_for_a_slow_disk(start: Start) -> None:
     async with busy_disk(client):
         answer = obj(await client.get("send_friend_message", **form))
         assert (answer["code"], answer["status"]) == (-1, "unknown data")
-        assert "can't be stored for now" in str(answer["reason"])
+        assert "cannot be stored for now" in str(answer["reason"])
         again = asyncio.create_task(client.get("send_friend_message", **form))
         await asyncio.sleep(0.2)
     answer = obj(await again)

@@ -19,7 +19,18 @@ from wxcontroller.client.port import PortTaken
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
+from wxcontroller.drivers.base import (
+    Checkpoint,
+    DriverEvent,
+    Ended,
+    EndReason,
+    InputKind,
+    InputRequired,
+    LoginRefused,
+    Offline,
+    Progress,
+    RosterChanged,
+)
 
 
 class Systemd:
@@ -154,3 +165,27 @@ async def test_full_disk_is_retried_with_watchdog_pings(
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", commit)
     await client.until_state("running")
+
+
+@pytest.mark.parametrize(
+    ("then", "line"),
+    [
+        (
+            Ended(EndReason.REFUSED, Text("not allowed (ret=1203); use another route")),
+            "login refused by WeChat: not allowed (ret=1203); use another route",
+        ),
+        (
+            InputRequired("allow-desktop", InputKind.CONSENT, Text("not allowed; take the risk?")),
+            "login refused by WeChat: not allowed (ret=1203); to answer, run: wxctl answer alice",
+        ),
+    ],
+)
+async def test_a_refused_login_is_logged_once_with_the_remedy(
+    start: Start, caplog: pytest.LogCaptureFixture, then: DriverEvent | Ended, line: str
+) -> None:
+    client = start()
+    client.driver.play([LoginRefused(1203, "not allowed", final=True), then])
+    await client.until_state("stop")
+    assert [each.getMessage() for each in caplog.records if "not allowed" in each.getMessage()] == [line]
+    [record] = [each for each in caplog.records if each.getMessage() == line]
+    assert vars(record)["WX_EVENT"] == "login-refused"

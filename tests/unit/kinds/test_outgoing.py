@@ -109,3 +109,12 @@ async def test_content_is_sent_if_its_reference_is_refused(stage: Stage) -> None
     assert answer["code"] == 0
     sent = stage.sent_as(answer).item
     assert sent is not None and sent.md5 == got["md5"]
+
+
+async def test_a_long_text_arrives_as_several_messages(stage: Stage) -> None:
+    content, before = "字" * 4500, len(stage.account.sent)
+    answer = obj(await stage.call("send_friend_message", id=stage.username(stage.friend), content=content))
+    assert answer["code"] == 0, answer
+    pieces = [one.text for one in [*stage.account.sent][before:]]
+    assert [len(piece) for piece in pieces] == [2000, 2000, 500]
+    assert "".join(pieces) == content

@@ -23,7 +23,7 @@ const TABS = {
 const SHOWN_BY_BADGE = new Set(["needs-scan", "needs-confirmation"]);
 const NOTHING = { text: "", tab: "", remedy: "" };
 // The template of the reason when WeChat refuses a login (drivers.base.EndReason).
-const REFUSED = "WeChat refuses this account on this route";
+const REFUSED = "WeChat refused the login";
 // Causes that a setting can fix: the word for the state, and the setting to change.
 const CAUSES = [
   { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route") },
