@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import re
 import tempfile
@@ -79,6 +80,7 @@ class _Port:
 
     def __call__(self, data: bytes) -> None:
         if self._protocol is None:
+            gc.collect()  # asyncio's complaints about earlier tests
             logging.getLogger().addHandler(_Errors(logging.ERROR))
             self._protocol = run(self._make())
         run(self._feed(self._protocol(), data))
