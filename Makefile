@@ -40,8 +40,8 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench clean \
 	torture torture-inputs torture-requests torture-messages torture-crashes
 
-help: ## show this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the build dependencies
 	@tests/system/deps $(BUILD_TOOLS)
