@@ -31,13 +31,12 @@ _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
 _LONGEST = [
     "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
     for name in """
-        system/documents system/fleet_owners system/torture page/list system/packaging page/people
-        fleet/fleet system/wxctl system/keeper system/units system/fleet_move page/walk page/api
-        system/stuck system/account system/doctor system/access
-        system/alerts system/upgrade system/attack page/tutorial system/package
-        lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators
-        unit/durability/crashpoints unit/fleet/keeper unit/controller/fastpath unit/durability/lifecycle
-        unit/controller/restart contract/client_contract unit/client/retry_lane unit/fleet/etcd unit/cli/real
+        system/documents system/packaging system/fleet_move page/list system/fleet_owners system/units
+        system/wxctl system/stuck unit/fleet/failsafe system/upgrade page/people page/walk
+        system/torture system/keeper unit/fleet/owner_faults fleet/fleet page/races system/access
+        system/alerts system/package system/account system/doctor system/attack page/api
+        unit/durability/crashpoints unit/controller/restart lint/style unit/client/reply_window
+        unit/fleet/takeovers unit/client/retry_lane unit/fleet/keeper unit/fleet/etcd
     """.split()
 ]
 
