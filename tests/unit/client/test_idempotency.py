@@ -8,7 +8,10 @@ import pytest
 
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
+from wxcontroller.client.sends.model import Request
+from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.sends import Left, SendStore
+from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
@@ -52,6 +55,55 @@ async def test_a_key_that_came_with_another_request_is_refused(client: RunningCl
         assert "needs a new key" in str(answer["status"])
     assert len(client.driver.sends) == 1
     assert (await ask(client, ANN))[1]["code"] == 0
+
+
+async def test_failures_uploads_and_sends_without_a_result_are_done_once(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
+    for _ in range(2):
+        assert (await ask(client, ANN, key="failed"))[1]["code"] == 1204
+        answer = (await ask(client, {**ANN, "async": "1"}, key="async"))[1]
+        assert answer == {"code": 0, "status": "request already in execution"}
+        assert (await ask(client, {"id": "@all", "content": "hi"}, key="all"))[1]["id"] == 0
+        assert (await ask(client, ANN, key="both", data=png))[1]["media_id"] == "@up1:3"
+        assert (await ask(client, {"id": "@ann", "media_path": "/etc/passwd"}, key="refused"))[1]["code"] == -1
+        assert (await ask(client, {}, "upload_media", key="upload", data=png))[1]["media_id"] == "@up2:3"
+    assert (await ask(client, ANN, key="both", data=png + b"x"))[0] == 422
+    await webhook.until_sends(8)
+    assert len(client.driver.sends) == 1 + 1 + 3 + 1
+    assert (len(client.driver.media_sends), len(client.driver.uploads)) == (1, 2)
+
+
+async def test_keys_are_forgotten_but_not_those_of_waiting_sends(start: Start) -> None:
+    client = await running(start, **SLOW)
+    for number in range(3):
+        await ask(client, {**ANN, "async": "1"}, key=f"k{number}")  # the first is sent, the others wait
+    await client.stop()
+    path = client.paths.state("alice") / "events.db"
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE requests SET time = time - 100")
+    log = EventLog(path)
+    log.open()
+    store = SendStore(log, "web", most_requests=3)
+    for number in range(3):
+        await store.keep(Request(f"n{number}", "f", "upload_media", {"code": 0}))
+    assert (await store.sweep(1000), await store.sweep(50)) == (3, 0)
+    kept = [key for key in ("k0", "k1", "k2", "n0", "n1", "n2") if await store.request(key) is not None]
+    assert kept == ["k1", "k2", "n2"]
+    await log.close(2)
+
+
+async def test_invalid_keys_are_refused(client: RunningClient) -> None:
+    for headers, parameter in (
+        ({"Idempotency-Key": "a"}, {"idempotency_key": "b"}),
+        ({"Idempotency-Key": "k" * 256}, {}),
+        ({}, {"idempotency_key": "ключ"}),
+    ):
+        url = client.address("send_friend_message")
+        async with client.http.get(url, params={**ANN, **parameter}, headers=headers) as answer:
+            assert (await answer.json())["code"] == -1, (headers, parameter)
+    assert client.driver.sends == []
 
 
 async def test_repeated_request_waits_for_the_first(start: Start) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, locked, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in, message
+from tests.unit.client.stage import Stage
+from wxcontroller.client.store import writer
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.model import Contact
@@ -21,7 +23,7 @@ from wxcontroller.drivers.web.driver import WebDriver
 AGAIN = WebDriver.capabilities.repeat_seconds
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 RETRY = FailureHandling.RETRY_SAME_ID
-DRAIN = "WXCLIENT_STOP_DRAIN"
+DRAIN, KEEP = "WXCLIENT_STOP_DRAIN", "WXCLIENT_SEND_KEEP_SECONDS"
 # As a scan makes it: everybody has another id.
 NEW_LOGIN: list[base.DriverEvent] = [
     base.Accepted(base.LoginWay.SCAN),
@@ -163,6 +165,64 @@ async def test_answer_contains_only_the_known_outcome(
     assert client.driver.outcomes == []
 
 
+async def test_send_kept_too_long_is_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "too old")
+    await client.stop()
+    await stored(client, "UPDATE events SET time = time - 3601")
+    await stored(client, "UPDATE sends SET time = time - 3601")
+    again = start(**{POST_API: webhook.address})
+    await webhook.messages(2)  # before it is logged in
+    assert ended(webhook)[1:] == [("too old", -5, "not sent: the account was not logged in for 3600 s")]
+    await again.login()
+    assert again.driver.sends == []
+
+
+async def test_stop_ends_sends_that_are_not_to_be_kept(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, KEEP: "0", DRAIN: "0"})
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await queue(client, "on its way", "waits")
+    await client.stop()
+    await webhook.messages(2)
+    assert ended(webhook) == [
+        ("on its way", -1, "it may have arrived: stopped while sending"),
+        ("waits", -5, "not sent: stopping"),
+    ]
+
+
+async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, DRAIN: "0", **SLOW})
+    await first_of(client, "1", "2")
+    for content in ("urgent 1", "urgent 2"):
+        await client.get("send_friend_message", id="@ben", content=content, urgent="1", **{"async": "1"})
+    assert await client.stop() == 0
+    await running(start, **{POST_API: webhook.address})
+    assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
+
+
+async def test_sends_end_when_the_account_changes_its_route(ilink: Stage) -> None:
+    webhook = ilink.webhook
+    client = await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="1")
+    await ilink.hear("hello")
+    assert [(await ilink.send(each))["code"] for each in ("sent", "held")] == [0, -7]
+    await client.stop()
+    web = ilink.start(**{POST_API: webhook.address})
+    await webhook.until_sends(2)  # before it is logged in
+    await web.stop()
+    web = await running(ilink.start, **{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
+    await queue(web, "by web", "waits")
+    await webhook.until_sends(3)
+    await web.stop()
+    ilink.begin()
+    await ilink.client.until_state("running")  # without a scan
+    await webhook.until_sends(4)
+    ends = [(one["content"], one["code"]) for one in webhook.sends()]
+    assert ends == [("sent", ""), ("held", -5), ("by web", ""), ("waits", -5)]
+    assert all("other-route" in str(one["info"]) for one in webhook.sends()[1::2])
+    assert (ilink.sent(), [text for _, text, _ in web.driver.sends]) == (["sent"], ["by web"])
+
+
 async def test_send_remains_on_disk_until_its_report_is(start: Start) -> None:
     client = start()
     client.driver.send_gate = asyncio.Event()
@@ -266,6 +326,20 @@ async def test_repeated_request_waits_for_a_slow_disk(start: Start) -> None:
     async with client.http.get(client.address("send_friend_message"), params=other) as refused:
         assert refused.status == 422
     assert len(client.driver.sends) == 1
+
+
+async def test_send_is_refused_while_nothing_can_be_stored(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_BUSY_SECONDS", 0.05)
+    client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.5")
+    async with busy_disk(client):
+        answer = obj(await client.get("send_friend_message", id="@ann", content="later", **{"async": "1"}))
+        assert (answer["code"], answer["status"]) == (-1, "unknown data")
+        answer = obj(await client.get("send_friend_message", id="@ann", content="never"))
+        assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
+        assert obj(await client.get("get_client_info"))["queued"] == 0
+    await until(lambda: client.driver.sends)
+    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+    assert [text for _, text, _ in client.driver.sends] == ["later", "next"]
 
 
 # -- content of the account's own sends

@@ -3,12 +3,16 @@
 import asyncio
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.scripted import message
+from wxcontroller.client.sends.backoff import BackoffPolicy
+from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.options import OPTIONS
 
@@ -47,6 +51,42 @@ async def queue(client: RunningClient) -> JsonObject:
 async def send(client: RunningClient, number: int = 1) -> None:
     for count in range(number):
         await client.get("send_friend_message", id="@ann", content=str(count), **{"async": "1"})
+
+
+async def test_full_queue_refuses_replies_and_the_whole_of_a_message_to_all(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "60", "WXCLIENT_SEND_QUEUE_MAX": "3"})
+    webhook.answer = lambda report: b'{"reply":"x"}' if report["post_type"] == "receive_message" else b"{}"
+    await client.login()
+    assert obj(await client.get("send_friend_message", id="@all", content="a"))["code"] == 0
+    await until(lambda: len(client.driver.sends) == 1)
+    answer = obj(await client.get("send_friend_message", id="@all", content="b"))
+    assert (answer["code"], answer["status"]) == (-1, "2 sends wait already and 3 more are too many, try again later")
+    assert (await queue(client))["waiting"] == 2
+    await send(client)
+    full = "3 sends wait already, try again later"
+    assert obj(await client.get("send_friend_message", id="@ann", content="c"))["status"] == full
+    client.driver.play([message("hi")])
+    reports = await webhook.messages(3)
+    assert [(r["content"], r.get("code"), r.get("info")) for r in reports[1:]] == [
+        ("hi", None, None),
+        ("x", -1, full),
+    ]
+    assert (await queue(client))["waiting"] == 3
+
+
+async def test_repeated_throttling_pauses_the_queue_longer(start: Start) -> None:
+    client = start(BackoffPolicy(throttled_first=0.3, throttled_max=5.0))
+    too_frequent = WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT)
+    client.driver.outcomes = [None, too_frequent, too_frequent]
+    await client.login()
+    begun = time.monotonic()
+    await send(client, 5)
+    await until(lambda: len(client.driver.sends) == 2)
+    now = await queue(client)
+    assert (now["waiting"], now["last_error"]) == (3, "too frequent")
+    await until(lambda: len(client.driver.sends) == 5)
+    assert time.monotonic() - begun > 0.3 + 0.6
+    assert [content for _, content, _ in client.driver.sends] == list("01234")
 
 
 async def test_options_are_shown_without_secrets(start: Start) -> None:

@@ -56,6 +56,37 @@ async def test_fetching_and_waiting_share_one_timeout(start: Start, silent: str)
     assert "not done in" in str(answer["status"])
 
 
+async def test_disconnected_caller_does_not_cancel_its_message(start: Start) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    for number, call in enumerate(("openwx/send_friend_message?id=@ben&content=old", "v1/messages")):
+        body = {"to": "@ben", "text": "new"} if number else None
+        url = f"http://127.0.0.1:{client.port}/{call}"
+        caller = asyncio.create_task(client.http.request("POST" if number else "GET", url, json=body))
+        await client.until_queued(number + 1)
+        caller.cancel()
+        await asyncio.wait([caller])
+    await client.get("get_client_info")  # by then the account has noticed
+    client.driver.send_gate.set()
+    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+    assert [text for _, text, _ in client.driver.sends] == ["old", "new", "next"]
+
+
+async def test_disconnected_check_event_consumes_no_event(
+    start: Start, webhook: Webhook, waiting: list[EventRing]
+) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    gone = asyncio.create_task(client.get("check_event"))
+    await until(lambda: waiting)
+    gone.cancel()
+    await asyncio.wait([gone])
+    await client.get("get_client_info")  # by then the account has noticed
+    client.driver.play([message("kept")])
+    await webhook.messages()
+    assert [obj(one)["content"] for one in items(await client.get("check_event"))] == ["kept"]
+
+
 async def test_all_waiters_get_an_event(client: RunningClient, waiting: list[EventRing]) -> None:
     polls = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await until(lambda: len(waiting) == 40)
@@ -248,3 +279,24 @@ async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
     assert (await client.until_state("running"))["reason"] == ""
     client.driver.play([base.SessionLost(base.LossReason.LOGGED_OUT, 1100)])
     await client.until_state("loading")
+
+
+async def test_stuck_login_gives_the_reason(start: Start) -> None:
+    client = start()
+    client.driver.play([base.LoginStalled(Text("jslogin: can't connect"))])
+    stuck = await until(client.state, lambda state: "can't connect" in str(state.get("status")))
+    assert (stuck["state"], stuck["reason"]) == ("loading", "jslogin: can't connect")
+    client.driver.play([base.QrReady("https://login.weixin.qq.com/l/x", b"code", 1, 3)])
+    assert (await client.until_state("scaning"))["reason"] == ""
+
+
+async def test_unwritable_state_and_code_are_written_as_soon_as_possible(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    present, away = client.paths.runtime("alice"), client.paths.runtime("alice").with_name("away")
+    present.rename(away)  # in place of a full /run
+    client.driver.play([base.QrReady("https://login.weixin.qq.com/l/x", b"code", 1, 3)])
+    await client.until_v1(lambda status: status["state"] == "scaning")
+    away.rename(present)
+    await client.until_state("scaning")
+    await until(lambda: any(path.read_bytes() == b"code" for path in present.glob("*qrcode*")))
