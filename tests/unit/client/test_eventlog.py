@@ -119,6 +119,16 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
 
 
+async def test_report_pending_too_long_becomes_a_dead_letter(opened: Opened) -> None:
+    log = opened()
+    log.append(report(1), deliver=True)
+    await log.settled(10)
+    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, max_bytes=0))
+    assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
+    assert await log.replay(Selection((EntryState.DEAD,))) == 1
+    assert (log.counts.pending, log.counts.dead) == (1, 0)
+
+
 async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     def half(db: sqlite3.Connection) -> None:
         db.execute("UPDATE events SET state = 'dead'")

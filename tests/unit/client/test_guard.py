@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, running
-from tests.unit.client.test_heartbeat import commander
+from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig
@@ -125,6 +125,19 @@ async def test_token_bound_to_this_account_is_accepted(start: Start) -> None:
     for other in (bobs, wide, both, "wxc_12345678_" + "0" * 64, ""):
         assert await send(other) == {(403, -6)}
     assert len(client.driver.sends) == 5
+
+
+async def test_commands_of_poll_api_need_no_token_and_leak_no_secret(commander: Commander, start: Start) -> None:
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=commander.address, MOJO_WEIXIN_POLL_INTERVAL="0.1")
+    close(client, (Scope.READ, ()))
+    own = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
+    commander.locations = [own, f"http://127.0.0.1:{commander.port}/openwx/stop_client"]
+    await client.login()
+    await commander.beats(3)
+    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
+    headers = str([dict(request.headers) for request, _ in commander.asked])
+    assert secret_of(client) not in headers
+    assert PORT_HEADER not in headers
 
 
 def test_scope_of_a_call_is_the_same_at_controller_and_account() -> None:

@@ -3,15 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from tests.certificates import tls_server
+from tests.patience import PATIENCE
 from tests.serving import serving
-from tests.unit.client.conftest import POLL_API, RunningClient, Start
+from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Server
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.messages import Text
+from wxcontroller.drivers.base import Offline, Online
 
 
 @dataclass
@@ -99,3 +105,41 @@ async def test_other_redirects_are_not_followed(
     assert [record.getMessage() for record in caplog.records].count(
         "poll_api redirects to something that is not this account's API; it is not followed"
     ) == 1
+
+
+async def test_heartbeat_is_sent_only_while_the_account_is_running(commander: Commander, start: Start) -> None:
+    client = beating(start, commander)
+    await client.until_state("loading")
+    assert commander.asked == []
+    await client.login()
+    await commander.beats(3)
+    client.driver.play([Offline(Text("no answer"))])
+    await client.until_state("updating")
+    await asyncio.sleep(0.1)  # one may be under way
+    before = len(commander.asked)
+    await asyncio.sleep(0.3)
+    assert len(commander.asked) == before
+    client.driver.play([Online()])
+    await commander.beats(before + 1)
+
+
+async def test_webhook_and_heartbeat_trust_the_authorities_of_ca_file(
+    start: Start, webhook: Webhook, tmp_path: Path
+) -> None:
+    authority, context = tls_server(tmp_path)
+    beaten = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return await webhook.serve(request)
+        beaten.set()
+        return web.Response()
+
+    async with serving(serve, tls=context) as port:
+        root = f"https://127.0.0.1:{port}"
+        options = {POST_API: f"{root}/in", POLL_API: f"{root}/beat", "WXCLIENT_CA_FILE": str(authority)}
+        client = await running(start, **options)
+        client.driver.play([message("hi")])
+        assert [report["content"] for report in await webhook.messages()] == ["hi"]
+        async with asyncio.timeout(PATIENCE):
+            await beaten.wait()

@@ -16,6 +16,7 @@ from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
 from wxcontroller.client.ilink import polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
+from wxcontroller.sandbox.ilink.model import SessionState
 from wxcontroller.sandbox.world import Relation
 
 
@@ -314,3 +315,41 @@ async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> Non
     assert (own["message_type"], own["to_user_id"]) == (2, hello["from_user_id"])
     for wrong in ({"peers": ["nobody"]}, {"groups": "yes"}, {"backlog": 0}, {"x": 1}, {"own": 1}):
         assert (await agent.manage("PUT", "/v1/consumers/agent", wrong))[0] == 400
+
+
+async def test_cursor_from_after_a_restored_backup_loses_no_message(web: Stage) -> None:
+    """The log of the backup gives the same sequences to other messages."""
+    agent = await web.attended()
+    await meet(agent, web, "before")
+    await agent.client.stop()
+    path = agent.client.paths.state("alice") / "events.db"
+    backup = path.read_bytes()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:  # as after many more events
+        db.execute("UPDATE sqlite_sequence SET seq = seq + 1000 WHERE name = 'events'")
+    agent.use(web.begin())
+    await web.client.until_state("running")
+    await meet(agent, web, "is lost with the disk")
+    await web.client.stop()
+    for lost in path.parent.glob("events.db*"):
+        lost.unlink()
+    path.write_bytes(backup)
+    agent.use(web.begin())
+    await web.client.until_state("running")
+    await web.hear("after")
+    heard = texts(await agent.messages())
+    while heard[-1:] != ["after"]:
+        new = texts(await agent.messages())
+        assert new, heard
+        heard += new
+
+
+async def test_logout_at_wechat_is_none_of_the_agents(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await ilink.attended()
+    peer = await meet(agent, ilink)
+    ilink.ilink.bot.set_state(SessionState.DEAD)
+    await agent.client.until_state("scaning")
+    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
+    assert await agent.messages() == []
+    answer = await agent.send_text("later", peer)
+    assert (answer["ret"], answer["errmsg"][:6]) == (-2, "held: ")
+    assert (await agent.call("msg/notifystart"))["ret"] == 0

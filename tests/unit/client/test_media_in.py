@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client import resuming
 from wxcontroller.client.media_fetcher import MediaSwept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -67,6 +70,32 @@ async def test_stop_during_a_media_download_loses_no_message(start: Start, webho
     assert base64.b64decode(str(first["media_data"])) == PNG
 
 
+async def test_messages_are_reported_without_media_if_the_account_does_not_return(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "MEDIA_RESUME_SECONDS", 0.2)
+    client = start(**{POST_API: webhook.address})
+    client.driver.gates["55"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("55", id="9")])
+    await client.until_state("running")
+    await client.stop()
+    start(**{POST_API: webhook.address})  # and does not log in
+    [got] = await webhook.messages()
+    assert (got["id"], got["media_type"], got["media_path"]) == ("9", "image", "")
+    assert "not back in time" in str(got["media_error"])
+
+
+async def test_text_waits_behind_hanging_media_no_longer_than_the_limit(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "1"})
+    client.driver.gates = {str(number): asyncio.Event() for number in range(8)}
+    begun = time.monotonic()
+    client.driver.play([*logged_in(), *(media(str(number)) for number in range(8)), message("behind them")])
+    got = await webhook.messages(9)
+    assert time.monotonic() - begun < PATIENCE
+    assert got[-1]["content"] == "behind them"
+    assert {one["media_error"] for one in got[:-1]} == {"not complete within 1 s"}
+
+
 async def test_bug_in_one_report_does_not_affect_others(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,3 +127,19 @@ def test_old_and_excess_files_are_deleted(tmp_path: Path) -> None:
     assert sweep(tmp_path, 0, 20, 1e9) == MediaSwept(files=2, bytes=20, removed=1)
     assert [path.exists() for path in (new, first, second)] == [False, True, True]
     assert sweep(tmp_path / "missing", 1, 1, 1e9) == MediaSwept()
+
+
+def test_content_of_own_sends_is_deleted_only_when_it_is_not_needed(tmp_path: Path) -> None:
+    names = ("to_send", "oldest", "older", "reported", "crashed")
+    files = {name: tmp_path / f".send.{name}" for name in names}
+    for path in files.values():
+        path.write_bytes(bytes(10))
+        time.sleep(0.02)  # the clock of files ticks
+    to_send = frozenset({str(files["to_send"])})
+    in_use = frozenset(str(files[name]) for name in ("to_send", "oldest", "older", "reported"))
+    sweep(tmp_path, 0, 20, time.time(), 0.0, in_use, to_send)  # crashed: a send may be about to record it
+    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported", "crashed"}
+    sweep(tmp_path, 0, 0, time.time() + 1000, 0.0, in_use, to_send)
+    assert {name for name, path in files.items() if path.exists()} == {"to_send", "older", "reported"}
+    sweep(tmp_path, 0, 0, time.time(), time.time() + 1)  # left over by an earlier process
+    assert not any(path.exists() for path in files.values())

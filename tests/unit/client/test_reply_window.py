@@ -1,15 +1,23 @@
 """Sends on a route with a reply window: held when they can't go, released by the person's next message."""
 
 import asyncio
+from pathlib import Path
 
+import pytest
+
+from tests.patience import until
+from tests.unit.client import stage
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.stage import Stage
 from tests.unit.client.test_v1_messages import until_history
+from tests.unit.drivers.ilink_kit import quick
 from wxcontroller.client.sends import order
-from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import ReplyWindow, Upload
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
 
@@ -150,6 +158,33 @@ async def test_held_send_is_released_by_a_message(ilink: Stage) -> None:
     assert ilink.ilink.requests("sendmessage") == 1
 
 
+async def test_send_is_held_while_it_is_checked_whether_the_session_is_over(
+    ilink: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "QUICK", quick(confirm_pause=4.0))
+    client = await greeted(ilink)
+    announced = ilink.ilink.requests("notifystart")
+    ilink.ilink.bot.set_state(SessionState.ASLEEP)
+    await until(lambda: ilink.ilink.requests("notifystart") > announced)
+    held = await ilink.send("wait")
+    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
+    assert await ilink.until_sent(1) == ["wait"]
+    assert client.state()["state"] == "running"
+
+
+async def test_missing_content_delays_its_whole_request() -> None:
+    fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
+    caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
+    picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
+    later, progress = Send("a", False, "2"), Send("a", False, "…", interim=True)
+    other = Send("b", False, "3")
+    waiting = [caption, picture, paper, later, progress, other]
+    assert [*order.prepared(waiting, per_peer=False)] == [caption, later, progress, other]
+    assert [*order.prepared(waiting, per_peer=True)] == [caption, progress, other]
+    coming.file = fetched.file
+    assert [*order.prepared(waiting, per_peer=True)] == waiting
+
+
 # -- the state table
 
 
@@ -241,3 +276,13 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     again.restore(windows.as_bytes())
     assert again == windows
     table().restore(b"damaged")
+
+
+def test_clock_jump_affects_windows_only_briefly() -> None:
+    windows, noon, year = table(per_day=3), 1e9, 365 * 86400
+    windows.heard("a", noon, has_held=False)
+    windows.taken("a", True, noon + year)
+    windows.throttle("a", noon + year)
+    # Set back by a year: pauses and counts of a future day do not count.
+    assert windows.hold("a", False, noon) is None
+    assert windows.sent_today(noon) == 0

@@ -11,6 +11,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import message
+from wxcontroller.client.v1 import events
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import QrReady
 
@@ -75,6 +76,17 @@ async def test_stream_continues_at_the_readers_position(client: RunningClient) -
         client.driver.play([message("four")])
         kind, event = await anext(got)
         assert obj(event["report"])["content"] == "four"
+
+
+async def test_idle_stream_sends_keepalives(client: RunningClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    async with stream(client, "?types=friend_message") as got:
+        await anext(got)
+        assert (await anext(got))[0] == "here"
+        client.driver.play([message("two")])
+        while (event := await anext(got))[0] == "here":
+            pass
+        assert event[0] == "friend_message"
 
 
 async def test_events_have_no_login_code(start: Start) -> None:
