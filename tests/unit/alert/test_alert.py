@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,38 @@ async def test_unreadable_files_in_the_spool_are_removed(spool: Spool) -> None:
     assert receiver.accepted == ["alert1"]
     for place in spool._places:
         assert not list(place.glob("[!.]*.json"))
+
+
+async def test_undeletable_alert_is_delivered_once(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(spool, 1)
+
+    def read_only(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    receiver = Receiver()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        for _ in range(3):
+            assert not await deliver_all(spool, receiver)
+    assert await deliver_all(spool, receiver)
+    assert (receiver.accepted, spool.waiting()) == (["alert1"], [])
+
+
+async def test_alert_that_cannot_be_rendered_does_not_delay_others(spool: Spool) -> None:
+    for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
+        spool.put(replace(alert(number), host=host))
+    mails: list[bytes] = []
+
+    async def deliver(each: Alert) -> None:
+        mails.append(mail.message("ops@example.org", each))
+
+    for _ in range(ALERT_REFUSALS):
+        await deliver_all(spool, deliver)
+    [sent] = mails
+    assert b"Bcc" not in sent
+    assert spool.waiting() == []
+    last = spool.state().last
+    assert last is not None and (last.id, "ValueError" in last.error) == ("alert1", True)
 
 
 def test_exit_status_requests_a_restart(tmp_path: Path, spool: Spool) -> None:

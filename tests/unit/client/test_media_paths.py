@@ -248,3 +248,13 @@ async def test_password_of_a_url_is_never_shown(
     assert "hunter2" not in f"{answer}{report}{caplog.text}"
     assert report["media_path"] == "http://127.0.0.1:1/a.png"
     assert os.listdir(client.paths.media("alice")) == []  # noqa: PTH208
+
+
+async def test_large_file_is_refused_without_a_copy(start: Start, tmp_path: Path) -> None:
+    big = tmp_path / "big.iso"
+    with big.open("wb") as stream:
+        stream.truncate(5 << 30)  # sparse: it takes no space
+    client = await running(start, WXCLIENT_MEDIA_PATHS=str(tmp_path))
+    answer = obj(await client.get("send_friend_message", id="@ann", media_path=str(big)))
+    assert (answer["code"], answer["status"]) == (-1, "media size exceed, maximum size is 20971520 bytes")
+    assert not client.paths.media("alice").exists()

@@ -15,7 +15,7 @@ from tests.unit.client.webhook import Respond, Webhook, accept
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.store.sends import days
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import Direction
+from wxcontroller.core.model import Direction, MessageKind
 
 SENT = list[tuple[str, str]]
 
@@ -86,6 +86,8 @@ async def test_webhook_reply_is_sent_once_per_report(webhook: Webhook, start: St
         [
             message("hi"),
             message("phone", sender="@me", chat="@ben", direction=Direction.SENT_ELSEWHERE),
+            message("notice", chat="@@team", is_group=True, sender="", kind=MessageKind.NOTICE),
+            message("stranger", sender="@who", chat="@who"),
             message("all", chat="@@team", is_group=True),
         ]
     )

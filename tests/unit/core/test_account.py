@@ -2,9 +2,9 @@
 
 import pytest
 
-from wxcontroller.core.account import Account, redacted, variables_of, with_client
+from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client
 from wxcontroller.core.egress import ProxyKind, parse_proxy, shown
-from wxcontroller.core.errors import BadOption
+from wxcontroller.core.errors import BadEnvironmentFile, BadOption
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
@@ -80,6 +80,26 @@ def test_environment_has_the_originals_variables() -> None:
     assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POLL_INTERVAL"] == "7"
     assert variables["MOJO_WEIXIN_STATE_PATH"] == "/run/wxclient/alice/mojo_weixin_state_alice.json"
     assert not {"MOJO_WEIXIN_CONTROLLER_PID", "MOJO_WEIXIN_ACCUNT"} & variables.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MOJO_WEIXIN_ACCOUNT", ""),
+        ("MOJO_WEIXIN_ACCOUNT", "../etc"),
+        ("WXCLIENT_INSTANCE", "bob"),
+        ("WXCLIENT_DESIRED", "running"),
+        *(("MOJO_WEIXIN_PLUGIN_OPENWX_PORT", port) for port in ("", "x", "0", "65536")),
+        *(("WXCLIENT_EPOCH", epoch) for epoch in ("0", "٣", "9" * 400)),
+        ("MOJO_WEIXIN_PLUGIN_OPENWX_POST_API", "http://[::1"),
+    ],
+)
+def test_damaged_account_file_is_refused_with_its_name(key: str, value: str) -> None:
+    stored = variables_of(Account(parse_name("alice"), 3000, options={"post_api": "http://h/"}), Paths())
+    assert account_from({**stored, "WXCLIENT_PARAMETERS": "{"}, "alice.env").options == {"post_api": "http://h/"}
+    with pytest.raises(BadEnvironmentFile, match=r"alice\.env: ") as caught:
+        account_from({**stored, key: value}, "alice.env")
+    assert caught.value.remedy
 
 
 def test_credentials_and_values_of_urls_are_not_shown() -> None:

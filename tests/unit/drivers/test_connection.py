@@ -1,5 +1,6 @@
 """Connections to WeChat: errors that name the cause, other hosts, cookies, and responses that cannot be read."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -18,7 +19,7 @@ from wxcontroller.drivers.base import DriverContext, Loading, LoginStalled, Onli
 from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.driver import make_driver
-from wxcontroller.drivers.web.wire.cookies import Jar
+from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -155,6 +156,17 @@ async def test_cookies_are_sent_only_to_their_domain() -> None:
     assert jar.value("nothing") == ""
 
 
+async def test_cookies_are_limited_and_sent_to_their_path_and_below() -> None:
+    jar = Jar()
+    jar.take("wx.qq.com", ["all=1", "some=1; Path=/cgi-bin", "few=1; Path=/cgi-bin/a%2Fb/"])
+    sent = {path: jar.header("wx.qq.com", path, True) for path in ("/cgi", "/cgi-bin", "/cgi-bin/x")}
+    assert sent == {"/cgi": "all=1", "/cgi-bin": "all=1; some=1", "/cgi-bin/x": "all=1; some=1"}
+    assert jar.header("wx.qq.com", "/cgi-bin/a%252Fb/c", True) == "all=1; some=1; few=1"
+    jar.take("wx.qq.com", [f"c{number}=x" for number in range(COOKIES + 5)])
+    jar.take("wx.qq.com", ["long=" + "x" * COOKIE_LENGTH])
+    assert (len(jar), jar.value(f"c{COOKIES + 4}"), jar.value("c4"), jar.value("long")) == (COOKIES, "x", "", "")
+
+
 async def test_memory_does_not_grow_with_new_paths() -> None:
     jar = Jar()
     jar.take("wx.qq.com", ["a=1; Domain=wx.qq.com", "b=1; Path=/cgi-bin"])
@@ -227,3 +239,25 @@ async def test_overlong_response_is_not_read_completely() -> None:
         await fetch(OK + b"Content-Length: 1001\r\n\r\n" + body + b"y")
     with pytest.raises(UnreadableResponse, match="longer"):
         await fetch(OK + b"\r\n" + b"z" * 10_000_000)
+
+
+async def test_request_of_an_account_that_stops_has_no_answer() -> None:
+    """As when a picture is fetched meanwhile."""
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # on a kept connection, on which the library asks again when it breaks
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Transport(Jar(), HURRY, url) as transport:
+            await transport.send(LineRequest("call", "wx.qq.com", "/x", ""))
+            request = asyncio.ensure_future(transport.send(LineRequest("call", "wx.qq.com", "/x", "")))
+            await asked.wait()
+        with pytest.raises(NoAnswer):
+            await request

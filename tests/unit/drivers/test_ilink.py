@@ -99,6 +99,21 @@ async def test_correct_digits_after_wrong_ones_succeed(wechat: Bench) -> None:
             await drive.driver.answer(asked.id, "123456")
 
 
+async def test_three_wrong_digits_replace_the_code(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(base.QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account, verify=True)
+        for _ in range(3):
+            asked = await drive.until(base.InputRequired)
+            await drive.driver.answer(asked.id, "000000" if login.digits != "000000" else "111111")
+        await drive.until(base.QrReady)
+        with pytest.raises(NotAsked):
+            await drive.driver.answer(asked.id, "123456")
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+        await drive.until(base.Online)
+
+
 async def test_expired_codes_end_the_login(wechat: Bench) -> None:
     async with wechat.drive(timing=quick(code_refresh=60.0), qrcode_count_max="3") as drive:
         for _ in range(3):
@@ -254,7 +269,9 @@ async def test_second_account_of_one_user_is_refused_and_names_the_first(wechat:
         copied = Store(wechat.store.content)  # as an export and import under another name does
         async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url, copied)) as second:
             ended = await second.end()
+            await second.driver.logout()  # it is parked
         assert (ended.reason, "account alice has it" in str(ended.words)) == (base.EndReason.TAKEN, True)
+        assert copied.content is None
         async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url)) as second:
             await second.until(base.QrReady)
             phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)

@@ -1,5 +1,6 @@
 """An account's proxy: all traffic uses it, errors name it rather than WeChat, and its password is secret."""
 
+import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
@@ -154,6 +155,19 @@ async def test_refusals_name_proxy_and_target(answer: bytes | None, reason: str)
     async with answering(answer) as port:
         words = await failure(f"http://somebody:hidden@127.0.0.1:{port}", connect=0.5)
     assert f"the proxy http://127.0.0.1:{port} {reason}" in words
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n\r\n"])
+async def test_server_that_is_no_socks_proxy_is_named(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        words = await failure(f"socks5://somebody:hidden@127.0.0.1:{port}")
+    assert f"the proxy socks5://127.0.0.1:{port} " in words
 
 
 async def test_certificates_of_proxy_and_wechat_are_verified(real: Real) -> None:

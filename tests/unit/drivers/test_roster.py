@@ -93,6 +93,18 @@ async def test_refused_batch_is_split(world: Wechat) -> None:
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
 
 
+async def test_refused_id_is_not_queried_again(world: Wechat, alice: ServerAccount) -> None:
+    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
+    async with world.online(alice) as drive:
+        # The batch of saved groups, split until each of them is queried alone.
+        await until(lambda: world.requests("webwxbatchgetcontact") == 9)
+        group = next(group for group in alice.world.groups.values() if group.saved)
+        for number in range(3):
+            world.hear(alice, str(number), group.wxid, group.members[1].wxid)
+        await drive.text("2")
+        assert world.requests("webwxbatchgetcontact") == 9
+
+
 @pytest.mark.parametrize("endpoint", ["webwxgetcontact", "webwxbatchgetcontact"])
 async def test_roster_queries_pause_after_a_rate_limit(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     world.fault(endpoint, FaultKind.RETCODE, 1205)

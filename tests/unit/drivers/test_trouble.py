@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import Wechat, counted, friend, hurried
+from tests.unit.drivers.kit import OUTAGE, Wechat, counted, friend, hurried
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers import base
@@ -123,6 +123,17 @@ async def test_hanging_address_book_does_not_delay_messages(world: Wechat, alice
         assert "webwxgetcontact" in str((await drive.until(base.LoginStalled)).reason)
         await drive.until(base.MessageArrived)
     assert drive.count(base.Online) == 1
+
+
+async def test_outage_before_the_first_sync_is_reported(world: Wechat, alice: ServerAccount) -> None:
+    take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
+    async with world.drive(timing=OUTAGE) as drive:
+        await world.confirm(drive, alice)
+        assert "503" in str((await drive.until(base.Offline)).reason)
+        take_back()
+        await drive.until(base.Online)
+        world.hear(alice, "at last")
+        await drive.text("at last")
 
 
 NEWS = 'window.synccheck={retcode:"0",selector:"3"}'

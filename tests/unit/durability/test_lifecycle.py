@@ -36,7 +36,11 @@ async def test_login_messages_restart_and_logout(tmp_path: Path, route: Route) -
         assert await account.until_arrived(1) == ["welcome"]
         await account.stop()
         missed = account.route.write(account, "while it was away")
+        # As after a kill before the file was renamed into place.
+        unfinished = account.paths.state("alice") / ".mojo_weixin_cookie_alice.dat.x3f_0k2q"
+        unfinished.write_text("cookies")
         await account.start()  # without a scan
+        assert not unfinished.exists()
         await account.webhook.until(lambda reports: any(report.get("id") == missed for report in reports))
         url = f"http://127.0.0.1:{account.port}/v1/logout"
         async with account.http.post(url) as answer:
@@ -76,3 +80,25 @@ async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path
         account.wechat.hear(account.account, "third")
         await reported(account, "third")
         assert texts(account) == ["first", "second", "third"]
+
+
+_SLOW_NAMES = """
+import socket, sys, time
+def hang(*_, **__):
+    open({asked!r}, "w").close()
+    time.sleep(3600)
+socket.getaddrinfo = hang
+from wxcontroller.client.__main__ import main
+sys.exit(main())
+"""
+
+
+async def test_hanging_name_server_does_not_delay_a_stop(tmp_path: Path) -> None:
+    """Names are looked up in threads, which cannot be interrupted."""
+    asked = tmp_path / "asked"
+    async with processed(tmp_path, WXCLIENT_SERVER="http://wechat.example") as account:
+        account.program = ("-c", _SLOW_NAMES.format(asked=str(asked)))
+        await account.launch()
+        await until(asked.exists)
+        await account.stop()
+        assert account.process and account.process.returncode == 0
