@@ -1,6 +1,7 @@
 """The event log: what it keeps, for how long, and what is deleted first."""
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from tests.unit.client.scripted import message
 from wxcontroller.client import service
 from wxcontroller.client.store import retention, writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import EntryState, Selection
+from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
+from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, integer
 
 PENDING = Selection((EntryState.PENDING,))
@@ -117,6 +119,21 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
     swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, max_bytes=0))
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
+
+
+async def test_entries_of_an_earlier_version_keep_their_ids(opened: Opened, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
+        for version, statements in enumerate(SCHEMA[: SCHEMA.index(DELIVERIES)], 1):
+            db.executescript(f"{statements}; PRAGMA user_version={version}")
+        columns = "stamp, time, type, key, body, size, state"
+        db.execute(f"INSERT INTO events ({columns}) VALUES (1, 1, 'friend_message', 'm1', '{{}}', 2, 'pending')")
+    log = opened()
+    log.append(report(2), deliver=True, key="m2")
+    await log.settled(10)
+    old, new = await log.shown(PENDING, 10)
+    assert old.delivery == old.id == f"{log.counts.name}-1"
+    assert new.delivery != new.id
+    assert [await log.get(one) for one in (old.id, new.id, new.delivery)] == [old, new, new]
 
 
 async def test_report_pending_too_long_becomes_a_dead_letter(opened: Opened) -> None:

@@ -335,7 +335,7 @@ async def test_send_is_refused_while_nothing_can_be_stored(start: Start, monkeyp
         answer = obj(await client.get("send_friend_message", id="@ann", content="later", **{"async": "1"}))
         assert (answer["code"], answer["status"]) == (-1, "unknown data")
         answer = obj(await client.get("send_friend_message", id="@ann", content="never"))
-        assert (answer["code"], "not sent: it can't be stored" in str(answer["status"])) == (-1, True)
+        assert (answer["code"], "not sent: it cannot be stored" in str(answer["status"])) == (-1, True)
         assert obj(await client.get("get_client_info"))["queued"] == 0
     await until(lambda: client.driver.sends)
     assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0

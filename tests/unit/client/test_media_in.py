@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import resuming
@@ -83,17 +82,6 @@ async def test_messages_are_reported_without_media_if_the_account_does_not_retur
     [got] = await webhook.messages()
     assert (got["id"], got["media_type"], got["media_path"]) == ("9", "image", "")
     assert "not back in time" in str(got["media_error"])
-
-
-async def test_text_waits_behind_hanging_media_no_longer_than_the_limit(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "1"})
-    client.driver.gates = {str(number): asyncio.Event() for number in range(8)}
-    begun = time.monotonic()
-    client.driver.play([*logged_in(), *(media(str(number)) for number in range(8)), message("behind them")])
-    got = await webhook.messages(9)
-    assert time.monotonic() - begun < PATIENCE
-    assert got[-1]["content"] == "behind them"
-    assert {one["media_error"] for one in got[:-1]} == {"not complete within 1 s"}
 
 
 async def test_bug_in_one_report_does_not_affect_others(

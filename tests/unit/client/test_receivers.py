@@ -145,12 +145,6 @@ def test_report_that_is_always_cut_off_moves_aside() -> None:
     assert verdicts == [Verdict.AGAIN] * 6 + [Verdict.ASIDE]
 
 
-def test_pauses_in_the_retry_lane_double_up_to_the_longest() -> None:
-    pauses = [after(Lanes(POLICY), Attempt("a", Lane.RETRY, "k", number), FAILED).pause for number in range(9)]
-    expected = [min(300.0, 10.0 * 2**number) for number in range(9)]
-    assert all(0.8 * want <= got <= 1.2 * want for got, want in zip(pauses, expected, strict=True))
-
-
 PAUSES = BackoffPolicy(transient_first=1, transient_max=5, throttled_first=60, throttled_max=200)
 WAIT = FailureHandling.WAIT
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
 from wxcontroller.client.store import history
-from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
 
@@ -146,30 +145,6 @@ async def test_log_of_a_later_version_is_not_changed(opened: Opened, tmp_path: P
     assert not sets(tmp_path)
 
 
-async def readable(log: EventLog) -> list[int]:
-    """Read an opened log, whose damage a reader may be the first to meet; return the sequences after recovery."""
-    assert await log.settled(10)
-    with contextlib.suppress(Unavailable):
-        await log.shown(PENDING, 1000)
-    async with asyncio.timeout(PATIENCE):
-        while log.counts.dropped == 0:
-            await log.news.wait()
-    return [entry.seq for entry in await log.shown(PENDING, 1000)]
-
-
-async def test_write_ahead_log_survives_damage_to_the_main_file(opened: Opened, tmp_path: Path) -> None:
-    path = tmp_path / "events.db"
-    await filled(opened, 40)
-    await killed_writer(path, 10)
-    assert (tmp_path / "events.db-wal").stat().st_size > 10 * PAGE
-    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as db:  # without the write-ahead log
-        rows = db.execute("SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'").fetchall()
-    ruin(path, *[int(number) for (number,) in rows][2:4])
-    left = await readable(opened())
-    assert left[-10:] == list(range(41, 51))
-    assert 30 <= len(left) - 10 < 40
-
-
 async def test_history_has_exactly_the_surviving_messages(opened: Opened, tmp_path: Path) -> None:
     log = opened()
     for number in range(60):
@@ -183,7 +158,13 @@ async def test_history_has_exactly_the_surviving_messages(opened: Opened, tmp_pa
         db.execute("DELETE FROM messages WHERE seq BETWEEN 20 AND 29")  # as on a page that was lost
     ruin(path, leaf_pages(path)[-1])  # the last messages of a chat are lost, too
     log = opened()
-    left = await readable(log)
+    assert await log.settled(10)
+    with contextlib.suppress(Unavailable):  # unless the writer has met the damage first
+        await log.shown(PENDING, 1000)
+    async with asyncio.timeout(PATIENCE):
+        while log.counts.dropped == 0:
+            await log.news.wait()
+    left = [entry.seq for entry in await log.shown(PENDING, 1000)]
     assert set(range(20, 30)) <= set(left) < set(range(1, 66))
     page = await log.read(lambda db: history.page(db, (), 0, None, 1000))
     assert [found.seq for found in page.found] == left

@@ -11,6 +11,7 @@ from tests.unit.client.conftest import RunningClient
 from tests.unit.client.stage import Stage
 from tests.unit.client.test_v1_messages import until_history
 from tests.unit.drivers.ilink_kit import quick
+from tests.unit.durability.routes import PICTURE
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.window import Hold, Windows
@@ -156,6 +157,18 @@ async def test_held_send_is_released_by_a_message(ilink: Stage) -> None:
     status, again = await client.v1("POST", "messages", {"to": peer, "text": "first"}, "k")
     assert (status, again["id"], again["state"]) == (200, held["id"], "delivered")
     assert ilink.ilink.requests("sendmessage") == 1
+
+
+async def test_text_is_sent_although_its_picture_is_not(ilink: Stage) -> None:
+    client = await greeted(ilink)
+    # Failed uploads are retried and do not use up the budget.
+    ilink.wechat.fault("upload", FaultKind.STATUS, 500, 3)
+    assert (await ilink.send("", PICTURE))["state"] == "delivered"
+    ilink.wechat.fault("upload", FaultKind.STATUS, 500, 5)
+    answer = await ilink.send("look", PICTURE)
+    assert (answer["state"], answer["refusal"], answer["parts"]) == ("refused", "media-failed", [1, 2])
+    assert (ilink.sent()[1:], len(ilink.contents())) == (["look"], 1)
+    assert (await window_of(client))["sent"] == 2
 
 
 async def test_send_is_held_while_it_is_checked_whether_the_session_is_over(

@@ -11,11 +11,12 @@ from tests.patience import PATIENCE, until
 from tests.serving import answering
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ANN, logged_in, message
+from wxcontroller.client import session
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.messages import Text
-from wxcontroller.core.model import Direction
+from wxcontroller.core.model import Contact, Direction
 from wxcontroller.drivers import base
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
@@ -60,17 +61,18 @@ async def test_disconnected_caller_does_not_cancel_its_message(start: Start) -> 
     client = start()
     client.driver.send_gate = asyncio.Event()
     await client.login()
+    await client.get("send_friend_message", id="@ann", content="first", **{"async": "1"})
     for number, call in enumerate(("openwx/send_friend_message?id=@ben&content=old", "v1/messages")):
         body = {"to": "@ben", "text": "new"} if number else None
         url = f"http://127.0.0.1:{client.port}/{call}"
         caller = asyncio.create_task(client.http.request("POST" if number else "GET", url, json=body))
-        await client.until_queued(number + 1)
+        await client.until_queued(number + 2)
         caller.cancel()
         await asyncio.wait([caller])
     await client.get("get_client_info")  # by then the account has noticed
     client.driver.send_gate.set()
     assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
-    assert [text for _, text, _ in client.driver.sends] == ["old", "new", "next"]
+    assert [text for _, text, _ in client.driver.sends] == ["first", "old", "new", "next"]
 
 
 async def test_disconnected_check_event_consumes_no_event(
@@ -242,6 +244,11 @@ async def test_people_and_groups_are_listed_and_searched(client: RunningClient) 
     groups = await client.get("search_group", displayname="A、Cy")
     assert isinstance(groups, list)
     assert len(obj(groups[0])["member"]) == 3  # type: ignore[arg-type]
+    client.driver.play([base.RosterChanged((Contact("@shop", "A&B <茶>"), Contact("@other", "A&amp;B <茶>")))])
+    await until(lambda: client.get("search_friend", id="@other"), lambda listed: isinstance(listed, list))
+    for name, shop in (("A&B <茶>", "@shop"), ("A&amp;B &lt;茶&gt;", "@shop"), ("A&amp;B <茶>", "@other")):
+        [one] = items(await client.get("search_friend", name=name))
+        assert obj(one)["id"] == shop  # names are also found as the original shows them
     basic = await client.get("get_group_basic_info")
     assert isinstance(basic, list)
     assert "member" not in obj(basic[0])
@@ -300,3 +307,17 @@ async def test_unwritable_state_and_code_are_written_as_soon_as_possible(start: 
     away.rename(present)
     await client.until_state("scaning")
     await until(lambda: any(path.read_bytes() == b"code" for path in present.glob("*qrcode*")))
+
+
+async def test_state_file_has_the_time_of_wechats_last_response(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_FRESH", 0.0)
+    client = start()
+    assert (await client.until_state("loading"))["last_sync_uptime"] is None
+    await client.login()
+    first = client.state()["last_sync_uptime"]
+    assert isinstance(first, float)
+    await asyncio.sleep(0.1)  # it is given in tenths of a second
+    client.driver.play([base.Progress(heard=True)])
+    await until(lambda: client.state()["last_sync_uptime"] != first)

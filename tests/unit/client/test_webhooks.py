@@ -179,3 +179,25 @@ async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Web
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)
     assert [r["code"] for r in await webhook.messages(2)] == ["", -8]
     assert len(client.driver.sends) == 1
+
+
+async def test_reply_during_a_stop_is_sent_after_the_next_start(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    answer = asyncio.Event()
+
+    async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
+        webhook.respond = accept
+        await answer.wait()
+        return web.json_response({"reply": "late"})
+
+    webhook.respond = late
+    client.driver.play([message("hi")])
+    await webhook.until_tried("hi")
+    stop = asyncio.create_task(client.stop())
+    await client.until_state("stop")
+    answer.set()
+    assert await stop == 0
+    assert client.driver.sends == []
+    again = await running(start, **{POST_API: webhook.address})
+    await webhook.until_tried("late")
+    assert (sends(again), webhook.contents) == ([("@ann", "late")], ["hi", "late"])

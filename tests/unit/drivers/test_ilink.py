@@ -14,7 +14,7 @@ from tests.unit.drivers.kit import Store
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers import base
-from wxcontroller.drivers.ilink.login import OTHER_USER
+from wxcontroller.drivers.ilink.login import DIGITS, OTHER_USER
 from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
@@ -105,11 +105,11 @@ async def test_three_wrong_digits_replace_the_code(wechat: Bench) -> None:
         login = await waiting_code(wechat.sandbox)
         phone.scan(wechat.sandbox, login, wechat.account, verify=True)
         for _ in range(3):
-            asked = await drive.until(base.InputRequired)
-            await drive.driver.answer(asked.id, "000000" if login.digits != "000000" else "111111")
+            await drive.until(base.InputRequired)
+            await drive.driver.answer(DIGITS, "000000" if login.digits != "000000" else "111111")
         await drive.until(base.QrReady)
         with pytest.raises(NotAsked):
-            await drive.driver.answer(asked.id, "123456")
+            await drive.driver.answer(DIGITS, "123456")
         phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
         await drive.until(base.Online)
 

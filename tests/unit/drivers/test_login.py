@@ -198,14 +198,6 @@ async def test_parked_account_can_log_out(world: Wechat, alice: ServerAccount) -
     assert store.content is None
 
 
-async def test_stored_session_is_deleted_if_it_is_not_to_be_kept(world: Wechat, alice: ServerAccount) -> None:
-    store = await world.stored(alice)
-    async with world.drive(store, keep_cookie="0") as drive:
-        await world.enter(drive, alice)
-        assert drive.count(Accepted) == 1
-        assert store.content is None
-
-
 async def test_undeletable_session_is_reported(world: Wechat, alice: ServerAccount) -> None:
     class Stuck(Store):
         def clear(self) -> None:

@@ -80,25 +80,3 @@ async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path
         account.wechat.hear(account.account, "third")
         await reported(account, "third")
         assert texts(account) == ["first", "second", "third"]
-
-
-_SLOW_NAMES = """
-import socket, sys, time
-def hang(*_, **__):
-    open({asked!r}, "w").close()
-    time.sleep(3600)
-socket.getaddrinfo = hang
-from wxcontroller.client.__main__ import main
-sys.exit(main())
-"""
-
-
-async def test_hanging_name_server_does_not_delay_a_stop(tmp_path: Path) -> None:
-    """Names are looked up in threads, which cannot be interrupted."""
-    asked = tmp_path / "asked"
-    async with processed(tmp_path, WXCLIENT_SERVER="http://wechat.example") as account:
-        account.program = ("-c", _SLOW_NAMES.format(asked=str(asked)))
-        await account.launch()
-        await until(asked.exists)
-        await account.stop()
-        assert account.process and account.process.returncode == 0
