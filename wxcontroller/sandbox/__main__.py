@@ -153,7 +153,10 @@ def serve(
 @cli.command("make-ca")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def make_ca(directory: Path) -> None:
-    """Create a CA and a certificate for all real host names in DIRECTORY, unless they exist."""
+    """Create a CA and a certificate in DIRECTORY.
+
+    They cover all real host names. Valid ones are kept.
+    """
     from wxcontroller.sandbox import tls
 
     made = tls.make_ca(directory)
@@ -172,7 +175,7 @@ def make_ca(directory: Path) -> None:
 
 @cli.command()
 def names() -> None:
-    """Print the line for /etc/hosts that sends the real host names here."""
+    """Print the line of /etc/hosts for the real host names."""
     from wxcontroller.sandbox.hosts import HOSTS
 
     click.echo("127.0.0.1 " + " ".join(sorted(HOSTS)))

@@ -116,7 +116,10 @@ def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wai
 @_wait
 @click.pass_obj
 def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
-    """Press "Log in" (default: for the newest scanned or waiting login)."""
+    """Confirm a login.
+
+    By default, the newest scanned or waiting one.
+    """
     states = ("scanned", "waiting")
     move(url, find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
 
@@ -175,7 +178,10 @@ def message(content: str, kind: str, path: Path | None, fields: tuple[str, ...])
 def receive(
     url: str, uin: str, sender: str, said: str, group: str, kind: str, path: Path | None, fields: tuple[str, ...]
 ) -> None:
-    """Send a message from SENDER to account UIN and print its id."""
+    """Send a message from SENDER to account UIN.
+
+    Prints its id.
+    """
     body: JsonObject = {"from": sender, **message(said, kind, path, fields), **({"group": group} if group else {})}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
 
@@ -189,7 +195,10 @@ def receive(
 @_set
 @click.pass_obj
 def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> None:
-    """Send a message from the phone of account UIN and print its id."""
+    """Send a message from the phone of account UIN.
+
+    Prints its id.
+    """
     body: JsonObject = {"to": to, **message(said, kind, path, fields)}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
 
@@ -235,7 +244,7 @@ def befriend(url: str, uin: str, who: str) -> None:
 @click.argument("value", type=click.Choice(["working", "removed", "pretend"]))
 @click.pass_obj
 def group_operations(url: str, uin: str, value: str) -> None:
-    """Choose the outcome of group operations by the web client of account UIN."""
+    """Choose the outcome of account UIN's group operations."""
     body: JsonObject = {"group_operations": value}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "settings", body=body), "group_operations")))
 

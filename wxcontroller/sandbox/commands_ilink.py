@@ -17,7 +17,10 @@ from wxcontroller.sandbox.scriptclient import Remote
 )
 @click.pass_obj
 def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
-    """Show the bot of account UIN, its windows and its settings, as JSON; with --set change them first."""
+    """Show the iLink bot of account UIN, or set its settings.
+
+    Prints the bot, its windows and its settings as JSON; with --set changes them first.
+    """
     body: JsonObject = {}
     for pair in changes:
         name, equals, value = pair.partition("=")
@@ -43,7 +46,7 @@ def _value(text: str) -> JsonValue:
 @json_flag
 @click.pass_obj
 def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
-    """Show what bots sent to account UIN, and why the phone hides it."""
+    """Show what bots sent to account UIN, and any problem."""
     query = {"after": str(after), "wait": str(wait)}
     rows = items(Remote(url).ask("GET", "accounts", uin, "ilink", "sent", query=query))
     table(rows, ("seq", "kind", "name", "size", "text", "problem"), as_json)
@@ -56,7 +59,10 @@ def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> No
 @click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for an entry.")
 @click.pass_obj
 def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, wait: float) -> None:
-    """Show the requests of iLink clients with headers, bodies and answers, as JSON."""
+    """Show the requests of iLink clients.
+
+    Prints headers, bodies and answers as JSON.
+    """
     params = {"uin": uin, "endpoint": endpoint, "after": str(after), "wait": str(wait)}
     query = {key: value for key, value in params.items() if value is not None}
     show(Remote(url).ask("GET", "ilink", "requests", query=query))
@@ -66,7 +72,7 @@ def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, 
 @click.option("--forward", type=click.FloatRange(0), metavar="SECONDS", help="Advance the time.")
 @click.pass_obj
 def clock(url: str, forward: float | None) -> None:
-    """Show the sandbox's time and its offset; --forward advances it."""
+    """Show the sandbox's time and its offset, or advance it."""
     remote = Remote(url)
     answer = remote.ask("GET", "clock") if forward is None else remote.ask("POST", "clock", body={"forward": forward})
     click.echo(f"{field(answer, 'time')} ahead by {field(answer, 'offset')} s")

@@ -52,7 +52,10 @@ def faults(url: str, clear: bool, as_json: bool) -> None:
 @click.option("--uin", help="Only requests of this account.")
 @click.pass_obj
 def requests(url: str, uin: str | None) -> None:
-    """Show requests per endpoint and protocol violations, as JSON."""
+    """Show requests by endpoint and protocol violations.
+
+    Prints them as JSON.
+    """
     show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
 
 

@@ -49,7 +49,7 @@ def string(body: JsonObject, key: str, default: str | None = None) -> str:
     """Return a text field; without a ``default`` it is required and must not be empty."""
     value = body.get(key, default)
     if not isinstance(value, str) or (default is None and not value):
-        raise BadInput(f"{key!r} must be a text" + ("" if default is not None else " and is needed"))
+        raise BadInput(f"{key!r} must be a text" if value or default is not None else f"{key!r} is missing")
     if any("\ud800" <= char <= "\udfff" for char in value):
         raise BadInput(f"{key!r} holds half a character (a lone surrogate)")
     return value
@@ -105,7 +105,7 @@ def account_by(request: web.Request, uin: JsonValue) -> ServerAccount:
     number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
     account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
     if account is None:
-        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; GET /sandbox/accounts lists them", 404)
+        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; see: wxsandbox accounts", 404)
     return account
 
 
@@ -119,7 +119,7 @@ def its_login(request: web.Request) -> WebLoginCode:
     uuid = request.match_info["uuid"]
     login = request.app[SANDBOX].logins.get(uuid)
     if login is None:
-        raise BadInput(f"no login with uuid {uuid}; GET /sandbox/logins lists them", 404)
+        raise BadInput(f"no login with uuid {uuid}; see: wxsandbox logins", 404)
     return login
 
 
@@ -127,7 +127,7 @@ def one_of(account: ServerAccount, name: str, what: str) -> str:
     """Return the only real id that a name stands for."""
     found = account.find(name)
     if not found:
-        raise BadInput(f"{what} {name!r} is nobody that account {account.uin} knows")
+        raise BadInput(f"{what} {name!r} is unknown to account {account.uin}; see: wxsandbox account {account.uin}")
     if len(found) > 1:
         raise BadInput(f"{what} {name!r} stands for several: {', '.join(found)}; use one of these ids")
     return found[0]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
-from wxcontroller.core.errors import BadOption, WxError
+from wxcontroller.core.errors import BadOption, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonValue, field, text
 
 DEFAULT_URL = "http://127.0.0.1:2100"
@@ -30,27 +30,36 @@ class Remote:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
-            raise BadOption(f"{url!r} is no sandbox", f"write it as {DEFAULT_URL}")
+            raise BadOption(f"{url!r} is not a sandbox's URL", f"use a URL like {DEFAULT_URL}")
         self.url, self.host, self.port = url, parts.hostname, parts.port or 80
 
     def ask(self, method: str, *path: str, query: dict[str, str] | None = None, body: JsonValue = None) -> JsonValue:
         """Make one request; path segments are quoted here. Raises WxError unless it succeeds."""
         raw, status = self._exchange(method, path, query, body)
-        try:
-            value: JsonValue = json.loads(raw)
-        except ValueError:
-            raise SandboxUnreachable(f"what answers at {self.url} is not a sandbox", "check --url") from None
-        if status >= 400:
-            kind = NotThere if status == 404 else SandboxRefused
-            raise kind(text(field(value, "error"), f"refused with HTTP {status}"))
-        return value
+        return self._accepted(raw, status)
 
     def content(self, *path: str) -> bytes:
         """Get bytes. Raises WxError unless it succeeds."""
         raw, status = self._exchange("GET", path, None, None)
         if status != 200:
-            raise NotThere(f"there is no content (HTTP {status})")
+            self._accepted(raw, status)
         return raw
+
+    def _accepted(self, raw: bytes, status: int) -> JsonValue:
+        """Return the JSON of a successful answer; raise the error of any other."""
+        try:
+            value: JsonValue = json.loads(raw)
+        except ValueError:
+            value = None
+        error = text(field(value, "error"))
+        if value is None or (status >= 400 and not error):
+            raise SandboxUnreachable(
+                f"{self.url} answered {status}, but not as a sandbox does",
+                "check --url or WXSANDBOX_URL: another program may listen there",
+            )
+        if status >= 400:
+            raise (NotThere if status == 404 else SandboxRefused)(error)
+        return value
 
     def _exchange(
         self, method: str, path: Sequence[str], query: dict[str, str] | None, body: JsonValue
@@ -65,8 +74,8 @@ class Remote:
             return response.read(), response.status
         except (OSError, http.client.HTTPException) as error:
             raise SandboxUnreachable(
-                f"no sandbox answers at {self.url} ({str(error) or type(error).__name__})",
-                "start it with wxsandbox serve",
+                f"no sandbox answers at {self.url}: {reason_of(error)}",
+                "start it with 'systemctl start wxcontroller-sandbox' or 'wxsandbox serve', or give another --url",
             ) from error
         finally:
             connection.close()

@@ -255,7 +255,9 @@ async def sent_content(request: web.Request) -> web.StreamResponse:
     start = len(account.sent) - (account.sent_count - seq + 1)
     found: WebSend | None = next(islice(account.sent, start, None), None) if 0 <= start < len(account.sent) else None
     if found is None or found.item is None:
-        raise BadInput("no message of that seq has content", 404)
+        raise BadInput(
+            f"account {account.uin} sent no message {seq} with content; see: wxsandbox sent {account.uin}", 404
+        )
     return _content(request, found.item.md5)
 
 

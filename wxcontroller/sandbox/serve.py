@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator
@@ -85,9 +86,11 @@ async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContex
     try:
         await site.start()
     except OSError as error:
-        reason = error.strerror or str(error)
+        # asyncio writes a sentence into strerror
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise BadOption(
-            f"cannot listen on {address}: {reason}", "choose an address that is free and allowed"
+            f"cannot listen on {address}: {reason}",
+            "choose another address, or stop the program that uses this one (ss -ltnp)",
         ) from None
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.sandbox.hosts import DOMAINS, FILE_PAGES, HOSTS, ILINK_CDN_HOST, ILINK_HOSTS, QR_HOST
 
@@ -65,7 +65,7 @@ def make_ca(directory: Path) -> bool:
             made = True
     except (OSError, ValueError) as error:
         raise TlsError(
-            f"cannot keep certificates in {directory}: {error}", "choose a directory you may write"
+            f"cannot keep certificates in {directory}: {reason_of(error)}", "choose a directory you may write"
         ) from error
     return made
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import Wechat, friend, wechat
@@ -60,6 +62,55 @@ async def test_wrong_arguments_are_reported_with_the_accepted_values() -> None:
     )
     errors = (await wxsandbox("http://127.0.0.1:9", "add-account", "--web-login", "x"))[2]
     assert "--web-login must be one of both, desktop, normal" in errors
+
+
+async def test_help_shows_each_command_in_full_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = (await wxsandbox("http://127.0.0.1:9", "--help"))[1].splitlines()
+    assert [line for line in lines[1:] if line.endswith("...")] == []
+
+
+async def test_failures_give_plain_reasons_and_the_next_command(tmp_path: Path) -> None:
+    unused_url = "http://127.0.0.1:9"
+    code, _, errors = await wxsandbox(unused_url, "accounts")
+    assert (code, errors.splitlines()[0]) == (3, f"wxsandbox: no sandbox answers at {unused_url}: Connection refused")
+    code, _, errors = await wxsandbox(unused_url, "make-ca", "/proc/nowhere")
+    assert (code, errors.splitlines()[0]) == (
+        *(1,),
+        "wxsandbox: cannot keep certificates in /proc/nowhere: No such file or directory",
+    )
+    async with wechat(OPTIONS) as world:
+        alice, url = world.sandbox.add_account(), world.url
+        uin, address = str(alice.uin), url.removeprefix("http://")
+        code, _, errors = await wxsandbox(url, "serve", "--listen", address)
+        assert (code, errors.splitlines()[0]) == (
+            *(2,),
+            f"wxsandbox: cannot listen on {address}: Address already in use",
+        )
+        for words, code, error in (
+            (("account", "99"), 4, "no account with uin 99; see: wxsandbox accounts"),
+            (("receive", uin, friend(alice)), 1, "'text' is missing"),
+            (("receive", uin, "x", "hi"), 1, f"from 'x' is unknown to account {uin}; see: wxsandbox account {uin}"),
+            (("cancel", "x"), 4, "no login with uuid x; see: wxsandbox logins"),
+            (
+                *(("save", uin, "9", str(tmp_path / "x")), 4),
+                f"account {uin} sent no message 9 with content; see: wxsandbox sent {uin}",
+            ),
+        ):
+            assert await wxsandbox(url, *words) == (code, "", f"wxsandbox: {error}\n")
+
+
+async def test_another_program_at_the_address_is_not_a_sandbox() -> None:
+    app = web.Application()
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"code": 7}, status=403)
+
+    app.router.add_get("/sandbox/accounts", refuse)
+    async with TestServer(app) as other:
+        url = str(other.make_url("")).rstrip("/")
+        code, _, errors = await wxsandbox(url, "accounts")
+    assert (code, errors.splitlines()[0]) == (3, f"wxsandbox: {url} answered 403, but not as a sandbox does")
 
 
 async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: Path) -> None:
