@@ -98,6 +98,8 @@ def send(
     content = sys.stdin.read() if text == "-" else text or ""
     if file is None and not content.strip():
         raise BadUsage(N_("the text is empty"), N_("nothing was sent; give a text"))
+    if key == "":
+        raise BadUsage(N_("the key is empty"), N_("nothing was sent; give a key, or omit --key"))
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)

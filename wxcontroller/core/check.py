@@ -282,9 +282,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
         elif name in removed:
             continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
-            yield Finding(
-                Level.WARN, file, Text("is not a known variable"), Text("wxclient(8) lists them"), name, line
-            )
+            yield Finding(Level.WARN, file, Text("unknown variable"), Text("wxclient(8) lists them"), name, line)
     if not written_by_us:
         yield from _without_effect(file, removed)
     for number, text in enumerate(content.split("\n"), 1):

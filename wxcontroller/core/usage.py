@@ -15,6 +15,9 @@ def bad_usage(problem: click.ClickException, program: str) -> BadUsage:
     For numbers and choices, click's messages show Python's types and inequalities. These name the accepted values.
     """
     context = problem.ctx if isinstance(problem, click.UsageError) else None
+    if isinstance(problem, click.NoSuchOption) and context is not None and problem.possibilities:
+        hidden = {name for each in context.command.params if getattr(each, "hidden", False) for name in each.opts}
+        problem.possibilities = [each for each in problem.possibilities if each not in hidden]
     words = problem.format_message().rstrip(".").replace(" Did you mean", "; did you mean")
     text = Text(N_("{what}"), what=words[:1].lower() + words[1:])
     if isinstance(problem, click.BadParameter) and not isinstance(problem, click.MissingParameter):

@@ -48,7 +48,7 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
         ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "is set", "fail"),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
-        ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "not a known variable", "warn"),
+        ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "unknown variable", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),

@@ -29,14 +29,19 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
     host.process("a").friends = [{"id": "@c", "name": "c", "displayname": "c"}]
     (wxctl.directory / "f").write_text("x")
     (wxctl.directory / "empty").touch()
-    for arguments in WRONG:
-        done = wxctl(*arguments.split())
+    for arguments in (*map(str.split, WRONG), ["send", "a", "@c", "hello", "--key", ""]):
+        done = wxctl(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         failed, remedy = done.stderr.splitlines()
         assert re.match(r"wxctl: (?![A-Z][a-z])", failed), failed
         assert not failed.endswith("."), failed
         assert re.match(r"  \S", remedy), remedy
     assert host.changes == []
+
+
+def test_a_hidden_option_is_not_suggested(wxctl: Wxctl) -> None:
+    assert wxctl("doctor", "--foo").stderr == "wxctl: no such option: --foo\n  see: wxctl doctor --help\n"
+    assert "did you mean --quiet?" in wxctl("doctor", "--quit").stderr
 
 
 def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:

@@ -81,7 +81,7 @@ def test_one_account_can_have_its_own_limits(tmp_path: Path) -> None:
     paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=400\nWXCLIENT_LIMIT_WATCHERS=9\n")
     first, second = check_configuration(paths)
     assert (first.key, str(first.message)) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be an integer from 1 to 100")
-    assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is not a known variable")
+    assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "unknown variable")
 
 
 def test_account_with_invalid_limit_does_not_start(tmp_path: Path) -> None:

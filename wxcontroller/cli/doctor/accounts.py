@@ -43,7 +43,7 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
     if "account" not in found:
         number = len(accounts)
         yield ok(
-            Text("{number} accounts, all as requested", number=number)
+            Text("{n} account, as requested", "{n} accounts, all as requested", n=number)
             if number
             else Text("there are none yet: wxctl start NAME")
         )
@@ -72,7 +72,7 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
                 Text("see: {logs}", logs=command("logs", view.name)),
             )
     if asked and not silent:
-        yield ok(Text("{asked} running accounts respond", asked=asked))
+        yield ok(Text("{n} running account responds", "{n} running accounts respond", n=asked))
 
 
 @check(DoctorCheck.FLEET)
