@@ -73,7 +73,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
                 404,
                 "no-such-event",
                 N_("there is no event {id}"),
-                N_("listed by GET /v1/deliveries"),
+                N_("it may be too old (event_keep_days), or belong to another account"),
                 id=f"{each[:64]!r}",
             )
     return Selection(states, tuple(seqs))
