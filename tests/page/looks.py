@@ -22,7 +22,8 @@ axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
 
 def faults(browser: Browser, axe: bool = True) -> list[str]:
     """Return the faults of the page as the browser shows it now, one line each."""
-    excess = browser.script("return document.scrollingElement.scrollWidth - innerWidth")
+    # innerWidth grows with the content of a narrow page
+    excess = browser.script("const page = document.scrollingElement; return page.scrollWidth - page.clientWidth")
     found = [f"{excess} pixels too wide"] if excess > 0 else []
     found += browser.script(_SPILT)
     if axe and _AXE.is_file():

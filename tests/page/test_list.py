@@ -375,6 +375,8 @@ def test_overview_pages_show_all_accounts(browser: Browser, served: Served) -> N
     browser.find("#all-deliveries button", "Acknowledge")
     browser.find("#all-deliveries td", address)
     assert faults(browser) == []
+    browser.size(360)
+    assert faults(browser, axe=False) == []
     assert browser.complaints() == []
 
 
