@@ -36,7 +36,7 @@ async function controller(signal) {
     check(units.may_act ? "good" : "bad", t("systemd"), asked),
     channels
       ? check("good", t("Alerts"), t("Alert channels: {n}", { n: channels }))
-      : check("attention", t("Alerts"), t("No alert channel is configured."), "man wxcontroller"),
+      : check("attention", t("Alerts"), t("No alert channel is configured."), "man wxcontroller.toml"),
     ...health.notices_text.map((text) => textOf({ notice_text: text }, "notice")).map(noticed),
   ];
 }
@@ -71,8 +71,8 @@ function show() {
     { n: fine },
     "{n} other accounts need no attention.",
   );
-  const words = troubled.length ? others : t("No account needs attention.");
-  setText($("health-note"), rows.length ? words : t("No account yet"));
+  const words = troubled.length ? fine && others : t("No account needs attention.");
+  setText($("health-note"), rows.length ? words || "" : t("No account yet"));
 }
 
 function trouble(account) {
