@@ -160,7 +160,7 @@ def test_stop_sends_what_is_queued_beyond_the_units_time_limit(world: World) -> 
     assert world.sent(*texts) == texts
     journal = world.host.journal(UNIT)
     assert "timed out" not in journal
-    assert re.search(r"stopping: sending \d queued messages first, for at most 15 s", journal)
+    assert re.search(r"stopping: first sending the queued messages \(\d\), for at most 15 s", journal)
 
 
 def test_name_beyond_ascii_works_everywhere(world: World) -> None:

@@ -36,7 +36,7 @@ async def test_a_stopping_account_refuses_new_sends_with_the_reason(start: Start
     await send(client, 3)
     stopping = asyncio.create_task(client.stop())
     await until(lambda: str(client.state().get("status", "")).startswith("stopping: "))
-    assert client.state()["status"] == "stopping: sending 2 queued messages first, for at most 15 s"
+    assert client.state()["status"] == "stopping: first sending the queued messages (2), for at most 15 s"
     answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
     assert (answer["code"], answer["status"]) == (-1, "the account is stopping, nothing more is sent")
     assert await stopping == 0

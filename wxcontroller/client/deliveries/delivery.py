@@ -319,7 +319,7 @@ class Delivery:
     def _log_failure(self, what: str, entry: Entry, error: str, pause: float, lane: Lane) -> None:
         if self._is_news(what):
             log.warning(
-                "the webhook %s did not accept a report (%s): %s; retrying in %.0f s (%s lane, %d reports waiting)",
+                "the webhook %s did not accept a report (%s): %s; retrying in %.0f s (%s lane, waiting: %d)",
                 *(redacted(self.address), entry.type, error, pause, lane, self._log.counts.waiting),
                 extra=fields(Event.DELIVERY_FAILED),
             )

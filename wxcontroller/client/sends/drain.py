@@ -40,7 +40,7 @@ class Drain:
             return
         self.notifier.stopping()
         words = Text(
-            "stopping: sending {count} queued messages first, for at most {seconds} s",
+            "stopping: first sending the queued messages ({count}), for at most {seconds} s",
             count=len(self.sends),
             seconds=f"{self.seconds:g}",
         )
