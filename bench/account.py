@@ -51,8 +51,8 @@ class Receiver(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._data += data
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
-            found = _CONTENT_LENGTH.search(self._data, 0, end + 2)
-            size = end + 4 + (int(found[1]) if found else 0)
+            match = _CONTENT_LENGTH.search(self._data, 0, end + 2)
+            size = end + 4 + (int(match[1]) if match else 0)
             if len(self._data) < size:
                 return
             body = bytes(self._data[end + 4 : size])

@@ -127,9 +127,9 @@ def milliseconds(program: Program, path: str, accounts: Accounts, every: int, se
             accounts.change()
         connection.request("GET", path)
         answer = connection.getresponse()
-        found = json.loads(answer.read())
-        listed = found["client"] if "client" in found else found["accounts"]
-        assert answer.status == 200 and len(listed) == len(accounts.names), (program.name, path, found)
+        content = json.loads(answer.read())
+        listed = content["client"] if "client" in content else content["accounts"]
+        assert answer.status == 200 and len(listed) == len(accounts.names), (program.name, path, content)
         calls += 1
     connection.close()
     return (program.counter.seconds() - before) / calls * 1000

@@ -114,8 +114,8 @@ async def counters(endpoint: str) -> tuple[float, float]:
 
 def resident(pid: int) -> float:
     """Return the MiB of a process."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
+    match = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(match[1]) / 1024 if match else 0.0
 
 
 async def follow(endpoint: str) -> None:

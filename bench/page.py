@@ -95,7 +95,7 @@ def _opened(browser: Browser, language: str, uins: dict[str, str]) -> None:
         times.append(browser.script("return performance.getEntriesByName('accounts')[0].startTime") / 1000)
         if number == 0:
             weights = browser.script(_WEIGHT)
-            wire, unpacked = (sum(each[which] for each in weights) for which in (0, 1))
+            wire, unpacked = (sum(weight[which] for weight in weights) for which in (0, 1))
             line(f"the page ({language})", f"{len(weights)} files, {wire} bytes on the wire, {unpacked} unpacked")
             worst = max(browser.script("return window.blocked"), default=0)
             line(f"longest task of a script ({language})", f"{worst:.0f} ms")

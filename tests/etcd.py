@@ -77,7 +77,9 @@ class EtcdServers:
             **{"name": member.name, "data-dir": str(member.root / f"etcd-{member.name}"), "log-level": "error"},
             **{"listen-client-urls": client, "advertise-client-urls": client},
             **{"listen-peer-urls": peer, "initial-advertise-peer-urls": peer},
-            "initial-cluster": ",".join(f"{each.name}=http://{each.address}:{each.peer}" for each in self.members),
+            "initial-cluster": ",".join(
+                f"{member.name}=http://{member.address}:{member.peer}" for member in self.members
+            ),
         }
         command = [*member.wrapper, ETCD, "--unsafe-no-fsync", *self.options]
         command += [f"--{name}={value}" for name, value in arguments.items()]

@@ -93,9 +93,9 @@ def main() -> None:
             subprocess.run([*merge, path, pot.name], check=True)
             subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
             missing = output("msgattrib", "--untranslated", "--no-wrap", path)
-            found = re.findall(r'^msgid (".+")$', missing, re.MULTILINE)
-            sys.stdout.write(f"{path.parts[-3]}: {len(found)} texts are shown in English:\n")
-            sys.stdout.writelines(f"  {text}\n" for text in found)
+            matches = re.findall(r'^msgid (".+")$', missing, re.MULTILINE)
+            sys.stdout.write(f"{path.parts[-3]}: {len(matches)} texts are shown in English:\n")
+            sys.stdout.writelines(f"  {text}\n" for text in matches)
     compiled()
 
 

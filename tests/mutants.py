@@ -70,9 +70,9 @@ class Mutant:
 
 def listed() -> tuple[list[Mutant], int]:
     """Return the mutants, and how many of them may survive."""
-    found = tomllib.loads(LIST.read_text())
-    survivors = int(found.pop("survivors"))
-    return [Mutant(area, **entry) for area, entries in found.items() for entry in entries], survivors
+    content = tomllib.loads(LIST.read_text())
+    survivors = int(content.pop("survivors"))
+    return [Mutant(area, **entry) for area, entries in content.items() for entry in entries], survivors
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +194,11 @@ async def judge_all(mutants: Sequence[Mutant], jobs: int) -> Counter[Verdict]:
             bench = Bench(Path(place, str(number), "tree"))
             bench.copy()
             free.put_nowait(bench)
-        tests = sorted({test for one in mutants for test in one.tests})
+        tests = sorted({test for mutant in mutants for test in mutant.tests})
         print(f"{len(tests)} tests without a mutation …", flush=True)
         parts = [tests[number::jobs] for number in range(min(jobs, len(tests)))]
         failing = set[str]().union(*await asyncio.gather(*map(failing_of, parts)))
-        await asyncio.gather(*(judge(one, failing) for one in mutants))
+        await asyncio.gather(*(judge(mutant, failing) for mutant in mutants))
     print("", *(f"{found[verdict]:4} {verdict}" for verdict in Verdict), *notable, sep="\n")
     return found
 
@@ -213,7 +213,9 @@ def main() -> int:
     mutants, survivors = listed()
     if args.only:
         pattern = f"*{args.only}*".lower()
-        mutants = [one for one in mutants if fnmatch(str(one).lower(), pattern) or fnmatch(one.file, pattern)]
+        mutants = [
+            mutant for mutant in mutants if fnmatch(str(mutant).lower(), pattern) or fnmatch(mutant.file, pattern)
+        ]
         survivors = 0
     if not mutants:
         parser.error("no mutant matches")

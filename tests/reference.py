@@ -105,22 +105,26 @@ class Entry:
 def with_entries(page: str, entries: Iterable[Entry], reworded: bool = False) -> str:
     """Return a page with all these entries; descriptions on the page stay unless they are ``reworded``."""
     before = ""
-    for one in entries:
-        mark = re.escape(one.head[: one.head.index(one.name)])
-        if line := re.search(rf"^{mark}{one.name}\*? [(=].*$", page, re.MULTILINE):
-            page = page[: line.start()] + one.head + page[line.end() :]
+    for entry in entries:
+        mark = re.escape(entry.head[: entry.head.index(entry.name)])
+        if line := re.search(rf"^{mark}{entry.name}\*? [(=].*$", page, re.MULTILINE):
+            page = page[: line.start()] + entry.head + page[line.end() :]
             if reworded:
                 page = re.sub(
-                    rf"^{re.escape(one.head)}\n\t.*$", f"{one.head}\n\t{one.words}", page, flags=re.MULTILINE
+                    rf"^{re.escape(entry.head)}\n\t.*$", f"{entry.head}\n\t{entry.words}", page, flags=re.MULTILINE
                 )
         else:
-            assert before, f"{one.name} is the first of its list: write its entry by hand"
+            assert before, f"{entry.name} is the first of its list: write its entry by hand"
             # A man page's entry is a line and a paragraph, that of the settings file a comment and a line.
-            new = f"\n{one.head}\n\t{one.words}\n" if one.head.startswith("*") else f"\n# {one.words}\n{one.head}\n"
+            new = (
+                f"\n{entry.head}\n\t{entry.words}\n"
+                if entry.head.startswith("*")
+                else f"\n# {entry.words}\n{entry.head}\n"
+            )
             last = re.search(rf"^{re.escape(before)}\n(?:\t.*\n)*", page, re.MULTILINE)
             assert last
-            page = f"{page[: last.end()]}{new if one.words else one.head}{page[last.end() :]}"
-        before = one.head
+            page = f"{page[: last.end()]}{new if entry.words else entry.head}{page[last.end() :]}"
+        before = entry.head
     return page
 
 
@@ -186,11 +190,11 @@ def settings_man(page: str, translated: bool) -> str:
     for limits in audiences():
         entries = [
             Entry(
-                one.name,
-                f"*{one.name}* = {shown(one.default)}",
-                f"{sentence(one.meaning)} From {shown(one.low)} to {shown(one.high)}.",
+                limit.name,
+                f"*{limit.name}* = {shown(limit.default)}",
+                f"{sentence(limit.meaning)} From {shown(limit.low)} to {shown(limit.high)}.",
             )
-            for one in limits
+            for limit in limits
         ]
         page = with_entries(page, entries, reworded=not translated)
     return page
@@ -203,7 +207,8 @@ def settings_file(page: str, _: bool) -> str:
         )
     for limits in audiences():
         page = with_entries(
-            page, [Entry(one.name, f"#{one.name} = {shown(one.default)}  # {one.meaning}") for one in limits]
+            page,
+            [Entry(limit.name, f"#{limit.name} = {shown(limit.default)}  # {limit.meaning}") for limit in limits],
         )
     return page
 

@@ -25,8 +25,8 @@ class Reply:
 
     @property
     def json(self) -> JsonValue:
-        found: JsonValue = json.loads(self.body)
-        return found
+        content: JsonValue = json.loads(self.body)
+        return content
 
 
 def shape(value: JsonValue) -> JsonValue:

@@ -85,7 +85,7 @@ async def running(start: Start, **environ: str) -> RunningClient:
 SUCCESSES = [
     pytest.param(endpoint, text(method), multipart, id=f"{name_of(endpoint)} {method}{' multipart' * multipart}")
     for endpoint in ENDPOINTS
-    for method in dict.fromkeys([*(text(each) for each in items(endpoint["methods"])), "POST"])
+    for method in dict.fromkeys([*(text(method) for method in items(endpoint["methods"])), "POST"])
     for multipart in ((False, True) if method == "POST" else (False,))
 ]
 

@@ -26,11 +26,11 @@ START, STOP, CODE, CHECK = (
 async def call(host: Machine, path: str, method: str = "GET") -> Reply:
     """Make a call and check the answer against the OpenAPI document."""
     async with host.http.request(method, path) as answer:
-        found = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+        reply = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
     described = path.partition("?")[0]
     if method == "GET" and described in JUDGE.paths:
-        JUDGE.judge(method, described, found.status, found.content_type, found.body)
-    return found
+        JUDGE.judge(method, described, reply.status, reply.content_type, reply.body)
+    return reply
 
 
 async def alike(host: Machine, path: str, *queries: str) -> Reply:

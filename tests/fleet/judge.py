@@ -104,7 +104,7 @@ class Judge:
         """
         found: list[Finding] = []
         for account in self.records:
-            mine = [each for each in self.requests.values() if each.account == account]
+            mine = [request for request in self.requests.values() if request.account == account]
             found += late(account, mine, self.records[account].tenures)
             found += at_once(account, mine, self._was_blind)
             found += self._messages(account)
@@ -116,17 +116,17 @@ class Judge:
     def arrived(self, account: str) -> dict[str, set[str]]:
         """Return the ids with which each message of WeChat's has reached the webhook."""
         got: dict[str, set[str]] = defaultdict(set)
-        for each in self.reports:
-            if each["client"] == account and each["report"].get("post_type") == "receive_message":
-                got[str(each["report"]["id"])].add(each["delivery"])
+        for report in self.reports:
+            if report["client"] == account and report["report"].get("post_type") == "receive_message":
+                got[str(report["report"]["id"])].add(report["delivery"])
         return got
 
     def ended(self, account: str) -> dict[str, dict[str, Any]]:
         """Return the reports of sends by their text."""
         return {
-            str(each["report"]["content"]): each["report"]
-            for each in self.reports
-            if each["client"] == account and each["report"].get("post_type") == "send_message"
+            str(report["report"]["content"]): report["report"]
+            for report in self.reports
+            if report["client"] == account and report["report"].get("post_type") == "send_message"
         }
 
     def missing(self, account: str) -> set[str]:

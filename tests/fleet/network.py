@@ -72,7 +72,7 @@ class Switch:
 
     def _apply(self) -> None:
         """Have exactly the present cuts, in one transaction."""
-        rules = "".join(f"add rule bridge fleet forward {each}\n" for each in self.cuts)
+        rules = "".join(f"add rule bridge fleet forward {cut}\n" for cut in self.cuts)
         inside("nft", "-f", "-", namespace=self.name, text=f"flush chain bridge fleet forward\n{rules}")
 
 

@@ -56,8 +56,8 @@ def test_findings(journal: list[dict[str, Any]], kinds: list[str]) -> None:
         judge.sent["alice"].add("m1")
     if any("report" in line and line["report"]["post_type"] == "send_message" for line in journal):
         judge.accepted["alice"].add("send-1")
-    found = judge.findings({"alice": ["send-1"]})
-    assert [each.kind for each in found] == kinds
+    findings = judge.findings({"alice": ["send-1"]})
+    assert [each.kind for each in findings] == kinds
     assert not judge.findings({"alice": ["send-1"]})  # once
 
 
@@ -65,4 +65,4 @@ def test_sends() -> None:
     judge = Judge({}, {}, {"alice": Records()}, {})
     judge.accepted["alice"].add("send-1")
     assert judge.missing("alice") == {"send-1"}
-    assert [each.kind for each in judge.findings({"alice": ["send-2", "send-2"]})] == ["sent twice", "no end"]
+    assert [finding.kind for finding in judge.findings({"alice": ["send-2", "send-2"]})] == ["sent twice", "no end"]

@@ -67,7 +67,7 @@ class Journal(CallLedger):
         if isinstance(response, web.Response) and response.status == 200 and isinstance(response.body, bytes):
             answer = json.loads(response.body)
             if messages := answer.get("msgs"):
-                self._answers[answer["get_updates_buf"]] = [str(each["message_id"]) for each in messages]
+                self._answers[answer["get_updates_buf"]] = [str(message["message_id"]) for message in messages]
 
 
 async def serve(address: str, port: int, file: Path) -> None:

@@ -102,8 +102,8 @@ def _bytes_changed(chance: Random, data: bytes, other: bytes) -> bytes:
 def _slice(chance: Random, data: bytes) -> tuple[int, int]:
     """Return begin and end of a piece: a field between marks of a syntax, or any bytes."""
     at = chance.randint(0, len(data))
-    if chance.random() < 0.5 and (found := _FIELD.search(data, at)):
-        return found.span()
+    if chance.random() < 0.5 and (match := _FIELD.search(data, at)):
+        return match.span()
     return at, min(len(data), at + chance.choice((1, 4, 30, 200)))
 
 

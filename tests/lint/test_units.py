@@ -117,8 +117,12 @@ def test_each_alert_channel_has_its_units_and_directories() -> None:
         assert [each.replace("%i", channel) for each in watched] == places
         for place in places:
             assert re.search(rf"^d {place} +2770 wxcontroller wxalert -$", tmpfiles, re.MULTILINE), place
-    [written] = [each for each in directives("wxcontroller-alert@.service")["ReadWritePaths"] if "spool" in each]
-    assert [each.removeprefix("-") for each in written.split()] == watched
+    [written] = [
+        ReadWritePath
+        for ReadWritePath in directives("wxcontroller-alert@.service")["ReadWritePaths"]
+        if "spool" in ReadWritePath
+    ]
+    assert [part.removeprefix("-") for part in written.split()] == watched
 
 
 def test_units_and_code_use_the_same_paths() -> None:
@@ -127,7 +131,9 @@ def test_units_and_code_use_the_same_paths() -> None:
     assert f"/var/lib/{account['StateDirectory'][0]}" == f"{paths.client_state}/%i"
     assert f"/run/{account['RuntimeDirectory'][0]}" == f"{paths.client_runtime}/%i"
     assert account["User"] == ["wxc-%i"]
-    [mounted] = [each for each in account["BindReadOnlyPaths"] if "credentials" in each]
+    [mounted] = [
+        BindReadOnlyPath for BindReadOnlyPath in account["BindReadOnlyPaths"] if "credentials" in BindReadOnlyPath
+    ]
     [copied] = directives("wxclient-credentials@.service")["RuntimeDirectory"]
     assert mounted == f"-/run/{copied}/files:{paths.credentials}"
     for unit in ("wxclient-prepare@.service", "wxclient-purge@.service"):

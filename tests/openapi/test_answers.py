@@ -132,10 +132,10 @@ async def test_messages_are_sent_read_and_recalled_through_the_controller(made: 
     form.add_field("file", bytes(3 << 20), filename="zeros.bin")
     status, uploaded = await call(made, "POST", "~/messages", form)
     assert (status, uploaded["state"]) == (200, "delivered")
-    status, found = await call(made, "GET", f"~/messages/{sent['id']}")
-    assert (status, found["text"]) == (200, "hello")
+    status, body = await call(made, "GET", f"~/messages/{sent['id']}")
+    assert (status, body["text"]) == (200, "hello")
     _, page = await call(made, "GET", f"~/messages?chat={group}&limit=1")
-    assert [one["id"] for one in page["messages"]] == [sent["id"]]
+    assert [message["id"] for message in page["messages"]] == [sent["id"]]
     assert (await call(made, "GET", "~/chats"))[0] == 200
     for _ in range(2):  # a repetition changes nothing
         assert (await call(made, "DELETE", f"~/messages/{sent['id']}"))[0] == 200
@@ -170,7 +170,7 @@ async def test_refused_account_waits_for_its_owners_consent(made: World) -> None
 
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_examples_of_the_page_are_valid_calls(made: World, name: str, tmp_path: Path) -> None:
-    assert name in {judge().operation(*one)["operationId"] for one in judge().operations()}
+    assert name in {judge().operation(*operation)["operationId"] for operation in judge().operations()}
     command = EXAMPLES[name].command.replace("http://127.0.0.1:2000", made.url).replace("@2b1f…", "filehelper")
     if name == "get_v1_accounts_name_qr":
         assert (await call(made, "POST", "accounts/bob/start"))[0] == 200

@@ -171,7 +171,7 @@ class Browser:
         # Chromium's first tab complains when it is slow on a busy machine. The picture of an account that is stopped
         # meanwhile can't be fetched; its letter is shown instead.
         expected = re.compile(r"chrome://|.*/openwx/get_avatar\?.*status of 50[23]")
-        return [*(one for one in lines if not expected.match(one)), *self.script("return window.violations ?? []")]
+        return [*(line for line in lines if not expected.match(line)), *self.script("return window.violations ?? []")]
 
 
 @contextlib.contextmanager

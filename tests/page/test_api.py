@@ -90,7 +90,7 @@ def test_form_sends_its_input_and_shows_the_response(browser: Browser) -> None:
     browser.type(f"{card} textarea", '{"send_interval": 7}')
     browser.click(f"{card} .try .main")
     assert json.loads(browser.text(f"{card} .answer > .content"))["options"]["send_interval"]["value"] == "7"
-    assert [each for each in browser.complaints() if "404" not in each] == []
+    assert [complaint for complaint in browser.complaints() if "404" not in complaint] == []
 
 
 def test_destructive_call_asks_for_confirmation(browser: Browser) -> None:
@@ -167,14 +167,14 @@ def test_snippets_have_the_same_effect_as_the_form(browser: Browser, controller:
     browser.type(f"{card} [name=client]", "alice")
     for summary in browser.driver.find_elements("css selector", f"{card} .fields summary"):
         summary.click()
-    browser.type(f"{card} [name=id]", next(each["id"] for each in friends if each["id"].startswith("@")))
+    browser.type(f"{card} [name=id]", next(friend["id"] for friend in friends if friend["id"].startswith("@")))
     browser.type(f"{card} [name=content]", 'it\'s a "text"')
     # It is stored and answered at once, whether or not the sandbox keeps up.
     Select(browser.find(f"{card} [name=async]")).select_by_visible_text("1")
     answers = [json.loads(each[each.index("{") :])["code"] for each in ran(card)]
     assert set(answers) == {0}
     history = json.loads(fetched(f"{controller.url}/v1/accounts/alice/messages?limit=200", token))
-    texts = [each["text"] for each in (*history["messages"], *history["pending"])]
+    texts = [message["text"] for message in (*history["messages"], *history["pending"])]
     assert texts.count('it\'s a "text"') == len(answers)
 
 

@@ -172,8 +172,8 @@ def test_selected_accounts_are_changed_together(browser: Browser, served: Served
     browser.press(Keys.ENTER)
     browser.find("#notices .good", "2 accounts")
     for name in ("alice", "bob"):
-        _, found = served.run(served.machine.v1("GET", f"accounts/{name}"))
-        assert found["post_api"] == "http://127.0.0.1:9/hook"
+        _, body = served.run(served.machine.v1("GET", f"accounts/{name}"))
+        assert body["post_api"] == "http://127.0.0.1:9/hook"
     browser.click("#bulk [data-action=stop]")
     browser.gone("#bulk")
     browser.find("#rows-off [data-account=alice]")

@@ -88,7 +88,7 @@ def test_an_account_from_adding_to_removing(
     browser.find("#events li", translated("Logged in by a scan"))
 
     # Send: found by search, chosen, written.
-    friend = next(one for one in phone.world(uin)["contacts"] if one["kind"] == "friend")
+    friend = next(contact for contact in phone.world(uin)["contacts"] if contact["kind"] == "friend")
     browser.click("#tab-chats")
     browser.find("#people li")
     browser.type("#people-search", friend["name"][:2])

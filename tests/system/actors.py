@@ -120,7 +120,7 @@ class Phone:
 
     def friend(self, uin: str) -> str:
         """Return the name of a friend of the account."""
-        return str(next(one["name"] for one in self.world(uin)["contacts"] if one["kind"] == "friend"))
+        return str(next(contact["name"] for contact in self.world(uin)["contacts"] if contact["kind"] == "friend"))
 
     def login_of(self, link: str) -> str:
         """Return the uuid in the link of a QR code, of either route."""

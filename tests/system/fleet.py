@@ -112,7 +112,7 @@ def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Pat
 def of_hosts(text: str, first: str, second: str, address: str = "") -> str:
     """Return what a page says of host-a and host-b, and of the address of the latter, for these hosts."""
     words = {"host-a": first, "host-b": second, "fleet-b": f"fleet-{second}", "192.0.2.12": address}
-    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
+    return re.sub("|".join(map(re.escape, words)), lambda match: words[match[0]], text)
 
 
 def _join(name: str, hosts: Mapping[str, Host], addresses: Mapping[str, str]) -> None:

@@ -41,7 +41,9 @@ class Refused(Exception):
 
 
 def libc(name: str, *arguments: Any) -> int:
-    result: int = getattr(LIBC, name)(*(each.encode() if isinstance(each, str) else each for each in arguments))
+    result: int = getattr(LIBC, name)(
+        *(argument.encode() if isinstance(argument, str) else argument for argument in arguments)
+    )
     if result < 0:
         raise OSError(ctypes.get_errno(), name)
     return result
@@ -142,7 +144,7 @@ def bus(service: str, interface: str, method: str, types: str, *arguments: Any) 
         raise OSError(-result, "the system bus")
     name = f"org.freedesktop.{service}"
     words = (name, f"/{name.replace('.', '/')}", name + interface, method)
-    encoded = [each.encode() if isinstance(each, str) else each for each in (*words, error, None, types, *arguments)]
+    encoded = [word.encode() if isinstance(word, str) else word for word in (*words, error, None, types, *arguments)]
     if library.sd_bus_call_method(system, *encoded) < 0:
         raise Refused((error[0] or b"").decode())
 
@@ -211,7 +213,9 @@ def in_a_process(expression: str, names: dict[str, Any], fresh: str = "") -> Any
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = json.dumps([in_a_process(each, order["names"]) for each in order["expressions"]]).encode()
+        answer = json.dumps(
+            [in_a_process(expression, order["names"]) for expression in order["expressions"]]
+        ).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -223,7 +227,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def main() -> None:
     if sys.argv[1:] == ["outside"]:
         order = json.load(sys.stdin)
-        found = [in_a_process(each, order["names"], order["names"]["own"]) for each in order["expressions"]]
+        found = [
+            in_a_process(expression, order["names"], order["names"]["own"]) for expression in order["expressions"]
+        ]
         sys.stdout.write(json.dumps(found))
         return
     if os.environ.get("LISTEN_FDS"):

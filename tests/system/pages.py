@@ -36,14 +36,14 @@ class Block:
     @property
     def file(self) -> str:
         """The file that the block's first line names, "" for none."""
-        found = re.match(r"# (/\S+)", self.text)
-        return found[1] if found and self.language != "sh" else ""
+        match = re.match(r"# (/\S+)", self.text)
+        return match[1] if match and self.language != "sh" else ""
 
     @property
     def unit(self) -> str:
         """The unit that the block is a drop-in for, by its first line, or ""."""
-        found = re.match(r"# systemctl edit (\S+)\n", self.text)
-        return found[1] if found and self.language == "ini" else ""
+        match = re.match(r"# systemctl edit (\S+)\n", self.text)
+        return match[1] if match and self.language == "ini" else ""
 
     @property
     def done(self) -> bool:

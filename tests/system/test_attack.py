@@ -316,7 +316,9 @@ def intruder(request: pytest.FixtureRequest, host: Host, names: dict[str, Any]) 
 def test_attempts_to_leave_the_sandbox_are_refused(host: Host, intruder: tuple[Service, Inside]) -> None:
     service, taken = intruder
     for of_both, attempts in ((True, service.attempts), (False, service.inside)):
-        expected = {each: errors for one in attempts for errors, listed in one.items() for each in lines(listed)}
+        expected = {
+            line: errors for attempt in attempts for errors, listed in attempt.items() for line in lines(listed)
+        }
         found = dict(zip(expected, taken.evaluate(*expected), strict=True))
         assert {each: got for each, got in found.items() if refusal(got) not in expected[each]} == {}
         if of_both:

@@ -70,9 +70,9 @@ class World(actors.World):
     def stranger(self) -> str:
         """Return a stranger whom the account knows from a group."""
         known = {each["id"] for group in self.get("get_group_info") for each in group["member"]}
-        members = (each for group in self.phone.world(self.uin)["groups"] for each in group["members"])
-        strangers = (str(each["username"]) for each in members if each["kind"] == "stranger")
-        return next(each for each in strangers if each in known)
+        members = (member for group in self.phone.world(self.uin)["groups"] for member in group["members"])
+        strangers = (str(member["username"]) for member in members if member["kind"] == "stranger")
+        return next(stranger for stranger in strangers if stranger in known)
 
     def request_of_a_stranger(self) -> Parameters:
         name = self.unique("新朋友")
@@ -104,7 +104,7 @@ def a_question_that_is_answered(world: World) -> Parameters:
     question = world.unique("how are you ")
 
     def reply() -> None:
-        until(lambda: question in [each["text"] for each in world.sends()], question)
+        until(lambda: question in [send["text"] for send in world.sends()], question)
         world.phone.write(world.uin, friend, "fine")
 
     friend = world.friends[0]
@@ -149,7 +149,7 @@ def world(host: Host) -> Iterator[World]:
         made = World(host, hook, Phone(host).account(NAME, seed=7, friends=40))
         log_in(made.caller, made.phone, NAME, made.uin, post_api=hook.address)
         contacts = made.phone.world(made.uin)["contacts"]
-        friends = [each["username"] for each in contacts if each["kind"] == "friend"]
+        friends = [contact["username"] for contact in contacts if contact["kind"] == "friend"]
         made.members, made.friends = friends[:14], friends[14:]
         made.group = made.get("create_group", friends=",".join(made.members), displayname="组")["group_id"]
         until(lambda: {*made.members} <= members_of(made), "the group and its members")

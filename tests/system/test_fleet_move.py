@@ -57,7 +57,10 @@ def test_moved_account_keeps_its_login_and_queues(pair: Fleet) -> None:
         pair.caller("host-b").until_state(NAME, "running")
         phone.write(uin, friend, "after the move")
         got = until(
-            lambda: found if len(found := [one for one in hook.reports if one.get("content")]) == 2 else None, "both"
+            lambda: (
+                found if len(found := [report for report in hook.reports if report.get("content")]) == 2 else None
+            ),
+            "both",
         )
     assert [one["content"] for one in got] == ["not delivered there", "after the move"]
     assert got[0]["_delivery"] == row["delivery"]
@@ -136,8 +139,8 @@ def test_a_move_that_is_killed_after_any_step_is_finished_by_the_same_command(pa
 
 def bundle(caller: Caller) -> Json:
     """Return the standby bundle of the account as a host shows it, None for none."""
-    _, found = caller.v1("GET", "/fleet")
-    return next((each for each in found["standbys"] if each["account"] == KEPT and each["at"]), None)
+    _, body = caller.v1("GET", "/fleet")
+    return next((standby for standby in body["standbys"] if standby["account"] == KEPT and standby["at"]), None)
 
 
 def test_adopted_account_of_a_lost_host_keeps_its_login_and_sends_nothing_twice(pair: Fleet) -> None:

@@ -60,7 +60,7 @@ class World(actors.World):
 
     def contents(self) -> list[str]:
         """Contents of received messages as the webhook took them."""
-        return [one["content"] for one in self.hook.reports if one["post_type"] == "receive_message"]
+        return [report["content"] for report in self.hook.reports if report["post_type"] == "receive_message"]
 
     def sent(self) -> list[str]:
         return [one["text"] for one in self.phone.sent(self.uin, 0, 0.1)]
@@ -96,7 +96,7 @@ def test_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: World,
     for number in range(4):
         assert world.send(f"queued {number}", f"queued-{number}")["code"] == 0
     until(lambda: "queued 0" in world.sent(), "the first of the queue")
-    ids = {one["id"]: one["attempts"] for one in world.deliveries()["deliveries"]}
+    ids = {delivery["id"]: delivery["attempts"] for delivery in world.deliveries()["deliveries"]}
     mover = phone.account("搬家")
     log_in(caller, phone, MOVER, mover, post_api=f"{world.hook.address}?of=mover")
     phone.write(mover, phone.friend(mover), "packed")
@@ -116,7 +116,7 @@ def test_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: World,
 
     world.restart("0.1")
     assert caller.account(NAME)["client"]["version"] == __version__
-    found = {one["id"]: one["attempts"] for one in world.deliveries()["deliveries"]}
+    found = {delivery["id"]: delivery["attempts"] for delivery in world.deliveries()["deliveries"]}
     assert ids.keys() <= found.keys()
     assert all(found[one] >= attempts for one, attempts in ids.items())
     # Queued sends go out once, under their keys; a key that was used before has its old answer. (The sandbox was

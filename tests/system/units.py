@@ -28,9 +28,9 @@ def dropin(host: Host, unit: str, content: str) -> Iterator[None]:
 
 def port_of(host: Host, instance: str) -> int:
     registered = host.read(f"/var/lib/wxcontroller/clients/{instance}.env").decode()
-    found = re.search(r'^MOJO_WEIXIN_PLUGIN_OPENWX_PORT="(\d+)"$', registered, re.MULTILINE)
-    assert found, registered
-    return int(found[1])
+    match = re.search(r'^MOJO_WEIXIN_PLUGIN_OPENWX_PORT="(\d+)"$', registered, re.MULTILINE)
+    assert match, registered
+    return int(match[1])
 
 
 def show(host: Host, unit: str, name: str) -> str:
@@ -52,7 +52,7 @@ class Inside:
         port = self.port or port_of(self.host, self.unit.partition("@")[2].removesuffix(".service"))
         status, _, answer = self.host.http("POST", f"http://127.0.0.1:{port}/", order, timeout=240)
         assert status == 200
-        return [each.get("value") if "value" in each else each for each in json.loads(answer)]
+        return [load.get("value") if "value" in load else load for load in json.loads(answer)]
 
     def value(self, expression: str) -> Any:
         return self.evaluate(expression)[0]

@@ -97,7 +97,7 @@ async def test_agent_reads_messages_and_replies(made: World, mode: str, revision
         assert (first["protocol"], first["server"]) == (revision, "wxcontroller")
         assert first["tools"] == [*READING, "send_message", "get_login_code"]
         accounts = items((await client.result("list_accounts"))["accounts"])
-        assert {text(obj(each)["name"]) for each in accounts} == {"alice", "waiting"}
+        assert {text(obj(account)["name"]) for account in accounts} == {"alice", "waiting"}
         before = (await client.result("read_messages", account="alice"))["after"]
         assert before is None
         await received(made, person, kind="text", text="今天几点？")
@@ -119,7 +119,7 @@ async def test_agent_reads_messages_and_replies(made: World, mode: str, revision
         sent = await client.result("send_message", account="alice", to=chat, text="三点")
         assert sent["state"] == "delivered"
         later = await client.result("read_messages", account="alice", after=text(answer["after"]))
-        assert [text(obj(each)["text"]) for each in items(later["messages"])] == ["三点"]
+        assert [text(obj(message)["text"]) for message in items(later["messages"])] == ["三点"]
         again = await client.result("read_messages", account="alice", after=text(later["after"]))
         assert (again["messages"], again["after"]) == ([], later["after"])
         code = await until(lambda: client.call("get_login_code", account="waiting"), lambda code: not code["isError"])

@@ -59,7 +59,7 @@ def lost_answers(calls: Sequence[ProcessCall]) -> list[set[str]]:
     shown = {text(poll.body.get("get_updates_buf")) for _, poll in polls}
     last = {life: poll.seq for life, poll in polls}
     return [
-        {text(obj(one)["message_id"]) for one in items(poll.answer.get("msgs"))}
+        {text(obj(msg)["message_id"]) for msg in items(poll.answer.get("msgs"))}
         for life, poll in polls
         if poll.seq == last[life] and poll.answer.get("msgs") and text(poll.answer["get_updates_buf"]) not in shown
     ]
@@ -186,7 +186,7 @@ class Chapter:
             ("answered differently when repeated", self.renamed),
             ("never accepted", [f"{one}: {answer}" for one, answer in self.pending.items()]),
         ):
-            found += [f"{what}: {one}" for one in texts]
+            found += [f"{what}: {text}" for text in texts]
         return found
 
     # -- the people and callers

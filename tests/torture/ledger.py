@@ -24,7 +24,7 @@ class Ledger:
                 ("never sent", reported.keys() - sent.keys()),
                 ("under another id", {one for one, ids in reported.items() if len(ids) > 1}),
             ):
-                found += [f"{what}: {account}/{one}" for one in sorted(messages)]
+                found += [f"{what}: {account}/{message}" for message in sorted(messages)]
             if [one for one in reported if one in sent] != [one for one in sent if one in reported]:
                 found.append(f"out of order: {account}")
         return found

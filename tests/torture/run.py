@@ -66,7 +66,7 @@ def _scene(host: Host, accounts: int, chance: random.Random, pause: float) -> It
             uin = phone.account(account, resend=False)
             log_in(Caller(host), phone, account, uin, post_api=receiver.address, **_OPTIONS)
             people[account] = (uin, phone.friend(uin))
-        stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
+        stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{disk}") for disk in disks])
         yield Scene(host, phone, receiver, disks, people, chance, pause)
 
 

@@ -15,7 +15,7 @@ _TEMPORARY = 75  # EX_TEMPFAIL
 
 async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:
     """Send an alert to addresses, separated by commas. Raises Trouble."""
-    receivers = [each.strip() for each in addresses.split(",")]
+    receivers = [part.strip() for part in addresses.split(",")]
     # -i: a line with a single dot does not end the mail.
     code = await run([SENDMAIL, "-i", *receivers], message(addresses, alert), seconds)
     if code:

@@ -36,7 +36,7 @@ def test(session: WxctlRun, timeout: float) -> None:
     """
     api = session.api()
     sent = api.test_alert()
-    number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
+    number, channels = text(sent.get("id")), [text(channel) for channel in items(sent.get("channels"))]
     results = outcomes(api, number, channels, timeout)
     if not session.emitted({"id": number, "channels": {each: error or None for each, error in results.items()}}):
         for channel, error in results.items():
@@ -57,15 +57,15 @@ def test(session: WxctlRun, timeout: float) -> None:
 @alert.verb("Show alert channels and current problems.", "wxctl alert status")
 def status(session: WxctlRun) -> None:
     """Show the alert channels, the outcome of the last alert on each, and current problems."""
-    found = session.api().alerts()
-    if session.emitted(found):
+    alerts = session.api().alerts()
+    if session.emitted(alerts):
         return
-    channels = obj(found.get("channels"))
+    channels = obj(alerts.get("channels"))
     if not channels:
         tell("no alert channel is configured in [alerts]", err=True)
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
-    for problem in map(obj, items(found.get("problems"))):
+    for problem in map(obj, items(alerts.get("problems"))):
         suffix = "" if problem.get("told") or not channels else say(" (not reported yet)")
         click.echo(say(text_in(problem, "message")) + suffix)
 

@@ -69,7 +69,7 @@ def error_as_json(problem: WxError) -> JsonObject:
 
 def printable(written: str) -> str:
     """Return equivalent JSON that is safe to show on any terminal."""
-    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+    return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
 def session(context: click.Context) -> WxctlRun:

@@ -275,10 +275,10 @@ def _found(
             ) from None
         from wxcontroller.cli.stoppedlog import deliveries_of
 
-        found = deliveries_of(account, states, after, limit)
+        deliveries = deliveries_of(account, states, after, limit)
         if not session.json:
             tell("wxctl: {account} is not running; this is what its event log has", err=True, account=account.name)
-        return {**found, "to": api.account(account).post_api or None}
+        return {**deliveries, "to": api.account(account).post_api or None}
 
 
 def describe(name: AccountName, found: JsonObject) -> None:

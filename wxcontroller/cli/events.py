@@ -168,8 +168,8 @@ def save_cursor(path: Path, cursor: str) -> None:
 
 def _moment(when: str) -> int:
     """Return a time as microseconds since 1970. Raises BadUsage."""
-    if found := re.fullmatch(r"([0-9]{1,6})([smhd])", when):
-        return int((time.time() - int(found[1]) * _UNITS[found[2]]) * 1e6)
+    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", when):
+        return int((time.time() - int(match[1]) * _UNITS[match[2]]) * 1e6)
     try:
         return max(0, int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6))
     except (ValueError, OverflowError):

@@ -18,8 +18,8 @@ def fleet(session: WxctlRun) -> None:
     fleet with etcd, this host cannot claim accounts or one that is to run has no owner.
     """
     found = session.api().fleet()
-    standbys = [obj(each) for each in items(found.get("standbys"))]
-    hosts, duplicates = [obj(each) for each in items(found.get("hosts"))], items(found.get("duplicates"))
+    standbys = [obj(standby) for standby in items(found.get("standbys"))]
+    hosts, duplicates = [obj(host) for host in items(found.get("hosts"))], items(found.get("duplicates"))
     if session.json:
         session.emit(found)
     elif found.get("name") is None:
@@ -37,12 +37,14 @@ def fleet(session: WxctlRun) -> None:
             click.echo(say(words))
         if standbys:
             _print_standbys(standbys)
-    is_late = any(each.get("stale") is True for each in standbys)
+    is_late = any(standby.get("stale") is True for standby in standbys)
     etcd = obj(found.get("etcd"))
     if etcd and not session.json:
         _print_owners(etcd)
     is_down = any(host.get("state") != "up" for host in hosts)
-    is_unowned = bool(etcd.get("reason")) or any(obj(each).get("reason") for each in items(etcd.get("accounts")))
+    is_unowned = bool(etcd.get("reason")) or any(
+        obj(account).get("reason") for account in items(etcd.get("accounts"))
+    )
     if not session.json and (duplicates or is_late or is_down or is_unowned):
         raise click.exceptions.Exit(WxError.exit_code)
 
@@ -71,15 +73,15 @@ def _print_standbys(standbys: list[JsonObject]) -> None:
 
     titles = N_("STANDBY OF"), N_("FROM"), N_("TO"), N_("EPOCH"), N_("AGE"), N_("SIZE"), N_("REASON")
     rows: list[tuple[str, ...]] = []
-    for each in standbys:
-        age = ago(integer(each.get("at"))) or "-"
+    for standby in standbys:
+        age = ago(integer(standby.get("at"))) or "-"
         rows.append(
             (
-                *(one_line(each.get(key)) for key in ("account", "from", "to")),
-                text(each.get("epoch")),
-                f"{age} !" if each.get("stale") is True else age,
-                f"{integer(each.get('bytes')) / (1 << 20):.1f} MB",
-                say(text_in(each, "reason")),
+                *(one_line(standby.get(key)) for key in ("account", "from", "to")),
+                text(standby.get("epoch")),
+                f"{age} !" if standby.get("stale") is True else age,
+                f"{integer(standby.get('bytes')) / (1 << 20):.1f} MB",
+                say(text_in(standby, "reason")),
             )
         )
     click.echo()
@@ -118,19 +120,19 @@ def _print_owners(etcd: JsonObject) -> None:
         for host in map(obj, items(etcd.get("hosts")))
     ]
     print_rows(titles, rows, wraps="LABELS")
-    accounts = [obj(each) for each in items(etcd.get("accounts"))]
+    accounts = [obj(account) for account in items(etcd.get("accounts"))]
     if accounts:
         click.echo()
         _print_outlooks(accounts)
     unowned = [
         (
-            one_line(each.get("account")),
-            one_line(each.get("host")),
-            text(each.get("epoch")),
-            say(text_in(each, "reason")),
+            one_line(account.get("account")),
+            one_line(account.get("host")),
+            text(account.get("epoch")),
+            say(text_in(account, "reason")),
         )
-        for each in accounts
-        if each.get("reason")
+        for account in accounts
+        if account.get("reason")
     ]
     if unowned:
         click.echo()
@@ -142,10 +144,12 @@ def _print_outlooks(accounts: list[JsonObject]) -> None:
 
     titles = N_("ACCOUNT"), N_("HOST"), N_("TAKEOVER"), N_("BUNDLE AGE"), N_("IF THE HOST IS LOST")
     rows: list[tuple[str, ...]] = []
-    for each in accounts:
-        words = say(text_in(each, "outlook"))
-        if taken := one_line(each.get("taken_from")):
-            words = say(Text(N_("{outlook}; taken over from {host}"), outlook=text_in(each, "outlook"), host=taken))
-        names = (one_line(each.get(key)) for key in ("account", "host", "policy"))
-        rows.append((*names, ago(integer(each.get("bundle_at"))) or "-", words or "-"))
+    for account in accounts:
+        words = say(text_in(account, "outlook"))
+        if taken := one_line(account.get("taken_from")):
+            words = say(
+                Text(N_("{outlook}; taken over from {host}"), outlook=text_in(account, "outlook"), host=taken)
+            )
+        names = (one_line(account.get(key)) for key in ("account", "host", "policy"))
+        rows.append((*names, ago(integer(account.get("bundle_at"))) or "-", words or "-"))
     print_rows(titles, rows, wraps="IF THE HOST IS LOST")

@@ -66,7 +66,7 @@ def speak(command: click.Command) -> None:
 
 def texts(command: click.Command) -> Iterator[str]:
     """Yield the translatable texts of a command and its subcommands."""
-    for text in (command.help, command.short_help, command.epilog, *(each.help for each in options(command))):
+    for text in (command.help, command.short_help, command.epilog, *(option.help for option in options(command))):
         for paragraph in paragraphs(text):
             yield _key(paragraph)[1]
     for inner in _inner(command):
@@ -89,7 +89,7 @@ def translate_command(command: click.Command, translate: Callable[[str], str]) -
 
 
 def options(command: click.Command) -> list[click.Option]:
-    return [each for each in command.params if isinstance(each, click.Option)]
+    return [param for param in command.params if isinstance(param, click.Option)]
 
 
 def _inner(command: click.Command) -> list[click.Command]:
@@ -131,7 +131,7 @@ class _Formatter(click.HelpFormatter):
 
     def write_text(self, text: str) -> None:
         indent = " " * self.current_indent
-        blocks = [wrapped(each, self.width - self.current_indent) for each in text.split("\n\n")]
+        blocks = [wrapped(part, self.width - self.current_indent) for part in text.split("\n\n")]
         self.write("\n\n".join("\n".join(indent + line for line in block) for block in blocks) + "\n")
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:

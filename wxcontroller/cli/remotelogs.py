@@ -99,14 +99,14 @@ def moment(when: str) -> int:
     """Return a time in journalctl's common formats as seconds since 1970. Raises BadUsage."""
     now = datetime.now().astimezone()
     text = when.strip()
-    if found := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", text):
-        return max(0, int(now.timestamp()) - int(found[1]) * _UNITS[found[2]])
+    if match := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", text):
+        return max(0, int(now.timestamp()) - int(match[1]) * _UNITS[match[2]])
     if text in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=_DAYS[text])
         return int(midnight.timestamp())
     try:
-        if found := re.fullmatch(r"@([0-9]{1,10})", text):
-            return int(found[1])
+        if match := re.fullmatch(r"@([0-9]{1,10})", text):
+            return int(match[1])
         if re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
             text = f"{now:%Y-%m-%d}T{text}"
         return max(0, int(datetime.fromisoformat(text).timestamp()))

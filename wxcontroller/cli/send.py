@@ -233,20 +233,20 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
 
 def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
     """Return those with this name, by the first attribute with a match. Raises NotOffered."""
-    found: list[Recipient] = []
+    recipients: list[Recipient] = []
     for kind in ("groups",) if only_groups else ("contacts", "groups"):
-        if any(person.id == to for person in found):
+        if any(person.id == to for person in recipients):
             break  # an id belongs to one; names are looked for among both
         people = api.people(account, kind, to)
         by_key = ([person for person in people if person.get(key) == to] for key in _KEYS)
         matches = next((some for some in by_key if some), [])
-        found += [
+        recipients += [
             Recipient(
                 json_text(person.get("id")), one_line(person.get("name")) or to, kind == "groups", is_lasting=True
             )
             for person in matches
         ]
-    return found
+    return recipients
 
 
 def search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:

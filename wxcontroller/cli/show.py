@@ -201,7 +201,7 @@ def without_controller(session: WxctlRun, api: Api, unit: str | None, why: Contr
         )
     session.report(why)  # first: the list may be long
     if session.json:
-        session.emit([each.as_json() for each in units] if unit is None else units[0].as_json())
+        session.emit([unit.as_json() for unit in units] if unit is None else units[0].as_json())
         raise click.exceptions.Exit(why.exit_code)
     tell("The controller does not answer; this is what systemd knows:")
     for each in units:

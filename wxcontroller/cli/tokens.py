@@ -223,8 +223,8 @@ def expiry(when: str | None) -> int | None:
     """Read --expires. Raises BadUsage."""
     if when is None:
         return None
-    if found := re.fullmatch(r"([1-9][0-9]{0,4})([hdwy])", when):
-        return int(time.time()) + int(found[1]) * _UNITS[found[2]]
+    if match := re.fullmatch(r"([1-9][0-9]{0,4})([hdwy])", when):
+        return int(time.time()) + int(match[1]) * _UNITS[match[2]]
     try:
         moment = int(datetime.fromisoformat(when).astimezone().timestamp())
     except (ValueError, OverflowError):

@@ -68,8 +68,8 @@ class Avatars:
         if group and wanted:
             return (wanted, group) if roster.member(group, wanted) else None
         named = call.whom("id", "account", "displayname", "markname")
-        if found := roster.find_contacts(named):
-            return found[0].id, ""
+        if contacts := roster.find_contacts(named):
+            return contacts[0].id, ""
         if set(named) == {"displayname"} and (groups := roster.find_groups(named)):
             return groups[0].id, ""
         return (wanted, "") if roster.met(wanted) else None

@@ -120,13 +120,13 @@ class Contacts:
         return await self._done(self.parts.driver.set_remark(member.id, call.get("new_markname"))) or _SUCCESS
 
     async def set_friend_markname(self, call: Call) -> Answer:
-        found = self.parts.roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
-        if not found:
+        contacts = self.parts.roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
+        if not contacts:
             return NOT_FOUND
         remark = call.get("new_markname")
-        if failure := await self._done(self.parts.driver.set_remark(found[0].id, remark)):
+        if failure := await self._done(self.parts.driver.set_remark(contacts[0].id, remark)):
             return failure
-        if current := self.parts.roster.contacts.get(found[0].id):
+        if current := self.parts.roster.contacts.get(contacts[0].id):
             self._update_roster(contact=replace(current, markname=remark))
         return _SUCCESS
 
@@ -154,8 +154,8 @@ class Contacts:
         return checked
 
     def _group(self, call: Call) -> Group | None:
-        found = self.parts.roster.find_groups(call.whom("id", "displayname"))
-        return found[0] if found else None
+        groups = self.parts.roster.find_groups(call.whom("id", "displayname"))
+        return groups[0] if groups else None
 
     def _no_friends(self, people: list[str]) -> JsonObject | None:
         if not people:
@@ -191,4 +191,4 @@ def unknown_outcome(why: str) -> JsonObject:
 
 
 def ids(listed: str) -> list[str]:
-    return list(dict.fromkeys(each.strip() for each in listed.split(",") if each.strip()))
+    return list(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))

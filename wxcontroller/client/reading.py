@@ -58,8 +58,8 @@ class Reading:
             return refusal
         if not self.parts.roster.contacts:
             return self.parts.not_running()
-        found = self.parts.roster.find_contacts(wanted)
-        return array([objects.friend(each) for each in found]) if found else NOT_FOUND
+        contacts = self.parts.roster.find_contacts(wanted)
+        return array([objects.friend(each) for each in contacts]) if contacts else NOT_FOUND
 
     async def search_group(self, call: Call) -> Answer:
         wanted = _wanted(call)
@@ -68,8 +68,8 @@ class Reading:
         roster = self.parts.roster
         if not roster.contacts:
             return self.parts.not_running()
-        found = roster.find_groups(wanted)
-        return array([objects.group(each, roster.own) for each in found]) if found else NOT_FOUND
+        groups = roster.find_groups(wanted)
+        return array([objects.group(each, roster.own) for each in groups]) if groups else NOT_FOUND
 
     async def check_event(self, _: Call) -> Answer:
         return array(await self.parts.events.take(self.parts.config.limits.check_event_seconds))

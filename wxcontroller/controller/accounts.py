@@ -451,6 +451,6 @@ def log_end(task: asyncio.Task[object]) -> None:
 
 def joined(texts: list[Text]) -> Text:
     found = NOTHING
-    for each in texts:
-        found = Text("{what}; {remedy}", what=found, remedy=each) if found else each
+    for text in texts:
+        found = Text("{what}; {remedy}", what=found, remedy=text) if found else text
     return found

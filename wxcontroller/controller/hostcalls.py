@@ -96,7 +96,7 @@ class HostCalls:
         """Return the original caller of a forwarded request. Raises Refused."""
         hop = self._hop_credential(request)
         try:
-            found = read_caller(request.headers[CALLER_HEADER])
+            caller = read_caller(request.headers[CALLER_HEADER])
         except BadCaller:
             raise Refused(
                 "not-a-hop",
@@ -105,15 +105,15 @@ class HostCalls:
                 status=400,
                 header=CALLER_HEADER,
             ) from None
-        if found.scope is Scope.ILINK:  # the agent's own token identifies it
+        if caller.scope is Scope.ILINK:  # the agent's own token identifies it
             agent = self._shared.gate.recognize(request.headers.get("X-Auth-Token"), None)
             if agent is None or agent.scope is not Scope.ILINK:
                 raise self._shared.gate.revoked()
-            request[HOP_ORIGIN] = found.origin
-            return replace(agent, hop=found.host)
-        words = f"{found.words} through host {found.host}"
-        accounts = _NO_ACCOUNTS if found.scope is None else found.accounts
-        return Caller(words, found.scope or Scope.READ, accounts, hop.token, hop=found.host)
+            request[HOP_ORIGIN] = caller.origin
+            return replace(agent, hop=caller.host)
+        words = f"{caller.words} through host {caller.host}"
+        accounts = _NO_ACCOUNTS if caller.scope is None else caller.accounts
+        return Caller(words, caller.scope or Scope.READ, accounts, hop.token, hop=caller.host)
 
     def _hop_credential(self, request: web.Request) -> Caller:
         """Return who forwards a request: the holder of a token of scope fleet, or a host by its certificate."""

@@ -181,7 +181,7 @@ class OtherHosts:
         self, request: web.Request, subscription: Subscription, accounts: Collection[str]
     ) -> AsyncIterator[None]:
         """See ``controller.fleetport.Fleet``."""
-        streams = [HostStream(self.shared, self.hosts, each, request, subscription, accounts) for each in self.hosts]
+        streams = [HostStream(self.shared, self.hosts, host, request, subscription, accounts) for host in self.hosts]
         tasks = [asyncio.create_task(stream.run()) for stream in streams]
         try:
             yield

@@ -57,11 +57,11 @@ class HostStandbys:
         }
         paths = self._shared.accounts.paths
         states = await asyncio.to_thread(standby_states, paths, self._hosts.name, wanted)
-        self._states = [self._judged(each, paths) for each in states]
+        self._states = [self._judged(state, paths) for state in states]
         self._made = {
-            (name.instance, each.owner, each.to): each.at
-            for each in states
-            if (name := name_or_none(each.account)) is not None
+            (name.instance, state.owner, state.to): state.at
+            for state in states
+            if (name := name_or_none(state.account)) is not None
         }
 
     def _judged(self, bundle: StandbyState, paths: Paths) -> StandbyState:
@@ -85,11 +85,11 @@ class HostStandbys:
 
     def late(self) -> Mapping[str, Text]:
         """See ``controller.fleetport.Standbys``."""
-        return {each.account: each.reason for each in self._states if each.is_stale}
+        return {state.account: state.reason for state in self._states if state.is_stale}
 
     def as_json(self) -> list[JsonValue]:
         """Return the bundles as /v1/fleet shows them."""
-        return [each.as_json() for each in self._states]
+        return [state.as_json() for state in self._states]
 
     async def pass_bundle(
         self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]

@@ -88,7 +88,7 @@ class Server:
     def _open(self) -> list[PatientConnection]:
         server = self._runner.server
         open_ones = server.connections if server is not None else []
-        return [each for each in open_ones if isinstance(each, PatientConnection)]
+        return [one for one in open_ones if isinstance(one, PatientConnection)]
 
     def _tls(self, connection: socket.socket) -> ssl.SSLContext | None:
         """Return the TLS context, if any. Programs on this machine need none: their traffic cannot be read."""

@@ -108,7 +108,7 @@ class Service:
                 await server.start()
                 await accounts.apply_settings()
                 self._notifier.ready()
-                log.info("serving on %s", ", ".join(shown(each) for each in self._sockets))
+                log.info("serving on %s", ", ".join(shown(socket) for socket in self._sockets))
                 async with asyncio.TaskGroup() as group:
                     self._set_fleet(shared, fleet, group)
                     tasks = [
@@ -131,8 +131,8 @@ class Service:
 
     def _gate(self) -> Gate:
         """Return the authentication of callers. Raises BadSettings."""
-        others = [each for each in self._sockets if not is_local(each)]
-        addresses: list[object] = [each.getsockname() for each in self._sockets]
+        others = [socket for socket in self._sockets if not is_local(socket)]
+        addresses: list[object] = [socket.getsockname() for socket in self._sockets]
         try:
             local = local_token(self._paths, addresses)
         except OSError as problem:

@@ -152,7 +152,7 @@ class Views:
             if self._next_due <= now:
                 changed |= {instance for instance, due in self._due.items() if due <= now}
             if units is not self._units:
-                changed |= {each for each in views if units.get(each) != self._units.get(each)}
+                changed |= {view for view in views if units.get(view) != self._units.get(view)}
             if changed:
                 views = self._with(changed, units)
         self._units, self._others = units, others

@@ -38,19 +38,19 @@ async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
 
 def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> tuple[Text, ...]:
     """Return notices for the administrator about access to the API."""
-    found: list[Text] = []
+    texts: list[Text] = []
     if gate.exposed and tls is None:
-        found.append(
+        texts.append(
             Text(
                 "other machines reach the API without TLS, so tokens and messages can be read in "
                 "transit; set tls_certificate and tls_key, or use a reverse proxy"
             )
         )
     if settings.allow_hosts and gate.is_open:
-        found.append(
+        texts.append(
             Text(
                 "allow_hosts allows other host names and there is no token: everyone behind "
                 "the reverse proxy has full access; create a token: wxctl token create NAME --scope admin"
             )
         )
-    return tuple(found)
+    return tuple(texts)

@@ -43,27 +43,27 @@ class AccountFiles:
             )
         if overrides:
             variables.update(variables_in(self.paths.override_file(instance)) or {})
-        found = account_from(variables, str(path))
-        if found.name.instance != instance:
+        account = account_from(variables, str(path))
+        if account.name.instance != instance:
             raise BadEnvironmentFile(
                 N_("{file}: contains the account {account}"),
                 N_("rename or remove the file"),
                 file=path,
-                account=str(found.name),
+                account=str(account.name),
             )
-        return found
+        return account
 
     def all(self) -> list[Account]:
         """Read all accounts; a file that cannot be used is logged and left out."""
-        found: list[Account] = []
+        accounts: list[Account] = []
         for instance in self.instances():
             try:
-                found.append(self.load(instance))
+                accounts.append(self.load(instance))
             except UnknownAccount:
                 continue  # removed since the listing
             except (WxError, OSError) as problem:
                 log.error("account %s is left out: %s", instance, problem)
-        return found
+        return accounts
 
 
 def variables_in(path: Path) -> dict[str, str] | None:

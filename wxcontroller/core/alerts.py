@@ -192,7 +192,7 @@ def alert_from(content: JsonValue) -> Alert:
         Happening(text(fields.get("event"))),
         float(integer(fields.get("time"))),
         text(fields.get("host")),
-        tuple(item_from(obj(each)) for each in items(fields.get("items"))),
+        tuple(item_from(obj(item)) for item in items(fields.get("items"))),
         integer(fields.get("more")),
         language if language in LANGUAGES else LANGUAGES[0],
     )
@@ -200,13 +200,13 @@ def alert_from(content: JsonValue) -> Alert:
 
 def values_of(*texts: Text) -> JsonObject:
     """Return the named values of texts, including those of wrapped texts (``what``)."""
-    found: JsonObject = {}
-    for each in texts:
-        what = each.values.get("what")
-        found |= {name: value for name, value in obj(each.as_json()["values"]).items() if name != "what"}
+    values: JsonObject = {}
+    for sentence in texts:
+        what = sentence.values.get("what")
+        values |= {name: value for name, value in obj(sentence.as_json()["values"]).items() if name != "what"}
         if isinstance(what, Text):
-            found |= values_of(what)
-    return found
+            values |= values_of(what)
+    return values
 
 
 def item_json(item: Item, alert: Alert) -> JsonObject:

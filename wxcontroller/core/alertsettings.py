@@ -32,7 +32,7 @@ class Channel(StrEnum):
 def addresses(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError(Text('must be an address in quotes, several with commas, or ""'))
-    found = [each.strip() for each in value.split(",") if each.strip()]
+    found = [part.strip() for part in value.split(",") if part.strip()]
     for each in found:
         if not _ADDRESS.fullmatch(each):
             raise ValueError(Text('names {item}, an address is like "ops@example.org"', item=f"{each[:64]!r}"))
@@ -43,7 +43,7 @@ def addresses(value: object) -> object:
 
 def argv(value: object) -> object:
     words = [value] if isinstance(value, str) and value else value or []
-    if not isinstance(words, list) or not all(isinstance(each, str) and "\0" not in each for each in words):
+    if not isinstance(words, list) or not all(isinstance(word, str) and "\0" not in word for word in words):
         raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/page-ops", "urgent:"]'))
     if words and not words[0].startswith("/"):
         raise ValueError(Text("must begin with the absolute path of a program; there is no shell"))

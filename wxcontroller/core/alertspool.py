@@ -82,7 +82,7 @@ class Spool:
 
     def waiting(self) -> list[Waiting]:
         """Return the alerts to deliver, oldest first."""
-        found: list[Waiting] = []
+        alerts: list[Waiting] = []
         for place in self._places:
             try:
                 paths = [path for path in place.iterdir() if path.suffix == ".json" and path.name[0] != "."]
@@ -94,8 +94,8 @@ class Spool:
                 except OSError:
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    found.append(Waiting(path, status.st_mtime))
-        return sorted(found, key=lambda each: (each.since, each.id))
+                    alerts.append(Waiting(path, status.st_mtime))
+        return sorted(alerts, key=lambda each: (each.since, each.id))
 
     def set_aside_others(self) -> None:
         """Rename anything but a file that is named like an alert: systemd would restart the delivery forever."""

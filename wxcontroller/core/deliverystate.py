@@ -43,7 +43,7 @@ class DeliveryState:
         }
 
 
-_NUMBERS = tuple(each.name for each in fields(DeliveryState) if isinstance(each.default, int))
+_NUMBERS = tuple(field.name for field in fields(DeliveryState) if isinstance(field.default, int))
 
 
 def delivery_state_of(content: JsonObject) -> DeliveryState:

@@ -211,8 +211,8 @@ def _etcd(value: object) -> EtcdSettings:
 
 def _is_private(url: str) -> bool:
     """Return whether data sent to an endpoint cannot be read by others."""
-    found = _ENDPOINT.fullmatch(url)
-    host = found[1].strip("[]") if found else ""
+    match = _ENDPOINT.fullmatch(url)
+    host = match[1].strip("[]") if match else ""
     return url.startswith("https:") or is_loopback_host(host)
 
 

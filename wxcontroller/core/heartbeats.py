@@ -55,8 +55,8 @@ class Heartbeats:
         hour = minute // 60
         return cls(
             minute,
-            "".join(letters[running.get(each)] for each in range(minute - MINUTES + 1, minute + 1)),
-            tuple(messages.get(each, 0) for each in range(hour - HOURS + 1, hour + 1)),
+            "".join(letters[running.get(number)] for number in range(minute - MINUTES + 1, minute + 1)),
+            tuple(messages.get(number, 0) for number in range(hour - HOURS + 1, hour + 1)),
         )
 
     def as_json(self) -> JsonObject:

@@ -68,7 +68,7 @@ def absolute(value: object) -> object:
 
 def _listen(value: object) -> object:
     entries = value if isinstance(value, list) else [value]
-    found: list[Listen] = []
+    addresses: list[Listen] = []
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) - {"host", "port"}:
             raise ValueError(Text('must be a list like [{ host = "127.0.0.1", port = 2000 }]'))
@@ -83,10 +83,10 @@ def _listen(value: object) -> object:
                     host=host[:64],
                 )
             )
-        found.append(Listen("127.0.0.1" if host == "localhost" else host, port))
-    if not found:
+        addresses.append(Listen("127.0.0.1" if host == "localhost" else host, port))
+    if not addresses:
         raise ValueError(Text("must name at least one address"))
-    return tuple(found)
+    return tuple(addresses)
 
 
 def file(value: object) -> object:

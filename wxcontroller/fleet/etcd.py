@@ -181,7 +181,7 @@ class Etcd:
     ) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._endpoints = [each.rstrip("/") for each in settings.endpoints]
+        self._endpoints = [endpoint.rstrip("/") for endpoint in settings.endpoints]
         self._seconds = request_seconds
         self._token = ""
         self._token_until = 0.0
@@ -271,8 +271,8 @@ class Etcd:
         # A member that gave no answer has perhaps done it: then the keys are as they were to be.
         found = [
             entry
-            for each in items(answer.get("responses"))
-            for raw in items(obj(field(each, "response_range")).get("kvs"))
+            for response in items(answer.get("responses"))
+            for raw in items(obj(field(response, "response_range")).get("kvs"))
             if (entry := self._entry(raw)) is not None
         ]
         if {(each.key, each.value, each.lease) for each in found} != {(p.key, p.value, p.lease) for p in puts}:

@@ -69,7 +69,7 @@ def read_caller(header: str) -> HopCaller:
     bound: frozenset[str] | None = None
     if accounts is not None:
         if not isinstance(accounts, list) or not all(
-            isinstance(each, str) and is_instance(each) for each in accounts
+            isinstance(account, str) and is_instance(account) for account in accounts
         ):
             raise BadCaller("it names accounts that cannot be any")
         bound = frozenset(map(str, accounts))

@@ -231,7 +231,7 @@ class OtherHost:
         status, content = await self.ask("/v1/fleet/self", caller, GREETING_SECONDS)
         if status == 200 and content.get("name") == self.name:
             self.version = one_line(content.get("version"))[:40]
-            self.agents = {each.id: each for each in _agents(content.get("agents"))}
+            self.agents = {agent.id: agent for agent in _agents(content.get("agents"))}
             self._become(HostState.UP, NOTHING)
             return
         words = one_line(field(content.get("error"), "message"))[:300]
@@ -357,7 +357,7 @@ async def told_rows(data: bytes) -> ToldRows:
 
 
 def _told(event: JsonObject) -> ToldRows:
-    rows = [row for each in items(event.get("accounts")) if (row := row_of(each)) is not None]
+    rows = [row for account in items(event.get("accounts")) if (row := row_of(account)) is not None]
     gone = [name.instance for each in items(event.get("gone")) if (name := name_or_none(text(each))) is not None]
     return ToldRows(rows, gone, event.get("all") is True)
 

@@ -137,7 +137,7 @@ class RecordCache:
         for kind in ("owners", "accounts", "takeovers"):
             key = self.key(kind, instance)
             snapshot = await self._snapshot(key)
-            entry = next((each for each in snapshot.entries if each.key == key), None)
+            entry = next((entry for entry in snapshot.entries if entry.key == key), None)
             self._apply(entry) if entry is not None else self._drop(key, snapshot.revision)
 
     async def commit(self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
@@ -159,14 +159,14 @@ class RecordCache:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
-        for record in [each for records in self._records.values() for each in records.values()]:
+        for record in [record for records in self._records.values() for record in records.values()]:
             # Keep data that a claim has written meanwhile.
             self._drop(record.entry.key, record.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
         for entry in snapshot.entries:
             self._apply(entry)
         key = f"{self._prefix}schema"
-        schema = next((each for each in snapshot.entries if each.key == key), None)
+        schema = next((entry for entry in snapshot.entries if entry.key == key), None)
         if schema is None:
             await self.commit((EtcdGuard(key, create_revision=0),), (Put(key, value_of({"least": LAYOUT})),))
         self._is_newer = schema is not None and integer(content_of(schema).get("least")) > LAYOUT

@@ -143,11 +143,11 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
     """Return the record in the key ``KIND/NAME``, None for one that cannot be read, or of another kind."""
     content = content_of(entry)
     if kind == "hosts":
-        labels = frozenset(one_line(each) for each in items(content.get("labels")))
+        labels = frozenset(one_line(label) for label in items(content.get("labels")))
         version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
         return LivingHost(version, labels, capacity, entry, one_line(content.get("egress"))[:_WORD])
     if kind == "failsafe":  # one that cannot be read lists no host
-        return FailsafeList(tuple(one_line(each)[:_WORD] for each in items(content.get("hosts"))), entry)
+        return FailsafeList(tuple(one_line(host)[:_WORD] for host in items(content.get("hosts"))), entry)
     host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
     if not host or not 0 < epoch < LARGEST_EPOCH:  # the next one is stored in the account's file
         return None

@@ -299,23 +299,23 @@ _KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that cannot
 
 def calls() -> tuple[DescribedRoute, ...]:
     """Return all calls, for GET and POST."""
-    found: list[DescribedRoute] = []
+    described_routes: list[DescribedRoute] = []
     for name, meaning, schema, parameters in _CALLS:
         answer = schema if "items" in schema else either(schema, ref("Failure"))
         if name in _KEYED:
-            found += both(name, meaning, {200: answer}, (*parameters, _KEY_PARAMETER), (_KEY,), (422,))
+            described_routes += both(name, meaning, {200: answer}, (*parameters, _KEY_PARAMETER), (_KEY,), (422,))
         else:
-            found += both(name, meaning, {200: answer}, parameters)
+            described_routes += both(name, meaning, {200: answer}, parameters)
     picture: Schema = {}
     pictures = dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"), picture)
     person = (Parameter("id", "id of the account itself, a friend, a group or a member"), *_FRIEND[1:])
-    found += both(
+    described_routes += both(
         "get_avatar",
         "a person's picture",
         {200: Content({**pictures, JSON: ref("Sent")}), 503: Content({"text/html": TEXT, JSON: ref("Failure")})},
         (*person, Parameter("group_id", "group of the member")),
     )
-    return tuple(found)
+    return tuple(described_routes)
 
 
 def both(

@@ -193,10 +193,10 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     if len(raw) > limits.line_bytes:
         check_lengths(line, rest, limits)
     sent, line = line, escaped(line)
-    found = _LINE.fullmatch(line)
-    if found is None or not _FIELDS.fullmatch(rest):
+    match = _LINE.fullmatch(line)
+    if match is None or not _FIELDS.fullmatch(rest):
         raise not_http()
-    method, _, major, minor = found.groups()
+    method, _, major, minor = match.groups()
     if (major, minor) not in ((b"1", b"1"), (b"1", b"0")):
         raise BadHead(505, "bad-version", N_("this version of HTTP is not supported"), N_("use HTTP/1.1"))
     if method == b"CONNECT":

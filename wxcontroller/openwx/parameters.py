@@ -148,8 +148,8 @@ def file_name_of(content_type: str, body: Body, field: str) -> str:
         if field_name(head, files=True) == field:
             if extended := re.search(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", head, re.IGNORECASE):
                 return text(unquote_to_bytes(extended[1]), "a file's name")
-            found = re.search(rb';\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', head, re.IGNORECASE)
-            return text(found[1] or found[2] or b"", "a file's name") if found else ""
+            match = re.search(rb';\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', head, re.IGNORECASE)
+            return text(match[1] or match[2] or b"", "a file's name") if match else ""
     return ""
 
 
@@ -302,10 +302,10 @@ def field_name(head: bytes, files: bool) -> str | None:
         shown = text(value, "a field's name")
         if not files and re.search(r";\s*filename\*?\s*=", shown, re.IGNORECASE):
             return None
-        found = re.search(r';\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', shown, re.IGNORECASE)
-        if found is None:
+        match = re.search(r';\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', shown, re.IGNORECASE)
+        if match is None:
             return None
-        quoted, bare = found.groups()
+        quoted, bare = match.groups()
         return re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else str(bare)
     return None
 

@@ -26,12 +26,12 @@ class Form:
 
 def read(content_type: str, body: bytes) -> Form:
     """Parse a form. Raises BadForm."""
-    found = re.search(r'boundary="?([^";]+)"?', content_type)
-    if not content_type.lower().startswith("multipart/form-data") or found is None:
+    match = re.search(r'boundary="?([^";]+)"?', content_type)
+    if not content_type.lower().startswith("multipart/form-data") or match is None:
         raise BadForm("the body is not multipart/form-data")
     fields: dict[str, str] = {}
     filename, content, extended, last = "", None, False, ""
-    mark = b"\r\n--" + found[1].encode("latin-1", "replace")
+    mark = b"\r\n--" + match[1].encode("latin-1", "replace")
     start = body.find(mark[2:])
     if start < 0:
         raise BadForm("the body has no parts")

@@ -230,7 +230,9 @@ async def webwxverifyuser(call: WebCall) -> web.Response:
             call.sandbox.touch()
         case 3:
             alias_id = session.wxid(who)
-            stranger = next((each for each in account.strangers.values() if each.alias_id == alias_id), None)
+            stranger = next(
+                (stranger for stranger in account.strangers.values() if stranger.alias_id == alias_id), None
+            )
             if stranger is None or ticket not in ("", stranger.ticket):
                 raise WebRefusal(TICKET, "Value and VerifyUserTicket are not those of a friend request")
             if not ticket:  # itchat never sends it

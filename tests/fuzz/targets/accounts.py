@@ -139,9 +139,9 @@ def _bundle(data: bytes) -> None:
 
 
 def _caller(header: str) -> None:
-    found = read_caller(header)
-    assert found.scope is not Scope.NOTIFY
-    assert read_caller(str(found)) == found
+    caller = read_caller(header)
+    assert caller.scope is not Scope.NOTIFY
+    assert read_caller(str(caller)) == caller
 
 
 def _rows(data: bytes) -> None:
@@ -158,8 +158,8 @@ def _rows(data: bytes) -> None:
 
 
 def _greeting(data: bytes) -> None:
-    for each in _agents(obj(json_of(data)).get("agents")):
-        assert len(each.id + each.sha256) == 72
+    for agent in _agents(obj(json_of(data)).get("agents")):
+        assert len(agent.id + agent.sha256) == 72
 
 
 def _confirmation(data: bytes) -> None:

@@ -29,14 +29,14 @@ def _body(data: bytes) -> JsonObject:
 def _updates(data: bytes) -> None:
     answer = _body(data)
     decode.verdict("getupdates", answer)
-    found = decode.updates(answer)
-    check_encodable([found.cursor, found.hint])
+    updates = decode.updates(answer)
+    check_encodable([updates.cursor, updates.hint])
     # Messages are kept on disk until they are reported.
     memory, again = ILinkMemory(Store()), ILinkMemory(Store())
-    memory.cursor, memory.batch = found.cursor, found.batch
+    memory.cursor, memory.batch = updates.cursor, updates.batch
     again.resume(Restored(memory.checkpoint().state or b""))
-    assert list(again.batch) == list(found.batch)
-    for message in decode.messages(found.batch):
+    assert list(again.batch) == list(updates.batch)
+    for message in decode.messages(updates.batch):
         check_encodable([message.peer, message.context, *message.ids, message.fingerprint])
         assert message.parts
         again.hear(message.peer, message.context, 1)

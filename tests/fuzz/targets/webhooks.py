@@ -86,7 +86,7 @@ def _webhook_target(listed: str, address: str) -> None:
     assert str(Targets.parse(str(targets).split())) == str(targets)
     if targets.entries and targets.allow(address):
         url = url_of(address)
-        origins = [(each.url.scheme, each.url.raw_host, each.url.port) for each in targets.entries]
+        origins = [(entry.url.scheme, entry.url.raw_host, entry.url.port) for entry in targets.entries]
         assert (url.scheme, url.raw_host, url.port) in origins
 
 

@@ -33,10 +33,10 @@ def _of_answer(*reads: Callable[[LineResponse], object]) -> Callable[[bytes], ob
 
 
 def _redirect(location: str) -> None:
-    found = answers.redirect_of("call", location)
-    hosts_of(found.host)
-    assert not set(found.path + found.query) & set(" \r\n\x00")
-    check_encodable(found)
+    redirect = answers.redirect_of("call", location)
+    hosts_of(redirect.host)
+    assert not set(redirect.path + redirect.query) & set(" \r\n\x00")
+    check_encodable(redirect)
 
 
 def check_report(message: Message) -> None:
@@ -50,22 +50,22 @@ def check_report(message: Message) -> None:
 
 def _check_message(raw: JsonObject) -> None:
     for emoji_names in (True, False):
-        found = messages.message_of(raw, "@me", emoji_names)
-        if isinstance(found, Message):
-            check_report(found)
-        elif isinstance(found, messages.IncomingFriendRequest):
-            to_bytes(reports.friend_request(found.request))
-        check_encodable(found)
+        message = messages.message_of(raw, "@me", emoji_names)
+        if isinstance(message, Message):
+            check_report(message)
+        elif isinstance(message, messages.IncomingFriendRequest):
+            to_bytes(reports.friend_request(message.request))
+        check_encodable(message)
 
 
 def _check_people(entries: Iterable[JsonObject]) -> None:
     people, groups = contacts.split(entries)
-    for one in people:
-        contact = contacts.contact_of(one, True)
-        contacts.remark_of(one)
+    for person in people:
+        contact = contacts.contact_of(person, True)
+        contacts.remark_of(person)
         check_encodable(contacts.merge_contact(contact, contact, True))
         to_bytes(objects.friend(contact))
-        to_bytes(objects.user(contacts.profile_changes(one, contact, False)))
+        to_bytes(objects.user(contacts.profile_changes(person, contact, False)))
     for one in groups:
         group = contacts.merge_group(None, contacts.group_of(one, "@me", False))
         check_encodable(contacts.merge_group(group, contacts.with_details(group, {"@ann": _FRIEND})))
@@ -86,10 +86,10 @@ def _sync(data: bytes) -> None:
 
 
 def _init(data: bytes) -> None:
-    found = answers.init_of(LineResponse("call", 200, data))
-    check_encodable([*found.chats, *found.sync_key, found.skey, found.invite_from])
-    _check_people([found.user])
-    for portion in contacts.portions(found.contacts):
+    init = answers.init_of(LineResponse("call", 200, data))
+    check_encodable([*init.chats, *init.sync_key, init.skey, init.invite_from])
+    _check_people([init.user])
+    for portion in contacts.portions(init.contacts):
         _check_people(portion)
 
 

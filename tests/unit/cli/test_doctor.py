@@ -97,8 +97,8 @@ def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     api = Api(host.url)
     api.is_local = False
     found = {
-        str(one.message): (one.level.value, one.what, str(one.remedy))
-        for one in results(api, Paths(Path("/nonexistent")))
+        str(result.message): (result.level.value, result.what, str(result.remedy))
+        for result in results(api, Paths(Path("/nonexistent")))
     }
     assert {what for _, what, _ in found.values()} == {
         *("controller", "polkit", "account", "program", "reports", "alerts")

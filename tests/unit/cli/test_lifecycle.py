@@ -235,7 +235,7 @@ def test_json_is_an_object_for_a_name_and_an_array_for_several_or_a_pattern(
     wxctl: Wxctl, host: Host, shops: list[str]
 ) -> None:
     assert json.loads(wxctl("restart", "bob", "--json").stdout)["name"] == "bob"
-    assert [one["name"] for one in json.loads(wxctl("restart", "b*", "--json").stdout)] == ["bob"]
+    assert [load["name"] for load in json.loads(wxctl("restart", "b*", "--json").stdout)] == ["bob"]
     done = wxctl("stop", "shop-3", "nobody", "bob", "--json")
     first, second, third = json.loads(done.stdout)  # in the order of the arguments
     assert (first["name"], second["name"], third["name"], done.returncode) == ("shop-3", "nobody", "bob", 4)

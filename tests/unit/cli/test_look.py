@@ -94,7 +94,7 @@ def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
     ):
         done = wxctl("list", *arguments)
         assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(names)
-    assert [one["name"] for one in json.loads(wxctl("list", "--json", "--trouble").stdout)] == list("dfps")
+    assert [load["name"] for load in json.loads(wxctl("list", "--json", "--trouble").stdout)] == list("dfps")
 
 
 # --- show

@@ -44,13 +44,13 @@ def older(program: Process) -> Process:
 
 @pytest.fixture(params=["older", "program"], ids=["old program", "v1"])
 def either(request: pytest.FixtureRequest) -> Process:
-    found: Process = request.getfixturevalue(request.param)
-    return found
+    process: Process = request.getfixturevalue(request.param)
+    return process
 
 
 def sent(program: Process) -> list[tuple[str, str]]:
     """The messages that were sent: to whom, and their texts."""
-    return [(one["id"], one["content"]) for one in program.sends or []]
+    return [(send["id"], send["content"]) for send in program.sends or []]
 
 
 def queue(program: Process, **facts: JsonValue) -> None:
@@ -83,7 +83,7 @@ def test_friend_is_found_by_id_or_name(wxctl: Wxctl, either: Process, to: str) -
 
 def test_group_is_found_by_name(wxctl: Wxctl, either: Process) -> None:
     assert wxctl("send", "小店", "家人", "到了", "--group").stdout == "sent to group 家人\n"
-    assert [(one["id"], one["call"]) for one in either.sends or []] in (
+    assert [(send["id"], send["call"]) for send in either.sends or []] in (
         [("@@g", "send_group_message")],
         [("@@g", "messages")],
     )
@@ -100,7 +100,7 @@ def test_ambiguous_recipient_is_refused(wxctl: Wxctl, either: Process) -> None:
 def test_each_send_has_a_new_key_unless_one_is_given(wxctl: Wxctl, program: Process) -> None:
     for arguments in ((), (), ("--key", "mine")):
         assert wxctl("send", "小店", "@c", "x", *arguments).returncode == 0
-    first, second, third = (one["idempotency_key"] for one in program.sends or [])
+    first, second, third = (send["idempotency_key"] for send in program.sends or [])
     assert (len(first), third) == (36, "mine")
     assert first != second
 

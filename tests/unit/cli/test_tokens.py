@@ -118,7 +118,7 @@ def test_token_is_never_shown(wxctl: Wxctl, host: Host, unused_url: str) -> None
 def roots(tmp_path: Path, *addresses: tuple[str, int]) -> Finder:
     paths = Paths(tmp_path)
     paths.local_token.parent.mkdir(parents=True, exist_ok=True)
-    paths.local_token.write_text(json.dumps({"token": "R", "addresses": [list(each) for each in addresses]}))
+    paths.local_token.write_text(json.dumps({"token": "R", "addresses": [list(address) for address in addresses]}))
     return Finder(environment={}, paths=paths)
 
 

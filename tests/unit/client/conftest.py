@@ -95,8 +95,8 @@ class Port:
     async def get(self, call: str, **parameters: str) -> JsonValue:
         async with self.http.get(self.address(call), params=parameters) as answer:
             assert answer.status == 200
-            found: JsonValue = json.loads(await answer.read())
-            return found
+            content: JsonValue = json.loads(await answer.read())
+            return content
 
     async def call(
         self, name: str, form: Mapping[str, str], data: bytes = b"", filename: str = "x", key: str = ""
@@ -109,9 +109,9 @@ class Port:
             return answer.status, json.loads(await answer.read())
 
     async def post(self, call: str, data: bytes = b"", filename: str = "x", /, **form: str) -> JsonValue:
-        status, found = await self.call(call, form, data, filename)
+        status, body = await self.call(call, form, data, filename)
         assert status == 200
-        return found
+        return body
 
     async def v1(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, JsonObject]:
         """Call /v1; ``body`` is sent as JSON if it is no form."""
@@ -122,19 +122,19 @@ class Port:
             return answer.status, obj(json.loads(await answer.read()))
 
     async def get_v1(self, path: str = "status") -> JsonObject:
-        status, found = await self.v1("GET", path)
-        assert status == 200, found
-        return found
+        status, body = await self.v1("GET", path)
+        assert status == 200, body
+        return body
 
     async def until_v1(self, fits: Callable[[JsonObject], object], path: str = "status") -> JsonObject:
         return await until(lambda: self.get_v1(path), fits)
 
     def state(self) -> JsonObject:
         try:
-            found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
+            content: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())
         except FileNotFoundError:
             return {}  # not written yet
-        return found
+        return content
 
     async def until_state(self, word: str) -> JsonObject:
         return await until(self.state, lambda state: state.get("state") == word)
@@ -227,8 +227,8 @@ async def ilink(tmp_path: Path) -> "AsyncIterator[Stage]":
     """An account of the iLink route on the sandbox."""
     from tests.unit.client.stage import Stage, staged  # which needs this module
 
-    async with staged(tmp_path, ILINK, Stage) as found:
-        yield found
+    async with staged(tmp_path, ILINK, Stage) as stage:
+        yield stage
 
 
 @pytest.fixture

@@ -132,16 +132,16 @@ class Agent:
             return answer.status, await answer.json()
 
     async def consumers(self) -> list[Json]:
-        status, found = await self.manage("GET", "/v1/consumers")
+        status, body = await self.manage("GET", "/v1/consumers")
         assert status == 200
-        return list(found["consumers"])
+        return list(body["consumers"])
 
     async def set(self, **options: Json) -> None:
-        status, found = await self.manage("PUT", f"/v1/consumers/{self.name}", options)
-        assert status in (200, 201), found
+        status, body = await self.manage("PUT", f"/v1/consumers/{self.name}", options)
+        assert status in (200, 201), body
 
     async def shown(self) -> Json:
-        return next(one for one in await self.consumers() if one["name"] == self.name)
+        return next(consumer for consumer in await self.consumers() if consumer["name"] == self.name)
 
     async def until_polling(self) -> None:
         await until(self.shown, lambda shown: shown["polling"])

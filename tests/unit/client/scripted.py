@@ -131,7 +131,7 @@ class ScriptedDriver:
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
         self._command("create_group", *people, name)
-        members = (Member("@me", "我"), *(Member(one, one) for one in people))
+        members = (Member("@me", "我"), *(Member(person, person) for person in people))
         self.play([base.RosterChanged(groups=(Group("@@new", name, members),))])  # WeChat's own notice
         return "@@new"
 

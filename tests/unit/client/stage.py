@@ -94,7 +94,7 @@ class Stage:
         return await self.report(await self.route.show(self, kind, content, name))
 
     async def report(self, message_id: str) -> JsonObject:
-        got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
+        got = await self.webhook.until(lambda reports: any(report.get("id") == message_id for report in reports))
         return dict(next(one for one in got if one.get("id") == message_id))
 
     async def call(self, name: str, data: bytes = b"", filename: str = "x", /, **parameters: str) -> JsonValue:

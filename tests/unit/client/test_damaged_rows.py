@@ -45,8 +45,8 @@ async def test_an_account_continues_after_its_log_was_damaged(start: Start, webh
     assert obj(await again.get("send_friend_message", id="@ann", content="new"))["code"] == 0
     for page in ("deliveries?state=held,pending,delivered,dead,kept,purged", "events", "status"):
         assert (await again.v1("GET", page))[0] == 200
-    for one in items((await again.v1("GET", "events"))[1]["events"]):
-        assert (await again.v1("GET", f"deliveries/{obj(one)['id']}"))[0] == 200
+    for event in items((await again.v1("GET", "events"))[1]["events"]):
+        assert (await again.v1("GET", f"deliveries/{obj(event)['id']}"))[0] == 200
     repeated = {"content": "sent", "idempotency_key": "sent", "async": "1"}
     # An unreadable outcome may be a success: the send is never repeated.
     assert obj(await again.get("send_friend_message", id="@ann", **repeated))["code"] in (0, -7)

@@ -79,7 +79,7 @@ async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Web
     status, shown = await adopter.v1("GET", f"deliveries/{found[0][0]}")
     assert (status, shown["delivery"], obj(shown["report"])["id"]) == (200, found[0][0], "m1")
     _, page = await adopter.v1("GET", "events?types=friend_message")
-    assert [obj(one)["delivery"] for one in items(page["events"])] == [each for each, _ in found[3:]]
+    assert [obj(event)["delivery"] for event in items(page["events"])] == [each for each, _ in found[3:]]
     own = [each for each, one in zip(webhook.ids, webhook.reports, strict=True) if "id" not in one]
     assert len(set(own)) == len(own)
 
@@ -90,10 +90,10 @@ async def test_reports_are_signed_with_each_secret(webhook: Webhook, start: Star
     client.driver.play([message("早")])
     [(headers, body)] = await webhook.tries(1)
     signed = headers["X-Wx-Timestamp"].encode() + b"." + body
-    expected = [f"sha256={hmac.new(one.encode(), signed, hashlib.sha256).hexdigest()}" for one in secrets]
+    expected = [f"sha256={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets]
     assert headers["X-Wx-Signature"] == ", ".join(expected)
     # Standard Webhooks: the id is signed too, and a secret whsec_… is the base64 of its key.
-    keys = [b"\0\1\2\xff" if one.startswith("whsec_AAEC") else one.encode() for one in secrets]
+    keys = [b"\0\1\2\xff" if secret.startswith("whsec_AAEC") else secret.encode() for secret in secrets]
     signed = f"{headers['X-Wx-Delivery']}.".encode() + signed
     standard = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
     assert headers["webhook-signature"] == " ".join(f"v1,{one}" for one in standard)

@@ -42,7 +42,7 @@ async def test_echo_of_a_send_is_not_received(stage: Stage) -> None:
     for number in range(3):
         assert obj(await client.post("send_friend_message", id="filehelper", content=f"sent {number}"))["code"] == 0
     await stage.hear("written")
-    received = [one["content"] for one in stage.webhook.reports if one["post_type"] == "receive_message"]
+    received = [report["content"] for report in stage.webhook.reports if report["post_type"] == "receive_message"]
     assert received == ["written"]
 
 

@@ -47,11 +47,11 @@ async def ask(
     method = method or ("POST" if data else "GET")
     async with client.http.request(method, url, headers=headers, data=data) as answer:
         try:
-            found = json.loads(await answer.read())
+            content = json.loads(await answer.read())
         except ValueError:
             return answer.status, None
-    if isinstance(found, dict) and answer.status in (401, 403, 429):
-        return answer.status, found["error"]["code"] if "error" in found else found["code"]
+    if isinstance(content, dict) and answer.status in (401, 403, 429):
+        return answer.status, content["error"]["code"] if "error" in content else content["code"]
     return answer.status, None
 
 

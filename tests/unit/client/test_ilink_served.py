@@ -28,8 +28,8 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def web(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(tmp_path, WEB, Stage) as found:
-        yield found
+    async with staged(tmp_path, WEB, Stage) as stage:
+        yield stage
 
 
 def texts(messages: list[dict[str, object]]) -> list[object]:
@@ -63,10 +63,10 @@ async def test_each_consumer_gets_unacknowledged_messages_again(
     for agent in (one, other):
         agent.use(stage.client)
     assert texts(await other.messages("")) == ["first", "second", "third"]
-    assert [each["name"] for each in await one.consumers()] == ["one", "other"]
+    assert [consumer["name"] for consumer in await one.consumers()] == ["one", "other"]
     monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
     assert await other.messages() == []
-    assert [each["behind"] for each in await one.consumers() if each["name"] == "other"] == [0]
+    assert [consumer["behind"] for consumer in await one.consumers() if consumer["name"] == "other"] == [0]
 
 
 async def test_consumer_polls_once_at_a_time(stage: Stage) -> None:
@@ -133,7 +133,7 @@ async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeyp
     tokens = [other.contexts[peer], forged, "x", agent.cursor]
     is_ilink = stage.route is ILINK
     if is_ilink:
-        tokens += [one for window in stage.ilink.bot.windows.values() for one in window.tokens][:1]
+        tokens += [token for window in stage.ilink.bot.windows.values() for token in window.tokens][:1]
     for token in tokens:
         assert (await agent.send_text("no", peer, context_token=token))["ret"] == -3
     swapped = peer.swapcase() if is_ilink else peer.upper()
@@ -160,8 +160,8 @@ async def test_reply_to_a_group_members_message_goes_to_the_group(web: Stage) ->
     for one in (agent, private, named):
         await one.attend()
     world = web.account.world
-    group = next(one for one in world.groups.values() if len(one.members) > 3)
-    [writer, *_] = [one.wxid for one in group.members if one.wxid != world.me.wxid]
+    group = next(group for group in world.groups.values() if len(group.members) > 3)
+    [writer, *_] = [member.wxid for member in group.members if member.wxid != world.me.wxid]
     for words in ("who is in?", "@Alice\u2005and you?"):
         web.wechat.hear(web.account, words, group.wxid, writer)
     for chat, words in ((group.wxid, "somebody joined"), (friend(web.account), "you are friends now")):
@@ -178,7 +178,7 @@ async def test_reply_to_a_group_members_message_goes_to_the_group(web: Stage) ->
     assert (await agent.send_text("to the sender", member, context_token=token))["ret"] == 0
     assert (await agent.send_text("to the group", chat, context_token=token))["ret"] == 0
     assert (await agent.send_text("x", third["from_user_id"], context_token=token))["ret"] == (
-        0 if any(one.wxid == friend(web.account) for one in group.members) else -3
+        0 if any(member.wxid == friend(web.account) for member in group.members) else -3
     )
     assert [one.wxid for one in web.account.sent][:2] == [group.wxid] * 2
     await agent.set(groups="off")
@@ -293,7 +293,7 @@ async def test_old_messages_are_dropped_after_a_long_absence(web: Stage) -> None
     await web.hear("today")
     assert texts(await agent.until()) == ["today"]
     assert texts(await patient.until(2)) == ["two days ago", "today"]
-    assert [one["skipped"] for one in await agent.consumers()] == [1, 0]
+    assert [consumer["skipped"] for consumer in await agent.consumers()] == [1, 0]
 
 
 async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> None:
@@ -303,7 +303,7 @@ async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> Non
     for one in (agent, curious):
         await one.attend()
     people = web.account.world.people
-    official = next(one.wxid for one in people.values() if one.kind is Relation.OFFICIAL)
+    official = next(person.wxid for person in people.values() if person.kind is Relation.OFFICIAL)
     web.wechat.hear(web.account, "news", official)
     for chat, words in ((friend(web.account), "from the phone"), ("filehelper", "note to self")):
         web.wechat.sandbox.deliver(web.account, chat, web.account.wxid, words, "phone")

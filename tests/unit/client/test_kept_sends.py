@@ -40,7 +40,7 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
 
 
 def ended(webhook: Webhook) -> list[tuple[JsonValue, JsonValue, JsonValue]]:
-    return [(one["content"], one["code"], one["info"]) for one in webhook.sends()]
+    return [(send["content"], send["code"], send["info"]) for send in webhook.sends()]
 
 
 async def stored(client: RunningClient, statement: str) -> None:
@@ -96,7 +96,7 @@ async def test_end_of_the_session_ends_queued_sends(
         ("waits", -5),
         ("with a caller", -5),
     ]
-    assert [one["receiver"] for one in webhook.sends()] == ["Ben", "安", "安"]
+    assert [send["receiver"] for send in webhook.sends()] == ["Ben", "安", "安"]
     client.driver.play(NEW_LOGIN)
     await client.until_state("running")
     assert obj(await client.get("send_friend_message", id="@ann2", content="new", **{"async": "1"}))["code"] == 0
@@ -275,7 +275,7 @@ async def test_queued_sends_of_an_adopted_account_are_unknown(start: Start, webh
     assert await again.stop() == 0  # what is queued here is sent by a later run
     again = await running(start, **{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
     reports = await webhook.messages(6)
-    assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
+    assert [(report["content"], report["code"]) for report in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
     assert [text for _, text, _ in again.driver.sends] == ["c", "d"]
 
 

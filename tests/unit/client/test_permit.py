@@ -77,7 +77,7 @@ async def test_end_of_the_permit_keeps_the_queue(
     async with asyncio.timeout(PATIENCE / 2):  # the next send is due in a minute
         assert await client.stop() in (0, 75)
     await running(start, **{**environ, "MOJO_WEIXIN_SEND_INTERVAL": "0"})
-    await until(lambda: [one["content"] for one in webhook.sends()] == ["first", "queued"])
+    await until(lambda: [send["content"] for send in webhook.sends()] == ["first", "queued"])
 
 
 async def test_adoption_keeps_deliveries_and_drops_sends(

@@ -74,7 +74,7 @@ async def test_queued_sends_outlive_a_logout(ilink: Stage) -> None:
     await ilink.scan()
     await ilink.hear("here again")
     assert await ilink.until_sent(4) == ["0", "1", "2", "3"]
-    assert not [one for one in ilink.webhook.reports if one.get("code") == -5]
+    assert not [report for report in ilink.webhook.reports if report.get("code") == -5]
 
 
 async def test_held_sends_survive_a_restart_in_order(ilink: Stage) -> None:
@@ -111,14 +111,16 @@ async def test_progress_messages_leave_the_last_sends_for_replies(ilink: Stage) 
     assert (await ilink.send("done"))["code"] == 0
     assert await ilink.until_sent(3) == ["working 0", "working 1", "done"]
     reports = await ilink.webhook.until(lambda got: any(one.get("content") == "working 2" for one in got))
-    assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
+    assert [report["code"] for report in reports if report.get("content") == "working 2"] == [-5]
 
 
 async def test_send_with_a_lost_response_is_not_repeated_over_budget(ilink: Stage) -> None:
     await greeted(ilink, budget="2", pace=1.0)
     ilink.wechat.fault("sendmessage", FaultKind.STATUS, 502)
     assert (await ilink.send("1"))["code"] == 0  # once more, and both may count
-    first, second = (one.time for one in ilink.wechat.sandbox.ilink.exchanges if one.endpoint == "sendmessage")
+    first, second = (
+        exchange.time for exchange in ilink.wechat.sandbox.ilink.exchanges if exchange.endpoint == "sendmessage"
+    )
     assert second - first >= 2.0
     assert (await ilink.send("2"))["reason"] == "budget"
     await ilink.hear("hello again")

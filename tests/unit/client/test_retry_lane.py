@@ -146,7 +146,7 @@ async def test_bot_that_fails_on_events_gets_messages(
     assert bot.accepted == ["one", "two"]
     number = len({one.headers["x-wx-delivery"] for one in bot.tries("state_change")}) + 1
     found = await until(client, retrying=number, pending=number)
-    lanes = {(obj(each)["lane"], obj(each)["type"]) for each in items(found["deliveries"])}
+    lanes = {(obj(delivery)["lane"], obj(delivery)["type"]) for delivery in items(found["deliveries"])}
     assert lanes == {("retry", "state_change"), ("retry", "login")}
     status = obj((await client.v1("GET", "status"))[1]["reports"])
     assert status["retrying"] == found["retrying"]
@@ -294,5 +294,7 @@ async def test_redirect_that_loses_the_body_is_a_failure(bot: Bot, start: Start,
     await bot.until(lambda: len(bot.tries("one")) >= 3)
     found = await until(client, dead=0)
     why = f"the webhook returned {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
-    assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {why}
+    assert {obj(delivery)["last_error"] for delivery in items(found["deliveries"]) if obj(delivery)["attempts"]} == {
+        why
+    }
     assert found["pending"] == len(items(found["deliveries"]))

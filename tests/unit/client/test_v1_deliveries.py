@@ -42,7 +42,7 @@ async def with_dead(start: Start, webhook: Webhook, *texts: str) -> RunningClien
 async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:
     client = await with_dead(start, webhook, "one", "two", "three")
     _, found = await client.v1("GET", "deliveries?state=dead")
-    first, second, third = (obj(one) for one in items(found["deliveries"]))
+    first, second, third = (obj(delivery) for delivery in items(found["deliveries"]))
     assert (first["type"], first["state"], first["attempts"], first["last_status"], first["last_error"]) == (
         *("friend_message", "dead", 1, 410),
         "the webhook returned 410",
@@ -60,10 +60,10 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     assert webhook.events("state_change")
     status, answer = await client.v1("POST", "deliveries/replay", {"ids": [third["id"], first["id"]]})
     assert (status, answer["replayed"]) == (200, 2)
-    assert [one["content"] for one in await webhook.messages(2)] == ["one", "three"]
+    assert [message["content"] for message in await webhook.messages(2)] == ["one", "three"]
     _, answer = await client.v1("POST", "deliveries/replay", {"all": True})
     assert answer["replayed"] == 1
-    assert [one["content"] for one in await webhook.messages(3)] == ["one", "three", "two"]
+    assert [message["content"] for message in await webhook.messages(3)] == ["one", "three", "two"]
     found = await until(client, dead=0, pending=0)
     assert found["deliveries"] == []
     _, found = await client.v1("GET", "deliveries?state=delivered&limit=2")
@@ -123,7 +123,7 @@ async def test_delivered_report_is_replayed_only_by_its_id(start: Start, webhook
     assert answer["replayed"] == 0
     _, answer = await client.v1("POST", "deliveries/replay", {"ids": [last["id"]]})
     assert answer["replayed"] == 1
-    assert [one["content"] for one in await webhook.messages(2)] == ["once", "once"]
+    assert [message["content"] for message in await webhook.messages(2)] == ["once", "once"]
 
 
 async def test_waiting_report_can_be_purged(start: Start, webhook: Webhook) -> None:
@@ -134,16 +134,20 @@ async def test_waiting_report_can_be_purged(start: Start, webhook: Webhook) -> N
     async with asyncio.timeout(PATIENCE):
         # What is counted may be listed a moment later.
         while not (
-            tried := [one for one in items((await until(client, pending=2))["deliveries"]) if obj(one)["attempts"]]
+            tried := [
+                delivery
+                for delivery in items((await until(client, pending=2))["deliveries"])
+                if obj(delivery)["attempts"]
+            ]
         ):
             await asyncio.sleep(0.01)
     stuck = obj(tried[0])
     assert float(str(stuck["next_at"])) > 0
     _, answer = await client.v1("POST", "deliveries/purge", {"ids": [stuck["id"]]})
     assert answer["purged"] == 1
-    assert [one["content"] for one in await webhook.messages(1)] == ["next"]
-    _, found = await client.v1("GET", "deliveries?state=purged")
-    assert [obj(one)["id"] for one in items(found["deliveries"])] == [stuck["id"]]
+    assert [message["content"] for message in await webhook.messages(1)] == ["next"]
+    _, body = await client.v1("GET", "deliveries?state=purged")
+    assert [obj(delivery)["id"] for delivery in items(body["deliveries"])] == [stuck["id"]]
 
 
 async def test_media_by_reference_are_fetched_by_the_address_in_the_report(start: Start, webhook: Webhook) -> None:

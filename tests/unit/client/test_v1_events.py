@@ -36,7 +36,7 @@ async def parsed(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, Js
 
 async def settled(client: RunningClient, number: int) -> list[JsonObject]:
     page = await client.until_v1(lambda page: len(items(page["events"])) >= number, "events?types=friend_message")
-    return [obj(one) for one in items(page["events"])]
+    return [obj(event) for event in items(page["events"])]
 
 
 async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(client: RunningClient) -> None:
@@ -44,16 +44,16 @@ async def test_pages_contain_all_events_in_order_with_or_without_a_webhook(clien
     found = await settled(client, 5)
     assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]
     everything = await client.get_v1("events")
-    seqs = [int(str(obj(one)["seq"])) for one in items(everything["events"])]
+    seqs = [int(str(obj(event)["seq"])) for event in items(everything["events"])]
     assert seqs == list(range(1, len(seqs) + 1))
-    types = [obj(one)["type"] for one in items(everything["events"])]
+    types = [obj(event)["type"] for event in items(everything["events"])]
     assert types.count("state_change") == 3
     assert "login" in types
     part = await client.get_v1(f"events?after={found[1]['id']}&types=friend_message&limit=2")
-    assert [obj(one)["id"] for one in items(part["events"])] == [found[2]["id"], found[3]["id"]]
+    assert [obj(event)["id"] for event in items(part["events"])] == [found[2]["id"], found[3]["id"]]
     assert part["more"] is True
     again = await client.get_v1(f"events?since={found[3]['stamp']}&types=friend_message")
-    assert [obj(one)["id"] for one in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
+    assert [obj(event)["id"] for event in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
     # With an id of another log, reading starts at the beginning.
     assert items((await client.get_v1("events?after=00000000-99"))["events"])
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events?after=x") as answer:

@@ -37,7 +37,7 @@ async def enter(client: RunningClient, number: int = 1) -> None:
 async def history(client: RunningClient, query: str = "") -> list[JsonObject]:
     status, page = await client.v1("GET", f"messages{query}")
     assert status == 200, page
-    return [obj(one) for one in items(page["messages"])]
+    return [obj(message) for message in items(page["messages"])]
 
 
 async def until_history(client: RunningClient, number: int, query: str = "?limit=200") -> list[JsonObject]:
@@ -57,7 +57,7 @@ async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(client: Runn
     assert await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1") == (status, sent)
     status, refused = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "ho"}, "k1")
     assert (status, obj(refused["error"])["code"]) == (422, "key-reused")
-    assert [one[:2] for one in client.driver.sends] == [("@ann1", "hi")]
+    assert [send[:2] for send in client.driver.sends] == [("@ann1", "hi")]
     [shown] = await history(client, f"?chat={ANN_NUMBER}")
     assert (shown["id"], shown["direction"], shown["text"], shown["state"]) == (sent["id"], "out", "hi", "delivered")
     assert obj(shown["sender"])["id"] == str(ME.uid)
@@ -110,13 +110,13 @@ async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start,
     assert await history(again, "?before=00000000-5") == []
     assert len(await history(again, "?after=00000000-5&limit=200")) == 26
     _, chats = await again.v1("GET", "chats")
-    shown = [obj(one) for one in items(chats["chats"])]
+    shown = [obj(chat) for chat in items(chats["chats"])]
     assert [(one["id"], one["name"], obj(one["last"])["text"]) for one in shown] == [
         (ANN_NUMBER, "安", "25"),
         ("@ben", "Ben", "24"),
     ]
     _, rest = await again.v1("GET", f"chats?before={obj(shown[0]['last'])['cursor']}")
-    assert [obj(one)["id"] for one in items(rest["chats"])] == ["@ben"]
+    assert [obj(chat)["id"] for chat in items(rest["chats"])] == ["@ben"]
 
 
 def left_by_2_0_0(state: Path, number: int) -> None:
@@ -153,7 +153,7 @@ async def test_log_of_2_0_0_is_indexed_meanwhile(
     await enter(client)
     client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
     page = await client.until_v1(lambda page: page["complete"], f"messages?chat={ANN_NUMBER}&limit=200")
-    newest = [obj(one) for one in items(page["messages"])]
+    newest = [obj(message) for message in items(page["messages"])]
     assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
     oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")
     assert [one["text"] for one in oldest + newest[:-2]] == [str(number) for number in range(300)]

@@ -92,12 +92,12 @@ async def test_disconnected_check_event_consumes_no_event(
 async def test_all_waiters_get_an_event(client: RunningClient, waiting: list[EventRing]) -> None:
     polls = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await until(lambda: len(waiting) == 40)
-    for one in polls[:20]:
-        one.cancel()
+    for poll in polls[:20]:
+        poll.cancel()
     await asyncio.wait(polls[:20])
     client.driver.play([message("for all")])
-    for one in polls[20:]:
-        assert [obj(r)["content"] for r in items(await asyncio.wait_for(one, PATIENCE))] == ["for all"]
+    for poll in polls[20:]:
+        assert [obj(r)["content"] for r in items(await asyncio.wait_for(poll, PATIENCE))] == ["for all"]
 
 
 async def test_empty_search_value_matches_nobody(client: RunningClient) -> None:

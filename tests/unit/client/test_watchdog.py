@@ -186,6 +186,6 @@ async def test_a_refused_login_is_logged_once_with_the_remedy(
     client = start()
     client.driver.play([LoginRefused(1203, "not allowed", final=True), then])
     await client.until_state("stop")
-    assert [each.getMessage() for each in caplog.records if "not allowed" in each.getMessage()] == [line]
-    [record] = [each for each in caplog.records if each.getMessage() == line]
+    assert [record.getMessage() for record in caplog.records if "not allowed" in record.getMessage()] == [line]
+    [record] = [record for record in caplog.records if record.getMessage() == line]
     assert vars(record)["WX_EVENT"] == "login-refused"

@@ -45,7 +45,7 @@ async def read(reader: asyncio.StreamReader, to_head: bool = False) -> Message:
     while head.startswith(b"HTTP/1.1 100"):
         head = await reader.readuntil(b"\r\n\r\n")
     line, *fields = head[:-4].split(b"\r\n")
-    headers = sorted((name.lower(), value.strip()) for name, _, value in (each.partition(b":") for each in fields))
+    headers = sorted((name.lower(), value.strip()) for name, _, value in (field.partition(b":") for field in fields))
     values, body = dict(headers), b""
     if not to_head and b"transfer-encoding" in values:
         while size := int((await reader.readline()).partition(b";")[0], 16):
@@ -75,7 +75,7 @@ class Account:
                 self.arrived.set()
                 is_head = self.got[-1].line.startswith(b"HEAD ")
                 heads = self.answer.split(b"\r\n\r\n")[: 2 if self.answer.startswith(b"HTTP/1.1 102") else 1]
-                writer.write(b"".join(each + b"\r\n\r\n" for each in heads) if is_head else self.answer)
+                writer.write(b"".join(head + b"\r\n\r\n" for head in heads) if is_head else self.answer)
                 await writer.drain()
                 if self.hangs_up:
                     break

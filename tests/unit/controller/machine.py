@@ -247,7 +247,7 @@ class Process:
                 sought = {**request.query, **(await request.post())}
                 [(key, value)] = ((key, value) for key, value in sought.items() if key != "client")
                 people = self.groups if request.path.endswith("group") else self.friends
-                found = [one for one in people if obj(one).get(key) == value]
+                found = [person for person in people if obj(person).get(key) == value]
                 return web.json_response(found or {"code": 100, "status": "object not found"})
             case "deliveries/ack" | "messages" | "contacts" | "groups" if not self.knows_ack:
                 return _error(404, "no-such-path")
@@ -256,7 +256,8 @@ class Process:
             case "contacts" | "groups" as kind if self.sends is not None:
                 people = self.friends if kind == "contacts" else self.groups
                 shown = [
-                    {**obj(one), **{key: text(field(one, old)) for key, old in _PERSON.items()}} for one in people
+                    {**obj(person), **{key: text(field(person, old)) for key, old in _PERSON.items()}}
+                    for person in people
                 ]
                 return web.json_response({kind: shown})
         digest, size = hashlib.sha256(), 0
@@ -278,7 +279,9 @@ class Process:
                 name: value.read().decode("latin-1" if name == "media_data" else "utf-8") for name, value in values
             }
         answer = self.send_answer(form)
-        if answer.get("code") in (0, -7) and form["idempotency_key"] not in {one["idempotency_key"] for one in sends}:
+        if answer.get("code") in (0, -7) and form["idempotency_key"] not in {
+            send["idempotency_key"] for send in sends
+        }:
             sends.append({**form, "call": request.match_info["rest"]})
         if not answer and request.transport is not None:
             request.transport.abort()

@@ -85,7 +85,9 @@ async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host:
     for endpoint in access.CONTROLLER:
         assert ("{name}" in endpoint.path) == (endpoint.about is About.NAME), endpoint
     endpoints = [each for each in (*access.CONTROLLER, *access.ACCOUNT) if each.path.startswith(("/v1/", "/openwx/"))]
-    assert set(judge().operations()) == {(method, each.path) for each in endpoints for method in each.methods}
+    assert set(judge().operations()) == {
+        (method, endpoint.path) for endpoint in endpoints for method in endpoint.methods
+    }
 
 
 ENDPOINTS = [
@@ -210,7 +212,7 @@ async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:
     listed = json.loads((await ask(host, "GET", "/v1/accounts", headers)).body)["accounts"]
     assert {each["name"] for each in listed} == {"bob", "小店"}
     states = json.loads((await ask(host, "GET", "/openwx/check_client", headers)).body)["client"]
-    assert {each["account"] for each in states} == {"bob", "小店"}
+    assert {state["account"] for state in states} == {"bob", "小店"}
     health = json.loads((await ask(host, "GET", "/v1/health", headers)).body)
     assert health["accounts"]["known"] == 2
     # Also by its id; and the client of a form does not replace the client of the query.

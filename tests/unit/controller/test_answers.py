@@ -42,7 +42,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 async def accounts_of(host: Machine) -> list[JsonObject]:
-    return [obj(each) for each in items((await host.v1("GET", "accounts"))[1]["accounts"])]
+    return [obj(account) for account in items((await host.v1("GET", "accounts"))[1]["accounts"])]
 
 
 async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callable[[float], None]) -> None:
@@ -53,18 +53,18 @@ async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callab
     async with host.http.get("/v1/accounts", headers=headers) as stream, asyncio.timeout(PATIENCE):
         while b'"login_state":"running"' not in await stream.content.readline():
             pass
-        assert [each["login_state"] for each in await accounts_of(host)] == ["running", "running"]
-        assert [each["state"] for each in await host.states()] == ["running", "running"]
+        assert [account["login_state"] for account in await accounts_of(host)] == ["running", "running"]
+        assert [state["state"] for state in await host.states()] == ["running", "running"]
         later(BELIEVED_SECONDS + 20)
-        assert [each["login_state"] for each in await accounts_of(host)] == ["offline", "running"]
-        assert [each["state"] for each in await host.states()] == ["updating", "running"]
+        assert [account["login_state"] for account in await accounts_of(host)] == ["offline", "running"]
+        assert [state["state"] for state in await host.states()] == ["updating", "running"]
         while b'"login_state":"offline"' not in await stream.content.readline():
             pass
     silent = (await accounts_of(host))[0]["reason"]
     later(BELIEVED_SECONDS + 40)  # it contains the duration
     assert (await accounts_of(host))[0]["reason"] != silent
     hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
-    assert [each["state"] for each in await host.states()] == ["running", "running"]
+    assert [state["state"] for state in await host.states()] == ["running", "running"]
 
 
 async def test_long_login_becomes_a_problem_with_its_duration(host: Machine, later: Callable[[float], None]) -> None:

@@ -139,10 +139,10 @@ async def test_every_interface_names_the_same_accounts(host: Machine, troubled: 
     assert {line.split(":")[0].strip() for line in status.splitlines() if line.startswith("  ")} >= set(TROUBLED)
     assert not {line.split(":")[0].strip() for line in status.splitlines() if line.startswith("  ")} & set(WELL)
 
-    lines = [obj(each) for each in json.loads(await wxctl(host, "doctor", "--json"))]
-    doubtful = [each for each in lines if each["check"] in ("account", "reports") and each["level"] != "ok"]
+    lines = [obj(load) for load in json.loads(await wxctl(host, "doctor", "--json"))]
+    doubtful = [line for line in lines if line["check"] in ("account", "reports") and line["level"] != "ok"]
     assert {str(each["message"]).split(":")[0] for each in doubtful} == set(TROUBLED)
-    assert [each["level"] for each in lines if "wxctl restart old" in str(each["remedy"])] == ["ok"]
+    assert [line["level"] for line in lines if "wxctl restart old" in str(line["remedy"])] == ["ok"]
 
     alerts = (await wxctl(host, "alert", "status")).splitlines()
     assert {line.split()[1].rstrip(":") for line in alerts if line.startswith("Account ")} == set(TROUBLED)

@@ -258,7 +258,7 @@ async def test_lists_contain_only_the_callers_accounts(tmp_path: Path) -> None:
                 status, body = await ask(pair, sent)
                 content = json.loads(body)
                 assert status == 200
-                found = [each["name"] for each in content.get("accounts", ())]
+                found = [account["name"] for account in content.get("accounts", ())]
                 found += [each["account"] for each in content.get("client", ())]
                 assert found == [each for each in wanted[name] if path == LISTS[1] or each == "bot"]
         for path, refusal in zip(LISTS, (403, 401), strict=True):

@@ -95,11 +95,11 @@ async def test_roots_token_changes_at_each_start_and_is_private(host: Host) -> N
     seen = []
     for _ in range(2):
         async with started(host) as process:
-            found = json.loads(host.paths.local_token.read_bytes())
+            content = json.loads(host.paths.local_token.read_bytes())
             assert stat.S_IMODE(host.paths.local_token.stat().st_mode) == 0o600
-            assert found["addresses"] == [list(host.address)]
-            seen.append(found["token"])
-            assert (await get(host, "/v1/accounts", Authorization=f"Bearer {found['token']}"))[0] == 200
+            assert content["addresses"] == [list(host.address)]
+            seen.append(content["token"])
+            assert (await get(host, "/v1/accounts", Authorization=f"Bearer {content['token']}"))[0] == 200
             assert (await get(host, "/v1/accounts", Authorization=f"Bearer {seen[0]}"))[0] == (
                 401 if seen[1:] else 200
             )

@@ -60,7 +60,7 @@ async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -
     assert (await host.v1("GET", f"login-code?link={secret}&browser={FIRST}"))[0] == 410
     # The list of links does not contain the secret.
     _, listed = await host.v1("GET", "login-links", headers=control)
-    assert [obj(one)["id"] for one in items(listed["links"])] == [link["id"]]
+    assert [obj(link)["id"] for link in items(listed["links"])] == [link["id"]]
     assert secret not in str(listed)
     process.say(LoginState.CONFIRMING, qrcode_link="https://login.weixin.qq.com/l/AbC", logins=0)
     _, state, answer = await opened(host, secret)
@@ -74,7 +74,7 @@ async def test_links_of_other_accounts_are_neither_listed_nor_revoked(host: Mach
     secret, link = await made(host, own)
     _, foreign = await made(host, other, "bob")
     _, listed = await host.v1("GET", "login-links", headers=own)
-    assert [obj(one)["account"] for one in items(listed["links"])] == ["alice"]
+    assert [obj(link)["account"] for link in items(listed["links"])] == ["alice"]
     assert (await host.v1("DELETE", f"accounts/alice/login-links/{foreign['id']}", headers=own))[0] == 410
     assert (await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=own))[0] == 200
     assert (await opened(host, secret))[:2] == (410, "link-over")

@@ -141,8 +141,8 @@ async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> N
             result = (await legacy(host, other, "tools/call", wanted))["result"]
             assert (result["isError"], result["content"][0]["type"]) == (False, "audio")
         assert waiting == MEDIA_OF_A_TOKEN
-        for each in calls:
-            each.cancel()
+        for call in calls:
+            call.cancel()
 
 
 async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:

@@ -51,7 +51,7 @@ def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def sent(running: Served) -> list[tuple[str, str]]:
     """Return the texts and the names of files that alice has sent, oldest first."""
     found = call("GET", f"{running.url}/v1/accounts/alice/events?type=send_message&limit=500")
-    reports = [one["report"] for one in found["events"]]
+    reports = [event["report"] for event in found["events"]]
     return [(report.get("content", ""), report.get("media_name", "")) for report in reports]
 
 

@@ -32,7 +32,9 @@ Lines = Callable[[], list[str]]
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """Return the logged lines so far."""
     caplog.set_level(logging.INFO)
-    return lambda: [each.getMessage() for each in caplog.records if each.name == "wxcontroller.controller.reconcile"]
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.name == "wxcontroller.controller.reconcile"
+    ]
 
 
 async def back(host: Machine, lines: Lines) -> str:

@@ -93,7 +93,7 @@ async def test_returning_reader_misses_nothing(host: Machine) -> None:
         await host.v1("POST", f"accounts/{victim}/start")
     async with reading(host, reader):
         await reader.until(sum(map(len, expected.values())))
-    assert {name: [one for one in reader.contents if one.startswith(name)] for name in names} == expected
+    assert {name: [content for content in reader.contents if content.startswith(name)] for name in names} == expected
 
 
 async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
@@ -182,7 +182,7 @@ async def test_stalled_reader_is_disconnected_without_affecting_others(
         for number in range(400):
             say(alice, f"{number} " + "x" * 50_000)
         contents = await reader.until(400)
-        assert [one.split()[0] for one in contents] == [str(number) for number in range(400)]
+        assert [content.split()[0] for content in contents] == [str(number) for number in range(400)]
     await until(lambda: not host.shared.readers)
     slow_writer.close()
 

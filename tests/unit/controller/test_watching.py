@@ -48,8 +48,8 @@ class Stream:
     async def row(self, name: str, **wanted: object) -> JsonObject:
         """Return the first row of an account that has these values."""
         while True:
-            for each in items((await self.next())["accounts"]):
-                found = obj(each)
+            for account in items((await self.next())["accounts"]):
+                found = obj(account)
                 if found["name"] == name and wanted.items() <= found.items():
                     return found
 
@@ -68,7 +68,7 @@ async def watched(host: Machine, headers: dict[str, str] | None = None) -> Async
 
 
 def names(event: JsonObject) -> list[str]:
-    return [text(obj(each)["name"]) for each in items(event["accounts"])]
+    return [text(obj(account)["name"]) for account in items(event["accounts"])]
 
 
 async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine) -> None:

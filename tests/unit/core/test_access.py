@@ -66,7 +66,7 @@ def test_memory_does_not_grow_with_callers() -> None:
 
 
 def test_addresses_that_only_this_machine_reaches() -> None:
-    ours = ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1")
-    assert [is_loopback(each) for each in ("/run/x.sock", "", *((each, 1) for each in ours))] == [True] * 6
+    locals_ = ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1")
+    assert [is_loopback(each) for each in ("/run/x.sock", "", *((local, 1) for local in locals_))] == [True] * 6
     others = ("0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1", "fe80::1%lo")
     assert [is_loopback(each) for each in (None, (3, 5), *((each, 1) for each in others))] == [False] * 7

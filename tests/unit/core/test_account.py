@@ -11,9 +11,9 @@ from wxcontroller.core.paths import Paths
 
 
 def test_proxy_url_is_parsed() -> None:
-    found = parse_proxy("https://us%40er:p%3Ass%25%2F@Proxy.example:8443/")
-    assert (found.kind, found.host, found.port) == (ProxyKind.HTTPS, "proxy.example", 8443)
-    assert (found.user, found.password) == ("us@er", "p:ss%/")
+    proxy = parse_proxy("https://us%40er:p%3Ass%25%2F@Proxy.example:8443/")
+    assert (proxy.kind, proxy.host, proxy.port) == (ProxyKind.HTTPS, "proxy.example", 8443)
+    assert (proxy.user, proxy.password) == ("us@er", "p:ss%/")
     assert parse_proxy("http://[::1]:3128").host == "::1"
     assert str(parse_proxy("http://u:p@[::1]:3128")) == "http://[::1]:3128"
     assert parse_proxy("socks5h://h:1080") == parse_proxy("socks5://h:1080")

@@ -40,9 +40,9 @@ def test_an_alert_of_2_0_0_is_read() -> None:
     for item in map(obj, items(written["items"])):
         for key in ("code", "values", "message_text", "remedy_text"):
             del item[key]
-    found = alert_from(written)
-    assert found.language == "en"
-    [read] = found.items
+    alert = alert_from(written)
+    assert alert.language == "en"
+    [read] = alert.items
     assert (read.message, read.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 

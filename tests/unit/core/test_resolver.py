@@ -39,7 +39,7 @@ async def test_hanging_lookups_do_not_delay_those_of_other_resolvers(dead_dns: t
     begun = time.monotonic()
     hanging = [resolver.resolve(f"{number}.example") for number in range(500)]
     results = await asyncio.gather(*hanging, resolver.resolve("localhost"), return_exceptions=True)
-    assert all(isinstance(one, socket.gaierror) for one in results)
+    assert all(isinstance(result, socket.gaierror) for result in results)
     assert time.monotonic() - begun < PATIENCE  # two at a time would take 125 s
     assert len(lookups()) == 2
     assert await asyncio.to_thread(lambda: 1) == 1

@@ -109,7 +109,7 @@ class Bench:
         return list(self.user.sent)
 
     def requests(self, endpoint: str) -> int:
-        return sum(one.endpoint == endpoint for one in self.sandbox.ilink.exchanges)
+        return sum(exchange.endpoint == endpoint for exchange in self.sandbox.ilink.exchanges)
 
 
 @contextlib.asynccontextmanager

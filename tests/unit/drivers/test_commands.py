@@ -106,7 +106,7 @@ async def test_pin_keeps_the_remark(world: Wechat, alice: ServerAccount) -> None
     async with world.online(alice, emoji_to_text="1") as drive:
         chat = username(alice, person.wxid)
         await drive.driver.set_remark(chat, "同事 & <小明>😄")
-        await drive.until(RosterChanged, lambda event: any(one.id == chat for one in event.contacts))
+        await drive.until(RosterChanged, lambda event: any(contact.id == chat for contact in event.contacts))
         for on in (True, False):
             await drive.driver.pin(chat, on)
             assert (person.remark, bool(person.contact_flag & 0x800)) == ("同事 & <小明>😄", on)

@@ -83,9 +83,9 @@ def test_real_ids_are_used_only_if_plausible() -> None:
             f"&lt;msg&gt;<br/>&lt;op id='4'&gt;<br/>&lt;username&gt;{others}&lt;/username&gt;&lt;/op&gt;&lt;/msg&gt;"
         )
         raw: JsonObject = {"MsgType": 51, "StatusNotifyCode": 4, "StatusNotifyUserName": names, "Content": content}
-        found = messages.message_of(raw, "@me", True)
-        assert isinstance(found, messages.Notify)
-        return found.real
+        message = messages.message_of(raw, "@me", True)
+        assert isinstance(message, messages.Notify)
+        return message.real
 
     fitting = real("filehelper,@@g,@a", "filehelper,7000000001@chatroom,wxid_1")
     assert fitting == (("@@g", "7000000001@chatroom"), ("@a", "wxid_1"))

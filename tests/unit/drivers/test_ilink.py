@@ -341,5 +341,7 @@ async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> No
         foreign = {"redirect": HostChange.OTHER_NAME, "redirect_host": "evil.example#.qq.com"}
         phone.scan(wechat.sandbox, login, wechat.account, **foreign)  # type: ignore[arg-type]
         await drive.until(base.Scanned)
-        polls = [one.host for one in wechat.sandbox.ilink.exchanges if one.endpoint == "get_qrcode_status"]
+        polls = [
+            exchange.host for exchange in wechat.sandbox.ilink.exchanges if exchange.endpoint == "get_qrcode_status"
+        ]
         assert {host.partition(":")[0] for host in polls} == {"ilinkai.weixin.qq.com"}

@@ -23,7 +23,7 @@ def modes(world: Wechat) -> list[bool]:
 
     The sandbox notes a violation where a login page's headers and query do not agree with what its code was for.
     """
-    assert not [each for each in world.sandbox.ledger.violations if each.refused is None]
+    assert not [violation for violation in world.sandbox.ledger.violations if violation.refused is None]
     return [login.desktop for login in reversed(list(world.sandbox.logins.newest_first()))]
 
 

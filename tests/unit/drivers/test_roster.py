@@ -123,7 +123,7 @@ async def test_member_queries_pause_after_a_rate_limit(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
     group, other = alice.world.groups.values()
     inside = {member.wxid for member in group.members}
-    *many, late = [one.wxid for one in other.members if one.wxid not in inside]
+    *many, late = [member.wxid for member in other.members if member.wxid not in inside]
     alice.world.people[late].city = "深圳"
     async with world.online(alice, is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
         one, began = username(alice, late), time.monotonic()
@@ -165,7 +165,7 @@ async def test_group_without_the_account_is_removed(world: Wechat, alice: Server
         assert not [event for event in after if isinstance(event, RosterChanged) and event.groups]
         group.members.append(me)
         alice.session.push(sandbox_session.ContactChanged(group.wxid))
-        await drive.until(RosterChanged, lambda event: any(each.id == room for each in event.groups))
+        await drive.until(RosterChanged, lambda event: any(group.id == room for group in event.groups))
     assert sum(len(event.gone) for event in drive.events if isinstance(event, RosterChanged)) == 1
 
 
@@ -206,7 +206,7 @@ async def login(store: Checkpoints, *people: Contact | Group, real: dict[str, st
     for name, real_id in (real or {}).items():
         recognition.identify(name, real_id)
     recognition.save()
-    return {one.id: recognition.number(one.id) for one in people}
+    return {person.id: recognition.number(person.id) for person in people}
 
 
 async def test_people_who_look_alike_get_no_number() -> None:

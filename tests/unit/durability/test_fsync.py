@@ -104,5 +104,5 @@ async def test_media_are_synced_before_they_are_reported(account: Process) -> No
     async with account.http.post(url, json={"kind": "image", "from": friend(account.account)}) as received:
         assert received.status == 200, await received.text()
     await account.webhook.until(lambda got: any(one["post_type"] == "receive_message" for one in got))
-    [got] = [one for one in account.webhook.reports if one["post_type"] == "receive_message"]
+    [got] = [report for report in account.webhook.reports if report["post_type"] == "receive_message"]
     assert_replaced(calls(account)[before:], Path(str(got["media_path"])))

@@ -24,7 +24,7 @@ async def reported(account: Process, number: int) -> list[JsonObject]:
     """Wait for so many reports of sends, and then stop: nothing else comes."""
 
     def sends(reports: list[JsonObject]) -> list[JsonObject]:
-        return [one for one in reports if one.get("post_type") == "send_message"]
+        return [report for report in reports if report.get("post_type") == "send_message"]
 
     await account.webhook.until(lambda _: len(sends(account.webhook.once())) >= number)
     await account.stop()
@@ -81,11 +81,14 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
         assert len(reports) == 5 + everybody
         names = {hashlib.md5(picture(one), usedforsecurity=False).hexdigest(): one for one in ORIGINS}
         arrived = [(names[sent.item.md5], sent.to_username) for sent in account.account.sent if sent.item]
-        assert len(arrived) == len(set(arrived)) == sum(one["code"] == "" for one in reports) - 1
+        assert len(arrived) == len(set(arrived)) == sum(report["code"] == "" for report in reports) - 1
         assert [name for name, to in arrived if name != "all"] == ["data", "file", "address", "id"]
         assert sum(name == "all" for name, _ in arrived) > 30
-        assert {one["code"] for one in reports} == {"", 1204}  # some are nobody's friends: WeChat's own accounts
-        assert {base64.b64decode(str(one["media_data"]))[8:12] for one in reports[1:]} == DATA
+        assert {report["code"] for report in reports} == {
+            "",
+            1204,
+        }  # some are nobody's friends: WeChat's own accounts
+        assert {base64.b64decode(str(report["media_data"]))[8:12] for report in reports[1:]} == DATA
         assert asked == ["/web.png"]
         assert list(media.iterdir()) == []
 

@@ -76,9 +76,9 @@ def imported(paths: Paths) -> None:
 
     staging = paths.root / "staging"
     _made(staging / "state", paths.overrides.parent, paths.private_state("x").parent)
-    found = Unpacked(Manifest(NAME, {}, "2", 0, media=True), staging / "state", override=b"A=1\n")
+    unpacked = Unpacked(Manifest(NAME, {}, "2", 0, media=True), staging / "state", override=b"A=1\n")
     vars(importing)["PATHS"] = paths
-    importing.install_account(cast("Api", Controller()), found, staging, adopts=False)
+    importing.install_account(cast("Api", Controller()), unpacked, staging, adopts=False)
 
 
 def exported(paths: Paths) -> None:

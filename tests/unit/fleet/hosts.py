@@ -118,7 +118,7 @@ class FleetHost(Machine):
         """Return the answer of GET /v1/accounts by name."""
         status, content = await self.v1("GET", "accounts", headers=headers)
         assert status == 200, content
-        return {text(obj(each)["name"]): obj(each) for each in items(content["accounts"])}
+        return {text(obj(account)["name"]): obj(account) for account in items(content["accounts"])}
 
 
 @contextlib.asynccontextmanager

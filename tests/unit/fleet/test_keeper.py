@@ -62,7 +62,7 @@ class World:
         return float(file.read_text()) - time.clock_gettime(time.CLOCK_BOOTTIME) if file.exists() else 0.0
 
     async def key_lease(self) -> int:
-        return next((each.lease for each in (await self.etcd.read(KEY)).entries), 0)
+        return next((entry.lease for entry in (await self.etcd.read(KEY)).entries), 0)
 
 
 @pytest.fixture

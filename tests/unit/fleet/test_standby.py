@@ -51,7 +51,7 @@ async def add(host: FleetHost, *names: str) -> None:
 
 
 async def standby(host: FleetHost, name: str = "eve") -> JsonObject:
-    shown = [obj(each) for each in items((await host.v1("GET", "fleet"))[1]["standbys"])]
+    shown = [obj(standby) for standby in items((await host.v1("GET", "fleet"))[1]["standbys"])]
     [found] = [each for each in shown if each["account"] == name]
     return found
 

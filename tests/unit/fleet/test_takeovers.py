@@ -270,7 +270,7 @@ def test_hosts_that_can_take_an_account_over(changed: dict[str, str], made: int,
     owners.owners["bob"] = Owner("full", 1, entry)
     words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
     owners.accounts["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), 1, **words)
-    found = Outlooks(owners, SOON, lambda *_: made)
-    assert found.of("eve", record).hosts == hosts
-    assert bool(found.of("eve", record).reason) == (not hosts)
-    assert ("eve" in found.lost()) == (not hosts)
+    outlooks = Outlooks(owners, SOON, lambda *_: made)
+    assert outlooks.of("eve", record).hosts == hosts
+    assert bool(outlooks.of("eve", record).reason) == (not hosts)
+    assert ("eve" in outlooks.lost()) == (not hosts)

@@ -21,10 +21,10 @@ class Stage(stage.Stage):
 
     def __post_init__(self) -> None:
         people = self.account.world.people
-        room = next(one for one in self.account.world.groups.values() if one.saved and len(one.members) > 3)
+        room = next(group for group in self.account.world.groups.values() if group.saved and len(group.members) > 3)
         self.friend, self.group = friend(self.account), room.wxid
-        self.official = next(one.wxid for one in people.values() if one.kind is Relation.OFFICIAL)
-        self.member = next(one.wxid for one in room.members if people[one.wxid].kind is Relation.STRANGER)
+        self.official = next(person.wxid for person in people.values() if person.kind is Relation.OFFICIAL)
+        self.member = next(member.wxid for member in room.members if people[member.wxid].kind is Relation.STRANGER)
 
     def username(self, wxid: str) -> str:
         """Return the id of somebody in the present session."""

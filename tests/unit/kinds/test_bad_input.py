@@ -76,5 +76,5 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
 
 
 async def test_no_bad_input_ended_the_session(stage: Stage) -> None:
-    assert len([one for one in stage.webhook.events("state_change") if items(one)[1] == "running"]) == 1
+    assert len([event for event in stage.webhook.events("state_change") if items(event)[1] == "running"]) == 1
     assert obj(await stage.call("get_client_info"))["code"] == 0

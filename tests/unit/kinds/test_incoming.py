@@ -192,7 +192,7 @@ async def test_silent_types_are_not_reported(stage: Stage, kind: str) -> None:
     silent = await deliver(stage, FRIEND, SILENT[kind])
     after = await deliver(stage, FRIEND, {"kind": "text", "text": "after"})
     await stage.report(text(after["msg_id"]))
-    assert all(one.get("id") != silent["msg_id"] for one in stage.webhook.reports)
+    assert all(report.get("id") != silent["msg_id"] for report in stage.webhook.reports)
 
 
 async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> None:

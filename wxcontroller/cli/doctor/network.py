@@ -76,8 +76,8 @@ def _listener(port: int) -> Text:
         done = run_program("ss", "-Hltnp", f"sport = :{port}", wait=5)
     except (OSError, subprocess.TimeoutExpired):
         return _SOMEBODY
-    found = re.search(r'\(\("([^"]+)",pid=(\d+)', done.stdout)
-    return Text("{found} (pid {found2})", found=found[1], found2=found[2]) if found else _SOMEBODY
+    match = re.search(r'\(\("([^"]+)",pid=(\d+)', done.stdout)
+    return Text("{found} (pid {found2})", found=match[1], found2=match[2]) if match else _SOMEBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
                 f"{key}={properties[key]}" for key, value in guards.items() if properties.get(key, value) != value
             ]
             if changed and properties.get("LoadState") == "loaded":
-                drop_ins = [each for each in properties.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
+                drop_ins = [part for part in properties.get(_DROP_INS, "").split() if not part.startswith(_SHIPPED)]
                 by = " ".join(drop_ins) or Text("its unit file")
                 yield warn(
                     Text(

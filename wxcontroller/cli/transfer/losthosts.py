@@ -137,7 +137,7 @@ def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]
     with disk_errors(PATHS.standby_kept):
         kept = known_bundles(PATHS, lambda: secret)
     found: dict[str, KeptBundle] = {}
-    for pattern in (normalize("NFC", each) for each in names):
+    for pattern in (normalize("NFC", name) for name in names):
         fitting = {instance: bundle for instance, bundle in kept.items() if means(pattern, bundle.name, instance)}
         if not fitting and not is_pattern(pattern) and PATHS.account_file(parse_name(pattern).instance).exists():
             raise AccountExists(

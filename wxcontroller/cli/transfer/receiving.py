@@ -59,13 +59,13 @@ def main() -> int:
 
 
 def passphrase() -> bytes:
-    if not (found := read_credential(CREDENTIAL)):
+    if not (credential := read_credential(CREDENTIAL)):
         raise BadSettings(
             N_("this host has no passphrase of the fleet"),
             N_("write the passphrase of the other hosts into {file}"),
             file=PASSPHRASE_FILE,
         )
-    return found.encode()
+    return credential.encode()
 
 
 def _refuse_other(expected: str, manifest: Manifest) -> None:

@@ -24,12 +24,12 @@ def signatures(secrets: Sequence[str], delivery_id: str, timestamp: str, body: b
     found = {"webhook-id": delivery_id, "webhook-timestamp": timestamp}
     if not secrets:
         return found
-    ours = (_signed(secret.encode(), f"{timestamp}.", body).hex() for secret in secrets)
-    standard = (_signed(key_of(secret), f"{delivery_id}.{timestamp}.", body) for secret in secrets)
+    signatures_hex = (_signed(secret.encode(), f"{timestamp}.", body).hex() for secret in secrets)
+    signatures_raw = (_signed(key_of(secret), f"{delivery_id}.{timestamp}.", body) for secret in secrets)
     return {
         **found,
-        HEADER: ", ".join(f"sha256={each}" for each in ours),
-        "webhook-signature": " ".join(f"v1,{base64.b64encode(each).decode()}" for each in standard),
+        HEADER: ", ".join(f"sha256={signature}" for signature in signatures_hex),
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(signature).decode()}" for signature in signatures_raw),
     }
 
 

@@ -80,8 +80,8 @@ class Ids:
             if kind == "n" and (value in roster.contacts or value in roster.groups):
                 return value
             if kind == "u":
-                numbers = [(each.id, each.uid) for each in roster.groups.values()]
-                numbers += [(each.id, each.uid) for each in roster.contacts.values()]
+                numbers = [(group.id, group.uid) for group in roster.groups.values()]
+                numbers += [(contact.id, contact.uid) for contact in roster.contacts.values()]
                 if named := next((name for name, number in numbers if str(number) == value), ""):
                     return named
         return ""
@@ -91,7 +91,7 @@ class Ids:
         found = self._roster.groups.get(group)
         marks = set(self._marks.get(peer, []))
         return found is not None and any(
-            f"n {each.id}" in marks or (each.uid and f"u {each.uid}" in marks) for each in found.members
+            f"n {member.id}" in marks or (member.uid and f"u {member.uid}" in marks) for member in found.members
         )
 
     def from_account(self, peer: str) -> str:

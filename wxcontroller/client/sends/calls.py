@@ -69,14 +69,14 @@ class SendCalls:
         if call.get("id") == "@all":  # the reports tell how each ended
             return await self._send([*self.parts.roster.contacts], False, call, request, _ALL_ACCEPTED)
         # The first of several, as the original does.
-        found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
-        return await self._send([found[0].id], False, call, request) if found else NOT_FOUND_ID
+        contacts = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
+        return await self._send([contacts[0].id], False, call, request) if contacts else NOT_FOUND_ID
 
     async def send_group_message(self, call: Call, request: Request | None = None) -> JsonObject:
         if refusal := self._unsendable(call):
             return refusal
-        found = self.parts.roster.find_groups(call.whom(*_GROUP_KEYS))
-        return await self._send([found[0].id], True, call, request) if found else NOT_FOUND_ID
+        groups = self.parts.roster.find_groups(call.whom(*_GROUP_KEYS))
+        return await self._send([groups[0].id], True, call, request) if groups else NOT_FOUND_ID
 
     async def consult(self, call: Call, request: Request | None = None) -> JsonObject:
         """Send, and wait for the next message of that friend; ``timeout`` always holds (5.5 no. 73)."""
@@ -85,15 +85,15 @@ class SendCalls:
             return refusal
         if seconds is None:
             return {"id": None, "code": FAILED, "status": "timeout is not a number of seconds above 0"}
-        found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
-        if not found:
+        contacts = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
+        if not contacts:
             return NOT_FOUND_ID
         if call.has_media:
-            return await self._send([found[0].id], False, call, request)
+            return await self._send([contacts[0].id], False, call, request)
         latest = self._latest()
-        send = Send(found[0].id, False, call.get("content"))
+        send = Send(contacts[0].id, False, call.get("content"))
         # Before it is stored: the reply may come before the answer of the disk.
-        with self.parts.consults.asked(found[0].id, send) as reply:
+        with self.parts.consults.asked(contacts[0].id, send) as reply:
             if refusal := await self._stored([send], request, call, latest):
                 return refusal
             sent = await self._outcome([send], {}, latest)

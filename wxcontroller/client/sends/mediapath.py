@@ -56,8 +56,8 @@ def confinement(media_paths: str, state: Path, media: Path, credentials: Path) -
     private = [state, credentials]
     if of_the_unit := os.environ.get("CREDENTIALS_DIRECTORY"):
         private.append(Path(of_the_unit))
-    return Confinement([Path(each) for each in media_paths.split(":") if each], private, [media])
+    return Confinement([Path(part) for part in media_paths.split(":") if part], private, [media])
 
 
 def is_below(where: Path, directories: Sequence[Path]) -> bool:
-    return any(where.is_relative_to(each.resolve()) for each in directories)
+    return any(where.is_relative_to(directory.resolve()) for directory in directories)

@@ -143,18 +143,18 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
         (after, visible_before(db)) if after is not None else (0, min(before or _MAX_SEQUENCE, visible_before(db)))
     )
     order = "ASC" if after is not None else "DESC"
-    found: list[Found] = []
+    messages: list[Found] = []
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
         rows = db.execute(
             f"SELECT {_COLUMNS} {_FROM} WHERE {which} AND m.seq > ? AND m.seq < ? ORDER BY m.seq {order} LIMIT ?",
             # One more than requested, to know whether there are more.
             (value, least, below, limit + 1),
         )
-        found += [_found(row) for row in rows]
-    found.sort(key=lambda entry: entry.seq, reverse=after is None)
-    wanted = found[:limit]
+        messages += [_found(row) for row in rows]
+    messages.sort(key=lambda entry: entry.seq, reverse=after is None)
+    wanted = messages[:limit]
     wanted.sort(key=lambda entry: entry.seq)
-    return HistoryPage(wanted, len(found) > limit, unindexed(db) == 0)
+    return HistoryPage(wanted, len(messages) > limit, unindexed(db) == 0)
 
 
 def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
@@ -171,10 +171,10 @@ def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
 
 def at(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Found]:
     """Return the existing messages of these sequences, in any order."""
-    found: list[Found] = []
+    messages: list[Found] = []
     for seq in seqs:
-        found += [_found(row) for row in db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE m.seq = ?", (seq,))]
-    return found
+        messages += [_found(row) for row in db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE m.seq = ?", (seq,))]
+    return messages
 
 
 def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:

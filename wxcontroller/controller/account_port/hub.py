@@ -243,7 +243,11 @@ class Hub:
                 log.error("cannot list the accounts for readers of events, retrying: %s", problem)
             return
         self._complaint = ""
-        wanted = {instance for instance in accounts if any(each.wants(instance) for each in self._subscriptions)}
+        wanted = {
+            instance
+            for instance in accounts
+            if any(subscription.wants(instance) for subscription in self._subscriptions)
+        }
         for instance in self._lines.keys() - wanted:
             # No reader is left: an account without readers costs nothing.
             if task := self._lines.pop(instance).task:
@@ -268,11 +272,11 @@ class Hub:
 
     def _connect(self, group: asyncio.TaskGroup, account: Account) -> None:
         instance = account.name.instance
-        readers = [each for each in self._subscriptions if each.wants(instance)]
+        readers = [subscription for subscription in self._subscriptions if subscription.wants(instance)]
         line = self._lines.get(instance)
         if line is None or line.task is None or line.task.done():
             # From the earliest start of readers without a position; the others catch up separately.
-            since = min((each.since for each in readers if instance not in each.queued), default=now())
+            since = min((reader.since for reader in readers if instance not in reader.queued), default=now())
             self._lines[instance] = line = _Line(account, since, line.place if line else None)
             line.task = group.create_task(self._follow(line))
         for reader in readers:
@@ -286,7 +290,11 @@ class Hub:
 
         def begins(place: str) -> None:
             if line.place is None:
-                served = [each for each in self._subscriptions if each.wants(instance) and line.serves(each)]
+                served = [
+                    subscription
+                    for subscription in self._subscriptions
+                    if subscription.wants(instance) and line.serves(subscription)
+                ]
                 line.place = place
                 for reader in served:
                     reader.begin_at(instance, place)

@@ -69,10 +69,10 @@ class HeaderBlock:
 
 def read_line(line: bytes) -> RequestLine | None:
     """Parse a request line without its line end; None if it is not accepted."""
-    found = _LINE.fullmatch(line)
-    if found is None:
+    match = _LINE.fullmatch(line)
+    if match is None:
         return None
-    method, path, call, query = found.groups()
+    method, path, call, query = match.groups()
     endpoint = LISTS.get(b"%b %b" % (method, path)) or _CALLS.get(call)
     if endpoint is None:
         return None
@@ -97,17 +97,17 @@ def read_block(block: bytes, settings: Settings) -> HeaderBlock | None:
     once: dict[str, str] = {}
     sent = []
     for line in lines:
-        found = _FIELD.fullmatch(line)
-        if found is None:
+        match = _FIELD.fullmatch(line)
+        if match is None:
             return None
-        name, value = found[1].lower().decode(), found[2].decode()
+        name, value = match[1].lower().decode(), match[2].decode()
         # Of two equal headers, accounts and the controller could each take another one.
         if name in _NOT_TAKEN or name in once or (name == "x-forwarded-for" and settings.trusted_proxies):
             return None
         if name in _ONCE:
             once[name] = value
         if name not in NOT_SENT_ON and name != "content-length":
-            sent.append(b"%b: %b\r\n" % found.groups())
+            sent.append(b"%b: %b\r\n" % match.groups())
     host, length = once.get("host"), once.get("content-length")
     if host is None or once.get("connection", "keep-alive").lower() != "keep-alive":
         return None

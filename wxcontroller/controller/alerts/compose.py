@@ -31,7 +31,7 @@ class Composer:
     def alert(self, event: Happening, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
         """Return one alert about all of ``dues``."""
         codes = 0
-        found: list[Item] = []
+        items: list[Item] = []
         for due in dues[:ALERT_PROBLEMS]:
             what, instance = due.what, due.key[0]
             code: Picture | None = None
@@ -41,12 +41,12 @@ class Composer:
                     code = self._code(view)
                     codes += code is not None
                 since = now - due.age
-                found.append(
+                items.append(
                     Item(due.kind, what.account, instance, since, what.message, what.remedy, code, what.code)
                 )
             else:
-                found.append(Item(due.kind, what.account, instance, now, what.message, code="recovered"))
-        return self._alert(event, now, found, len(dues) - len(found))
+                items.append(Item(due.kind, what.account, instance, now, what.message, code="recovered"))
+        return self._alert(event, now, items, len(dues) - len(items))
 
     def test(self, now: float) -> Alert:
         """Return a test alert with a sample QR code."""

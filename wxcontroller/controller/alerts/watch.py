@@ -186,7 +186,7 @@ class AlertWatch:
         await self.set_delivering()
         alert = self._composer.test(self.clock.wall())
         channels = self.settings.channels
-        problems = [problem for each in channels if (problem := await self._put(each, alert)) is not None]
+        problems = [problem for channel in channels if (problem := await self._put(channel, alert)) is not None]
         if problems:
             raise problems[0]
         return alert.id, channels

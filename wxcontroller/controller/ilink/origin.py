@@ -39,7 +39,7 @@ def certain_origin(request: web.Request) -> str:
         if origin.partition("://")[2].lower() == host:
             return origin
     own_name = host_alone(host)
-    listed = own_name and own_name in {host_alone(each) for each in settings.allow_hosts if each != "*"}
+    listed = own_name and own_name in {host_alone(host) for host in settings.allow_hosts if host != "*"}
     if listed or is_own_socket(request, host):
         return f"{scheme(request)}://{host}"
     raise Refused(

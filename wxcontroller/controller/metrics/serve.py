@@ -99,11 +99,11 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
     for host in map(obj, items(etcd["hosts"])):
         owned.add_metric((text(host["name"]),), integer(host["owned"]))
     yield owned
-    unowned = sum(bool(obj(each)["reason"]) for each in items(etcd["accounts"]))
+    unowned = sum(bool(obj(account)["reason"]) for account in items(etcd["accounts"]))
     yield GaugeMetricFamily(
         "wxcontroller_fleet_unowned", "Accounts that should run but have no owner.", value=unowned
     )
-    held = sum(obj(each)["held"] is True for each in items(etcd["accounts"]))
+    held = sum(obj(account)["held"] is True for account in items(etcd["accounts"]))
     yield GaugeMetricFamily("wxcontroller_fleet_held", "Accounts of lost hosts that no host takes over.", value=held)
     takeovers = CounterMetricFamily(
         "wxcontroller_fleet_takeovers", "Accounts that this host took over from lost hosts.", labels=("result",)

@@ -33,9 +33,9 @@ def uptime_kuma(body: JsonObject) -> Notification:
 
 def _alerts(body: JsonObject) -> Notification:
     """Grafana's body is Alertmanager's with a ``title`` added."""
-    alerts = [obj(each) for each in items(body.get("alerts"))]
-    firing = sum(each.get("status") == "firing" for each in alerts)
-    lines = [_alert(each) for each in alerts[:_ALERTS]]
+    alerts = [obj(alert) for alert in items(body.get("alerts"))]
+    firing = sum(alert.get("status") == "firing" for alert in alerts)
+    lines = [_alert(alert) for alert in alerts[:_ALERTS]]
     if len(alerts) > _ALERTS:
         lines.append(f"… +{len(alerts) - _ALERTS}")
     title = text(body.get("title")) or _title(body, firing)

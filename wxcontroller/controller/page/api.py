@@ -107,7 +107,7 @@ class ValueShape:
 
     @property
     def explained(self) -> bool:
-        return any(each.meaning for each in self.fields)
+        return any(field.meaning for field in self.fields)
 
 
 def rendered(language: str, theme: str, root: str) -> bytes:

@@ -68,11 +68,11 @@ class Bundle:
 
     def needed_by(self, script: str) -> list[str]:
         """Return a script and its static imports, without modules that it loads later."""
-        found = [script]
-        for name in found:
-            imported = _IMPORTED.findall(self.files[name].content.decode())
-            found += [each for each in dict.fromkeys(imported) if each not in found]
-        return found
+        scripts = [script]
+        for importer in scripts:
+            imported = _IMPORTED.findall(self.files[importer].content.decode())
+            scripts += [name for name in dict.fromkeys(imported) if name not in scripts]
+        return scripts
 
 
 def translations(language: str) -> Iterator[tuple[str, object]]:

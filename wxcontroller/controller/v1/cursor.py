@@ -59,6 +59,6 @@ def parse(text: str, longest: int = CURSOR_LENGTH) -> Cursor:
     if found is None:
         raise BadCursor("it is not one that a stream has given")
     pairs = [place.partition("=") for place in found["places"].split(".")[1:]]
-    hosts = {host: int(stamp) for host, _, stamp in (each.partition("=") for each in found["hosts"].split("~")[1:])}
+    hosts = {host: int(stamp) for host, _, stamp in (part.partition("=") for part in found["hosts"].split("~")[1:])}
     places = {instance: event for instance, _, event in reversed(pairs)}
     return Cursor(int(found["stamp"]), MappingProxyType(places), hosts=MappingProxyType(hosts))

@@ -139,8 +139,8 @@ def free_bytes(shared: Context) -> int:
     """Return how many more bytes fit on the accounts' file system."""
     # The controller cannot read the first of them, but can query its file system.
     private = shared.accounts.paths.private_state("x").parents[1]
-    found = os.statvfs(private if private.exists() else private.parent)
-    return found.f_bavail * found.f_frsize
+    filesystem = os.statvfs(private if private.exists() else private.parent)
+    return filesystem.f_bavail * filesystem.f_frsize
 
 
 @CALLS.route(

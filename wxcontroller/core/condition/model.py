@@ -297,7 +297,7 @@ def assessment_of(content: JsonObject) -> Assessment | None:
         condition = Condition(text(content.get("condition")))
     except ValueError:
         return None
-    return Assessment(condition, tuple(issue_of(obj(each)) for each in items(content.get("issues"))))
+    return Assessment(condition, tuple(issue_of(obj(issue)) for issue in items(content.get("issues"))))
 
 
 def issue_of(content: JsonObject) -> Issue:

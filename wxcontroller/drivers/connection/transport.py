@@ -284,12 +284,12 @@ class Transport:
 
 def part(request: LineRequest, content_range: str) -> tuple[int, int]:
     """Return where a part begins and the size of the whole, 0 if not stated. Raises UnreadableResponse."""
-    found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
-    if found is None and request.headers.get("Range") == "bytes=0-":
+    match = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
+    if match is None and request.headers.get("Range") == "bytes=0-":
         return 0, 0  # the whole file was requested
-    if found is None:
+    if match is None:
         raise UnreadableResponse(request.call, Text("the answer does not say which part of the content it is"))
-    return int(found[1]), int(found[2]) if found[2] != "*" else 0
+    return int(match[1]), int(match[2]) if match[2] != "*" else 0
 
 
 class _Taker(Exception):

@@ -17,8 +17,8 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
     """
     if PEER not in (text(raw.get("FromUserName")), text(raw.get("ToUserName"))):
         return None
-    found = messages.message_of(raw, me, emoji_names)
-    if not isinstance(found, Message):
+    message = messages.message_of(raw, me, emoji_names)
+    if not isinstance(message, Message):
         return None
-    media = replace(found.media, reference="") if found.media is not None else None
-    return replace(found, chat=PEER, sender=PEER, direction=Direction.RECEIVED, media=media)
+    media = replace(message.media, reference="") if message.media is not None else None
+    return replace(message, chat=PEER, sender=PEER, direction=Direction.RECEIVED, media=media)

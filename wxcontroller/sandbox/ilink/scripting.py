@@ -34,7 +34,7 @@ from wxcontroller.sandbox.scripting_content import MAKERS, MEDIA_FIELDS, content
 
 SCAN_FIELDS = ("uin", "verify", "redirect")
 CONFIRM_FIELDS = ("uin", "baseurl", "same_bot")
-_SETTINGS = tuple(one.name for one in fields(ILinkBehavior))
+_SETTINGS = tuple(field.name for field in fields(ILinkBehavior))
 _STATE_FIELDS = ("session", "window_open", "peer", "throttle")
 _QUOTE_FIELDS = ("quote", "quote_form", "quote_part")
 _KINDS: dict[str, tuple[str, ...]] = {

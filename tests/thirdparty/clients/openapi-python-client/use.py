@@ -36,7 +36,7 @@ def main(address: str) -> dict[str, object]:
         seen["started"] = getattr(started, "result", None)
         friends = get_openwx_get_friend_info.sync(client=client, client_query="alice")
         assert isinstance(friends, list)
-        friend = next(one for one in friends if isinstance(one, Friend) and one.id.startswith("@"))
+        friend = next(friend for friend in friends if isinstance(friend, Friend) and friend.id.startswith("@"))
         body = PostOpenwxSendFriendMessageBody(id=friend.id, content="from Python")
         sent = post_openwx_send_friend_message.sync(client=client, client_query="alice", body=body)
         assert isinstance(sent, Sent)

@@ -135,10 +135,10 @@ def picture_of(answer: LineResponse) -> bytes:
 def poll_of(answer: LineResponse) -> Poll:
     """Read an answer to the login poll (3.3)."""
     script = text_of(answer)
-    found = _CODE.search(script)
-    if not found:
+    match = _CODE.search(script)
+    if not match:
         raise UnreadableResponse(answer.call, Text("the answer contains no code"))
-    code = int(found[1])
+    code = int(match[1])
     if code == 201:
         return Poll(code, avatar=_avatar(script))
     if code == 200:
@@ -151,22 +151,22 @@ def poll_of(answer: LineResponse) -> Poll:
 
 def redirect_of(call: str, url: str) -> WebRedirect:
     """Split an address, provided that it is one of WeChat's hosts: cookies go there."""
-    found = _URL.fullmatch(url)
-    host = found[1].lower() if found else ""
+    match = _URL.fullmatch(url)
+    host = match[1].lower() if match else ""
     try:
         hosts_of(host)
     except ValueError:
         raise UnreadableResponse(call, Text("sent on to a host that is not WeChat's")) from None
-    assert found is not None
-    return WebRedirect(host, found[2] or "/", found[3] or "")
+    assert match is not None
+    return WebRedirect(host, match[2] or "/", match[3] or "")
 
 
 def _avatar(script: str) -> bytes:
-    found = _AVATAR.search(script)
-    if not found:
+    match = _AVATAR.search(script)
+    if not match:
         return b""
     try:
-        return base64.b64decode("".join(found[1].split()), validate=True)
+        return base64.b64decode("".join(match[1].split()), validate=True)
     except (binascii.Error, ValueError):
         return b""  # for show only
 

@@ -120,20 +120,20 @@ def merge_contact(earlier: Contact | None, seen: Contact, complete: bool) -> Con
     """
     if earlier is None:
         return seen
-    found = _known_of(seen, *_DETAILS, "name", "markname", "display", "avatar")
+    known = _known_of(seen, *_DETAILS, "name", "markname", "display", "avatar")
     if complete:
-        found["markname"] = seen.markname
+        known["markname"] = seen.markname
     if seen.kind is not ContactKind.FRIEND:  # a partial object without flags looks like a friend's
-        found["kind"] = seen.kind
-    return replace(earlier, **found)
+        known["kind"] = seen.kind
+    return replace(earlier, **known)
 
 
 def merge_group(earlier: Group | None, seen: Group) -> Group:
     """Return ``earlier`` with the non-empty fields of ``seen``; an empty member list keeps the known one."""
     if earlier is None:
         return seen
-    found = _known_of(seen, "name", "uid", "owner_uid", "owner", "key", "avatar")
-    return replace(earlier, members=merge_members(earlier.members, seen.members), **found)
+    known = _known_of(seen, "name", "uid", "owner_uid", "owner", "key", "avatar")
+    return replace(earlier, members=merge_members(earlier.members, seen.members), **known)
 
 
 def merge_members(earlier: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:

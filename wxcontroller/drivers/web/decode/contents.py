@@ -150,11 +150,11 @@ class FileKey:
 def file_key(key: str) -> FileKey | None:
     """Read the key of a received file's Media; None for one that is not from here."""
     try:
-        found = json.loads(key)
+        content = json.loads(key)
     except (ValueError, RecursionError):
         return None
-    if isinstance(found, list) and len(found) == 4 and all(isinstance(part, str) for part in found):
-        return FileKey(*(part.encode("utf-8", "replace").decode() for part in found))
+    if isinstance(content, list) and len(content) == 4 and all(isinstance(part, str) for part in content):
+        return FileKey(*(part.encode("utf-8", "replace").decode() for part in content))
     return None
 
 
@@ -278,8 +278,8 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> 
     url = unescape(plain(text(raw.get("Url")), emoji_names))
     latitude, longitude = xml.attribute("location", "x"), xml.attribute("location", "y")
     if not (_DEGREES.fullmatch(latitude) and _DEGREES.fullmatch(longitude)):
-        found = _COORDINATES.search(url)
-        latitude, longitude = (found[1], found[2]) if found else ("", "")
+        match = _COORDINATES.search(url)
+        latitude, longitude = (match[1], match[2]) if match else ("", "")
     label = xml.attribute("location", "label", "poiname") or plain(name, emoji_names)
     shown = plain(name, emoji_names) or xml.attribute("location", "poiname") or label
     place = Place(latitude, longitude, label, url)
@@ -318,7 +318,7 @@ def filled(template: str, xml: Markup, limit: int) -> str:
         shown = shown or link.text("title") or link.text("link/plain")
         values.setdefault(link.attribute("link", "name"), shown[:limit])
     for _ in range(2 if values else 0):  # the text of one link may contain another's name
-        template = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template, count=50)
+        template = _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template, count=50)
     return template
 
 

@@ -88,8 +88,8 @@ class Listing:
 
     def _next(self) -> str:
         """Return the next character that is not space, "" at the end."""
-        found = _SPACE.match(self._content, self._at)
-        self._at = found.end() if found else self._at
+        match = _SPACE.match(self._content, self._at)
+        self._at = match.end() if match else self._at
         return self._content[self._at : self._at + 1]
 
     def _expect(self, mark: str) -> None:

@@ -56,15 +56,15 @@ class Markup:
 
     def each(self, path: str) -> "list[Markup]":
         """Return every parsed element whose path ends with ``path``, with its content."""
-        found: list[Markup] = []
+        elements: list[Markup] = []
         for start, element in enumerate(self._elements):
             if not path_matches(element.place, path):
                 continue
             inside, end = element.place + "/", start + 1
             while end < len(self._elements) and self._elements[end].place.startswith(inside):
                 end += 1
-            found.append(Markup(whole=True, _elements=self._elements[start:end]))
-        return found
+            elements.append(Markup(whole=True, _elements=self._elements[start:end]))
+        return elements
 
     def _ending(self, path: str) -> Iterator[_Element]:
         return (element for element in self._elements if path_matches(element.place, path))
@@ -84,8 +84,8 @@ class Markup:
         tag = self._tag(path.rpartition("/")[2])
         if tag is None:
             return ""
-        found = re.search(_ATTRIBUTE.format(re.escape(name)), self.source[slice(*tag)])
-        return unescape(found[1] if found[1] is not None else found[2]) if found else ""
+        match = re.search(_ATTRIBUTE.format(re.escape(name)), self.source[slice(*tag)])
+        return unescape(match[1] if match[1] is not None else match[2]) if match else ""
 
     def _tag(self, name: str) -> tuple[int, int] | None:
         """Return where the first start tag ``name`` begins and ends."""
@@ -109,10 +109,10 @@ def read(raw: str, emoji_names: bool) -> Markup:
     source = unescape(plain_emoji(source, emoji_names, escape=True))
     source = _ILLEGAL.sub("", source[max(0, source.find("<")) :])
     source = _DECLARATION.sub("", source).lstrip()
-    found = Markup(source)
+    markup = Markup(source)
     if source.startswith("<"):
-        parse(found)
-    return found
+        parse(markup)
+    return markup
 
 
 def parse(found: Markup) -> None:

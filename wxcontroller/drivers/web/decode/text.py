@@ -89,5 +89,5 @@ def split_sender(raw: str) -> tuple[str, str]:
 
     Without a prefix the id is "". The prefix is cut once: the text may contain the same pattern.
     """
-    found = _PREFIX.match(raw)
-    return (found[1], raw[found.end() :]) if found else ("", raw)
+    match = _PREFIX.match(raw)
+    return (match[1], raw[match.end() :]) if match else ("", raw)

@@ -157,8 +157,8 @@ class Inquiries:
         await self._take_token()
         ids = [name for name in ids if name not in self._hopeless]
         try:
-            found = batch_of(await self.calls.batch_contacts(self.session, [(name, "") for name in ids]))
-            await self.asker.found(found)
+            batch = batch_of(await self.calls.batch_contacts(self.session, [(name, "") for name in ids]))
+            await self.asker.found(batch)
         except (NoAnswer, Overloaded) as problem:
             log.debug("%s", problem.message)
             self._requeue(ids)
