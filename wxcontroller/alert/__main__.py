@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AGAIN = 75
 
 
-def way(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) -> Deliver:
+def deliverer(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) -> Deliver:
     """Return how to deliver. Only the chosen way is imported."""
     match channel:
         case Channel.WEBHOOK if settings.webhook:
@@ -69,7 +69,7 @@ def main() -> int:
     paths, channel = Paths(arguments.root), Channel(arguments.channel)
     try:
         settings = settings_for(paths)
-        deliver = way(channel, settings.alerts, settings.limits)
+        deliver = deliverer(channel, settings.alerts, settings.limits)
         done = asyncio.run(deliver_all(Spool(paths, channel), deliver))
     except WxError as problem:
         log.error("%s", problem)

@@ -6,15 +6,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from wxcontroller.alert.deliver import Trouble
-from wxcontroller.alert.program import Hung, run
+from wxcontroller.alert.deliver import NotDelivered
+from wxcontroller.alert.program import ProgramTimeout, run
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.limits import DEFAULTS
 
 
 async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:
-    """Run the program for an alert. Raises Trouble when it does not end with 0."""
+    """Run the program for an alert. Raises NotDelivered when it does not end with 0."""
     # In memory where systemd provides a directory: the code is private, and the disk may be full.
     with tempfile.TemporaryDirectory(prefix="alert.", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
         content = alert.to_json()
@@ -32,10 +32,10 @@ async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.aler
         }
         try:
             code = await run(argv, json.dumps(content, ensure_ascii=False).encode(), seconds, environment)
-        except Hung as hung:
-            raise Trouble(hung.words, final=True) from None  # it may have delivered the alert
+        except ProgramTimeout as hung:
+            raise NotDelivered(hung.words, final=True) from None  # it may have delivered the alert
     if code:
-        raise Trouble(f"{argv[0]} ended with {code}", final=True)
+        raise NotDelivered(f"{argv[0]} ended with {code}", final=True)
 
 
 def _pictures(alert: Alert, directory: Path) -> list[str]:

@@ -17,7 +17,7 @@ ALERT_REFUSALS = 3
 ALERT_KEEP_SECONDS = 86400
 
 
-class Trouble(Exception):
+class NotDelivered(Exception):
     """An alert was not delivered. ``final``: it was refused, not merely unreachable."""
 
     def __init__(self, words: str, final: bool = False) -> None:
@@ -32,7 +32,7 @@ Deliver = Callable[[Alert], Awaitable[None]]
 async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
     """Deliver all alerts that wait, the oldest first. Returns whether no alert is left for another attempt.
 
-    ``deliver`` raises Trouble.
+    ``deliver`` raises NotDelivered.
     """
     spool.set_aside_others()
     round_ = _Round(spool)
@@ -48,13 +48,13 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             continue
         try:
             await deliver(alert.without_old_codes(time.time()))
-        except Trouble as trouble:
+        except NotDelivered as trouble:
             round_.failed(waiting, trouble)
             if not trouble.final:
                 return False  # the others would not get through either
         except Exception as problem:  # it must not delay the others forever
             log.exception("an alert cannot be rendered")
-            round_.failed(waiting, Trouble(f"it cannot be rendered ({type(problem).__name__})", final=True))
+            round_.failed(waiting, NotDelivered(f"it cannot be rendered ({type(problem).__name__})", final=True))
         else:
             log.info("delivered: %s", alert.english.subject)
             round_.drop(waiting)
@@ -78,7 +78,7 @@ class _Round:
     def delivered_before(self, alert: Waiting) -> bool:
         return self._tries.get(alert.id) == _DELIVERED
 
-    def failed(self, alert: Waiting, trouble: Trouble) -> None:
+    def failed(self, alert: Waiting, trouble: NotDelivered) -> None:
         tries = self._tries.get(alert.id, 0) + 1
         refused = trouble.final and tries >= ALERT_REFUSALS
         if refused or time.time() - alert.since > ALERT_KEEP_SECONDS:

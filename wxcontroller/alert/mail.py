@@ -3,7 +3,7 @@
 from email.message import EmailMessage
 from email.utils import formatdate
 
-from wxcontroller.alert.deliver import Trouble
+from wxcontroller.alert.deliver import NotDelivered
 from wxcontroller.alert.program import run
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
@@ -14,12 +14,12 @@ _TEMPORARY = 75  # EX_TEMPFAIL
 
 
 async def send(addresses: str, alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:
-    """Send an alert to addresses, separated by commas. Raises Trouble."""
+    """Send an alert to addresses, separated by commas. Raises NotDelivered."""
     receivers = [part.strip() for part in addresses.split(",")]
     # -i: a line with a single dot does not end the mail.
     code = await run([SENDMAIL, "-i", *receivers], message(addresses, alert), seconds)
     if code:
-        raise Trouble(f"{SENDMAIL} ended with {code}", final=code != _TEMPORARY)
+        raise NotDelivered(f"{SENDMAIL} ended with {code}", final=code != _TEMPORARY)
 
 
 def message(addresses: str, alert: Alert) -> bytes:

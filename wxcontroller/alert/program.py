@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
-from wxcontroller.alert.deliver import Trouble
+from wxcontroller.alert.deliver import NotDelivered
 
 _KILL_SECONDS = 5.0
 # Variables of our own environment that other programs do not get.
 _OWN = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
 
 
-class Hung(Trouble):
+class ProgramTimeout(NotDelivered):
     """A program did not end in time and was killed."""
 
 
@@ -22,7 +22,7 @@ async def run(
 ) -> int:
     """Run a program with ``content`` on its input; return its exit code, negative for a signal.
 
-    Its output goes to the journal. Raises Trouble when it cannot be run, Hung when it does not end in time.
+    Its output goes to the journal. Raises NotDelivered if it cannot be run, ProgramTimeout if it does not end.
     """
     inherited = {key: value for key, value in os.environ.items() if key not in _OWN}
     try:
@@ -36,12 +36,12 @@ async def run(
             )
     except OSError as problem:
         # Worth a retry: it may be installed or made executable later.
-        raise Trouble(f"{argv[0]} cannot be run: {problem.strerror or 'it does not begin'}") from None
+        raise NotDelivered(f"{argv[0]} cannot be run: {problem.strerror or 'it does not begin'}") from None
     try:
         async with asyncio.timeout(seconds):
             await process.communicate(content)
     except TimeoutError:
-        raise Hung(f"{argv[0]} did not end within {seconds:g} s") from None
+        raise ProgramTimeout(f"{argv[0]} did not end within {seconds:g} s") from None
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

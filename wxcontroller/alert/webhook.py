@@ -5,7 +5,7 @@ import json
 import aiohttp
 
 from wxcontroller import __version__
-from wxcontroller.alert.deliver import Trouble
+from wxcontroller.alert.deliver import NotDelivered
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.unreachable import unreached
@@ -15,7 +15,7 @@ _PASSING = frozenset({408, 425, 429})
 
 
 async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_seconds) -> None:
-    """Post an alert. Raises Trouble."""
+    """Post an alert. Raises NotDelivered."""
     headers = {"User-Agent": f"wxcontroller/{__version__}", "X-Wx-Alert": alert.id}
     timeout = aiohttp.ClientTimeout(total=seconds, connect=10)
     body = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -28,6 +28,6 @@ async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_s
         ):
             status = answer.status
     except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
-        raise Trouble(str(unreached(problem))) from None
+        raise NotDelivered(str(unreached(problem))) from None
     if not 200 <= status < 300:
-        raise Trouble(f"the webhook returned {status}", final=300 <= status < 500 and status not in _PASSING)
+        raise NotDelivered(f"the webhook returned {status}", final=300 <= status < 500 and status not in _PASSING)

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from wxcontroller.cli.account import AccountView, account_view
 from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, form_body, json_body
-from wxcontroller.cli.errors import Unanswered
+from wxcontroller.cli.errors import NoResponse
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
@@ -47,7 +47,7 @@ class Api(Connection):
             self.call("GET", "/v1/health", wait=_SOON)
         except ControllerUnreachable:
             raise
-        except Unanswered as problem:
+        except NoResponse as problem:
             if problem.exit_code == ControllerUnreachable.exit_code:
                 raise ControllerUnreachable(problem.message, problem.remedy) from None
         except WxError:

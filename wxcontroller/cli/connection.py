@@ -19,7 +19,7 @@ from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import AccountNotRunning, BadUsage, NoMachine, NotOffered, Unanswered, WrongUrl
+from wxcontroller.cli.errors import AccountNotRunning, BadUsage, MachineUnreachable, NoResponse, NotOffered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.errors import (
@@ -61,7 +61,7 @@ class RequestBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Far:
+class HostAccess:
     """How to reach another host of the fleet: the authority of its certificate, and headers that authenticate us."""
 
     tls: ssl.SSLContext
@@ -70,7 +70,7 @@ class Far:
 
 def _kind(connection: HTTPConnection) -> type[ControllerUnreachable]:
     """Return why a connection failed; one that lacks only TLS has its socket."""
-    return NoMachine if connection.sock is None else ControllerUnreachable
+    return MachineUnreachable if connection.sock is None else ControllerUnreachable
 
 
 def json_body(members: Mapping[str, JsonValue]) -> RequestBody:
@@ -90,7 +90,7 @@ class Connection:
     """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
 
     def __init__(
-        self, url: str, finder: Finder | None = None, insecure: bool = False, far: Far | None = None
+        self, url: str, finder: Finder | None = None, insecure: bool = False, host_access: HostAccess | None = None
     ) -> None:
         """Raises BadUsage for an invalid URL, and for one to which a secret would be sent unencrypted."""
         wrong = BadUsage(
@@ -112,10 +112,10 @@ class Connection:
         self.shown = redacted(url)
         self._finder = finder or Finder()
         self._address = (self._host, self._port or (443 if self._secure else 80))
-        self._tls = far.tls if far else None
-        self._headers |= far.headers if far else {}
-        self._token = "" if far else self._finder.token(*self._address)
-        self.is_roots = far is None and bool(self._finder.roots(*self._address))
+        self._tls = host_access.tls if host_access else None
+        self._headers |= host_access.headers if host_access else {}
+        self._token = "" if host_access else self._finder.token(*self._address)
+        self.is_roots = host_access is None and bool(self._finder.roots(*self._address))
         self.port = self._address[1]
         self.is_local = is_loopback_host(self._host)
         exposed = not (self._secure or self.is_local or insecure)
@@ -246,12 +246,12 @@ class Connection:
             yield connection.getresponse()
         except TimeoutError:
             words = Text("the controller at {url} did not answer in time", url=self.shown), self._remedy()
-            raise (Unanswered(*words, exit_code=3) if connected else _kind(connection)(*words)) from None
+            raise (NoResponse(*words, exit_code=3) if connected else _kind(connection)(*words)) from None
         except WxError:
             raise
         except (OSError, HTTPException) as problem:
             if connected:
-                raise Unanswered(
+                raise NoResponse(
                     N_("connection to the controller at {url} reset"),
                     self._remedy(),
                     exit_code=3,
@@ -308,5 +308,5 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
     if code == "unknown-account":
         return UnknownAccount(message, N_("wxctl list shows the accounts"))
     # 502 and 504: the account's part of it; the controller has passed it on.
-    by_status = Unanswered if status in (502, 504) else BadUsage if status in (400, 413, 422) else WxError
+    by_status = NoResponse if status in (502, 504) else BadUsage if status in (400, 413, 422) else WxError
     return _KINDS.get(code, by_status)(message, remedy)

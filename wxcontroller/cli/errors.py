@@ -32,11 +32,11 @@ class WrongUrl(ControllerUnreachable):
     """The controller's URL is answered by another service, or with another protocol than the URL names."""
 
 
-class NoMachine(ControllerUnreachable):
+class MachineUnreachable(ControllerUnreachable):
     """Nothing accepts or refuses a connection at the controller's address: its machine may be off."""
 
 
-class Unanswered(WxError):
+class NoResponse(WxError):
     """A request was sent but not answered: it may have taken effect."""
 
     def __init__(

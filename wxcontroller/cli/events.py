@@ -12,7 +12,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_name
-from wxcontroller.cli.errors import BadUsage, Unanswered, file_problems
+from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
 from wxcontroller.cli.verbs import verb
@@ -107,7 +107,7 @@ def events(
 def resolve_account(api: Api, name_or_id: str) -> AccountName:
     """Return the account to read events of. Raises UnknownAccount if the controller responds and does not have it."""
     name = api.resolve(name_or_id)
-    with suppress(ControllerUnreachable, Unanswered):  # it is waited for
+    with suppress(ControllerUnreachable, NoResponse):  # it is waited for
         api.account(name)
     return name
 

@@ -11,7 +11,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, name_argument
-from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
+from wxcontroller.cli.errors import BadUsage, NoResponse, NotOffered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import verb
@@ -167,10 +167,10 @@ class _Keyed:
     seconds: float
 
     def ask(self, request: Callable[[], JsonValue]) -> JsonValue:
-        """Return the answer. Raises Unanswered when none comes in time."""
+        """Return the answer. Raises NoResponse when none comes in time."""
         try:
             return request()
-        except Unanswered as problem:
+        except NoResponse as problem:
             lost = problem.text
         until, pause = time.monotonic() + self.seconds, _FIRST_PAUSE
         while time.monotonic() + pause <= until:
@@ -185,7 +185,7 @@ class _Keyed:
             else:
                 if integer(field(answer, "code")) != _NOT_RUNNING:
                     return answer
-        raise Unanswered(
+        raise NoResponse(
             N_("{what} may have been sent or not: {lost}"),
             N_("repeat the command with --key {key}: it is not sent twice then"),
             what=self.what,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from io import BufferedIOBase
 
-from wxcontroller.cli.errors import Unanswered
+from wxcontroller.cli.errors import NoResponse
 from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 
@@ -41,7 +41,7 @@ def followed(
                     if kind and kind != "heartbeat":
                         yield StreamedEvent(kind, data, cursor)
             lost = "the stream has ended"
-        except (ControllerUnreachable, Unanswered) as problem:
+        except (ControllerUnreachable, NoResponse) as problem:
             if not patient:
                 raise
             lost = problem.message

@@ -75,7 +75,7 @@ def is_pattern(text: str) -> bool:
     return any(character in text for character in "*?[")
 
 
-def means(pattern: str, name: str, instance: str) -> bool:
+def matches_account(pattern: str, name: str, instance: str) -> bool:
     """Return whether a name, a generated id or a pattern matches an account."""
     return pattern in (name, instance) or (is_pattern(pattern) and fnmatchcase(name, pattern))
 
@@ -94,7 +94,7 @@ def chosen(api: Api, names: Sequence[str], stopped_too: bool) -> list[AccountNam
     registered = api.accounts() if len(plain) < len(names) else []
     found: dict[str, AccountName] = {}
     for pattern in names:
-        views = [view for view in registered if means(pattern, view.name, view.instance)]
+        views = [view for view in registered if matches_account(pattern, view.name, view.instance)]
         fitting = [
             view
             for view in views

@@ -19,7 +19,7 @@ _OVER = "the session is over, and ids change with the next one"
 CLAIM_SECONDS = 180.0
 
 
-class Elsewhere(Exception):
+class RunningElsewhere(Exception):
     """The session was ended soon after the account moved here: its former host may still run it."""
 
 
@@ -34,7 +34,7 @@ class Logins:
     began: float = field(default_factory=time.monotonic)
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver. Raises Elsewhere, for which the driver ends."""
+        """Take one event of the driver. Raises RunningElsewhere, for which the driver ends."""
         elsewhere = isinstance(event, base.SessionLost) and await self._is_elsewhere(event)
         if not elsewhere:
             # First the state, then the queue: "running" decides below whether sends may go out.
@@ -52,7 +52,7 @@ class Logins:
             case _ if self.session.state is LoginState.RUNNING:
                 self.sends.login(self.session.roster.login)
         if elsewhere:
-            raise Elsewhere
+            raise RunningElsewhere
 
     async def _is_elsewhere(self, lost: base.SessionLost) -> bool:
         recent = time.monotonic() - self.began < CLAIM_SECONDS

@@ -32,7 +32,7 @@ _SEND_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MediaUsage:
     """Received media on disk, as of the last scan plus later arrivals."""
 
     files: int = 0
@@ -40,7 +40,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaSwept(Kept):
+class MediaSwept(MediaUsage):
     """The number of deleted media, and the remaining size."""
 
     removed: int = 0
@@ -52,7 +52,7 @@ class MediaFetcher:
 
     config: ClientConfig
     driver: Driver
-    kept: Kept = Kept()
+    kept: MediaUsage = MediaUsage()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(init=False)
     too_much: asyncio.Event = field(default_factory=asyncio.Event)  # media exceed media_keep_bytes
@@ -90,7 +90,7 @@ class MediaFetcher:
         swept = await asyncio.to_thread(
             sweep, self.config.media_dir, days * 86400, limit, time.time(), self._begun, in_use, to_send
         )
-        self.kept = Kept(swept.files, swept.bytes)
+        self.kept = MediaUsage(swept.files, swept.bytes)
         if 0 < limit < swept.bytes:  # media in use are deleted after delivery
             self.too_much.set()
         if swept.removed:
@@ -132,8 +132,8 @@ class MediaFetcher:
         facts = replace(unfetched(message), size=got.size, mtime=int(time.time()))
         if got.size == 0:
             return replace(facts, path=media.NO_CONTENT_PATH)
-        named = await asyncio.to_thread(_named, content, got, part, token)
-        self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
+        named = await asyncio.to_thread(_renamed, content, got, part, token)
+        self.kept = MediaUsage(self.kept.files + 1, self.kept.bytes + got.size)
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:
             self.too_much.set()
         data = ""
@@ -143,13 +143,13 @@ class MediaFetcher:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _StoredFile:
     path: Path
     mime: str
     ext: str
 
 
-def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Named:
+def _renamed(content: MessageMedia, got: Fetched, part: Path, token: str) -> _StoredFile:
     """Rename complete content: a time and random digits, with only the extension from the sender."""
     with part.open("rb") as stream:
         start = stream.read(64)
@@ -162,7 +162,7 @@ def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Name
     sync(part)
     part.rename(path)
     sync(path.parent)
-    return _Named(path, mime, ext)
+    return _StoredFile(path, mime, ext)
 
 
 def sweep(

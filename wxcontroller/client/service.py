@@ -25,7 +25,7 @@ from wxcontroller.client.directory import Directory
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.incoming import Incoming
-from wxcontroller.client.logins import Elsewhere, Logins
+from wxcontroller.client.logins import Logins, RunningElsewhere
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.port import listening
@@ -278,7 +278,7 @@ class Client:
             if working.done():
                 session.end(ended(working))
                 while not asked.done():
-                    session.alive()
+                    session.feed_watchdog()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)
         finally:
             for task in (working, asked):
@@ -290,5 +290,5 @@ def ended(working: "asyncio.Task[Ended]") -> Ended:
     """Return how the driver ended. Raises what it raised."""
     try:
         return working.result()
-    except Elsewhere:
+    except RunningElsewhere:
         return Ended(EndReason.ELSEWHERE, Text("its former host may still run it; stop it there, then start it here"))

@@ -253,7 +253,7 @@ class Session:
         log.warning("account %s: %s", self.config.name, event.prompt)
         self.move(LoginState.CONFIRMING, event.prompt, asks=question_of(event))
 
-    def alive(self) -> None:
+    def feed_watchdog(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
         self._watchdog.feed()
 

@@ -216,7 +216,7 @@ class HostOwners:
         if (account := self._shared.accounts.reread(name.instance)) is not None:
             wanted = self._wanted(name, account, Desired.STARTED)
             try:
-                if not self.records.is_told(wanted):
+                if not self.records.is_recorded(wanted):
                     await self.records.tell(wanted)
             except WxError as problem:
                 self._set_unclaimed(name.instance, problem)
@@ -345,7 +345,7 @@ class HostOwners:
             self._act(group, instance, self._claim(unit, file))
         elif self.records.is_own(instance, lease) and account is not None and not self.records.reason:
             wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
-            if not self.records.is_told(wanted):
+            if not self.records.is_recorded(wanted):
                 self._act(group, instance, self.records.tell(wanted))
 
     async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:

@@ -202,7 +202,7 @@ class HostTakeovers:
         accounts, instance = self._shared.accounts, name.instance
         if self._registered(instance) is None or (instance in kept_bundles(accounts.paths)):
             try:
-                await imported(accounts.paths.receive_socket, name, f"{instance} takeover", nothing())
+                await imported(accounts.paths.receive_socket, name, f"{instance} takeover", no_content())
             except ArrivalRefused:
                 # An import that was interrupted after all was there, is undone by the next one if not.
                 if self._registered(instance) is None:
@@ -229,6 +229,6 @@ class HostTakeovers:
         return self._shared.accounts.registry.all().get(instance)
 
 
-async def nothing() -> AsyncIterator[bytes]:
+async def no_content() -> AsyncIterator[bytes]:
     """Yield nothing after the line: the content is on this host."""
     yield b""

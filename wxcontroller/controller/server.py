@@ -21,7 +21,7 @@ from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.access import loggable
 from wxcontroller.core.addresses import is_loopback
-from wxcontroller.openwx.connection import PatientConnection, connections
+from wxcontroller.openwx.connection import HttpConnection, connections
 from wxcontroller.openwx.listener import Acceptor
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Server:
             await self._acceptor.stop()
         longest = self._shared.settings.drain_timeout
         end = loop.time() + longest
-        idle_since: dict[PatientConnection, float] = {}
+        idle_since: dict[HttpConnection, float] = {}
         while (connections := self._open()) and (now := loop.time()) < end:
             for connection in connections:
                 if not connection.idle:
@@ -85,10 +85,10 @@ class Server:
         for listening in self._sockets:
             listening.close()
 
-    def _open(self) -> list[PatientConnection]:
+    def _open(self) -> list[HttpConnection]:
         server = self._runner.server
         open_ones = server.connections if server is not None else []
-        return [one for one in open_ones if isinstance(one, PatientConnection)]
+        return [one for one in open_ones if isinstance(one, HttpConnection)]
 
     def _tls(self, connection: socket.socket) -> ssl.SSLContext | None:
         """Return the TLS context, if any. Programs on this machine need none: their traffic cannot be read."""

@@ -42,7 +42,7 @@ class Kind(StrEnum):
     TEST = "test"
 
 
-class Happening(StrEnum):
+class AlertEvent(StrEnum):
     PROBLEM = "problem"
     RECOVERY = "recovery"
     TEST = "test"
@@ -83,7 +83,7 @@ class Alert:
     """One message to a channel. ``id`` is the same for each try, and another one for each alert."""
 
     id: str
-    event: Happening
+    event: AlertEvent
     time: float
     host: str
     items: tuple[Item, ...]
@@ -119,7 +119,7 @@ class Alert:
 
     @property
     def _title(self) -> Text:
-        if self.event is Happening.TEST:
+        if self.event is AlertEvent.TEST:
             return Text("test alert of wxcontroller")
         found = {item.account or item.kind.value: item for item in self.items}
         names = [
@@ -129,7 +129,7 @@ class Alert:
         if len(names) > 3 or self.more:
             shown = Text("{names} and more", names=shown)
         count = len(self.items) + self.more
-        if self.event is Happening.RECOVERY:
+        if self.event is AlertEvent.RECOVERY:
             return Text("recovered: {names}", names=shown)
         if count == 1:
             return Text("{names}: {title}", names=shown, title=Text(_TITLES[self.items[0].kind]))
@@ -189,7 +189,7 @@ def alert_from(content: JsonValue) -> Alert:
         raise ValueError("it is no alert")
     return Alert(
         text(fields["id"]),
-        Happening(text(fields.get("event"))),
+        AlertEvent(text(fields.get("event"))),
         float(integer(fields.get("time"))),
         text(fields.get("host")),
         tuple(item_from(obj(item)) for item in items(fields.get("items"))),

@@ -32,7 +32,7 @@ def executed(name: str) -> Any:
     return module
 
 
-class Unloaded(ModuleType):
+class LazyModule(ModuleType):
     """A module that is not executed yet; it becomes a plain one."""
 
     def __getattr__(self, name: str) -> object:
@@ -42,7 +42,7 @@ class Unloaded(ModuleType):
         return getattr(self, name)
 
 
-class _Stand:
+class _LazyAttribute:
     """A stand-in for a function or class of a module that may not be executed yet."""
 
     __slots__ = ("_place",)
@@ -85,18 +85,18 @@ class _Loader:
         self._begun = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return Unloaded(spec.name)
+        return LazyModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         names = self._names
         vars(module).update(
-            {name: _Stand(module, name) for name in names.split()} if isinstance(names, str) else names
+            {name: _LazyAttribute(module, name) for name in names.split()} if isinstance(names, str) else names
         )
 
     def execute(self, module: ModuleType) -> bool:
         """Execute a module; return whether it is done, and not still being done by this thread."""
         with self._lock:
-            if type(module) is Unloaded:
+            if type(module) is LazyModule:
                 if self._begun:
                     return False
                 self._begun = True

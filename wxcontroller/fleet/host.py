@@ -119,7 +119,7 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldRows:
+class RowsEvent:
     """The content of one event of a host's stream. ``all``: there are no other accounts."""
 
     rows: list[HostRow]
@@ -299,12 +299,12 @@ class OtherHost:
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
                     began = time.perf_counter()
                     if event.type == "accounts":
-                        self._apply(await told_rows(event.data))
+                        self._apply(await rows_event(event.data))
                     await pace.after(time.perf_counter() - began)
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
-    def _apply(self, changes: ToldRows) -> None:
+    def _apply(self, changes: RowsEvent) -> None:
         """Apply new rows, and delete removed ones."""
         if changes.all:
             self.rows, self._rows_size = {}, 0
@@ -348,18 +348,18 @@ def _agents(value: JsonValue) -> list[AgentToken]:
     ]
 
 
-async def told_rows(data: bytes) -> ToldRows:
+async def rows_event(data: bytes) -> RowsEvent:
     """Read an event. Raises ValueError."""
     event = obj(await parsed(data))
     if values_in(data) <= _FEW_VALUES:
-        return _told(event)
-    return await asyncio.to_thread(_told, event)
+        return _rows_event(event)
+    return await asyncio.to_thread(_rows_event, event)
 
 
-def _told(event: JsonObject) -> ToldRows:
+def _rows_event(event: JsonObject) -> RowsEvent:
     rows = [row for account in items(event.get("accounts")) if (row := row_of(account)) is not None]
     gone = [name.instance for each in items(event.get("gone")) if (name := name_or_none(text(each))) is not None]
-    return ToldRows(rows, gone, event.get("all") is True)
+    return RowsEvent(rows, gone, event.get("all") is True)
 
 
 async def parsed(data: bytes) -> JsonValue:

@@ -127,7 +127,7 @@ class Owners(RecordCache):
         """Return for how many seconds a host may run its accounts without etcd, as far as is known here."""
         return self._promised(host) if host in self.failsafes and host not in self.hosts else 0.0
 
-    def is_told(self, wanted: Wanted) -> bool:
+    def is_recorded(self, wanted: Wanted) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
         owner, record = self.owners.get(wanted.name.instance), self.accounts.get(wanted.name.instance)
         return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch, record)

@@ -61,7 +61,7 @@ class Exchange(Protocol):
 class FastPath(Protocol):
     """Answers some of a port's requests without aiohttp."""
 
-    def take(self, connection: "PatientConnection", data: bytes) -> int:
+    def take(self, connection: "HttpConnection", data: bytes) -> int:
         """Process received bytes on an idle connection, from the start of a request.
 
         Return 0 to leave it to aiohttp, the number of bytes after which to call this again, or -1 if the request is
@@ -81,13 +81,13 @@ class _Answered(AbstractAccessLogger):
     """Tells a connection that its request has been answered."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        if isinstance(request.protocol, PatientConnection):
+        if isinstance(request.protocol, HttpConnection):
             request.protocol.answered(response)
 
 
 def connections(
     server: web.Server, program: str, admission: Admission, fast_path: FastPath | None = None
-) -> "Callable[[], PatientConnection]":
+) -> "Callable[[], HttpConnection]":
     """Return the protocol factory of a port's connections."""
     make_request = server.request_factory
 
@@ -98,23 +98,23 @@ def connections(
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        if isinstance(protocol, PatientConnection):
+        if isinstance(protocol, HttpConnection):
             protocol.serve(payload)
         return make_request(message, payload, protocol, writer, task)
 
     # A public hook, called with the body's stream when a request has been parsed.
     server.request_factory = watched
     loop = asyncio.get_running_loop()
-    return lambda: PatientConnection(server, loop, program, admission, fast_path)
+    return lambda: HttpConnection(server, loop, program, admission, fast_path)
 
 
 def handed_over(request: web.Request) -> HandedOver | None:
     """Return the exchange that the port's fast path began for a request, None for none."""
     connection = request.protocol
-    return connection.handed_over if isinstance(connection, PatientConnection) else None
+    return connection.handed_over if isinstance(connection, HttpConnection) else None
 
 
-class PatientConnection(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """The protocol of each accepted socket. ``program`` is sent as Server; ``admission`` is the port's."""
 
     __slots__ = (

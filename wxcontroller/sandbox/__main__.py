@@ -116,7 +116,7 @@ def serve(
 
     from wxcontroller.sandbox import snapshot, tls
     from wxcontroller.sandbox.sandbox import Options, Sandbox
-    from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_told
+    from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
 
     address = parse_address(listen)
     encrypted = parse_address(tls_listen) if tls_listen else None
@@ -142,7 +142,7 @@ def serve(
     if state is not None:
         snapshot.save(sandbox, state)  # reports now if it cannot be written
     try:
-        asyncio.run(serve_until_told(sandbox, address, secure, state))
+        asyncio.run(serve_until_signal(sandbox, address, secure, state))
     except BaseExceptionGroup as group:
         expected, rest = group.split(WxError)
         if rest is not None or expected is None:

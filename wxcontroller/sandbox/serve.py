@@ -94,7 +94,7 @@ async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContex
         ) from None
 
 
-async def serve_until_told(
+async def serve_until_signal(
     sandbox: Sandbox, plain: Address, tls: Tls | None = None, state: Path | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, and report the status to systemd. Changes are written to ``state``."""

@@ -42,7 +42,7 @@ from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Compacted, Etcd, _object
 from wxcontroller.fleet.failsafe import confirmation
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
-from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
+from wxcontroller.fleet.host import HostState, OtherHost, _agents, rows_event
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.takeoverplan import Outlooks
@@ -146,7 +146,7 @@ def _caller(header: str) -> None:
 
 def _rows(data: bytes) -> None:
     """A host is believed about its own accounts only."""
-    told = run(told_rows(data))
+    told = run(rows_event(data))
     hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
     host = hosts.by_name["b"] = OtherHost(HostSettings("b", "https://b"), PeerCredentials(_TLS, ""), "a")
     host._apply(told)

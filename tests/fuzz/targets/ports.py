@@ -24,7 +24,7 @@ from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
-from wxcontroller.openwx.connection import PatientConnection, connections
+from wxcontroller.openwx.connection import HttpConnection, connections
 
 # Turns of the event loop that a request gets before its caller hangs up.
 _TURNS = 60
@@ -74,9 +74,9 @@ class _Errors(logging.Handler):
 class _Port:
     """A port, made once in a process. It gets one connection's bytes at a time."""
 
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, Callable[[], PatientConnection]]]) -> None:
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Callable[[], HttpConnection]]]) -> None:
         self._make = make
-        self._protocol: Callable[[], PatientConnection] | None = None
+        self._protocol: Callable[[], HttpConnection] | None = None
 
     def __call__(self, data: bytes) -> None:
         if self._protocol is None:
@@ -87,7 +87,7 @@ class _Port:
         found, _Errors.found = _Errors.found, []
         assert not found, "\n".join(found)
 
-    async def _feed(self, protocol: PatientConnection, data: bytes) -> None:
+    async def _feed(self, protocol: HttpConnection, data: bytes) -> None:
         connection = _Connection(protocol)
         protocol.connection_made(connection)
         cut = data.find(b"\r\n", len(data) // 2) + 1
@@ -112,7 +112,7 @@ class _Port:
             assert status and status[1] != b"500" and b"Traceback" not in sent, sent[:400]
 
 
-async def _controller() -> Callable[[], PatientConnection]:
+async def _controller() -> Callable[[], HttpConnection]:
     place = tempfile.TemporaryDirectory(prefix="wxfuzz-")
     # The last ports of this process: the accounts run until it ends, next to those of later tests.
     ports = {"backend_start_port": FIRST_PORT + 180, "backend_end_port": FIRST_PORT + 189}
@@ -127,7 +127,7 @@ async def _controller() -> Callable[[], PatientConnection]:
     return connections(http, SERVER, host.shared.admission)
 
 
-async def _account() -> Callable[[], PatientConnection]:
+async def _account() -> Callable[[], HttpConnection]:
     directory = tempfile.TemporaryDirectory(prefix="wxfuzz-")
     place = Paths(Path(directory.name))
     place.runtime("alice").mkdir(parents=True)

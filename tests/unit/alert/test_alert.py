@@ -17,9 +17,9 @@ from tests.programs import run
 from tests.serving import answering, serving
 from wxcontroller.alert import command, mail
 from wxcontroller.alert.__main__ import AGAIN
-from wxcontroller.alert.deliver import ALERT_KEEP_SECONDS, ALERT_REFUSALS, Trouble, deliver_all
+from wxcontroller.alert.deliver import ALERT_KEEP_SECONDS, ALERT_REFUSALS, NotDelivered, deliver_all
 from wxcontroller.alert.webhook import post
-from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture
+from wxcontroller.core.alerts import Alert, AlertEvent, Item, Kind, Picture
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import items, obj
@@ -33,7 +33,7 @@ def alert(number: int = 1, made: float = 0.0) -> Alert:
     code = Picture("image/png", PNG, made or int(time.time()))
     texts = Text("小店 needs scan {number}.", number=number), Text("wxctl qr 小店")
     item = Item(Kind.SCAN, "小店", "x-abcdefghijklmno", 1_700_000_000, *texts, code)
-    return Alert(f"alert{number}", Happening.PROBLEM, 1_700_000_000, "vps1", (item,))
+    return Alert(f"alert{number}", AlertEvent.PROBLEM, 1_700_000_000, "vps1", (item,))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def spool(tmp_path: Path) -> Spool:
 class Receiver:
     """Accepts alerts, after it has raised ``failures`` in turn."""
 
-    def __init__(self, *failures: Trouble) -> None:
+    def __init__(self, *failures: NotDelivered) -> None:
         self.failures = list(failures)
         self.tried: list[str] = []
         self.accepted: list[str] = []
@@ -68,7 +68,7 @@ def put(spool: Spool, *numbers: int) -> None:
 
 
 async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) -> None:
-    refusal = Trouble("the webhook returned 400", final=True)
+    refusal = NotDelivered("the webhook returned 400", final=True)
     receiver = Receiver(refusal)
     put(spool, 1, 2)
     assert not await deliver_all(spool, receiver)
@@ -86,7 +86,7 @@ async def test_refused_alert_is_dropped_without_delaying_others(spool: Spool) ->
 async def test_alert_older_than_a_day_is_tried_once(spool: Spool) -> None:
     put(spool, 1)
     os.utime(spool.waiting()[0].path, (0, time.time() - ALERT_KEEP_SECONDS - 5))
-    receiver = Receiver(Trouble("it can't be reached"))
+    receiver = Receiver(NotDelivered("it can't be reached"))
     await deliver_all(spool, receiver)
     assert receiver.tried == ["alert1"]
     assert spool.waiting() == []
@@ -166,19 +166,19 @@ async def test_status_of_a_webhook_decides(status: int, final: bool) -> None:
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
     async with serving(refuse) as port:
-        with pytest.raises(Trouble) as trouble:
+        with pytest.raises(NotDelivered) as trouble:
             await post(f"http://127.0.0.1:{port}/alert", alert())
     assert (trouble.value.words, trouble.value.final) == (f"the webhook returned {status}", final)
     assert requests == ["/alert"]
 
 
 async def test_errors_of_an_unresponsive_webhook_contain_no_secrets() -> None:
-    with pytest.raises(Trouble, match=r"connection to 127[.]0[.]0[.]1:1 refused") as trouble:
+    with pytest.raises(NotDelivered, match=r"connection to 127[.]0[.]0[.]1:1 refused") as trouble:
         await post("http://127.0.0.1:1/alert?key=secret", alert())
     assert "secret" not in trouble.value.words
     assert not trouble.value.final
     async with answering(None) as port:
-        with pytest.raises(Trouble, match="in time") as trouble:
+        with pytest.raises(NotDelivered, match="in time") as trouble:
             await post(f"http://127.0.0.1:{port}/alert?key=secret", alert(), seconds=0.2)
     assert "secret" not in trouble.value.words
 
@@ -202,7 +202,7 @@ async def test_exit_status_of_sendmail_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, final: bool
 ) -> None:
     monkeypatch.setattr(mail, "SENDMAIL", program(tmp_path / "sendmail", f"cat >/dev/null; exit {code}"))
-    with pytest.raises(Trouble, match=f"ended with {code}") as trouble:
+    with pytest.raises(NotDelivered, match=f"ended with {code}") as trouble:
         await mail.send("root", alert())
     assert trouble.value.final is final
 
@@ -226,12 +226,12 @@ async def test_command_gets_all_fields_of_the_alert(tmp_path: Path, monkeypatch:
 
 
 async def test_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match="ended with 3") as trouble:
+    with pytest.raises(NotDelivered, match="ended with 3") as trouble:
         await command.tell([program(tmp_path / "tell", "exit 3")], alert())
     assert trouble.value.final
     # Its child processes end with it; a lock that the child holds shows it.
     hanging = program(tmp_path / "hang", f"touch {tmp_path}/lock; flock {tmp_path}/lock sleep 60 & wait")
-    with pytest.raises(Trouble, match="did not end") as trouble:
+    with pytest.raises(NotDelivered, match="did not end") as trouble:
         await command.tell([hanging], alert(), seconds=2)
     assert trouble.value.final
     await until(lambda: run("flock", "-n", str(tmp_path / "lock"), "true").returncode == 0)

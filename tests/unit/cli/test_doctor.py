@@ -16,7 +16,7 @@ from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, H
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.examine import results
-from wxcontroller.cli.doctor.result import Patient
+from wxcontroller.cli.doctor.result import CheckTarget
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.core.access import Scope
@@ -30,9 +30,9 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
 
 
-def patient(**options: str) -> Patient:
+def target(**options: str) -> CheckTarget:
     account = Account(parse_name("alice"), 3000, options=options)
-    return Patient(Api("http://127.0.0.1:9"), registered=[account, account])
+    return CheckTarget(Api("http://127.0.0.1:9"), registered=[account, account])
 
 
 @pytest.mark.parametrize(
@@ -43,23 +43,23 @@ def test_the_clock_is_compared_with_wechats(ahead: float, level: Level, words: s
     date = email.utils.formatdate(time.time() + ahead, usegmt=True)
     with in_thread(answering(f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode())) as server:
         # Once, although two accounts use that server.
-        line, clock = network.wechat(patient(server=f"http://127.0.0.1:{server.entered}"))
+        line, clock = network.wechat(target(server=f"http://127.0.0.1:{server.entered}"))
     assert line.level is Level.OK
     assert (clock.what, clock.level) == ("clock", level)
     assert words in str(clock.message)
 
 
 def test_the_proxy_is_checked_instead_of_wechat(unused_url: str) -> None:
-    [found] = network.wechat(patient(proxy=unused_url.replace("http://", "http://u:secret@")))
+    [found] = network.wechat(target(proxy=unused_url.replace("http://", "http://u:secret@")))
     assert found.level is Level.FAIL
     assert "secret" not in f"{found.message}{found.remedy}"
     with socket.create_server(("127.0.0.1", 0)) as there:
-        [found] = network.wechat(patient(proxy=f"socks5://127.0.0.1:{there.getsockname()[1]}"))
+        [found] = network.wechat(target(proxy=f"socks5://127.0.0.1:{there.getsockname()[1]}"))
     assert found.level is Level.OK
 
 
 def test_unrestricted_login_users_are_named_until_a_token_exists(tmp_path: Path) -> None:
-    one = Patient(Api("http://127.0.0.1:9"), Paths(tmp_path))
+    one = CheckTarget(Api("http://127.0.0.1:9"), Paths(tmp_path))
     passwd = tmp_path / "etc/passwd"
     one.paths.tokens_file.parent.mkdir(parents=True)
     passwd.write_text("root:x:0:0::/root:/bin/bash\nwww-data:x:33:33::/:/bin/sh\nbot:x:1001:1::/:/usr/sbin/nologin\n")

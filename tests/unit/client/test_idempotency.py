@@ -10,7 +10,7 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import message
 from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.sends import Left, SendStore
+from wxcontroller.client.store.sends import LeftoverSends, SendStore
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 
@@ -178,10 +178,10 @@ async def test_keys_are_loaded_before_the_queue(start: Start, monkeypatch: pytes
     await waiting
     gate, left = asyncio.Event(), SendStore.left
 
-    def later(store: SendStore, adopted: int) -> "asyncio.Future[Left]":
+    def later(store: SendStore, adopted: int) -> "asyncio.Future[LeftoverSends]":
         found = left(store, adopted)
 
-        async def gated() -> Left:
+        async def gated() -> LeftoverSends:
             await gate.wait()
             return await found
 

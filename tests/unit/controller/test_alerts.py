@@ -18,7 +18,7 @@ from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import Verb
-from wxcontroller.core.alerts import Alert, Happening, Kind
+from wxcontroller.core.alerts import Alert, AlertEvent, Kind
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import items, obj
@@ -216,7 +216,7 @@ async def test_an_unreachable_systemd_is_alerted_after_a_minute(watched: Watched
     assert [item.kind for item in alert.items] == [Kind.SYSTEMD]
     # The state of the accounts is kept.
     assert watched.watch.ledger.records[("alice", Track.LOGIN)].was_well
-    assert [alert.event for alert in await watched.live(40)] == [Happening.RECOVERY]
+    assert [alert.event for alert in await watched.live(40)] == [AlertEvent.RECOVERY]
 
 
 @pytest.mark.parametrize(("free", "expected"), [(0.099, Problem), (0.11, type(None)), (0.13, Healthy)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.core.test_settings import write
-from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
+from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, AlertEvent, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import AlertState, Spool
 from wxcontroller.core.errors import BadSettings
@@ -26,7 +26,7 @@ SCAN = Item(
     CODE,
     "needs-scan",
 )
-ALERT = Alert("0123abcd", Happening.PROBLEM, 1_700_000_000, "vps1", (SCAN,))
+ALERT = Alert("0123abcd", AlertEvent.PROBLEM, 1_700_000_000, "vps1", (SCAN,))
 
 
 def test_alert_round_trips_through_its_file() -> None:

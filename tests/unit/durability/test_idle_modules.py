@@ -26,7 +26,7 @@ _PROGRAM = """
 import os, signal, sys
 def tell(*_):
     with open({path!r} + ".new", "w") as out:
-        out.write("\\n".join(name for name, one in sys.modules.items() if type(one).__name__ != "Unloaded"))
+        out.write("\\n".join(name for name, one in sys.modules.items() if type(one).__name__ != "LazyModule"))
     os.rename({path!r} + ".new", {path!r})
 signal.signal(signal.SIGUSR1, tell)
 from wxcontroller.client.__main__ import main

@@ -17,7 +17,7 @@ from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.losthosts import refuse_living
+from wxcontroller.cli.transfer.losthosts import require_lost
 from wxcontroller.core.account import variables_of
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.fleetsettings import HostSettings
@@ -49,13 +49,13 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
 
 def refuse_if_living(bundle: KeptBundle) -> None:
     """Look for the lost host as ``wxctl adopt`` on host a does."""
-    refuse_living(bundle, "a")
+    require_lost(bundle, "a")
 
 
 async def refused(is_named: bool = True) -> str:
     """Return why the account is not adopted, "" if it is."""
     try:
-        await asyncio.to_thread(refuse_living, BUNDLE, "a", is_named)
+        await asyncio.to_thread(require_lost, BUNDLE, "a", is_named)
     except WxError as problem:
         return problem.message
     return ""
@@ -111,10 +111,10 @@ async def test_without_this_host_s_controller_no_host_is_lost(
     async with hosts_of(tmp_path, "a") as [a]:
         know(a, HostSettings("b", GONE, "fleet-b"), monkeypatch)
         with pytest.raises(WxError, match="controller of this host is not running"):
-            refuse_living(BUNDLE, "a")
+            require_lost(BUNDLE, "a")
         know(a, HostSettings("b", GONE, str(tmp_path / "fleet-b")), monkeypatch)
         with pytest.raises(BadSettings, match=r"fleet\.hosts\.b\.token"):  # a file that systemd does not pass
-            refuse_living(BUNDLE, "a")
+            require_lost(BUNDLE, "a")
 
 
 async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.cli.follow import titled
 from wxcontroller.core.check import Level
 from wxcontroller.core.checklist import DoctorCheck
@@ -29,10 +29,10 @@ _LEVELS: Mapping[Severity, Level] = {
 
 
 @check(DoctorCheck.ACCOUNTS)
-def conditions(patient: Patient) -> Iterator[CheckResult]:
+def conditions(target: CheckTarget) -> Iterator[CheckResult]:
     """All problems of the accounts."""
-    accounts = patient.assessments
-    if patient.away is not None and not accounts:
+    accounts = target.assessments
+    if target.away is not None and not accounts:
         return
     found = set()
     for name, assessment in accounts:
@@ -52,14 +52,14 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.PROGRAMS)
-def programs(patient: Patient) -> Iterator[CheckResult]:
+def programs(target: CheckTarget) -> Iterator[CheckResult]:
     """Check whether the running accounts' processes respond."""
     asked, silent = 0, False
-    for view in patient.views:
+    for view in target.views:
         if not view.unit_state.has_process or view.condition is Condition.RESTARTING:
             continue
         try:
-            account = patient.api.account(parse_name(view.name)).raw
+            account = target.api.account(parse_name(view.name)).raw
         except WxError as problem:
             yield warn(problem.text, problem.remedy_text)
             continue
@@ -76,9 +76,9 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.FLEET)
-def fleet(patient: Patient) -> Iterator[CheckResult]:
+def fleet(target: CheckTarget) -> Iterator[CheckResult]:
     """Whether the other hosts answer, and no account exists twice."""
-    found = patient.answering.fleet()  # fails with an older controller, and for a token that is bound to accounts
+    found = target.answering.fleet()  # fails with an older controller, and for a token that is bound to accounts
     if found.get("name") is None:
         return
     bad = False
@@ -109,9 +109,9 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.ALERTS)
-def alerts(patient: Patient) -> Iterator[CheckResult]:
+def alerts(target: CheckTarget) -> Iterator[CheckResult]:
     """Whether alerts are delivered by each configured channel."""
-    api = patient.answering
+    api = target.answering
     try:
         channels = obj(api.alerts().get("channels"))
     except WxError as problem:

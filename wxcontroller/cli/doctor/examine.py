@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services  # noqa: F401  # each adds its checks
-from wxcontroller.cli.doctor.result import CHECKS, CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor.result import CHECKS, CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.accountfiles import AccountFiles
@@ -20,10 +20,10 @@ from wxcontroller.core.settings import load_settings
 
 
 @check(DoctorCheck.CONFIGURATION, Text("settings, template and accounts' files are valid"))
-def configuration(patient: Patient) -> Iterator[CheckResult]:
+def configuration(target: CheckTarget) -> Iterator[CheckResult]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
-        found = check_configuration(patient.paths)
+        found = check_configuration(target.paths)
     except PermissionError as problem:
         yield warn(
             Text("{file} cannot be checked: {reason}", file=problem.filename, reason=reason_of(problem)),
@@ -40,17 +40,17 @@ def configuration(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.CONTROLLER)
-def controller(patient: Patient) -> Iterator[CheckResult]:
+def controller(target: CheckTarget) -> Iterator[CheckResult]:
     """Whether the controller answers."""
     try:
-        health = patient.answering.health()
+        health = target.answering.health()
     except WxError as problem:
         yield fail(problem.text, problem.remedy_text)
         return
     if health.get("status") == "ok":
         yield ok(
             Text(
-                "responds at {shown}, version {version}", shown=patient.api.shown, version=text(health.get("version"))
+                "responds at {shown}, version {version}", shown=target.api.shown, version=text(health.get("version"))
             )
         )
     else:
@@ -62,28 +62,28 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
 
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Run all checks that are possible from here; yield each result immediately."""
-    patient = examined(api, paths)
+    target = examined(api, paths)
     for each in DoctorCheck:
         if api.is_local or not each.needs_root:
-            yield from CHECKS[each](patient)
+            yield from CHECKS[each](target)
 
 
-def examined(api: Api, paths: Paths) -> Patient:
-    patient = Patient(api, paths, is_root=os.geteuid() == 0)
+def examined(api: Api, paths: Paths) -> CheckTarget:
+    target = CheckTarget(api, paths, is_root=os.geteuid() == 0)
     try:
-        patient.api.probe()
-        patient.views = patient.api.accounts()
+        target.api.probe()
+        target.views = target.api.accounts()
     except WxError as problem:
-        patient.away = problem
+        target.away = problem
         if api.is_local and isinstance(problem, ControllerUnreachable) and not isinstance(problem, WrongUrl):
             with suppress(WxError):  # reported by the check of the services
-                patient.units = known_units(paths) if api.port in controllers_ports() else []
-    if patient.api.is_local:
+                target.units = known_units(paths) if api.port in controllers_ports() else []
+    if target.api.is_local:
         with suppress(BadSettings):  # reported by the check of the configuration
-            patient.settings = load_settings(paths).settings
+            target.settings = load_settings(paths).settings
         with suppress(OSError):
             registry = AccountFiles(paths)
             for instance in registry.instances():
                 with suppress(WxError, OSError):
-                    patient.registered.append(registry.load(instance))
-    return patient
+                    target.registered.append(registry.load(instance))
+    return target

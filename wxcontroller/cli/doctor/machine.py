@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wxcontroller.cli.client import size
-from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import Text
@@ -15,13 +15,13 @@ _FEW = 200  # files that may still be made
 
 
 @check(DoctorCheck.DISK)
-def disks(patient: Patient) -> Iterator[CheckResult]:
+def disks(target: CheckTarget) -> Iterator[CheckResult]:
     """Space where accounts and controller write, each file system once."""
-    root = patient.paths.root
+    root = target.paths.root
     places = (
         (root / "var/lib/private/wxclient", Text("the accounts' state")),
-        (patient.paths.accounts, Text("the registry of accounts")),
-        (patient.paths.client_runtime, Text("the public state of accounts")),
+        (target.paths.accounts, Text("the registry of accounts")),
+        (target.paths.client_runtime, Text("the public state of accounts")),
         (root / "var/log/journal", Text("the journal")),
     )
     seen: set[int] = set()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.cli.local import controllers_ports, run_program, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.checklist import DoctorCheck
@@ -29,7 +29,7 @@ _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
 @check(DoctorCheck.PORTS, Text("no other program uses the ports"))
-def ports(patient: Patient) -> Iterator[CheckResult]:
+def ports(target: CheckTarget) -> Iterator[CheckResult]:
     """Whether the controller's and the accounts' ports are theirs."""
     active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
     own = controllers_ports()
@@ -40,12 +40,12 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
                     Text("the controller's port {port} is in use by {who}", port=port, who=_listener(port)),
                     Text("stop that program, or change the port: systemctl edit wxcontroller.socket"),
                 )
-    instances = {unit_of(account.name.instance): account for account in patient.registered}
+    instances = {unit_of(account.name.instance): account for account in target.registered}
     states = show(("ActiveState",), *instances) if instances else {}
     for unit, account in instances.items():
         down = states.get(unit, {}).get("ActiveState", "") in ("", "inactive", "failed", "activating")
         if down and listens(account.port):
-            override = patient.paths.override_file(account.name.instance)
+            override = target.paths.override_file(account.name.instance)
             remedy = Text(
                 "stop that program, or give the account another port: {port} in {override}",
                 port=PORT,
@@ -94,18 +94,18 @@ class _Way:
 
 
 @check(DoctorCheck.WECHAT)
-def wechat(patient: Patient) -> Iterator[CheckResult]:
+def wechat(target: CheckTarget) -> Iterator[CheckResult]:
     """Check each route that accounts take to WeChat, and the clock by WeChat's time."""
-    for way in sorted({_way(account) for account in accounts(patient)}, key=str):
+    for way in sorted({_way(account) for account in accounts(target)}, key=str):
         if way.proxy:
             yield through(way)
         else:
             yield from direct(way)
 
 
-def accounts(patient: Patient) -> list[Account]:
-    return patient.registered or [
-        Account(parse_name("example"), patient.settings.backend_start_port, options=patient.settings.client)
+def accounts(target: CheckTarget) -> list[Account]:
+    return target.registered or [
+        Account(parse_name("example"), target.settings.backend_start_port, options=target.settings.client)
     ]
 
 

@@ -51,7 +51,7 @@ def fail(message: Text, remedy: Text, what: str = "") -> CheckResult:
 
 
 @dataclass(slots=True)
-class Patient:
+class CheckTarget:
     """The state of the machine as far as it could be read. ``away`` is why the controller does not respond, if so;
     ``units`` then come from systemd and the accounts' files.
     """
@@ -80,7 +80,7 @@ class Patient:
         ]
 
 
-Check: TypeAlias = Callable[[Patient], Iterator[CheckResult]]
+Check: TypeAlias = Callable[[CheckTarget], Iterator[CheckResult]]
 
 
 # The code of each check; a module adds its own when it is imported.
@@ -95,10 +95,10 @@ def check(item: DoctorCheck, well: Text | None = None) -> Callable[[Check], Chec
 
     def named(look: Check) -> Check:
         @wraps(look)
-        def results(patient: Patient) -> Iterator[CheckResult]:
+        def results(target: CheckTarget) -> Iterator[CheckResult]:
             has_found = False
             try:
-                for each in look(patient):
+                for each in look(target):
                     has_found = True
                     yield replace(each, what=each.what or what)
             except WxError:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import WxError
@@ -50,7 +50,7 @@ _NO_SYSTEMD = Text("run it on the accounts' machine")
 
 
 @check(DoctorCheck.SERVICES, Text("controller, its socket, D-Bus and polkit are running"))
-def units(patient: Patient) -> Iterator[CheckResult]:
+def units(target: CheckTarget) -> Iterator[CheckResult]:
     """Check that the required units run, and that systemd has loaded their current files."""
     wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
     try:
@@ -103,17 +103,17 @@ def _unit(unit: str, properties: Mapping[str, str], listens: bool) -> Iterator[C
 
 
 @check(DoctorCheck.POLKIT)
-def polkit(patient: Patient) -> Iterator[CheckResult]:
+def polkit(target: CheckTarget) -> Iterator[CheckResult]:
     """Check by a trial that the controller is allowed to start and stop accounts."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
-    if patient.api.is_local:
-        places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
+    if target.api.is_local:
+        places = [target.paths.root / place / _RULE for place in _RULE_PLACES]
         directories = [place.parent for place in places if is_there(place.parent)]
         hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
         if not hidden and not any(map(is_there, places)):
             yield fail(Text("the rule that lets the controller start accounts is missing"), remedy)
             return
-    api = patient.answering
+    api = target.answering
     try:
         answer = api.may_act()
     except WxError as problem:
@@ -137,9 +137,9 @@ def is_there(path: Path) -> bool:
 
 
 @check(DoctorCheck.SANDBOX, Text("no drop-in weakens the sandbox of the units"))
-def drop_ins(patient: Patient) -> Iterator[CheckResult]:
+def drop_ins(target: CheckTarget) -> Iterator[CheckResult]:
     """Report drop-ins that weaken the sandbox."""
-    accounts = [unit_of(account.name.instance) for account in patient.registered]
+    accounts = [unit_of(account.name.instance) for account in target.registered]
     for guards, several in ((GUARDS, ["wxcontroller.service"]), (_GUARDS_OF_ACCOUNTS, accounts)):
         if not several:
             continue
@@ -159,12 +159,12 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.ENABLED)
-def enabled(patient: Patient) -> Iterator[CheckResult]:
+def enabled(target: CheckTarget) -> Iterator[CheckResult]:
     """Report units that start at the next boot although their account is stopped or removed."""
-    wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
-    registered = {each.name.instance for each in patient.registered}
+    wanted = {each.name.instance for each in target.registered if each.desired is Desired.STARTED}
+    registered = {each.name.instance for each in target.registered}
     try:
-        links = sorted(patient.paths.boot_link("x").parent.iterdir())
+        links = sorted(target.paths.boot_link("x").parent.iterdir())
     except OSError:
         return  # none is enabled
     for link in links:
@@ -178,14 +178,14 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.BOOT)
-def boot(patient: Patient) -> Iterator[CheckResult]:
+def boot(target: CheckTarget) -> Iterator[CheckResult]:
     """Check that the accounts that should run were started after the boot."""
     properties = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
     since = properties.get("ActiveEnterTimestamp", "").removeprefix("@")
     if properties.get("ActiveState") != "active" or not since.isdecimal():
         return
     try:
-        done = (patient.paths.controller_runtime / "accounts-started").exists()
+        done = (target.paths.controller_runtime / "accounts-started").exists()
     except OSError:
         return  # this user may not read it
     age = time.time() - int(since)
@@ -203,13 +203,13 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
 
 
 @check(DoctorCheck.TOKENS)
-def callers(patient: Patient) -> Iterator[CheckResult]:
+def callers(target: CheckTarget) -> Iterator[CheckResult]:
     """Report access without tokens, and the login users who have it."""
     try:
-        if TokenFile(patient.paths.tokens_file).read().required:
+        if TokenFile(target.paths.tokens_file).read().required:
             yield ok(Text("callers need a token"))
             return
-        users = login_users(patient.paths.root / "etc/passwd")
+        users = login_users(target.paths.root / "etc/passwd")
     except OSError:
         return  # this user may not read it
     if not users:
@@ -236,12 +236,12 @@ def login_users(passwd: Path) -> list[str]:
 
 
 @check(DoctorCheck.CREDENTIALS, Text("all configured credentials exist"))
-def credentials(patient: Patient) -> Iterator[CheckResult]:
+def credentials(target: CheckTarget) -> Iterator[CheckResult]:
     """Report missing credentials that the settings or the unit name."""
     named = settings_of("wxcontroller.service", "LoadCredential")
     loaded = dict(pair.partition(":")[::2] for pair in named)
     for name, path in loaded.items():
-        if path.startswith("/") and patient.is_root and not Path(path).exists():
+        if path.startswith("/") and target.is_root and not Path(path).exists():
             yield fail(
                 Text(
                     "wxcontroller.service has the credential {credential} from {file}, which is not there",
@@ -251,7 +251,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
                 Text("create it, or: systemctl edit wxcontroller"),
             )
     for option in ("tls_certificate", "tls_key"):
-        value = getattr(patient.settings, option)
+        value = getattr(target.settings, option)
         if value and not value.startswith("/") and value not in loaded:
             yield fail(
                 Text(
@@ -259,7 +259,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
                 ),
                 Text("systemctl edit wxcontroller, with LoadCredential={value}:/path/to/it", value=value),
             )
-    place = patient.paths.root / "etc/wxcontroller/credentials"
+    place = target.paths.root / "etc/wxcontroller/credentials"
     try:
         mode = place.stat().st_mode & 0o777
     except FileNotFoundError:

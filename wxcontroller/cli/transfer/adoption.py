@@ -24,7 +24,7 @@ from wxcontroller.fleet.standby import KeptBundle
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """One account's adoption. ``refuse_living`` raises WxError if the bundle's host is not lost.
+    """One account's adoption. ``require_lost`` raises WxError if the bundle's host is not lost.
 
     ``start``: whether to start the account, None: if it ran. ``check`` may refuse the bundle by its header.
     """
@@ -33,7 +33,7 @@ class Adoption:
     bundle: KeptBundle
     passphrase: bytes = field(repr=False)
     start: bool | None
-    refuse_living: Callable[[KeptBundle], None]
+    require_lost: Callable[[KeptBundle], None]
     check: Callable[[Manifest], None] = lambda _: None
 
     def run(self) -> JsonObject:
@@ -62,7 +62,7 @@ class Adoption:
 
     def _refuse_returned(self, name: AccountName) -> None:
         """Raise WxError if the host is back: the question may have been open for a long time."""
-        self.refuse_living(self.bundle)
+        self.require_lost(self.bundle)
         if self.api.arrival(name).get("standby_under_way") is True:
             raise WxError(
                 N_("host {host} is sending a bundle of account {account}"),

@@ -25,15 +25,15 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """``digest`` changes with any part of the bundle; ``size`` is its files' bytes."""
+class BundleFacts:
+    """``digest`` changes with any part of the bundle; ``size`` is the size of its files in bytes."""
 
     digest: str
     size: int
 
 
-def look_at(account: Account, paths: Paths) -> Look:
-    """Look at an account's files. Raises OSError, and WxError for more than a bundle may have."""
+def bundle_facts(account: Account, paths: Paths) -> BundleFacts:
+    """Return the facts of an account's files. Raises OSError, and WxError for more than a bundle may have."""
     instance = account.name.instance
     found = hashlib.sha256(paths.account_file(instance).read_bytes())
     size = on_disk = 0
@@ -56,7 +56,7 @@ def look_at(account: Account, paths: Paths) -> Look:
             account=account.name.name,
             limit=BUNDLE_BYTES,
         )
-    return Look(found.hexdigest(), size)
+    return BundleFacts(found.hexdigest(), size)
 
 
 def _facts_of(account: Account, paths: Paths) -> Iterator[tuple[Path, os.stat_result]]:

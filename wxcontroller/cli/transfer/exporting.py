@@ -17,7 +17,7 @@ from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
 from wxcontroller.cli.transfer.pack import Packed, pack, secret_file
 from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
-from wxcontroller.cli.transfer.quiescing import lay_down, look, other_drop_ins
+from wxcontroller.cli.transfer.quiescing import look, other_drop_ins, stop_and_disable
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.account import Account
@@ -45,7 +45,7 @@ def exported(
             active=before.active,
         )
     secret = passphrase(passphrase_file, is_new=True)
-    lay_down(api, account.name, PATHS)
+    stop_and_disable(api, account.name, PATHS)
     before = look(account.name)
     with new_file(file) as out:
         sealer = Sealer(out, secret)

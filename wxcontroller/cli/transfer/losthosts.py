@@ -10,14 +10,14 @@ from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, NoMachine, Unanswered
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
 from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.remotehost import host_named
-from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line
@@ -38,7 +38,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
     bundles = chosen_bundles(names, secret)
     with hold_move_lock():
         for instance, bundle in bundles.items():
-            refuse_living(bundle, fleet.name, bundle.name in names or instance in names)
+            require_lost(bundle, fleet.name, bundle.name in names or instance in names)
 
         def ask(api: Api, accounts: list[AccountName]) -> None:
             if not yes:
@@ -46,7 +46,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
 
         def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
             bundle = bundles[name.instance]
-            return Adoption(api, bundle, secret, start, lambda each: refuse_living(each, fleet.name)).run()
+            return Adoption(api, bundle, secret, start, lambda each: require_lost(each, fleet.name)).run()
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             words = N_(
@@ -62,7 +62,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
         run(session, [bundle.name for bundle in bundles.values()], Work(act, finish), ask)
 
 
-def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
+def require_lost(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
     """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``.
 
     An account that it has no longer may have been removed: to restore that one, it has to be named.
@@ -70,9 +70,9 @@ def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
     name = parse_name(bundle.name)
     try:
         there = host_named(bundle.host).arrival(name)
-    except (BadUsage, NoMachine):  # the first: it is not in the settings any more
+    except (BadUsage, MachineUnreachable):  # the first: it is not in the settings any more
         return
-    except (ControllerUnreachable, Unanswered) as problem:  # refused, frozen or misconfigured: its accounts may run
+    except (ControllerUnreachable, NoResponse) as problem:  # refused, frozen or misconfigured: its accounts may run
         raise WxError(
             N_("the machine of host {host} is running: {reason}"),
             N_(
@@ -138,7 +138,9 @@ def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]
         kept = known_bundles(PATHS, lambda: secret)
     found: dict[str, KeptBundle] = {}
     for pattern in (normalize("NFC", name) for name in names):
-        fitting = {instance: bundle for instance, bundle in kept.items() if means(pattern, bundle.name, instance)}
+        fitting = {
+            instance: bundle for instance, bundle in kept.items() if matches_account(pattern, bundle.name, instance)
+        }
         if not fitting and not is_pattern(pattern) and PATHS.account_file(parse_name(pattern).instance).exists():
             raise AccountExists(
                 N_("account {given} is on this host already"),

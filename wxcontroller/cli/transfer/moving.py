@@ -22,7 +22,7 @@ from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, Unanswered, file_problems
+from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
 from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
 from wxcontroller.cli.transfer.preconditions import PATHS, at_home
@@ -31,7 +31,7 @@ from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
 from wxcontroller.cli.transfer.remotehost import host_named
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.unitfiles import unit_files
-from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.commands import command
@@ -65,7 +65,7 @@ class ArrivalState:
     free: int
     account: JsonObject
 
-    def by(self, move: str) -> bool:
+    def arrived_by(self, move: str) -> bool:
         """Return whether the account arrived in this move."""
         return bool(self.account) and text(self.account.get("arrived")) == move
 
@@ -73,13 +73,13 @@ class ArrivalState:
 def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool) -> None:
     """Run ``wxctl move NAME... HOST``. Raises WxError."""
     api = at_home(session)
-    far = host_named(host)
+    remote = host_named(host)
     secret = fleet_passphrase()
     with hold_move_lock():
         chosen = _chosen(names, host)
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
-            return Move(api, far, host, name, watch, secret, leave_behind).run()
+            return Move(api, remote, host, name, watch, secret, leave_behind).run()
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             return result, Text(N_("{account} has moved to host {host}"), account=name.name, host=host)
@@ -109,7 +109,7 @@ class Move:
     """One account's move."""
 
     here: Api
-    far: Api
+    remote: Api
     host: str
     name: AccountName
     watch: ActionWatch
@@ -141,7 +141,7 @@ class Move:
                 account=self.name.name,
                 active=rest.active,
             )
-        if not there.by(leaving.id):
+        if not there.arrived_by(leaving.id):
             self._send(leaving, there)
         account = self._started(leaving)
         carried = self._carried()
@@ -158,7 +158,7 @@ class Move:
         if leaving.sent:
             there = self._ask()
             self._refuse_if_moving(there)
-            if there.by(leaving.id):
+            if there.arrived_by(leaving.id):
                 if text(there.account.get("desired")) != "stopped":
                     raise AccountMoved(
                         N_("{account} has been started on host {host}"),
@@ -167,11 +167,11 @@ class Move:
                         host=self.host,
                         finish=command("move", self.name.name, self.host),
                     )
-                self.far.send_back(self.name, leaving.id)
+                self.remote.send_back(self.name, leaving.id)
         return self.here.stay(self.name, leaving.id)
 
     def _ask(self) -> ArrivalState:
-        content = self.far.arrival(self.name)
+        content = self.remote.arrival(self.name)
         return ArrivalState(
             content.get("receiving") is True,
             content.get("under_way") is True,
@@ -241,8 +241,8 @@ class Move:
         account = _registered(self.name)
         sealed = SealedAccount(account, self.passphrase, int(time.time()))
         try:
-            self.far.arrive(self.name, sealed.pieces)
-        except (Unanswered, ControllerUnreachable) as problem:
+            self.remote.arrive(self.name, sealed.pieces)
+        except (NoResponse, ControllerUnreachable) as problem:
             # The answer may have been lost behind a completed import. Without the last piece, nothing was imported.
             if sealed.problem is None and self._is_there(leaving):
                 return
@@ -251,7 +251,7 @@ class Move:
             problem = sealed.problem or problem
             # A refusal alone does not prove that nothing has arrived, and the account is about to run here again.
             there = self._ask()
-            if there.by(leaving.id):
+            if there.arrived_by(leaving.id):
                 return
             if there.under_way:
                 raise self._interrupted(problem) from None
@@ -265,7 +265,7 @@ class Move:
 
     def _is_there(self, leaving: Leaving) -> bool:
         with suppress(WxError):
-            return self._ask().by(leaving.id)
+            return self._ask().arrived_by(leaving.id)
         return False
 
     def _interrupted(self, problem: WxError) -> WxError:
@@ -284,7 +284,7 @@ class Move:
             return self._ask().account
         self._note(N_("{account}: starting it on the other host"))
         try:
-            return self.far.start_arrived(self.name, leaving.id)
+            return self.remote.start_arrived(self.name, leaving.id)
         except WxError as problem:
             raise WxError(
                 N_("{account} is on host {host} and does not start there: {reason}"),
@@ -329,7 +329,7 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
     registered = [account.name for account in AccountFiles(PATHS).all()]
     found = dict[str, None]()
     for pattern in names:
-        fitting = [name.name for name in registered if means(pattern, name.name, name.instance)]
+        fitting = [name.name for name in registered if matches_account(pattern, name.name, name.instance)]
         if not fitting and not is_pattern(pattern) and not is_derived(pattern):
             name = parse_name(pattern)
             if is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):

@@ -20,7 +20,7 @@ _QUIET = ("inactive", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class UnitSnapshot:
     """An account's unit at one moment."""
 
     active: str
@@ -31,10 +31,10 @@ class Rest:
         return self.active in _QUIET
 
 
-def look(name: AccountName) -> Rest:
+def look(name: AccountName) -> UnitSnapshot:
     """Raises WxError without systemd."""
     facts = show(("ActiveState", "InvocationID"), name.unit)[name.unit]
-    return Rest(facts.get("ActiveState", ""), facts.get("InvocationID", ""))
+    return UnitSnapshot(facts.get("ActiveState", ""), facts.get("InvocationID", ""))
 
 
 def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
@@ -43,7 +43,7 @@ def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
     return [path for path in paths.split() if Path(path).parent != carried and not path.startswith("/usr/lib/")]
 
 
-def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
+def stop_and_disable(api: Api, name: AccountName, paths: Paths) -> None:
     """Stop an account and keep it stopped, also after a reboot. Raises WxError."""
     disable(api, name)
     try:

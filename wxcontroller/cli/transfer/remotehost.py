@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.connection import Far
+from wxcontroller.cli.connection import HostAccess
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.transfer.preconditions import PATHS
 from wxcontroller.core.access import CALLER_HEADER, Scope
@@ -48,7 +48,7 @@ def host_named(name: str) -> Api:
     headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
     if credentials.secret:
         headers["Authorization"] = f"Bearer {credentials.secret}"
-    return Api(hosts[name].url, far=Far(credentials.tls, headers))
+    return Api(hosts[name].url, host_access=HostAccess(credentials.tls, headers))
 
 
 def for_root(host: HostSettings) -> HostSettings:

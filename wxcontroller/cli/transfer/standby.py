@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL
-from wxcontroller.cli.errors import Unanswered
+from wxcontroller.cli.errors import NoResponse
 from wxcontroller.cli.transfer.bundles import SPARE_BYTES
-from wxcontroller.cli.transfer.changes import Look, look_at
+from wxcontroller.cli.transfer.changes import BundleFacts, bundle_facts
 from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -71,7 +71,7 @@ class StandbyRound:
     passphrase: bytes
     pause: Callable[[float], None] = time.sleep
     _sent: dict[str, SentBundle] = field(init=False, default_factory=dict)
-    _due: dict[str, Look] = field(init=False, default_factory=dict)
+    _due: dict[str, BundleFacts] = field(init=False, default_factory=dict)
     _down: set[str] = field(init=False, default_factory=set)  # hosts that do not respond
 
     def run(self) -> None:
@@ -95,7 +95,7 @@ class StandbyRound:
                 return
             if bundle is None or not is_of(bundle, account):
                 bundle = SentBundle(to, account.epoch, changed=now)
-            look = look_at(account, self.paths)
+            look = bundle_facts(account, self.paths)
         except UnknownAccount:  # removed since the listing
             return
         except (WxError, OSError) as problem:
@@ -135,7 +135,7 @@ class StandbyRound:
         account, look = AccountFiles(self.paths).load(instance), self._due[instance]
         if not is_of(bundle, account):  # changed since it was looked at: the next round knows
             return bundle
-        refuse_vain(self.api.arrival(account.name, bundle.to), account, bundle.to, look.size)
+        require_acceptance(self.api.arrival(account.name, bundle.to), account, bundle.to, look.size)
         # A clock that was set back must not make this bundle look older than the last one.
         made = max(bundle.tried, bundle.at + 1)
         sealed = SealedAccount(account, self.passphrase, made, self.host, self.paths, has_run=bundle.files > 0)
@@ -149,7 +149,7 @@ class StandbyRound:
 
     def _failed(self, instance: str, bundle: SentBundle, problem: WxError | OSError) -> SentBundle:
         """Return the note for a bundle that could not be made or sent."""
-        if isinstance(problem, Unanswered):  # the others for this host can wait, too
+        if isinstance(problem, NoResponse):  # the others for this host can wait, too
             self._down.add(bundle.to)
         if not isinstance(problem, WxError):
             problem = disk_problem(problem.filename or self.paths.private_state(instance), problem)
@@ -173,7 +173,7 @@ def is_of(bundle: SentBundle, account: Account) -> bool:
     return (bundle.to, bundle.epoch) == (standby_host(account), account.epoch)
 
 
-def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None:
+def require_acceptance(there: JsonObject, account: Account, to: str, size: int) -> None:
     """Raise WxError for a bundle that its host would refuse, according to its answer about the account."""
     name = account.name.name
     if there.get("receiving") is not True:
@@ -206,11 +206,11 @@ def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None
 
 
 def in_time(pieces: Iterable[bytes], seconds: float, to: str) -> Iterator[bytes]:
-    """Yield the bytes sent to a host. Raises Unanswered once that takes too long."""
+    """Yield the bytes sent to a host. Raises NoResponse once that takes too long."""
     end = time.monotonic() + seconds
     for piece in pieces:
         if time.monotonic() > end:
-            raise Unanswered(
+            raise NoResponse(
                 N_("sending a bundle to host {host} took longer than {seconds} seconds"),
                 N_("check the connection to it"),
                 host=to,

@@ -43,7 +43,7 @@ _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
 _HEX = re.compile("[0-9a-fA-F]{32}")
 
 
-class NotTaken(Exception):
+class TransferRefused(Exception):
     """An upload or download that is refused. ``status`` is HTTP's; the words are for ``x-error-message``."""
 
     def __init__(self, status: int, words: str) -> None:
@@ -115,17 +115,17 @@ class Cdn:
         return OfferedContent(media, key.hex(), size)
 
     async def download(self, parameter: str) -> Ciphertext:
-        """Return the content of a link. Raises NotTaken and Unavailable."""
+        """Return the content of a link. Raises TransferRefused and Unavailable."""
         _, content = self._opened("download", parameter)
         if content is None:
-            raise NotTaken(404, "no such content")
+            raise TransferRefused(404, "no such content")
         path = await self._received(content)
         try:
             status = await asyncio.to_thread(path.stat) if path is not None else None
         except OSError:
             status = None
         if path is None or status is None:
-            raise NotTaken(404, "the content is no longer here")
+            raise TransferRefused(404, "the content is no longer here")
         return Ciphertext(path, self._key(content), status.st_size)
 
     def _key(self, content: bytes) -> bytes:
@@ -142,15 +142,15 @@ class Cdn:
     # -- up
 
     def permit(self, consumer: Consumer, asked: JsonObject, origin: str) -> JsonObject:
-        """Return where an announced file is to be uploaded to. Raises NotTaken with the reason."""
+        """Return where an announced file is to be uploaded to. Raises TransferRefused with the reason."""
         kind, size = _KINDS.get(integer(asked.get("media_type"))), integer(asked.get("rawsize"), -1)
         key, digest = text(asked.get("aeskey")), text(asked.get("rawfilemd5"))
         if kind is None:
-            raise NotTaken(400, "voice and other kinds of media cannot be sent; send audio as a file")
+            raise TransferRefused(400, "voice and other kinds of media cannot be sent; send audio as a file")
         if size > self.config.number("media_size_max"):
-            raise NotTaken(400, f"the file is larger than {self.config.number('media_size_max')} bytes")
+            raise TransferRefused(400, f"the file is larger than {self.config.number('media_size_max')} bytes")
         if size < 0 or not _HEX.fullmatch(key) or not _HEX.fullmatch(digest):
-            raise NotTaken(400, "invalid arguments")
+            raise TransferRefused(400, "invalid arguments")
         parameter = self._permit(consumer, kind, size, key, digest)
         where = f"{origin}/ilink/c2c/upload?encrypted_query_param={quote(parameter, safe='')}"
         filekey = quote(text(asked.get("filekey"))[:128], safe="")
@@ -167,15 +167,15 @@ class Cdn:
     async def upload(self, parameter: str, body: StreamReader) -> str:
         """Store the ciphertext of an announced file; return the parameter that refers to it in a send.
 
-        Raises NotTaken, and OSError when it cannot be stored.
+        Raises TransferRefused, and OSError when it cannot be stored.
         """
         consumer, content = self._opened("upload", parameter)
         if consumer is None or content is None:
-            raise NotTaken(403, "no such permit")
+            raise TransferRefused(403, "no such permit")
         form, size, key, digest, until = json.loads(content[6:])
         # The upper bound is for a clock that was set back, which must not make old permits valid.
         if not 0 <= until - time.time() <= PERMIT_SECONDS:
-            raise NotTaken(403, "the permit has expired; ask for a new one")
+            raise TransferRefused(403, "the permit has expired; ask for a new one")
         kind = MessageKind(str(form))
         token = secrets.token_hex(8)
         part = self.config.media_dir / f".in.{token}"
@@ -253,20 +253,20 @@ async def decrypt(body: StreamReader, stream: BinaryIO, key: bytes, size: int, d
             async with asyncio.timeout(_IDLE_SECONDS):
                 piece = await anext(pieces, None)
         except TimeoutError:
-            raise NotTaken(408, "the content did not arrive") from None
+            raise TransferRefused(408, "the content did not arrive") from None
         if piece is None:
             break
         taken += len(piece)
         # Before it is written: the announced size was checked against the
         # limit, and nothing beyond it may reach the disk.
         if taken > padded_size(size):
-            raise NotTaken(400, "the content is larger than announced")
+            raise TransferRefused(400, "the content is larger than announced")
         await asyncio.to_thread(take, decryptor.update(piece))
     try:
         rest = decryptor.finish()
     except BadCiphertext as problem:
-        raise NotTaken(400, str(problem)) from None
+        raise TransferRefused(400, str(problem)) from None
     await asyncio.to_thread(take, rest)
     if taken != padded_size(size) or found.hexdigest() != digest:
-        raise NotTaken(400, "the content is not what was announced (size or MD5)")
+        raise TransferRefused(400, "the content is not what was announced (size or MD5)")
     return start

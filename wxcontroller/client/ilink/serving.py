@@ -12,7 +12,7 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.cdn import Cdn, NotTaken
+from wxcontroller.client.ilink.cdn import Cdn, TransferRefused
 from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerBook
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
@@ -147,13 +147,13 @@ class Serving:
             return {"ret": -2, "errmsg": "media-refused: WeChat does not let this account send media at present"}
         try:
             return self.cdn.permit(consumer, body, origin)
-        except NotTaken as problem:
+        except TransferRefused as problem:
             return {"ret": -2, "errmsg": str(problem)}
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         try:
             parameter = await self.cdn.upload(request.query.get(_PARAMETER, ""), request.content)
-        except NotTaken as problem:
+        except TransferRefused as problem:
             return refused(problem.status, str(problem))
         except (web.RequestPayloadError, Unavailable) as problem:
             return refused(500, str(problem))
@@ -164,7 +164,7 @@ class Serving:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         try:
             found = await self.cdn.download(request.query.get(_PARAMETER, ""))
-        except NotTaken as problem:
+        except TransferRefused as problem:
             return refused(problem.status, str(problem))
         except Unavailable as problem:
             return refused(500, str(problem))

@@ -48,7 +48,7 @@ from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.window import Hold, Windows
-from wxcontroller.client.store.sends import Added, Left, SendStore
+from wxcontroller.client.store.sends import LeftoverSends, SendStore, StoredSends
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
@@ -199,7 +199,7 @@ class SendQueue:
 
     def place(
         self, sends: Sequence[Send], request: Request | None = None, reply_to: int = 0, login: str = ""
-    ) -> "asyncio.Future[Added]":
+    ) -> "asyncio.Future[StoredSends]":
         """Queue messages, all or none, once stored; the result tells whether they are stored.
 
         Args:
@@ -306,9 +306,9 @@ class SendQueue:
         self.pacer.count()
         self.holding.attempted(send)
 
-    def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
+    def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[StoredSends]") -> None:
         self._adding -= len(sends)
-        added = Added() if stored.cancelled() or stored.exception() else stored.result()
+        added = StoredSends() if stored.cancelled() or stored.exception() else stored.result()
         if not added.seqs:
             for send in sends:
                 if send.media is not None:
@@ -359,7 +359,7 @@ class SendQueue:
 
     # -- sending
 
-    async def run(self, left: "asyncio.Future[Left]") -> None:
+    async def run(self, left: "asyncio.Future[LeftoverSends]") -> None:
         """Send messages of an earlier process and new ones until cancelled; the rest stays for the next process."""
         try:
             self._requeue(await left)
@@ -406,11 +406,11 @@ class SendQueue:
             for send in self.holding.reminders(held_of(self._waiting)):
                 self.place([send]).add_done_callback(partial(self._reminder_stored, send.target))
 
-    def _reminder_stored(self, peer: str, stored: "asyncio.Future[Added]") -> None:
+    def _reminder_stored(self, peer: str, stored: "asyncio.Future[StoredSends]") -> None:
         if stored.cancelled() or stored.exception():
             self.holding.reminded(peer)
 
-    def _requeue(self, left: Left) -> None:
+    def _requeue(self, left: LeftoverSends) -> None:
         """Queue the sends of an earlier process again."""
         self.pacer.restore(left.days)
         self.holding.restore(left.windows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wxcontroller.client.sends.model import Media, Quoted, Request, Send
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.sends.splitting import split_text
-from wxcontroller.client.store.sends import Added
+from wxcontroller.client.store.sends import StoredSends
 from wxcontroller.drivers.base import Driver
 
 # Until a recall is answered: one request to WeChat, which may be tried again.
@@ -65,7 +65,7 @@ class Sending:
             send.client_id = self.driver.new_client_id()
         return found
 
-    async def store(self, sends: Sequence[Send], request: Request | None, latest: float) -> Added:
+    async def store(self, sends: Sequence[Send], request: Request | None, latest: float) -> StoredSends:
         """Queue messages, and wait until they are on disk.
 
         Raises Unavailable if they cannot be stored, and TimeoutError at ``latest`` (the loop's time): on a slow disk

@@ -60,7 +60,7 @@ class ReservedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
+class _NextQuery:
     """A reader's next question, and the answer that the last commit has ``found``: None before one has looked."""
 
     where: Selection
@@ -68,7 +68,7 @@ class _Ahead:
     most_body: int
     found: list[Entry] | None = None
 
-    def asks_as(self, other: "_Ahead") -> bool:
+    def is_same(self, other: "_NextQuery") -> bool:
         return (self.where, self.limit, self.most_body) == (other.where, other.limit, other.most_body)
 
 
@@ -93,7 +93,7 @@ class EventLog:
         self._news = asyncio.Event()
         self._notes: list[tuple[Entry, int, bytes | None]] = []  # of deliveries, for one transaction
         self._notes_of = -1
-        self._ahead: _Ahead | None = None
+        self._ahead: _NextQuery | None = None
         self.counts = Counts()
         # Messages on disk since Minutes counted them last.
         self.uncounted = 0
@@ -233,7 +233,7 @@ class EventLog:
             # that the next scan deletes, never a row without one.
             self._database.write(work, lazy=True, seconds=seconds).add_done_callback(delete_files)
         self._notes.append((entry, status, lighter))
-        self._database.hurry(seconds if len(self._notes) < _NOTES else 0.0)
+        self._database.flush_within(seconds if len(self._notes) < _NOTES else 0.0)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Record that it is no longer retried."""
@@ -308,8 +308,8 @@ class EventLog:
         A reader at the end gets the entries of a commit together with its notification: the writer, which has just
         had these pages in its cache, reads them. A separate read would cost two more thread switches.
         """
-        asked, ahead = _Ahead(where, limit, most_body), self._ahead
-        if ahead is not None and ahead.found is not None and ahead.asks_as(asked):
+        asked, ahead = _NextQuery(where, limit, most_body), self._ahead
+        if ahead is not None and ahead.found is not None and ahead.is_same(asked):
             found = ahead.found
         else:
             self._ahead = asked  # a commit during the read finds the same
@@ -320,7 +320,7 @@ class EventLog:
             self._ahead = None  # there is more: reading ahead after each commit would be useless
         elif found:
             rest = replace(where, after=found[-1].seq, log=found[-1].log)
-            self._ahead = _Ahead(rest, limit, most_body, [])
+            self._ahead = _NextQuery(rest, limit, most_body, [])
         else:
             self._ahead = replace(asked, found=found)
         return found
@@ -405,10 +405,10 @@ class EventLog:
             ahead = replace(ahead, found=tables.shown(db, ahead.where, ahead.limit, ahead.most_body))
         return partial(self._seen, counts, ahead)
 
-    def _seen(self, counts: Counts, ahead: "_Ahead | None") -> None:
+    def _seen(self, counts: Counts, ahead: "_NextQuery | None") -> None:
         self.counts = counts
         if self._ahead is not None:
-            if ahead is not None and ahead.asks_as(self._ahead):
+            if ahead is not None and ahead.is_same(self._ahead):
                 self._ahead = ahead
             else:  # the writer had read before this request
                 self._ahead = replace(self._ahead, found=None)

@@ -46,7 +46,7 @@ class KnownLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
+class RecoveryResult:
     """The result: where the damaged file is now, the number of rows saved, and of open events that are lost."""
 
     aside: Path
@@ -76,7 +76,7 @@ def finish_interrupted(path: Path) -> None:
         sync(path.parent)
 
 
-def recover(path: Path, schema: Sequence[str], state: KnownLog) -> Rescued:
+def recover(path: Path, schema: Sequence[str], state: KnownLog) -> RecoveryResult:
     """Replace the damaged database at ``path``, which must not be open elsewhere.
 
     Raises OSError or sqlite3.DatabaseError when the new file cannot be written; the damaged one is untouched then.
@@ -102,7 +102,7 @@ def recover(path: Path, schema: Sequence[str], state: KnownLog) -> Rescued:
     # A rename is durable with its directory; without it a power cut could leave the account without any log.
     sync(path.parent)
     forget_old_sets(path)
-    return Rescued(aside, rows, lost)
+    return RecoveryResult(aside, rows, lost)
 
 
 def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple[int, int]:

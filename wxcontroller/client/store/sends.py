@@ -35,7 +35,7 @@ _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class StoredSends:
     """The stored rows: the sequences of the sends, in order, and the numbers of their media, 0 for none. If ``seqs``
     is empty, nothing was stored: the key has an ``earlier`` request, or the event was already replied to.
     """
@@ -46,7 +46,7 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftoverSends:
     """The sends of an earlier process, in order; the counts of days; and when it last wrote (0: never)."""
 
     days: Mapping[str, int]
@@ -74,16 +74,16 @@ class SendStore:
         self._most_requests = most_requests
         self._adding: set[Path] = set()
 
-    def left(self, adopted: int = 0) -> "Future[Left]":
+    def left(self, adopted: int = 0) -> "Future[LeftoverSends]":
         """Return the sends that an earlier process left. Call this before sends are added.
 
         ``adopted`` is the epoch in which an account was adopted, 0 for others: sends that waited then may have been
         sent.
         """
 
-        def work(db: sqlite3.Connection) -> Left:
+        def work(db: sqlite3.Connection) -> LeftoverSends:
             if adopted:
-                doubt_left(db, adopted)
+                mark_unknown(db, adopted)
                 skip_lost(db, adopted)
             return left(db, self._route)
 
@@ -95,7 +95,7 @@ class SendStore:
 
     def add(
         self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
-    ) -> "Future[Added]":
+    ) -> "Future[StoredSends]":
         """Store sends, all or none, with all that belongs to them; see ``add``."""
         contents = list(dict.fromkeys(send.media for send in sends if send.media is not None))
         rows = [
@@ -168,7 +168,7 @@ def add(
     request: Request | None,
     reply_to: int,
     day: str,
-) -> Added:
+) -> StoredSends:
     """Store sends with all that belongs to them; of two requests with one key, and of two replies, only the first.
 
     The last column of a send is the place of its content in ``media``, None for a text.
@@ -179,9 +179,9 @@ def add(
     if reply_to:
         done = db.execute("UPDATE events SET replied = 1 WHERE seq = ? AND replied = 0", (reply_to,))
         if not done.rowcount:
-            return Added()
+            return StoredSends()
     if request is not None and (earlier := request_of(db, request.key)):
-        return Added(earlier=earlier)
+        return StoredSends(earlier=earlier)
     if request is not None:
         keep(db, request)
     # Sent at once without a second commit: the row itself says that it may have arrived.
@@ -193,7 +193,7 @@ def add(
     ]
     numbers = [None if row[-1] is None else stored[as_int(row[-1])] for row in sends]
     seqs = [insert(db, row, number) for row, number in zip(sends, numbers, strict=True)]
-    return Added(seqs, [number or 0 for number in numbers])
+    return StoredSends(seqs, [number or 0 for number in numbers])
 
 
 def insert(db: sqlite3.Connection, row: Row, media: int | None) -> int:
@@ -306,7 +306,7 @@ def files(db: sqlite3.Connection) -> frozenset[str]:
     return frozenset(str(file) for (file,) in db.execute("SELECT file FROM parcels WHERE file != ''"))
 
 
-def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
+def mark_unknown(db: sqlite3.Connection, adopted: int) -> None:
     """Record, once in this epoch, that each send may have arrived and must not be retried.
 
     The lost host ran the account after the bundle was made, and may have sent what the bundle shows as waiting.
@@ -318,13 +318,13 @@ def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
         db.execute("UPDATE sends SET tried = MAX(tried, time, 1), attempts_left = ?", (NEVER_AGAIN,))
 
 
-def left(db: sqlite3.Connection, route: str) -> Left:
+def left(db: sqlite3.Connection, route: str) -> LeftoverSends:
     """Return the stored sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     # Sends that may have arrived go first: they are repeated only for five minutes after their first attempt.
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(
+    return LeftoverSends(
         days(db), max([as_float(alive), *(as_float(row[1]) for row in sends)]), windows(db), route, sends, media
     )
 

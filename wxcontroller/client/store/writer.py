@@ -159,10 +159,10 @@ class Database:
         if not lazy:
             self._submit()
         else:
-            self.hurry(seconds)
+            self.flush_within(seconds)
         return job.future
 
-    def hurry(self, seconds: float = 0.0) -> None:
+    def flush_within(self, seconds: float = 0.0) -> None:
         """Have the lazy jobs queued so far written within this many seconds."""
         assert self._loop is not None, "open() comes first"
         if not seconds:

@@ -13,7 +13,7 @@ _SETTLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class IdMatch:
     """The match of an id: a ``send`` of the queue, or its entry in the ``log``, or neither."""
 
     send: Send | None = None
@@ -26,7 +26,7 @@ async def settle(parts: Parts) -> None:
     await parts.log.settled(_SETTLE_SECONDS)
 
 
-async def look_up(parts: Parts, identifier: str) -> Looked:
+async def look_up(parts: Parts, identifier: str) -> IdMatch:
     """Return a message by its id.
 
     While the disk fails, a send that has ended is in the queue only.
@@ -35,11 +35,11 @@ async def look_up(parts: Parts, identifier: str) -> Looked:
     for send in await parts.sending.unsettled():
         if send.client_id == identifier:
             if not send.state.is_final:
-                return Looked(send)
+                return IdMatch(send)
             ended = send
     await settle(parts)
     found, name = await parts.log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
-    return Looked(ended if found is None else None, found, name)
+    return IdMatch(ended if found is None else None, found, name)
 
 
 def no_such_message(identifier: str) -> RequestRefused:

@@ -11,7 +11,7 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
 from wxcontroller.core.account import Account
 from wxcontroller.openwx.admission import AdmissionSlot
-from wxcontroller.openwx.connection import HandedOver, PatientConnection
+from wxcontroller.openwx.connection import HandedOver, HttpConnection
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class ProxiedExchange:
         shared: Context,
         backends: Backends,
         requests: RequestFigures,
-        connection: PatientConnection,
+        connection: HttpConnection,
         account: Account,
         caller: Caller,
         place: AdmissionSlot,

@@ -36,7 +36,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters
 from wxcontroller.openwx.admission import AdmissionSlot, Busy, Claim, Resource
-from wxcontroller.openwx.connection import PatientConnection
+from wxcontroller.openwx.connection import HttpConnection
 from wxcontroller.openwx.parameters import BadParameter
 
 # Limit of a form here: ``proxy`` reads longer ones.
@@ -62,7 +62,7 @@ class AccountFastPath:
         self._claims: dict[tuple[str, Scope, object], Claim] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
-    def take(self, connection: PatientConnection, data: bytes) -> int:
+    def take(self, connection: HttpConnection, data: bytes) -> int:
         """See ``openwx.connection.FastPath``."""
         settings, head_end = self.shared.settings, data.find(b"\r\n\r\n") + 4
         # Settings are replaced as a whole by a reload: results that were remembered hold for the former ones.
@@ -128,7 +128,7 @@ class AccountFastPath:
         return -1
 
     def _answer_list(
-        self, line: RequestLine, block: HeaderBlock, caller: Caller, connection: PatientConnection, behind: bytes
+        self, line: RequestLine, block: HeaderBlock, caller: Caller, connection: HttpConnection, behind: bytes
     ) -> int:
         """Answer a request for the list of all accounts; returns as ``take``."""
         is_stream = b"text/event-stream" in block.sent
@@ -183,9 +183,7 @@ class AccountFastPath:
                 self._blocks[block] = found
         return found
 
-    def _caller(
-        self, line: RequestLine, block: HeaderBlock, connection: PatientConnection, now: float
-    ) -> Caller | None:
+    def _caller(self, line: RequestLine, block: HeaderBlock, connection: HttpConnection, now: float) -> Caller | None:
         """Return the sender of a request, None if its head does not authorize it."""
         gate = self.shared.gate
         tokens = gate.tokens_of_late(now)
@@ -231,7 +229,7 @@ class AccountFastPath:
         return account if account is not None and caller.may_see(account.name.instance) else None
 
     def _claim_slot(
-        self, caller: Caller, connection: PatientConnection, size: int, settings: Settings
+        self, caller: Caller, connection: HttpConnection, size: int, settings: Settings
     ) -> AdmissionSlot | None:
         """Take a request's share of the account's port; None if it is used up."""
         address = connection.peername

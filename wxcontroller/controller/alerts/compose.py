@@ -9,7 +9,7 @@ from wxcontroller.controller.alerts.schedule import Due
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
 from wxcontroller.controller.view import View
-from wxcontroller.core.alerts import Alert, Happening, Item, Kind, Picture, plain
+from wxcontroller.core.alerts import Alert, AlertEvent, Item, Kind, Picture, plain
 from wxcontroller.core.catalog import language_here
 from wxcontroller.core.messages import N_, Text
 
@@ -28,7 +28,7 @@ class Composer:
         self._state_files = state_files
         self._language = language
 
-    def alert(self, event: Happening, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
+    def alert(self, event: AlertEvent, dues: Sequence[Due], views: Mapping[str, View], now: float) -> Alert:
         """Return one alert about all of ``dues``."""
         codes = 0
         items: list[Item] = []
@@ -54,10 +54,10 @@ class Composer:
         message = Text(N_("This is a test of wxcontroller's alerts. No action is needed."))
         remedy = Text(N_("the QR code is an example; real ones are scanned with WeChat"))
         return self._alert(
-            Happening.TEST, now, [Item(Kind.TEST, "", "test", now, message, remedy, code, code="test")]
+            AlertEvent.TEST, now, [Item(Kind.TEST, "", "test", now, message, remedy, code, code="test")]
         )
 
-    def _alert(self, event: Happening, now: float, found: Sequence[Item], more: int = 0) -> Alert:
+    def _alert(self, event: AlertEvent, now: float, found: Sequence[Item], more: int = 0) -> Alert:
         language = self._language() or language_here()
         host = plain(socket.gethostname(), 64) or "?"
         return Alert(secrets.token_hex(10), event, now, host, tuple(found), more, language)

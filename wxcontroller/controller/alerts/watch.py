@@ -28,7 +28,7 @@ from wxcontroller.controller.alerts.schedule import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.view import View
-from wxcontroller.core.alerts import Alert, Happening
+from wxcontroller.core.alerts import Alert, AlertEvent
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
@@ -217,7 +217,7 @@ class AlertWatch:
         if self._unsent is not None and not await self._send_one(*self._unsent, now):
             return
         problems, recoveries = self.ledger.due(self.settings, now)
-        for event, dues in ((Happening.PROBLEM, problems), (Happening.RECOVERY, recoveries)):
+        for event, dues in ((AlertEvent.PROBLEM, problems), (AlertEvent.RECOVERY, recoveries)):
             if dues and not await self._send_one(self._composer.alert(event, dues, views, now), dues, now):
                 return
 

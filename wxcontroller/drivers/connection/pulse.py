@@ -80,7 +80,7 @@ class Pulse:
             await asyncio.sleep(self._timing.progress_every)
 
 
-async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, None]) -> T:
+async def run_beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, None]) -> T:
     """Return the result of ``main`` while ``helper`` runs, too; the failure of either is the failure of both."""
     tasks = asyncio.ensure_future(main), asyncio.ensure_future(helper)
     try:

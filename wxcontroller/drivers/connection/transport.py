@@ -167,7 +167,7 @@ class Transport:
 
             return Tunnels(self._proxy, server=self._server, tls=self._tls, limit=limit, keepalive_timeout=keepalive)
         return aiohttp.TCPConnector(
-            resolver=_Everywhere(self._server) if self._server else Resolver(),
+            resolver=_FixedResolver(self._server) if self._server else Resolver(),
             ssl=self._tls if self._tls is not None else True,
             limit=limit,
             keepalive_timeout=keepalive,
@@ -226,7 +226,7 @@ class Transport:
                 try:
                     await asyncio.to_thread(take, piece)  # a busy disk blocks writers
                 except OSError as problem:
-                    raise _Taker(problem) from problem
+                    raise _SinkFailed(problem) from problem
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
             return ReceivedFile(size, mime, start, total)
 
@@ -264,7 +264,7 @@ class Transport:
                         self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
                     yield response
                     return
-        except _Taker as taker:
+        except _SinkFailed as taker:
             raise taker.problem from None
         except Fenced:
             failure = NoAnswer(request.call, Text("this host may no longer run the account"), unsure=False)
@@ -292,7 +292,7 @@ def part(request: LineRequest, content_range: str) -> tuple[int, int]:
     return int(match[1]), int(match[2]) if match[2] != "*" else 0
 
 
-class _Taker(Exception):
+class _SinkFailed(Exception):
     """The receiver of the content failed, not the connection."""
 
     def __init__(self, problem: OSError) -> None:
@@ -300,7 +300,7 @@ class _Taker(Exception):
         self.problem = problem
 
 
-class _Everywhere(AbstractResolver):
+class _FixedResolver(AbstractResolver):
     """Resolves every name to one server's address."""
 
     def __init__(self, server: str) -> None:

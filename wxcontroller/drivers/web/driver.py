@@ -33,7 +33,7 @@ from wxcontroller.drivers.base import (
     Uploaded,
 )
 from wxcontroller.drivers.connection.logout import Logout
-from wxcontroller.drivers.connection.pulse import Pulse, beside
+from wxcontroller.drivers.connection.pulse import Pulse, run_beside
 from wxcontroller.drivers.connection.transport import transport_of
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import Init
@@ -55,7 +55,7 @@ from wxcontroller.drivers.web.wire.timing import DEFAULT, WebTiming
 log = logging.getLogger(__name__)
 
 
-class Acquaintances(People, Pictured, Protocol):
+class WebContacts(People, Pictured, Protocol):
     """An account's contacts; Roster, on the web page."""
 
     def begin(self, init: Init) -> None: ...
@@ -238,9 +238,9 @@ class WebDriver:
             self._media_loop,
             self._read,
         )
-        return await beside(self._listen(entered, pulse, roster, listener), roster.work())
+        return await run_beside(self._listen(entered, pulse, roster, listener), roster.work())
 
-    async def _listen(self, entered: Entered, pulse: Pulse, roster: "Acquaintances", listener: Listener) -> Lost:
+    async def _listen(self, entered: Entered, pulse: Pulse, roster: "WebContacts", listener: Listener) -> Lost:
         try:
             # Before the contacts: events about them name the account by its id.
             await pulse.emit(roster.profile())
@@ -252,7 +252,7 @@ class WebDriver:
         finally:
             self._session = None
 
-    def _put_to_work(self, session: WebSession, roster: "Acquaintances", listener: Listener) -> "_Live":
+    def _put_to_work(self, session: WebSession, roster: "WebContacts", listener: Listener) -> "_Live":
         def ticket() -> str:
             return self._saved.memory.jar.value("webwx_data_ticket")
 
@@ -274,7 +274,7 @@ class WebDriver:
         desktop = {"on": True, "off": False}.get(context.text("desktop"))
         return Consent(context.account, desktop, context.decisions)
 
-    def _roster(self, session: WebSession, pulse: Pulse) -> "Acquaintances":
+    def _roster(self, session: WebSession, pulse: Pulse) -> "WebContacts":
         return WebRoster(
             self._calls,
             session,
@@ -290,7 +290,7 @@ class WebDriver:
         """Read an entry of AddMsgList."""
         return messages.message_of(raw, me, emoji_names)
 
-    def _commands_of(self, session: WebSession, roster: "Acquaintances") -> Commands | None:
+    def _commands_of(self, session: WebSession, roster: "WebContacts") -> Commands | None:
         """Return the object that changes messages, people and groups; None on a page without these operations."""
         return Commands(self._calls, session, roster) if isinstance(roster, WebRoster) else None
 

@@ -22,7 +22,7 @@ async def upload(call: ILinkCall) -> web.StreamResponse:
     permit = call.sandbox.ilink.permits.get(call.request.query.get("encrypted_query_param", ""))
     check(call)
     if permit is None:
-        return no(400, "encrypted_query_param is not valid")
+        return refusal(400, "encrypted_query_param is not valid")
     if call.request.query.get("filekey") != permit.filekey:
         call.breach("filekey is not the one of the permit")
     if call.request.content_type != _OCTETS:
@@ -47,7 +47,7 @@ async def download(call: ILinkCall) -> web.StreamResponse:
     stored = call.sandbox.ilink.files.get(call.request.query.get("encrypted_query_param", ""))
     path = call.sandbox.contents.path(stored.md5) if stored is not None else None
     if path is None:
-        return no(404, "no such file")
+        return refusal(404, "no such file")
     return Download(path, _OCTETS)
 
 
@@ -56,7 +56,7 @@ def check(call: ILinkCall) -> None:
         call.breach("Authorization went to the CDN")
 
 
-def no(status: int, words: str) -> web.Response:
+def refusal(status: int, words: str) -> web.Response:
     return web.Response(status=status, headers={"x-error-message": words})
 
 

@@ -26,7 +26,7 @@ class SyncGuard:
     mode: MediaLoop
     timing: WebTiming
     _backoff: Backoff = field(init=False)
-    _in_vain: int = 0
+    _empty_syncs: int = 0
     _empty: bool = True  # the last of them was empty, without even known messages
     _media: bool = False  # the last message, to or from us, had media
     _nudged: bool = False
@@ -41,23 +41,23 @@ class SyncGuard:
 
     def quiet(self) -> None:
         """Reset after a normal answer, with or without news."""
-        self._in_vain = 0
+        self._empty_syncs = 0
         self._backoff.reset()
 
-    def vain(self, empty: bool = True) -> None:
+    def note_empty(self, empty: bool = True) -> None:
         """Note a sync that brought nothing new although there should have been news."""
-        self._in_vain += 1
+        self._empty_syncs += 1
         self._empty = empty
 
     def wait(self) -> float:
         """Return the seconds to wait before the next check."""
         after_media = self._media and self._empty and self.mode is not MediaLoop.LEAVE
-        if self._in_vain < (1 if after_media else self.timing.guard_after):
+        if self._empty_syncs < (1 if after_media else self.timing.guard_after):
             return 0.0
         return self.timing.guard_least if self.mode is MediaLoop.LEAVE else self._backoff.next()
 
     def nudge(self) -> bool:
         """Return whether to notify WeChat that the client is active: once between two messages."""
-        due = self.mode is MediaLoop.NUDGE and self._in_vain > 0 and not self._nudged
+        due = self.mode is MediaLoop.NUDGE and self._empty_syncs > 0 and not self._nudged
         self._nudged = self._nudged or due
         return due

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 # Accepted redirects between hosts in a row: an account has one host, and WeChat names it.
 HOST_MOVES = 3
 # Failed confirmed scans in a row: more would only prolong a ban.
-VAIN_SCANS = 4
+FRUITLESS_SCANS = 4
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
 _QR_LINK = "https://login.weixin.qq.com/l/"
@@ -248,7 +248,7 @@ class QrLogin:
                 continue
             except _Again:
                 in_vain += 1
-                if in_vain >= VAIN_SCANS:
+                if in_vain >= FRUITLESS_SCANS:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
                         Text(

@@ -19,7 +19,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.connection.failures import NoAnswer, TooLong
-from wxcontroller.drivers.connection.pulse import Pulse, beside
+from wxcontroller.drivers.connection.pulse import Pulse, run_beside
 from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import News
@@ -138,7 +138,7 @@ class Listener:
     async def listen(self) -> Lost:
         """Run the loop. The first sync fetches messages that arrived while the client was down."""
         self._last_response = time.monotonic()  # loading the contacts does not count as silence
-        return await beside(self._listen(), self._watch_for_silence())
+        return await run_beside(self._listen(), self._watch_for_silence())
 
     async def _listen(self) -> Lost:
         # Sync before the first check: messages may have arrived since the keys were stored.
@@ -235,7 +235,7 @@ class Listener:
         if had_events:
             self._guard.quiet()
         elif asked:
-            self._guard.vain(empty)
+            self._guard.note_empty(empty)
         return None
 
     async def _skip_oversized(self, problem: TooLong) -> None:
