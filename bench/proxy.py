@@ -1,4 +1,4 @@
-"""CPU and latency that passing a request on to an account takes, beside nginx as the proxy of the same backend.
+"""CPU and latency of forwarding a request to an account, compared with nginx as the proxy of the same backend.
 
 python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--peers] [--json FILE] [--short]
 

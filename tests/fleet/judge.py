@@ -1,4 +1,4 @@
-"""The judge: who polled and sent for whom, and what became of each message.
+"""The judge: which host polled and sent for each account, and the outcome of each message.
 
 An account's *tenures* are the hosts that its records named, in the order of their epochs. Two rules find two hosts
 that act for one account:

@@ -250,7 +250,7 @@ def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -
 
 
 def run_without_etcd(name: str, host: Host) -> None:
-    """Have a host's accounts run on without etcd while all others confirm it, by the guide."""
+    """Keep a host's accounts running without etcd while all others confirm it, as in the guide."""
     commands = step("docs/howto/etcd-failsafe.md", "Enable").replace("wxctl fleet", "wxctl fleet || true")
     for called, other in zip(("fleet-b", "fleet-c"), sorted(HOSTS.keys() - {name}), strict=True):
         commands = commands.replace(called, f"fleet-{other}")

@@ -116,7 +116,7 @@ def of_hosts(text: str, first: str, second: str, address: str = "") -> str:
 
 
 def _join(name: str, hosts: Mapping[str, Host], addresses: Mapping[str, str]) -> None:
-    """Do on a host what the guides say; the other ones have tokens for it."""
+    """Follow the guides on a host; the other hosts have tokens for it."""
     host, tls = hosts[name], "TLS by the controller"
     network, service = (
         step(ACCESS, tls, kind).replace("wx.example", f"{name}.example") for kind in (NETWORK, "wxcontroller.service")

@@ -1,4 +1,4 @@
-"""What an attacker cannot do who has taken over the program of an account, the controller or the delivery of alerts.
+"""Actions that fail for an attacker who has taken over the program of an account, the controller or the alerts.
 
 Each attempt is a Python expression (``inside.py``), evaluated by the installed unit in its program's place. Root
 evaluates it outside of the sandbox, too, where it must succeed or fail for another reason: only then a refusal inside

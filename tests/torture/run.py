@@ -29,7 +29,7 @@ def torture(
         pause: scales how long failures last.
 
     Returns:
-        What there was in the end, and what is wrong.
+        The final state, and the problems.
     """
     chance = random.Random(seed)
     with _scene(host, accounts, chance, pause) as scene:

@@ -87,7 +87,7 @@ _SEE_UNIT = Text("see: systemctl status wxcontroller")
 
 
 class Connection:
-    """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
+    """One controller, by the URL of its root. Every method raises WxError with a remedy."""
 
     def __init__(
         self, url: str, finder: Finder | None = None, insecure: bool = False, host_access: HostAccess | None = None

@@ -29,7 +29,7 @@ class Consults:
 
     @contextmanager
     def asked(self, target: str, send: Send | None) -> Iterator[asyncio.Future[Message]]:
-        """Wait for the first message of ``target`` that comes after the message went out; None: it has."""
+        """Wait for the first message of ``target`` after ``send`` was sent; None: it was sent already."""
         question = _Question(target, send, asyncio.get_running_loop().create_future())
         self._open.append(question)
         try:

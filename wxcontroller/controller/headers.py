@@ -24,6 +24,6 @@ def added(settings: Settings) -> dict[str, str]:
 
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that an answer has not. For ``on_response_prepare``."""
+    """Add the headers that a response lacks. For ``on_response_prepare``."""
     for name, value in added(context(request).settings).items():
         response.headers.setdefault(name, value)

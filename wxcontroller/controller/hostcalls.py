@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # Calls of the old API that the controller answers itself, for one account that ``client`` names.
 _OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/get_qrcode", "/openwx/check_client"})
-# Two programs of one name would use one WeChat session: an account that another host has, too, is not started.
+# Two accounts with the same name would use one WeChat session: an account that another host also has is not started.
 _STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts/{name}/restart"})
 # With these, a name that is new to the fleet may begin.
 _BEGINNINGS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts"})

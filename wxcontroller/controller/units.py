@@ -154,7 +154,7 @@ class Systemd:
         return await asyncio.shield(self._look)
 
     def recent(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
-        # uvloop's clock counts milliseconds: with ``max_age`` 0 a look of this millisecond would do.
+        # uvloop's clock counts milliseconds: with ``max_age`` 0, a query in this millisecond would be recent enough.
         return self._seen if time.monotonic() - self._seen_at <= max_age else None
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:

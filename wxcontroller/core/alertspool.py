@@ -59,7 +59,7 @@ class Waiting:
         return self.path.stem
 
     def read(self) -> Alert:
-        """Raises OSError, and ValueError for anything but an alert."""
+        """Read the alert. Raises OSError, and ValueError for anything else."""
         return alert_from(read_json(read_foreign(self.path, ALERT_BYTES)))
 
 

@@ -1,4 +1,4 @@
-"""Fail-safe mode: accounts of a host run on without etcd while all other hosts confirm it. Off by default.
+"""Fail-safe mode: accounts of a host keep running without etcd while all other hosts confirm it. Off by default.
 
 The keeper of host A asks, and the controllers of the others answer (``fleet/promises.py``).
 

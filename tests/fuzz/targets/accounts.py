@@ -1,4 +1,4 @@
-"""What the controller and wxctl get from accounts and other hosts, which may be compromised."""
+"""Data that the controller and wxctl get from accounts and other hosts, which may be compromised."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""What callers of the HTTP APIs send: parameters, tokens, names, options, notifications, calls of AI agents."""
+"""Data that callers of the HTTP APIs send: parameters, tokens, names, options, notifications, calls of AI agents."""
 
 from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, run
 from tests.unit.controller.machine import TEMPLATE

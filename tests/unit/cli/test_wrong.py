@@ -100,7 +100,7 @@ for unit; do printf 'Id=%s\nActiveState=activating\nNRestarts=7\nResult=exit-cod
 
 @pytest.fixture
 def calls(wxctl: Wxctl, stand_in_program: Path, unused_url: str, tmp_path: Path) -> Path:
-    """The file with systemctl's arguments; nobody listens on the controller's port."""
+    """The file with systemctl's arguments; no program listens on the controller's port."""
     program(stand_in_program, "systemctl", SYSTEMCTL)
     wxctl.url = unused_url
     wxctl.environment["PORT"] = unused_url.rpartition(":")[2]

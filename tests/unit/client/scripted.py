@@ -1,4 +1,4 @@
-"""A driver that does what a test wants, for tests of the client above it."""
+"""A driver with scripted behavior, for tests of the client above it."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""The heartbeat: what poll_api may command by a redirect, and what it may not (openwx-api 3.6, 5.3 no. 55)."""
+"""The heartbeat: commands that poll_api may and may not give by a redirect (openwx-api 3.6, 5.3 no. 55)."""
 
 import asyncio
 from collections.abc import AsyncIterator

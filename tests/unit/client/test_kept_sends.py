@@ -284,7 +284,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @contextlib.asynccontextmanager
 async def busy_disk(client: RunningClient) -> AsyncIterator[None]:
-    """Nothing can be written to the account's database; reading goes on."""
+    """Nothing can be written to the account's database; it can still be read."""
     await until(lambda: _is_open(client))
     await client.get_v1("deliveries")  # the account has opened it, too
     with locked(client.paths.state("alice") / "events.db"):

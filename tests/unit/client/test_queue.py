@@ -1,4 +1,4 @@
-"""The queue of sends at its end, and what an account shows of it and of its options."""
+"""The end of the send queue, and the queue and options that an account shows."""
 
 import asyncio
 import json

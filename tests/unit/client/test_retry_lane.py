@@ -257,7 +257,7 @@ async def test_accepted_report_is_not_repeated_while_the_disk_is_slow(start: Sta
 
 @pytest.mark.usefixtures("both_ways")
 async def test_broken_idle_connection_costs_no_attempt(bot: Bot, start: Start) -> None:
-    """A receiver that promises keep-alive, and closes when the next request comes."""
+    """A receiver that promises keep-alive, and closes the connection at the next request."""
     bot.behave = lambda one: None if one.turn > 1 else OK
     client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
     client.driver.play([message(f"text {number}") for number in range(10)])

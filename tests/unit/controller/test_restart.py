@@ -196,7 +196,7 @@ async def test_webhook_targets_are_in_all_files_after_start_and_reload(host: Hos
 
 
 async def _settings(host: Host) -> JsonObject:
-    """Return what /v1/health says of the settings."""
+    """Return the settings as shown by /v1/health."""
     address = "http://{}:{}/v1/health".format(*host.address)
     async with aiohttp.ClientSession() as http, http.get(address) as answer:
         assert answer.status == 200

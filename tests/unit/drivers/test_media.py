@@ -21,7 +21,7 @@ MOST = 1 << 24
 
 
 async def received(world: Wechat, drive: Drive, account: ServerAccount, kind: str, data: bytes) -> MessageMedia:
-    """Let a friend send content; return what its message says about it."""
+    """Let a friend send content; return its description in the message."""
     item, peer = ContentItem(kind, world.sandbox.contents.add(data), len(data), "a.bin"), friend(account)
     made = compose.image if kind == "image" else compose.file
     world.put(account, made(compose.Draft(world.sandbox.next_msg_id(), peer, peer), item))

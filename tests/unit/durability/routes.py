@@ -1,4 +1,4 @@
-"""What people do on each route, and what WeChat has received there: all that differs between routes for tests."""
+"""Actions of people on each route, and what WeChat has received there: the differences between routes for tests."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class Route:
         return "receive", {"from": friend, "text": words}
 
     async def show(self, one: Staged, kind: str = "image", content: bytes = PICTURE, name: str = "") -> str:
-        """Be a person who sends content; return the id of the message."""
+        """Send content as a person; return the id of the message."""
         call, by = self.write_call(friend(one.account), "")
         body: JsonObject = {**by, "kind": kind, "content": base64.b64encode(content).decode(), "name": name}
         del body["text"]

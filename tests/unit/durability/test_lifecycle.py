@@ -13,7 +13,7 @@ from wxcontroller.core.jsontypes import items
 
 
 async def written(account: Process, *words: str) -> list[str]:
-    """Be a person who writes; return the ids once all are reported."""
+    """Write messages as a person; return the ids once all are reported."""
     ids = [account.route.write(account, word) for word in words]
     await account.webhook.until(lambda reports: {*ids} <= {str(report.get("id")) for report in reports})
     return ids

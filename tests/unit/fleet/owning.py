@@ -141,7 +141,7 @@ class OwningHost(FleetHost):
         await until(lambda: self.name in self.ownership.records.hosts)
 
     async def passed(self) -> None:
-        """Wait for the pass under the present lease, which starts what is wanted, also what systemctl has stopped."""
+        """Wait for the pass under the present lease, which also starts accounts that systemctl has stopped."""
         await until(lambda: self.ownership.starts.passed == self.lease)
 
     async def isolate(self) -> None:

@@ -1,4 +1,4 @@
-"""Failures in a fleet with etcd: an account ends on exactly one host, or on none with an advice what to do."""
+"""Failures in a fleet with etcd: an account ends up on exactly one host, or on none, with a remedy."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Who owns an account in a fleet with etcd: claims, moves, lapses, and what others start and stop."""
+"""Owners of accounts in a fleet with etcd: claims, moves, lapsed leases, and starts and stops on other hosts."""
 
 import asyncio
 

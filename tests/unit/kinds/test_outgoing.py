@@ -1,4 +1,4 @@
-"""Every kind of message from the API to who gets it, and what the report of the send says."""
+"""Every kind of message from the API to its recipient, and the report of the send."""
 
 import hashlib
 import os

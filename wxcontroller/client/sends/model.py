@@ -116,7 +116,7 @@ class Outcome:
 
 
 def sent_as(message_id: str) -> Outcome:
-    """Return the outcome of a send that WeChat took."""
+    """Return the outcome of a send that WeChat accepted."""
     if message_id:
         return Outcome(SendState.DELIVERED, 0, "success", "success", message_id)
     return Outcome(SendState.ACCEPTED, 0, "success", _WITHOUT_ID)

@@ -237,7 +237,7 @@ class Windows:
         return found is not None and self.hold(peer, False, now) is None and self.left(found, now) > 1
 
     def attempted(self, peer: str, now: float, again: bool = False) -> None:
-        """A send is handed to WeChat; ``again``: the last try of it may have arrived, and counts."""
+        """Count a send that is passed to WeChat. ``again``: its last attempt may have arrived, and counts too."""
         found = self.peers.get(peer)
         # Whether WeChat drops a repeated id on this route is unknown: both copies may use up the budget.
         if again:

@@ -40,7 +40,7 @@ class Swept:
 
 
 def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
-    """Apply age and size; a part of it when there is much to do: call it again while it did something."""
+    """Delete entries beyond the limits of age and size, one batch per call: call it again until it deletes none."""
     given_up = 0
     if limits.give_up:
         given_up = db.execute(

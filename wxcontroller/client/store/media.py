@@ -90,7 +90,7 @@ def import_book(db: sqlite3.Connection, kept: JsonObject) -> None:
 
 
 def upload_to_json(upload: Uploaded) -> JsonObject:
-    """Return it for ``upload_from_json``."""
+    """Return an upload in the form that ``upload_from_json`` reads."""
     return {**asdict(upload), "kind": upload.kind.value}
 
 
@@ -131,7 +131,7 @@ def media_from_json(kept: JsonObject) -> MessageMedia | None:
 
 
 def received_to_json(received: Received) -> JsonObject:
-    """Return them for ``received_from_json``."""
+    """Return received media in the form that ``received_from_json`` reads."""
     return {**media_to_json(received.content), "path": received.path}
 
 

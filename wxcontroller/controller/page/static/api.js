@@ -138,7 +138,7 @@ async function send(method, path, { json, form, body: plain, headers, signal }, 
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     const remedy = t("Is it running? systemctl status wxcontroller");
-    throw new Problem("unreachable", t("The controller does not answer."), remedy);
+    throw new Problem("unreachable", t("The controller does not respond."), remedy);
   }
 }
 
@@ -151,6 +151,6 @@ async function problemOf(response) {
   const answer = await answerOf(response);
   const error = answer.error ?? {};
   const { status } = response;
-  const message = textOf(error, "message") || (answer.status ?? t("The controller answered {status}.", { status }));
+  const message = textOf(error, "message") || (answer.status ?? t("The controller returned {status}.", { status }));
   return new Problem(error.code ?? "", message, textOf(error, "remedy"), status, error.values);
 }

@@ -13,7 +13,7 @@ const FAILURES = {
   "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],
   "not-running": () => [t("The account is not running."), t("Start it first.")],
   "not-answering": () => [
-    t("The account's program does not answer."),
+    t("The account's program does not respond."),
     t("Check its journal; a restart may help."),
   ],
   "max-clients": () => [

@@ -66,7 +66,7 @@ async function run({ method, path, headers, json, form }, answer, send, stop) {
   stop.addEventListener("click", end);
   send.disabled = true;
   setHidden(stop, false);
-  answer.replaceChildren(h("p", { className: "faint", role: "status" }, t("Waiting for the answer…")));
+  answer.replaceChildren(h("p", { className: "faint", role: "status" }, t("Waiting for the response…")));
   const kind = json ? { "Content-Type": "application/json" } : {};
   const began = performance.now();
   try {

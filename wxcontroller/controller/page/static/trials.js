@@ -32,17 +32,17 @@ export function trialOf(name, option, signal) {
 
 function webhookAnswer(told) {
   const { status, milliseconds: ms, answer } = told;
-  const none = t("No answer after {ms} ms: {error}", { ms, error: textOf(told, "error") });
+  const none = t("No response after {ms} ms: {error}", { ms, error: textOf(told, "error") });
   if (!status) return [h("span", { className: "bad" }, none)];
   const good = status >= 200 && status < 300;
-  const words = t("It answered {status} after {ms} ms.", { status, ms });
+  const words = t("It returned {status} after {ms} ms.", { status, ms });
   const line = h("span", { className: good ? "good" : "bad" }, words);
-  return [line, answer ? h("pre", {}, answer) : h("small", {}, t("The answer is empty."))];
+  return [line, answer ? h("pre", {}, answer) : h("small", {}, t("The response is empty."))];
 }
 
 function proxyAnswer(told) {
   const { reached, host, status, milliseconds: ms } = told;
-  const answered = t("{host} answered {status} after {ms} ms.", { host, status, ms });
+  const answered = t("{host} returned {status} after {ms} ms.", { host, status, ms });
   if (reached) return [h("span", { className: "good" }, answered)];
   const words = [textOf(told, "error"), textOf(told, "remedy")].filter(Boolean).join(" · ");
   return [h("span", { className: "bad" }, t("cannot reach {host}: {error}", { host, error: words }))];

@@ -40,6 +40,6 @@ export function size(bytes) {
 }
 
 // Return the last answer of a webhook, such as "200 · 14 ms".
-export const answerWords = ({ status, milliseconds: n }) => `${status ?? t("no answer")} · ${t("{n} ms", { n })}`;
+export const answerWords = ({ status, milliseconds: n }) => `${status ?? t("no response")} · ${t("{n} ms", { n })}`;
 
 export const count = (number) => (number === null || number === undefined ? "–" : String(number));

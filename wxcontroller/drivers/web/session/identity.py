@@ -40,7 +40,7 @@ def _hash(mark: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Hashes: ``exact`` belong to one person only, ``weak`` may belong to several; the surer ones first."""
+    """Hashes: ``exact`` belong to one person only, ``weak`` may belong to several; more certain ones first."""
 
     exact: tuple[int, ...]
     weak: tuple[int, ...]
