@@ -17,12 +17,14 @@ from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.losthosts import require_lost
+from wxcontroller.cli.transfer.losthosts import chosen_bundles, require_lost
 from wxcontroller.core.account import variables_of
-from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.errors import AccountExists, BadSettings, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.leaving import Leaving
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 
@@ -219,3 +221,22 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(pair: Pair, monkeypat
         ended.set()
         async with await sending as response:
             assert response.status == 200
+
+
+def test_an_adopted_account_is_not_adopted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor by another spelling of its name, which people and systems compose differently."""
+    paths, instance = Paths(tmp_path), parse_name("caf\u00e9").instance
+    monkeypatch.setattr("wxcontroller.cli.transfer.losthosts.PATHS", paths)
+    paths.accounts.mkdir(parents=True)
+    paths.standby.mkdir(parents=True)
+    paths.standby_bundle(instance).write_bytes(b"sealed")
+    bundle = replace(BUNDLE, name="caf\u00e9")
+    write_kept(paths, {instance: bundle})
+    for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301", instance):
+        assert chosen_bundles([given], SECRET) == {instance: bundle}
+    with pytest.raises(UnknownAccount, match="no standby bundle"):
+        chosen_bundles(["eve"], SECRET)
+    paths.account_file("eve").write_text("")  # an adoption that ended with an account that does not start
+    with pytest.raises(AccountExists) as caught:
+        chosen_bundles(["eve"], SECRET)
+    assert "wxctl start eve" in caught.value.remedy

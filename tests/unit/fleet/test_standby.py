@@ -3,26 +3,31 @@
 import asyncio
 import io
 import json
+import time
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from tests.patience import PATIENCE, until
 from tests.unit.fleet import bundles
 from tests.unit.fleet.bundles import SECRET, account_of, kept, sealed
-from tests.unit.fleet.hosts import FleetHost
+from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer import receiving as receiver
 from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.standby import StandbyRound
+from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.paths import Paths
-from wxcontroller.fleet.standby import KeptBundle, kept_bundles, sent_bundles, write_sent
+from wxcontroller.fleet.standby import KeptBundle, SentBundle, kept_bundles, sent_bundles, write_sent
 
 Pair = tuple[FleetHost, FleetHost]
 
@@ -223,3 +228,108 @@ async def test_bundle_of_a_lost_state_directory_replaces_nothing(pair: Pair) -> 
         await due(a)
     assert "missing or empty" in str((await standby(a))["reason"])
     assert await unsealed(b) == {"note": b"eve"}
+
+
+async def test_slow_bundle_is_aborted_and_the_longest_waiting_account_is_first(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    await add(a, "alice", "zoe")
+    tried = {"alice": 200, "zoe": 100}
+
+    def note() -> None:
+        write_sent(a.paths, {name: SentBundle("b", 1, tried=at, changed=at) for name, at in tried.items()})
+
+    note()
+    async with receiving(b) as asked:
+        with monkeypatch.context() as slow:
+            slow.setattr("wxcontroller.cli.transfer.standby._BASE_SECONDS", -1000.0)
+            await one_round(a)  # all of them take too long
+        assert kept_bundles(b.paths) == {}
+        assert "took longer" in str((await standby(a, "zoe"))["reason"])
+        note()
+        asked.clear()
+        await one_round(a)
+        assert asked == ["zoe standby", "alice standby"]
+
+
+async def test_unchanged_account_is_sent_again_after_a_day(pair: Pair) -> None:
+    a, b = pair
+    await add(a, "eve")
+    async with receiving(b) as asked:
+        await one_round(a)
+        b.paths.standby_bundle("eve").unlink()
+        sent = sent_bundles(a.paths)["eve"]
+        for age, bundles_sent in ((86000, 1), (87000, 2)):
+            write_sent(a.paths, {"eve": replace(sent, tried=int(time.time()) - age)})
+            await one_round(a)
+            assert asked == ["eve standby"] * bundles_sent
+    assert list(kept_bundles(b.paths)) == ["eve"]
+
+
+async def test_bundles_are_sent_while_nothing_can_be_noted(pair: Pair) -> None:
+    a, b = pair
+    await add(a, "eve")
+    a.paths.standby.symlink_to(a.paths.root / "nowhere")  # like a full disk: nothing can be written
+    async with receiving(b):
+        await one_round(a)
+    assert list(kept_bundles(b.paths)) == ["eve"]
+
+
+async def test_concurrent_bundles_of_an_account_are_separate(pair: Pair) -> None:
+    a, b = pair
+    await a.v1("POST", "accounts", {"name": "eve"})
+    older, newer = (sealed(a, account_of(a), at, "a") for at in (1000, 2000))
+    answers: list[JsonObject] = []
+
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not answers and self.tell():  # its file has been made
+                answers.append(kept(b, io.BytesIO(older), "eve"))
+            return super().read(size)
+
+    b.paths.standby.mkdir(mode=0o711)
+    (b.paths.standby / ".new-dead").write_bytes(b"half of one")
+    answers.append(await asyncio.to_thread(kept, b, Interrupted(newer), "eve"))
+    assert [answer.get("at") for answer in answers] == [1000, 2000]
+    assert b.paths.standby_bundle("eve").read_bytes() == newer
+    assert {path.name for path in b.paths.standby.iterdir()} == {"eve.wxaccount", "kept.json", ".lock"}
+
+
+async def test_incoming_bundles_are_limited_and_delay_no_move(pair: Pair) -> None:
+    _, b = pair
+    end = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"a part"
+        await end.wait()
+
+    async def put(path: str, content: AsyncIterator[bytes] | bytes = b"") -> str:
+        async with b.http.put(f"/v1/{path}", data=content) as response:
+            return str(obj(obj(await response.json()).get("error")).get("message", ""))
+
+    async with bundles.receiving(b, lambda _, __: {"name": "x"}) as asked, asyncio.TaskGroup() as group:
+        for number in range(STANDBYS_AT_A_TIME):
+            group.create_task(put(f"standbys/eve{number}?to=b", endless()))
+        await until(lambda: len(asked) == STANDBYS_AT_A_TIME)
+        assert "already" in await put("standbys/bob?to=b")
+        arriving = group.create_task(put("arrivals/eve0", endless()))
+        await until(lambda: "eve0" in asked)
+        assert "account eve0 is being received already" in await put("arrivals/eve0")
+        end.set()
+    assert "already" not in arriving.result()
+
+
+async def test_endless_response_of_a_standby_host_is_not_stored(tmp_path: Path) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 10_000)
+
+    async with hosts_of(tmp_path, "a") as [a], impostor(a, web.put("/v1/standbys/eve", endless)):
+        await until(lambda: a.other("b").is_up)
+        async with asyncio.timeout(PATIENCE), a.http.put("/v1/standbys/eve?to=b", data=b"sealed") as response:
+            assert response.status == 200
+        a.faults.clear()  # the other host's
