@@ -12,7 +12,8 @@ from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.jsontypes import field, obj
+from wxcontroller.core.jsontypes import field, items, obj
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 
@@ -37,6 +38,39 @@ async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     async with host.http.get("/openwx/start_client?client=a&send_interval=1&client=b&send_interval=7") as answer:
         assert json.loads(await answer.read())["client"] == "b"
     assert AccountFiles(host.paths).load("b").options["send_interval"] == "7"
+
+
+async def test_parameters_may_be_in_a_form_or_in_json(host: Machine) -> None:
+    async with host.http.get("/openwx/start_client", data={"client": "formed", "send_interval": "9"}) as answer:
+        assert json.loads(await answer.read())["client"] == "formed"
+    assert AccountFiles(host.paths).load("formed").options["send_interval"] == "9"
+    sent = {"client": "小店", "send_interval": 7, "download_media": False, "post_api": None}
+    async with host.http.get("/openwx/start_client", json=sent) as answer:
+        assert json.loads(await answer.read())["code"] == 0
+    options = AccountFiles(host.paths).load(parse_name("小店").instance).options
+    assert (options["send_interval"], options["download_media"]) == ("7", "0")
+    async with host.http.get("/openwx/start_client", json={"client": "x", "post_api": ["http://a/"]}) as answer:
+        assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
+
+
+async def test_options_without_effect_are_listed(host: Machine) -> None:
+    answer = await host.get("start_client", client="alice", tmpdir="/tmp", log_path="/x", _="123", callback="f")
+    assert answer["ignored"] == ["tmpdir", "log_path", "callback"]
+    assert answer["tmpdir"] == "/tmp"  # echoed as it was sent
+    assert "_" not in answer
+    assert "/tmp/" not in host.paths.account_file("alice").read_text().replace(str(host.paths.root), "")
+    assert (await host.get("start_client", client="bob", tmpdir="/tmp\nX=1"))["code"] == 6
+    assert (await host.get("start_client", client="bob", sizzle="2"))["code"] == 6
+    assert AccountFiles(host.paths).instances() == ["alice"]
+
+
+async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
+    async with Machine(tmp_path, unknown_options="ignore") as host:
+        answer = await host.get("start_client", client="alice", code="9", status="x", port="1", sizzle="2")
+        assert (answer["code"], answer["status"]) == (0, "success")  # fields of the result win
+        assert answer["port"] != "1"
+        assert answer["ignored"] == ["code", "status", "port", "sizzle"]
+        assert (await host.get("start_client", client="bob", ca_file="/x"))["code"] == 6
 
 
 async def test_invalid_utf8_is_refused(host: Machine) -> None:
@@ -239,6 +273,26 @@ async def test_a_live_account_without_a_file_can_be_stopped(host: Machine, how: 
         assert "file is missing or damaged" in str(answer["note"])
         assert host.units.processes == {}
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 404
+
+
+async def test_disk_errors_of_a_start_name_the_file(host: Machine) -> None:
+    file = host.paths.account_file("alice")
+    file.mkdir()
+    answer = await host.get("start_client", client="alice")
+    assert (answer["code"], str(file) in str(answer["status"])) == (3, True)
+    status, failure = await host.v1("POST", "accounts/alice/start")
+    assert (status, field(failure["error"], "code")) == (500, "disk")
+    assert str(file) in str(field(failure["error"], "message"))
+
+
+async def test_an_unreadable_override_file_hides_no_account(host: Machine) -> None:
+    host.paths.overrides.mkdir(parents=True)
+    host.paths.override_file("alice").symlink_to("alice.env")  # to itself: not even root can open it
+    assert (await host.v1("POST", "accounts", {"name": "alice"}))[0] == 201
+    damage(host, "bob", "damaged")
+    assert [field(each, "name") for each in items((await host.v1("GET", "accounts"))[1]["accounts"])] == ["alice"]
+    assert (await host.v1("GET", "accounts/alice"))[0] == 200
+    assert (await host.v1("DELETE", "accounts/alice"))[0] == 200
 
 
 async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> None:
