@@ -170,6 +170,22 @@ async def test_keeper_waits_for_old_leases_after_an_etcd_restoration(world: Worl
     await keeping
 
 
+@pytest.mark.parametrize("boot", ["this", ""])
+async def test_restarted_keeper_ends_only_a_lease_of_its_own_boot(world: World, boot: str) -> None:
+    before = await world.etcd.grant(3600)
+    await world.etcd.commit([], [Put(KEY, b'{"boot": "%b"}' % boot.encode(), before)])
+    keeping = await world.begin(boot)
+    if not boot:  # whose lease it is cannot be told
+        with pytest.raises(HostNameTaken):
+            await asyncio.wait_for(keeping, PATIENCE)
+        assert await world.key_lease() == before
+        return
+    await until(lambda: world.lease)  # at once, without a wait for the end of the old one
+    assert await world.etcd.renew(before) == 0
+    keeping.cancel()
+    await keeping
+
+
 async def test_name_of_a_living_host_is_refused_and_of_a_dead_one_accepted(world: World) -> None:
     dead = await world.etcd.grant(2)
     await world.etcd.commit([], [Put(KEY, b'{"boot": "another"}', dead)])

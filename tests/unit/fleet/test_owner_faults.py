@@ -12,6 +12,8 @@ import pytest
 from tests.patience import until
 from tests.unit.fleet.hosts import introduce
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
+from wxcontroller.controller import hostowners
+from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
@@ -19,7 +21,8 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT
-from wxcontroller.fleet.owners import OwnedElsewhere
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
+from wxcontroller.fleet.records import Wanted
 
 EVE = parse_name("eve")
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
@@ -104,6 +107,36 @@ async def test_host_without_a_lease_refuses_starts_with_a_reason(owning: FleetMa
         assert not a.accounts.registry.all()
         assert "no lease" in str(a.ownership.trouble)
         assert "etcd" in await a.alerts()
+
+
+async def test_late_renewal_is_an_alert(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning("a") as fleet:
+        [a] = fleet.hosts
+        assert "etcd" not in await a.alerts()
+        monkeypatch.setattr(hostowners, "LATE_SECONDS", 30.0)
+        assert "was not renewed; its accounts stop in" in str(a.ownership.trouble)
+        assert "etcd" in await a.alerts()
+
+
+async def test_removed_account_is_forgotten_although_its_first_release_failed(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await b.knows("eve", epoch=1, owner="a")
+        release, failures = Owners.release, [EtcdFailure("http://m0", verbatim("no response in time"))]
+
+        async def failing_once(self: Owners, wanted: Wanted) -> None:
+            if failures:
+                raise failures.pop()
+            await release(self, wanted)
+
+        monkeypatch.setattr(Owners, "release", failing_once)
+        assert (await a.v1("DELETE", "accounts/eve"))[0] == 200
+        assert await fleet.records() == {}
+        await until(lambda: "eve" not in b.ownership.records.accounts)
+        await b.start("eve")  # the name is free
 
 
 async def test_old_copy_of_a_running_account_is_not_started(owning: FleetMaker) -> None:
@@ -319,9 +352,12 @@ async def test_a_move_without_etcd_can_be_finished_and_undone(owning: FleetMaker
 async def test_unreadable_records_are_not_claimed_and_stop_nothing(owning: FleetMaker) -> None:
     async with owning("a") as fleet:
         [a] = fleet.hosts
-        await fleet.etcd.commit((), (Put("/wxcontroller/main/accounts/eve", b"\xff"),))
-        code, words = await a.error("POST", "accounts/eve/start", {})
-        assert (code, "cannot be read" in words) == ("not-claimable", True)
+        impossible = [b'{"host": "a", "epoch": %d}' % epoch for epoch in (0, LARGEST_EPOCH, 10**40)]
+        for record in (b"\xff", *impossible):
+            await fleet.etcd.commit((), (Put("/wxcontroller/main/accounts/eve", record),))
+            await a.join()
+            code, words = await a.error("POST", "accounts/eve/start", {})
+            assert (code, "cannot be read" in words) == ("not-claimable", True)
         await a.start("alice")
         await fleet.etcd.commit((), (Put("/wxcontroller/main/schema", b'{"least": 2}'),))
         await a.join()
