@@ -143,6 +143,67 @@ async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watch
     assert await watched.live(120) == []
 
 
+async def test_a_crash_loop_is_alerted_although_the_account_runs_in_between(watched: Watched) -> None:
+    await watched.running("alice")
+    process = watched.host.process("alice")
+    pids = iter(range(1, 100))
+
+    def crash(count: int) -> None:
+        watched.host.units.restarted["alice"] = count
+        process.say(LoginState.RUNNING, pid=next(pids))
+
+    for count in (1, 2):
+        crash(count)
+        assert await watched.live(60) == []
+    crash(3)
+    [alert] = await watched.live(60)
+    assert "keeps exiting" in alert.text
+    watched.watch = watched.another()  # a restart of the controller does not end the loop
+    assert await watched.live(60) == []
+    # After ten quiet minutes it is over, and restarts spread over a day are no loop.
+    assert kinds(await watched.live(700)) == ["recovery alice failed"]
+    for count in range(4, 14):
+        crash(count)
+        assert await watched.live(500) == []
+
+
+async def test_crash_loops_are_known_without_a_channel_and_after_a_restart(watched: Watched) -> None:
+    watched.set(webhook="")
+    await watched.running("alice")
+    for count in (1, 2, 3):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live(60)
+    watched.host.accounts.crash_loops = set()
+    watched.watch = watched.another()
+    await watched.live()
+    assert watched.host.accounts.crash_loops == {"alice"}
+    # A damaged file neither stops the watch nor stays.
+    for damaged in (b"{half", b'{"version": 1, "restarts": {"alice": [], "bob": [[1], 7, ["x", {}]]}}'):
+        watched.host.paths.alerts_state.write_bytes(damaged)
+        watched.watch = watched.another()
+        watched.host.process("alice").say(LoginState.PARKED)
+        await watched.live(120)
+        assert json.loads(watched.host.paths.alerts_state.read_bytes())["records"]
+
+
+async def test_a_full_spool_delays_only_its_channel(watched: Watched) -> None:
+    watched.set(mail="root", per_hour=2)
+    await watched.running("alice", "bob", "carol")
+    places = [watched.host.paths.alerts_spool(Channel.MAIL), watched.host.paths.alerts_runtime(Channel.MAIL)]
+    for place in places:
+        place.rmdir()
+    for name in ("alice", "bob", "carol"):
+        watched.host.process(name).say(LoginState.PARKED)
+        await watched.live(60)
+    assert kinds(watched.alerts) == ["problem alice parked", "problem bob parked"]  # no more in this hour
+    for place in places:
+        place.mkdir()
+    await watched.live()
+    waiting = [each.id for each in Spool(watched.host.paths, Channel.MAIL).waiting()]
+    assert sorted(waiting) == sorted(alert.id for alert in watched.alerts)
+
+
 async def test_after_a_boot_only_accounts_that_stay_down_are_alerted(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"

@@ -24,6 +24,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile
+from wxcontroller.openwx import listener
 
 
 @pytest_asyncio.fixture
@@ -166,6 +167,17 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ):
             assert answer.status == 200
         silent[1].close()
+
+
+async def test_silent_tls_handshake_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    async with Machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
+        host.shared.tls = tls_context(host.settings)
+        monkeypatch.setattr(server, "is_loopback", lambda _: False)
+        monkeypatch.setattr(listener, "TLS_HANDSHAKE_SECONDS", 0.2)
+        reader, writer = await asyncio.open_connection(*host.address)
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        writer.close()
 
 
 async def test_renewed_certificate_is_loaded_by_a_reload(host: Host) -> None:
