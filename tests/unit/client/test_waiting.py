@@ -155,6 +155,28 @@ async def test_remarks_and_friend_requests(client: RunningClient) -> None:
     ]
 
 
+async def test_groups_and_pinned_chats(client: RunningClient) -> None:
+    made = {**SUCCESS, "group_id": "@@new"}
+    assert await client.get("create_group", friends="@ann,@ben", displayname="组") == made
+    for call, parameters in (
+        ("invite_friend", {"id": "@@team", "friends": "@ann,@ben"}),
+        ("kick_group_member", {"id": "@@team", "members": "@c"}),
+        ("set_group_displayname", {"id": "@@team", "new_displayname": "新"}),
+        ("stick", {"id": "@ann"}),
+        ("stick", {"id": "@@team", "op": "0"}),
+    ):
+        assert await client.get(call, **parameters) == SUCCESS, call
+    assert obj(await client.get("kick_group_member", id="@@team", members="@ben"))["code"] == 100  # no member
+    assert client.driver.commands == [
+        ("create_group", "@ann", "@ben", "组"),
+        ("invite", "@@team", "@ann", "@ben"),
+        ("kick", "@@team", "@c"),
+        ("rename_group", "@@team", "新"),
+        ("pin", "@ann", "True"),
+        ("pin", "@@team", "False"),
+    ]
+
+
 async def test_empty_group_name_does_not_end_the_client(client: RunningClient) -> None:
     assert obj(await client.get("set_group_displayname", id="@@team"))["code"] == -1
     assert client.driver.commands == []
