@@ -13,6 +13,7 @@ from tests.tokens import token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from tests.unit.controller.test_limits import busy, connected
 from wxcontroller.core.access import Scope
+from wxcontroller.core.addresses import Network
 from wxcontroller.core.settings import Settings, read_settings
 from wxcontroller.openwx import admission
 from wxcontroller.openwx.admission import Resource
@@ -177,12 +178,29 @@ def through(*hops: str) -> str:
     return f"X-Forwarded-For: {', '.join(hops)}"
 
 
+def networks(place: Path, *proxies: str) -> tuple[Network, ...]:
+    """Return proxies as the settings have them."""
+    file = place / "settings.toml"
+    file.write_text(f"trusted_proxies = {json.dumps(proxies)}")
+    return read_settings([file]).settings.trusted_proxies
+
+
+async def test_behind_a_trusted_proxy_each_caller_has_its_own_share(tmp_path: Path) -> None:
+    proxies = networks(tmp_path, "127.0.0.1", "10.0.0.0/8")
+    async with Machine(tmp_path / "root", max_requests=16, trusted_proxies=proxies) as host:
+        await host.start("alice")
+        # The first address is what the caller wrote itself, and does not count.
+        greedy = get("/openwx/never?client=alice", through("192.0.2.9", "192.0.2.1", "10.1.1.1"))
+        async with busy(host, [greedy] * 8):
+            peer = await connected(host, greedy)
+            code, answer = await peer.answer()
+            assert (code, "this address" in str(answer["status"])) == (503, True)
+            assert await status(host, get("/openwx/check_client", through("192.0.2.9"))) == 200
+
+
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "192.0.2.7"])
 async def test_failures_count_for_the_caller_whom_a_trusted_proxy_names(tmp_path: Path, proxy: str) -> None:
-    file = tmp_path / "settings.toml"
-    file.write_text(f'trusted_proxies = ["{proxy}"]')
-    proxies = read_settings([file]).settings.trusted_proxies
-    async with Machine(tmp_path / "root", trusted_proxies=proxies) as host:
+    async with Machine(tmp_path / "root", trusted_proxies=networks(tmp_path, proxy)) as host:
         token(host, Scope.READ)
         if proxy != "127.0.0.1":  # the header of others is ignored
             calls = [get("/v1/accounts", through(f"198.51.100.{n}"), "X-Auth-Token: wrong") for n in range(25)]

@@ -326,6 +326,16 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
         assert answer.status == 429
 
 
+async def test_one_address_cannot_block_pairing_of_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairings, "PER_MINUTE", 2 * pairings.MAX_OPEN)
+    answers = [await asks(stage) for _ in range(pairings.MAX_OPEN)]
+    assert {"qrcode" in answer for answer in answers} == {True, False}
+    other = pairings.Pairing("192.0.2.7", "Helper/1.0", "", stage.host.url)
+    found = stage.host.server._runner.app[pairings.PAIRINGS]
+    found.add(other)
+    assert other in found.open()
+
+
 async def test_pairing_may_require_digits(tmp_path: Path) -> None:
     async with served(tmp_path, ilink_pair_digits=True) as stage:
         approval: JsonObject = {"account": "alice", "consumer": "helper"}
