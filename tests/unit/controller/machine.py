@@ -126,6 +126,8 @@ class Process:
         # The bodies of /v1/status and /v1/options; None for a program without these paths.
         self.status: bytes | None = None
         self.options: bytes | None = None
+        self.responds = asyncio.Event()  # cleared, it answers neither
+        self.responds.set()
         self.knows_ack = True
         self.answers: list[JsonValue] | None = []  # to its question; None for a program that asks nothing
         self.accepted = "yes"
@@ -211,6 +213,7 @@ class Process:
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         await self._note(request)
+        await self.responds.wait()
         body = self.status if request.path == "/v1/status" else self.options
         if body is None:
             raise web.HTTPNotFound

@@ -348,6 +348,42 @@ async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine
     assert (await ask(host, "POST", f"/openwx/stick?client=bob&token={shown}")).refused
 
 
+@pytest.mark.parametrize("where", ["header", "query", "form"])
+async def test_accounts_do_not_see_the_tokens_of_calls_of_v1(host: Machine, where: str) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.CONTROL)
+    headers = {"X-Auth-Token": shown, "Cookie": "a=b"} if where == "header" else {}
+    query = f"&token={shown}&t%6fken={shown}" if where == "query" else ""
+    data = {"token": shown, "a": "b"} if where == "form" else None
+    path = f"/v1/accounts/alice/deliveries/replay?a=%2f{query}"
+    assert (await ask(host, "POST", path, headers, data=data)).status == 200
+    [(line, seen, body)] = process.seen
+    assert line == "POST /v1/deliveries/replay?a=%2f"
+    assert body == (b"a=b" if where == "form" else b"")
+    assert shown not in line + str(seen) + body.decode()
+    assert "Cookie" not in seen
+    assert seen["X-Wxcontroller"] == f"control {process.secret}"
+
+
+async def test_large_forms_are_not_searched_for_a_token(host: Machine) -> None:
+    """Their callers are not authenticated yet, and must not make the controller store megabytes."""
+    process = await host.start("alice")
+    shown = token(host, Scope.ADMIN)
+    large = {"token": shown, "content": "x" * (1 << 20)}
+    answer = await ask(host, "POST", "/openwx/echo?client=alice", data=large)
+    assert (answer.code, b"up to 1048576 bytes" in answer.body) == (-6, True)
+
+    async def chunked() -> AsyncIterator[bytes]:
+        yield b"content=" + b"x" * (1 << 20)
+        yield b"&token=" + shown.encode()
+
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await ask(host, "POST", "/openwx/echo?client=alice", kind, data=chunked())).code == -6
+    assert process.requests == []
+    assert (await ask(host, "POST", "/openwx/echo?client=alice", bearer(shown), data=large)).status == 200
+
+
 async def test_path_suffix_does_not_bypass_the_table(host: Machine) -> None:
     process = await host.start("alice")
     shown = bearer(token(host, Scope.READ, "alice"))

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 
 from tests.patience import PATIENCE, until
+from tests.serving import serving
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
@@ -98,6 +100,25 @@ async def test_heartbeat_continues_after_server_failures(caplog: pytest.LogCaptu
     task.cancel()
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
     assert "secret" not in caplog.text
+
+
+async def test_heartbeat_accepts_any_response_and_follows_no_redirect(caplog: pytest.LogCaptureFixture) -> None:
+    beats: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        beats.append(request.raw_path)
+        if len(beats) == 1:
+            raise web.HTTPFound("/elsewhere")
+        return web.Response(status=500)
+
+    async with serving(answer) as port:
+        settings = Settings(poll_api=f"http://127.0.0.1:{port}/beat?x=1", poll_interval=0.01)
+        task = asyncio.create_task(heartbeat(lambda: settings))
+        await until(lambda: len(beats) >= 3)
+        task.cancel()
+        await asyncio.wait({task})
+    assert set(beats) == {"/beat?x=1"}
+    assert "heartbeat" not in caplog.text
 
 
 async def test_recovered_unit_is_restarted_quickly_again(host: Machine) -> None:

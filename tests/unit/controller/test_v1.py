@@ -103,7 +103,7 @@ def says(instance: str = "alice") -> bytes:
     return json.dumps({"instance": instance, "version": "1.2", "pid": 7, "memory": 4096, "secret": 1}).encode()
 
 
-async def test_status_of_a_foreign_program_is_rejected(host: Machine) -> None:
+async def test_status_of_a_silent_or_foreign_program_is_not_shown(host: Machine) -> None:
     process = await host.start("alice")
     process.say(LoginState.RUNNING)
     for body, reason in (
@@ -119,6 +119,11 @@ async def test_status_of_a_foreign_program_is_rejected(host: Machine) -> None:
         assert (status, account["client"], reason in str(account["client_reason"])) == (200, None, True)
         assert "memory" not in account
     process.status = says()
+    process.responds.clear()
+    async with asyncio.timeout(PATIENCE):
+        _, account = await host.v1("GET", "accounts/alice")
+    assert (account["client"], "no response" in str(account["client_reason"])) == (None, True)
+    process.responds.set()
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["memory"], "secret" in account) == (4096, False)
 
