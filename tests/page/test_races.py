@@ -13,7 +13,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser, new_tab
 from tests.page.served import Served, serving
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import LoginState
 
 pytestmark = pytest.mark.timeout(300)
@@ -65,9 +66,21 @@ class Talks:
     def __init__(self, name: str) -> None:
         self.words = f"to {name}"
         self.sent: list[tuple[str, str]] = []
+        self.listed = 0  # requests for them
+        self.dead = ["1:@x", "2:@x"]  # ids of dead letters
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         match request.match_info["rest"]:
+            case "deliveries":
+                self.listed += 1
+                letter: JsonObject = {"type": "friend_message", "state": "dead", "attempts": 1, "last_error": "410"}
+                letters: list[JsonValue] = [{**letter, "id": one, "time": int(time.time())} for one in self.dead]
+                counts: JsonObject = {"pending": 0, "held": 0, "dead": len(letters), "unacknowledged": len(letters)}
+                return web.json_response({"to": "http://127.0.0.1:9/", **counts, "deliveries": letters})
+            case "deliveries/replay":
+                [replayed] = items(obj(await request.json())["ids"])
+                self.dead.remove(text(replayed))
+                return web.json_response({"replayed": 1})
             case "chats":
                 last = {"kind": "text", "text": "…", "direction": "in", "time": int(time.time())}
                 chats = [{"id": who, "name": who, "is_group": False, "last": last} for who in ("Ann", "Ben")]
@@ -211,6 +224,23 @@ def test_a_second_click_on_start_does_not_stop(browser: Browser, served: Served)
     click(browser)
     browser.find(start)
     assert [call.split()[0] for call in served.machine.units.calls[calls:]] == ["start", "stop"]
+
+
+def test_a_second_click_does_not_reach_the_next_of_a_list(browser: Browser, served: Served, alice: Talks) -> None:
+    started_with(browser, UNSETTLED, "#/a/alice/deliveries")
+    first, second = (f"#deliveries li:nth-child({number}) [data-action=replay]" for number in (1, 2))
+    browser.find(second)
+    click(browser, first)
+    browser.gone(second)
+    served.publish("alice", DeliveryState(dead=1, unacknowledged=1))  # draws the list once more
+    browser.until(lambda: alice.listed > 2, "another request for the list")
+    browser.find("#account-advice")
+    click(browser, first)
+    assert browser.find(first).is_enabled(), "the click had no effect"
+    browser.script("settleNow()")
+    click(browser, first)
+    browser.gone("#deliveries li")
+    assert alice.dead == []
 
 
 def test_a_second_click_confirms_nothing(browser: Browser) -> None:

@@ -58,25 +58,39 @@ export function setClass(element, name) {
 // A click may be meant for the control that was under the pointer a moment ago, and a double click is meant for one. So
 // the pointer cannot click yet on one that takes the place of another. Focus, keys and screen readers can use it at once.
 const MOMENT = 1000;
-const settling = new WeakMap(); // by control: the timer
+const settling = new WeakMap(); // by control: its timer, and the control that it frees
 
 export function settle(control) {
-  const place = control.closest("label") ?? control; // a click on a label is one on its control
-  clearTimeout(settling.get(place));
-  place.dataset.settling = "";
-  settling.set(place, setTimeout(() => delete place.dataset.settling, MOMENT));
+  const place = placeOf(control);
+  clearTimeout(settling.get(place)?.timer);
+  const wait = { timer: setTimeout(() => delete wait.place.dataset.settling, MOMENT) };
+  keepSettling(place, wait);
 }
+
+function keepSettling(place, wait) {
+  wait.place = place;
+  place.dataset.settling = "";
+  settling.set(place, wait);
+}
+
+// A click on a label is one on its control.
+const placeOf = (control) => control.closest("label") ?? control;
 
 // What identifies a control when its list is redrawn.
 const identity = (one) => [one.closest("[data-id]")?.dataset.id, one.dataset.action, one.getAttribute("href")].join();
 
-// Redraw a list. The focus stays on the same control, if it still exists.
+const controlsIn = (place) => [...place.querySelectorAll("a, button, input")];
+
+// Redraw a list. The focus stays on the same control, if it still exists, and one that cannot be clicked yet still cannot.
 export function redraw(place, items) {
   const held = place.contains(document.activeElement) && identity(document.activeElement);
   const hovered = place.querySelector("button:hover");
   const pointed = hovered && identity(hovered); // now, as the place itself may carry the id
+  const unsettled = controlsIn(place).filter((one) => placeOf(one).dataset.settling !== undefined);
+  const waits = new Map(unsettled.map((one) => [identity(one), settling.get(placeOf(one))]));
   place.replaceChildren(...items);
-  const controls = [...place.querySelectorAll("a, button, input")];
+  const controls = controlsIn(place);
+  for (const one of controls) if (waits.has(identity(one))) keepSettling(placeOf(one), waits.get(identity(one)));
   const next = controls.find((one) => identity(one) === held);
   const isGone = pointed && !controls.some((one) => identity(one) === pointed);
   if (isGone) controls.filter((one) => one !== next).forEach(settle);
