@@ -167,6 +167,10 @@ async def test_a_host_that_answers_late_delays_no_list(tmp_path: Path) -> None:
             assert [obj(state)["account"] for state in items(answer["client"])] == ["alice"]
             assert answer["unreadable"] == ["bob"]
             assert not call.done()  # it has the time of any call
+            bound = {"X-Auth-Token": a.token(Scope.READ, "alice")}
+            async with a.http.get("/openwx/check_client", headers=bound) as response:
+                seen = await response.json()
+            assert ([state["account"] for state in seen["client"]], "unreadable" in seen) == (["alice"], False)
             release.set()
             assert await call == (200, {"name": "bob"})
             a.faults.clear()  # the other host's
