@@ -42,6 +42,10 @@ window.fetch = async (url, options) => {
   throw new TypeError("lost");
 };
 """
+# The pause after a failure ends once the test calls again().
+AGAIN = (
+    "const set = setTimeout; window.setTimeout = (work, ms) => ms === 5000 ? (window.again = work) : set(work, ms);"
+)
 # Everything that a conversation shows from now on.
 SHOWN = """
 window.shown = [];
@@ -66,11 +70,16 @@ class Talks:
     def __init__(self, name: str) -> None:
         self.words = f"to {name}"
         self.sent: list[tuple[str, str]] = []
+        self.fails = False
         self.listed = 0  # requests for them
         self.dead = ["1:@x", "2:@x"]  # ids of dead letters
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         match request.match_info["rest"]:
+            case _ if self.fails:
+                return web.json_response(
+                    {"error": {"code": "x", "message": "out of order", "remedy": ""}}, status=500
+                )
             case "deliveries":
                 self.listed += 1
                 letter: JsonObject = {"type": "friend_message", "state": "dead", "attempts": 1, "last_error": "410"}
@@ -170,6 +179,16 @@ def test_late_response_does_not_show_another_conversation(browser: Browser, alic
     browser.find("#messages", "Ben at last")
     assert not [words for words in browser.script("return window.shown") if "Ann" in words]
     assert browser.complaints() == []
+
+
+def test_failed_request_for_people_is_repeated(browser: Browser, alice: Talks) -> None:
+    alice.fails = True
+    started_with(browser, AGAIN, "#/a/alice/chats")
+    browser.find("#people-note", "Out of order")
+    browser.until(lambda: browser.script("return Boolean(window.again)"), "a pause")
+    alice.fails = False
+    browser.script("window.again()")
+    browser.find("#people button", "Ann")
 
 
 def test_message_with_a_lost_response_is_sent_once(browser: Browser, alice: Talks) -> None:

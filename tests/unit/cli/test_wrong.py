@@ -109,8 +109,9 @@ def calls(wxctl: Wxctl, stand_in_program: Path, unused_url: str, tmp_path: Path)
 
 
 def test_only_the_controller_of_this_machine_is_replaced_by_systemd(wxctl: Wxctl, calls: Path) -> None:
-    done = wxctl("stop", "alice", "--url", "http://192.0.2.1:9")
-    assert (done.returncode, "systemd" in done.stderr, calls.exists()) == (3, False, False)
+    for verb in ("stop", "status"):
+        done = wxctl(verb, "alice", "--url", f"http://192.0.2.1:{wxctl.environment['PORT']}")
+        assert (done.returncode, "systemd" in done.stdout + done.stderr, calls.exists()) == (3, False, False)
     port, wxctl.environment["PORT"] = wxctl.environment["PORT"], "2000"  # the local end of a tunnel
     done = wxctl("stop", "alice")
     assert (done.returncode, "systemd has" in done.stderr, calls.exists()) == (3, False, False)

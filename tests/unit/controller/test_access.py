@@ -215,6 +215,9 @@ async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:
     assert {state["account"] for state in states} == {"bob", "小店"}
     health = json.loads((await ask(host, "GET", "/v1/health", headers)).body)
     assert health["accounts"]["known"] == 2
+    deliveries = json.loads((await ask(host, "GET", "/v1/deliveries", headers)).body)["accounts"]
+    assert {each["account"] for each in deliveries} == {"bob", "小店"}
+    assert b"alice" not in (await ask(host, "GET", "/metrics", headers)).body
     # Also by its id; and the client of a form does not replace the client of the query.
     assert (await ask(host, "GET", f"/v1/accounts/{host.process('小店').instance}", headers)).status == 200
     assert (await ask(host, "GET", "/openwx/echo?client=alice&client=bob", headers)).code == -6  # admin's
@@ -418,11 +421,12 @@ async def test_invalid_tokens_are_delayed_and_valid_ones_are_not(
 async def test_invalid_port_secret_is_not_sent(host: Machine) -> None:
     """The account writes this file, and must not be able to inject headers with it."""
     process, file = await host.start("alice"), host.paths.port_secret("alice")
+    await host.start("bob")
     process.echo = True
     for content in (b"", b"0" * 63, b"x" * 64, b"0" * 64 + b"\r\nX: y", b"0" * 10_000, None):
         if content is None:
             file.unlink()
-            file.symlink_to(host.paths.template)
+            file.symlink_to(host.paths.port_secret("bob"))
         else:
             file.write_bytes(content)
         await ask(host, "GET", "/openwx/get_user_info?client=alice")

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.i18n import compiled
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
@@ -18,6 +19,7 @@ from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import Verb
+from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import Alert, AlertEvent, Kind
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
@@ -247,6 +249,8 @@ async def test_problems_are_alerted_once_a_channel_is_configured(watched: Watche
     assert (problem["account"], problem["told"]) == ("alice", False)
     watched.set(webhook="http://127.0.0.1:9/")
     assert kinds(await watched.live(10)) == ["problem alice parked"]
+    bound = bearer(token(watched.host, Scope.READ, "bob"))
+    assert (await watched.host.v1("GET", "alerts", headers=bound))[1]["problems"] == []
 
 
 async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(watched: Watched) -> None:

@@ -168,3 +168,26 @@ async def test_changes_before_a_directory_is_watched_are_detected(
         assert (await host.states())[0]["login_state"] == state.value
     assert not refused, "it was never looked at"
     assert "cannot watch" not in caplog.text
+
+
+async def test_answers_are_current_after_too_many_changes_to_be_listed(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.states()
+    for number in range(3000):
+        (host.paths.runtime("alice") / f"{number}").touch()
+    for state in (LoginState.PARKED, LoginState.SCANNING):
+        process.say(state)
+        assert (await host.states())[0]["login_state"] == state.value
+
+
+async def test_answers_are_current_without_inotify(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused:
+        def __init__(self) -> None:
+            raise OSError(24, "Too many open files")
+
+    process = await host.start("alice")
+    monkeypatch.setattr(viewcache, "Directories", Refused)
+    host.accounts._views._changes.close()
+    for state in (LoginState.SCANNING, LoginState.PARKED):
+        process.say(state)
+        assert (await host.states())[0]["login_state"] == state.value

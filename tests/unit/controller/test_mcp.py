@@ -114,6 +114,15 @@ async def test_tools_that_a_token_may_not_use_are_neither_listed_nor_called(host
         assert "scope" in answer["error"]["message"]
 
 
+async def test_bound_token_lists_its_accounts_only(host: Machine) -> None:
+    for name in ("alice", "bob"):
+        await host.start(name)
+    bound = token(host, Scope.READ, "alice")
+    answer = await legacy(host, bound, "tools/call", {"name": "list_accounts", "arguments": {}})
+    [content] = answer["result"]["content"]
+    assert [account["name"] for account in json.loads(content["text"])["accounts"]] == ["alice"]
+
+
 async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> None:
     hung, quick = await host.start("hung"), await host.start("quick")
     waiting, arrived = 0, asyncio.Event()

@@ -12,6 +12,7 @@ import yarl
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, fixed
+from wxcontroller.core.states import LoginState
 
 MEGABYTES_20 = 20 * 1024 * 1024
 
@@ -74,6 +75,17 @@ async def test_expect_100_continue_is_answered(host: Machine) -> None:
     seen = json.loads(raw.partition(b"\r\n\r\n")[2])
     assert seen["size"] == 5
     assert "Expect" not in seen["headers"]
+
+
+async def test_slow_account_times_out(tmp_path: Path) -> None:
+    async with Machine(tmp_path, ua_request_timeout=0.3) as host:
+        process = await host.start("alice")
+        process.say(LoginState.RUNNING)
+        async with host.http.get("/openwx/never?client=alice") as answer:
+            assert answer.status == 504
+            seen = await answer.json()
+        assert (seen["client"], seen["state"], "no response in time" in seen["status"]) == ("alice", "running", True)
+        await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
 
 
 async def test_bodies_over_the_limit_are_refused(tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ async def test_incoming_bundles_are_limited_and_delay_no_move(pair: Pair) -> Non
 
     async with bundles.receiving(b, lambda _, __: {"name": "x"}) as asked, asyncio.TaskGroup() as group:
         for number in range(STANDBYS_AT_A_TIME):
-            group.create_task(put(f"standbys/eve{number}?to=b", endless()))
+            _ = group.create_task(put(f"standbys/eve{number}?to=b", endless()))
         await until(lambda: len(asked) == STANDBYS_AT_A_TIME)
         assert "already" in await put("standbys/bob?to=b")
         arriving = group.create_task(put("arrivals/eve0", endless()))
