@@ -19,6 +19,7 @@ from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.throttle import Pace
 from wxcontroller.fleet.host import OtherHost
@@ -86,7 +87,7 @@ class HostStream:
         query = urlencode({"account": ",".join(sorted(accounts)), "types": ",".join(sorted(subscription.types))})
         timeout = aiohttp.ClientTimeout(total=None, sock_read=STREAM_SILENCE_SECONDS)
         async with await host.open(f"/v1/events?{query}", hop, timeout, headers=headers) as response:
-            if response.status != 200 or response.content_type != "text/event-stream":
+            if response.status != 200 or media_type(response.headers.get("Content-Type", "")) != "text/event-stream":
                 raise ValueError(f"it answered {response.status}")
             await first_of(self._receive(response, speaks_for, unheard), others_there())
 

@@ -37,6 +37,7 @@ from wxcontroller.core.jsontypes import (
     text,
     values_in,
 )
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, name_or_none
 from wxcontroller.core.relay import Body
@@ -294,7 +295,10 @@ class OtherHost:
         target, pace = "/v1/accounts" if self.full else "/v1/accounts?activity=0", Pace()
         try:
             async with await self.open(target, caller, timeout, headers={"Accept": "text/event-stream"}) as response:
-                if response.status != 200 or response.content_type != "text/event-stream":
+                if (
+                    response.status != 200
+                    or media_type(response.headers.get("Content-Type", "")) != "text/event-stream"
+                ):
                     raise ValueError(f"it answered {response.status}")
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
                     began = time.perf_counter()

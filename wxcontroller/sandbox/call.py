@@ -9,6 +9,7 @@ from http import HTTPMethod
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.sandbox import markup, payloads
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES, Host, Role, serves
@@ -86,7 +87,7 @@ class WebCall:
     def json(self) -> JsonObject:
         """Return the JSON body, parsed as the server parses it. Refuses anything else with 1200."""
         if self._json is None:
-            if "json" not in self.request.content_type:
+            if "json" not in media_type(self.request.headers.get("Content-Type", "")):
                 self.note("body is not declared as application/json")
             try:
                 value = markup.load(self.body)

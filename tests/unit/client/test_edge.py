@@ -72,6 +72,12 @@ async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatc
     assert client.driver.sends == []
 
 
+async def test_media_type_that_is_no_text_is_refused(client: RunningClient) -> None:
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n"
+    status, body = await raw(client, head + b"Content-Type: mul\xdf\xa3T\x91/form-data\r\n\r\n{}")
+    assert (status, obj(obj(json.loads(body))["error"])["code"]) == (415, "bad-type")
+
+
 async def test_slash_or_format_after_a_call_is_ignored(client: RunningClient) -> None:
     """As the original's framework does."""
     for path, status in (("search_friend/", 200), ("search_friend.json", 200), ("search_friend.a/b", 403)):

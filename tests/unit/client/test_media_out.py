@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import until
-from tests.serving import serving
+from tests.serving import answering, serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.webhook import Server
 from wxcontroller.core.errors import WeChatError
@@ -90,6 +90,16 @@ async def test_urls_without_media_are_refused(start: Start, files: Files) -> Non
         assert (answer["code"], answer["media_id"]) == (-1, ""), path
     assert client.driver.uploads == []
     await until_nothing_is_left(client)
+
+
+@pytest.mark.parametrize("disposition", ["filename=b.png", "filename*0*=utf-8''%ff", "filename*=nothing''%ff"])
+async def test_url_with_unreadable_headers_is_sent(start: Start, disposition: str) -> None:
+    client = await running(start, **PRIVATE)
+    head = b"Content-Type: image/\xd0\xb6\xff\r\nContent-Disposition: attachment; %b\r\n" % disposition.encode()
+    async with answering(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (head, len(PNG), PNG)) as port:
+        address = f"http://127.0.0.1:{port}/a/b.png"
+        assert obj(await client.get("send_friend_message", id="@ann", media_path=address))["code"] == 0
+    assert [(file.name, file.mime) for file, _ in client.driver.uploads] == [("b.png", "image/png")]
 
 
 async def test_binary_content_is_read_from_both_kinds_of_form(client: RunningClient) -> None:

@@ -44,6 +44,12 @@ _LARGE = 30_000_000  # more than sockets take in without a reader
             DeliveryOutcome.FAILED,
         ),  # before it has read all
         (True, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", _LARGE, DeliveryOutcome.ACCEPTED),
+        (
+            True,
+            b"HTTP/1.1 200 OK\r\nContent-Type: \xd0\xb6\xff\r\nContent-Length: 0\r\n\r\n",
+            2,
+            DeliveryOutcome.ACCEPTED,
+        ),
         (True, b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", 2, DeliveryOutcome.UNREACHED),
     ],
 )

@@ -42,10 +42,6 @@ class DirectAnswer:
         else:
             self._connection.close()
 
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
 
 class DirectPosts:
     """Posts to URLs, with ``headers`` in each request. Of the timeout, only that of connecting counts."""

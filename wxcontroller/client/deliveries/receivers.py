@@ -28,6 +28,7 @@ from wxcontroller.client.deliveries.outgoing import Outgoing
 from wxcontroller.client.deliveries.posts import PostAnswer, Posts, posts_over
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import NOTHING, Text, verbatim
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreachable import unreached
@@ -147,7 +148,7 @@ class Poster:
 
     async def _read(self, answer: PostAnswer) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report counts as delivered even if this fails."""
-        if answer.content_type not in ("application/json", "text/json"):
+        if media_type(answer.headers.get("Content-Type", "")) not in ("application/json", "text/json"):
             return b""
         content = bytearray()
         try:

@@ -16,6 +16,7 @@ from yarl import URL
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.unreachable import unreached
@@ -147,10 +148,17 @@ async def follow(
                 if got > limit:
                     raise SourceTooLarge(limit)
                 await asyncio.to_thread(sink.write, piece)  # a busy disk blocks writers
-            disposition = answer.content_disposition
-            name = (disposition.filename if disposition else None) or url.name
-            return Source(answer.content_type if "Content-Type" in answer.headers else "", name)
+            return Source(media_type(answer.headers.get("Content-Type", "")), named(answer) or url.name)
     raise BadSource(N_("more than {redirects} redirects"), redirects=redirects)
+
+
+def named(answer: aiohttp.ClientResponse) -> str:
+    """Return the name that an answer gives its content, "" for none."""
+    try:
+        disposition = answer.content_disposition
+    except (ValueError, LookupError):  # an invalid encoding of RFC 2231
+        return ""
+    return (disposition.filename if disposition else None) or ""
 
 
 class SourceTooLarge(BadSource):

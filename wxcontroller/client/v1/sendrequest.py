@@ -13,6 +13,7 @@ from wxcontroller.client.sends.sending import MAX_HOLD
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.selecting import bad, read_body
 from wxcontroller.core.jsontypes import text
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
@@ -34,7 +35,7 @@ class SendRequest:
 
 async def read_request(request: web.Request) -> SendRequest:
     """Read a JSON object or a form. Raises RequestRefused, and as Bodies.read."""
-    kind = request.content_type
+    kind = media_type(request.headers.get("Content-Type", ""))
     if kind == "application/json":
         return SendRequest(texts(await request.app[BODIES].small(request)))
     if kind != "multipart/form-data":

@@ -39,6 +39,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.throttle import Pace
 
@@ -347,7 +348,10 @@ class Hub:
             async with await self._ports.open(
                 account, f"/v1/events?{urlencode(begin)}", Scope.READ, headers=headers, timeout=timeout
             ) as response:
-                if response.status != 200 or response.content_type != "text/event-stream":
+                if (
+                    response.status != 200
+                    or media_type(response.headers.get("Content-Type", "")) != "text/event-stream"
+                ):
                     raise ValueError("it has no stream of events")
                 async for sent in events_in(response.content, self._event_bytes()):
                     began = time.perf_counter()

@@ -28,6 +28,7 @@ from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.openwx.replies import to_bytes
 
@@ -361,7 +362,7 @@ async def fetch(
         )
     if response.status >= 400:
         raise failure_in(name, response.status, content)
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    kind = media_type(response.headers.get("Content-Type", ""))
     return kind if _MIME.fullmatch(kind) else "application/octet-stream", content
 
 

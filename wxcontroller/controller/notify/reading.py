@@ -31,6 +31,7 @@ from wxcontroller.controller.notify.notification import (
 from wxcontroller.controller.notify.webhooks import of_webhook
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import BadParameter
@@ -101,7 +102,7 @@ async def ntfy_json(request: web.Request) -> ReceivedNotification:
 async def gotify(request: web.Request) -> ReceivedNotification:
     """Read Gotify's message, JSON or a form. Raises as ``ntfy``."""
     kind, body = request.headers.get("Content-Type", ""), await read_body(request, TEXT_BODY_BYTES)
-    if kind_of(kind) in _FORMS:
+    if media_type(kind) in _FORMS:
         fields: JsonObject = dict(parameters.form_pairs(kind, body))
     else:
         fields = await _json(body)
@@ -165,7 +166,7 @@ def with_head(found: Notification, head: Mapping[str, str]) -> Notification:
 
 
 async def from_body(kind: str, body: bytes) -> Notification:
-    plain = kind_of(kind)
+    plain = media_type(kind)
     if plain in _FORMS:
         fields = form_fields(kind, body)
         if "data" in fields and plain != parameters.URLENCODED:  # Uptime Kuma's form
@@ -195,7 +196,7 @@ def form_fields(kind: str, body: bytes) -> dict[str, str]:
     try:
         return dict(parameters.form_pairs(kind, body))
     except BadParameter:
-        if kind_of(kind) != parameters.URLENCODED:
+        if media_type(kind) != parameters.URLENCODED:
             raise
         return {}  # a text that only claims to be a form
 
@@ -265,10 +266,6 @@ def _tags(value: JsonValue) -> tuple[str, ...]:
 def _link(address: str) -> str:
     """Return the address to open; addresses of apps do not work in WeChat."""
     return address if _WEB.fullmatch(address) else ""
-
-
-def kind_of(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
 
 
 async def _json(body: bytes) -> JsonObject:

@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
@@ -212,7 +213,7 @@ class Transport:
             if (response.content_length or 0) > request.limit:
                 response.close()
                 raise TooLong(request.call, request.limit)
-            mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            mime = media_type(response.headers.get("Content-Type", ""))
             start, total = 0, 0
             if response.status == 206:
                 start, total = part(request, response.headers.get("Content-Range", ""))

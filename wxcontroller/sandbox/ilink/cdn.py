@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from wxcontroller.core.mediatype import media_type
 from wxcontroller.sandbox.contents import Download
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint
 from wxcontroller.sandbox.ilink.model import CdnFile
@@ -25,7 +26,7 @@ async def upload(call: ILinkCall) -> web.StreamResponse:
         return refusal(400, "encrypted_query_param is not valid")
     if call.request.query.get("filekey") != permit.filekey:
         call.breach("filekey is not the one of the permit")
-    if call.request.content_type != _OCTETS:
+    if media_type(call.request.headers.get("Content-Type", "")) != _OCTETS:
         call.breach(f"the body is not declared as {_OCTETS}")
     incoming = call.sandbox.contents.begin()
     try:
