@@ -39,6 +39,11 @@ REFUSED: dict[str, tuple[bytes, int, bytes]] = {
     "long target": (b"GET /openwx/x?content=" + LONG + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, b"POST"),
     "endless target": (b"GET /openwx/x?content=" + LONG, 414, b"POST"),
     "long header": (b"GET /openwx/x HTTP/1.1\r\n" + HOST + b"X: " + LONG + b"\r\n\r\n", 431, b""),
+    "another expectation": (
+        b"GET /openwx/x HTTP/1.1\r\n" + HOST + b"Expect: \xd0\xb6\xff\r\n\r\n",
+        417,
+        b"100-continue",
+    ),
     "another version": (b"GET /openwx/x HTTP/2.0\r\n" + HOST + b"\r\n", 505, b"1.1"),
 }
 # Each is one request, however it is split.

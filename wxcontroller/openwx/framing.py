@@ -23,7 +23,7 @@ _V1 = re.compile(rb"%b /v1/" % _TOKEN)
 _LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])" % _TOKEN)
 _FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _TOKEN)
 _OF_INTEREST = re.compile(
-    rb"\r\n(host|content-length|transfer-encoding|connection|upgrade):[ \t]*+([^\r\n]*)", re.IGNORECASE
+    rb"\r\n(host|content-length|transfer-encoding|connection|upgrade|expect):[ \t]*+([^\r\n]*)", re.IGNORECASE
 )
 _BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
 # For some programs a bare LF ends a line, for others it is part of the value: reject the ambiguity.
@@ -211,6 +211,11 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     # Without one, or with two, a proxy in front may have decided by another name than ours.
     if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
         raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
+    # Refused here, because aiohttp fails to refuse bytes that are not UTF-8. HTTP/1.0 has no expectations.
+    if minor == b"1" and any(value.lower() != b"100-continue" for value in fields.get(b"expect", ())):
+        raise BadHead(
+            417, "bad-request", N_("this Expect is not supported"), N_("send 100-continue, or leave the header out")
+        )
     body = body_of(fields, minor)
     if body is not None and asks_for_upgrade(fields):
         # aiohttp takes all that follows for the other protocol.
