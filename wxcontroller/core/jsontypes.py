@@ -13,6 +13,7 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 # more, and the time to parse one grows with their square.
 JSON_DEPTH = 64
 JSON_DIGITS = 40
+_BEYOND = 10**JSON_DIGITS
 # Limits for stored JSON: 2.0.0 could be configured to accept this much.
 _STORED = 200, 4000
 # Control and direction characters, line ends, and halves of characters.
@@ -145,17 +146,18 @@ def text(value: object, default: str = "") -> str:
 
 
 def integer(value: object, default: int = 0) -> int:
-    """Return an int: ints and decimal strings as numbers, everything else ``default``."""
-    if isinstance(value, bool):
-        return default
-    if isinstance(value, int):
-        return value
+    """Return an int: ints and decimal strings as numbers, everything else ``default``.
+
+    So are numbers of more than JSON_DIGITS digits: as a float, they could be beyond all numbers.
+    """
     if isinstance(value, str):
         try:
-            return int(value, 10)
+            value = int(value, 10)
         except ValueError:
             return default
-    return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        return default
+    return value if abs(value) < _BEYOND else default
 
 
 def whole_seconds(value: object) -> int:

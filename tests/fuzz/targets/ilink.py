@@ -100,6 +100,7 @@ _UPDATES: tuple[JsonObject, ...] = tuple(
     {"get_updates_buf": "c", "longpolling_timeout_ms": 35000, "msgs": [{**_MESSAGE, "item_list": [item]}]}
     for item in _ITEMS
 )
+_HINTED = {"longpolling_timeout_ms": "9" * 400}
 _CODES = (
     b'{"ret":0,"qrcode":"a","qrcode_img_content":"https://liteapp.weixin.qq.com/q/a"}',
     b'{"status":"confirmed","bot_token":"t","ilink_bot_id":"b@im.bot","ilink_user_id":"o@im.wechat","baseurl":""}',
@@ -113,7 +114,7 @@ _CIPHERS = (
 _REFUSALS = (NotJson, WeChatError)
 _UPLOAD = _answer(decode.sent_id, lambda answer: decode.verdict("getuploadurl", answer))
 TARGETS = (
-    Target("getupdates of iLink", _updates, _UPDATES, _REFUSALS),
+    Target("getupdates of iLink", _updates, (*_UPDATES, _HINTED), _REFUSALS),
     Target("login codes of iLink", _answer(decode.qrcode), _CODES, _REFUSALS),
     Target("scans of iLink", _answer(decode.qr_answer), _CODES, _REFUSALS),
     Target("answers to sends of iLink", _UPLOAD, _SENT, _REFUSALS),
