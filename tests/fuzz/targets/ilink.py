@@ -111,6 +111,7 @@ _CIPHERS = (
     ("00112233445566778899aabbccddeeff", "", bytes.fromhex("9d86c8612e085e93a235794a708af7a9")),
     ("", "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY=", bytes.fromhex("00657ea140655a44782747705d422fad")),
 )
+_HANDLES = ('["p","00112233445566778899aabbccddeeff",5,16]', '["p","00",5,1e999]', "[" * 10_000)
 _REFUSALS = (NotJson, WeChatError)
 _UPLOAD = _answer(decode.sent_id, lambda answer: decode.verdict("getuploadurl", answer))
 TARGETS = (
@@ -120,5 +121,5 @@ TARGETS = (
     Target("answers to sends of iLink", _UPLOAD, _SENT, _REFUSALS),
     Target("hosts of iLink", _hosts, _HOSTS),
     Target("content of iLink", _content, _CIPHERS, (ValueError,)),
-    Target("ids of iLink content", _handle, ('["p","00112233445566778899aabbccddeeff",5,16]',)),
+    Target("ids of iLink content", _handle, _HANDLES),
 )

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeAlias
 
 from wxcontroller.core.errors import FailureHandling, WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Direction, Message, MessageKind, MessageMedia, Quote
 from wxcontroller.drivers.ilink.wire import Credentials
@@ -292,7 +292,7 @@ class MediaKey:
     @classmethod
     def from_text(cls, kept: str) -> "MediaKey":
         """Read what ``as_text`` wrote. Raises ValueError."""
-        url, parameter, aes_key, hex_key = (str(part) for part in json.loads(kept))
+        url, parameter, aes_key, hex_key = map(text, items(read_json(kept)))
         return cls(url, parameter, aes_key, hex_key)
 
 

@@ -23,7 +23,7 @@ from wxcontroller.core.errors import (
     WeChatError,
     reason_of,
 )
-from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.jsontypes import JsonObject, items, read_json, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
@@ -56,8 +56,8 @@ class Handle:
 
     @classmethod
     def from_text(cls, kept: str) -> "Handle":
-        parameter, key, size, cipher_size = json.loads(kept)
-        return cls(str(parameter), str(key), int(size), int(cipher_size))
+        parameter, key, size, cipher_size = items(read_json(kept))
+        return cls(text(parameter), text(key), int(text(size)), int(text(cipher_size)))
 
 
 def item_of(content: Uploaded) -> JsonObject:
@@ -67,7 +67,7 @@ def item_of(content: Uploaded) -> JsonObject:
     try:
         handle = Handle.from_text(content.signature)
         key = bytes.fromhex(handle.key)
-    except (ValueError, TypeError):
+    except ValueError:
         what = WeChatError(N_("this content is not on WeChat's CDN"), N_("send the file itself"), unsure=False)
         raise ReferenceRefused(what) from None
     media: JsonObject = {
