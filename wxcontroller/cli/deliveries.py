@@ -12,6 +12,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, json_option, name_argument, optional_name_argument
 from wxcontroller.cli.errors import AccountNotRunning, BadUsage
 from wxcontroller.cli.language import padded, say, tell
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
@@ -297,9 +298,7 @@ def describe(name: AccountName, found: JsonObject) -> None:
 
 
 def when(moment: JsonValue) -> str:
-    if not isinstance(moment, int | float) or not moment:
-        return ""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+    return local_time(moment) if moment else ""
 
 
 def _in(moment: JsonValue) -> str:

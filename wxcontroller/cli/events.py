@@ -14,6 +14,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
 from wxcontroller.cli.language import say
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.serversent import followed
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError
@@ -130,8 +131,7 @@ def following(
 
 def words_of(event: JsonObject) -> str:
     """Return an event as a line: time, account, type and text."""
-    moment = event.get("time")
-    clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
+    clock = local_time(event.get("time"), "%m-%d %H:%M:%S")
     report = obj(event.get("report"))
     return " ".join((clock, text(event.get("account")), text(event.get("type")), content(report))).rstrip()
 

@@ -1,11 +1,10 @@
 """The verb messages: the messages of all chats or one."""
 
-import time
-
 import click
 
 from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.send import find
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
@@ -75,8 +74,7 @@ def messages(
 
 def line(message: JsonObject) -> str:
     """Return a message as a line: time, chat, sender, content and state."""
-    moment = message.get("time")
-    clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
+    clock = local_time(message.get("time"), "%m-%d %H:%M:%S")
     chat = one_line(message.get("chat_name")) or one_line(message.get("chat"))
     sender = one_line(field(message.get("sender"), "name"))
     own, words = message.get("direction") == "out", one_line(message.get("text"))

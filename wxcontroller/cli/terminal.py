@@ -13,6 +13,7 @@ from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.language import say
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.core import messages
 from wxcontroller.core.messages import N_
 from wxcontroller.core.tokens import Token
@@ -115,7 +116,7 @@ def print_tokens(tokens: Iterable[Token], now: float) -> None:
 
 
 def day(moment: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+    return local_time(moment, "%Y-%m-%d %H:%M")
 
 
 def ago(since: int) -> str:
@@ -133,11 +134,8 @@ def moment(since: int) -> str:
     """Return a time as local time, with its age."""
     if not since:
         return "-"
-    try:
-        shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-    except (OverflowError, ValueError, OSError):  # no year that a calendar has
-        return "-"
-    return say("{moment} ({age} ago)", moment=shown, age=ago(since))
+    shown = local_time(since)
+    return shown if shown == "-" else say("{moment} ({age} ago)", moment=shown, age=ago(since))
 
 
 def too_small(code: Text, target: Console, below: int) -> messages.Text:

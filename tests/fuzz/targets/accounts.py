@@ -20,6 +20,7 @@ from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.events import words_of
 from wxcontroller.cli.remotelogs import put
 from wxcontroller.cli.serversent import server_sent
 from wxcontroller.cli.transfer.pack import unpack
@@ -100,7 +101,7 @@ def _wxctl(verb: str, content: bytes) -> None:
     def unavailable(*_: object) -> NoReturn:
         raise WxError("systemctl does not respond", "x")
 
-    arguments = {"l": ["list"], "s": ["status", "alice"], "o": ["status"]}.get(verb[:1], ["list"])
+    arguments = _VERBS.get(verb[:1], ["list"])
     status = 500 if verb[1:2] == "5" else 200
     try:
         with (
@@ -120,7 +121,8 @@ def _wxctl_logs(data: bytes) -> None:
         with CliRunner().isolation() as (shown, *_):
             for _, _, sent in server_sent(io.BytesIO(data)):
                 with contextlib.suppress(ValueError):
-                    put(WxctlRun(json=as_json), obj(read_json(sent)))
+                    put(WxctlRun(json=as_json), found := obj(read_json(sent)))
+                    check_printable(words_of(found))
             check_printable(shown.getvalue().decode())
 
 
@@ -246,13 +248,23 @@ _HEALTH: JsonObject = {
     **{"status": "ok", "version": "2", "notices": ["x"], "settings": {"read_at": 1, "error": "bad"}},
     "accounts": [_SHOWN],
 }
+_VERBS = {
+    **{"l": ["list"], "s": ["status", "alice"], "o": ["status"]},
+    **{"m": ["messages", "alice"], "d": ["deliveries", "list", "alice"]},
+}
+_FAR = 10**20  # seconds: no calendar has the year
 _ANSWERS = (
     *(("l", {"accounts": [_SHOWN]}), ("s", _SHOWN), ("o", _HEALTH)),
     ("s5", b'{"error":{"code":"x","message":"\\u001b[2J","remedy":"\\r"}}'),
     ("s", b'{"name":"alice","status":"\\u001b]0;x\\u0007\\u009b","reason":"\\ud800","since":1e300}'),
+    ("m", {"messages": [{"time": _FAR, "chat": "@a", "text": "x", "direction": "out", "state": "delivered"}]}),
+    ("d", {"deliveries": [{"id": "1-1", "time": _FAR, "next_at": 5, "state": "pending", "type": "receive_message"}]}),
 )
 _LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b[2J\nb", "event": "login"}
-_LINES = f"retry: 1\n\nid: s=1\nevent: line\ndata: {json.dumps(_LINE)}\n\nevent: heartbeat\ndata: {{}}\n\n".encode()
+_LINES = (
+    f"retry: 1\n\nid: s=1\nevent: line\ndata: {json.dumps(_LINE)}\n\nevent: heartbeat\ndata: {{}}\n\n".encode(),
+    b'event: line\ndata: {"time":%d}\n\n' % _FAR,
+)
 _CALLERS = (
     str(HopCaller("a", Scope.READ, None, "token x (0badcafe)")),
     str(HopCaller("a", None, frozenset(), "somebody", "https://wx.example/for/alice")),
@@ -281,7 +293,7 @@ TARGETS = (
     Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
     Target("answers to wxctl", _wxctl, _ANSWERS),
-    Target("journal lines to wxctl", _wxctl_logs, (_LINES,)),
+    Target("journal lines and events to wxctl", _wxctl_logs, _LINES),
     Target("bundles of accounts", _bundle, (_moved("state/media/a.jpg"), _moved("state/../../outside/a.jpg"))),
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
     Target("rows of another host", _rows, _ROWS, (ValueError,)),

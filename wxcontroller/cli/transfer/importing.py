@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -14,6 +13,7 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.bundles import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
@@ -47,7 +47,7 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
         session.emit({**account, **extra})
         return
     name = found.manifest.name.name
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
+    when = local_time(found.manifest.exported, "%Y-%m-%d %H:%M")
     tell(
         "{account} is imported as it was at {when}, with port {port}; start it: {command}",
         account=name,

@@ -4,7 +4,6 @@ That the other host is off cannot be detected: a person has to confirm it. Befor
 host that responds and has the account keeps it.
 """
 
-import time
 from collections.abc import Sequence
 from unicodedata import normalize
 
@@ -12,6 +11,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
 from wxcontroller.cli.lifecycle import confirm
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
@@ -129,7 +129,7 @@ def _ask(api: Api, accounts: list[AccountName], bundles: dict[str, KeptBundle]) 
 
 
 def _when(bundle: KeptBundle) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(bundle.at))
+    return local_time(bundle.at, "%Y-%m-%d %H:%M")
 
 
 def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]:
