@@ -12,7 +12,7 @@ from tests.unit.client.stage import Stage
 from tests.unit.client.test_v1_messages import until_history
 from tests.unit.drivers.ilink_kit import quick
 from tests.unit.durability.routes import PICTURE
-from wxcontroller.client.sends import order
+from wxcontroller.client.sends import order, window
 from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -47,7 +47,10 @@ async def test_sends_over_budget_are_held_and_replies_precede_them(ilink: Stage)
     assert ilink.ilink.requests("sendmessage") == 4
 
 
-async def test_fifty_held_sends_go_out_in_order(ilink: Stage) -> None:
+async def test_held_sends_go_out_in_order_and_leave_one_for_the_answer(
+    ilink: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "_ANSWER_SECONDS", 3600.0)
     client = await greeted(ilink, WXCLIENT_STOP_DRAIN="0")
     for number in range(60):
         await ilink.send(str(number))
@@ -56,9 +59,11 @@ async def test_fifty_held_sends_go_out_in_order(ilink: Stage) -> None:
     assert (rows["state"], rows["left"], rows["held"]) == ("spent", 0, 50)
     for count in range(1, 6):
         await ilink.hear(f"go on {count}")
-        await ilink.until_sent(10 + 9 * count)  # at least: one may be kept for the answer to the new message
+        await ilink.until_sent(10 * count + 9)
+        assert (await ilink.send(f"answer {count}"))["code"] == 0
     sent = ilink.sent()
-    assert sent == [str(number) for number in range(len(sent))]
+    assert sent[19:60:10] == [f"answer {count}" for count in range(1, 6)]
+    assert [words for words in sent if "answer" not in words] == [str(number) for number in range(55)]
 
 
 async def test_queued_sends_outlive_a_logout(ilink: Stage) -> None:

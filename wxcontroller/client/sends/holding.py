@@ -193,7 +193,8 @@ class Holding:
     def attempted(self, send: Send) -> None:
         """A send is handed to WeChat."""
         if self.windows is not None:
-            self.windows.attempted(send.target, time.time(), send.unsure)
+            now = time.time()
+            self.windows.attempted(send.target, now, send.unsure, order.is_answer(send, self.windows, now))
 
     def keeps(self, send: Send, problem: WeChatError) -> bool:
         """Return whether to hold a send that WeChat refused for a temporary reason, or until the person writes."""

@@ -89,7 +89,7 @@ def following(ready: Iterable[Send], windows: Windows, now: float, writer: str =
     candidates = [send for send in ready if send.state is not SendState.HELD]
     ranks: tuple[Callable[[Send], bool], ...] = (
         lambda send: send.unsure or send.marked,
-        lambda send: not send.interim and is_answer(send, windows, now),
+        lambda send: is_answer(send, windows, now),
         lambda send: send.urgent and not send.interim,
         lambda send: not send.interim and send.target == writer,
         lambda send: not send.interim,
@@ -99,8 +99,9 @@ def following(ready: Iterable[Send], windows: Windows, now: float, writer: str =
 
 
 def is_answer(send: Send, windows: Windows, now: float) -> bool:
-    """Whether a send answers a message that arrived while others were held."""
-    return windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
+    """Whether a send answers a message that arrived while others were held. Interim ones never do (19.3)."""
+    final = not send.interim and not send.reminder
+    return final and windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
 
 
 def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:

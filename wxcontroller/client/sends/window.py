@@ -236,8 +236,12 @@ class Windows:
         found = self.peers.get(peer)
         return found is not None and self.hold(peer, False, now) is None and self.left(found, now) > 1
 
-    def attempted(self, peer: str, now: float, again: bool = False) -> None:
-        """Count a send that is passed to WeChat. ``again``: its last attempt may have arrived, and counts too."""
+    def attempted(self, peer: str, now: float, again: bool = False, is_answer: bool = False) -> None:
+        """Count a send that is passed to WeChat.
+
+        ``again``: its last attempt may have arrived, and counts too. ``is_answer``: it uses the send that is reserved
+        for the answer to the last message.
+        """
         found = self.peers.get(peer)
         # Whether WeChat drops a repeated id on this route is unknown: both copies may use up the budget.
         if again:
@@ -246,7 +250,7 @@ class Windows:
                 found.sent += 1
         if found is not None:
             found.late = found.late or now >= found.opened + self.policy.seconds
-            found.answer_until = 0.0 if now < found.answer_until else found.answer_until
+            found.answer_until = 0.0 if is_answer else found.answer_until
 
     def taken(self, peer: str, has_id: bool, now: float) -> bool:
         """WeChat accepted a send, or the outcome is unknown (``has_id`` is true then: no sign of a restriction).
