@@ -87,11 +87,11 @@ function showLogins(logins) {
     const add = (label, action, className = "", disabled = false) =>
       buttons.append(make("button", { type: "button", className, disabled, onclick: action }, label));
     if (login.state === "waiting" && !login.push)
-      add(t("Scan as {name}", { name }), post("scan", { uin: chosen.uin }), "go", !me);
+      add(t("Scan as {name}", { name }), post("scan", { uin: chosen.uin }), "main", !me);
     if (login.state === "waiting" && login.route === "ilink")
       add(t("Scan, with digits"), post("scan", { uin: chosen.uin, verify: true }), "", !me);
     if (!login.digits && (login.state === "scanned" || login.push))
-      add(t("Log in as {name}", { name }), post("confirm"), "go");
+      add(t("Log in as {name}", { name }), post("confirm"), "main");
     add(t("Cancel"), post("cancel"));
     add(t("Let it expire"), post("expire"));
     const mode = login.desktop ? t("desktop mode") : t("browser mode");
