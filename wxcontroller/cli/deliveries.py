@@ -9,13 +9,13 @@ from typing import TypeVar
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, json_option, name_argument, optional_name_argument
+from wxcontroller.cli.context import WxctlRun, json_option, name_argument, optional_name_argument, printable
 from wxcontroller.cli.errors import AccountNotRunning, BadUsage
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.commands import command
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
@@ -118,7 +118,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
             wraps="LAST ERROR",
         )
     if following := field(found, "next"):
-        tell("more: {command}", command=command("deliveries list", account.name, "--after", text(following)))
+        tell("more: {command}", command=command("deliveries list", account.name, "--after", one_line(following)))
 
 
 @deliveries.verb("Show a delivery and its report.", "wxctl deliveries show alice 5f3a9c01-17")
@@ -138,8 +138,8 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
             shown = say(text(value))
         else:
             shown = when(value) if key == "time" else "-" if value is None else text(value)
-        click.echo(f"{padded(key, 12)}: {shown}")
-    click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
+        click.echo(f"{padded(key, 12)}: {one_line(shown)}")
+    click.echo(printable(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True)))
 
 
 def with_selection(verb: _F) -> _F:
@@ -283,7 +283,7 @@ def _found(
 
 
 def describe(name: AccountName, found: JsonObject) -> None:
-    to = text(found.get("to"))
+    to = one_line(found.get("to"))
     tell(
         "{account} → {to}: {pending} wait, {dead} dead, {lost} lost",
         account=name.name,

@@ -19,7 +19,7 @@ from wxcontroller.cli.serversent import followed
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.eventtypes import EVENTS, MESSAGES
@@ -133,7 +133,7 @@ def words_of(event: JsonObject) -> str:
     """Return an event as a line: time, account, type and text."""
     clock = local_time(event.get("time"), "%m-%d %H:%M:%S")
     report = obj(event.get("report"))
-    return " ".join((clock, text(event.get("account")), text(event.get("type")), content(report))).rstrip()
+    return " ".join((clock, one_line(event.get("account")), one_line(event.get("type")), content(report))).rstrip()
 
 
 def content(report: JsonObject) -> str:

@@ -15,6 +15,7 @@ from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.language import say
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.core import messages
+from wxcontroller.core.jsontypes import one_line
 from wxcontroller.core.messages import N_
 from wxcontroller.core.tokens import Token
 
@@ -99,7 +100,7 @@ def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str | Text]], wrap
     for title in titles:
         table.add_column(say(title), no_wrap=title != wraps)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in row))
     print_table(table, target)
 
 

@@ -251,19 +251,31 @@ _HEALTH: JsonObject = {
 _VERBS = {
     **{"l": ["list"], "s": ["status", "alice"], "o": ["status"]},
     **{"m": ["messages", "alice"], "d": ["deliveries", "list", "alice"]},
+    **{"x": ["deliveries", "show", "alice", "1-1"], "a": ["deliveries", "list"]},
 }
 _FAR = 10**20  # seconds: no calendar has the year
+_ACTS = "\x9b2J\x07"  # on a terminal
+_DELIVERY: JsonObject = {
+    "id": _ACTS,
+    "type": _ACTS,
+    "state": _ACTS,
+    "lane": _ACTS,
+    "last_error": _ACTS,
+    "attempts": 1,
+}
 _ANSWERS = (
     *(("l", {"accounts": [_SHOWN]}), ("s", _SHOWN), ("o", _HEALTH)),
     ("s5", b'{"error":{"code":"x","message":"\\u001b[2J","remedy":"\\r"}}'),
     ("s", b'{"name":"alice","status":"\\u001b]0;x\\u0007\\u009b","reason":"\\ud800","since":1e300}'),
     ("m", {"messages": [{"time": _FAR, "chat": "@a", "text": "x", "direction": "out", "state": "delivered"}]}),
-    ("d", {"deliveries": [{"id": "1-1", "time": _FAR, "next_at": 5, "state": "pending", "type": "receive_message"}]}),
+    ("d", {"deliveries": [{**_DELIVERY, "time": _FAR, "next_at": 5}], "to": _ACTS, "trouble": _ACTS, "next": _ACTS}),
+    ("x", {**_DELIVERY, "report": {"content": _ACTS}}),
+    ("a", {"accounts": [{"account": _ACTS, "pending": 1, "to": _ACTS, "trouble": _ACTS}, {"error": _ACTS}]}),
 )
 _LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b[2J\nb", "event": "login"}
 _LINES = (
     f"retry: 1\n\nid: s=1\nevent: line\ndata: {json.dumps(_LINE)}\n\nevent: heartbeat\ndata: {{}}\n\n".encode(),
-    b'event: line\ndata: {"time":%d}\n\n' % _FAR,
+    f"event: line\ndata: {json.dumps({'time': _FAR, 'account': _ACTS, 'type': _ACTS})}\n\n".encode(),
 )
 _CALLERS = (
     str(HopCaller("a", Scope.READ, None, "token x (0badcafe)")),
@@ -287,6 +299,7 @@ _RECORDS = (
     _watched(**{"failsafe/c": {"hosts": ["b"], "machine": "5f2c"}, "hosts/b": {}}),
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
 )
+_BUNDLES = tuple(map(_moved, ("state/media/a.jpg", "state/../../outside/a.jpg")))
 TARGETS = (
     Target("state files", _state_file, _STATES, (NotJson,)),
     Target("lines of the journal", _journal, _JOURNAL),
@@ -294,7 +307,7 @@ TARGETS = (
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
     Target("answers to wxctl", _wxctl, _ANSWERS),
     Target("journal lines and events to wxctl", _wxctl_logs, _LINES),
-    Target("bundles of accounts", _bundle, (_moved("state/media/a.jpg"), _moved("state/../../outside/a.jpg"))),
+    Target("bundles of accounts", _bundle, _BUNDLES),
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
     Target("rows of another host", _rows, _ROWS, (ValueError,)),
     Target("greetings of another host", _greeting, _GREETINGS, (NotJson,)),
