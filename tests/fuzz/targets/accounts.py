@@ -55,7 +55,7 @@ _ETCD, _PREFIX = "http://127.0.0.1:2379", "/wxcontroller/main/"
 
 
 def _state_file(data: bytes) -> None:
-    state = state_of(obj(json_of(data)), (1, 2, 3))
+    state = state_of(obj(read_json(data)), (1, 2, 3))
     assert json.loads(state.rendered(3000))["port"] == 3000
     assert "qrcode_link" not in json.loads(state.rendered(3000))
     check_encodable([state.since, state.pid, state.start_time, state.qrcode_number])
@@ -299,9 +299,9 @@ _RECORDS = (
     _watched(**{"failsafe/c": {"hosts": ["b"], "machine": "5f2c"}, "hosts/b": {}}),
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
 )
-_BUNDLES = tuple(map(_moved, ("state/media/a.jpg", "state/../../outside/a.jpg")))
+_BUNDLES = tuple(map(_moved, ("state/media/a.jpg", "state/../../outside/a.jpg", ".")))
 TARGETS = (
-    Target("state files", _state_file, _STATES, (NotJson,)),
+    Target("state files", _state_file, _STATES, (ValueError,)),
     Target("lines of the journal", _journal, _JOURNAL),
     Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
     Target("answers of accounts to MCP tools", _mcp, _PAGES),

@@ -277,7 +277,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
     elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
         found.drop_ins[parts[1]] = bounded(member, content)
     # Names in a bundle cannot lead out of ``state``, even if it is malicious.
-    elif parts[0] == _STATE and 1 < len(parts) <= DEEPEST + 1 and not {"..", ".", "/"} & set(parts):
+    elif parts[:1] == (_STATE,) and 1 < len(parts) <= DEEPEST + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):
             found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
