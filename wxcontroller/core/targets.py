@@ -31,7 +31,7 @@ class Target:
             good = url.scheme in ("http", "https") and bool(url.raw_host) and bool(url.port)
         except ValueError:
             good, url = False, URL()
-        if not good or any(c.isspace() for c in word):
+        if not good or any(c.isspace() or not c.isprintable() for c in word):
             raise ValueError(
                 Text(
                     'names {word}, a target is like "https://bots.example/" or "http://127.0.0.1:8080/"',
