@@ -174,6 +174,7 @@ _MARKUP = (
         "@a:<br/>",
     ),
     *("&lt;?xml version='1.0' encoding='utf-16'?&gt;&lt;![CDATA[a]]&gt;&lt;!--x--&gt;", "&lt;emoji md5='a'"),
+    f"&lt;?xml version='1.0' encoding='{'x' * 300}'?&gt;&lt;msg/&gt;",
     *("&lt;item&gt;&lt;link name='a'&gt;$a$", '<span class="emoji emoji1f604"></span>', "@a\u2005"),
 )
 _MESSAGES: tuple[Part, ...] = (

@@ -36,6 +36,7 @@ NONSENSE = (
     "&lt;msg&gt;&lt;appmsg&gt;&lt;title&gt;half",
     "&lt;msg&gt;" * 5000,
     '&lt;!DOCTYPE x [&lt;!ENTITY a "aaaa"&gt;]&gt;&lt;msg&gt;&amp;a;&lt;/msg&gt;',
+    f"&lt;?xml version='1.0' encoding='{'x' * 300}'?&gt;&lt;msg/&gt;",
     "\x00\x01\x1b[31m\ud7ff\ufffe",
     "&lt;msg" + " a='&amp;#x0;'" * 100,
     "]]&gt;&lt;/sysmsg&gt;&lt;sysmsg type='revokemsg'&gt;&lt;revokemsg&gt;&lt;msgid&gt;-1",

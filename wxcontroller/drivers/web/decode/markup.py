@@ -21,7 +21,7 @@ XML_NAME_LENGTH = 100
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 # Characters that XML 1.0 does not allow.
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_DECLARATION = re.compile(r"\A<\?xml[^>]{0,200}\?>")
+_DECLARATION = re.compile(r"\A<\?xml[^>]*\?>")
 _ATTRIBUTE = r"""(?<![\w:.-]){}\s{{0,20}}=\s{{0,20}}(?:"([^"]*)"|'([^']*)')"""
 
 
