@@ -377,7 +377,10 @@ class HttpConnection(web.RequestHandler):
     def _break_body(self) -> None:
         """Make the handler fail. aiohttp would let it wait for the rest of a body that can no longer be read."""
         if self._reading is not None and not self._reading.is_eof():
-            self._reading.set_exception(web.RequestPayloadError("a chunk is malformed"))
+            if self._answered:  # nobody reads it, and aiohttp would log the exception
+                self.force_close()
+            else:
+                self._reading.set_exception(web.RequestPayloadError("a chunk is malformed"))
             self._reading.feed_eof()  # or it would be read to its end after the answer
 
     def _hold_back(self, data: bytes) -> None:

@@ -173,6 +173,9 @@ _TO_BOTH = (
     b"Expect: 100-continue\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     b"POST /openwx/get_user_info?client=alice HTTP/1.0\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
     b"QUERY /openwx/get_user_info?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+    b"POST /openwx/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n"
+    + b"x" * 64
+    + b"\r\nno size\r\n",
     b"OPTIONS /openwx/x HTTP/1.1\r\nHost: evil.example\r\nAccess-Control-Request-Method: GET\r\n\r\n",
     b"PROPFIND * HTTP/1.1\r\nHost: a\r\nOrigin: null\r\nSec-Fetch-Site: cross-site\r\nCookie: a=b\r\n\r\n",
     *(_get("http://[::1/"), _get("http://[]/openwx/check_client"), _get("/%2e%2e/openwx/x?client=好&a=%zz")),
