@@ -15,7 +15,7 @@ from unittest import mock
 import aiohttp
 from click.testing import CliRunner
 
-from tests.fuzz.target import NotJson, Target, check_encodable, check_printable, json_of, recorded, run
+from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
@@ -305,7 +305,8 @@ TARGETS = (
     Target("lines of the journal", _journal, _JOURNAL),
     Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
-    Target("answers to wxctl", _wxctl, _ANSWERS),
+    # Rich takes time in the square of a column's width. Names have at most 64 characters.
+    Target("answers to wxctl", _wxctl, _ANSWERS, longest=HEAD),
     Target("journal lines and events to wxctl", _wxctl_logs, _LINES),
     Target("bundles of accounts", _bundle, _BUNDLES),
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
