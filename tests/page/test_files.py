@@ -103,6 +103,6 @@ def test_files_by_picker_and_drag(browser: Browser, served: Served, account: Acc
     browser.click("#attached li:nth-child(2) button")
     browser.click("#send .main")
     browser.find("#send-result.good", "王芳")
-    assert account.sent == ["one.txt 1", f"{long.name} 3"]
+    browser.until(lambda: account.sent == ["one.txt 1", f"{long.name} 3"], "both files")
     browser.gone("#attached li")
     assert browser.complaints() == []

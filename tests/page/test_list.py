@@ -327,7 +327,7 @@ def test_settings_have_words_units_and_switches(browser: Browser, served: Served
     browser.click(f"{events} [data-action=reset]")
     browser.find(f"{events} .now", "on")
     browser.click("#options [data-option=post_api] [data-action=try]")
-    browser.find("#options .trial .bad", "No answer")
+    browser.find("#options .trial .bad", "No response")
     assert browser.complaints() == []
 
 
