@@ -52,4 +52,5 @@ BODIES: dict[str, bytes] = {
     "chunks": b"Transfer-Encoding: chunked\r\n\r\n3\r\ncli\r\n006;x=y\r\nent=no\r\n0\r\n\r\n",
     "trailers": b"Transfer-Encoding: Chunked\r\n\r\n9\r\nclient=no\r\n0\r\nX-Sum: 1\r\n\r\n",
     "no body": b"\r\n",
+    "no expectation": b"Expect: \r\n\r\n",
 }

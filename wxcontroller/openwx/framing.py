@@ -211,8 +211,8 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     # Without one, or with two, a proxy in front may have decided by another name than ours.
     if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
         raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
-    # Refused here, because aiohttp fails to refuse bytes that are not UTF-8. HTTP/1.0 has no expectations.
-    if minor == b"1" and any(value.lower() != b"100-continue" for value in fields.get(b"expect", ())):
+    # Refused here, because aiohttp fails to refuse bytes that are not UTF-8. Empty ones and HTTP/1.0 expect nothing.
+    if minor == b"1" and any(value.lower() not in (b"", b"100-continue") for value in fields.get(b"expect", ())):
         raise BadHead(
             417, "bad-request", N_("this Expect is not supported"), N_("send 100-continue, or leave the header out")
         )
