@@ -15,8 +15,9 @@ export function h(tag, properties = {}, ...children) {
   return made;
 }
 
-// Browsers break a line after the hyphens of an option like --dead: keep each in one piece.
-const OPTION = /(--[a-z][\w-]*)/;
+// Browsers break a line after the hyphens of an option like --dead: keep each in one piece. No option is longer, and a
+// long word of a message must break.
+const OPTION = /(--[a-z][\w-]{0,30}(?![\w-]))/;
 
 function unbroken(child) {
   if (typeof child !== "string" || !OPTION.test(child)) return child;
