@@ -148,7 +148,7 @@ def text(value: object, default: str = "") -> str:
 def integer(value: object, default: int = 0) -> int:
     """Return an int: ints and decimal strings as numbers, everything else ``default``.
 
-    So are numbers of more than JSON_DIGITS digits: as a float, they could be beyond all numbers.
+    Numbers of more than JSON_DIGITS digits give ``default``, too, because a float cannot hold the largest.
     """
     if isinstance(value, str):
         try:
