@@ -212,6 +212,14 @@ async def test_consult_returns_the_friends_next_message(client: RunningClient) -
     assert obj(await other)["reply_status"] == "reply timeout"
 
 
+async def test_consult_divides_a_long_text(client: RunningClient) -> None:
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="a" * 2000 + "b"))
+    await until(lambda: len(client.driver.sends) >= 2)
+    client.driver.play([message("yes", id="42")])
+    assert await asked == {"id": "42", "reply": "yes", **SUCCESS}
+    assert [text for _, text, _ in client.driver.sends] == ["a" * 2000, "b"]
+
+
 async def test_consult_times_out_despite_other_messages(client: RunningClient) -> None:
     asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="1"))
     async with asyncio.timeout(PATIENCE):

@@ -91,12 +91,12 @@ class SendCalls:
         if call.has_media:
             return await self._send([contacts[0].id], False, call, request)
         latest = self._latest()
-        send = Send(contacts[0].id, False, call.get("content"))
-        # Before it is stored: the reply may come before the answer of the disk.
-        with self.parts.consults.asked(contacts[0].id, send) as reply:
-            if refusal := await self._stored([send], request, call, latest):
+        sends = self.parts.sending.sends(Order((contacts[0].id,), False, call.get("content")))
+        # Before they are stored: the reply may come before the answer of the disk.
+        with self.parts.consults.asked(contacts[0].id, sends[-1]) as reply:
+            if refusal := await self._stored(sends, request, call, latest):
                 return refusal
-            sent = await self._outcome([send], {}, latest)
+            sent = await self._outcome(sends, {}, latest)
             if sent["code"] != 0:
                 return sent
             answer = await self._replied(sent, reply, seconds, latest)
@@ -312,7 +312,7 @@ class SendCalls:
             return earlier.answer
         latest, seconds = self._latest(), self._seconds(call)
         sends, ended = await self._parts_of(earlier)
-        with self.parts.consults.asked(earlier.target, sends[0] if sends else None) as reply:
+        with self.parts.consults.asked(earlier.target, sends[-1] if sends else None) as reply:
             sent = await self._outcome(sends, ended, latest)
             if sent["code"] != 0 or Part.MEDIA in earlier.parts or seconds is None:
                 return sent
