@@ -156,11 +156,11 @@ def _words(report: JsonObject) -> str:
 
 def missing(kind: MessageKind, report: JsonObject) -> str:
     """Return the placeholder text for missing content. Store emoticons never have content."""
-    reason = text(report.get("media_text"))
+    transcript = text(report.get("media_text"))
     if kind is MessageKind.EMOTICON and not text(report.get("media_error")):
         return LABELS[kind]
-    if reason:
-        return reason
+    if transcript:
+        return transcript
     name = text(report.get("media_name"))
     return f"{LABELS[kind]}{f' {name}' if name else ''} (content not available)"
 
@@ -182,8 +182,8 @@ def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent, playt
             voice: JsonObject = {"media": offered.media, "encode_type": encoding, "size": offered.size}
             if playtime:
                 voice["playtime"] = playtime
-            if caption := text(report.get("media_text")):
-                voice["text"] = caption
+            if transcript := text(report.get("media_text")):
+                voice["text"] = transcript
             return {"type": 3, "voice_item": voice}
         case _:
             name = text(report.get("media_name")) or f"file.{text(report.get('media_ext')) or 'dat'}"

@@ -217,7 +217,7 @@ class Transport:
             start, total = 0, 0
             if response.status == 206:
                 start, total = part(request, response.headers.get("Content-Range", ""))
-            packed = "Content-Encoding" in response.headers  # the length then belongs to another file
+            packed = "Content-Encoding" in response.headers  # the length is then that of the compressed content
             begin(ReceivedFile(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
                 size += len(piece)
