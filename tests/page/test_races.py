@@ -32,6 +32,25 @@ window.fetch = async (url, ...more) => {
   return answer;
 };
 """
+# The body of the first response is still arriving when its view is left.
+UNFINISHED = """
+const fetched = window.fetch;
+window.fetch = async (url, options) => {
+  const answer = await fetched(url, options);
+  if (window.begun || !String(url).includes("/messages?")) return answer;
+  window.begun = true;
+  const { signal } = options;
+  answer.text = () => new Promise((_, fail) => signal.addEventListener("abort", () => fail(signal.reason)));
+  return answer;
+};
+"""
+# Keep each note of a conversation.
+NOTES = """
+const note = document.getElementById("chat-note");
+window.notes = [];
+const seen = new MutationObserver(() => window.notes.push(note.textContent));
+seen.observe(note, { childList: true, subtree: true, characterData: true });
+"""
 # The answer to the first message is lost.
 LOST = """
 const fetched = window.fetch;
@@ -179,6 +198,19 @@ def test_late_response_does_not_show_another_conversation(browser: Browser, alic
     browser.find("#messages", "Ben at last")
     assert not [words for words in browser.script("return window.shown") if "Ann" in words]
     assert browser.complaints() == []
+
+
+def test_unfinished_response_is_no_failure_of_the_next_conversation(browser: Browser) -> None:
+    started_with(browser, UNFINISHED, "#/a/alice/chats")
+    browser.click("#people button", "Ann")
+    browser.until(lambda: browser.script("return window.begun"), "a response")
+    browser.script(NOTES)
+    browser.open("#/a/bob/chats")
+    browser.find("#people button")
+    browser.click("#people button", "Ben")
+    browser.find("#messages", "Ben to bob")
+    notes = browser.script("return window.notes")
+    assert set(notes) <= {"Choose a recipient from the list.", "Loading…", ""}
 
 
 def test_failed_request_for_people_is_repeated(browser: Browser, alice: Talks) -> None:

@@ -55,7 +55,11 @@ export async function call(method, path, options = {}) {
   return answerOf(await request(method, path, options));
 }
 
-const answerOf = (response) => response.text().then(parsed).catch(() => ({}));
+// A body that breaks off is a failure. One that is no JSON is read as an empty object.
+async function answerOf(response) {
+  const body = await response.text().catch((problem) => { throw failureOf(problem); });
+  return parsed(body).catch(() => ({}));
+}
 
 export async function picture(path, signal) {
   return (await request("GET", path, { signal })).blob();
@@ -136,10 +140,15 @@ async function send(method, path, { json, form, body: plain, headers, signal }, 
     const address = new URL(path, root);
     return await fetch(address, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
   } catch (problem) {
-    if (problem.name === "AbortError") throw problem;
-    const remedy = t("Is it running? systemctl status wxcontroller");
-    throw new Problem("unreachable", t("The controller does not respond."), remedy);
+    throw failureOf(problem);
   }
+}
+
+// Return what to throw for a request that broke off: the reader may have left the view, which is no failure.
+function failureOf(problem) {
+  if (problem.name === "AbortError") return problem;
+  const remedy = t("Is it running? systemctl status wxcontroller");
+  return new Problem("unreachable", t("The controller does not respond."), remedy);
 }
 
 async function ask(refused) {
