@@ -194,7 +194,8 @@ def test_adopted_account_of_a_lost_host_keeps_its_login_and_sends_nothing_twice(
     assert bundle(here) is None
 
     pair.bring_back("host-b")
-    until(lambda: b"stays down" in second.run("journalctl", "-u", "wxcontroller", "-b").stdout, "its refusal")
+    journal = ("journalctl", "-u", "wxcontroller", "-b")
+    until(lambda: b"stays down" in second.run(*journal).stdout, "its refusal", 2 * PATIENCE)
     assert pair.where(KEPT) == ["host-a", "host-b"]
     assert pair.running(KEPT) == ["host-a"]
     [twice] = until(lambda: there.v1("GET", "/fleet")[1]["duplicates"], "the copy to be noticed")
