@@ -366,8 +366,8 @@ class Send:
 class Request:
     """A request with an idempotency key.
 
-    ``parts`` are the outcomes of its messages, empty while unknown; ``answer`` is None until all of them are known.
-    ``event`` is the sequence of its text's report.
+    ``parts`` has the outcome of each message that has ended. ``answer`` is what the caller gets, None until all have
+    ended. ``event`` is the sequence of the report about its text.
     """
 
     key: str
