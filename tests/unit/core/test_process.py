@@ -88,12 +88,14 @@ async def test_stuck_tasks_are_logged_before_the_watchdog_kills(
 
 CODE = """
 import os
+import sys
 from pathlib import Path
 print(Path(f"/proc/{os.getpid()}/environ").stat().st_uid)
 forbid_dumps()
 print(Path(f"/proc/{os.getpid()}/environ").stat().st_uid)
 descriptor = os.open("/etc/passwd", os.O_RDONLY)
 print(Path(f"/proc/self/fd/{descriptor}").readlink(), Path(f"/proc/self/fd/{descriptor}").stat().st_size > 0)
+sys.stdout.flush()  # otherwise, the child would print it, too
 parent = os.getpid()
 child = os.fork()
 if child == 0:
