@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -13,13 +12,11 @@ from pathlib import Path
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
+from tests.programs import TOOLS, program
 from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 
-_TOOLS = Path(__file__).parents[1] / ".cache/venv/bin"
-ETCD = shutil.which("etcd") or str(_TOOLS / "etcd")
-ETCDCTL = shutil.which("etcdctl") or str(_TOOLS / "etcdctl")
 _GUIDE = Path(__file__).parents[1] / "docs/howto/etcd.md"
 
 
@@ -81,27 +78,29 @@ class EtcdServers:
                 f"{member.name}=http://{member.address}:{member.peer}" for member in self.members
             ),
         }
-        command = [*member.wrapper, ETCD, "--unsafe-no-fsync", *self.options]
+        command = [*member.wrapper, program("etcd"), "--unsafe-no-fsync", *self.options]
         command += [f"--{name}={value}" for name, value in arguments.items()]
         with (member.root / f"{member.name}.log").open("ab") as log:
             member.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def control(self, *arguments: str) -> str:
         """Run etcdctl; return what it writes."""
-        command = [*self.members[0].wrapper, ETCDCTL, f"--endpoints={','.join(self.endpoints)}", *arguments]
+        etcdctl = (program("etcdctl"), f"--endpoints={','.join(self.endpoints)}")
+        command = [*self.members[0].wrapper, *etcdctl, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
     def shell(self, commands: str) -> None:
         """Run commands of the guide as on the first member, with its directory in the place of /root."""
         member = self.members[0]
         environment = {
-            "PATH": f"{Path(ETCDCTL).parent}:{os.environ['PATH']}",
+            "PATH": f"{TOOLS}:{os.environ['PATH']}",
             "ETCDCTL_ENDPOINTS": ",".join(self.endpoints),
             "ETCD_NAME": member.name,
             "ETCD_DATA_DIR": str(member.root / f"etcd-{member.name}"),
             "ETCD_INITIAL_CLUSTER": f"{member.name}=http://{member.address}:{member.peer}",
             "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"http://{member.address}:{member.peer}",
         }
+        program("etcdctl")
         here = commands.replace("/root/", f"{member.root}/")
         subprocess.run(["bash", "-euc", here], check=True, capture_output=True, env=environment, timeout=PATIENCE)
 

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.programs import output_of, program
+
 NAMESPACES = Path("/run/netns")
 PREFIX = "wx-fleet"
 
@@ -106,14 +108,18 @@ def sweep() -> None:
 
 
 def ip(*argv: str) -> None:
-    subprocess.run(["ip", *argv], check=True, capture_output=True)
+    output_of("ip", *argv)
 
 
 def inside(*argv: str, namespace: str, text: str = "") -> None:
     """Run a command in a namespace: one with a name, or that of a process."""
     where = f"/proc/{namespace}/ns/net" if namespace.isdecimal() else NAMESPACES / namespace
     done = subprocess.run(
-        ["nsenter", f"--net={where}", *argv], input=text, text=True, capture_output=True, check=False
+        ["nsenter", f"--net={where}", program(argv[0]), *argv[1:]],
+        input=text,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         raise AssertionError(f"{' '.join(argv)} in {namespace}: {done.stderr.strip()}\n{text}")

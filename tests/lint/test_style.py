@@ -2,24 +2,16 @@
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.programs import program
+
 ROOT = Path(__file__).parents[2]
 CHECKED = ("wxcontroller", "tests", "bench")
-
-
-def ruff() -> str:
-    """The ruff that `make test-deps` installs, or one on the path."""
-    own = ROOT / ".cache/venv/bin/ruff"
-    found = str(own) if own.exists() else shutil.which("ruff")
-    if not found:
-        pytest.fail("ruff is missing; install it: make test-deps")
-    return found
 
 
 def check(*command: str) -> None:
@@ -29,11 +21,11 @@ def check(*command: str) -> None:
 
 
 def test_ruff_reports_nothing() -> None:
-    check(ruff(), "check", *CHECKED)
+    check(program("ruff"), "check", *CHECKED)
 
 
 def test_everything_is_formatted() -> None:
-    check(ruff(), "format", "--check", *CHECKED)
+    check(program("ruff"), "format", "--check", *CHECKED)
 
 
 @pytest.mark.timeout(600)

@@ -5,12 +5,12 @@ An untranslated text is not a failure, and no test judges wording.
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.i18n import CATALOGS
+from tests.programs import output_of, run
 from wxcontroller.core.journal import MESSAGE_IDS
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ _SPOKEN = re.compile(
 
 @pytest.mark.parametrize("catalog", CATALOGS, ids=lambda path: path.parts[-3])
 def test_translated_messages_have_the_same_values(catalog: Path) -> None:
-    subprocess.run(["msgfmt", "--check", "-o", "/dev/null", catalog], check=True)
+    output_of("msgfmt", "--check", "-o", "/dev/null", catalog)
     entries = _ENTRY.findall(catalog.read_text(encoding="utf-8") + "\n")
     assert entries
     for singular, plural, translated, _ in entries:
@@ -84,7 +84,6 @@ def test_systemd_accepts_both_journal_catalogs(tmp_path: Path) -> None:
         (tmp_path / place).mkdir(parents=True)
     for catalog in JOURNAL:
         shutil.copy(catalog, tmp_path / "usr/lib/systemd/catalog")
-    command = ["journalctl", f"--root={tmp_path}", "--update-catalog"]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    made = run("journalctl", f"--root={tmp_path}", "--update-catalog")
     assert (made.returncode, made.stderr) == (0, "")
     assert (tmp_path / "var/lib/systemd/catalog/database").read_bytes().count(b"zh_CN\0") == len(MESSAGE_IDS)

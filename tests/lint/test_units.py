@@ -1,12 +1,12 @@
 """Unit files, polkit rule and slice agree with each other and with the code."""
 
 import re
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from tests.programs import run
 from wxcontroller.client import session
 from wxcontroller.controller import statefiles
 from wxcontroller.core import names
@@ -58,8 +58,8 @@ def keys_of(file: Path) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_exposure_is_within_bounds(unit: str) -> None:
-    command = ["systemd-analyze", "security", "--no-pager", "--offline=yes", f"--threshold={THRESHOLDS[unit]}"]
-    done = subprocess.run([*command, UNITS / unit], capture_output=True, text=True, check=False)
+    command = ("systemd-analyze", "security", "--no-pager", "--offline=yes", f"--threshold={THRESHOLDS[unit]}")
+    done = run(*command, UNITS / unit)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

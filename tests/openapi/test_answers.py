@@ -17,6 +17,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE, until
+from tests.programs import program
 from tests.serving import serving
 from tests.unit.controller.machine import judge
 from wxcontroller.controller.page.examples import EXAMPLES
@@ -176,6 +177,7 @@ async def test_examples_of_the_page_are_valid_calls(made: World, name: str, tmp_
         assert (await call(made, "POST", "accounts/bob/start"))[0] == 200
         command = command.replace("alice", "bob")
         await its_code(made, "bob")
+    program("curl")
     curl = await asyncio.create_subprocess_shell(
         f"{command} -s -m 2 -w '\\n%{{http_code}}'", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
     )

@@ -1,7 +1,6 @@
 """The API reference: in both languages; its forms call the controller, its snippets run."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.i18n import compiled
 from tests.openapi.served import Served, served
 from tests.page.browser import Browser
 from tests.page.looks import faults
-from tests.programs import output_of
+from tests.programs import output_of, program
 from wxcontroller.core.access import Scope
 from wxcontroller.core.catalog import translations
 
@@ -141,16 +140,16 @@ def test_snippets_have_the_same_effect_as_the_form(browser: Browser, controller:
     browser.open("page/api?again")
     friends = json.loads(fetched(f"{controller.url}/openwx/get_friend_info?client=alice", token))
     runners = {"curl": "sh", "Python": sys.executable, "JavaScript": "node"}
+    program("curl")
 
     def ran(card: str) -> Iterator[str]:
         for language, runner in runners.items():
-            if shutil.which(runner):
-                Select(browser.find(f"{card} .snippet select")).select_by_visible_text(language)
-                source = browser.text(f"{card} .snippet pre")
-                assert token not in source
-                program = tmp_path / f"{language}.mjs"
-                program.write_text(source.replace("TOKEN", token))
-                yield output_of(runner, program)
+            Select(browser.find(f"{card} .snippet select")).select_by_visible_text(language)
+            source = browser.text(f"{card} .snippet pre")
+            assert token not in source
+            snippet = tmp_path / f"{language}.mjs"
+            snippet.write_text(source.replace("TOKEN", token))
+            yield output_of(runner, snippet)
 
     card = opened(browser, "patch_v1_accounts_name_options")
     browser.type(f"{card} [name=name]", "小店")

@@ -5,7 +5,6 @@ are held until the person writes.
 """
 
 import base64
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.i18n import compiled
 from tests.page.browser import Browser, browsing
 from tests.page.looks import faults
+from tests.programs import run
 from tests.system.actors import Caller, Phone, Webhook, until
 from tests.system.host import Host
 from wxcontroller.core.catalog import translations
@@ -33,8 +33,7 @@ def scanned(browser: Browser, selector: str, folder: Path) -> str:
         picture.write_bytes(base64.b64decode(browser.find(selector).screenshot_as_base64))
     except WebDriverException:  # it is being replaced
         return ""
-    read = subprocess.run(["zbarimg", "-q", "--raw", picture], capture_output=True, text=True, check=False)
-    return read.stdout.strip()
+    return run("zbarimg", "-q", "--raw", picture).stdout.strip()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.certificates import self_signed
+from tests.programs import output_of
 from tests.system.actors import Caller, point_at_sandbox, token, until, use_sandbox
 from tests.system.forward import passing_on
 from tests.system.host import Host
@@ -152,7 +152,7 @@ def ends() -> tuple[str, str]:
 def cable(first: Host, second: Host) -> None:
     names = ends()
     options = ("netns", str(first.leader), "type", "veth", "peer", "name", names[1], "netns", str(second.leader))
-    subprocess.run(["ip", "link", "add", names[0], *options], check=True, capture_output=True)
+    output_of("ip", "link", "add", names[0], *options)
     for host, name, address in zip((first, second), names, ADDRESSES.values(), strict=True):
         host.run("ip", "address", "add", f"{address}/24", "dev", name)
         host.run("ip", "link", "set", name, "up")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.etcd import ETCD, ETCDCTL, guide, member_settings
+from tests.etcd import guide, member_settings
+from tests.programs import program
 from tests.system.actors import Json, Phone, Webhook, log_in, until
 from tests.system.fleet import ADDRESSES, GUIDE, Fleet, fleet, of_hosts
 from tests.system.host import Host
@@ -23,8 +24,8 @@ NAME = "alice"
 def pair(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with fleet(fleet_debs, tmp_path_factory.mktemp("certificates")) as both:
         first = both.hosts["host-a"]
-        for program in (ETCD, ETCDCTL):
-            first.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+        for name in ("etcd", "etcdctl"):
+            first.write(f"/usr/bin/{name}", Path(program(name)).read_bytes(), 0o755)
         follow_guide(both, tmp_path_factory.mktemp("etcd"))
         yield both
 
@@ -32,6 +33,7 @@ def pair(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
 def follow_guide(both: Fleet, place: Path) -> None:
     """Do what docs/howto/etcd.md says, with one member, on host-a. Packages are installed."""
     first, address = both.hosts["host-a"], ADDRESSES["host-a"]
+    program("openssl")
     subprocess.run(["sh", "-euc", guide("1. Create certificates")], cwd=place, check=True, capture_output=True)
     for host in both.hosts.values():
         # The cable goes with a host that is lost, and with it the address of its other end.

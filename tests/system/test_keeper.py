@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.etcd import ETCD, ETCDCTL
+from tests.programs import program
 from tests.system.actors import Caller, Phone, log_in, until, use_sandbox
 from tests.system.fleet import ADDRESSES, FLEET, cable, ends
 from tests.system.host import Host
@@ -90,8 +90,8 @@ def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
         cable(home, far)
         address = ADDRESSES["host-b"]
         use_sandbox(far)
-        for program in (ETCD, ETCDCTL):
-            far.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+        for name in ("etcd", "etcdctl"):
+            far.write(f"/usr/bin/{name}", Path(program(name)).read_bytes(), 0o755)
         urls = f"http://127.0.0.1:2379,http://{address}:2379"
         etcd = ("etcd", "--data-dir=/var/lib/etcd", f"--listen-client-urls={urls}", f"--advertise-client-urls={urls}")
         far.run("systemd-run", "--unit=etcd", "-p", "Type=notify", *etcd)

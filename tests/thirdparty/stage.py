@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.programs import serving
+from tests.programs import program, serving
 from tests.system.host import network_of
 from wxcontroller.sandbox.hosts import HOSTS
 
@@ -80,6 +80,7 @@ def stage(place: Path, *options: str) -> Iterator[Stage]:
     command = [sys.executable, "-m", "wxcontroller.sandbox", "serve", "--accounts=0", f"--listen=127.0.0.1:{PORT}"]
     command += ["--tls-listen=127.0.0.1:443", f"--tls-dir={place / 'tls'}", *options]
     enter = ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts)]
+    program("ip")
     with serving([*enter, *command]) as (line, process):
         assert line.startswith("sandbox with "), line
         yield Stage(process.pid, place)

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.programs import output_of
 from tests.system.host import WORK, Host
 
 MEGABYTES = 64
@@ -32,7 +33,7 @@ class Disk:
         with self.image.open("wb") as stream:
             stream.truncate(MEGABYTES << 20)
         # No delayed allocation tricks: what is not synced is not there after a cut.
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", self.image], check=True)
+        output_of("mkfs.ext4", "-q", "-m", "0", self.image)
         self.host.run("mkdir", "-p", "-m", "0700", self.mountpoint)
         self.mount()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.patience import PATIENCE
+from tests.programs import run
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
@@ -40,8 +40,7 @@ async def scrape(host: Machine, accept: str = "") -> str:
 
 def promtool(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run Prometheus' own tool."""
-    command = ["promtool", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return run("promtool", *arguments, given=stdin)
 
 
 def figures(text: str) -> Figures:

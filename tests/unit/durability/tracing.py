@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.programs import program
+
 _SYNC = re.compile(r"\d+ +(?:fsync|fdatasync)\(\d+<([^>]*)>")
 _MOVE = re.compile(r'\d+ +(?:rename|link)(?:at|at2)?\(.*?"(.*?)",.*?"(.*?)"')
 
@@ -25,7 +27,8 @@ class Call:
 def traced(command: Sequence[str], log: Path) -> list[str]:
     """Return a command that runs another one, and writes what it does to ``log``. Its child processes count, too."""
     calls = "fsync,fdatasync,rename,renameat,renameat2,link,linkat"
-    return ["strace", "-D", "-f", "-y", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(log), *command]
+    options = ("-D", "-f", "-y", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", str(log))
+    return [program("strace"), *options, *command]
 
 
 def calls_in(log: Path) -> list[Call]:
