@@ -1,10 +1,8 @@
-"""Faults of how a page looks and reads: content that is too wide, and axe-core's findings, if it is installed."""
-
-from pathlib import Path
+"""Faults of how a page looks and reads: content that is too wide, and axe-core's findings."""
 
 from tests.page.browser import Browser
+from tests.programs import fetched
 
-_AXE = Path(__file__).parents[2] / ".cache/thirdparty/axe-core/node_modules/axe-core/axe.min.js"
 # Elements whose content is wider than they are, and overlaps their neighbors.
 _SPILT = """
 return [...document.querySelectorAll("body *")]
@@ -26,8 +24,8 @@ def faults(browser: Browser, axe: bool = True) -> list[str]:
     excess = browser.script("const page = document.scrollingElement; return page.scrollWidth - page.clientWidth")
     found = [f"{excess} pixels too wide"] if excess > 0 else []
     found += browser.script(_SPILT)
-    if axe and _AXE.is_file():
+    if axe:
         if not browser.script("return Boolean(window.axe)"):
-            browser.script(_AXE.read_text(encoding="utf-8"))
+            browser.script((fetched("axe-core") / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8"))
         found += browser.driver.execute_async_script(_SERIOUS)
     return found

@@ -111,7 +111,7 @@ def browser(served: Served, language: str, browser_of: Callable[[str], Browser])
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
 def test_every_view_on_every_screen(browser: Browser, theme: str, language: str) -> None:
-    """Nothing overlaps, is pale or nameless, and axe-core, if installed, has no serious finding."""
+    """Nothing overlaps, is pale or nameless, and axe-core has no serious finding."""
     browser.colours(theme)
     for width in (1280, 768, 360):
         browser.size(width)

@@ -27,9 +27,6 @@ def old_debs() -> list[Path]:
     """The packages of 2.0.0, built once from the project's history."""
     place = ROOT / ".cache" / "2.0.0"
     if not list(place.glob("*.deb")):
-        exists = subprocess.run(["git", "cat-file", "-e", V2_0_0], cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
-        if exists.returncode:
-            pytest.skip("the history of 2.0.0 is not here")
         tree = place.with_name("2.0.0-tree")
         subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, tree], check=True)
         subprocess.run(["git", "-C", tree, "checkout", "-q", V2_0_0], check=True)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.openapi.world import ClientUnits
 from tests.patience import until
-from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
+from tests.thirdparty.test_clients import ILINK, Client, check_installed
 from tests.unit.client.stage import ilink_driver
 from tests.unit.controller.machine import Machine
 from tests.unit.drivers.ilink_kit import bench, waiting_code
@@ -151,7 +151,7 @@ async def until_polling(host: Machine) -> None:
 @pytest.mark.parametrize("route", ["ilink", "web"])
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
 async def test_agent_uses_an_account_on_either_route(tmp_path: Path, client: Client, route: str) -> None:
-    skip_unless_there(client)
+    check_installed(client)
     home = tmp_path / "home"
     home.mkdir()
     async with stage(tmp_path / "host", route) as world:

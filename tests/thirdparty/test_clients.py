@@ -1,23 +1,21 @@
 """Third-party clients, unmodified, log in by QR code, receive and send against the sandbox, on both routes.
 
 They work with the real service, so a refusal of the sandbox is a defect of the sandbox.
-`make test-deps` fetches them; a missing one is skipped. Mojo-Weixin and the old Mojolicious that it needs are in none
-of the registries that `make test-deps` uses: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
+`make test-deps` fetches them, but not Mojo-Weixin and the old Mojolicious that it needs, which are in none of the
+registries: MOJO_WEIXIN_LIB can name their directories, as PERL5LIB would.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.programs import ROOT
+from tests.programs import FETCHED, fetched, program
 from tests.system.actors import until
 from tests.thirdparty.stage import Json, Stage, stage
 
-FETCHED = ROOT / ".cache" / "thirdparty"
 CLIENTS = Path(__file__).parent / "clients"
 # With characters that clients get wrong: a slash, markup, beyond ASCII.
 TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
@@ -30,7 +28,6 @@ class Client:
 
     name: str
     command: Sequence[str]
-    needs: Path
     notes: frozenset[str]
     web_login: str
     environment: Mapping[str, str]
@@ -44,7 +41,7 @@ _PLUS = "sid holds a space in the query: encode + as %2B"
 
 def _itchat(name: str, notes: set[str], web_login: str) -> Client:
     place = FETCHED / name
-    return Client(name, _PYTHON, place, frozenset(notes), web_login, {"PYTHONPATH": str(place)})
+    return Client(name, _PYTHON, frozenset(notes), web_login, {"PYTHONPATH": str(place)})
 
 
 ALL = (
@@ -63,7 +60,6 @@ ALL = (
     Client(
         "Mojo-Weixin",
         ("perl", str(CLIENTS / "echo_mojo.pl")),
-        Path(_MOJO.partition(":")[0] or "/nonexistent"),
         frozenset({"BaseRequest.Sid holds a backslash: do not escape / in JSON", "Scene is missing"}),
         "normal",
         {"PERL5LIB": _MOJO},
@@ -77,7 +73,7 @@ _APP_HEADERS = "iLink-App-Id or iLink-App-ClientVersion is missing or wrong"
 def _ilink(name: str, script: str, notes: set[str], media: bool) -> Client:
     place = FETCHED / name
     command = (_PYTHON[0], str(CLIENTS / script))
-    return Client(name, command, place, frozenset(notes), "both", {"PYTHONPATH": str(place)}, media)
+    return Client(name, command, frozenset(notes), "both", {"PYTHONPATH": str(place)}, media)
 
 
 ILINK = (
@@ -87,7 +83,6 @@ ILINK = (
     Client(
         "openclaw-weixin",
         ("node", str(CLIENTS / "echo_openclaw.mjs")),
-        FETCHED / "openclaw-weixin",
         frozenset(),
         "both",
         {"NODE_PATH": str(FETCHED / "openclaw-weixin" / "node_modules")},
@@ -103,12 +98,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
-def skip_unless_there(client: Client) -> None:
-    if not client.needs.exists():
-        remedy = "set MOJO_WEIXIN_LIB" if "Mojo" in client.name else "make test-deps"
-        pytest.skip(f"{client.name} is missing: {remedy}")
-    if shutil.which(client.command[0]) is None:
-        pytest.skip(f"{client.name} needs {client.command[0]}, which is not installed")
+def check_installed(client: Client) -> None:
+    program(client.command[0])
+    if "Mojo" not in client.name:
+        fetched(client.name)
+    elif not _MOJO:
+        pytest.skip("Mojo-Weixin is in none of the registries: set MOJO_WEIXIN_LIB")
 
 
 def session(world: Stage, uin: int) -> Json:
@@ -118,7 +113,7 @@ def session(world: Stage, uin: int) -> Json:
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ALL])
 def test_web_client_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
-    skip_unless_there(client)
+    check_installed(client)
     account = world.call("POST", "/accounts", {"nickname": client.name, "web_login": client.web_login})
     uin = account["uin"]
     environment = {**client.environment, "REQUESTS_CA_BUNDLE": str(world.ca), "SSL_CERT_FILE": str(world.ca)}
@@ -156,7 +151,7 @@ def converse(world: Stage, uin: int) -> list[str]:
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
 def test_ilink_client_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
-    skip_unless_there(client)
+    check_installed(client)
     uin = world.call("POST", "/accounts", {"nickname": client.name})["uin"]
     environment = {**client.environment, "SSL_CERT_FILE": str(world.ca), "NODE_EXTRA_CA_CERTS": str(world.ca)}
     with world.client(client.command, environment) as printed:

@@ -5,14 +5,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.openapi.served import served
-from tests.programs import ROOT, output_of
+from tests.programs import fetched, output_of
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import obj
 
-FETCHED = ROOT / ".cache" / "thirdparty" / "openapi-python-client"
 PROGRAM = Path(__file__).parent / "clients" / "openapi-python-client" / "use.py"
 # Imports every module of the client in the working directory.
 _IMPORT_ALL = """
@@ -25,22 +22,22 @@ print(len(names))
 """
 
 
-@pytest.mark.skipif(not FETCHED.exists(), reason="openapi-python-client is missing: make test-deps")
 def test_generated_python_client_works(tmp_path: Path) -> None:
+    place = fetched("openapi-python-client")
     (tmp_path / "openapi.json").write_text(json.dumps(openapi(), ensure_ascii=False))
     shutil.copy(PROGRAM, tmp_path)
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
     command = "generate --path openapi.json --output-path made --meta none --config config.yml --fail-on-warning"
     python = (sys.executable, "-m", "openapi_python_client")
-    output_of(*python, *command.split(), cwd=tmp_path, env={"PYTHONPATH": str(FETCHED)})
-    both = {"PYTHONPATH": f"{FETCHED}:{tmp_path}"}
+    output_of(*python, *command.split(), cwd=tmp_path, env={"PYTHONPATH": str(place)})
+    both = {"PYTHONPATH": f"{place}:{tmp_path}"}
     modules = int(output_of(sys.executable, "-c", _IMPORT_ALL, cwd=tmp_path, env=both))
     assert modules > len(obj(openapi()["paths"]))
     # Its own typing_extensions would precede those of mypy.
     types = tmp_path / "types"
     types.mkdir()
     for needed in ("httpx", "httpcore", "anyio"):
-        (types / needed).symlink_to(FETCHED / needed)
+        (types / needed).symlink_to(place / needed)
     strictly = ("-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache")
     output_of(sys.executable, *strictly, "-m", "use", cwd=tmp_path, env={"MYPYPATH": f"{types}:{tmp_path}"})
     with served(tmp_path / "world") as running:

@@ -1,7 +1,4 @@
-"""The public MCP client, unmodified, lists and calls all tools of a controller whose account talks to the sandbox.
-
-`make test-deps` fetches it; without it the test is skipped.
-"""
+"""The public MCP client, unmodified, lists and calls all tools of a controller whose account talks to the sandbox."""
 
 import asyncio
 import base64
@@ -17,17 +14,15 @@ import pytest
 
 from tests.openapi.world import World, world
 from tests.patience import PATIENCE, until
-from tests.programs import ROOT
+from tests.programs import fetched
 from tests.tokens import token
 from tests.unit.drivers.kit import friend, script
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox.account import ServerAccount
 
-FETCHED = ROOT / ".cache" / "thirdparty" / "mcp"
 PROGRAM = Path(__file__).parent / "clients" / "call_mcp.py"
 READING = ["list_accounts", "find_people", "read_messages", "get_media"]
-pytestmark = pytest.mark.skipif(not FETCHED.exists(), reason="mcp is missing: make test-deps")
 
 
 @dataclass
@@ -64,7 +59,7 @@ async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[t
     """Run the client; yield it and its first line."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROGRAM), f"{address}/mcp", shown, mode),
-        env={"PYTHONPATH": str(FETCHED), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(fetched("mcp")), "PATH": "/usr/bin:/bin"},
         stdin=PIPE,
         stdout=PIPE,
     )

@@ -4,25 +4,23 @@ import time
 
 import pytest
 
-from tests.programs import ROOT
+from tests.programs import fetched
 from tests.unit.client import webhook as receiver
 from tests.unit.client.conftest import POST_API, Start, start, webhook  # noqa: F401
 from tests.unit.client.scripted import message
 from wxcontroller.client.deliveries.signatures import signatures
 from wxcontroller.core.webhooksecrets import standard_form
 
-FETCHED = ROOT / ".cache" / "thirdparty" / "standardwebhooks"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.mark.skipif(not FETCHED.exists(), reason="standardwebhooks is missing: make test-deps")
 async def test_library_accepts_deliveries_and_rejects_old_or_changed_ones(
     webhook: receiver.Webhook,  # noqa: F811
     start: Start,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While a secret changes, receivers with either secret accept what is delivered."""
-    monkeypatch.syspath_prepend(str(FETCHED))
+    monkeypatch.syspath_prepend(str(fetched("standardwebhooks")))
     from standardwebhooks import Webhook, WebhookVerificationError  # type: ignore[import-not-found]
 
     client = start(**{POST_API: webhook.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.certificates import self_signed, tls_server
+from tests.programs import output_of
 from tests.serving import answering
 
 ROOT = Path(__file__).parents[3]
@@ -41,10 +40,6 @@ async def _asked(url: str, authorities: Path, **more: str) -> str:
     return out.decode().strip()
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
-    reason="needs mounts of its own",
-)
 async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
     certificate, context = tls_server(tmp_path, "localhost")
     trusted, other, one_file = tmp_path / "trusted", tmp_path / "other", tmp_path / "one-file"
@@ -54,7 +49,7 @@ async def test_only_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
             (place / "one.pem").write_bytes(
                 certificate.read_bytes() if place == trusted else self_signed(place, name)[0].read_bytes()
             )
-            subprocess.run(["openssl", "rehash", place], check=True)  # noqa: ASYNC221
+            output_of("openssl", "rehash", place)
     # A directory with only one file is read as OpenSSL reads it.
     (one_file / "ca-certificates.crt").write_bytes(certificate.read_bytes())
     async with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", context) as port:

@@ -10,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.patience import until
 from tests.unit.durability.process import processed
 
@@ -34,7 +32,6 @@ sys.exit(main())
 """
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 13), reason="the limits are for Debian 13's Python")
 async def test_idle_account_after_a_message_loads_few_modules(tmp_path: Path) -> None:
     loaded = tmp_path / "modules"
     async with processed(tmp_path / "account") as one:
