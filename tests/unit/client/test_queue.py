@@ -81,12 +81,18 @@ async def test_repeated_throttling_pauses_the_queue_longer(start: Start) -> None
     await client.login()
     begun = time.monotonic()
     await send(client, 5)
-    await until(lambda: len(client.driver.sends) == 2)
-    now = await queue(client)
-    assert (now["waiting"], now["last_error"]) == (3, "too frequent")
     await until(lambda: len(client.driver.sends) == 5)
     assert time.monotonic() - begun > 0.3 + 0.6
     assert [content for _, content, _ in client.driver.sends] == list("01234")
+
+
+async def test_throttled_queue_shows_the_reason(start: Start) -> None:
+    client = start(BackoffPolicy(throttled_first=3600, throttled_max=3600))
+    client.driver.outcomes = [None, WeChatError("too frequent", ret=1205, handling=FailureHandling.WAIT)]
+    await client.login()
+    await send(client, 5)
+    await until(lambda: queue(client), lambda now: (now["waiting"], now["last_error"]) == (3, "too frequent"))
+    assert len(client.driver.sends) == 2
 
 
 async def test_options_are_shown_without_secrets(start: Start) -> None:

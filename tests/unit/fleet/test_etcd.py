@@ -56,14 +56,14 @@ async def test_watch_that_cannot_continue_is_reported(servers: EtcdServers, etcd
 async def test_transaction_with_a_lost_response_is_found_done(servers: EtcdServers, etcd: Etcd) -> None:
     async with Link("127.0.0.1", servers.members[0].client, lost=b"/v3/kv/txn") as broken:
         settings = EtcdSettings((f"http://127.0.0.1:{broken.port}", *servers.endpoints))
-        async with Etcd(settings, credentials_of(settings)) as etcd:
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             lease = await etcd.grant(60)
             puts = [Put("/lost/x", b"a", lease)]
             revision = await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], puts)
             [entry] = (await etcd.read("/lost/")).entries
             assert revision == entry.mod_revision
         # A transaction of another client is not mistaken for ours.
-        async with Etcd(settings, credentials_of(settings)) as etcd:
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
 
 
@@ -75,7 +75,7 @@ async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
             servers.add_users()
         password = tmp_path / "etcd-host-a"
         settings = servers.settings(user="host-a", password=str(password))
-        async with Etcd(settings, credentials_of(settings)) as etcd:
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             prefix = settings.prefix
             assert await etcd.commit([], [Put(f"{prefix}owners/x", b"1")]) is not None
             token = etcd._token
@@ -86,7 +86,7 @@ async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
             with pytest.raises(EtcdFailure, match="permission denied; grant the role"):
                 await first_of(etcd.watch("/other/", 1))
         password.write_text("wrong")
-        async with Etcd(settings, credentials_of(settings)) as etcd:
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             with pytest.raises(EtcdFailure, match=r"check user and password of \[fleet.etcd\]") as found:
                 await etcd.read(prefix)
             assert "wrong" not in str(found.value)
@@ -109,14 +109,14 @@ async def test_invalid_certificates_are_refused(tmp_path: Path) -> None:
                 "certificate of this host has expired",
             ),
         ):
-            async with Etcd(bad, credentials_of(bad)) as etcd:
+            async with Etcd(bad, credentials_of(bad), PATIENCE) as etcd:
                 with pytest.raises(EtcdFailure, match=words):
                     await etcd.grant(30)
 
 
 async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EtcdServers(tmp_path, 3).running() as servers:
-        async with connected(servers.settings()) as etcd:
+        async with connected(servers.settings(), module.REQUEST_SECONDS) as etcd:
             lease = await etcd.grant(60)
             begun = await etcd.commit([], [Put("/three/x", b"1", lease)])
             assert begun is not None

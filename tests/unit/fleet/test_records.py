@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.etcd import EtcdServers, connected, until_healthy
+from tests.patience import PATIENCE
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
@@ -21,7 +22,7 @@ EVE = Wanted(parse_name("eve"), "started", "ilink", "")
 
 async def owners_of(etcd: Etcd) -> Owners:
     """Return the records as host ``a`` with a lease has read them."""
-    lease = await etcd.grant(60)
+    lease = await etcd.grant(600)
     owners = Owners(etcd, PREFIX, "a", lambda: lease, 30.0)
     await owners._load()
     return owners
@@ -92,7 +93,7 @@ async def test_only_hosts_of_the_list_claim_from_a_host_in_failsafe_mode_and_non
     etcd: Etcd,
 ) -> None:
     promises: dict[str | None, float] = {"a": 20.0}
-    lease = await etcd.grant(60)
+    lease = await etcd.grant(600)
     owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: promises.get(host, 0.0))
     await put(etcd, "accounts/eve", host="a", epoch=1, name="eve", desired="started")
     for listed, words in ((["c"], "does not ask this host"), (["b"], "has confirmed it")):
@@ -125,7 +126,7 @@ async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(e
     await owners._load()
     owners._note(EtcdMoment("another", 9, 9), EtcdMoment("this", 2, 1))
     await owners._load()
-    lease = await etcd.grant(60)
+    lease = await etcd.grant(600)
     with pytest.raises(NotClaimable, match="was restored"):
         await owners.claim(EVE, 0)
     left = 0.0
@@ -134,7 +135,7 @@ async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(e
 
 async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:
     """Return the lease and the records of a host that has joined the fleet."""
-    lease = await etcd.grant(30)
+    lease = await etcd.grant(600)
     assert await etcd.commit((), (Put(f"/wxcontroller/main/hosts/{name}", b"{}", lease),))
     owners = Owners(etcd, "/wxcontroller/main/", name, lambda: lease, 30.0)
     await owners._load()
@@ -148,7 +149,7 @@ async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> 
         etcds: dict[str, Etcd] = {}
         for name in ("host-a", "host-b"):
             settings = servers.settings(user=name, password=str(tmp_path / f"etcd-{name}"))
-            etcds[name] = Etcd(settings, credentials_of(settings))
+            etcds[name] = Etcd(settings, credentials_of(settings), PATIENCE)
         async with etcds["host-a"] as a, etcds["host-b"] as b:
             lease_a, owners_a = await joined(a, "host-a")
             lease_b, owners_b = await joined(b, "host-b")
