@@ -361,8 +361,26 @@ class _Connection(http.client.HTTPConnection):
             super().connect()
 
 
+def _check_machine() -> None:
+    """Raise HostError if no container can start here, as in a plain chroot."""
+    for name, package in (("mmdebstrap", "mmdebstrap"), ("systemd-nspawn", "systemd-container")):
+        if not shutil.which(name):
+            raise HostError(f"{name} is not installed (package {package}): run make test-deps")
+    try:
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    except OSError:
+        mounts = []
+    # nspawn replaces the root file system, and must be in a mounted one.
+    if "/" not in mounts or not any(Path(each).is_relative_to(CGROUPS) for each in mounts):
+        raise HostError(
+            "a test host cannot boot in a chroot: it needs a root file system of its own, /proc and /sys/fs/cgroup; "
+            "run make on a machine, in a virtual machine or in a container with these"
+        )
+
+
 def make_base() -> Path:
     """Return the base tree for the present list of packages, making it if it is missing. Raises HostError."""
+    _check_machine()
     wanted = sorted(PACKAGES.split(","))
     key = hashlib.sha256(",".join(wanted).encode()).hexdigest()[:12]
     base = WORK / f"base-{key}"
@@ -520,7 +538,10 @@ def main() -> int:
         case "down":
             host.down()
         case "base":
-            print(make_base())
+            try:
+                print(make_base())
+            except HostError as problem:
+                sys.exit(str(problem))
         case "list":
             print("\n".join(hosts()))
     return 0
