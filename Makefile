@@ -35,10 +35,11 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
-	unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool
+	unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
+	curl e2fsprogs nodejs npm
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench clean \
-	torture torture-inputs torture-requests torture-messages torture-crashes
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \
+	bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +107,10 @@ torture-crashes: test-deps ## accounts that end between two durable steps, on ea
 	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 8)) --route ilink --pause 0.02 </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
+
+bare-check: ## README's commands on a bare machine, and the packages whose programs they execute (BARE_TESTS=: only these)
+	@tests/system/deps mmdebstrap e2fsprogs
+	@exec $(PYTHON) -m tests.bare $(BARE_TESTS) </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
