@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import tls_server
+from tests.patience import PATIENCE
 from tests.serving import answering
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
 from wxcontroller.core.errors import BadOption, WeChatError
@@ -27,7 +28,7 @@ from wxcontroller.sandbox.faults import FaultKind
 async def failure(port: int, ca_file: str = "", scheme: str = "https") -> NoAnswer:
     async with Transport(Jar(), HURRY, f"{scheme}://127.0.0.1:{port}", ca_file) as transport:
         with pytest.raises(NoAnswer) as failed:
-            await transport.send(LineRequest("synccheck", "wx.qq.com", "/x", "skey=secret", timeout=2.0))
+            await transport.send(LineRequest("synccheck", "wx.qq.com", "/x", "skey=secret", timeout=PATIENCE))
     assert "secret" not in f"{failed.value!r} {failed.value} {failed.value.__cause__!r} {failed.value.__context__!r}"
     return failed.value
 
