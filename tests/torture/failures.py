@@ -85,7 +85,7 @@ class Scene:
         """Send messages to an account and wait until it has acknowledged them, unless that takes too long."""
         before = self.acknowledged(account)
         written = {message for _ in range(BACKLOG) if (message := self.write(account))}
-        deadline = time.monotonic() + 8  # it may have been killed just now
+        deadline = time.monotonic() + 30  # it may have been killed just now, and a busy machine is slow
         while (reached := self.acknowledged(account)) < before + BACKLOG and time.monotonic() < deadline:
             time.sleep(0.05)
         reported = {message for _, message, _ in self.receiver.ledger.reports}
