@@ -306,6 +306,7 @@ async def test_restarted_controller_detects_a_restored_etcd(owning: FleetMaker, 
         moment = replace((await fleet.etcd.read("/")).moment, term=1000)
         await until(a.paths.etcd_state.exists)
         file = a.paths.fleet_runtime / MOMENT if source == "keeper" else a.paths.etcd_state
+        await a.leave()  # while it runs, it replaces the file
         file.write_text(json.dumps(moment.as_json()))
         await a.join()  # as after a restart of the controller
         await until(lambda: not a.lease)
