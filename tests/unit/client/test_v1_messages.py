@@ -82,8 +82,8 @@ async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) 
     client.driver.play([message("", id="m1", chat="@ann1", sender="@ann1", kind=MessageKind.IMAGE,
                                 media=MessageMedia(MessageKind.IMAGE, "m1"))])  # fmt: skip
     got = obj((await until_history(client, 4))[-1]["media"])
-    url = text(got["url"]).replace("/v1/accounts/alice/", f"http://127.0.0.1:{client.port}/v1/")
-    async with client.http.get(url) as answer:
+    assert got["url"] == f"/v1/accounts/alice/media/{got['file']}"
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/media/{got['file']}") as answer:
         assert await answer.read() == PNG
 
 

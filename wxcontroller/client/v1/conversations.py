@@ -11,7 +11,7 @@ from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, Send, SendState
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.history import RECALLED, Found
-from wxcontroller.client.v1.media import target_of
+from wxcontroller.client.v1.media import file_of, target_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import LABELS
@@ -94,11 +94,12 @@ class Conversations:
         name, mime = text(report.get("media_name")), text(report.get("media_mime"))
         shown = described(kind, name, mime, integer(report.get("media_size")))
         path = text(report.get("media_path"))
-        link = target_of(self._config, path) if report.get("source") != "local" else ""
+        file = file_of(path) if report.get("source") != "local" else ""
         return {
             **shown,
             "id": text(report.get("media_id")) or None,
-            "url": link or None,
+            "file": file or None,
+            "url": target_of(self._config, file) or None,
             "error": text(report.get("media_error")) or None,
         }
 
@@ -184,6 +185,7 @@ def described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:
         "mime": mime or None,
         "size": size or None,
         "id": None,
+        "file": None,
         "url": None,
         "error": None,
     }

@@ -21,8 +21,14 @@ def url_of(config: ClientConfig, path: str) -> str:
 
 def target_of(config: ClientConfig, path: str) -> str:
     """Return the path at the controller without its host, for callers of the controller."""
+    name = file_of(path)
+    return f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}" if name else ""
+
+
+def file_of(path: str) -> str:
+    """Return the name of a received file, "" for anything else."""
     name = path.rpartition("/")[2]
-    return f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}" if _NAME.fullmatch(name) else ""
+    return name if _NAME.fullmatch(name) else ""
 
 
 class MediaFiles:

@@ -89,6 +89,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "mime": (maybe(TEXT), "its media type"),
             "size": (maybe(WHOLE), "bytes"),
             "id": (maybe(TEXT), "the media_id with which to send the same content again"),
+            "file": (maybe(TEXT), "the name of the content in /v1/accounts/{name}/media, if the account has it"),
             "url": (maybe(TEXT), "the path of the content at this controller, if the account has it"),
             "error": (maybe(TEXT), "the reason why the content is missing"),
         },
