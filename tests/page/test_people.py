@@ -1,6 +1,8 @@
 """The page on a booted host: readable and usable for everybody, and up to date while things change."""
 
+import base64
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -26,6 +28,8 @@ OPENS = {
 }
 LONG_WORD = "--" + "x" * 300  # not an option, which stays on one line
 RARE = "return performance.getEntriesByType('resource').some(({ name }) => name.includes('/answers-'))"
+PICTURE_DRAWN = "return document.querySelector('#messages img')?.naturalWidth > 0"
+FACE_DRAWN = "return document.querySelector('#rows [data-account=runs] .face img')?.naturalWidth > 0"
 CODE_DRAWN = "return document.querySelector('#scan img')?.naturalWidth > 0"
 MATCHES = "return document.activeElement.matches(arguments[0])"
 # Lines of the journal, and requests for it that ended.
@@ -162,6 +166,31 @@ def test_everything_is_usable_by_keyboard(browser: Browser) -> None:
     tab_until(browser, "#side [data-view=health]", back=True)
     browser.press(Keys.ENTER)
     browser.find("#view-health h1")
+    assert browser.complaints() == []
+
+
+def test_received_pictures_are_shown_and_files_are_saved(
+    browser: Browser, phone: Phone, uin: str, tmp_path: Path
+) -> None:
+    friend, content = phone.friend(uin), b"a report"
+    encoded = base64.b64encode(content).decode()
+    phone.call("POST", f"/accounts/{uin}/receive", {"from": friend, "kind": "image"})
+    phone.call(
+        "POST",
+        f"/accounts/{uin}/receive",
+        {"from": friend, "kind": "file", "name": "报告 #1?.txt", "content": encoded},
+    )
+    browser.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    browser.open("#/a/runs/chats")
+    browser.click("#people button", friend)
+    browser.until(lambda: browser.script(PICTURE_DRAWN), "the picture")
+    browser.picture("conversation-with-picture")
+    browser.click("#messages [data-action=save]", "报告")
+    browser.until(lambda: [file.read_bytes() for file in tmp_path.glob("*.txt")] == [content], "the file")
+    browser.open()
+    browser.until(lambda: browser.script(FACE_DRAWN), "the picture of the account's user")
     assert browser.complaints() == []
 
 

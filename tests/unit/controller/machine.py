@@ -427,6 +427,7 @@ class Machine:
         self.units = StandInUnits(self.paths)
         self.stack = contextlib.AsyncExitStack()
         self.faults: list[str] = []  # answers of /v1 that do not match their description
+        self.received: list[str] = []  # method and path of each request, as it was sent
         self.url = ""
         self.address = ("", 0)
         self.more_sockets: list[socket.socket] = []  # it listens on these too
@@ -458,6 +459,7 @@ class Machine:
         assert not self.faults, self.faults[0]
 
     async def _judge(self, request: web.Request, answer: web.StreamResponse) -> None:
+        self.received.append(f"{request.method} {request.raw_path}")
         resource = request.match_info.route.resource
         path = plain_path(resource.canonical) if resource is not None else ""
         body = answer.body if isinstance(answer, web.Response) else None

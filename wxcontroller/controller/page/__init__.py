@@ -2,8 +2,8 @@
 
 ``render`` renders the page for each language and choice of colours, ``assets`` serves scripts, styles and texts,
 ``api`` and ``examples`` make the API reference. In ``static``, ``main.js`` connects the views: start there.
-``store.js`` keeps the accounts up to date, ``api.js`` makes the calls. The page uses only /v1 and /openwx, like any
-other client, and nothing is inline or loaded from another host.
+``store.js`` keeps the accounts up to date, ``api.js`` makes the calls, and ``paths.js`` the paths that they may have.
+The page uses only /v1 and /openwx, like any other client, and nothing is inline or loaded from another host.
 """
 
 from functools import cache

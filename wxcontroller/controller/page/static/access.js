@@ -1,11 +1,12 @@
 // Access: tokens, agents, notification targets and login links. A part is shown if this controller has it and the
 // reader's token may see it.
 
-import { call, isBound, may, pathOf } from "./api.js";
+import { call, isBound, may } from "./api.js";
 import { $, h, icon, labelCells, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, confirmed, tell } from "./notices.js";
+import { path } from "./paths.js";
 import { targetForm } from "./target.js";
 import { ago, exactly } from "./words.js";
 
@@ -19,7 +20,7 @@ const PARTS = {
     scope: "admin",
     heads: () => [t("Name"), t("Scope"), t("Accounts"), t("Created"), t("Expires")],
     async rows(signal) {
-      const answer = await call("GET", "v1/tokens", { signal });
+      const answer = await call("GET", path`v1/tokens`, { signal });
       setText($("tokens-note"), textOf(answer, "reason"));
       return answer.tokens.map(({ name, scope, accounts: bound, created_at: created, expires_at: end, expired }) => ({
         cells: [name, scope, all(bound), ago(created), expired ? t("expired") : when(end)],
@@ -34,7 +35,7 @@ const PARTS = {
     seconds: 5,
     heads: () => [t("Agent"), t("Account"), t("Address"), t("Asked")],
     async rows(signal) {
-      const { pairings } = await call("GET", "v1/ilink/pairings", { signal });
+      const { pairings } = await call("GET", path`v1/ilink/pairings`, { signal });
       return pairings.map(({ agent, account, address, asked_at: asked }) => ({
         cells: [agent || t("unknown"), account ?? "–", address, ago(asked)],
       }));
@@ -45,10 +46,10 @@ const PARTS = {
     scope: "admin",
     heads: () => [t("Account"), t("Agent"), t("Token"), t("Created"), t("Expires")],
     async rows(signal) {
-      const { consumers } = await call("GET", "v1/ilink/consumers", { signal });
+      const { consumers } = await call("GET", path`v1/ilink/consumers`, { signal });
       return consumers.map(({ account, name, access }) => ({
         cells: [account, name, access.id, ago(access.created_at), when(access.expires_at)],
-        end: pathOf(account, `consumers/${encodeURIComponent(name)}`),
+        end: path`v1/accounts/${account}/consumers/${name}`,
         called: name,
       }));
     },
@@ -59,10 +60,10 @@ const PARTS = {
     scope: "admin",
     heads: () => [t("Name"), t("Account"), t("To"), t("Token"), t("Created")],
     async rows(signal) {
-      const { targets } = await call("GET", "v1/targets", { signal });
+      const { targets } = await call("GET", path`v1/targets`, { signal });
       return targets.map(({ name, account, peer, id, created }) => ({
         cells: [name, account, peer, id, ago(Date.parse(created) / 1000)],
-        end: `v1/targets/${encodeURIComponent(name)}`,
+        end: path`v1/targets/${name}`,
       }));
     },
   },
@@ -72,10 +73,10 @@ const PARTS = {
     scope: "control",
     heads: () => [t("Account"), t("Created"), t("Expires")],
     async rows(signal) {
-      const { links = [] } = await call("GET", "v1/login-links", { signal });
+      const { links = [] } = await call("GET", path`v1/login-links`, { signal });
       return links.map(({ account, id, created, expires: end }) => ({
         cells: [account, ago(created), when(end)],
-        end: pathOf(account, `login-links/${id}`),
+        end: path`v1/accounts/${account}/login-links/${id}`,
       }));
     },
   },
@@ -83,7 +84,7 @@ const PARTS = {
 let ending = null;
 
 async function open(signal) {
-  const { paths } = await call("GET", "v1/openapi.json", { signal });
+  const { paths } = await call("GET", path`v1/openapi.json`, { signal });
   for (const [id, part] of Object.entries(PARTS)) {
     const shown = part.path in paths && may(part.scope) && (part.ofAccounts || !isBound());
     setHidden($(`access-${id}`), !shown || part.seconds);
@@ -136,14 +137,14 @@ const asked = (name) => ({
   yes: t("Revoke"),
 });
 
-function revoking(name, path, again) {
+function revoking(name, end, again) {
   const made = h("button", { type: "button" }, icon("remove"), t("Revoke"));
   made.setAttribute("aria-label", `${t("Revoke")}: ${name}`);
   made.addEventListener("click", async () => {
     if (!(await confirmed(asked(name)))) return;
     made.disabled = true;
     try {
-      await call("DELETE", path);
+      await call("DELETE", end);
       tell(t("{name} is revoked.", { name }));
     } catch (problem) {
       complain(problem);

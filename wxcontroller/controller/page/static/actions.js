@@ -1,9 +1,10 @@
 // Actions on accounts, with a confirmation before those that cannot be undone.
 
-import { call, may, pathOf, Problem } from "./api.js";
+import { call, may, Problem } from "./api.js";
 import { setHidden, settle } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, confirmed, tell } from "./notices.js";
+import { path } from "./paths.js";
 import { expectNothing, expectSoon, expectStart, isAway, isUp } from "./states.js";
 import { announce } from "./store.js";
 
@@ -50,7 +51,6 @@ const ACTIONS = {
   },
   remove: {
     method: "DELETE",
-    rest: "",
     done: (name) => t("{name} is removed.", { name }),
     ask: (name) => ({
       title: t("Remove {name}?", { name }),
@@ -102,7 +102,7 @@ export async function act(name, action, { silent = false } = {}) {
   else expectNothing(name);
   mark(name, true);
   try {
-    const { tokens = [], note = "" } = await call(method, pathOf(name, rest), { json });
+    const { tokens = [], note = "" } = await call(method, rest ? path`v1/accounts/${name}/${rest}` : path`v1/accounts/${name}`, { json });
     if (starts) expectSoon(name, () => announce(name));
     if (!silent) tell(done(name));
     if (note) complain(new Problem("note", note));

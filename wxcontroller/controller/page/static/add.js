@@ -6,6 +6,7 @@ import { $, setHidden } from "./dom.js";
 import { t } from "./i18n.js";
 import { loginView } from "./login-view.js";
 import { explain } from "./notices.js";
+import { path } from "./paths.js";
 
 let end = () => {};
 
@@ -30,7 +31,7 @@ export function setUpAdd() {
     delete options.name;
     for (const [key, value] of Object.entries(options)) if (!value) delete options[key];
     try {
-      const added = await call("POST", "v1/accounts", { json: { name, options } });
+      const added = await call("POST", path`v1/accounts`, { json: { name, options } });
       blame(null);
       act(added.name, "start");
       if ($("add").open) showLogin(added.name);

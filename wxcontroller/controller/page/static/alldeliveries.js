@@ -1,11 +1,12 @@
 // Waiting and refused reports of all accounts.
 
-import { call, may, pathOf } from "./api.js";
+import { call, may } from "./api.js";
 import { $, h, icon, labelCells, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
+import { path, placeOf } from "./paths.js";
 import { accounts, listen } from "./store.js";
 import { ago, answerWords } from "./words.js";
 
@@ -18,7 +19,7 @@ async function load() {
   const { signal } = ending;
   const isNew = asked();
   try {
-    const { accounts: rows } = await call("GET", "v1/deliveries", { signal });
+    const { accounts: rows } = await call("GET", path`v1/deliveries`, { signal });
     if (isNew()) show(rows);
   } catch (problem) {
     if (problem.name !== "AbortError") setText($("all-deliveries-note"), inWords(problem));
@@ -46,7 +47,7 @@ function row(one) {
   return h(
     "tr",
     { "data-id": account },
-    h("th", { scope: "row" }, h("a", { href: `#/a/${encodeURIComponent(account)}/deliveries` }, account)),
+    h("th", { scope: "row" }, h("a", { href: placeOf(account, "deliveries") }, account)),
     h("td", {}, to, error ? h("small", { className: "bad" }, error) : last && h("small", {}, answerWords(last))),
     h("td", { className: "number" }, pending + held ? String(pending + held) : ""),
     h("td", { className: "number bad" }, dead ? String(dead) : ""),
@@ -66,8 +67,8 @@ function button(action, drawing, text, work) {
 
 async function change(name, verb) {
   try {
-    const path = pathOf(name, `deliveries/${verb}`);
-    const { replayed, acknowledged } = await call("POST", path, { json: { state: "dead" } });
+    const target = path`v1/accounts/${name}/deliveries/${verb}`;
+    const { replayed, acknowledged } = await call("POST", target, { json: { state: "dead" } });
     tell(
       verb === "replay"
         ? t("{n} are sent again.", { n: replayed })

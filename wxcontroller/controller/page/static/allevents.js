@@ -5,6 +5,7 @@ import { eventList, eventsBefore } from "./events.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
+import { path, placeOf } from "./paths.js";
 import { isUp } from "./states.js";
 import { accounts } from "./store.js";
 
@@ -14,7 +15,7 @@ const HISTORY = 20;
 let ending = null;
 let list = null;
 
-const nameOf = ({ account }) => [h("a", { className: "of", href: `#/a/${encodeURIComponent(account)}` }, account)];
+const nameOf = ({ account }) => [h("a", { className: "of", href: placeOf(account) }, account)];
 
 function show(...events) {
   list.add(...events);
@@ -45,7 +46,7 @@ export const eventsView = {
     const toggle = () => $("all-events").classList.toggle("open", texts.checked);
     texts.addEventListener("change", toggle, { signal });
     let isNew = true;
-    followed("v1/events", {
+    followed(path`v1/events`, {
       signal,
       // After the stream is open, so that no event is missed in between.
       opened() {

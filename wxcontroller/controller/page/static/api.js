@@ -1,12 +1,11 @@
 // Calls and streams to the controller. Failures are Problems; the sign-in is shown if a token is required.
 
 import { parsed, t, textOf } from "./i18n.js";
+import { fetched, path } from "./paths.js";
 
 // The token is kept in this tab's storage and never in a URL. A cookie would also be sent to other ports of this
 // host, to programs that must not have the token.
 const TOKEN = "wxcontroller-token";
-// The controller's URL, also behind a proxy that serves it under a path: this file is page/DIGEST/api.js.
-export const root = new URL("../../", import.meta.url);
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
 // Where no token is needed, the page itself says what the reader may do: one request less before the first accounts.
@@ -48,11 +47,9 @@ export function signOut() {
   location.reload();
 }
 
-export const pathOf = (name, rest = "") => `v1/accounts/${encodeURIComponent(name)}${rest && "/" + rest}`;
-
-// options: json or form (an object) as the body, or a body as fetch takes it; headers, signal.
-export async function call(method, path, options = {}) {
-  return answerOf(await request(method, path, options));
+// target: what paths.js made. options: json or form (an object) as the body, or a body as fetch takes it; headers, signal.
+export async function call(method, target, options = {}) {
+  return answerOf(await request(method, target, options));
 }
 
 // A body that breaks off is a failure. One that is no JSON is read as an empty object.
@@ -61,16 +58,16 @@ async function answerOf(response) {
   return parsed(body).catch(() => ({}));
 }
 
-export async function picture(path, signal) {
-  return (await request("GET", path, { signal })).blob();
+export async function picture(target, signal) {
+  return (await request("GET", target, { signal })).blob();
 }
 
 // Yield { type, data, id } of a stream until it ends. `opened` is the promise of a response requested earlier. An
 // EventSource sends no headers, so no token.
-export async function* stream(path, { signal, lastId, opened } = {}) {
+export async function* stream(target, { signal, lastId, opened } = {}) {
   const headers = { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) };
   const early = await opened;
-  const response = early?.ok ? early : await request("GET", path, { headers, signal });
+  const response = early?.ok ? early : await request("GET", target, { headers, signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   for (;;) {
@@ -92,19 +89,19 @@ export async function* stream(path, { signal, lastId, opened } = {}) {
   }
 }
 
-async function request(method, path, options) {
-  const response = await exchange(method, path, options);
+async function request(method, target, options) {
+  const response = await exchange(method, target, options);
   if (!response.ok) throw await problemOf(response);
   return response;
 }
 
 // Returns the response, whatever its status.
-export async function exchange(method, path, { headers = {}, ...options } = {}) {
+export async function exchange(method, target, { headers = {}, ...options } = {}) {
   for (let refused = null; ; ) {
     // Several calls may find that a token is needed; only one of them asks for it.
     if (!admitted) await (entering ??= enter().finally(() => (entering = null)));
     const sent = token;
-    const response = await send(method, path, { headers, ...options }, sent);
+    const response = await send(method, target, { headers, ...options }, sent);
     // The token may have been revoked since. One that /v1/access accepts and the call refuses is not tried a third
     // time.
     if (response.status === 401 && askForToken && refused !== (sent ?? "")) {
@@ -120,7 +117,7 @@ export async function exchange(method, path, { headers = {}, ...options } = {}) 
 // console.
 async function enter() {
   while (!admitted) {
-    const response = await send("GET", "v1/access", {}, token);
+    const response = await send("GET", path`v1/access`, {}, token);
     if (!response.ok) throw await problemOf(response);
     const answer = await response.json();
     const { accepted } = answer;
@@ -130,15 +127,12 @@ async function enter() {
   }
 }
 
-async function send(method, path, { json, form, body: plain, headers, signal }, sent) {
+async function send(method, target, { json, form, body: plain, headers, signal }, sent) {
   const body = json ? JSON.stringify(json) : form ? new URLSearchParams(form) : plain;
   const kind = json ? { "Content-Type": "application/json" } : {};
   const who = sent ? { "X-Auth-Token": sent } : {}; // a reverse proxy may use Authorization
   try {
-    const all = { ...kind, ...headers, ...who };
-    // The controller never redirects. A proxy or an account that does must not get the token.
-    const address = new URL(path, root);
-    return await fetch(address, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
+    return await fetched(target, { method, body, signal, headers: { ...kind, ...headers, ...who } });
   } catch (problem) {
     throw failureOf(problem);
   }
@@ -147,6 +141,7 @@ async function send(method, path, { json, form, body: plain, headers, signal }, 
 // Return what to throw for a request that broke off: the reader may have left the view, which is no failure.
 function failureOf(problem) {
   if (problem.name === "AbortError") return problem;
+  if (problem instanceof RangeError) return new Problem("bad-path", t("This name or id cannot be requested."));
   const remedy = t("Is it running? systemctl status wxcontroller");
   return new Problem("unreachable", t("The controller does not respond."), remedy);
 }

@@ -1,12 +1,13 @@
 // Actions on several accounts at once.
 
 import { act } from "./actions.js";
-import { call, isBound, pathOf, Problem } from "./api.js";
+import { call, isBound, Problem } from "./api.js";
 import { $, setHidden } from "./dom.js";
 import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
 import { lazily } from "./lazy.js";
 import { complain, explain, tell } from "./notices.js";
+import { path } from "./paths.js";
 import { able, select, selected } from "./selection.js";
 
 // The controller starts and stops this many units at a time.
@@ -25,7 +26,7 @@ let fleet = null; // the names of its hosts, this one first
 // Offer to move accounts if there is another host.
 export async function offerMove() {
   if (isBound()) return;
-  fleet ??= call("GET", "v1/fleet").then(({ name, hosts }) => [name, ...hosts.map((host) => host.name)]);
+  fleet ??= call("GET", path`v1/fleet`).then(({ name, hosts }) => [name, ...hosts.map((host) => host.name)]);
   const hosts = await fleet.catch(() => []);
   setHidden($("bulk").querySelector("[data-action=move]"), hosts.length < 2);
 }
@@ -86,7 +87,7 @@ async function setWebhook(address) {
   let failure = null;
   const done = await each(names, async (name) => {
     try {
-      await call("PATCH", pathOf(name, "options"), { json: { post_api: address || null } });
+      await call("PATCH", path`v1/accounts/${name}/options`, { json: { post_api: address || null } });
       return true;
     } catch (problem) {
       failure = problem;

@@ -1,6 +1,7 @@
 // The right side of Conversations: messages with pictures and the state of each send, and the reply window.
 
-import { call, may, pathOf, picture } from "./api.js";
+import { call, may, picture } from "./api.js";
+import { drawBlob, freeBlob, saveBlob } from "./blobs.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { composer } from "./compose.js";
 import { inWords } from "./failures.js";
@@ -8,6 +9,7 @@ import { t } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./messagewords.js";
+import { path } from "./paths.js";
 import { accounts } from "./store.js";
 import { dayOf, moment, timeOf } from "./times.js";
 import { exactly, lasted } from "./words.js";
@@ -25,7 +27,7 @@ export function chatOf(name, signal) {
   let shown = "";
   let older = []; // messages before the page that is refreshed
   let more = false;
-  const addresses = new Map(); // path of the content → object URL of the picture
+  const pictures = new Map(); // name of the content → promise of it
   const compose = composer(name, signal, refresh);
   const asked = inOrder();
 
@@ -52,10 +54,9 @@ export function chatOf(name, signal) {
     const { id } = who;
     const isNew = asked();
     try {
-      const query = `messages?chat=${encodeURIComponent(id)}&limit=${PAGE}`;
       const [answer, account] = await Promise.all([
-        call("GET", pathOf(name, query), { signal }),
-        call("GET", pathOf(name), { signal }),
+        call("GET", path`v1/accounts/${name}/messages`.query({ chat: id, limit: PAGE }), { signal }),
+        call("GET", path`v1/accounts/${name}`, { signal }),
       ]);
       if (who?.id !== id || !isNew()) return;
       if (!older.length) more = answer.more;
@@ -72,9 +73,9 @@ export function chatOf(name, signal) {
     const first = older[0]?.cursor ?? $("messages").querySelector("[data-cursor]")?.dataset.cursor;
     if (!who || !first) return;
     const { id } = who;
-    const query = `messages?chat=${encodeURIComponent(id)}&limit=${PAGE}&before=${encodeURIComponent(first)}`;
+    const target = path`v1/accounts/${name}/messages`.query({ chat: id, limit: PAGE, before: first });
     try {
-      const answer = await call("GET", pathOf(name, query), { signal });
+      const answer = await call("GET", target, { signal });
       if (who?.id !== id) return;
       older = [...answer.messages, ...older];
       more = answer.more;
@@ -148,7 +149,7 @@ export function chatOf(name, signal) {
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
-        await call("DELETE", pathOf(name, `messages/${encodeURIComponent(id)}`), { signal });
+        await call("DELETE", path`v1/accounts/${name}/messages/${id}`, { signal });
         tell(done);
       } catch (problem) {
         if (problem.name !== "AbortError") complain(problem);
@@ -162,21 +163,26 @@ export function chatOf(name, signal) {
 
   function content({ kind, media }) {
     if (!media) return null;
-    const path = media.url?.replace(/^\//, "");
-    if (!path) return h("span", { className: "bubble faint" }, media.error || contentWords({ kind, media }));
-    if (PICTURES.has(media.type)) return pictureOf(path);
+    if (!media.file) return h("span", { className: "bubble faint" }, media.error || contentWords({ kind, media }));
+    if (PICTURES.has(media.type)) return pictureOf(media.file);
     const link = h("button", { type: "button", className: "bubble file", "data-action": "save" }, icon("save"));
     link.append(media.name || contentWords({ kind, media }));
-    link.addEventListener("click", () => saved(path, media.name || kind).catch(complain));
+    link.addEventListener("click", () => saved(media.file, media.name || kind).catch(complain));
     return link;
   }
 
-  function pictureOf(path) {
+  const contentOf = (file) => picture(path`v1/accounts/${name}/media/${file}`, signal);
+
+  async function saved(file, as) {
+    saveBlob(await contentOf(file), as);
+  }
+
+  function pictureOf(file) {
     const image = h("img", { className: "bubble", alt: t("Picture"), loading: "lazy" });
-    if (!addresses.has(path)) addresses.set(path, picture(path, signal).then((blob) => URL.createObjectURL(blob)));
-    addresses.get(path).then(
-      (address) => {
-        image.src = address;
+    if (!pictures.has(file)) pictures.set(file, contentOf(file));
+    pictures.get(file).then(
+      (blob) => {
+        drawBlob(image, blob);
         image.addEventListener("load", stay, { once: true });
       },
       () => image.replaceWith(h("span", { className: "bubble faint" }, t("The picture is no longer available."))),
@@ -205,15 +211,9 @@ export function chatOf(name, signal) {
     refresh,
     focus: compose.focus,
     end() {
-      for (const each of addresses.values()) each.then(URL.revokeObjectURL, () => {});
+      for (const each of pictures.values()) each.then(freeBlob, () => {});
     },
   };
-}
-
-async function saved(path, name) {
-  const address = URL.createObjectURL(await picture(path));
-  h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after this handler
 }
 
 function windowWords({ state, left, closes, restricted }, who) {

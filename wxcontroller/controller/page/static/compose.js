@@ -1,10 +1,11 @@
 // The form to write a message: text, and files from the picker, by drag or from the clipboard.
 
-import { call, may, pathOf, Problem } from "./api.js";
+import { call, may, Problem } from "./api.js";
 import { $, h, icon, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
 import { outcomeOf } from "./messagewords.js";
+import { path } from "./paths.js";
 import { size } from "./words.js";
 
 // How long to wait for the outcome of a send. The conversation shows outcomes that come later.
@@ -112,7 +113,7 @@ export function composer(name, signal, sent) {
     unanswered = { to: to.id, what, key: isSame ? unanswered.key : randomKey() };
     const headers = { "Idempotency-Key": unanswered.key };
     try {
-      const answer = await call("POST", pathOf(name, "messages"), { ...content, headers, signal });
+      const answer = await call("POST", path`v1/accounts/${name}/messages`, { ...content, headers, signal });
       unanswered = null;
       return answer;
     } catch (problem) {

@@ -3,6 +3,7 @@
 import { $, h, redraw, setHidden, setText } from "./dom.js";
 import { letterFace, nickname } from "./face.js";
 import { t } from "./i18n.js";
+import { placeOf } from "./paths.js";
 import { routeName } from "./routes.js";
 import { isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
@@ -24,8 +25,7 @@ function item(account) {
   const about = [nickname(account), routeName(driver)].filter(Boolean).join(" · ");
   const words = h("span", { className: "words" }, h("span", {}, name), h("small", {}, about));
   const when = h("small", {}, activity?.last_message ? ago(activity.last_message) : "");
-  const href = `#/a/${encodeURIComponent(name)}/chats`;
-  return h("li", {}, h("a", { href }, letterFace(nickname(account) || name, name), words, when));
+  return h("li", {}, h("a", { href: placeOf(name, "chats") }, letterFace(nickname(account) || name, name), words, when));
 }
 
 export const conversationsView = {

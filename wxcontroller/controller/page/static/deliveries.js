@@ -1,12 +1,13 @@
 // Reports that wait for the webhook or were refused by it, and the buttons to resend them.
 
-import { call, may, pathOf } from "./api.js";
+import { call, may } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords, sentences } from "./failures.js";
 import { reportWord } from "./eventwords.js";
 import { t, textOf } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
+import { path } from "./paths.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
 import { moment } from "./times.js";
@@ -39,7 +40,7 @@ export function deliveriesTab(name) {
   async function load() {
     const isNew = asked();
     try {
-      const answer = await call("GET", pathOf(name, `deliveries?limit=${MOST}`), { signal });
+      const answer = await call("GET", path`v1/accounts/${name}/deliveries`.query({ limit: MOST }), { signal });
       if (isNew()) show(answer);
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -104,7 +105,7 @@ export function deliveriesTab(name) {
   async function change(verb, which, button, done) {
     button.disabled = true;
     try {
-      tell(done(await call("POST", pathOf(name, `deliveries/${verb}`), { json: which, signal })));
+      tell(done(await call("POST", path`v1/accounts/${name}/deliveries/${verb}`, { json: which, signal })));
       await load();
     } catch (problem) {
       if (problem.name !== "AbortError") complain(problem);

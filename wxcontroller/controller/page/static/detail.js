@@ -6,6 +6,7 @@ import { h, setText, settle } from "./dom.js";
 import { beatsBar } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, perform, wordOf } from "./menu.js";
+import { placeOf } from "./paths.js";
 
 // Actions for the button, the most useful first. Without one, the button leads to details.
 const AT_ONCE = ["scan", "digits", "allow", "start"];
@@ -17,26 +18,25 @@ const PLACES = {
 
 function wayOf(account) {
   const can = possible(account);
-  const page = `#/a/${encodeURIComponent(account.name)}`;
   const setting = settingOf(account);
-  if (setting) return { href: `${page}/options`, word: setting };
+  if (setting) return { tab: "options", word: setting };
   const action = AT_ONCE.find((each) => can[each]);
   if (action) return { action, word: (WORDS[action] ?? (() => wordOf(action)))() };
   const { tab } = adviceOf(account);
   const word = (PLACES[tab] ?? (() => t("Details")))();
-  return { href: `${page}${tab && `/${tab}`}`, word };
+  return { tab, word };
 }
 
 // Update the cell with that button.
 export function fixOf(account, place) {
-  const { action, href, word } = wayOf(account);
-  const key = action ?? href;
+  const { action, tab, word } = wayOf(account);
+  const key = action ?? `/${tab}`;
   if (place.dataset.way === key) return setText(place.firstElementChild, word);
   place.dataset.way = key;
   const had = place.contains(document.activeElement);
   const made = action
     ? h("button", { type: "button", "data-action": action }, word)
-    : h("a", { className: "button", href }, word);
+    : h("a", { className: "button", href: placeOf(account.name, tab) }, word);
   made.setAttribute("aria-label", `${word}: ${account.name}`);
   if (action) {
     made.disabled = isBusy(account.name);
@@ -53,12 +53,11 @@ export function detailOf(account) {
   const bar = beatsBar();
   bar.show(account.heartbeats ?? "");
   const way = possible(account).restart ? [again(account.name)] : [];
-  const href = `#/a/${encodeURIComponent(account.name)}`;
   return [
     h("p", {}, text || lineOf(account)),
     remedy && h("p", { className: "faint" }, remedy),
     account.heartbeats && h("p", { className: "recent" }, h("small", {}, t("Last 50 minutes")), bar.element),
-    h("p", {}, ...way, h("a", { className: "button", href }, t("Details"))),
+    h("p", {}, ...way, h("a", { className: "button", href: placeOf(account.name) }, t("Details"))),
   ].filter(Boolean);
 }
 

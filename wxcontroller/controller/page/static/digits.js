@@ -1,10 +1,11 @@
 // The field for the digits that the phone shows. The question is above it.
 
 import { possible } from "./actions.js";
-import { call, pathOf } from "./api.js";
+import { call } from "./api.js";
 import { h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
+import { path } from "./paths.js";
 
 // Return { form, show(account) }. The form is shown while the account waits for digits and the reader may enter them.
 export function digitsForm(name) {
@@ -24,7 +25,7 @@ export function digitsForm(name) {
     setHidden(note, false);
     setText(note, t("Sending…"));
     try {
-      await call("POST", pathOf(name, "input"), { json: { id, value } });
+      await call("POST", path`v1/accounts/${name}/input`, { json: { id, value } });
       setText(note, t("The digits were sent. If they are wrong, you are asked again."));
     } catch (problem) {
       note.className = "bad";

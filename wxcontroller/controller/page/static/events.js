@@ -1,11 +1,12 @@
 // Events of an account, newest first. Message texts are hidden until requested.
 
-import { call, pathOf } from "./api.js";
+import { call } from "./api.js";
 import { $, h, icon, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { eventWords, kindWord } from "./eventwords.js";
 import { t } from "./i18n.js";
+import { path } from "./paths.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
 import { clock, dayOf } from "./times.js";
@@ -75,7 +76,7 @@ export function eventsTab(name) {
   const toggle = () => $("events").classList.toggle("open", $("show-texts").checked);
   toggle();
   $("show-texts").addEventListener("change", toggle, { signal });
-  followed(`v1/events?account=${encodeURIComponent(name)}`, { signal, opened, take, explain });
+  followed(path`v1/events`.query({ account: name }), { signal, opened, take, explain });
   return () => {
     ending.abort();
     beginning();
@@ -84,9 +85,10 @@ export function eventsTab(name) {
 
 // Return the last events of an account.
 export async function eventsBefore(name, most, signal) {
-  const path = pathOf(name, "events");
-  const { last } = await call("GET", `${path}?limit=1`, { signal });
-  return (await call("GET", `${path}?after=${Math.max(0, last - most)}&limit=${most}`, { signal })).events;
+  const target = path`v1/accounts/${name}/events`;
+  const { last } = await call("GET", target.query({ limit: 1 }), { signal });
+  const after = Math.max(0, last - most);
+  return (await call("GET", target.query({ after, limit: most }), { signal })).events;
 }
 
 function line({ account, stamp, time, report }) {

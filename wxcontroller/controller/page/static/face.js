@@ -1,13 +1,15 @@
 // The avatar of an account: first the initial of its name, then the user's picture once the avatar is on screen.
 
 import { picture } from "./api.js";
+import { drawBlob } from "./blobs.js";
 import { h } from "./dom.js";
+import { path } from "./paths.js";
 import { can } from "./routes.js";
 
 const HUES = 7;
 // The account fetches pictures from WeChat, so request few at a time, and each once.
 const AT_ONCE = 2;
-const pictures = new Map(); // path → promise of an object URL, "" for none
+const pictures = new Map(); // account and user → promise of a picture, null for none
 const waiting = [];
 let fetching = 0;
 
@@ -30,23 +32,27 @@ export const drawnFace = (size = "") => h("span", { className: `face ${size}`.tr
 // show(account) updates the element.
 export function faceOf(element) {
   let shown = "";
-  let path = "";
+  let known = "";
 
   function show(account) {
     const name = nickname(account) || account.name;
     const letter = initial(name);
-    const now = (account.activity && can(account, "avatars") && account.avatar) || "";
+    const id = account.activity && can(account, "avatars") && account.user?.id;
+    const now = id ? JSON.stringify([account.name, id]) : "";
     if (letter !== shown && !element.querySelector("img")) {
       element.textContent = letter;
       element.dataset.hue = hueOf(account.name);
       shown = letter;
     }
-    if (now === path || !now) return;
-    path = now;
+    if (now === known || !now) return;
+    known = now;
     wanted.set(element, async () => {
-      const image = h("img", { src: await pictureOf(now), alt: "" });
+      const blob = await pictureOf(now);
+      if (!blob) return;
+      const image = h("img", { alt: "" });
+      drawBlob(image, blob);
       // If the picture cannot be decoded, the letter stays.
-      if (image.src && (await image.decode().then(() => path === now, () => false))) element.replaceChildren(image);
+      if (await image.decode().then(() => known === now, () => false)) element.replaceChildren(image);
     });
     seen.observe(element);
   }
@@ -70,22 +76,23 @@ function hueOf(name) {
   return sum % HUES;
 }
 
-function pictureOf(path) {
-  if (!pictures.has(path)) {
-    pictures.set(path, new Promise((done) => waiting.push({ path, done })));
+function pictureOf(whose) {
+  if (!pictures.has(whose)) {
+    pictures.set(whose, new Promise((done) => waiting.push({ whose, done })));
     next();
   }
-  return pictures.get(path);
+  return pictures.get(whose);
 }
 
 async function next() {
   if (fetching >= AT_ONCE || !waiting.length) return;
-  const { path, done } = waiting.shift();
+  const { whose, done } = waiting.shift();
+  const [client, id] = JSON.parse(whose);
   fetching++;
   try {
-    done(URL.createObjectURL(await picture(path.replace(/^\//, ""))));
+    done(await picture(path`openwx/get_avatar`.query({ client, id })));
   } catch {
-    done(""); // the letter stays
+    done(null); // the letter stays
   }
   fetching--;
   next();

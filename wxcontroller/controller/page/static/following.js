@@ -8,7 +8,7 @@ const PAUSE_AFTER_FAILURE = 3000;
 
 // Call opened() at the first event of each connection, take({ type, data, id }) for each event, and explain(problem)
 // when a connection fails.
-export async function followed(path, { signal, opened = () => {}, take, explain }) {
+export async function followed(target, { signal, opened = () => {}, take, explain }) {
   let lastId = "";
   while (!signal.aborted) {
     await untilVisible();
@@ -19,7 +19,7 @@ export async function followed(path, { signal, opened = () => {}, take, explain 
     let pause = PAUSE;
     try {
       let known = false;
-      for await (const event of stream(path, { signal: AbortSignal.any([signal, hiding.signal]), lastId })) {
+      for await (const event of stream(target, { signal: AbortSignal.any([signal, hiding.signal]), lastId })) {
         lastId = event.id || lastId;
         take(event);
         if (!known) opened();

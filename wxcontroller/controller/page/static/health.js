@@ -7,6 +7,7 @@ import { inWords } from "./failures.js";
 import { sentence, t, table, textOf } from "./i18n.js";
 import { complain } from "./notices.js";
 import { orderOf } from "./order.js";
+import { path, placeOf } from "./paths.js";
 import { groupsOf, oldCodeOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
@@ -24,7 +25,7 @@ const noticed = (text) => check("attention", t("Notice"), sentence(text));
 
 async function controller(signal) {
   const [health, units, alerts] = await Promise.all(
-    ["health", "health/units", "alerts"].map((path) => call("GET", `v1/${path}`, { signal })),
+    [path`v1/health`, path`v1/health/units`, path`v1/alerts`].map((target) => call("GET", target, { signal })),
   );
   const version = t("version {version}, running for {time}", { ...health, time: lasted(health.uptime) });
   const wrong = textOf(health.settings, "error");
@@ -89,7 +90,7 @@ function older(account) {
 function line(account, text, remedy) {
   const { tone, word } = shownState(account);
   const className = `state ${tone}`;
-  const link = h("a", { href: `#/a/${encodeURIComponent(account.name)}` }, account.name);
+  const link = h("a", { href: placeOf(account.name) }, account.name);
   const more = remedy && h("small", {}, remedy);
   const found = h("span", {}, text, more);
   return h("li", { className: "of-account" }, h("span", {}, link), h("span", { className }, word), found);

@@ -1,10 +1,10 @@
 // The end of an account's journal, and new lines as they are written.
 
-import { pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
+import { path } from "./paths.js";
 import { moment } from "./times.js";
 import { exactly } from "./words.js";
 
@@ -52,7 +52,8 @@ export function journalTab(name) {
 
   place.replaceChildren();
   setText($("journal-note"), t("Loading…"));
-  followed(pathOf(name, `journal?lines=${LINES}`), { signal, opened: () => fresh.length || note(), take, explain });
+  const target = path`v1/accounts/${name}/journal`.query({ lines: LINES });
+  followed(target, { signal, opened: () => fresh.length || note(), take, explain });
   return () => ending.abort();
 }
 

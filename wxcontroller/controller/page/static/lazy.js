@@ -3,17 +3,17 @@
 import { call } from "./api.js";
 import { h } from "./dom.js";
 import { viewsKnown } from "./i18n.js";
+import { path } from "./paths.js";
 
 // Load the style sheet of all parts with the first of them. Raises a TypeError if it fails, as import() does.
 let styled = null;
 function viewsStyled() {
   styled ??= new Promise((done, failed) => {
-    const href = new URL("./views.css", import.meta.url).href;
-    const sheet = h("link", { rel: "stylesheet", href, onload: done });
+    const sheet = h("link", { rel: "stylesheet", href: new URL("./views.css", import.meta.url).href, onload: done });
     sheet.onerror = () => {
       sheet.remove();
       styled = null;
-      failed(new TypeError(href));
+      failed(new TypeError("views.css"));
     };
     document.head.append(sheet);
   });
@@ -31,7 +31,7 @@ export function lazily(load, prepare = () => {}) {
       if (!loaded) prepare(found);
       loaded = found;
     } catch (failure) {
-      await call("GET", "v1/access");
+      await call("GET", path`v1/access`);
       if (!(failure instanceof TypeError)) throw failure;
       location.reload();
       await new Promise(() => {}); // wait for the reload

@@ -1,7 +1,9 @@
 // The page of a login link: the account's code and the state of the login, for the first tab that opens the link.
 // Its translations are in its markup, and it only calls /v1/login-code.
 
+import { drawBlob, freeBlob } from "./blobs.js";
 import { countdown } from "./countdown.js";
+import { fetched, path } from "./paths.js";
 
 const LINK = "wx-login-link";
 const TAB = "wx-login-tab";
@@ -14,7 +16,7 @@ const left = countdown(document.querySelector(".countdown i"), $("left"), (n) =>
   $("left").dataset.text.replace("{n}", n),
 );
 let number = null;
-let address = "";
+let picture = null;
 
 // Keep the secret out of the address bar, the history and screenshots.
 function takeLink() {
@@ -36,7 +38,7 @@ function key() {
 async function ask() {
   const headers = { "X-Login-Link": sessionStorage.getItem(LINK), "X-Login-Browser": key() };
   try {
-    const response = await fetch("../v1/login-code", { headers, cache: "no-store", redirect: "error" });
+    const response = await fetched(path`v1/login-code`, { headers });
     const answer = await response.json();
     return response.ok ? answer : { state: answer.error?.code ?? "unreachable" };
   } catch {
@@ -61,9 +63,9 @@ function show({ state, code = null, code_number: which, code_seconds: seconds = 
   left.show(code === null ? null : which, seconds);
   if (code === null || which === number) return;
   number = which;
-  URL.revokeObjectURL(address);
-  address = URL.createObjectURL(new Blob([code], { type: "image/svg+xml" }));
-  $("picture").src = address;
+  freeBlob(picture);
+  picture = new Blob([code], { type: "image/svg+xml" });
+  drawBlob($("picture"), picture);
 }
 
 async function follow() {

@@ -2,13 +2,15 @@
 
 import { act, isBusy, possible } from "./actions.js";
 import { hintOf } from "./advice.js";
-import { may, picture, pathOf } from "./api.js";
+import { may, picture } from "./api.js";
+import { drawBlob, freeBlob, saveBlob } from "./blobs.js";
 import { consentButton } from "./consent.js";
 import { countdown } from "./countdown.js";
 import { digitsForm } from "./digits.js";
 import { $, h, icon, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
+import { path } from "./paths.js";
 import { scanStep } from "./routes.js";
 import { shareLink } from "./share.js";
 import { isUp, stateOf } from "./states.js";
@@ -52,7 +54,7 @@ export function loginView(place, name, changed = () => {}) {
   place.replaceChildren(view);
   const clock = countdown(bar, left, (n) => t("new code in {n} s", { n }));
   let version = "";
-  let address = "";
+  let drawing = null;
   let ended = false;
 
   save.addEventListener("click", () => saved(name).catch(complain));
@@ -75,9 +77,9 @@ export function loginView(place, name, changed = () => {}) {
     try {
       const blob = await drawn(name);
       if (ended || version !== now) return;
-      URL.revokeObjectURL(address);
-      address = URL.createObjectURL(blob);
-      image.src = address;
+      freeBlob(drawing);
+      drawing = blob;
+      drawBlob(image, blob);
       image.dataset.number = account.qrcode_number;
     } catch (problem) {
       if (problem.code === "no-qrcode") return; // it expired; the next one has another number
@@ -119,7 +121,7 @@ export function loginView(place, name, changed = () => {}) {
     ended = true;
     stop();
     clock.end();
-    URL.revokeObjectURL(address);
+    freeBlob(drawing);
     place.replaceChildren();
   };
 }
@@ -128,17 +130,15 @@ export function loginView(place, name, changed = () => {}) {
 // content.
 async function drawn(name, format = "svg") {
   try {
-    return await picture(pathOf(name, `qr?format=${format}`));
+    return await picture(path`v1/accounts/${name}/qr`.query({ format }));
   } catch (problem) {
     if (problem.code !== "no-qrcode" || !accounts.get(name)?.qrcode) throw problem;
-    return picture(`openwx/get_qrcode?client=${encodeURIComponent(name)}`);
+    return picture(path`openwx/get_qrcode`.query({ client: name }));
   }
 }
 
 async function saved(name) {
-  const address = URL.createObjectURL(await drawn(name, "png"));
-  h("a", { href: address, download: `${name}.png` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after this handler
+  saveBlob(await drawn(name, "png"), `${name}.png`);
 }
 
 // Show the same in a dialog, for accounts in the list.

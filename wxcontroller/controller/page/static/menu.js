@@ -5,6 +5,7 @@ import { $, h, icon } from "./dom.js";
 import { t } from "./i18n.js";
 import { lazily } from "./lazy.js";
 import { complain } from "./notices.js";
+import { placeOf } from "./paths.js";
 import { accounts, listen } from "./store.js";
 
 const ENTRIES = {
@@ -23,8 +24,8 @@ let opener = null;
 // Run the action of a menu entry or of a button in a row.
 export async function perform(name, action) {
   if (action === "scan" || action === "digits") return login().then(({ openScan }) => openScan(name), complain);
-  const page = `#/a/${encodeURIComponent(name)}`;
-  if ((await act(name, action)) && action === "remove" && location.hash.startsWith(page)) location.hash = "#/";
+  const isShown = () => location.hash.startsWith(placeOf(name));
+  if ((await act(name, action)) && action === "remove" && isShown()) location.hash = "#/";
 }
 
 export const wordOf = (action) => ENTRIES[action][1]();
@@ -36,8 +37,7 @@ export function openMenu(button, name) {
   if (!account || menu.matches(":popover-open")) return;
   opener = button;
   const offered = Object.keys(ENTRIES).filter((action) => isPossible(name, action));
-  const href = `#/a/${encodeURIComponent(name)}`;
-  const open = h("a", { role: "menuitem", tabIndex: -1, href }, icon("open"), t("Open"));
+  const open = h("a", { role: "menuitem", tabIndex: -1, href: placeOf(name) }, icon("open"), t("Open"));
   const title = h("small", { "aria-hidden": "true" }, name);
   menu.replaceChildren(title, open, ...offered.map((action) => entry(name, action)));
   menu.setAttribute("aria-label", name);

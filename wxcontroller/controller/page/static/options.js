@@ -3,12 +3,13 @@
 // news about other options takes away neither what is being typed nor the answer of a test.
 
 import { act } from "./actions.js";
-import { call, may, pathOf } from "./api.js";
+import { call, may } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, table } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, explain, tell } from "./notices.js";
+import { path } from "./paths.js";
 import { accounts, listen } from "./store.js";
 import { trialOf } from "./trials.js";
 import { isSwitch, valueField, valueWords } from "./values.js";
@@ -118,7 +119,7 @@ export function optionsTab(account) {
   // One value after the other: the last one stays.
   async function store(option, value) {
     const json = { [option]: value };
-    const stored = storing.then(() => call("PATCH", pathOf(account, "options"), { json, signal }));
+    const stored = storing.then(() => call("PATCH", path`v1/accounts/${account}/options`, { json, signal }));
     storing = stored.catch(() => {});
     await stored;
     tell(t("Saved."));
@@ -209,7 +210,7 @@ export function optionsTab(account) {
   async function load(quiet = false) {
     const isNew = asked();
     try {
-      const stored = call("GET", pathOf(account, "options"), { signal });
+      const stored = call("GET", path`v1/accounts/${account}/options`, { signal });
       const [answer, words] = await Promise.all([stored, table("meanings")]);
       if (!isNew()) return;
       about = words;

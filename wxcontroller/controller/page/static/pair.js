@@ -5,10 +5,11 @@ import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, viewsKnown } from "./i18n.js";
 import { setUpLogin } from "./login.js";
+import { path } from "./paths.js";
 
 await viewsKnown();
 const code = location.pathname.split("/").pop();
-const path = `v1/ilink/pairings/${code}`;
+const pairing = path`v1/ilink/pairings/${code}`;
 const form = $("pair-form");
 let loaded = false;
 
@@ -24,8 +25,8 @@ function finish(text) {
 }
 
 async function load() {
-  const asks = await call("GET", path);
-  const { accounts } = await call("GET", "v1/accounts");
+  const asks = await call("GET", pairing);
+  const { accounts } = await call("GET", path`v1/accounts`);
   const seconds = Math.max(0, Math.round(Date.now() / 1000 - asks.asked_at));
   const { agent, address, base_url: url } = asks;
   setText(
@@ -47,7 +48,7 @@ async function approve(event) {
   event.preventDefault();
   const { account, consumer, groups, when_held } = Object.fromEntries(new FormData(form));
   try {
-    const { digits } = await call("POST", path, { json: { account, consumer, groups, when_held } });
+    const { digits } = await call("POST", pairing, { json: { account, consumer, groups, when_held } });
     blame(null);
     finish(
       digits
@@ -61,7 +62,7 @@ async function approve(event) {
 
 async function refuse() {
   try {
-    await call("DELETE", path);
+    await call("DELETE", pairing);
     blame(null);
     finish(t("Refused. The agent gets no token."));
   } catch (problem) {

@@ -1,10 +1,11 @@
 // The left side of Conversations: chats with their last messages, then all other contacts, with a search.
 
-import { call, pathOf } from "./api.js";
+import { call } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
 import { letterFace } from "./face.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
+import { path } from "./paths.js";
 import { can } from "./routes.js";
 import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
@@ -93,7 +94,7 @@ export function peopleTab(name) {
   }
 
   async function loadChats() {
-    const { chats: found } = await call("GET", pathOf(name, "chats?limit=200"), { signal });
+    const { chats: found } = await call("GET", path`v1/accounts/${name}/chats`.query({ limit: 200 }), { signal });
     chats = found.map((chat) => entryOf(chat.id, chat.name, chat.is_group ? "group" : "friend", [], chat));
   }
 
@@ -108,9 +109,9 @@ export function peopleTab(name) {
 
   async function listed(what) {
     const found = [];
-    for (let page = 0, after = ""; page < MOST_PAGES; page++) {
-      const more = after && `&after=${encodeURIComponent(after)}`;
-      const answer = await call("GET", pathOf(name, `${what}?limit=${PAGE}${more}`), { signal });
+    for (let page = 0, after; page < MOST_PAGES; page++) {
+      const target = path`v1/accounts/${name}/${what}`.query({ limit: PAGE, after });
+      const answer = await call("GET", target, { signal });
       found.push(...answer[what]);
       if (!answer.more || !answer[what].length) break;
       after = answer[what].at(-1).id;

@@ -1,5 +1,6 @@
 // Shows a response: status, time, headers, and the content as formatted JSON, text, picture or file.
 
+import { drawBlob, linkTo } from "./blobs.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { size } from "./words.js";
@@ -28,10 +29,15 @@ export async function showAnswer(element, response, began) {
 
 async function shown(content, kind) {
   if (!content.size) return [];
-  if (kind.startsWith("image/")) return [h("img", { src: URL.createObjectURL(content), alt: t("The picture") })];
+  if (kind.startsWith("image/")) {
+    const image = h("img", { alt: t("The picture") });
+    drawBlob(image, content);
+    return [image];
+  }
   if (!/json|text|xml|javascript/.test(kind)) {
-    const link = { href: URL.createObjectURL(content), download: "answer" };
-    return [h("p", {}, h("a", link, t("Save the content")))];
+    const link = linkTo(content, "answer");
+    link.append(t("Save the content"));
+    return [h("p", {}, link)];
   }
   const text = pretty(await content.text(), kind);
   return [block(text.slice(0, MOST_CHARACTERS)), ...(text.length > MOST_CHARACTERS ? [cut()] : [])];

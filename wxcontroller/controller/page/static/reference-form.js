@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
+import { documented } from "./paths.js";
 
 const FEW = 5;
 // Fields with the same meaning in every form. A value entered once is filled into the next form.
@@ -26,7 +27,7 @@ export function formOf(operation) {
   return { element, request: () => requestOf(operation, controls, body?.value) };
 }
 
-function controlOf({ name, type, words, required, sample, minimum, maximum }) {
+function controlOf({ name, place, type, words, required, sample, minimum, maximum }) {
   const shared = { name, required, autocomplete: "off" };
   if (type === "words" || type === "boolean") {
     const choices = (words ?? ["true", "false"]).map((each) => h("option", {}, String(each)));
@@ -36,7 +37,8 @@ function controlOf({ name, type, words, required, sample, minimum, maximum }) {
   const numeric = type === "integer" || type === "number";
   const bounds = numeric ? { type: "number", min: minimum, max: maximum, step: type === "integer" ? 1 : "any" } : {};
   const placeholder = sample === undefined ? "" : String(sample);
-  const control = h("input", { ...shared, ...bounds, placeholder });
+  const pattern = place === "path" && "(?!\\.{1,2}$).+"; // . and .. name no part of a path
+  const control = h("input", { ...shared, ...bounds, placeholder, pattern });
   if (SHARED.includes(name)) {
     control.value = entered[name] ?? "";
     control.addEventListener("input", () => (entered[name] = control.value));
@@ -50,20 +52,21 @@ function labelOf({ name, place, required, description }, control) {
   return h("label", {}, h("code", {}, name), " ", h("small", {}, [place, note].filter(Boolean).join(", ")), control);
 }
 
-// Empty fields are not sent. The path is relative to the controller's URL.
-function requestOf({ method, path, form, needsToken, streams, binary }, controls, json) {
+// Empty fields are not sent.
+function requestOf(operation, controls, json) {
+  const { method, path, form, needsToken, streams, binary } = operation;
   const given = controls.flatMap(([field, control]) => {
     const value = field.type === "file" ? control.files[0] : control.value;
-    return value ? [{ ...field, value }] : [];
+    return value && !control.validity.patternMismatch ? [{ ...field, value }] : [];
   });
   const of = (place) => given.filter((one) => one.place === place).map(({ name, value }) => [name, value]);
-  const values = Object.fromEntries(of("path"));
   // Snippets are shown even while the form is incomplete.
-  const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? name.toUpperCase()));
-  const query = new URLSearchParams(of("query")).toString();
+  const missing = operation.fields.map(({ name }) => [name, name.toUpperCase()]);
+  const target = documented(path, Object.fromEntries([...missing, ...of("path")]));
+  const query = of("query");
   return {
     method,
-    path: filled.slice(1) + (query && `?${query}`),
+    target: query.length ? target.query(Object.fromEntries(query)) : target,
     headers: Object.fromEntries(of("header")),
     json: json?.trim() || undefined,
     form: form ? of("form") : undefined,

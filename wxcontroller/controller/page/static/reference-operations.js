@@ -1,6 +1,6 @@
 // The operations of the OpenAPI document, as forms and snippets need them.
 
-import { root } from "./api.js";
+import { fetched, path } from "./paths.js";
 
 const MOST_FIELDS = 8; // of an object with optional fields only: more would bury those that matter
 let loading = null;
@@ -10,7 +10,7 @@ let schemas = {};
 export const operations = () => (loading ??= load().catch((problem) => ((loading = null), Promise.reject(problem))));
 
 async function load() {
-  const document = await (await fetch(new URL("v1/openapi.json", root))).json();
+  const document = await (await fetched(path`v1/openapi.json`)).json();
   schemas = document.components.schemas;
   const found = new Map();
   for (const [path, methods] of Object.entries(document.paths)) {

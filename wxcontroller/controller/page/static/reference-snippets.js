@@ -1,12 +1,13 @@
 // A request as a command or program. The token is left out, because snippets are passed on.
 
-import { root, signedIn } from "./api.js";
+import { signedIn } from "./api.js";
+import { urlOf } from "./paths.js";
 
 export const SNIPPETS = { curl, Python: python, JavaScript: javascript };
 
 const quoted = JSON.stringify; // valid in Python and in JavaScript
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-const addressOf = ({ path }) => new URL(path, root).href;
+const addressOf = ({ target }) => urlOf(target).href;
 const indented = (text) => text.replaceAll("\n", "\n  ");
 
 function headersOf({ headers, json, needsToken }) {

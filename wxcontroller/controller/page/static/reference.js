@@ -6,6 +6,7 @@ import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, viewsKnown } from "./i18n.js";
 import { confirmed, setUpConfirm } from "./notices.js";
+import { urlOf } from "./paths.js";
 import { showAnswer } from "./reference-answer.js";
 import { formOf } from "./reference-form.js";
 import { operations } from "./reference-operations.js";
@@ -53,14 +54,14 @@ function callable(operation, card) {
   return h("div", {}, form, answer, snippetsOf(form, request));
 }
 
-const agreed = ({ dataset }, { method, path }) =>
-  confirmed({
-    title: t("Send this request?"),
-    text: t("{method} {path}: {meaning}. This may not be undone.", { method, path, meaning: dataset.asks }),
-    yes: t("Send"),
-  });
+function agreed({ dataset }, { method, target }) {
+  const { pathname, search } = urlOf(target);
+  const values = { method, path: pathname + search, meaning: dataset.asks };
+  const text = t("{method} {path}: {meaning}. This may not be undone.", values);
+  return confirmed({ title: t("Send this request?"), text, yes: t("Send") });
+}
 
-async function run({ method, path, headers, json, form }, answer, send, stop) {
+async function run({ method, target, headers, json, form }, answer, send, stop) {
   const ending = new AbortController();
   const end = () => ending.abort();
   stop.addEventListener("click", end);
@@ -72,7 +73,7 @@ async function run({ method, path, headers, json, form }, answer, send, stop) {
   try {
     const body = json ?? (form && formData(form));
     const options = { body, headers: { ...kind, ...headers }, signal: ending.signal };
-    await showAnswer(answer, await exchange(method, path, options), began);
+    await showAnswer(answer, await exchange(method, target, options), began);
   } catch (problem) {
     const failure = problem.name === "AbortError" ? [] : [h("p", { className: "bad", role: "alert" }, words(problem))];
     if (failure.length || !answer.querySelector(".outcome")) answer.replaceChildren(...failure);

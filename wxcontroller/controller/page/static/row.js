@@ -10,6 +10,7 @@ import { drawnFace, faceOf, nickname } from "./face.js";
 import { beatsBar, drawnBeats, drawnSpark, sparkLine } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, openMenu, perform, wordOf } from "./menu.js";
+import { placeOf } from "./paths.js";
 import { routeShort } from "./routes.js";
 import { groupsOf, noteOf, sectionOf } from "./states.js";
 import { age, exactly } from "./words.js";
@@ -79,7 +80,7 @@ function drawingOf(row) {
   const more = actions.firstChild;
   element.dataset.account = name;
   pick.setAttribute("aria-label", t("Select {name}", { name }));
-  link.href = `#/a/${encodeURIComponent(name)}`;
+  link.href = placeOf(name);
   link.textContent = name;
   more.setAttribute("aria-label", t("Actions: {name}", { name }));
   let quick = null;

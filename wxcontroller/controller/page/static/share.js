@@ -1,9 +1,11 @@
 // The link that lets another person scan: created on click, copied if the browser allows it, and shown.
 
-import { call, may, pathOf } from "./api.js";
+import { call, may, Problem } from "./api.js";
 import { h, icon, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
+import { path, urlOf } from "./paths.js";
+import { accounts } from "./store.js";
 
 // The texts, one per line: such lines may be longer than others.
 const IDLE = () =>
@@ -34,8 +36,9 @@ export function shareLink(name) {
   copy.addEventListener("click", async () => {
     copy.disabled = true;
     try {
-      link ??= await call("POST", pathOf(name, "login-links"));
-      field.value = new URL(link.url, document.baseURI).href;
+      const made = link ?? (await call("POST", path`v1/accounts/${name}/login-links`));
+      field.value = addressOf(made, accounts.get(name)?.host);
+      link = made;
       explain();
       await copied(field);
     } catch (problem) {
@@ -46,7 +49,7 @@ export function shareLink(name) {
   });
   revoke.addEventListener("click", async () => {
     try {
-      await call("DELETE", pathOf(name, `login-links/${link.id}`));
+      await call("DELETE", path`v1/accounts/${name}/login-links/${link.id}`);
       tell(t("Link revoked."));
     } catch (problem) {
       if (problem.code !== "link-over") complain(problem);
@@ -66,6 +69,15 @@ export function shareLink(name) {
     explain();
   }
   return { element, copy, show };
+}
+
+// Return the URL of a link, made of its secret and the address of this page. Only the account's own host has the link, so
+// if that is another one, its answer has the address. It is shown, and never opened here.
+function addressOf({ url }, host) {
+  const [, secret] = String(url).match(/#([0-9a-f]{64})$/) ?? [];
+  const page = !host ? urlOf(path`page/login`) : URL.canParse(url) && new URL(url);
+  if (secret && /^https?:$/.test(page.protocol)) return `${page.origin}${page.pathname}#${secret}`;
+  throw new Problem("bad-link", t("The host returned an invalid link."));
 }
 
 // Only pages from https or localhost may write to the clipboard.

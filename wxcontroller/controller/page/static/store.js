@@ -3,6 +3,7 @@
 import { Problem, stream } from "./api.js";
 import { textOf } from "./i18n.js";
 import { opening } from "./opening.js";
+import { path } from "./paths.js";
 import { expectSoon } from "./states.js";
 
 export const accounts = new Map();
@@ -70,7 +71,7 @@ export async function follow(say) {
     const hide = () => document.hidden && ending.abort();
     document.addEventListener("visibilitychange", hide);
     try {
-      for await (const { type, data } of stream("v1/accounts", { signal: ending.signal, opened })) {
+      for await (const { type, data } of stream(path`v1/accounts`, { signal: ending.signal, opened })) {
         failures = 0;
         good = Date.now();
         if (type === "accounts") take(data);

@@ -1,9 +1,10 @@
 // Adds a notification target. Only the answer contains its token, so it is shown once, with the URL.
 
-import { call, root } from "./api.js";
+import { call } from "./api.js";
 import { h, setHidden } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
+import { path, urlOf } from "./paths.js";
 import { accounts } from "./store.js";
 
 // Return the form; added() is called after a target was added.
@@ -29,7 +30,7 @@ export function targetForm(added) {
     event.preventDefault();
     const json = { name: name.value.trim(), account: account.value, peer: peer.value.trim(), group: group.checked };
     try {
-      const { token } = await call("POST", "v1/targets", { json });
+      const { token } = await call("POST", path`v1/targets`, { json });
       explain(problem, null);
       form.reset();
       made.replaceChildren(...shown(json.name, token));
@@ -48,6 +49,5 @@ const field = (label, control, hint) => h("label", {}, label, " ", control, hint
 function shown(name, token) {
   const words = t("Target {name} was added. The token is not shown again.", { name });
   const copied = (value) => h("input", { readOnly: true, value });
-  const address = new URL(`notify/${name}`, root).href;
-  return [h("p", {}, words), field(t("Token"), copied(token)), field(t("URL"), copied(address))];
+  return [h("p", {}, words), field(t("Token"), copied(token)), field(t("URL"), copied(urlOf(path`notify/${name}`).href))];
 }

@@ -1,13 +1,14 @@
 // Buttons that test an option, with the result: the webhook with a test event, the proxy with a request to WeChat.
 
-import { call, pathOf } from "./api.js";
+import { call } from "./api.js";
 import { h, icon, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
+import { path } from "./paths.js";
 
 const TRIALS = {
-  post_api: { path: "webhook/test", word: () => t("Send a test event"), told: webhookAnswer },
-  proxy: { path: "proxy/test", word: () => t("Test"), told: proxyAnswer },
+  post_api: { what: "webhook", word: () => t("Send a test event"), told: webhookAnswer },
+  proxy: { what: "proxy", word: () => t("Test"), told: proxyAnswer },
 };
 
 // Return { button, answer } for an option that can be tested, null for others.
@@ -20,7 +21,8 @@ export function trialOf(name, option, signal) {
     button.disabled = true;
     setText(answer, t("One moment…"));
     try {
-      answer.replaceChildren(...trial.told(await call("POST", pathOf(name, trial.path), { signal })));
+      const target = path`v1/accounts/${name}/${trial.what}/test`;
+      answer.replaceChildren(...trial.told(await call("POST", target, { signal })));
     } catch (problem) {
       if (problem.name !== "AbortError") answer.replaceChildren(h("span", { className: "bad" }, inWords(problem)));
     } finally {
