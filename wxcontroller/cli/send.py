@@ -21,6 +21,8 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, i
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
+from wxcontroller.openwx.idempotencykey import key_of
+from wxcontroller.openwx.parameters import BadParameter
 
 # In this order: the first with a match decides.
 _FRIEND_KEYS = ("id", "displayname", "markname", "name")
@@ -98,8 +100,11 @@ def send(
     content = sys.stdin.read() if text == "-" else text or ""
     if file is None and not content.strip():
         raise BadUsage(N_("the text is empty"), N_("nothing was sent; give a text"))
-    if key == "":
-        raise BadUsage(N_("the key is empty"), N_("nothing was sent; give a key, or omit --key"))
+    if key is not None:
+        try:
+            key = key_of([key], "")
+        except BadParameter as problem:
+            raise BadUsage(problem.text, N_("nothing was sent; give another key, or omit --key")) from None
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)

@@ -18,7 +18,7 @@ from wxcontroller.client.directory import Directory
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
+from wxcontroller.client.sends.idempotency import Requests
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.sends.sending import Sending
@@ -29,6 +29,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import credentials, parameters
+from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 

@@ -29,7 +29,7 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
     host.process("a").friends = [{"id": "@c", "name": "c", "displayname": "c"}]
     (wxctl.directory / "f").write_text("x")
     (wxctl.directory / "empty").touch()
-    for arguments in (*map(str.split, WRONG), ["send", "a", "@c", "hello", "--key", ""]):
+    for arguments in (*map(str.split, WRONG), *(["send", "a", "@c", "hello", "--key", key] for key in ("", "a\nb"))):
         done = wxctl(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         failed, remedy = done.stderr.splitlines()

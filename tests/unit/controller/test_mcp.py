@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,30 @@ async def test_bound_token_lists_its_accounts_only(host: Machine) -> None:
     answer = await legacy(host, bound, "tools/call", {"name": "list_accounts", "arguments": {}})
     [content] = answer["result"]["content"]
     assert [account["name"] for account in json.loads(content["text"])["accounts"]] == ["alice"]
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a\r\nX-Auth-Token: b", "a\x00b", "schlüssel", " ", '""'])
+async def test_key_is_checked_as_its_header_is(host: Machine, key: str, caplog: pytest.LogCaptureFixture) -> None:
+    process, shown = await host.start("alice"), token(host, Scope.SEND, "alice")
+    process.requests.clear()
+    for _ in range(3):
+        failed, words = await called(
+            host, shown, "send_message", account="alice", to="ann", text="hi", idempotency_key=key
+        )
+        assert failed
+        assert "printable ASCII" in words
+    assert process.requests == []
+    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+
+
+async def test_key_arrives_as_the_header_of_the_send(host: Machine) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    shown = token(host, Scope.SEND, "alice")
+    for key in ("order 4711", '"order 4711"'):
+        await called(host, shown, "send_message", account="alice", to="ann", text="hi", idempotency_key=key)
+    keys = {headers["Idempotency-Key"] for line, headers, _ in process.seen if line == "POST /v1/messages"}
+    assert keys == {"order 4711"}
 
 
 async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> None:

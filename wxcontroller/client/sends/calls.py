@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts, json_answer
 from wxcontroller.client.consult import reply_after
-from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of
+from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
 from wxcontroller.client.sends.model import (
     FAILED,
     OTHER_REQUEST,
@@ -31,6 +31,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
+from wxcontroller.openwx.idempotencykey import KEY_HEADER
 
 # How long consult waits for a reply by default: the original's.
 _CONSULT_SECONDS = 30.0

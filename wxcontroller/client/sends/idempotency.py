@@ -1,52 +1,21 @@
-"""Idempotency keys: requests with the same key are carried out once and get the same answer. This follows the IETF's
-draft of the header Idempotency-Key; the key can also be a parameter, for scripts that cannot set headers.
-"""
+"""Idempotency keys: requests with the same key are carried out once and get the same answer."""
 
 import asyncio
 import hashlib
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_
-from wxcontroller.openwx.parameters import BadParameter
 
-KEY_HEADER = "Idempotency-Key"
-KEY_PARAMETER = "idempotency_key"
-_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 # Parameters that do not belong to the request itself.
 _BESIDE = frozenset({"client", "datatype", "callback", "token"})
 
 
 class OtherRequest(Exception):
     """The key was used before with another request."""
-
-
-def key_of(headers: Sequence[str], parameter: str) -> str:
-    """Return a request's key, "" for none. Raises BadParameter.
-
-    The draft puts it into quotation marks, which many programs omit: the key is the same with and without them.
-    """
-    found = {*(header.strip() for header in headers), *([parameter] if parameter else [])}
-    keys = {key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key for key in found}
-    if not keys:
-        return ""
-    if len(keys) > 1:
-        raise BadParameter(
-            N_("{key_header} and {key_parameter} are more than one key"),
-            key_header=KEY_HEADER,
-            key_parameter=KEY_PARAMETER,
-        )
-    [key] = keys
-    if not _KEY.fullmatch(key):
-        raise BadParameter(
-            N_("{key_header} must be 1 to 255 printable ASCII characters, as a random UUID"), key_header=KEY_HEADER
-        )
-    return key
 
 
 def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> str:

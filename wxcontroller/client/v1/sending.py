@@ -7,7 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.directory import id_of
-from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of, key_of
+from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
 from wxcontroller.client.sends.model import Quoted, Request
 from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, Order
@@ -30,6 +30,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, MessageKind
 from wxcontroller.core.urls import is_web_address
 from wxcontroller.openwx import parameters
+from wxcontroller.openwx.idempotencykey import KEY_HEADER, key_of
 from wxcontroller.openwx.newmessage import FILE_FIELD
 
 _CALL = "messages"

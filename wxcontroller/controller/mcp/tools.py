@@ -30,6 +30,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 
 # Of an answer of an account's program, and of media: an agent keeps all of it in its context, base64 adds a third.
@@ -209,9 +210,10 @@ def file_of(url: str) -> str | None:
 
 
 async def send_message(call: ToolCall) -> Content:
-    sent = {name: value for name, value in call.arguments.items() if name not in ("account", "idempotency_key")}
-    key = call.text("idempotency_key")
-    headers = {"Content-Type": "application/json", **({"Idempotency-Key": key} if key else {})}
+    sent = {name: value for name, value in call.arguments.items() if name not in ("account", KEY_PARAMETER)}
+    given = call.text(KEY_PARAMETER)
+    key = key_of([given] if given else (), "")
+    headers = {"Content-Type": "application/json", **({KEY_HEADER: key} if key else {})}
     body = to_bytes({**sent, "wait": SEND_SECONDS})
     answer = await ask(call, call.account(), "/v1/messages", "POST", headers, body)
     if answer.get("state") == "refused":
@@ -304,7 +306,7 @@ TOOLS: Mapping[str, Tool] = {
                 "media_url": string_schema("an http or https URL of content to send", 4096),
                 "media_name": string_schema("the file's name", 255),
                 "reply_to": string_schema("id of the message to reply to"),
-                "idempotency_key": string_schema("a repeated call with the same key sends one message", 255),
+                KEY_PARAMETER: string_schema("a repeated call with the same key sends one message", 255),
             },
             2,
         ),
