@@ -17,7 +17,7 @@ from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.unsupported import offered
-from wxcontroller.core.access import call_path
+from wxcontroller.core.access import call_path, loggable
 from wxcontroller.openwx.admission import ADMISSION, Admission, Busy, PortLimits, Resource
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import PREFLIGHT_HEADERS
@@ -143,7 +143,7 @@ async def errors(
     except (web.HTTPException, ConnectionError):  # also if the caller has disconnected
         raise
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, loggable(request.path))
         return json_answer({"code": -1, "status": "internal error, see the journal of this account"}, 500)
 
 

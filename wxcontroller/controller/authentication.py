@@ -199,7 +199,7 @@ class Gate:
         denial = self._denials.failed(caller.words)
         if denial.log:
             more = _more(denial.unlogged)
-            marks = fields(Event.ACCESS_REFUSED)
+            marks = {**fields(Event.ACCESS_REFUSED), **cause(f"denied {caller.token}")}  # a host may invent callers
             log.warning("%s lacks permission: %s%s", caller.words, refusal.message, more, extra=marks)
         return refusal
 

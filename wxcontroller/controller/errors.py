@@ -1,8 +1,8 @@
 """Turns exceptions into answers, in JSON and without tracebacks, for every request."""
 
+import hashlib
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -35,7 +35,7 @@ from wxcontroller.core.errors import (
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.notifytargets import TargetExists, UnknownTarget
-from wxcontroller.core.summaries import cause
+from wxcontroller.core.summaries import cause, raised_at
 from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, PROXY_FAILED, reply, to_bytes
@@ -213,9 +213,10 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
             raise  # the caller has disconnected
         log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
         return answer(request, file_failed(problem))
-    except Exception:
-        # Any other exception: the caller gets a number, the journal the traceback.
-        number = secrets.token_hex(4)
+    except Exception as problem:
+        # Any other exception: the caller gets a number, the journal the traceback. The same mistake has the same
+        # number each time, because the journal has its traceback only once.
+        number = hashlib.sha256(raised_at(problem).encode()).hexdigest()[:8]
         log.exception("error %s in %s %s", number, request.method, loggable(request.path))
         failure = Refused(
             "internal",

@@ -20,8 +20,9 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.errors import Refused, too_many_failures
@@ -31,6 +32,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.messages import N_
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.summaries import cause
 
 log = logging.getLogger(__name__)
 LIFE_SECONDS = 900
@@ -145,20 +147,21 @@ class LoginLinks:
             link.browser, link.opened = _digest(browser), int(self._clock())
             self._log(link, f"opened from {peer}")
         if not hmac.compare_digest(link.browser, _digest(browser)):
-            self._log(link, f"refused: opened in another browser from {peer}")
+            self._log(link, f"refused: opened in another browser from {peer}", cause("another browser"))
             raise Refused("link-taken", N_("this link was opened in another browser"), _ASK)
         return link
 
     def _failed(self, peer: str, key: str) -> Refused:
         failure = self._failures.failed(key)
         if failure.log:
-            log.warning("invalid login link opened from %s", peer)
+            log.warning("invalid login link opened from %s", peer, extra=cause("invalid link"))
         if failure.retry_after:
             return too_many_failures(N_("too many invalid login links"), N_("wait {seconds} s"), failure.retry_after)
         return over()
 
-    def _log(self, link: LoginLink, what: str) -> None:
-        log.info("login link %s of account %s: %s", link.id, link.account, what, extra={"WX_ACCOUNT": link.account})
+    def _log(self, link: LoginLink, what: str, repeatable: Mapping[str, object] = MappingProxyType({})) -> None:
+        marks = {"WX_ACCOUNT": link.account, **repeatable}
+        log.info("login link %s of account %s: %s", link.id, link.account, what, extra=marks)
 
 
 _ASK = N_("ask for a new link")

@@ -19,6 +19,7 @@ from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, Unk
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.options import OPTIONS, Checked, check_options
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import parameters, replies
 from wxcontroller.openwx.replies import CLIENT, OK, START_FAILED, record_reply, reply
 
@@ -61,7 +62,7 @@ async def start_client(request: web.Request) -> web.Response:
     except WxError as problem:
         return json_response(reply(START_FAILED, str(problem), client=client))
     except OSError as problem:
-        log.error("account %s cannot be registered: %s", client, problem)
+        log.error("account %s cannot be registered: %s", client, problem, extra=cause(f"errno {problem.errno}"))
         return json_response(reply(START_FAILED, str(file_failed(problem)), client=client))
     status = "client already exists" if started.already else "success"
     ignored: list[JsonValue] = list(wanted.checked.ignored)

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from wxcontroller.core.jsontypes import one_line
+
 
 class Scope(StrEnum):
     """The permissions of a token. A scope of the ladder includes those before it; one outside it includes nothing."""
@@ -264,6 +266,8 @@ _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
 # The root, or one part that is not one of ours.
 _TOPIC = re.compile(r"/(?!(?:openwx|v1|page|metrics|notify|ilink|for|mcp)\Z)[A-Za-z0-9_-]{0,64}")
 _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
+# Of a path in a log line; callers choose it.
+_LOGGED_LENGTH = 300
 _PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")
 _UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
 
@@ -318,8 +322,8 @@ def call_path(path: str) -> str:
 
 
 def loggable(path: str) -> str:
-    """Return a path as it may be logged: without the secret of a pairing."""
-    return _PAIRING.sub(r"\1…", path)
+    """Return a decoded path as it may be logged: one short line, without the secret of a pairing."""
+    return one_line(_PAIRING.sub(r"\1…", path[:_LOGGED_LENGTH]))
 
 
 def _plain(method: str) -> str:

@@ -81,8 +81,14 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
     # systemd sets it for services whose output goes to the journal.
     handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else plain(identifier)
     # On the handler, not on a logger: filters of a logger do not see records of its children.
+
+    def emit_summary(record: logging.LogRecord) -> None:
+        without_tokens(record)
+        handler.emit(record)
+
+    # The summaries first: rendering a traceback takes longer than the request that causes it.
+    handler.addFilter(Summaries(emit_summary))
     handler.addFilter(without_tokens)
-    handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)
     # One line per request is noise at the default level; the product writes its own log lines for important requests.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

@@ -4,14 +4,16 @@ Any client of a port can send malformed requests, or wrong tokens from many addr
 grow. A record with a cause (``extra=cause(…)``) is written if there was none of that cause in the last ten seconds.
 Those that follow are counted, and one line with the last of them and their number ends the ten seconds.
 
-Records of aiohttp and asyncio are treated the same, with the beginning of their message as the cause: they log a
-traceback per request, or per connection that cannot be accepted.
+Records with a traceback have a cause without naming one: where the exception was raised. A request that finds a
+mistake in our code finds it each time. Records of aiohttp and asyncio without one have the beginning of their message
+as the cause: they log a line per connection that cannot be accepted.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import PurePath
 
 SUMMARY_SECONDS = 10.0
 _LIBRARIES = frozenset({"aiohttp", "asyncio"})
@@ -23,6 +25,15 @@ _ATTRIBUTE = "cause"
 def cause(name: str) -> dict[str, object]:
     """Return the ``extra=`` of a log call that callers can repeat at will."""
     return {_ATTRIBUTE: name}
+
+
+def raised_at(problem: BaseException) -> str:
+    """Return the kind of an exception and the place that raised it, the same each time this place does."""
+    trace, place = problem.__traceback__, ""
+    while trace is not None:
+        place = f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(problem).__name__}{place}"
 
 
 class _Window:
@@ -88,6 +99,8 @@ class Summaries(logging.Filter):
 
 def cause_of(record: logging.LogRecord) -> str | None:
     found: str | None = getattr(record, _ATTRIBUTE, None)
+    if found is None and record.exc_info and record.exc_info[1] is not None:
+        found = raised_at(record.exc_info[1])
     if found is None and record.name.partition(".")[0] in _LIBRARIES and record.levelno >= logging.WARNING:
         found = str(record.msg).partition("\n")[0]
     return None if found is None else f"{record.name}: {found}"

@@ -1,11 +1,17 @@
 """Log lines: without tokens, and summarized if anyone can cause them."""
 
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Middleware
 
 from tests.patience import until
+from wxcontroller.client.api import errors
+from wxcontroller.controller.errors import json_errors
 from wxcontroller.core import summaries
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.summaries import Summaries, cause
@@ -35,6 +41,27 @@ def test_tokens_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert secret not in lines
 
 
+def test_a_mistake_is_shown_once_and_then_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging("test")
+    log = logging.getLogger("wxcontroller.x")
+    for number in range(50):
+        for kind in (KeyError, OSError):
+            try:
+                raise kind(number)
+            except (KeyError, OSError):
+                log.exception("request %d failed", number)
+        try:
+            raise KeyError(number)
+        except KeyError:
+            log.exception("request %d failed elsewhere", number)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "failed" in line] == [
+        *["test: ERROR: request 0 failed"] * 2,
+        "test: ERROR: request 0 failed elsewhere",
+    ]
+    assert sum(line.startswith("Traceback") for line in lines) == 3
+
+
 async def test_lines_of_one_cause_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     handler = logging.Handler()
@@ -50,3 +77,43 @@ async def test_lines_of_one_cause_are_counted(monkeypatch: pytest.MonkeyPatch) -
     assert len(lines) == 51
     await until(lambda: lines[-1] == "refused 49 (49 more of these in 1 s)")
     log.removeHandler(handler)
+
+
+async def mistaken(_: web.Request) -> web.StreamResponse:
+    raise ValueError("a mistake")
+
+
+@pytest.mark.parametrize(("middleware", "path"), [(json_errors, "/v1/x"), (errors, "/openwx/x")])
+async def test_flood_of_requests_that_find_a_mistake_is_summarized(
+    middleware: Middleware,
+    path: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(summaries, "SUMMARY_SECONDS", 1.0)
+    setup_logging("test")
+    app = web.Application(middlewares=[middleware])
+    app.router.add_get("/{rest:[^?]+}", mistaken)
+    texts = set()
+    async with TestServer(app) as server, ClientSession() as session:
+        for _ in range(50):
+            async with session.get(server.make_url(f"{path}%0Aforged")) as answer:
+                assert answer.status == 500
+                texts.add(await answer.text())
+        written: list[str] = []
+
+        def is_counted() -> bool:
+            written.extend(capsys.readouterr().err.splitlines())
+            return "more of these" in written[-1]
+
+        await until(is_counted)
+    assert sum(line.startswith("Traceback") for line in written) == 1
+    assert [line[:12] for line in written if not line.startswith(" ")] == [
+        "test: ERROR:",
+        "Traceback (m",
+        "ValueError: ",
+        "test: ERROR:",
+    ]
+    # The caller's number leads to the traceback.
+    [text] = texts
+    assert all(number in written[0] for number in re.findall("--grep ([0-9a-f]+)", text))

@@ -9,7 +9,9 @@ from wxcontroller.controller.account_port.requestheads import HeaderBlock, Reque
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
+from wxcontroller.core.access import loggable
 from wxcontroller.core.account import Account
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import AdmissionSlot
 from wxcontroller.openwx.connection import HandedOver, HttpConnection
 
@@ -107,7 +109,7 @@ class ProxiedExchange:
     def broken(self, problem: Exception) -> None:
         if self._status:
             name = type(problem).__name__
-            log.warning("response of an account ended early: path=%s error=%s", self._path, name)
+            log.warning("response ended early: path=%s error=%s", loggable(self._path), name, extra=cause(name))
             self._end(self._status)
             # The head was sent: only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()

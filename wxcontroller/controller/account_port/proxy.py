@@ -26,11 +26,12 @@ from wxcontroller.controller.fleetport import Destination
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
-from wxcontroller.core.access import CALLER_HEADER, call_path
+from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.relay import Body
 from wxcontroller.core.settings import Settings
+from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.connection import handed_over
@@ -250,7 +251,8 @@ async def stream(
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as problem:
-            log.warning("response ended early: path=%s error=%s", request.path, type(problem).__name__)
+            name = type(problem).__name__
+            log.warning("response ended early: path=%s error=%s", loggable(request.path), name, extra=cause(name))
             # The part that was sent so far must not look complete.
             if request.transport is not None:
                 request.transport.abort()
