@@ -34,8 +34,8 @@ HOST_TOOLS = systemd-container mmdebstrap iproute2 nftables
 TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
-	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
-	unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
+	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop python3-msgspec systemd man-db \
+	zbar-tools unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
 	curl e2fsprogs nodejs npm
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \

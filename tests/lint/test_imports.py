@@ -81,3 +81,41 @@ def test_routes_to_wechat_do_not_import_each_other() -> None:
             if other and (drivers / other).is_dir() and other not in (own, "connection"):
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
+
+
+# msgspec accepts more than any reader should get; ``decoding`` limits it.
+DECODING = "wxcontroller/core/records/decoding.py"
+
+
+def test_one_module_decodes_with_msgspec() -> None:
+    decoders = re.compile(
+        r"\bmsgspec\.(?:json|msgpack|yaml|toml|convert|to_builtins)\b|from msgspec(?:\.\w+)? import"
+    )
+    allowed = re.compile(r"from msgspec import (?:UNSET|Meta|Raw|UnsetType|field|, )+$")
+    wrong = []
+    for path in modules():
+        if (name := str(path.relative_to(ROOT))) == DECODING:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if decoders.search(line) and not allowed.fullmatch(line):
+                wrong.append(f"{name}:{number} {line}")
+    assert wrong == []
+
+
+def test_processes_that_are_many_load_no_msgspec() -> None:
+    """An account's memory is multiplied by hundreds, and wxctl starts for each command."""
+    for module in ("wxcontroller.client.__main__", "wxcontroller.alert.__main__", "wxcontroller.cli.__main__"):
+        program = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+        command = [sys.executable, "-c", program]
+        loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert f"\n{module.rpartition('.')[0]}\n" in loaded
+        assert "\nmsgspec\n" not in loaded, module
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for package in ("client", "drivers", "openwx")
+        for path in sorted((PACKAGE / package).rglob("*.py"))
+        for line, name in imports(path)
+        if name.startswith(("msgspec", "wxcontroller.core.records."))
+        and name != "wxcontroller.core.records.dataclass"
+    ]
+    assert wrong == []

@@ -45,7 +45,7 @@ ENVIRONMENT = {
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
     "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,exim4-daemon-light,"
-    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop"
+    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop,python3-msgspec"
 )
 # A tree that was not booted for so long is removed when another one is made.
 _KEPT_SECONDS = 86_400
