@@ -28,8 +28,17 @@ class Destination(Protocol):
         """Send a request; return the response once its head has arrived. Raises WxError."""
         ...
 
+    @property
+    def account(self) -> str:
+        """The name of the account that the request is about."""
+        ...
+
     def failure_of(self, problem: Exception) -> WxError:
         """Return the failure that an error while reading the response is."""
+        ...
+
+    def unusable(self, why: Text) -> WxError:
+        """Return the failure that a response which must not be passed on is."""
         ...
 
 

@@ -31,8 +31,8 @@ from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.errors import BadName, HostFailure, WrongHost, WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
-from wxcontroller.core.messages import N_
-from wxcontroller.core.names import name_or_none
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.relay import Body
 from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
@@ -56,12 +56,13 @@ _NO_ACCOUNTS: frozenset[str] = frozenset()
 class HostDestination:
     """The host of an account as a destination (``controller.fleetport.Destination``)."""
 
-    def __init__(self, shared: Context, own: str, request: web.Request, host: OtherHost, instance: str) -> None:
+    def __init__(self, shared: Context, own: str, request: web.Request, host: OtherHost, name: AccountName) -> None:
         self._shared = shared
         self._own = own
         self._request = request
         self._host = host
-        self._instance = instance
+        self._instance = name.instance
+        self.account = name.name
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
@@ -80,6 +81,9 @@ class HostDestination:
 
     def failure_of(self, problem: Exception) -> WxError:
         return self._host.failure_of(problem)
+
+    def unusable(self, why: Text) -> WxError:
+        return HostFailure(self._host.name, Text(N_("account {account}: {why}"), account=self.account, why=why))
 
 
 class HostCalls:
@@ -173,7 +177,9 @@ class HostCalls:
         having = self._hosts.having(instance)
         if len(having) > 1:
             raise on_several(name_or_id, ", ".join(host.name for host in having))
-        return HostDestination(self._shared, self._hosts.name, request, having[0], instance) if having else None
+        if not having:
+            return None
+        return HostDestination(self._shared, self._hosts.name, request, having[0], having[0].rows[instance].name)
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
         """See ``controller.fleetport.ForwardedCalls``."""
@@ -209,7 +215,8 @@ class HostCalls:
     async def _placed(self, request: web.Request, endpoint: Endpoint, name_or_id: str) -> HostDestination | None:
         """Return the host that takes an account of a new name, None for this one. Raises NoHost."""
         owners = self._owners
-        if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name_or_none(name_or_id) is None:
+        name = name_or_none(name_or_id)
+        if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name is None:
             return None
         from wxcontroller.fleet.placement import host_for  # a fleet without etcd loads none of it
 
@@ -225,7 +232,7 @@ class HostCalls:
         placement = self._shared.settings.client.get("placement", "") if asked is None else asked
         reachable = {self._hosts.name, *(host.name for host in self._hosts if host.is_up)}
         chosen = self._hosts.by_name.get(host_for(name_or_id, placement, owners, reachable))
-        return HostDestination(self._shared, self._hosts.name, request, chosen, instance) if chosen else None
+        return HostDestination(self._shared, self._hosts.name, request, chosen, name) if chosen else None
 
     async def _account_of(self, request: web.Request, endpoint: Endpoint) -> str | None:
         """Return the one account that a request is about, None for none and for those that ``proxy`` looks for."""

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 from wxcontroller import __version__
 from wxcontroller.controller.statefiles import ClientState
@@ -22,6 +21,7 @@ from wxcontroller.core.loginbook import KnownLogin, marks_of
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.records.accounts import avatar_path
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import statefile
 from wxcontroller.openwx.statefile import ClientFacts, Moment
@@ -190,7 +190,6 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
     """Return the ACCOUNT object of /v1, with the assessment of this moment or the given one."""
     live, account = view.live, view.account
     user: JsonObject | None = dict(live.user) if live and live.user else None
-    avatar = urlencode({"client": account.name.name, "id": text(user.get("id"))}) if user else ""
     return {
         "name": account.name.name,
         "host": view.host or None,
@@ -216,7 +215,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         **{key: view.counted(key) or None if view.has_qrcode else None for key in _OF_THE_CODE},
         "user": user,
-        "avatar": f"/openwx/get_avatar?{avatar}" if user else None,
+        "avatar": avatar_path(account.name.name, text(user.get("id"))) if user else None,
         "start_time": live.start_time or None if live else None,
         **(view.recent.as_json() if view.recent else {"heartbeats": None, "hourly_messages": None}),
         **(assessment or view.assessment()).as_json(),

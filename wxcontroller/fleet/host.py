@@ -40,6 +40,8 @@ from wxcontroller.core.jsontypes import (
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, name_or_none
+from wxcontroller.core.records.accounts import AccountRow, RowsEvent
+from wxcontroller.core.records.decoding import Undecodable, as_object, decode
 from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.core.throttle import Pace
@@ -85,9 +87,8 @@ class AgentToken:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostRow:
-    """An account of another host. ``content`` is its row there, or little of it while the host was never reached.
-
-    ``size`` is how many bytes it has as JSON.
+    """An account of another host. ``content`` is its row (an AccountRow), or little of it while the host was never
+    reached; ``size`` is how many bytes it had there.
     """
 
     name: AccountName
@@ -120,7 +121,7 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RowsEvent:
+class RowsChange:
     """The content of one event of a host's stream. ``all``: there are no other accounts."""
 
     rows: list[HostRow]
@@ -308,7 +309,7 @@ class OtherHost:
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
-    def _apply(self, changes: RowsEvent) -> None:
+    def _apply(self, changes: RowsChange) -> None:
         """Apply new rows, and delete removed ones."""
         if changes.all:
             self.rows, self._rows_size = {}, 0
@@ -334,13 +335,17 @@ class OtherHost:
         self.members += earlier is None or earlier.counts != row.counts
 
 
-def row_of(value: JsonValue) -> HostRow | None:
+def row_of(raw: bytes) -> HostRow | None:
     """Return a valid row, else None: its name must be valid, and its id must belong to the name."""
-    content = obj(value)
-    name = name_or_none(text(content.get("name")))
-    if name is None or name.instance != content.get("instance"):
+    try:
+        row = decode(raw, AccountRow)
+    except Undecodable:
         return None
-    return HostRow(name, content, len(json.dumps(content)))
+    name = name_or_none(row.name)
+    if name is None or name.instance != row.instance:
+        return None
+    row.locate(name.name)
+    return HostRow(name, as_object(row), len(raw))
 
 
 def _agents(value: JsonValue) -> list[AgentToken]:
@@ -352,18 +357,18 @@ def _agents(value: JsonValue) -> list[AgentToken]:
     ]
 
 
-async def rows_event(data: bytes) -> RowsEvent:
+async def rows_event(data: bytes) -> RowsChange:
     """Read an event. Raises ValueError."""
-    event = obj(await parsed(data))
     if values_in(data) <= _FEW_VALUES:
-        return _rows_event(event)
-    return await asyncio.to_thread(_rows_event, event)
+        return _rows_event(data)
+    return await asyncio.to_thread(_rows_event, data)
 
 
-def _rows_event(event: JsonObject) -> RowsEvent:
-    rows = [row for account in items(event.get("accounts")) if (row := row_of(account)) is not None]
-    gone = [name.instance for each in items(event.get("gone")) if (name := name_or_none(text(each))) is not None]
-    return RowsEvent(rows, gone, event.get("all") is True)
+def _rows_event(data: bytes) -> RowsChange:
+    event = decode(data, RowsEvent, _ROW_VALUES)
+    rows = [row for account in event.accounts if (row := row_of(bytes(account))) is not None]
+    gone = [name.instance for each in event.gone if (name := name_or_none(each)) is not None]
+    return RowsChange(rows, gone, event.all)
 
 
 async def parsed(data: bytes) -> JsonValue:

@@ -137,7 +137,8 @@ class Hosts:
         self._kept_changes = self.changes
         # For a host that was not reached since the start, the rows are those of the file.
         found = {
-            host.name: [{key: row.content.get(key) for key in _KEPT} for row in host.rows.values()] for host in self
+            host.name: [{key: row.content[key] for key in _KEPT if key in row.content} for row in host.rows.values()]
+            for host in self
         }
         if found == self._kept:
             return
@@ -157,7 +158,8 @@ class Hosts:
             log.warning("the accounts of other hosts are unknown until the hosts respond: %s", file_failed(problem))
             return
         for host in self:
-            rows = map(row_of, items(field(obj(content.get("hosts")), host.name)))
+            kept = items(field(obj(content.get("hosts")), host.name))
+            rows = [row_of(json.dumps(each).encode()) for each in kept]
             host.rows = {row.name.instance: row for row in rows if row is not None}
 
     def _index(self) -> dict[str, tuple[OtherHost, ...]]:

@@ -8,6 +8,7 @@ import re
 import ssl
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 from unittest import mock
@@ -39,6 +40,13 @@ from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSet
 from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.records.accounts import AccountAnswer, StatusRecord
+from wxcontroller.core.records.decoding import Undecodable, WireRecord, decode, decode_aside, encode
+from wxcontroller.core.records.deliveries import DeliveryPage
+from wxcontroller.core.records.events import EventPage
+from wxcontroller.core.records.messages import ChatPage, MessagePage, SendList, SentMessage
+from wxcontroller.core.records.people import ContactPage, MemberList
+from wxcontroller.core.records.texts import FailureRecord
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Compacted, Etcd, _object
 from wxcontroller.fleet.failsafe import confirmation
@@ -88,9 +96,22 @@ def _stream(data: bytes) -> None:
     run(read())
 
 
+def _answer(letter: str, data: bytes) -> None:
+    """An answer of an account, as its callers get it: readable, and without a path that the account made up."""
+    kind = _KINDS.get(letter[:1], MessagePage)
+    record = run(decode_aside(data, kind))
+    record.locate("a b")
+    shown = encode(record)
+    again = decode(shown, kind)
+    again.locate("a b")
+    assert encode(again) == shown
+    for place in _PLACES.findall(shown):
+        assert re.fullmatch(rb"/v1/accounts/a%20b/media/[\w.]+|/openwx/get_avatar\?client=a\+b&id=[\w.%+-]*", place)
+
+
 def _mcp(data: bytes) -> None:
     to_bytes(failure_in("alice", 500, data).as_json())
-    shown = shown_messages(object_of(data), "0badcafe-1")
+    shown = shown_messages(object_of(data, MessagePage, "alice"), "0badcafe-1")
     to_bytes(shown)
     assert shown["more"] in (True, False)
 
@@ -226,13 +247,42 @@ _EVENT = (
     b'"type":"friend_message","report":{"post_type":"receive_message","type":"friend_message","content":"hi"}}\n\n'
 )
 _STREAMS = (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2)
-_PAGES = (
-    b"""{"account": "alice", "log": "0badcafe", "messages": [{"id": "1", "cursor": "0badcafe-1", "chat": "7",
-        "text": "hi", "sender": {"id": "7", "name": "Ann"},
-        "media": {"type": "image", "url": "/v1/accounts/alice/media/a.jpg"}}],
-        "pending": [], "more": false, "complete": true}""",
-    b'{"error": {"code": "no-such-peer", "message": "nobody has this id", "remedy": "take another"}}',
-)
+_MESSAGE: JsonObject = {
+    **{"id": "1", "cursor": "0badcafe-1", "chat": "7", "chat_name": "Ann", "is_group": False, "direction": "in"},
+    **{"sender": {"id": "7", "name": "Ann"}, "time": 1700000000, "kind": "image", "text": "hi", "origin": None},
+    **{"quote": {"id": "0", "sender": None, "text": "q"}, "recalled": False, "state": None},
+    "media": {
+        **{"type": "image", "name": "a", "mime": "image/jpeg", "size": 5, "id": "@x:3", "error": None},
+        **{"file": "mojo_weixin_media_20261202010203_0123456789abcdef.jpg", "url": "/v1/accounts/bob/stop"},
+    },
+}
+_PAGE: JsonObject = {
+    **{"account": "alice", "log": "0badcafe", "messages": [_MESSAGE], "pending": [], "more": False},
+    "complete": True,
+}
+_PAGES = (_PAGE, b'{"error": {"code": "no-such-peer", "message": "nobody has this id", "remedy": "take another"}}')
+_CONTACT: JsonObject = {
+    **{"id": "7", "name": "Ann", "kind": "friend", "sex": "female"},
+    **dict.fromkeys(("remark", "nickname", "wechat_id", "province", "city", "signature"), ""),
+}
+_SENT: JsonObject = {"id": "s1", "state": "held", "reason": "window", "detail": "x", "code": -7}
+_QUEUED: JsonObject = {
+    **{"id": "s1", "state": "held", "reason": "window", "peer": "7", "is_group": False, "kind": "text"},
+    "held_until": None,
+}
+_REPORTED: JsonObject = {
+    **{"id": "0badcafe-1", "account": "alice", "type": "friend_message", "seq": 1, "stamp": 5, "time": 5.0},
+    "report": {"content": "hi", "media": [{"a": 1}]},
+}
+_POSTED: JsonObject = {
+    **{"id": "0badcafe-1", "seq": 1, "time": 1.5, "type": "login", "state": "dead", "attempts": 1, "bytes": 1},
+    **dict.fromkeys(("lane", "next_at", "last_error", "last_status", "settled_at")),
+}
+_KINDS: Mapping[str, type[WireRecord]] = {
+    **{"m": MessagePage, "c": ChatPage, "p": ContactPage, "g": MemberList, "s": StatusRecord, "a": AccountAnswer},
+    **{"w": SendList, "o": SentMessage, "d": DeliveryPage, "e": EventPage, "f": FailureRecord},
+}
+_PLACES = re.compile(rb'"(?:url|avatar)":"([^"]*)"')
 _SHOWN: JsonObject = {
     **{"name": "alice", "instance": "alice", "unit": "wxclient@alice.service", "driver": "web", "desired": "started"},
     **{"unit_state": "active", "unit_sub": "running", "login_state": "running", "state": "running", "reason": ""},
@@ -244,6 +294,20 @@ _SHOWN: JsonObject = {
     **{"roster": {"contacts": 3, "groups": 4, "members": 5}, "last_sync_time": 1700000000},
     "last_message_time": {"received": 1700000000, "sent": None},
 }
+_OF_ACCOUNTS: tuple[tuple[str, Mapping[str, object] | bytes], ...] = (
+    *(("m", _PAGE), ("p", {"account": "alice", "contacts": [_CONTACT], "more": True}), ("a", _SHOWN)),
+    ("c", {**_PAGE, "chats": [{"id": "7", "name": "Ann", "is_group": False, "known": True, "last": _MESSAGE}]}),
+    ("g", {"account": "alice", "group": "g", "members": [{"display": "", "nickname": "", "id": "7", "name": "A"}]}),
+    (
+        "s",
+        {"instance": "alice", "reports": {"dead": 1}, "windows": [], "status_text": {"template": "x", "values": {}}},
+    ),
+    *(("w", {"sends": [_QUEUED]}), ("o", {**_SENT, "chat": "7", "parts": [_SENT]})),
+    ("d", {"account": "alice", "dead": 1, "deliveries": [_POSTED], "next": None}),
+    ("e", {"account": "alice", "log": "0badcafe", "first": 1, "last": 2, "events": [_REPORTED], "more": False}),
+    ("f", _PAGES[1]),
+    ("m", b'{"account":"\\ud800","log":"","messages":[],"pending":[],"more":false,"complete":true}'),
+)
 _HEALTH: JsonObject = {
     **{"status": "ok", "version": "2", "notices": ["x"], "settings": {"read_at": 1, "error": "bad"}},
     "accounts": [_SHOWN],
@@ -304,6 +368,7 @@ TARGETS = (
     Target("state files", _state_file, _STATES, (ValueError,)),
     Target("lines of the journal", _journal, _JOURNAL),
     Target("streams of accounts", _stream, _STREAMS, (ValueError,)),
+    Target("answers of accounts", _answer, _OF_ACCOUNTS, (Undecodable,)),
     Target("answers of accounts to MCP tools", _mcp, _PAGES),
     # Rich takes time in the square of a column's width. Names have at most 64 characters.
     Target("answers to wxctl", _wxctl, _ANSWERS, longest=HEAD),

@@ -68,8 +68,8 @@ def test_response_of_another_program_is_reported_as_such(wxctl: Wxctl) -> None:
 
 
 def test_escape_sequences_of_accounts_do_not_reach_the_terminal(wxctl: Wxctl, host: Host) -> None:
-    hostile = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
-    user: JsonObject = {"id": "@a", "name": hostile}
+    hostile = "\x1b]0;owned\x07\u009b2J\u202eb"
+    user: JsonObject = {"id": "@a", "name": hostile + "\ud800"}
     host.add("alice", up(LoginState.RUNNING, status=hostile, user=user, state_since=10**30))
     status = {"account": "alice", "queue": {"waiting": 1, "last_error": hostile}}
     host.process("alice").status = json.dumps(status).encode()

@@ -99,6 +99,10 @@ def _stop_at_time_limit(loop: asyncio.AbstractEventLoop, context: dict[str, obje
 
 # What /v1 calls the original's attributes of people and groups.
 _PERSON = {"name": "displayname", "remark": "markname", "nickname": "name"}
+_UNKNOWN: Mapping[str, JsonObject] = {
+    "contacts": {"kind": "friend", **dict.fromkeys(("wechat_id", "province", "city", "signature", "sex"), "")},
+    "groups": {"members": 0, "owner": None},
+}
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -255,14 +259,20 @@ class Process:
             case "deliveries/ack" | "messages" | "contacts" | "groups" if not self.knows_ack:
                 return _error(404, "no-such-path")
             case "messages" if self.sends is not None and request.method == "POST":
-                return web.json_response(await self._send(request, self.sends))
+                sent = await self._send(request, self.sends)
+                outcome: JsonObject = {"state": "delivered" if sent.get("code") == 0 else "refused"}
+                return web.json_response(sent and {"chat": "@x", "parts": [], **outcome, **sent})
             case "contacts" | "groups" as kind if self.sends is not None:
                 people = self.friends if kind == "contacts" else self.groups
                 shown = [
-                    {**obj(person), **{key: text(field(person, old)) for key, old in _PERSON.items()}}
+                    {
+                        **_UNKNOWN[kind],
+                        **obj(person),
+                        **{key: text(field(person, old)) for key, old in _PERSON.items()},
+                    }
                     for person in people
                 ]
-                return web.json_response({kind: shown})
+                return web.json_response({"account": self.account.name.name, kind: shown, "more": False})
         digest, size = hashlib.sha256(), 0
         async for chunk in request.content.iter_any():
             digest.update(chunk)

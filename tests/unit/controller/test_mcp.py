@@ -186,7 +186,7 @@ async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:
     for serve, reason in (
         (fixed(302, {"Location": "http://evil.example/"}), "answered 302"),
         (fixed(500), "the account answered 500"),
-        (fixed(200, {"Content-Type": "text/html"}), "cannot be read"),
+        (fixed(200, {"Content-Type": "text/html"}), "not usable"),
     ):
         process.serve = serve
         failed, text = await called(host, shown, "read_messages", account="alice")

@@ -242,7 +242,11 @@ async def test_pauses_grow_with_refusals_and_reset_after_success(
 
 async def test_event_naming_another_account_is_dropped(host: Machine) -> None:
     events = frame("open", account="alice", after="0a0b0c0d-1") + b"".join(
-        frame("friend_message", account=account, id=f"0a0b0c0d-{number}", report={"content": account})
+        frame(
+            "friend_message",
+            **{"account": account, "id": f"0a0b0c0d-{number}", "type": "friend_message", "seq": number},
+            **{"stamp": number, "time": number, "report": {"content": account}},
+        )
         for number, account in enumerate(("bob", "alice"), 2)
     )
     (await host.start("alice")).serve_events = fixed(200, {"Content-Type": "text/event-stream"}, events)

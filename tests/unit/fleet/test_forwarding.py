@@ -25,7 +25,7 @@ from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.core.states import LoginState
 
 Pair = tuple[FleetHost, FleetHost]
@@ -58,8 +58,10 @@ async def test_account_of_another_host_is_listed_and_served(pair: Pair) -> None:
     # /v1, answered by the other controller and by the account's program.
     status, account = await a.v1("GET", "accounts/bob")
     assert (status, account["name"], account["host"]) == (200, "bob", "b")
-    status, seen = await a.v1("GET", "accounts/bob/contacts")
-    assert (status, seen["target"]) == (200, "/v1/contacts")
+    process.sends, process.friends = [], [{"id": "ann"}]
+    status, found = await a.v1("GET", "accounts/bob/contacts?q=%E4%B8%AD")
+    assert (status, process.seen[-1][0]) == (200, "GET /v1/contacts?q=%E4%B8%AD")
+    assert [field(each, "id") for each in items(found["contacts"])] == ["ann"]
     status, _ = await a.v1("POST", "accounts/bob/stop")
     assert (status, "bob" in b.units.processes) == (200, False)
     assert (await a.get("start_client", client="bob"))["code"] == 0

@@ -29,7 +29,7 @@ from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 # Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
 # of deliveries. They have a few KiB and a few hundred values.
 PROGRAM_ANSWER_BYTES = 64 << 10
-_ANSWER_VALUES = 5000
+ANSWER_VALUES = 5000
 _NOT_PASSED_ON = frozenset({401, 407})
 
 
@@ -135,7 +135,7 @@ class AccountPorts:
         headers, body = ({}, None) if given is None else ({"Content-Type": CONTENT_TYPE}, to_bytes(given))
         status, content = await self.exchange(account, path, seconds, scope, method, headers, body)
         try:
-            return status, obj(read_json(content, values=_ANSWER_VALUES))
+            return status, obj(read_json(content, values=ANSWER_VALUES))
         except ValueError:
             return status, {}
 

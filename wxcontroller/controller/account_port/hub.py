@@ -12,8 +12,8 @@ and account is in one of two states:
 A subscription includes all events after it was made: the line starts in the account's log, which has those from
 before the line was open.
 
-Accounts are not trusted: an event is passed on unchanged, but only as one event, in the account's own name. One that
-takes long to parse does not hold up the controller, and an account may not use more than a fifth of its time.
+Accounts are not trusted: an event is decoded and written anew, in the account's own name. One that takes long to
+decode does not hold up the controller, and an account may not use more than a fifth of its time.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from typing import TypeAlias
 from urllib.parse import urlencode
 
 import aiohttp
+from msgspec import UNSET
 
 from wxcontroller.controller.account_port.client import AccountPorts, PortFailure
 from wxcontroller.controller.registry import Registry
@@ -38,9 +39,10 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.eventlines import events_in
-from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.records.decoding import Undecodable, decode, decode_aside, encode
+from wxcontroller.core.records.events import EventRecord, Opening
 from wxcontroller.core.throttle import Pace
 
 log = logging.getLogger(__name__)
@@ -50,8 +52,6 @@ STREAM_WAITING_EVENTS = 100
 STREAM_SILENCE_SECONDS = 30.0
 # Enough for the largest events: all groups with their members. Parsing this many takes a second or two in a thread.
 EVENT_VALUES = 1_000_000
-# Up to this many are parsed in the event loop: 10 ms at most.
-_FEW_VALUES = 5000
 # Pauses after an account that did not open its stream, as another program or 2.0.0's first versions.
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 # Interval of checks for accounts that have started and for connections that have ended.
@@ -59,7 +59,6 @@ _LOOK_SECONDS = 1.0
 # For an account whose program does not know epochs.
 FIRST_EPOCH = 1
 _ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
-_TYPE = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,36 +393,26 @@ def opening_of(account: Account, data: bytes) -> str:
 
     Raises ValueError for another program's stream.
     """
-    found = obj(read_json(data, values=_FEW_VALUES))
-    if text(found.get("account")) != account.name.name:
+    found = decode(data, Opening)
+    if found.account != account.name.name:
         raise ValueError("another program answers")
-    place = text(found.get("after"))
-    return place if _ID.fullmatch(place) else ""
+    return found.after if _ID.fullmatch(found.after) else ""
 
 
 async def event_of(
     find: Callable[[str], AccountName | None], kind: str, data: bytes, host: str = ""
 ) -> AccountEvent | None:
-    """Return an event as received, None for one that its sender may not send. ``find`` returns the event's account if
-    the sender is authorized for it. ``host`` is the required host of the event; accounts name none.
+    """Return an event written anew, None for one that its sender may not send.
+
+    ``find`` returns the event's account if the sender is authorized for it. ``host`` is the required host of the
+    event; accounts name none.
     """
-    values = values_in(data)
     try:
-        # A carriage return ends a line of an event stream: the rest would be a separate, forged event.
-        if values > EVENT_VALUES or b"\r" in data:
-            return None
-        content = data.decode()
-        if values <= _FEW_VALUES:
-            found = obj(read_json(content, unique=True))
-        else:
-            found = obj(await asyncio.to_thread(read_json, content, unique=True, decoder=InterruptibleDecoder))
-    except ValueError:
+        event = await decode_aside(data, EventRecord, EVENT_VALUES)
+    except Undecodable:
         return None
-    event_id, epoch = text(found.get("id")), found.get("epoch")
-    if not _ID.fullmatch(event_id) or not _TYPE.fullmatch(kind) or found.get("host", "") != host:
+    name = find(event.account)
+    if name is None or event.type != kind or (event.host or "") != host:
         return None
-    name = find(text(found.get("account")))
-    if name is None:
-        return None
-    has_epoch = isinstance(epoch, int) and not isinstance(epoch, bool)
-    return AccountEvent(name.instance, event_id, kind, data, host, has_epoch)
+    event.account, event.host = name.name, host or UNSET
+    return AccountEvent(name.instance, event.id, kind, encode(event), host, event.epoch is not UNSET)

@@ -16,7 +16,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import AccountPorts, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.client import (
+    AccountPorts,
+    NotAnswering,
+    NotRunning,
+    PortFailure,
+    failure_of,
+)
+from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import has_body, is_taken
@@ -29,6 +36,7 @@ from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.messages import Text
 from wxcontroller.core.relay import Body
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.summaries import cause
@@ -83,8 +91,15 @@ class _Port:
     ) -> aiohttp.ClientResponse:
         return await self._ports.open(self._account, target, caller.scope, method, headers, body)
 
+    @property
+    def account(self) -> str:
+        return self._account.name.name
+
     def failure_of(self, problem: Exception) -> WxError:
         return failure_of(self._account, problem)
+
+    def unusable(self, why: Text) -> WxError:
+        return NotAnswering(self._account, why)
 
 
 def add_routes(app: web.Application) -> None:
@@ -200,6 +215,9 @@ async def pass_to(
         if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
             headers["Cache-Control"] = f"max-age={seconds}"
             headers["Expires"] = formatdate(time.time() + seconds, usegmt=True)
+        if (kind := record_of(request)) is not None:
+            event_bytes = context(request).settings.limits.stream_event_bytes
+            return await rewritten(request, response, destination, kind, headers, event_bytes)
         if not is_small(request, response):
             return await stream(request, response, headers)
         try:

@@ -4,19 +4,29 @@ The registry gives the port; the answer proves which account has it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from wxcontroller.controller.account_port.client import AccountPorts, NotAnswering, PortFailure
+from wxcontroller.controller.account_port.client import ANSWER_VALUES, AccountPorts, NotAnswering, PortFailure
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, text_fields, text_in
+from wxcontroller.core.records.accounts import ConsumerList, OptionsInUse, StatusRecord
+from wxcontroller.core.records.decoding import Undecodable, as_object, decode
+from wxcontroller.core.records.deliveries import DeliveryPage
 
 # The dashboard waits for it. A program that takes longer has a problem, which is then shown.
 PROGRAM_ANSWER_SECONDS = 2.0
 # Accounts queried at a time when all are.
 _AT_ONCE = 16
+# What a program answers about itself.
+_KINDS: Mapping[str, type[StatusRecord | ConsumerList | OptionsInUse | DeliveryPage]] = {
+    "/v1/status": StatusRecord,
+    "/v1/consumers": ConsumerList,
+    "/v1/options": OptionsInUse,
+    "/v1/deliveries": DeliveryPage,
+}
 # Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 # Optional fields: programs of 2.0.0 report no capabilities, and not every route has a reply window.
@@ -53,18 +63,20 @@ async def ask(
 ) -> Answer:
     """Ask an account's program about itself. Raises nothing: see Answer."""
     try:
-        status, content = await ports.ask(account, path, seconds)
+        status, content = await ports.exchange(account, path, seconds, Scope.READ, "GET")
     except PortFailure as problem:
         return Answer(reason=problem.what)
-    if status == 200 and not content:
-        return Answer(reason=Text(N_("its process's response to {path} is not a JSON object"), path=path))
     if status != 200:
         return Answer(reason=Text(N_("its process answered {status} to {path}"), status=status, path=path))
+    try:
+        found = decode(content, _KINDS[path.partition("?")[0]], ANSWER_VALUES)
+    except Undecodable as problem:
+        return Answer(reason=Text(N_("its response to {path} is not usable: {why}"), path=path, why=str(problem)))
     # While an account is stopped, another program may use its port: the answer must name the account.
-    if account.name.instance != content.get("instance") and account.name.name != content.get("account"):
+    if account.name.instance != found.instance and account.name.name != found.account:
         words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
         return Answer(reason=Text(words, port=account.port))
-    return Answer(content)
+    return Answer(as_object(found))
 
 
 async def ask_all(

@@ -30,6 +30,9 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.records.decoding import Undecodable, WireRecord, as_object, decode
+from wxcontroller.core.records.messages import MessagePage, SentMessage
+from wxcontroller.core.records.people import ContactPage, GroupPage
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 
@@ -176,8 +179,8 @@ async def find_people(call: ToolCall) -> Content:
     query = {"limit": str(limit), **({"q": call.text("query")} if call.text("query") else {})}
     name = call.account()
     found: JsonObject = {}
-    for kind in ("contacts", "groups"):
-        answer = await ask(call, name, f"/v1/{kind}?{urlencode(query)}")
+    for kind, record in (("contacts", ContactPage), ("groups", GroupPage)):
+        answer = await ask(call, name, f"/v1/{kind}?{urlencode(query)}", record)
         found[kind] = [
             {key: value for key, value in obj(person).items() if value} for person in items(answer.get(kind))
         ]
@@ -188,7 +191,7 @@ async def find_people(call: ToolCall) -> Content:
 async def read_messages(call: ToolCall) -> Content:
     query = {"limit": str(call.arguments.get("limit", 30))}
     query |= {name: call.text(name) for name in ("chat", "after") if call.text(name)}
-    answer = await ask(call, call.account(), f"/v1/messages?{urlencode(query)}")
+    answer = await ask(call, call.account(), f"/v1/messages?{urlencode(query)}", MessagePage)
     return [text_content(shown_messages(answer, call.text("after")))]
 
 
@@ -200,13 +203,9 @@ def shown_messages(answer: JsonObject, after: str) -> JsonObject:
         message = without_nulls(obj(each))
         next_ = message.get("cursor", next_)
         if media := obj(message.get("media")):
-            message["media"] = without_nulls({**media, "url": None, "file": file_of(text(media.get("url")))})
+            message["media"] = without_nulls({**media, "url": None})
         found.append(message)
     return {"messages": found, "after": next_, "more": answer.get("more") is True}
-
-
-def file_of(url: str) -> str | None:
-    return url.rpartition("/")[2] or None
 
 
 async def send_message(call: ToolCall) -> Content:
@@ -215,7 +214,7 @@ async def send_message(call: ToolCall) -> Content:
     key = key_of([given] if given else (), "")
     headers = {"Content-Type": "application/json", **({KEY_HEADER: key} if key else {})}
     body = to_bytes({**sent, "wait": SEND_SECONDS})
-    answer = await ask(call, call.account(), "/v1/messages", "POST", headers, body)
+    answer = await ask(call, call.account(), "/v1/messages", SentMessage, "POST", headers, body)
     if answer.get("state") == "refused":
         why = text(answer.get("detail")) or text(answer.get("reason"))
         raise Refused("not-sent", Text(N_("the message was refused: {why}"), why=why), "")
@@ -325,21 +324,27 @@ async def ask(
     call: ToolCall,
     name: str,
     target: str,
+    kind: type[WireRecord],
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> JsonObject:
     """Return what the account's program answers. Raises WxError, also for the program's own failures."""
     _, content = await fetch(call, name, target, ANSWER_BYTES, method, headers, body)
-    return object_of(content)
+    return object_of(content, kind, name)
 
 
-def object_of(content: bytes) -> JsonObject:
-    """Return the JSON object that an account's program has answered, {} for other JSON. Raises Refused for none."""
+def object_of(content: bytes, kind: type[WireRecord], account: str) -> JsonObject:
+    """Return the answer of an account's program. Raises Refused for one that is not of the kind."""
     try:
-        return obj(read_json(content, values=ANSWER_BYTES // 16))
-    except ValueError:
-        raise Refused("not-answering", N_("the account's answer cannot be read"), "", status=502) from None
+        record = decode(content, kind)
+    except Undecodable as problem:
+        why = str(problem)
+        raise Refused(
+            "not-answering", N_("the account's answer is not usable: {why}"), "", status=502, why=why
+        ) from None
+    record.locate(account)
+    return as_object(record)
 
 
 async def fetch(

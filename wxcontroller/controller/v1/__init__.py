@@ -11,6 +11,7 @@ from functools import cache
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.rewriting import RECORDS
 from wxcontroller.controller.context import CONTEXT
 from wxcontroller.controller.v1 import moves
 from wxcontroller.controller.v1.index import CALLS
@@ -24,6 +25,7 @@ def add_routes(app: web.Application) -> None:
     app[ACCOUNT_ROWS] = AccountRows(app[CONTEXT])
     app[DOCUMENT] = Document(document)
     moves.setup(app)
+    app[RECORDS] = {(each.route.method, each.route.path): each.record for each in CALLS if each.record is not None}
     for each in CALLS:
         each.add_to(app.router)
 

@@ -22,6 +22,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
+from wxcontroller.core.records.accounts import AccountAnswer
 from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, listing, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 from wxcontroller.openwx.replies import CONTENT_TYPE
@@ -54,7 +55,7 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
-@CALLS.route("GET", "accounts/{name}", "one account", both(ref("Account"), ref("Told")))
+@CALLS.route("GET", "accounts/{name}", "one account", both(ref("Account"), ref("Told")), decoded=AccountAnswer)
 async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with the status of its process, if it responds."""
     shared = context(request)
@@ -80,6 +81,7 @@ async def one_account(request: web.Request) -> web.Response:
         ("options", "epoch", "arrived", "adopted"),
     ),
     status=201,
+    decoded=AccountAnswer,
 )
 async def add(request: web.Request) -> web.Response:
     """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201.
@@ -126,7 +128,9 @@ def _epoch(body: JsonObject, key: str, missing: int) -> int:
     return epoch
 
 
-@CALLS.route("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"))
+@CALLS.route(
+    "POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), decoded=AccountAnswer
+)
 async def logout(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then."""
     shared = context(request)
@@ -143,6 +147,7 @@ async def logout(request: web.Request) -> web.Response:
     "start it, registering it if it is new; options replace stored ones; as in 2.2, the body may be only options",
     _DONE,
     body=record({"options": ref("Options")}, ("options",)),
+    decoded=AccountAnswer,
 )
 async def start(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/start ``{"options": {…}}``: options, if any, are stored over those the account has."""
@@ -162,7 +167,7 @@ async def start(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
-@CALLS.route("POST", "accounts/{name}/stop", "stop it", _DONE)
+@CALLS.route("POST", "accounts/{name}/stop", "stop it", _DONE, decoded=AccountAnswer)
 async def stop(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/stop: also for an account that does not run."""
     accounts = context(request).accounts
@@ -171,7 +176,7 @@ async def stop(request: web.Request) -> web.Response:
     return json_response({**answer, **text_fields(note=stopped.note)} if stopped.note else answer)
 
 
-@CALLS.route("POST", "accounts/{name}/restart", "stop and start it", _DONE)
+@CALLS.route("POST", "accounts/{name}/restart", "stop and start it", _DONE, decoded=AccountAnswer)
 async def restart(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/restart."""
     return json_response(account_json(await context(request).accounts.restart(request.match_info["name"])))

@@ -11,6 +11,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
+from wxcontroller.core.records.decoding import WireRecord
 from wxcontroller.openwx.describing import (
     TEXT,
     Answer,
@@ -34,11 +35,15 @@ H = TypeVar("H", bound=Handler)
 
 @dataclass(frozen=True, slots=True)
 class RoutedCall:
-    """A described route and its handler; ``pattern`` is its path for the router, if that is another one."""
+    """A described route and its handler; ``pattern`` is its path for the router, if that is another one.
+
+    ``record`` is the type of an answer that an account or another host gives, None for one that passes unread.
+    """
 
     route: DescribedRoute
     handler: Handler
     pattern: str = ""
+    record: type[WireRecord] | None = None
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Route the call; HEAD is answered wherever GET is."""
@@ -65,8 +70,12 @@ class Calls(list[RoutedCall]):
         also: dict[int, Answer] | None = None,
         status: int = 200,
         pattern: str = "",
+        decoded: type[WireRecord] | None = None,
     ) -> Callable[[H], H]:
-        """Declare the call ``/v1/PATH``, which the decorated function handles; ``also`` are its other answers."""
+        """Declare the call ``/v1/PATH``, which the decorated function handles; ``also`` are its other answers.
+
+        ``decoded`` is the record of an answer that an account or another host gives (``account_port.rewriting``).
+        """
         about, failed = ((_NAME,), _ABOUT_ACCOUNT) if "{name}" in path else ((), ())
         route = DescribedRoute(
             method,
@@ -81,7 +90,7 @@ class Calls(list[RoutedCall]):
         )
 
         def declared(handler: H) -> H:
-            self.append(RoutedCall(route, handler, pattern and f"/v1/{pattern}"))
+            self.append(RoutedCall(route, handler, pattern and f"/v1/{pattern}", decoded))
             return handler
 
         return declared

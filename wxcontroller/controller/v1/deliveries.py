@@ -14,6 +14,7 @@ from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text
+from wxcontroller.core.records.deliveries import Changed, DeliveryPage, DeliveryRecord
 from wxcontroller.openwx.describing import (
     ANYTHING,
     AS_DATA,
@@ -165,6 +166,7 @@ CALLS.route(
         Parameter("after", "sequence number to continue after", WHOLE),
         LIMIT,
     ),
+    decoded=DeliveryPage,
 )(pass_on_newer)
 for _verb, _done, _meaning in (
     ("replay", "replayed", "send reports again; all: the dead letters"),
@@ -178,6 +180,7 @@ for _verb, _done, _meaning in (
         with_counts({_done: WHOLE}),
         PASSED_ON,
         body=ref("Choice"),
+        decoded=Changed,
     )(pass_on_newer)
 CALLS.route(
     "GET",
@@ -186,6 +189,7 @@ CALLS.route(
     both(ref("Delivery"), record({"report": ANYTHING})),
     PASSED_ON,
     parameters=(_ID,),
+    decoded=DeliveryRecord,
     pattern="accounts/{name}/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}",
 )(pass_on_newer)
 _CONTENT = Content({"application/octet-stream": BINARY, "*/*": ANYTHING})

@@ -17,6 +17,7 @@ from wxcontroller.controller.sse import by_websocket, server_sent
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.core.messages import N_
+from wxcontroller.core.records.events import EventPage
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.describing import (
     NUMBER,
@@ -193,4 +194,5 @@ CALLS.route(
         _TYPES,
         LIMIT,
     ),
+    decoded=EventPage,
 )(pass_on_v1)

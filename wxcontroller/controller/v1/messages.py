@@ -8,6 +8,8 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.controller.v1.sends import HOLDS, STATES
+from wxcontroller.core.records.messages import ChatPage, MessagePage, MessageRecord, Recall, SentMessage
+from wxcontroller.core.records.people import ContactPage, GroupPage, MemberList
 from wxcontroller.openwx.described import REFUSALS
 from wxcontroller.openwx.describing import (
     BINARY,
@@ -90,7 +92,10 @@ SCHEMAS: Mapping[str, Schema] = {
             "size": (maybe(WHOLE), "bytes"),
             "id": (maybe(TEXT), "the media_id with which to send the same content again"),
             "file": (maybe(TEXT), "the name of the content in /v1/accounts/{name}/media, if the account has it"),
-            "url": (maybe(TEXT), "the path of the content at this controller, if the account has it"),
+            "url": (
+                maybe(TEXT),
+                "the path of the content at this controller; the account's own port leaves it out",
+            ),
             "error": (maybe(TEXT), "the reason why the content is missing"),
         },
         meaning="media of a message",
@@ -200,6 +205,7 @@ def limit(maximum: int) -> Parameter:
     ref("NewMessage"),
     ref("NewMessageForm"),
     {202: ref("SentMessage")},
+    decoded=SentMessage,
 )
 @CALLS.route(
     "GET",
@@ -213,8 +219,17 @@ def limit(maximum: int) -> Parameter:
         Parameter("after", "return results after this cursor"),
         limit(PAGE_MESSAGES),
     ),
+    decoded=MessagePage,
 )
-@CALLS.route("GET", "accounts/{name}/messages/{id}", "one message", ref("Message"), PASSED_ON, parameters=(_ID,))
+@CALLS.route(
+    "GET",
+    "accounts/{name}/messages/{id}",
+    "one message",
+    ref("Message"),
+    PASSED_ON,
+    parameters=(_ID,),
+    decoded=MessageRecord,
+)
 @CALLS.route(
     "DELETE",
     "accounts/{name}/messages/{id}",
@@ -222,6 +237,7 @@ def limit(maximum: int) -> Parameter:
     record({"id": TEXT, "result": word("recalled", "cancelled")}),
     PASSED_ON,
     parameters=(_ID,),
+    decoded=Recall,
 )
 @CALLS.route(
     "GET",
@@ -230,6 +246,7 @@ def limit(maximum: int) -> Parameter:
     page("chats", "Chat", log=TEXT),
     PASSED_ON,
     parameters=(_BEFORE, limit(PAGE_CHATS)),
+    decoded=ChatPage,
 )
 @CALLS.route(
     "GET",
@@ -238,6 +255,7 @@ def limit(maximum: int) -> Parameter:
     page("contacts", "ContactEntry"),
     PASSED_ON,
     parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
+    decoded=ContactPage,
 )
 @CALLS.route(
     "GET",
@@ -246,6 +264,7 @@ def limit(maximum: int) -> Parameter:
     page("groups", "GroupEntry"),
     PASSED_ON,
     parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
+    decoded=GroupPage,
 )
 @CALLS.route(
     "GET",
@@ -254,6 +273,7 @@ def limit(maximum: int) -> Parameter:
     record({"account": TEXT, "group": TEXT, "members": listing(ref("GroupMember"))}),
     PASSED_ON,
     parameters=(Parameter("id", "the group's id", place="path"),),
+    decoded=MemberList,
 )
 async def passed_on(request: web.Request) -> web.StreamResponse:
     """Pass a request on, whose body may be as large as an upload."""

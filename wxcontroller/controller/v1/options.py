@@ -17,6 +17,7 @@ from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.limits import shown as written
 from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_options
+from wxcontroller.core.records.accounts import AccountAnswer
 from wxcontroller.openwx.describing import AS_DATA, TEXT, listing, maybe, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 
@@ -59,6 +60,7 @@ async def shown(request: web.Request) -> web.Response:
     "store other options, null gives one its default again; they count from the next start",
     both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
     body={**_OBJECT, "examples": [{"send_interval": 5, "lang": None}]},
+    decoded=AccountAnswer,
 )
 async def change(request: web.Request) -> web.Response:
     """PATCH ``{"option": "value", "other": null}``: stores options; null gives one its default again.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.core.records.messages import CancelledSend, SendList, SendRecord, TypingRecord
 from wxcontroller.openwx.described import REFUSALS
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
 
@@ -71,8 +72,9 @@ CALLS.route(
     "GET",
     "accounts/{name}/sends",
     "messages that wait to be sent or are held, in order",
-    record({"sends": listing(ref("Send"))}),
+    record({"sends": listing(ref("Send")), "more": (SWITCH, "whether more are waiting than are listed")}, ("more",)),
     PASSED_ON,
+    decoded=SendList,
 )(pass_on_v1)
 CALLS.route(
     "GET",
@@ -81,6 +83,7 @@ CALLS.route(
     ref("Send"),
     PASSED_ON,
     parameters=(_ID,),
+    decoded=SendRecord,
 )(pass_on_v1)
 CALLS.route(
     "POST",
@@ -89,6 +92,7 @@ CALLS.route(
     record({"peer": TEXT, "on": SWITCH, "shown": SWITCH}),
     PASSED_ON,
     body=record({"peer": TEXT, "on": SWITCH}, ("on",)),
+    decoded=TypingRecord,
 )(pass_on_v1)
 CALLS.route(
     "DELETE",
@@ -97,4 +101,5 @@ CALLS.route(
     record({"id": TEXT, "state": word("refused")}),
     PASSED_ON,
     parameters=(_ID,),
+    decoded=CancelledSend,
 )(pass_on_v1)

@@ -1,0 +1,120 @@
+"""Answers of accounts and other hosts to calls of /v1, decoded and written anew before a caller sees them.
+
+Whoever answers may be compromised, and its callers include a page with an administrator's token. So the answer to a
+call that is declared with a record (``v1.calls``) is decoded into it; paths and the account's name are added here,
+from what the controller knows. A failure is decoded in the same way. The caller of an invalid answer gets 502.
+"""
+
+import time
+from http import HTTPMethod
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+
+from wxcontroller.controller.account_port.hub import EVENT_VALUES
+from wxcontroller.controller.fleetport import Destination
+from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.mediatype import media_type
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.records.decoding import ANSWER_BYTES, Undecodable, WireRecord, decode, decode_aside, encode
+from wxcontroller.core.records.events import EventRecord, Opening
+from wxcontroller.core.records.texts import FailureRecord
+from wxcontroller.core.throttle import Pace
+from wxcontroller.openwx import eventstream
+from wxcontroller.openwx.eventstream import write
+from wxcontroller.openwx.replies import CONTENT_TYPE
+
+RECORDS = web.AppKey("records", dict[tuple[str, str], type[WireRecord]])
+
+
+def record_of(request: web.Request) -> type[WireRecord] | None:
+    """Return the record of a call's answer, None for a call whose answer passes unread."""
+    resource = request.match_info.route.resource
+    if resource is None or RECORDS not in request.app:
+        return None
+    method = HTTPMethod.GET if request.method == HTTPMethod.HEAD else request.method
+    return request.app[RECORDS].get((method, resource.canonical))
+
+
+async def rewritten(
+    request: web.Request,
+    response: aiohttp.ClientResponse,
+    destination: Destination,
+    kind: type[WireRecord],
+    headers: CIMultiDict[str],
+    event_bytes: int,
+) -> web.StreamResponse:
+    """Return the answer written anew. Raises the failure of ``destination`` for one that is not of the kind."""
+    headers.popall("Content-Length", None)
+    if request.method == HTTPMethod.HEAD:
+        return web.Response(status=response.status, headers=headers)
+    if response.status == 200 and media_type(response.headers.get("Content-Type", "")) == "text/event-stream":
+        return await _stream(request, response, destination, headers, event_bytes)
+    try:
+        content = await _read(response, event_bytes if kind.holds_reports else ANSWER_BYTES)
+        record = await decode_aside(content, kind if response.status < 400 else FailureRecord)
+    except Undecodable as problem:
+        raise destination.unusable(_why(response.status, request, problem)) from None
+    except (aiohttp.ClientError, OSError) as problem:
+        raise destination.failure_of(problem) from None
+    record.locate(destination.account)
+    headers["Content-Type"] = CONTENT_TYPE
+    return web.Response(status=response.status, headers=headers, body=encode(record))
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    pieces, size = list[bytes](), 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            raise Undecodable(f"has more than {most} bytes")
+    return b"".join(pieces)
+
+
+def _why(status: int, request: web.Request, problem: Undecodable) -> Text:
+    if status >= 400:
+        return Text(N_("its process answered {status} to {path}"), status=status, path=request.path)
+    return Text(N_("its response to {path} is not usable: {why}"), path=request.path, why=str(problem))
+
+
+async def _stream(
+    request: web.Request,
+    response: aiohttp.ClientResponse,
+    destination: Destination,
+    headers: CIMultiDict[str],
+    event_bytes: int,
+) -> web.StreamResponse:
+    """Serve an account's own stream: its events, and where it begins."""
+    answer, pace = web.StreamResponse(headers={**headers, **eventstream.HEADERS}), Pace()
+    await answer.prepare(request)
+    try:
+        async for sent in events_in(response.content, event_bytes):
+            began = time.perf_counter()
+            event = await _event(sent.type, sent.data, destination.account)
+            await pace.after(time.perf_counter() - began)
+            if event:
+                await write(answer.write(event))
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        if request.transport is not None:
+            request.transport.abort()
+        return answer
+    await answer.write_eof()
+    return answer
+
+
+async def _event(kind: str, data: bytes, account: str) -> bytes:
+    """Return an event of a stream written anew, nothing for one that is not valid."""
+    if kind == "here":
+        return eventstream.event("here")
+    try:
+        if kind == "open":
+            opening = decode(data, Opening)
+            opening.locate(account)
+            return eventstream.event("open", encode(opening))
+        event = await decode_aside(data, EventRecord, EVENT_VALUES)
+    except Undecodable:
+        return b""
+    event.locate(account)
+    return eventstream.event(event.type, encode(event), event.id) if event.type == kind else b""
