@@ -6,12 +6,11 @@ every other message has WeChat's.
 
 from collections.abc import Iterable
 
-from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, Send, SendState
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.history import RECALLED, Found
-from wxcontroller.client.v1.media import file_of, target_of
+from wxcontroller.client.v1.media import file_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import LABELS
@@ -30,8 +29,7 @@ GONE: JsonObject = {
 class Conversations:
     """Shows messages of an account, whose people are in ``directory``."""
 
-    def __init__(self, config: ClientConfig, directory: Directory) -> None:
-        self._config = config
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     def logged(self, found: Found, log: str) -> JsonObject:
@@ -99,7 +97,6 @@ class Conversations:
             **shown,
             "id": text(report.get("media_id")) or None,
             "file": file or None,
-            "url": target_of(self._config, file) or None,
             "error": text(report.get("media_error")) or None,
         }
 
@@ -186,7 +183,6 @@ def described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:
         "size": size or None,
         "id": None,
         "file": None,
-        "url": None,
         "error": None,
     }
 

@@ -12,7 +12,7 @@ from wxcontroller.client.calls import json_answer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection
 from wxcontroller.client.v1.answers import report_of
-from wxcontroller.client.v1.selecting import number_of
+from wxcontroller.client.v1.selecting import fitting, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.paging import PAGE_EVENTS
@@ -43,8 +43,9 @@ class Events:
             return await self._stream(request, await self._start(query, await self._log.last()), types)
         limit = max(1, number_of(query, "limit", 100, PAGE_EVENTS))
         found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), limit + 1)
-        events: list[JsonValue] = [self._shown(entry) for entry in found[:limit]]
-        return json_answer({**await self._bounds(), "events": events, "more": len(found) > limit})
+        fit = fitting(found[:limit], lambda entry: 512 + len(entry.body))
+        events: list[JsonValue] = [self._shown(entry) for entry in fit]
+        return json_answer({**await self._bounds(), "events": events, "more": len(found) > len(fit)})
 
     async def _start(self, query: Mapping[str, str], default: int) -> int:
         if "since" in query:

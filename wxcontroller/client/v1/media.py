@@ -14,19 +14,14 @@ _NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 
 
 def url_of(config: ClientConfig, path: str) -> str:
-    """Return the controller's path of a received file, "" for anything else."""
-    target = target_of(config, path)
-    return config.options["public_url"].rstrip("/") + target if target else ""
-
-
-def target_of(config: ClientConfig, path: str) -> str:
-    """Return the path at the controller without its host, for callers of the controller."""
+    """Return the controller's URL of a received file, for the webhook; "" for anything else."""
     name = file_of(path)
-    return f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}" if name else ""
+    target = f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}"
+    return config.options["public_url"].rstrip("/") + target if name else ""
 
 
 def file_of(path: str) -> str:
-    """Return the name of a received file, "" for anything else."""
+    """Return the name of a received file, by which the call serves it; "" for anything else."""
     name = path.rpartition("/")[2]
     return name if _NAME.fullmatch(name) else ""
 

@@ -16,8 +16,8 @@ from wxcontroller.client.v1.conversations import (
     Conversations,
 )
 from wxcontroller.client.v1.finding import look_up, no_such_message
-from wxcontroller.client.v1.selecting import bad, number_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.client.v1.selecting import bad, fitting, number_of
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.paging import PAGE_CHATS, PAGE_MESSAGES
 
@@ -29,7 +29,7 @@ class Messages:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._shown = Conversations(parts.config, parts.directory)
+        self._shown = Conversations(parts.directory)
 
     async def listed(self, request: web.Request) -> web.StreamResponse:
         """GET: a page of messages, of all chats or of ``chat``, the oldest first.
@@ -53,19 +53,21 @@ class Messages:
             return name, history.page(db, chats, below, above, limit)
 
         name, page = await log.read(read)
-        pending: list[JsonValue] = []
+        pending: list[JsonObject] = []
         if before is None and not (after is not None and page.more):
             wanted = set(chats)
             queued = self._parts.sends.waiting()
             pending = [self._shown.queued(send) for send in queued if not chats or send.target in wanted]
-        messages: list[JsonValue] = [self._shown.logged(found, name) for found in page.found]
+        messages = [self._shown.logged(found, name) for found in page.found]
+        # Those that are furthest from where the reader continues fit last.
+        fit = fitting(messages, size_of) if after is not None else fitting(reversed(messages), size_of)[::-1]
         return json_answer(
             {
                 "account": self._parts.config.name.name,
                 "log": name,
-                "messages": messages,
-                "pending": pending[:PAGE_MESSAGES],
-                "more": page.more,
+                "messages": [*fit],
+                "pending": [*fitting(pending[:PAGE_MESSAGES], size_of)],
+                "more": page.more or len(fit) < len(messages),
                 "complete": page.complete,
             }
         )
@@ -85,10 +87,9 @@ class Messages:
         below = math.inf if before is None else _seq(name, before, "before")
         seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
         found = await self._parts.log.read(lambda db: history.at(db, seqs[:limit]))
-        shown: list[JsonValue] = [self._chat(each, name) for each in found]
-        return json_answer(
-            {"account": self._parts.config.name.name, "log": name, "chats": shown, "more": len(seqs) > limit}
-        )
+        chats = fitting([self._chat(each, name) for each in found], lambda chat: size_of(obj(chat["last"])))
+        more, shown = len(seqs) > len(chats), list[JsonValue](chats)
+        return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
 
     def _chat(self, found: Found, log: str) -> JsonObject:
         last = self._shown.logged(found, log)
@@ -108,6 +109,11 @@ class Messages:
         if looked.logged is None:
             raise no_such_message(request.match_info["id"])
         return json_answer(self._shown.logged(looked.logged, looked.log))
+
+
+def size_of(message: JsonObject) -> int:
+    """Return about how many bytes a message has as JSON, at most; its fields but the texts are short."""
+    return 1024 + 6 * (len(text(message["text"])) + len(text(field(message["quote"], "text"))))
 
 
 def _seq(log: str, cursor: str, name: str) -> int:

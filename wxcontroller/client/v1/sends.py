@@ -8,8 +8,9 @@ from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send
 from wxcontroller.client.v1.finding import look_up
-from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import N_
+from wxcontroller.openwx.paging import PAGE_SENDS
 
 
 class Sends:
@@ -19,8 +20,10 @@ class Sends:
         self._parts = parts
 
     async def listed(self, _: web.Request) -> web.StreamResponse:
-        """GET: all that have not ended, in order."""
-        return json_answer({"sends": [send_row(send) for send in self._parts.sends.waiting()]})
+        """GET: those that have not ended, in order."""
+        waiting = list(self._parts.sends.waiting())
+        shown: list[JsonValue] = [send_row(send) for send in waiting[:PAGE_SENDS]]
+        return json_answer({"sends": shown, "more": len(waiting) > PAGE_SENDS})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one by its id, including ended ones."""
