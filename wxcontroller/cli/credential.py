@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TextIO
 
 from wxcontroller.cli.errors import BadUsage, file_problems
+from wxcontroller.core.files import read_foreign
 from wxcontroller.core.jsontypes import JsonValue, integer, items, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES, Paths
 
 VARIABLE = "WXCTL_TOKEN"
 FILE_VARIABLE = "WXCTL_TOKEN_FILE"
@@ -49,7 +50,7 @@ class Finder:
     def roots(self, host: str, port: int) -> str:
         """Return root's token, "" when we are not root or the address is not one of this machine's controller."""
         try:
-            content: JsonValue = json.loads(self.paths.local_token.read_bytes())
+            content: JsonValue = json.loads(read_foreign(self.paths.local_token, CONTROLLERS_FILE_BYTES))
         except (OSError, ValueError):
             return ""
         for address in items(member(content, "addresses")):

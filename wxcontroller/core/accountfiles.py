@@ -8,9 +8,10 @@ from pathlib import Path
 from wxcontroller.core.account import Account, account_from
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, UnknownAccount, WxError
+from wxcontroller.core.files import read_foreign
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import is_instance
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES, Paths
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class AccountFiles:
                 N_("there is no account {instance}"), N_("wxctl list shows the accounts"), instance=instance
             )
         if overrides:
-            variables.update(variables_in(self.paths.override_file(instance)) or {})
+            variables.update(variables_in(self.paths.override_file(instance), root_owned=True) or {})
         account = account_from(variables, str(path))
         if account.name.instance != instance:
             raise BadEnvironmentFile(
@@ -66,10 +67,15 @@ class AccountFiles:
         return accounts
 
 
-def variables_in(path: Path) -> dict[str, str] | None:
-    """Return an environment file's variables, None without a file. Raises BadEnvironmentFile and OSError."""
+def variables_in(path: Path, root_owned: bool = False) -> dict[str, str] | None:
+    """Return an environment file's variables, None without a file. Raises BadEnvironmentFile and OSError.
+
+    ``root_owned``: it is an administrator's, who may use a link.
+    """
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        # Root reads the controller's files, too.
+        content = path.read_bytes() if root_owned else read_foreign(path, CONTROLLERS_FILE_BYTES)
+        return parse(content.decode(), str(path))
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.files import read_foreign
 from wxcontroller.core.messages import Text, in_file
 
 T = TypeVar("T")
@@ -90,9 +91,5 @@ class Watched(Generic[T]):
 
 
 def read_small(path: Path, limit: int = ANY_SIZE) -> bytes:
-    """Read a file of at most ``limit`` bytes. Raises OSError, also for a larger one."""
-    with path.open("rb") as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(Text("it is larger than {most} bytes", most=limit))
-    return content
+    """Read a plain file, or what a link leads to, of at most ``limit`` bytes. Raises OSError."""
+    return read_foreign(path, limit, follow=True)

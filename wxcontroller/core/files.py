@@ -58,9 +58,13 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
         sync(path.parent)
 
 
-def read_foreign(path: Path, limit: int) -> bytes:
-    """Read a file that another user put there: a plain file of at most ``limit`` bytes, or OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def read_foreign(path: Path, limit: int, follow: bool = False) -> bytes:
+    """Read a file that another user put there: a plain file of at most ``limit`` bytes, or OSError.
+
+    ``follow``: the directory is root's, so that a link there is root's, too.
+    """
+    nofollow = 0 if follow else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | nofollow | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
         # O_NONBLOCK lets the open of a pipe return; only now is it known not to be a file.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

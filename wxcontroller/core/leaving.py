@@ -12,10 +12,11 @@ from pathlib import Path
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountMoved, AccountMoving, StaleEpoch
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES
 
 _MODE = 0o640
 
@@ -105,7 +106,7 @@ def gone_from(path: Path, name: AccountName) -> Gone | None:
     A damaged file still counts as moved away.
     """
     try:
-        content = obj(read_json(path.read_bytes()))
+        content = obj(read_json(read_foreign(path, CONTROLLERS_FILE_BYTES)))
     except FileNotFoundError:
         return None
     except ValueError:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.filecache import TOKENS_FILE_BYTES, read_small
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.filecache import TOKENS_FILE_BYTES
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, kept_json, obj, one_line, text
 from wxcontroller.core.paths import Paths
 
@@ -84,7 +84,7 @@ class LoginBook:
 def read(paths: Paths) -> dict[str, KnownLogin]:
     """Return the book, by instance; a file that is missing or damaged is an empty one."""
     try:
-        kept = kept_json(read_small(paths.logins, TOKENS_FILE_BYTES))
+        kept = kept_json(read_foreign(paths.logins, TOKENS_FILE_BYTES))
     except OSError:
         return {}
     return {

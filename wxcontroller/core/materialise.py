@@ -6,6 +6,7 @@ The files are the registry. Every change holds one lock, so that two starts neve
 import contextlib
 import fcntl
 import logging
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -239,7 +240,8 @@ class Materialiser:
         refuse_takeover(name, options)
         targets = self.settings.webhook_targets
         try:
-            own = (variables_in(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
+            found = variables_in(self.paths.override_file(name.instance), root_owned=True) or {}
+            own = found.get(OPTIONS[TARGETS].variable)
         except OSError:
             # The administrator's file may be root's alone: systemd reads it, and the account's own process checks
             # each address again.
@@ -317,7 +319,9 @@ class Materialiser:
         self.paths.accounts.mkdir(mode=0o750, parents=True, exist_ok=True)
         # Never removed: one that waits for a removed file and one that creates a new file would both have it.
         path = self.paths.accounts / ".lock"
-        with path.open("w") as lock:
+        # Root locks it, too, in the controller's directory.
+        descriptor = os.open(path, os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "rb") as lock:
             end = time.monotonic() + LOCK_SECONDS
             while True:
                 try:

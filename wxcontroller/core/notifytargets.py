@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
-from wxcontroller.core.filecache import Watched, read_small
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.filecache import ANY_SIZE, Watched
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, in_file
@@ -166,7 +166,7 @@ class NotifyTargetFile:
 
     def read(self) -> NotifyTargets:
         try:
-            return parse(read_small(self.path), str(self.path))
+            return parse(read_foreign(self.path, ANY_SIZE), str(self.path))
         except FileNotFoundError:
             return NotifyTargets()
 

@@ -8,6 +8,8 @@ from wxcontroller.core.names import unit_of
 
 # Size limit of files that an account writes for others, which do not trust it; far above their usual size.
 STATE_FILE_BYTES = 256 << 10
+# The same for files of the controller that root reads.
+CONTROLLERS_FILE_BYTES = 16 << 20
 # Next to the state file.
 DELIVERIES_FILE = "deliveries.json"
 
@@ -92,6 +94,10 @@ class Paths:
     def receive_socket(self) -> Path:
         """The socket of root's program that imports accounts from other hosts (wxcontroller-receive.socket)."""
         return self.root / "run/wxcontroller-receive.sock"
+
+    def export_socket(self, instance: str) -> Path:
+        """The socket at which root reads an account's files from its unit (wxclient-export@.service)."""
+        return self.root / "run/wxclient-export" / checked(instance)
 
     @property
     def notify_targets(self) -> Path:

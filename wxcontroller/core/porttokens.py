@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.filecache import Watched, read_small
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.filecache import TOKENS_FILE_BYTES, Watched
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_
@@ -78,7 +78,7 @@ def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
     """Bring the accounts' file up to date. Raises OSError."""
     wanted = rendered(tokens)
     try:
-        if read_small(paths.port_tokens) == wanted:
+        if read_foreign(paths.port_tokens, TOKENS_FILE_BYTES) == wanted:
             return
     except FileNotFoundError:
         if not tokens.required:

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wxcontroller.core.commands import command
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, obj, one_line, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
 from wxcontroller.core.names import is_instance
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES, Paths
 
 # A bundle is late if the account has been newer for this long: more than hundreds of accounts need.
 STALE_SECONDS = 1800
@@ -169,7 +169,7 @@ def _written(path: Path) -> float:
 
 def _read(path: Path) -> dict[str, JsonObject]:
     try:
-        content = kept_json(path.read_bytes())
+        content = kept_json(read_foreign(path, CONTROLLERS_FILE_BYTES))
     except FileNotFoundError:
         return {}
     return {instance: obj(each) for instance, each in obj(content.get("bundles")).items()}

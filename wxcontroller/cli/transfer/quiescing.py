@@ -54,8 +54,9 @@ def stop_and_disable(api: Api, name: AccountName, paths: Paths) -> None:
         pass  # systemd and the registry do not need it
     act("stop", name.unit)
     file = paths.account_file(name.instance)
-    before = file.stat()
+    before = file.lstat()
     unwritable = N_("{account}: cannot record that it stays stopped: {reason}")
     with file_problems(unwritable, Text(N_("check {file}"), file=file), kind=WxError, account=str(name)):
         Materialiser(paths, load_settings(paths).settings).desire(name.instance, Desired.STOPPED)
-        os.chown(file, before.st_uid, before.st_gid)  # the controller must be able to read it
+        # The controller must be able to read it.
+        os.chown(file, before.st_uid, before.st_gid, follow_symlinks=False)
