@@ -19,7 +19,7 @@ from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import AccountNotRunning, BadUsage, MachineUnreachable, NoResponse, NotOffered, WrongUrl
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, NotOffered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.errors import (
@@ -43,7 +43,7 @@ _KINDS: Mapping[str, type[WxError]] = {
     **dict.fromkeys(("no-such-event", "unknown-target"), UnknownAccount),
     **dict.fromkeys(("older-version", "no-such-path"), NotOffered),
     **dict.fromkeys(("account-exists", "target-exists"), AccountExists),
-    **{"not-running": AccountNotRunning, "unit-failed": UnitFailed},
+    "unit-failed": UnitFailed,
 }
 _HOW = N_(
     "give one by --token-file FILE, $WXCTL_TOKEN, $WXCTL_TOKEN_FILE or ~/.config/wxctl/token; root on the "

@@ -10,7 +10,7 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, json_option, name_argument, optional_name_argument, printable
-from wxcontroller.cli.errors import AccountNotRunning, BadUsage
+from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import verb_group
@@ -92,7 +92,8 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
         overview(session, api, all_)
         return
     account = api.resolve(name)
-    found = _found(session, api, account, states or ("held", "pending", "dead"), after, limit)
+    query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
+    found = obj(api.deliveries(account, query))
     if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
@@ -260,26 +261,6 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
         ],
         wraps="LAST ERROR",
     )
-
-
-def _found(
-    session: WxctlRun, api: Api, account: AccountName, states: tuple[str, ...], after: int, limit: int
-) -> JsonObject:
-    """Return an account's deliveries; for a stopped account, those in its file."""
-    query = {"limit": str(limit), "after": str(after), "state": ",".join(states)}
-    try:
-        return obj(api.deliveries(account, query))
-    except AccountNotRunning as problem:
-        if not api.is_local:
-            raise AccountNotRunning(
-                problem.text, N_("start it, or list its deliveries as root on its own machine")
-            ) from None
-        from wxcontroller.cli.stoppedlog import deliveries_of
-
-        deliveries = deliveries_of(account, states, after, limit)
-        if not session.json:
-            tell("wxctl: {account} is not running; this is what its event log has", err=True, account=account.name)
-        return {**deliveries, "to": api.account(account).post_api or None}
 
 
 def describe(name: AccountName, found: JsonObject) -> None:

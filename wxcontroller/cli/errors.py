@@ -20,10 +20,6 @@ class NoLongerFollowed(WxError, exit_code=130):
     """A start was interrupted after its request. The account is not changed."""
 
 
-class AccountNotRunning(WxError):
-    """The account has no running process."""
-
-
 class NotOffered(WxError):
     """The controller or the account's process is too old for the call."""
 
