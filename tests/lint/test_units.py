@@ -24,6 +24,7 @@ THRESHOLDS = {
     "wxclient@.service": 12,
     "wxclient-prepare@.service": 15,
     "wxclient-credentials@.service": 18,
+    "wxclient-export@.service": 8,
     "wxclient-purge@.service": 25,
     "wxclient-journal@.service": 12,
     "wxcontroller-alert@.service": 15,
@@ -136,6 +137,13 @@ def test_units_and_code_use_the_same_paths() -> None:
     ]
     [copied] = directives("wxclient-credentials@.service")["RuntimeDirectory"]
     assert mounted == f"-/run/{copied}/files:{paths.credentials}"
+    export = directives("wxclient-export@.service")
+    # Otherwise each would change the owner or the mode of the other's files.
+    for key in ("User", "Group", "DynamicUser", "StateDirectory", "StateDirectoryMode", "Slice"):
+        assert export[key] == account[key]
+    assert export["ExecStart"][0].startswith("/usr/bin/python3 -I -S /usr/lib/wxcontroller/wxclient-export ")
+    for stream in ("StandardInput", "StandardOutput"):
+        assert export[stream] == [f"file:{paths.export_socket('x').parent}/%i"]
     for unit in ("wxclient-prepare@.service", "wxclient-purge@.service"):
         assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
 

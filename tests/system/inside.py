@@ -2,7 +2,8 @@
 
 Tests copy this file into the booted host and put it under a unit by a drop-in. It serves on the unit's own port: a
 POST has a list of expressions and the names they use, and the response has their outcomes. As a command it reads the
-same from standard input, for comparison without a sandbox. Standard library only.
+same from standard input: ``outside``, for comparison without a sandbox, or ``piped``, in a unit without a port.
+Standard library only.
 """
 
 import ctypes
@@ -225,11 +226,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    if sys.argv[1:] == ["outside"]:
+    if sys.argv[1:]:
         order = json.load(sys.stdin)
-        found = [
-            in_a_process(expression, order["names"], order["names"]["own"]) for expression in order["expressions"]
-        ]
+        fresh = order["names"]["own"] if sys.argv[1:] == ["outside"] else ""
+        found = [in_a_process(expression, order["names"], fresh) for expression in order["expressions"]]
         sys.stdout.write(json.dumps(found))
         return
     if os.environ.get("LISTEN_FDS"):

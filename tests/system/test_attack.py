@@ -160,6 +160,18 @@ ACCOUNT: Attempts = {
         bind("127.0.0.1", 53, socket.SOCK_DGRAM)
     """,
 }
+EXPORT: Attempts = {
+    HIDDEN: """
+        os.listdir("/run/wxclient")
+        os.listdir("/run/wxclient-export")
+        os.listdir("/var/lib/private/wxclient/victim")
+        os.listdir("/var/lib/wxclient-access")
+    """,
+    NO_FAMILY: """
+        socket.socket(socket.AF_UNIX)
+        connect("127.0.0.1", 2100)
+    """,
+}
 ALERT: Attempts = {
     HIDDEN: """
         os.listdir("/var/lib/private/wxclient")
@@ -201,6 +213,7 @@ class Service:
     needs: str
     attempts: tuple[Attempts, ...]
     inside: tuple[Attempts, ...]
+    also: Outcomes = frozenset()  # other refusals of the same attempts
 
 
 SERVICES = {
@@ -219,6 +232,21 @@ SERVICES = {
         """,
         (ANY, UNPRIVILEGED, ACCOUNT),
         (ANY_INSIDE, UNPRIVILEGED_INSIDE),
+    ),
+    # It reads an account's files for root, and may be taken over by them.
+    "export": Service(
+        "wxclient-export@mallory.service",
+        0,
+        "/var/lib/wxclient/mallory",
+        "/var/lib/private/wxclient/mallory",
+        """
+        write(own + "/mine")
+        read(own + "/mine")
+        spawn("/usr/bin/python3", "-c", "pass")
+        """,
+        (ANY, UNPRIVILEGED, ACCOUNT, EXPORT),
+        (ANY_INSIDE, UNPRIVILEGED_INSIDE),
+        NO_FAMILY,  # no sockets at all
     ),
     "alert": Service(
         "wxcontroller-alert@webhook.service",
@@ -312,6 +340,9 @@ def listen_at_metadata(host: Host) -> None:
 def intruder(request: pytest.FixtureRequest, host: Host, names: dict[str, Any]) -> Iterator[tuple[Service, Inside]]:
     """The program of each service in turn, taken over."""
     service = SERVICES[request.param]
+    if request.param == "export":
+        host.run("systemctl", "start", "wxclient@mallory.service")
+        host.run("systemctl", "stop", "wxclient@mallory.service")
     with inside(host, service.unit, service.port, {**names, "own": service.own}) as taken:
         yield service, taken
 
@@ -323,7 +354,8 @@ def test_attempts_to_leave_the_sandbox_are_refused(host: Host, intruder: tuple[S
             line: errors for attempt in attempts for errors, listed in attempt.items() for line in lines(listed)
         }
         found = dict(zip(expected, taken.evaluate(*expected), strict=True))
-        assert {each: got for each, got in found.items() if refusal(got) not in expected[each]} == {}
+        refused = {each: errors | service.also for each, errors in expected.items()}
+        assert {each: got for each, got in found.items() if refusal(got) not in refused[each]} == {}
         if of_both:
             by_root = dict(zip(expected, outside(host, taken.names, *expected), strict=True))
             assert {each: got for each, got in by_root.items() if refusal(got) in expected[each]} == {}

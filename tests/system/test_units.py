@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 UNITS = (
     *("wxcontroller.service", "wxcontroller.socket", "wxcontroller-sandbox.service", "wxclient.slice"),
     "wxclient.target",
-    *(f"wxclient{part}@x.service" for part in ("", "-prepare", "-credentials", "-purge", "-journal")),
+    *(f"wxclient{part}@x.service" for part in ("", "-prepare", "-credentials", "-purge", "-journal", "-export")),
     *(f"wxcontroller-alert@{channel}.service" for channel in ("webhook", "mail", "command")),
     *("wxclient-journal.socket", "wxcontroller-alert@webhook.path"),
 )
@@ -23,6 +23,7 @@ UNITS = (
 FOREIGN = (
     *("dbus.service", "wxcontroller.service", "wxcontroller.socket", "wxclient.slice", "wxclient.target"),
     *("wxclient-prepare@granted.service", "wxclient-credentials@granted.service"),
+    "wxclient-export@granted.service",
     *("wxclient-journal@x.service", "wxcontroller-alert@mail.service", "getty@tty1.service"),
 )
 LOOKALIKES = (

@@ -2,12 +2,14 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
 from tests.system.host import Host
 
 INSIDE = "/usr/local/lib/inside.py"
@@ -62,10 +64,34 @@ class Inside:
         return code, output
 
 
+class Piped(Inside):
+    """The same for a unit without a port: wxclient-export@, which systemd connects to a socket of root."""
+
+    def evaluate(self, *expressions: str) -> list[Any]:
+        order = json.dumps({"expressions": expressions, "names": self.names}).encode()
+        place = self.host.path(f"/run/wxclient-export/{self.unit.partition('@')[2].removesuffix('.service')}")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+            listener.listen(1)
+            self.host.run("systemctl", "start", self.unit)
+            place.unlink()
+            listener.settimeout(PATIENCE)
+            connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as answer:
+            connection.sendall(order)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(240)
+            return [load.get("value") if "value" in load else load for load in json.loads(answer.read())]
+
+
 @contextmanager
 def inside(host: Host, unit: str, port: int = 0, names: Mapping[str, Any] | None = None) -> Iterator[Inside]:
     """Run ``inside.py`` in a unit for the duration of a block. ``port``: where it listens if it is no account."""
     host.write(INSIDE, Path(__file__).with_name("inside.py").read_bytes())
+    if unit.startswith("wxclient-export@"):
+        with dropin(host, unit, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {INSIDE} piped\n"):
+            yield Piped(host, unit, port, dict(names or {}))
+        return
     service = f"Type=notify\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 {INSIDE}\nWatchdogSec=0\n"
     variable = f"Environment=MOJO_WEIXIN_PLUGIN_OPENWX_PORT={port}\n" if port else ""
     with dropin(host, unit, f"[Service]\n{service}{variable}"):

@@ -165,9 +165,9 @@ def list_units() -> list[LocalUnit]:
     return [unit for unit in found if instance_of(unit.unit)]
 
 
-def act(verb: str, unit: str) -> None:
+def act(verb: str, unit: str, *options: str) -> None:
     """Have systemd start, stop or restart the unit of an account. Raises UnitFailed, or WxError without systemd."""
-    done = _run(verb, "--", unit, wait=_ACT)
+    done = _run(verb, *options, "--", unit, wait=_ACT)
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(

@@ -108,6 +108,11 @@ def unit_of(instance: str) -> str:
     return f"wxclient@{instance}.service"
 
 
+def export_unit_of(instance: str) -> str:
+    """Return the name of the unit that reads an instance's files for root; raises BadName for anything else."""
+    return unit_of(instance).replace("@", "-export@")
+
+
 def instance_of(unit: str) -> str | None:
     """Return the instance of a ``wxclient@…service`` unit name, None for any other unit."""
     match = re.fullmatch(r"wxclient@(.+)\.service", unit)

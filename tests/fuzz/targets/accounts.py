@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import re
+import socket
 import ssl
 import tarfile
 import tempfile
@@ -16,7 +17,7 @@ from unittest import mock
 import aiohttp
 from click.testing import CliRunner
 
-from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
+from tests.fuzz.target import BODY, HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
@@ -24,7 +25,9 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.events import words_of
 from wxcontroller.cli.remotelogs import put
 from wxcontroller.cli.serversent import server_sent
+from wxcontroller.cli.transfer.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT
 from wxcontroller.cli.transfer.pack import unpack
+from wxcontroller.cli.transfer.receivedfiles import ReceivedFiles
 from wxcontroller.controller.account_port.hub import event_of
 from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.controller.mcp.tools import failure_in, object_of, shown_messages
@@ -159,6 +162,24 @@ def _bundle(data: bytes) -> None:
             assert {path.name for path in Path(place).iterdir()} == {"outside", "staging"}
             assert not any(outside.iterdir())
             assert not any(path.is_symlink() for path in staging.rglob("*"))
+
+
+def _account_files(data: bytes) -> None:
+    """Each file can be made in a directory, and nothing else is shown."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryDirectory(prefix="wxfuzz-") as place:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * BODY)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * BODY)
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        files = ReceivedFiles(parse_name("alice"), ours, BODY)
+        for file in files.requested(media=True):
+            path = Path(place, file.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as made:
+                made.write(file.read(BODY))
+            assert path.resolve() == path
+        check_printable("".join(files.left_out))
 
 
 def _caller(header: str) -> None:
@@ -364,6 +385,12 @@ _RECORDS = (
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
 )
 _BUNDLES = tuple(map(_moved, ("state/media/a.jpg", "state/../../outside/a.jpg", ".")))
+_FILES = (
+    HEADER.pack(FILE, 1, 3, 1) + b"axyz" + HEADER.pack(FILE, 3, 0, 1) + b"b/c" + HEADER.pack(END, 0, 0, 0),
+    HEADER.pack(FILE, 4, 1, 1) + b"../ax" + HEADER.pack(LEFT_OUT, 2, 0, 0) + b"\x1b[" + HEADER.pack(FAILED, 0, 1, 0),
+    HEADER.pack(FILE, 1, 1, 1) + b"ax" + HEADER.pack(FILE, 3, 1, 1) + b"a/bx" + HEADER.pack(FILE, 1, 1, 1) + b"ax",
+    HEADER.pack(LEFT_OUT, 9, 0, 0) + b"\xff\xfe\n\0\x9bxyz." + HEADER.pack(END, 0, 0, 0),
+)
 TARGETS = (
     Target("state files", _state_file, _STATES, (ValueError,)),
     Target("lines of the journal", _journal, _JOURNAL),
@@ -374,6 +401,7 @@ TARGETS = (
     Target("answers to wxctl", _wxctl, _ANSWERS, longest=HEAD),
     Target("journal lines and events to wxctl", _wxctl_logs, _LINES),
     Target("bundles of accounts", _bundle, _BUNDLES),
+    Target("files of accounts", _account_files, _FILES),
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
     Target("rows of another host", _rows, _ROWS, (ValueError,)),
     Target("greetings of another host", _greeting, _GREETINGS, (NotJson,)),

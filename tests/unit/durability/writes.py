@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, cast
 
+from tests.readers import reader_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer import exporting, importing
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, pack, unpack
@@ -60,7 +61,7 @@ def unpacked(paths: Paths) -> None:
     (state / "events.db").write_bytes(b"SQLite")
     (state / "media" / "a.jpg").write_bytes(b"jpeg")
     archive = io.BytesIO()
-    pack(archive, Account(NAME, 3000), paths, 0, media=True)
+    pack(archive, Account(NAME, 3000), paths, 0, media=True, read=reader_of(paths))
     archive.seek(0)
     unpack(archive, paths.root / "staging")
 

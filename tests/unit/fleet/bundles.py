@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.readers import reader_of
 from tests.unit.fleet.hosts import FleetHost
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
@@ -27,7 +28,7 @@ def account_of(host: FleetHost, name: str = "eve") -> Account:
 
 def sealed(host: FleetHost, account: Account, at: int, by: str) -> bytes:
     """Return a bundle of an account with the files that it has on a host; ``by`` is "" for a move."""
-    return b"".join(SealedAccount(account, SECRET, at, by, host.paths).pieces())
+    return b"".join(SealedAccount(account, SECRET, at, by, host.paths, read=reader_of(host.paths)).pieces())
 
 
 def kept(host: FleetHost, content: io.BytesIO, name: str) -> JsonObject:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
+from tests.readers import reader_of
 from tests.unit.fleet import bundles
 from tests.unit.fleet.bundles import SECRET, account_of, kept, sealed
 from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor
@@ -37,7 +38,9 @@ def receiving(host: FleetHost) -> AbstractAsyncContextManager[list[str]]:
 
 
 async def one_round(host: FleetHost, secret: bytes = SECRET) -> None:
-    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, secret, lambda _: None).run)
+    files = reader_of(host.paths)
+    sending = StandbyRound(Api(host.url), host.paths, host.name, secret, lambda _: None, files)
+    await asyncio.to_thread(sending.run)
 
 
 async def due(host: FleetHost, secret: bytes = SECRET) -> None:

@@ -1,8 +1,10 @@
 """The commands export, import, move and adopt: transfer a whole account to another machine, encrypted.
 
-All four use the same bundle: ``pack`` is its archive and ``seal`` its encryption; ``snapshot`` (with ``readlock``)
-allows it to be created while the account runs. ``exporting`` writes a bundle to a file, ``sending`` to another host.
-``importing`` is atomic; it prepares everything in ``staging``, which the next import cleans up after a killed one.
+All four use the same bundle: ``pack`` is its archive and ``seal`` its encryption. Root opens none of an account's
+files: a unit reads them, also while the account runs (``exportunit`` starts it, ``accountreader`` is its program,
+``receivedfiles`` checks what it sends, ``directory`` measures the files before). ``exporting`` writes a bundle to a
+file, ``sending`` to another host. ``importing`` is atomic; it prepares everything in ``staging``, which the next
+import cleans up after a killed one.
 ``adoption`` imports the account of a lost host. ``moving`` has the steps of a move, in an order in which an account
 never runs on two hosts. Start there, or with ``pack`` for the contents of an account.
 

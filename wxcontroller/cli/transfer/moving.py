@@ -12,7 +12,6 @@ move that brought it. Undoing is safe until step 4, as nothing but step 4 starts
 """
 
 import fcntl
-import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,9 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
 from wxcontroller.cli.systemd import disable
+from wxcontroller.cli.transfer.directory import stored_bytes
 from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.quiescing import look
 from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
 from wxcontroller.cli.transfer.remotehost import host_named
@@ -195,7 +195,9 @@ class Move:
                 host=self.host,
             )
         self._refuse_if_moving(there)
-        size = _size(PATHS.private_state(self.name.instance))
+        place = PATHS.private_state(self.name.instance)
+        with disk_errors(place):
+            size = stored_bytes(self.name, place)
         if there.free < size + SPARE_BYTES:
             raise NoSpace(
                 N_("host {host} has {free} MB free; {account} needs {size} MB"),
@@ -340,16 +342,6 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
             )
         found |= dict.fromkeys(fitting)
     return list(found)
-
-
-def _size(place: Path) -> int:
-    """Return how many bytes are in a directory, as far as it can be read."""
-    total = 0
-    for directory, _, files in os.walk(place):
-        for file in files:
-            with suppress(OSError):
-                total += Path(directory, file).lstat().st_size
-    return total
 
 
 def fleet_passphrase() -> bytes:

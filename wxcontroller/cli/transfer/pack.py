@@ -1,30 +1,30 @@
-"""An account as a tar archive, read from and written to the accounts' own directories.
+"""An account as a tar archive.
 
-Those belong to the accounts' programs, which may have been taken over: no link in them is followed, and anything
-but the account's own plain files is left out.
+The accounts' directories belong to their programs, which may have been taken over. A unit with the account's user
+reads them (``exportunit``); root checks what it sends (``receivedfiles``) and adds it to the archive. Only root
+writes a new account's directory, before the account exists.
 """
 
-import errno
 import io
 import json
 import os
 import shutil
-import stat
 import tarfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from wxcontroller import __version__
+from wxcontroller.cli.transfer.accountreader import DEEPEST
+from wxcontroller.cli.transfer.directory import stored_bytes
+from wxcontroller.cli.transfer.exportunit import OpenReader, read_by_unit
+from wxcontroller.cli.transfer.receivedfiles import ReceivedFiles
 from wxcontroller.cli.transfer.seal import Locked, Readable
-from wxcontroller.cli.transfer.snapshot import DATABASE, INDEX, copied_log, held_database
 from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
 from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import LARGEST_EPOCH, Account
 from wxcontroller.core.credentials import PLACE
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_
@@ -38,10 +38,9 @@ _MANIFEST, _OVERRIDE, _STATE, _SECRETS, _DROP_INS = "account.json", "override.en
 _SMALL = 1024 * 1024
 _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
-DEEPEST = 8
 _MOVE_ID = 64
-# A link could lead to any file of root; a FIFO without a writer would block ``open`` forever.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+# What a running account may add while it is read.
+_GROWTH_BYTES = 1 << 30
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
 
 
@@ -98,10 +97,11 @@ def pack(
     media: bool,
     unit: UnitFiles | None = None,
     host: str = "",
+    read: OpenReader = read_by_unit,
 ) -> Packed:
     """Write an account's bundle, with ``host`` as a standby bundle of that host; the account may run.
 
-    Raises OSError, and WxError for a file that changes meanwhile.
+    ``read`` starts the reader of its files. Raises OSError, and WxError if they cannot be read.
     """
     instance, packed = account.name.instance, Packed()
     manifest = Manifest(
@@ -128,78 +128,19 @@ def pack(
         for name, content in unit.files.items() if unit else ():
             add(archive, f"{_DROP_INS}/{name}", content)
         place = paths.private_state(instance)
-        try:
-            top = os.open(place, _READ | os.O_DIRECTORY)
-        except FileNotFoundError:
+        if not os.path.lexists(place):
             return packed  # it never ran
-        try:
-            owner = os.fstat(top).st_uid
-            # First: the files that it names are copied later, so that only those the account has deleted are missing.
-            with held_database(top):
-                _file(archive, top, DATABASE[0], f"{_STATE}/{DATABASE[0]}", owner, packed)
-                with copied_log(top):
-                    _file(archive, top, DATABASE[1], f"{_STATE}/{DATABASE[1]}", owner, packed)
-            without = (*DATABASE, INDEX, *(() if media else ("media",)))
-            _directory(archive, top, _STATE, owner, packed, without)
-        finally:
-            os.close(top)
-        packed.login_file = (place / paths.cookie_file(instance).name).is_file()
+        most = stored_bytes(account.name, place) + _GROWTH_BYTES
+        with read(account.name) as connection:
+            files = ReceivedFiles(account.name, connection, most)
+            for file in files.requested(media):
+                member = tarfile.TarInfo(f"{_STATE}/{file.name}")
+                member.size, member.mtime, member.mode = file.size, file.modified, 0o600
+                archive.addfile(member, file)
+                packed.files += 1
+                packed.login_file |= file.name == paths.cookie_file(instance).name
+            packed.left_out = [f"{_STATE}/{each}" for each in files.left_out]
     return packed
-
-
-def _directory(
-    archive: tarfile.TarFile, opened: int, name: str, owner: int, packed: Packed, without: tuple[str, ...]
-) -> None:
-    with os.scandir(opened) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        inner = f"{name}/{entry.name}"
-        if entry.name in without:
-            continue
-        with suppress(FileNotFoundError):  # a running account has deleted it
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode) and inner.count("/") < DEEPEST:
-                below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=opened)
-                try:
-                    _directory(archive, below, inner, owner, packed, ())
-                finally:
-                    os.close(below)
-            elif stat.S_ISREG(mode):
-                _file(archive, opened, entry.name, inner, owner, packed)
-            else:
-                packed.left_out.append(inner)
-
-
-def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner: int, packed: Packed) -> None:
-    """Add a plain file of the account's own, if there is one of the name."""
-    try:
-        opened = os.open(name, _READ, dir_fd=directory)
-    except FileNotFoundError:
-        return
-    except OSError as problem:
-        if problem.errno != errno.ELOOP:
-            raise
-        packed.left_out.append(inner)
-        return
-    with os.fdopen(opened, "rb") as stream:
-        facts = os.fstat(stream.fileno())
-        # A hard link to a file of another user.
-        if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
-            packed.left_out.append(inner)
-            return
-        # Its current length: data that a running account appends later is left out.
-        member = tarfile.TarInfo(inner)
-        member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
-        try:
-            archive.addfile(member, stream)
-        except OSError as problem:
-            # An error of tarfile, unlike one of the disk.
-            if problem.errno is None:
-                raise WxError(
-                    N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
-                ) from None
-            raise
-        packed.files += 1
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

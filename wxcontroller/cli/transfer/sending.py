@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from wxcontroller.cli.transfer.exportunit import OpenReader, read_by_unit
 from wxcontroller.cli.transfer.pack import Packed, pack
 from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.seal import Sealer
@@ -26,7 +27,8 @@ class SealedAccount:
     """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well.
 
     With ``host`` it is a standby bundle of that host; ``size`` is how many bytes it has. ``has_run``: the account is
-    known to have stored files, and a bundle without any must not replace those that have them.
+    known to have stored files, and a bundle without any must not replace those that have them. ``read`` starts the
+    reader of its files.
     """
 
     account: Account
@@ -35,6 +37,7 @@ class SealedAccount:
     host: str = ""
     paths: Paths = PATHS
     has_run: bool = False
+    read: OpenReader = read_by_unit
     size: int = field(init=False, default=0)
     packed: Packed = field(init=False, default_factory=Packed)
     problem: WxError | None = field(init=False, default=None)
@@ -54,7 +57,9 @@ class SealedAccount:
         try:
             with out:
                 sealer = Sealer(out, self.passphrase)
-                self.packed = pack(sealer, self.account, self.paths, self.now, media=True, host=self.host)
+                self.packed = pack(
+                    sealer, self.account, self.paths, self.now, media=True, host=self.host, read=self.read
+                )
                 if self.has_run and not self.packed.files:
                     raise WxError(
                         N_("the state directory of {account} is missing or empty"),

@@ -9,7 +9,8 @@ Accounts and other hosts may be compromised. A problem of one of them does not d
 the reason why that account has no newer bundle, each bundle has a time limit, and the ones that were tried longest
 ago come first.
 
-It can read the accounts' stored data, and can connect only to this host's controller, which forwards sealed bundles.
+It has an account's files read by a unit with the account's user (``exportunit``), and can connect only to this host's
+controller, which forwards sealed bundles.
 """
 
 import math
@@ -24,6 +25,7 @@ from wxcontroller.cli.context import DEFAULT_URL
 from wxcontroller.cli.errors import NoResponse
 from wxcontroller.cli.transfer.bundles import SPARE_BYTES
 from wxcontroller.cli.transfer.changes import BundleFacts, bundle_facts
+from wxcontroller.cli.transfer.exportunit import OpenReader, read_by_unit
 from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -70,6 +72,7 @@ class StandbyRound:
     host: str
     passphrase: bytes
     pause: Callable[[float], None] = time.sleep
+    read: OpenReader = read_by_unit
     _sent: dict[str, SentBundle] = field(init=False, default_factory=dict)
     _due: dict[str, BundleFacts] = field(init=False, default_factory=dict)
     _down: set[str] = field(init=False, default_factory=set)  # hosts that do not respond
@@ -138,7 +141,9 @@ class StandbyRound:
         require_acceptance(self.api.arrival(account.name, bundle.to), account, bundle.to, look.size)
         # A clock that was set back must not make this bundle look older than the last one.
         made = max(bundle.tried, bundle.at + 1)
-        sealed = SealedAccount(account, self.passphrase, made, self.host, self.paths, has_run=bundle.files > 0)
+        sealed = SealedAccount(
+            account, self.passphrase, made, self.host, self.paths, has_run=bundle.files > 0, read=self.read
+        )
         seconds = min(_MAX_SECONDS, _BASE_SECONDS + look.size / _SLOWEST)
         try:
             there = self.api.standby(account.name, bundle.to, lambda: in_time(sealed.pieces(), seconds, bundle.to))
