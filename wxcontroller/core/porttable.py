@@ -30,18 +30,22 @@ class PortTable:
         return {port for _, port in self._ports.values()}
 
     def free(self, instance: str, first: int, last: int) -> int:
-        """Return a port from ``first`` to ``last`` for an account. Raises NoPort."""
+        """Return a port from ``first`` to ``last`` for an account: one that no program uses, if there is one.
+
+        Raises NoPort when other accounts have all of them.
+        """
         taken = self.taken(without=instance)
-        for port in range(first, last + 1):
-            if port not in taken and bindable(port):
-                return port
-        raise NoPort(
-            N_("account {instance}: no port is free between {first} and {last}"),
-            N_("remove accounts that are not needed, or widen backend_end_port and wxclient.slice together"),
-            instance=instance,
-            first=first,
-            last=last,
-        )
+        left = [port for port in range(first, last + 1) if port not in taken]
+        if not left:
+            raise NoPort(
+                N_("account {instance}: no port is free between {first} and {last}"),
+                N_("remove accounts that are not needed, or widen backend_end_port and wxclient.slice together"),
+                instance=instance,
+                first=first,
+                last=last,
+            )
+        # An account works without its port, and takes it once it is free.
+        return next(filter(bindable, left), left[0])
 
     def _entry(self, file: Path) -> tuple[tuple[int, int, int], int] | None:
         try:
