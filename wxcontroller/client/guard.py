@@ -62,7 +62,7 @@ class Guard:
         self._limiter = FailureLimiter(token_failures=token_failures)
 
     def tell_controller(self) -> None:
-        """Write the secret for the controller, only after binding the port, so that no other program can get it."""
+        """Write the secret for the controller, which then expects this process to listen."""
         self._files.write(self._path, f"{self._secret}\n".encode())
 
     @property

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 from yarl import URL
@@ -20,7 +21,7 @@ from wxcontroller.core.watchdog import Deadlines
 log = logging.getLogger(__name__)
 # The original's user agent waits that long for an answer of poll_api.
 HEARTBEAT_ANSWER_SECONDS = 35.0
-# A command is a call to the account's own port, which is answered within 100 s.
+# A command is a call to the account's own API, which is answered within 100 s.
 HEARTBEAT_COMMAND_SECONDS = 120.0
 # A heartbeat that exceeds both limits by this much hangs.
 _OVERTIME = 45.0
@@ -48,15 +49,18 @@ def command_of(location: str, port: int) -> URL | None:
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Polls ``address`` every ``interval`` seconds while ``running`` returns true; ``port`` is the account's own API.
+    """Polls ``address`` every ``interval`` seconds while ``running`` returns true; ``port`` is the account's own API,
+    as poll_api names it.
 
-    ``own`` are the headers that authenticate this process there, sent nowhere else. ``tls`` None: the system's
+    It is called at the socket ``path``, because another program may have the port. ``own`` are the headers that
+    authenticate this process there, sent nowhere else. ``tls`` None: the system's
     authorities are trusted.
     """
 
     address: str
     interval: float
     port: int
+    path: Path
     agent: str
     own: Mapping[str, str] = field(repr=False)
     running: Callable[[], bool]
@@ -78,7 +82,12 @@ class Heartbeat:
             aiohttp.ClientSession(
                 connector=TargetConnector(self.targets, self.tls), timeout=timeout, headers=headers, cookie_jar=jar
             ) as web,
-            aiohttp.ClientSession(timeout=command_timeout, headers=headers, cookie_jar=jar) as own,
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(str(self.path)),
+                timeout=command_timeout,
+                headers=headers,
+                cookie_jar=jar,
+            ) as own,
         ):
             while True:
                 if self.running():
@@ -89,7 +98,7 @@ class Heartbeat:
                     await asyncio.sleep(min(self.interval, _LOOK_SECONDS))
 
     async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
-        """Poll once with ``web``; run the returned command with ``own``, as this account's port is not a webhook."""
+        """Poll once with ``web``; run the returned command with ``own``, as this account's API is not a webhook."""
         try:
             # Not followed by the library: a redirect is the command.
             async with web.get(self.address, allow_redirects=False) as answer:

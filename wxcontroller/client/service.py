@@ -95,7 +95,7 @@ class Client:
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
 
-        Raises PortTaken when the API cannot listen.
+        Raises CannotListen without the socket of the API.
         """
         config, roster, notifier, deadlines = self.config, Roster(), Notifier(), Deadlines()
         watchdog = Watchdog(notifier, deadlines)
@@ -189,10 +189,12 @@ class Client:
         )
         send_calls = SendCalls(parts)
         guard = Guard(config.name.instance, self.paths, files, limits.token_failures)
+        own_socket = self.paths.api_socket(config.name.instance)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),
             config.port,
+            own_socket,
             agent,
             guard.headers,
             lambda: session.state is LoginState.RUNNING,
@@ -203,7 +205,8 @@ class Client:
         files.write(config.pid_path, f"{os.getpid()}\n".encode())
         # Before anything is fetched: afterwards an unfinished file may be one that is being written.
         await asyncio.to_thread(remove_unfinished, private)
-        async with listening(application(parts, send_calls, fetcher, guard), config, guard):
+        app = application(parts, send_calls, fetcher, guard)
+        async with listening(app, config, guard, own_socket, session.note_port):
             # READY means that the API responds. The database may still be waiting for its disk, which the API then
             # reports.
             notifier.ready()

@@ -60,6 +60,7 @@ class Session:
         self.since = int(time.time())
         self.reason = NOTHING
         self.ended = ""  # why the driver stopped, an EndReason
+        self._port_error = NOTHING  # why its port cannot be used
         self.restricted: int | None = None  # people to whom WeChat shows no sends; None: unknown
         self.asks: Question | None = None  # the question that the driver waits for
         # Seconds since 1970 or 0: WeChat's last answer, and the last message.
@@ -93,6 +94,12 @@ class Session:
     def status(self) -> Text:
         """One line for ``systemctl status``."""
         return self._status
+
+    def note_port(self, problem: Text) -> None:
+        """Publish why the account's port cannot be used; an empty text if it can."""
+        if problem != self._port_error:
+            self._port_error = problem
+            self._publish()
 
     async def handle(self, event: base.DriverEvent) -> None:
         """Handle one event of the driver. Events of its loop are signs of life; some come from other tasks."""
@@ -420,6 +427,7 @@ class Session:
             restricted=self.restricted,
             ended=self.ended,
             login_marks=self._login_marks,
+            port_error=self._port_error,
         )
         self._told_uptime = self._sync_uptime
         self._files.write(self.config.state_path, to_bytes(render(self.facts, moment)))

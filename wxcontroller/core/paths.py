@@ -12,6 +12,7 @@ STATE_FILE_BYTES = 256 << 10
 CONTROLLERS_FILE_BYTES = 16 << 20
 # Next to the state file.
 DELIVERIES_FILE = "deliveries.json"
+API_SOCKET = "api.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,10 @@ class Paths:
     def port_secret(self, instance: str) -> Path:
         """The secret that the controller shows at the account's port; readable by the controller."""
         return self.runtime(instance) / "port-secret"
+
+    def api_socket(self, instance: str) -> Path:
+        """The socket of the account's API, for the controller."""
+        return self.runtime(instance) / API_SOCKET
 
     def cookie_file(self, instance: str) -> Path:
         """The session: cookies and keys, private to the account."""

@@ -68,7 +68,8 @@ class Moment:
     if unknown; ``ended`` is why the driver stopped, a drivers.base.EndReason.
     ``logins`` counts those of this process. It stops after ``qrcode_limit`` codes, this is number ``qrcode_try``,
     and the next one is due at ``qrcode_until``, 0 for unknown. ``login_marks`` are the login's
-    (drivers.base.Profile), None if unchanged or unsupported.
+    (drivers.base.Profile), None if unchanged or unsupported. ``port_error`` is why the account's port cannot be
+    used.
     """
 
     state: LoginState
@@ -90,11 +91,16 @@ class Moment:
     qrcode_limit: int = 0
     qrcode_until: int = 0
     logins: int = 0
+    port_error: Text = NOTHING
 
 
 # Not the original's, and no part of the contract's STATE.
 FOR_CONTROLLER = frozenset(
-    {"restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until", "epoch"}
+    {
+        *("restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until", "epoch"),
+        # Programs without it have no socket in their runtime directory.
+        *("port_error", "port_error_text"),
+    }
 )
 
 
@@ -124,6 +130,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "restricted": moment.restricted,
         "ended": moment.ended or None,
         "login_marks": None if moment.login_marks is None else [*moment.login_marks],
+        **text_fields(port_error=moment.port_error),
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
         "qrcode_try": moment.qrcode_try,

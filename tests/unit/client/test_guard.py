@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,8 +18,6 @@ from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
-from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.guard import Guard
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.messages import Text
@@ -162,9 +161,9 @@ async def test_each_call_needs_its_scope(start: Start, monkeypatch: pytest.Monke
     apps: list[web.Application] = []
     original = own_port.listening
 
-    def noted(app: web.Application, config: ClientConfig, guard: Guard) -> AbstractAsyncContextManager[None]:
+    def noted(app: web.Application, *others: Any) -> AbstractAsyncContextManager[None]:
         apps.append(app)
-        return original(app, config, guard)
+        return original(app, *others)
 
     monkeypatch.setattr(service, "listening", noted)
     client = await running(start)

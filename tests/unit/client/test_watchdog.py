@@ -3,22 +3,27 @@
 import asyncio
 import socket
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import TEAM, logged_in, message
+from wxcontroller.client import port as own_port
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
-from wxcontroller.client.port import PortTaken
+from wxcontroller.client.port import CannotListen
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
+from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.core.messages import Text
+from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import (
     Checkpoint,
     DriverEvent,
@@ -68,15 +73,16 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         yield Systemd(listening)
 
 
-async def test_account_is_ready_after_binding_its_port(systemd: Systemd, start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        refused = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(other.getsockname()[1]))
-        with pytest.raises(PortTaken):
-            await refused.task
-    # Whoever has the port must not be shown a secret that will be valid.
+async def test_account_is_ready_after_it_listens(systemd: Systemd, start: Start, tmp_path: Path) -> None:
+    own = Paths(tmp_path).api_socket("alice")
+    own.mkdir()
+    refused = start()
+    with pytest.raises(CannotListen):
+        await refused.task
     secret = refused.paths.port_secret("alice")
     assert not secret.exists()
     assert b"READY=1" not in systemd.heard()
+    own.rmdir()
     secrets = set()
     for _ in range(2):
         client = start()
@@ -85,6 +91,28 @@ async def test_account_is_ready_after_binding_its_port(systemd: Systemd, start: 
         secrets.add(secret.read_text())
         await client.stop()
     assert len(secrets) == 2
+
+
+async def test_account_works_without_its_port_and_takes_it_later(
+    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_port, "RETRY_FIRST", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        client = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(port))
+        client.port = port
+        await client.until_state("loading")
+        assert b"READY=1" in systemd.heard()
+        assert f"port {port}" in text(client.state()["port_error"])
+        own = client.paths.api_socket("alice")
+        assert stat.S_IMODE(own.stat().st_mode) == 0o660
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(own))) as http,
+            http.get(client.address("get_client_info")) as answer,
+        ):
+            assert answer.status == 200
+    await until(lambda: client.state()["port_error"], lambda words: words == "")
+    assert obj(await client.get("get_client_info"))["account"] == "alice"
 
 
 async def test_events_of_other_tasks_do_not_feed_the_watchdog(systemd: Systemd, client: RunningClient) -> None:
