@@ -20,8 +20,8 @@ UNITS = ROOT / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 # The highest exposure that `systemd-analyze security` may report, times ten.
 THRESHOLDS = {
-    "wxcontroller.service": 15,
-    "wxclient@.service": 12,
+    "wxcontroller.service": 9,
+    "wxclient@.service": 11,
     "wxclient-prepare@.service": 15,
     "wxclient-credentials@.service": 18,
     "wxclient-export@.service": 8,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from wxcontroller.controller.account_port.client import NotAnswering, NotRunning
+from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
 from wxcontroller.controller.accounts import UnknownMove
 from wxcontroller.controller.ilink import answers
 from wxcontroller.controller.ilink.pairings import NoPairing, TooManyPairings

@@ -130,18 +130,22 @@ class Registry:
         for entry in self._entries.values():
             entry.looked = float("-inf")
 
+    def runtime(self, instance: str) -> str:
+        """Return the account's runtime directory."""
+        entry = self._entries.get(instance)
+        return entry.runtime if entry else str(self._paths.runtime(instance))
+
     def is_up(self, instance: str) -> bool:
-        """Whether the account's unit has a process: without one, another program may have its port.
+        """Whether the account's unit has a process.
 
         systemd makes the runtime directory before it starts the first process of the unit, and removes it when the
         last one has ended, also between two automatic restarts. An uncached query to systemd takes 50 ms.
         """
-        entry = self._entries.get(instance)
-        return os.path.isdir(entry.runtime if entry else self._paths.runtime(instance))  # noqa: PTH112 - at every request
+        return os.path.isdir(self.runtime(instance))  # noqa: PTH112 - at every request
 
     def process(self, instance: str) -> object:
-        """Return a value that changes when another process serves the account's port, None without one. systemd
-        recreates the runtime directory, and the process writes the secret once it has bound the port.
+        """Return a value that changes when another process serves the account, None without one. systemd recreates
+        the runtime directory, and the process writes the secret once it listens.
         """
         try:
             return self._paths.runtime(instance).stat().st_ino, stamp_of(str(self._paths.port_secret(instance)))

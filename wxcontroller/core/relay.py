@@ -8,7 +8,7 @@ import aiohttp
 Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
 
 
-def relay_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+def relay_session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     """Return a session that adds, decodes, keeps and repeats nothing.
 
     A request that reached the other side may have done its work: sending it again would send a message twice.

@@ -116,6 +116,16 @@ def fixed(status: int, headers: Mapping[str, str] = MappingProxyType({}), body: 
     return serve
 
 
+def unix_listener(path: Path, backlog: int = 128) -> socket.socket:
+    """Listen at a path of any length."""
+    listener = socket.socket(socket.AF_UNIX)
+    directory = os.open(path.parent, os.O_PATH)
+    listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+    os.close(directory)
+    listener.listen(backlog)
+    return listener
+
+
 class Process:
     """A running account: an HTTP server and a state file."""
 
@@ -133,6 +143,7 @@ class Process:
         self.responds = asyncio.Event()  # cleared, it answers neither
         self.responds.set()
         self.knows_ack = True
+        self.has_socket = True
         self.answers: list[JsonValue] | None = []  # to its question; None for a program that asks nothing
         self.accepted = "yes"
         # The secret of its port; and, with ``echo``, the calls that it gets: line, headers and body.
@@ -166,6 +177,8 @@ class Process:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.account.port, reuse_address=True).start()
         self.say(LoginState.INIT)
+        if self.has_socket:
+            await web.SockSite(self._runner, unix_listener(self.paths.api_socket(self.instance))).start()
         replace_file(self.paths.port_secret(self.instance), f"{self.secret}\n".encode(), 0o640)
 
     def say(self, state: LoginState, **more: JsonValue) -> None:
@@ -181,6 +194,7 @@ class Process:
             "qrcode_link": None,
             "user": None,
             "state_path": "/x/y",
+            "port_error": "",
             **more,
         }
         self.write(json.dumps(content).encode())

@@ -1,8 +1,8 @@
-"""Idle connections to the accounts' ports, and the answers on them, for the fast path (``fastpath``).
+"""Idle connections to the accounts, and the answers on them, for the fast path (``fastpath``).
 
 A connection belongs to the process that accepted it, and the process creates a new secret at each start: the
-account's unit and the secret of its port, as checked when the connection was opened, stay valid while it is open.
-Both are checked again after a pause, and for each new connection.
+account's unit and the secret of its port, as checked when the connection was opened (``connecting``), stay valid
+while it is open. Both are checked again after a pause, and for each new connection.
 
 An account is not trusted. The head of its answer is parsed by a strict grammar, and the caller's head is built from
 the parsed parts: status, reason and the allowed headers. A body is passed through, but no more of it than the
@@ -20,6 +20,7 @@ from typing import Protocol, cast
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.client import unusable_because
+from wxcontroller.controller.account_port.connecting import connect
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
@@ -152,7 +153,7 @@ def _framing(headers: Mapping[str, bytes]) -> tuple[int, bool]:
 
 
 class Backend(asyncio.Protocol):
-    """A connection to an account's port, for one request at a time."""
+    """A connection to an account, for one request at a time."""
 
     __slots__ = (
         *("_alarm", "_alarm_at", "_sink", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused"),
@@ -350,7 +351,7 @@ class Backends:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._idle: dict[int, list[Backend]] = {}  # by port, the one used last at the end
+        self._idle: dict[str, list[Backend]] = {}  # by instance, the one used last at the end
         self._kept = 0
         self._heads: tuple[dict[bytes, ResponseHead], dict[bytes, ResponseHead]] = ({}, {})
         self._own = b""
@@ -376,7 +377,7 @@ class Backends:
 
     def kept(self, account: Account, now: float) -> Backend | None:
         """Take a usable idle connection to an account out of the pool, or return None."""
-        idle = self._idle.get(account.port)
+        idle = self._idle.get(account.name.instance)
         while idle:
             # Use the most recent one: the others age and are closed, so the pool shrinks to the number needed.
             backend = idle.pop()
@@ -387,21 +388,20 @@ class Backends:
         return None
 
     def can_open(self, account: Account) -> bool:
-        """Whether the account's unit has a process: without one, another program may have its port."""
+        """Whether the account's unit has a process."""
         return self._registry.is_up(account.name.instance)
 
     async def opened(self, account: Account, seconds: float) -> Backend:
-        """Open a connection to an account that is up. Raises OSError, and TimeoutError after ``seconds``."""
-        secret = self._registry.secret(account.name.instance)
-        async with asyncio.timeout(seconds):
-            _, backend = await asyncio.get_running_loop().create_connection(
-                lambda: Backend(self, account, secret), "127.0.0.1", account.port
-            )
-        return backend
+        """Open a connection to an account that is up. Raises PortFailure, and TimeoutError after ``seconds``."""
+        instance = account.name.instance
+        secret = self._registry.secret(instance)
+        return await connect(
+            self._registry.runtime(instance), account, lambda: Backend(self, account, secret), seconds
+        )
 
     def keep(self, backend: Backend) -> None:
         """Take back a connection whose request is answered."""
-        idle = self._idle.setdefault(backend.account.port, [])
+        idle = self._idle.setdefault(backend.account.name.instance, [])
         # Without a secret the account was just starting: the next connection may have one.
         if len(idle) >= _KEPT or self._kept >= _KEPT_IN_ALL or not backend.secret:
             backend.let_go()
@@ -412,12 +412,12 @@ class Backends:
 
     def forget(self, backend: Backend) -> None:
         """Forget a connection that has ended."""
-        idle = self._idle.get(backend.account.port, [])
+        idle = self._idle.get(backend.account.name.instance, [])
         if backend in idle:
             idle.remove(backend)
             self._kept -= 1
         if not idle:
-            self._idle.pop(backend.account.port, None)
+            self._idle.pop(backend.account.name.instance, None)
 
     def close(self) -> None:
         """Close all connections that are not in use."""
@@ -426,9 +426,6 @@ class Backends:
                 backend.let_go()
 
     def _is_same(self, backend: Backend, account: Account, now: float) -> bool:
-        # Ports are reused: another account may have this one since.
-        if backend.account is not account and backend.account.name != account.name:
-            return False
         if now - backend.used < _TRUSTED_SECONDS:
             return True
         instance = account.name.instance

@@ -1,4 +1,4 @@
-"""The only HTTP client of the accounts' ports: address, secret, timeouts and errors.
+"""The HTTP client of the accounts: secret, timeouts and errors. Its connections are those of ``connecting``.
 
 An account is not trusted: its program may be compromised. So a response is accepted only if it can harm only the
 account. A redirect would send the caller, and with it the caller's token, to a call of the account's choosing; 401
@@ -15,11 +15,11 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from wxcontroller.controller.account_port.connecting import connect
+from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, failure_of
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.commands import command
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.relay import Body, relay_session
@@ -30,35 +30,37 @@ from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 # of deliveries. They have a few KiB and a few hundred values.
 PROGRAM_ANSWER_BYTES = 64 << 10
 ANSWER_VALUES = 5000
+# Before an instance in hexadecimal digits, which alone could look like an address.
+_HOST = "account-"
 _NOT_PASSED_ON = frozenset({401, 407})
 
 
-class PortFailure(WxError):
-    """An account's port gave no usable response. ``what`` gives the reason without naming the account."""
+class _AccountConnector(aiohttp.BaseConnector):
+    """Connects to accounts. A URL's host is an account's instance, as ``_host_of`` writes it.
 
-    message_template = N_("account {account}: {what}")
+    Kept connections are found by host and port: with a port of this machine as the key, an account could get the
+    connection of another one that has the same.
+    """
 
-    def __init__(self, account: Account, what: Text, remedy: str | Text, timed_out: bool = False) -> None:
-        name = account.name
-        super().__init__(self.message_template, remedy, account=name.name, unit=name.unit, what=what)
-        self.what = what
-        self.timed_out = timed_out
+    def __init__(self, registry: Registry) -> None:
+        # No limits: ``admission`` counts requests before. Idle connections live shorter than at the account (75 s).
+        super().__init__(limit=0, limit_per_host=0, keepalive_timeout=30)
+        self._registry = registry
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.client_proto.ResponseHandler:
+        instance = bytes.fromhex((req.url.raw_host or "").removeprefix(_HOST)).decode()
+        account = self._registry.get(instance)
+        if account is None:  # removed since
+            raise ConnectionResetError
+        assert timeout.sock_connect is not None
+        return await connect(self._registry.runtime(instance), account, self._factory, timeout.sock_connect)
 
 
-class NotRunning(PortFailure, code="not-running", status=409):
-    """An account without a process. Nothing was sent to its port, which may be another program's."""
-
-    message_template = N_("account {account} is not running")
-
-    def __init__(self, account: Account) -> None:
-        super().__init__(account, Text(N_("it is not running")), N_("start it: wxctl start {account}"))
-
-
-class NotAnswering(PortFailure, code="not-answering", status=502):
-    """An account's program that gave no usable response. The request may have been carried out."""
-
-    def __init__(self, account: Account, what: Text, timed_out: bool = False) -> None:
-        super().__init__(account, what, Text(N_("see: {logs}"), logs=command("logs", account.name.name)), timed_out)
+def _host_of(account: Account) -> str:
+    """Return an account as the host of a URL, which has no capital letters or underscores of its own."""
+    return _HOST + account.name.instance.encode().hex()
 
 
 class AccountPorts:
@@ -69,11 +71,7 @@ class AccountPorts:
         self._settings = settings
 
     async def __aenter__(self) -> "AccountPorts":
-        self._session = relay_session(
-            # No limits: ``admission`` counts requests before. Idle connections live shorter than at the account (75
-            # s).
-            aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30)
-        )
+        self._session = relay_session(_AccountConnector(self._registry))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -99,13 +97,14 @@ class AccountPorts:
         Raises NotRunning or NotAnswering. Reading the response raises aiohttp's errors and TimeoutError.
         """
         instance = account.name.instance
-        # Without a process, another program may listen on the port, and would get the secret.
+        # Also a kept connection is only used while there is a process.
         if not self._registry.is_up(instance):
             raise NotRunning(account)
         sent = CIMultiDict(headers or {})
         sent.update(self._registry.port_headers(instance, scope))
+        sent["Host"] = f"127.0.0.1:{account.port}"
         # Already encoded and not changed: the account must read exactly what was checked.
-        url = URL(f"http://127.0.0.1:{account.port}{target}", encoded=True)
+        url = URL(f"http://{_host_of(account)}:{account.port}{target}", encoded=True)
         try:
             response = await self._session.request(
                 method, url, headers=sent, data=body, allow_redirects=False, timeout=timeout or self._timeout()
@@ -165,19 +164,6 @@ class AccountPorts:
     def _timeout(self) -> aiohttp.ClientTimeout:
         settings = self._settings()
         return timeouts(settings.ua_request_timeout, settings.ua_connect_timeout, settings.ua_inactivity_timeout)
-
-
-def failure_of(account: Account, problem: Exception, seconds: float | None = None) -> NotAnswering:
-    """Return the failure that an error of the connection is."""
-    if isinstance(problem, TimeoutError):
-        if seconds is None:
-            return NotAnswering(account, Text(N_("no response in time")), timed_out=True)
-        return NotAnswering(
-            account, Text(N_("no response within {seconds} s"), seconds=f"{seconds:g}"), timed_out=True
-        )
-    if isinstance(problem, aiohttp.ClientConnectorError | ConnectionRefusedError):
-        return NotAnswering(account, Text(N_("nothing listens on its port {port}"), port=account.port))
-    return NotAnswering(account, Text(N_("connection reset by its port {port}"), port=account.port))
 
 
 def unusable_because(status: int, encoding: str) -> Text | None:

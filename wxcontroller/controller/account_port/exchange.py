@@ -4,7 +4,7 @@ import logging
 import time
 
 from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
-from wxcontroller.controller.account_port.client import NotAnswering, failure_of
+from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure, failure_of
 from wxcontroller.controller.account_port.requestheads import HeaderBlock, RequestLine
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
@@ -69,9 +69,9 @@ class ProxiedExchange:
         """Send the request over a new connection."""
         try:
             backend = await self._backends.opened(self._account, seconds)
-        except OSError as problem:
+        except (TimeoutError, PortFailure) as problem:
             if not self._gone:
-                self._fall_back(failure_of(self._account, problem))
+                self._fall_back(problem if isinstance(problem, PortFailure) else failure_of(self._account, problem))
             return
         if self._gone:
             # The caller disconnected meanwhile: the connection can be used for the next one.
@@ -141,7 +141,7 @@ class ProxiedExchange:
         self._place.__exit__()
         self._requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
 
-    def _fall_back(self, problem: NotAnswering) -> None:
+    def _fall_back(self, problem: PortFailure) -> None:
         """Let the regular proxy answer the request: it has the error messages."""
         # The regular proxy counts the request itself.
         self._place.__exit__()

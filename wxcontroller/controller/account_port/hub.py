@@ -32,7 +32,8 @@ from urllib.parse import urlencode
 import aiohttp
 from msgspec import UNSET
 
-from wxcontroller.controller.account_port.client import AccountPorts, PortFailure
+from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.failures import PortFailure
 from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.core.access import Scope

@@ -16,13 +16,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import (
-    AccountPorts,
-    NotAnswering,
-    NotRunning,
-    PortFailure,
-    failure_of,
-)
+from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.authentication import Caller

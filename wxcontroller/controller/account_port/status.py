@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from wxcontroller.controller.account_port.client import ANSWER_VALUES, AccountPorts, NotAnswering, PortFailure
+from wxcontroller.controller.account_port.client import ANSWER_VALUES, AccountPorts
+from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue

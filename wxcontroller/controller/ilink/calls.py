@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.client import NotAnswering, PortFailure
+from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.ilink.answers import FAILED, NO_TICKET, NOT_SENT, answer, failure, session_over

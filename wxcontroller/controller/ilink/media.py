@@ -8,7 +8,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import as_caller
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import PortFailure
+from wxcontroller.controller.account_port.failures import PortFailure
 from wxcontroller.controller.account_port.proxy import pass_on
 from wxcontroller.controller.authentication import holder
 from wxcontroller.controller.context import context

@@ -17,7 +17,8 @@ import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.access import hold_to_accounts
-from wxcontroller.controller.account_port.client import failure_of, read_bounded
+from wxcontroller.controller.account_port.client import read_bounded
+from wxcontroller.controller.account_port.failures import failure_of
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import Refused

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote_plus, urlencode
 
-from wxcontroller.controller.account_port.client import AccountPorts, NotAnswering, NotRunning, PortFailure
+from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure
 from wxcontroller.controller.notify.notification import Attachment
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.client import NotRunning, PortFailure
+from wxcontroller.controller.account_port.failures import NotRunning, PortFailure
 from wxcontroller.controller.account_port.status import ask
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoConsumer, json_response

@@ -5,7 +5,7 @@ import time
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.client import NotRunning
+from wxcontroller.controller.account_port.failures import NotRunning
 from wxcontroller.controller.account_port.status import keep_user
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import AlreadyLoggedIn, OlderVersion, json_response
