@@ -18,9 +18,10 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.filecache import Stamp
-from wxcontroller.core.messages import N_, NOTHING
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
+from wxcontroller.core.tcptable import listeners, program_of
 
 # A unit that is up has already written its state; a foreign program may need a moment longer.
 _STATE_WAIT = 1.0
@@ -39,6 +40,8 @@ class AccountViews:
         self.crash_loops: set[str] = set()
         # Answers about deliveries from accounts that still run 2.0.0.
         self.asked_deliveries: Mapping[str, DeliveryState] = {}
+        # Who has the ports of accounts that cannot use them, by instance.
+        self.port_users: Mapping[str, Text] = {}
         # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
         self.host = ""
         self.duplicates: Mapping[str, str] = {}
@@ -80,7 +83,7 @@ class AccountViews:
         return views
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
-        looked = (frozenset(self.crash_loops), self.asked_deliveries, self._patience())
+        looked = (frozenset(self.crash_loops), self.asked_deliveries, self.port_users, self._patience())
         others = (*looked, self.host, self.duplicates, self.unclaimed)
         return self._views.current(units, others)
 
@@ -147,8 +150,26 @@ class AccountViews:
         publishes = published is not None
         return View(
             *(account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until),
-            *(host, also_on, obstacle),
+            *(host, also_on, obstacle, self.port_users.get(instance, NOTHING)),
         )
+
+    async def look_for_port_users(self, views: Iterable[View]) -> None:
+        """Find out who has the ports that accounts cannot use. Raises nothing."""
+        taken = [view.account for view in views if view.live and view.live.client.port_error]
+        self.port_users = await asyncio.to_thread(self._port_users, taken) if taken else {}
+
+    def _port_users(self, accounts: Iterable[Account]) -> Mapping[str, Text]:
+        try:
+            users = listeners()
+        except OSError:
+            return {}
+        return {
+            account.name.instance: Text(
+                N_("port {port} is in use by {who}"), port=account.port, who=program_of(min(others), self.paths)
+            )
+            for account in accounts
+            if (others := users.get(account.port))
+        }
 
     async def settled(self, instance: str) -> View:
         """Return an account once its client has written its state, or after a second."""

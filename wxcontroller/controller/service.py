@@ -174,6 +174,7 @@ class Service:
                     await alerts.look((), str(problem))
                 else:
                     watch.look(views)
+                    await accounts.look_for_port_users(views)
                     instances = {view.instance for view in views}
                     await asyncio.to_thread(accounts.logins.look, logins_of(views), instances)
                     with self._deadlines.within(_LOOK_STUCK, "a look for alerts"):

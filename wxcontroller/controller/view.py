@@ -37,7 +37,7 @@ class View:
     exiting. ``patience`` is how long a login may take. ``recent`` are its last minutes and hours, while it has a
     process that publishes them. ``until`` is when time alone changes it, by ``statefiles.uptime``. ``host`` is this
     host's name in its fleet, ``also_on`` the others that have the account. ``obstacle`` is why it cannot run: this
-    host cannot claim it, in a fleet with etcd, or its settings are invalid.
+    host cannot claim it, in a fleet with etcd, or its settings are invalid. ``port_user`` says who has its port.
     """
 
     account: Account
@@ -53,6 +53,7 @@ class View:
     host: str = ""
     also_on: str = ""
     obstacle: WxError | None = None
+    port_user: Text = NOTHING
     _assessed: list[tuple[float, Assessment]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
@@ -165,6 +166,7 @@ class View:
             also_on=self.also_on,
             leaving=self.account.leaving.to if self.account.leaving else "",
             obstacle=self.obstacle,
+            port_user=self.port_user,
         )
         self._assessed[:] = [(now, assess(facts))]
         return self._assessed[0][1]

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     DELIVERY = "delivery"  # its reports wait for their receiver
     DEAD = "dead"  # its reports were refused for good
     LOST = "lost"  # its reports were deleted before they were delivered: the log was full
+    PORT = "port"  # another program has its port
     RESTRICTED = "restricted"  # WeChat accepts messages for a person and shows none of them
     DISK = "disk"
     SYSTEMD = "systemd"  # the controller cannot look at the accounts
@@ -163,6 +164,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.DELIVERY: N_("its reports wait"),
     Kind.DEAD: N_("its reports are refused"),
     Kind.LOST: N_("its reports are lost"),
+    Kind.PORT: N_("port in use by another program"),
     Kind.RESTRICTED: N_("WeChat does not show its messages"),
     Kind.DISK: N_("disk"),
     Kind.SYSTEMD: N_("systemd does not answer"),

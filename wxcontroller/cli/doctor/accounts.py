@@ -17,7 +17,7 @@ from wxcontroller.core.names import parse_name
 _CHECKS: Mapping[str, str] = {
     **dict.fromkeys((Code.HOST, Code.DUPLICATE), "fleet"),
     **dict.fromkeys((Code.WEBHOOK, Code.LATE, Code.DEAD, Code.LOST, Code.DAMAGED, Code.STORE), "reports"),
-    Code.OLD_CODE: "program",
+    **dict.fromkeys((Code.OLD_CODE, Code.RESTART_DUE), "program"),
 }
 # The same assessment as in the list and on the dashboard.
 _LEVELS: Mapping[Severity, Level] = {
@@ -37,6 +37,8 @@ def conditions(target: CheckTarget) -> Iterator[CheckResult]:
     found = set()
     for name, assessment in accounts:
         for issue in assessment.issues:
+            if issue.code == Code.PORT_TAKEN and target.registered:
+                continue  # listed by the check of the ports, also for stopped accounts
             what = _CHECKS.get(issue.code, "account")
             yield CheckResult(_LEVELS[issue.severity], what, titled(name, issue), issue.remedy)
             found.add(what)

@@ -18,8 +18,10 @@ from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.names import parse_name, unit_of
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tcptable import listeners, program_of
 
 _WAIT = 8.0
 _PROBE = 2.0
@@ -40,26 +42,32 @@ def ports(target: CheckTarget) -> Iterator[CheckResult]:
                     Text("the controller's port {port} is in use by {who}", port=port, who=_listener(port)),
                     Text("stop that program, or change the port: systemctl edit wxcontroller.socket"),
                 )
-    instances = {unit_of(account.name.instance): account for account in target.registered}
-    states = show(("ActiveState",), *instances) if instances else {}
-    for unit, account in instances.items():
-        down = states.get(unit, {}).get("ActiveState", "") in ("", "inactive", "failed", "activating")
-        if down and listens(account.port):
-            override = target.paths.override_file(account.name.instance)
-            remedy = Text(
-                "stop that program, or give the account another port: {port} in {override}",
-                port=PORT,
-                override=override,
-            )
-            yield fail(
+    users = listeners()
+    for account in target.registered:
+        others = users.get(account.port, frozenset()) - _users_of(account, target.paths)
+        if others:
+            # The account works without its port, but local programs would call that one.
+            yield warn(
                 Text(
                     "port {port} of {account} is in use by {who}",
                     port=account.port,
                     account=str(account.name),
-                    who=_listener(account.port),
+                    who=program_of(min(others), target.paths),
                 ),
-                remedy,
+                Text(
+                    "stop that program, or give the account another port: {port} in {override}",
+                    port=PORT,
+                    override=target.paths.override_file(account.name.instance),
+                ),
             )
+
+
+def _users_of(account: Account, paths: Paths) -> set[int]:
+    """Return the user of a running account, none for one that is stopped."""
+    try:
+        return {paths.runtime(account.name.instance).lstat().st_uid}
+    except OSError:
+        return set()
 
 
 def listens(port: int) -> bool:

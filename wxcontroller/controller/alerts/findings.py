@@ -32,6 +32,7 @@ class Track(StrEnum):
     DEAD = "dead"
     LOST = "lost"
     STORE = "store"
+    PORT = "port"
     PERSON = "person"  # a person it sends to
     DISK = "disk"
     SYSTEMD = "systemd"
@@ -97,6 +98,7 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.DAMAGED: (Track.LOST, Kind.LOST),
     Code.STORE: (Track.STORE, Kind.DISK),
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
+    Code.PORT_TAKEN: (Track.PORT, Kind.PORT),
     Code.DUPLICATE: (Track.DUPLICATE, Kind.DUPLICATE),
 }
 _OF_DELIVERIES = {
@@ -113,7 +115,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        return dict.fromkeys((Track.LOGIN, Track.PERSON, Track.DUPLICATE, *_OF_DELIVERIES), Ignored())
+        return dict.fromkeys((Track.LOGIN, Track.PORT, Track.PERSON, Track.DUPLICATE, *_OF_DELIVERIES), Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: without_issue(name, assessment, settings)}
     if view.deliveries is not None:
@@ -122,6 +124,8 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         found[Track.DUPLICATE] = Healthy(
             name, Text(N_("Account {account} no longer exists on other hosts."), account=name)
         )
+    if view.live is not None and view.live.client.port_error is not None:
+        found[Track.PORT] = Healthy(name, Text(N_("Account {account} has its port."), account=name))
     if view.live is not None and view.live.client.restricted is not None:
         found[Track.PERSON] = Healthy(
             name, Text(N_("Account {account}: WeChat shows its messages again."), account=name)
@@ -152,7 +156,7 @@ def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> f
             return 0.0 if now - issue.since > settings.delivery_after else _NEVER
         case Code.CONFIRM:
             return _CONFIRM_SECONDS
-        case Code.RESTARTING | Code.NO_STATE | Code.UNREADABLE | Code.LOGIN_STUCK | Code.OFFLINE:
+        case Code.RESTARTING | Code.NO_STATE | Code.UNREADABLE | Code.LOGIN_STUCK | Code.OFFLINE | Code.PORT_TAKEN:
             return settings.after
     return 0.0
 

@@ -222,10 +222,35 @@ def restricted(facts: Facts, _: Condition) -> Issue | None:
     return Issue(Code.RESTRICTED, Severity.WARNING, headline, remedy, level=number)
 
 
-def old_code(facts: Facts, _: Condition) -> Issue | None:
+def port_taken(facts: Facts, _: Condition) -> Issue | None:
+    """Another program has its port, or it may not use it. The controller does not need it."""
+    if facts.client is None or not facts.client.port_error or not facts.has_process:
+        return None
+    remedy = Text(
+        N_(
+            "only direct calls of the port are affected; for these, stop the other program or allow the port in "
+            "wxclient.slice: the account takes it within half a minute"
+        )
+    )
+    return Issue(Code.PORT_TAKEN, Severity.WARNING, facts.port_user or facts.client.port_error, remedy)
+
+
+def restart_due(facts: Facts, _: Condition) -> Issue | None:
+    """Its program was started by 2.3.0, and the controller reaches it by its port."""
+    client = facts.client
+    if client is None or client.login is None or not facts.has_process or client.port_error is not None:
+        return None
+    headline = Text(N_("still runs a version that is reached by its port, which other accounts can take"))
+    remedy = Text(N_("restart it when convenient: {restart}"), restart=facts.wxctl("restart"))
+    return Issue(Code.RESTART_DUE, Severity.NOTICE, headline, remedy)
+
+
+def old_code(facts: Facts, condition: Condition) -> Issue | None:
     """Its program was started before an upgrade."""
     client = facts.client
     if client is None or client.login is None or not client.version or not facts.has_process:
+        return None
+    if restart_due(facts, condition):  # the same remedy, for a better reason
         return None
     if client.version == facts.installed or not facts.installed:
         return None
@@ -245,7 +270,8 @@ def duplicate(facts: Facts, _: Condition) -> Issue | None:
 
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, moving, old_code),
+    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, port_taken, moving),
+    *(restart_due, old_code),
 )
 
 

@@ -90,6 +90,8 @@ class Code(StrEnum):
     CONFIRM = "needs-confirmation"  # warning: it waits for the phone to confirm the login
     MOVING = "moving"  # notice: it is stopped, on its way to another host
     OLD_CODE = "old-code"  # notice: the process runs another version than is installed
+    RESTART_DUE = "restart-due"  # notice: the process was started by 2.3.0, which has no socket for the controller
+    PORT_TAKEN = "port-taken"  # warning: the account works, but another program has its port
     STORE = "cannot-store"  # error: incoming messages cannot be written to disk
     DAMAGED = "log-damaged"  # error: the event log was damaged and replaced within the last day
     LOST = "reports-lost"  # error: reports were lost within the last day, as the log was full
@@ -108,7 +110,7 @@ class ClientReport:
     ``login`` is None for a foreign program, which gives only the original's ``word``. ``since`` is seconds
     since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
     ``restricted`` are people to whom WeChat shows no sends, None if unknown. ``ended`` is why it
-    stopped, or "".
+    stopped, or "". ``port_error`` is why it cannot use its port, None from a program without a socket of its own.
     """
 
     login: LoginState | None
@@ -120,6 +122,7 @@ class ClientReport:
     version: str = ""
     restricted: int | None = None
     ended: str = ""
+    port_error: Text | None = None
 
     @property
     def why(self) -> Text:
@@ -142,6 +145,7 @@ def client_of(content: JsonObject) -> ClientReport:
         one_line(content.get("version")),
         _number(content.get("restricted")),
         one_line(content.get("ended")),
+        text_in(content, "port_error") if "port_error" in content else None,
     )
 
 
@@ -183,7 +187,8 @@ class Facts:
     version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``unseen``:
     the state file could not be read, so its absence means nothing. ``also_on`` are the other hosts that
     have an account of its name, or ""; ``leaving`` is the host to which it is being moved, or "".
-    ``obstacle`` is why it cannot run: bad settings, or another host that owns it.
+    ``obstacle`` is why it cannot run: bad settings, or another host that owns it. ``port_user`` says who has its
+    port, if known.
     """
 
     name: AccountName
@@ -202,6 +207,7 @@ class Facts:
     also_on: str = ""
     leaving: str = ""
     obstacle: WxError | None = None
+    port_user: Text = NOTHING
 
     @property
     def restarts(self) -> bool:
