@@ -12,6 +12,7 @@ TORTURE_INPUTS = 1000000
 TORTURE_EXAMPLES = 400
 TORTURE_MESSAGES = 20000
 TORTURE_CRASHES = 1000
+TORTURE_RESTARTS = 100
 TORTURE_SEED =
 CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
 # For make fleet: rounds with all times divided by ten, rounds in real time, and each fault once in fail-safe mode.
@@ -39,7 +40,7 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	curl e2fsprogs nodejs npm
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \
-	bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes
+	bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,7 +91,7 @@ test-system: host-tree ## system tests in a booted host
 mutants: test-deps ## break each behavior in tests/mutants.toml and check that its tests fail (MUTANTS=PATTERN: only these)
 	exec $(PYTHON) -m tests.mutants $(if $(MUTANTS),--only '$(MUTANTS)') </dev/null
 
-torture: torture-inputs torture-requests torture-messages torture-crashes ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
+torture: torture-inputs torture-requests torture-messages torture-crashes torture-neighbors ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
 
 torture-inputs: test-deps ## mutated inputs for the decoders (TORTURE_INPUTS=)
 	@exec $(PYTHON) -m tests.fuzz --inputs $(TORTURE_INPUTS) </dev/null
@@ -107,6 +108,9 @@ torture-crashes: test-deps ## accounts that end between two durable steps, on ea
 	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 8)) --route ilink --pause 0.02 </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
+
+torture-neighbors: host-tree ## restarts of an account while another one takes its port (TORTURE_RESTARTS=)
+	NEIGHBOR_RESTARTS=$(TORTURE_RESTARTS) exec $(PYTEST) tests/system/test_neighbors.py -s -k crosses --timeout 7200 </dev/null
 
 bare-check: ## README's commands on a bare machine, and the packages whose programs they execute (BARE_TESTS=: only these)
 	@tests/system/deps mmdebstrap e2fsprogs

@@ -133,6 +133,7 @@ UNPRIVILEGED: Attempts = {
     HIDDEN: f"""
         read("/run/wxclient/victim/mojo_weixin_state_victim.json")
         connect_unix("/run/wxclient/victim/socket")
+        connect_unix("/run/wxclient/victim/api.sock")
         read("/var/lib/wxcontroller/clients/victim.env")
         read("/etc/wxcontroller/wxcontroller.toml")
         read("/etc/wxcontroller/tokens")
