@@ -169,5 +169,5 @@ def _refusal(problem: OSError) -> Text:
     if isinstance(problem, ConnectionRefusedError):
         return Text(N_("its process does not accept connections"))
     if isinstance(problem, ConnectionError):
-        return Text(N_("its process closed the connection"))
+        return Text(N_("connection reset by its process"))
     return Text(N_("connecting to it failed: {reason}"), reason=reason_of(problem))

@@ -42,4 +42,4 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
         return NotAnswering(
             account, Text(N_("no response within {seconds} s"), seconds=f"{seconds:g}"), timed_out=True
         )
-    return NotAnswering(account, Text(N_("its process closed the connection")))
+    return NotAnswering(account, Text(N_("connection reset by its process")))
