@@ -2,11 +2,11 @@
 
 python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--peers] [--json FILE] [--short]
 
-All run in one go and take turns: the controller of this checkout and of each other one, and nginx; with ``--peers``
-also HAProxy and Caddy, where they are installed, and a plain proxy made with aiohttp (``bench.plain``). The backend,
-nginx again, stands for an account's program, so that the figures are of the proxies alone. The load and the backend
-have one core, the proxies the other. CPU is what the kernel has counted for the proxy and what it starts
-(``bench.cpu``).
+All run in one go and take turns: the controller of this checkout, which reaches the account at its socket or ("by
+port") at its port, the one of each other checkout, and nginx; with ``--peers`` also HAProxy and Caddy, where they are
+installed, and a plain proxy made with aiohttp (``bench.plain``). The backend, nginx again, stands for an account's
+program, so that the figures are of the proxies alone. The load and the backend have one core, the proxies the other.
+CPU is what the kernel has counted for the proxy and what it starts (``bench.cpu``).
 
 A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
 (least to most) of the rounds; then the median of the times of the requests, and their p99. ``--short`` is for tests:
@@ -50,7 +50,7 @@ events {{ worker_connections 1024; }}
 http {{ access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fastcgi_temp_path {root};
 uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000; default_type application/json; {http} }}
 """
-_BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; root {root}/www;
+_BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; {sockets} root {root}/www;
   location /openwx/get_group_info {{ try_files /$arg_size =404; }} location / {{ return 200 '{small}'; }} }}"""
 _PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
@@ -357,12 +357,15 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wxbench-")))
         backend, (shown, token) = free_port(), _token()
-        checkouts = [each.split("=", 1) for each in arguments.other] + [["product", str(CHECKOUT)]]
+        # The same code reaches a program without a socket by its port, after a look at the kernel's table.
+        checkouts = [each.split("=", 1) for each in arguments.other]
+        checkouts += [["by port", str(CHECKOUT)], ["product", str(CHECKOUT)]]
         roots = [[root / f"{name}-{kind}" for kind in ("open", "closed")] for name, _ in checkouts]
         ports = [
             [registered(at, backend, record) for at, record in zip(pair, ("", token), strict=True)] for pair in roots
         ]
-        _start_backend(stack, root, backend, None if arguments.short else arguments.nginx)
+        own = [Paths(at).api_socket("bench") for at in roots[-1]]
+        _start_backend(stack, root, backend, own, None if arguments.short else arguments.nginx)
         proxies = []
         for (name, checkout), pair, its in zip(checkouts, roots, ports, strict=True):
             counters = [
@@ -385,12 +388,16 @@ def main() -> int:
     return 0
 
 
-def _start_backend(stack: contextlib.ExitStack, root: Path, port: int, program: str | None) -> None:
+def _start_backend(
+    stack: contextlib.ExitStack, root: Path, port: int, own: Sequence[Path], program: str | None
+) -> None:
+    """Run the backend on a port, and with ``program`` also on sockets."""
     if program:
         (root / "www").mkdir()
         for size in {case.size for case in (*CASES, *GROWTH) if case.size}:
             (root / f"www/{size}").write_bytes(b"x" * size)
-        conf = _BACKEND.format(port=port, root=root, small=_SMALL.decode())
+        sockets = " ".join(f"listen unix:{each};" for each in own)
+        conf = _BACKEND.format(port=port, sockets=sockets, root=root, small=_SMALL.decode())
         stack.enter_context(nginx(program, root, "backend", 0, port, conf))
     else:
         stack.enter_context(
