@@ -214,6 +214,15 @@ async def test_other_program_at_the_port_gets_nothing(place: Place, kind: str) -
     assert line_of(program) == "ended"
 
 
+async def test_port_of_users_that_cannot_be_told_apart_is_not_trusted(place: Place) -> None:
+    """As with PrivateUsers=yes, where all other users are 65534."""
+    os.chown(place.runtime, 65534, -1)
+    program = place.run(65534, "port", place.account.port)
+    with pytest.raises(NotAnswering):
+        await place.connect()
+    assert line_of(program) == "ended"
+
+
 async def test_connection_is_used_only_once_its_program_has_accepted_it(place: Place) -> None:
     """Before, the kernel knows no user of the other end."""
     program = place.run(ALICE, "port", place.account.port, "later")

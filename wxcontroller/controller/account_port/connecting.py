@@ -36,6 +36,9 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 # Pauses while the queue of a socket is full, and until a connection is accepted: both take a busy program
 # milliseconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+# Stands for all users that this user namespace does not have: those from 65536 on, and without PrivateUsers=identity
+# all others.
+_NOBODY = 65534
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _OPEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -106,8 +109,9 @@ async def _by_port(runtime: str, directory: int, account: Account) -> socket.soc
         other = ("127.0.0.1", account.port)
         await asyncio.get_running_loop().sock_connect(connection, other)
         owner = await _owner(connection, other)
+        user = os.fstat(directory).st_uid
         # The same directory still: otherwise its unit has ended, and another one may have its former user.
-        if owner != os.fstat(directory).st_uid or not _is_at(runtime, directory):
+        if owner != user or user == _NOBODY or not _is_at(runtime, directory):
             words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
             raise NotAnswering(account, Text(words, port=account.port))
     except OSError as problem:
