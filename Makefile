@@ -40,7 +40,7 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	curl e2fsprogs nodejs npm
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \
-	bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors
+	mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ test-system: host-tree ## system tests in a booted host
 
 mutants: test-deps ## break each behavior in tests/mutants.toml and check that its tests fail (MUTANTS=PATTERN: only these)
 	exec $(PYTHON) -m tests.mutants $(if $(MUTANTS),--only '$(MUTANTS)') </dev/null
+
+mutants-random: test-deps ## break the code at random, and report how much the tests notice (N=400 SEED= JOBS=)
+	exec $(PYTHON) -m tests.mutants_random $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) </dev/null
 
 torture: torture-inputs torture-requests torture-messages torture-crashes torture-neighbors ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
 

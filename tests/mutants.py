@@ -16,6 +16,7 @@ may survive.
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -35,11 +36,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tests" / "mutants.toml"
 # For one test. A mutation often makes a test wait for what never comes; the slowest takes a few seconds without one.
-_TEST_SECONDS, _MUTATED_SECONDS = 120, 30
+TEST_SECONDS, MUTATED_SECONDS = 120, 30
 # For all tests of a run together, if pytest's own limit does not end one.
 _RUN_SECONDS = 3600
 # Exit statuses of pytest: after any other, nothing was tested.
-_PASSED, _FAILED = 0, 1
+PASSED, FAILED = 0, 1
 
 
 class Verdict(StrEnum):
@@ -93,8 +94,16 @@ class Bench:
         (self.root / ".cache").mkdir()
         (self.root / ".cache/venv").symlink_to(ROOT / ".cache/venv")
 
-    async def run(self, tests: Sequence[str], seconds: int, *options: str) -> tuple[int | None, str]:
-        """Run tests, each for so many seconds at most; return pytest's exit status and its output."""
+    def digest(self, *places: str) -> str:
+        """Return a hash of the modules in some directories of the tree."""
+        paths = sorted(path for place in places for path in (self.root / place).rglob("*.py"))
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+    async def run(
+        self, tests: Sequence[str], seconds: float, *options: str, limit: float = _RUN_SECONDS
+    ) -> tuple[int | None, str]:
+        """Run tests, each for so many seconds at most, ``limit`` together; return pytest's exit status and output."""
+        self._failed.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pytest", "-q", "--tb=line", "-o", f"timeout={seconds}"),
             # A short path: those of sockets are limited.
@@ -106,24 +115,44 @@ class Bench:
             start_new_session=True,  # the tests' own processes are killed with them
         )
         try:
-            async with asyncio.timeout(_RUN_SECONDS):
+            async with asyncio.timeout(limit):
                 output, _ = await process.communicate()
         except TimeoutError:
-            return _FAILED, "hangs"
+            return FAILED, "hangs"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         return process.returncode, output.decode(errors="replace")
 
+    @property
+    def _failed(self) -> Path:
+        return self.root / ".pytest_cache/v/cache/lastfailed"
+
+    def failed(self) -> list[str]:
+        """Return the tests that failed in the last run."""
+        return [*json.loads(self._failed.read_text())] if self._failed.exists() else []
+
     async def failing(self, tests: Sequence[str]) -> set[str]:
         """Return the tests that fail, or do not exist, without a mutation."""
-        status, _ = await self.run(tests, _TEST_SECONDS)
-        suspects: Sequence[str] = [] if status == _PASSED else tests
-        if status == _FAILED:
-            failed: dict[str, bool] = json.loads((self.root / ".pytest_cache/v/cache/lastfailed").read_text())
+        status, _ = await self.run(tests, TEST_SECONDS)
+        suspects: Sequence[str] = [] if status == PASSED else tests
+        if status == FAILED:
+            failed = self.failed()
             names = {*failed, *(name.partition("[")[0] for name in failed)}
             suspects = [test for test in tests if test in names]
-        return {test for test in suspects if (await self.run([test], _TEST_SECONDS))[0] != _PASSED}
+        return {test for test in suspects if (await self.run([test], TEST_SECONDS))[0] != PASSED}
+
+    @contextlib.contextmanager
+    def mutated(self, contents: Mapping[str, bytes]) -> Iterator[None]:
+        """Give files other contents during a block."""
+        originals = {name: (self.root / name).read_bytes() for name in contents}
+        try:
+            for name, content in contents.items():
+                _write(self.root / name, content)
+            yield
+        finally:
+            for name, content in originals.items():
+                _write(self.root / name, content)
 
     async def judge(self, mutant: Mutant, failing: set[str]) -> tuple[Verdict, str]:
         """Return the verdict on a mutant, and its reason. ``failing`` are tests that fail without a mutation."""
@@ -131,35 +160,34 @@ class Bench:
             return Verdict.INVALID, f"its text occurs {count} times in {mutant.file}"
         if both := sorted(failing.intersection(mutant.tests)):
             return Verdict.INVALID, f"without the mutation, too: {', '.join(both)}"
-        with _mutated(self.root / mutant.file, mutant):
-            status, output = await self.run(mutant.tests, _MUTATED_SECONDS, "-x")
-        if status == _PASSED:
+        content = (self.root / mutant.file).read_text().replace(mutant.text, mutant.replacement)
+        with self.mutated({mutant.file: content.encode()}):
+            status, output = await self.run(mutant.tests, MUTATED_SECONDS, "-x")
+        if status == PASSED:
             return Verdict.SURVIVED, ""
-        if status == _FAILED:
-            reason = re.search(r"[^/\s]+:\d+: .+", output)
-            return Verdict.CAUGHT, (reason[0] if reason else output)[:300]
+        if status == FAILED:
+            return Verdict.CAUGHT, reason_in(output)
         return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
 
 
-@contextlib.contextmanager
-def _mutated(path: Path, mutant: Mutant) -> Iterator[None]:
-    original = path.read_text()
-    try:
-        _write(path, original.replace(mutant.text, mutant.replacement))
-        yield
-    finally:
-        _write(path, original)
+def reason_in(output: str) -> str:
+    """Return where and why a test failed, from pytest's output."""
+    if reason := re.search(r"[^/\s]+:\d+: .+", output):
+        return reason[0][:300]
+    errors = re.findall(r"^(?:E  |ERROR|FAILED) .+", output, re.MULTILINE)
+    return " / ".join(errors or output.strip().splitlines()[-1:])[:300]
 
 
-def _write(path: Path, content: str) -> None:
-    path.write_text(content)
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
     # Compiled code of the same second and size would be taken for up to date.
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         compiled.unlink()
 
 
-async def judge_all(mutants: Sequence[Mutant], jobs: int) -> Counter[Verdict]:
-    """Judge the mutants, ``jobs`` at a time, and print each verdict."""
+@contextlib.asynccontextmanager
+async def benches(number: int) -> AsyncIterator[Callable[[], contextlib.AbstractAsyncContextManager[Bench]]]:
+    """Yield a function that gives a free bench for a block, of so many. All end with a SIGTERM to this process."""
     free: asyncio.Queue[Bench] = asyncio.Queue()
 
     @contextlib.asynccontextmanager
@@ -173,27 +201,34 @@ async def judge_all(mutants: Sequence[Mutant], jobs: int) -> Counter[Verdict]:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as place:
+        for count in range(number):
+            bench = Bench(Path(place, str(count), "tree"))
+            bench.copy()
+            free.put_nowait(bench)
+        yield free_bench
+
+
+async def judge_all(mutants: Sequence[Mutant], jobs: int) -> Counter[Verdict]:
+    """Judge the mutants, ``jobs`` at a time, and print each verdict."""
     found: Counter[Verdict] = Counter()
     notable: list[str] = []
 
-    async def failing_of(tests: Sequence[str]) -> set[str]:
-        async with free_bench() as bench:
-            return await bench.failing(tests)
+    async with benches(jobs) as free_bench:
 
-    async def judge(mutant: Mutant, failing: set[str]) -> None:
-        async with free_bench() as bench:
-            verdict, why = await bench.judge(mutant, failing)
-        found[verdict] += 1
-        line = f"{verdict:8} {mutant}" + (f" ({why})" if why else "")
-        print(f"[{found.total():3}/{len(mutants)}] {line}", flush=True)
-        if verdict is not Verdict.CAUGHT:
-            notable.append(f"  {line} [{mutant.file}]")
+        async def failing_of(tests: Sequence[str]) -> set[str]:
+            async with free_bench() as bench:
+                return await bench.failing(tests)
 
-    with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as place:
-        for number in range(jobs):
-            bench = Bench(Path(place, str(number), "tree"))
-            bench.copy()
-            free.put_nowait(bench)
+        async def judge(mutant: Mutant, failing: set[str]) -> None:
+            async with free_bench() as bench:
+                verdict, why = await bench.judge(mutant, failing)
+            found[verdict] += 1
+            line = f"{verdict:8} {mutant}" + (f" ({why})" if why else "")
+            print(f"[{found.total():3}/{len(mutants)}] {line}", flush=True)
+            if verdict is not Verdict.CAUGHT:
+                notable.append(f"  {line} [{mutant.file}]")
+
         tests = sorted({test for mutant in mutants for test in mutant.tests})
         print(f"{len(tests)} tests without a mutation …", flush=True)
         parts = [tests[number::jobs] for number in range(min(jobs, len(tests)))]
