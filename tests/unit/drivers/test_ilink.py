@@ -131,11 +131,14 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
         message = phone.write_text(wechat.sandbox, wechat.account, "once")
         await drive.text("once")
         phone.repeat(wechat.sandbox, wechat.bot, message, fresh=False)
-        phone.repeat(wechat.sandbox, wechat.bot, message, fresh=True)
         await wechat.hear(drive, "next")
+        noted = drive.count(base.Checkpoint)
+        repetition = phone.repeat(wechat.sandbox, wechat.bot, message, fresh=True)
+        await until(lambda: drive.count(base.Checkpoint) >= noted + 2)  # it is stored, and then dealt with
         assert drive.texts() == ["once", "next"]
         # The repetition's token is the newer one.
         await drive.driver.send_text(wechat.peer, "yes", "c1")
+    assert [(one.text, one.context_token) for one in wechat.sent()] == [("yes", repetition["context_token"])]
 
 
 async def test_login_elsewhere_ends_the_session_and_sends(wechat: Bench) -> None:
@@ -184,6 +187,7 @@ async def test_session_that_needs_repeated_revival_is_ended(wechat: Bench) -> No
 
 async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
     async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
         announced = wechat.requests("notifystart")
         wechat.bot.set_state(SessionState.DEAD)
         await drive.until(base.SessionLost)
@@ -193,6 +197,7 @@ async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
         with pytest.raises(WeChatError) as caught:
             await drive.driver.send_text(wechat.peer, "too early", "c1")
         assert caught.value.handling is FailureHandling.WAIT_FOR_PEER
+        assert wechat.requests("sendmessage") == 0  # WeChat would accept it and never show it
         await wechat.hear(drive, "hello again")
         await drive.driver.send_text(wechat.peer, "hello", "c2")
     assert [one.text for one in wechat.sent()] == ["hello"]

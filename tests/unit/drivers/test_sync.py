@@ -1,6 +1,7 @@
 """Incoming events: each once and in order, also after faults, outages and restarts."""
 
 import asyncio
+import json
 from itertools import pairwise
 
 import pytest
@@ -64,6 +65,32 @@ async def test_lost_sync_response_loses_and_repeats_nothing(world: Wechat, alice
             world.hear(alice, f"{number} b")
             await drive.text(f"{number} b")
     assert drive.texts() == [f"{number} {letter}" for number in range(10) for letter in "ab"]
+
+
+async def test_empty_sync_key_replaces_no_good_one(world: Wechat, alice: ServerAccount) -> None:
+    empty = '{"BaseResponse":{"Ret":0},"AddMsgCount":0,"AddMsgList":[],"SyncKey":{"Count":0,"List":[]},"SKey":""}'
+    async with world.online(alice) as drive:
+        for number in range(3):
+            world.fault("webwxsync", FaultKind.GARBAGE, empty)
+            world.hear(alice, f"{number}")
+            await drive.text(f"{number}")
+    assert drive.texts() == ["0", "1", "2"]
+    assert world.violations() == []
+
+
+async def test_position_of_another_session_is_not_used(world: Wechat, alice: ServerAccount) -> None:
+    store = Store()
+    async with world.online(alice, store) as drive:
+        await drive.until(base.Checkpoint)
+    position = json.loads(store.state.position)
+    ahead = [[number, value + 1_000_000] for number, value in position["sync_key"]]
+    position |= {"session": "another", "sync_key": ahead, "check_key": ahead}
+    store.state.position = json.dumps(position).encode()
+    async with world.drive(store) as drive:
+        await drive.until(base.Online)
+        world.hear(alice, "news")
+        await drive.text("news")
+    assert drive.count(base.QrReady) == 0
 
 
 async def test_invalid_poll_is_ignored(world: Wechat, alice: ServerAccount) -> None:

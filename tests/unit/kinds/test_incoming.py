@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.unit.client.ilink_agent import Agent, Json
 from tests.unit.kinds.stage import Stage, staged
-from tests.unit.kinds.table import FRIEND, GROUP, INCOMING, PHONE, PHONE_GROUP, SILENT, Incoming
+from tests.unit.kinds.table import FRIEND, GROUP, INCOMING, PHONE, PHONE_GROUP, SILENT, Incoming, raw
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -185,6 +185,21 @@ async def test_the_whole_report(stage: Stage, kind: Incoming, where: str) -> Non
     if outer:
         expected |= {"source": "outer", "code": "", "msg": "发送成功", "info": "来自其他设备"}
     assert report == expected
+
+
+@pytest.mark.parametrize("by", ["phone", "api"])
+async def test_recall_without_an_id_is_of_ones_own_last_message(stage: Stage, by: str) -> None:
+    """WeChat does not say which one: it names 0, as if the other side had recalled something."""
+    if by == "phone":
+        message_id = text((await deliver(stage, PHONE, {"kind": "text", "text": "oops"}))["msg_id"])
+        await stage.report(message_id)
+    else:
+        answer = obj(await stage.call("send_friend_message", id=stage.username(stage.friend), content="oops"))
+        message_id = text(answer["id"]).partition(":")[0]
+    recall = raw(10002, '<sysmsg type="revokemsg"><revokemsg><msgid>0</msgid></revokemsg></sysmsg>')
+    report = await stage.report(text((await deliver(stage, FRIEND, recall))["msg_id"]))
+    assert (report["post_type"], report["class"], report["format"]) == ("send_message", "send", "revoke")
+    assert report["revoke_id"] == message_id
 
 
 @pytest.mark.parametrize("kind", SILENT)

@@ -67,6 +67,24 @@ def test_each_kind_has_all_fields_without_content(kind: MessageKind) -> None:
     assert set(outer) == COMMON | SENDER | RECEIVER | OUTER | EXTRA[kind]
 
 
+@pytest.mark.parametrize(
+    ("kind", "direction", "sender", "is_sent"),
+    [
+        (MessageKind.TEXT, Direction.RECEIVED, "@ann", False),
+        (MessageKind.TEXT, Direction.SENT_ELSEWHERE, "@me", True),
+        (MessageKind.REVOKE, Direction.RECEIVED, "@ann", False),
+        # In a group one's own recall comes with oneself as the sender.
+        (MessageKind.REVOKE, Direction.RECEIVED, "@me", True),
+    ],
+)
+def test_what_another_device_did_is_reported_as_sent(
+    kind: MessageKind, direction: Direction, sender: str, is_sent: bool
+) -> None:
+    got = received(replace(of(kind), direction=direction, sender=sender), Chat(ME, friend=ANN))
+    assert (got["post_type"], got["class"]) == (("send_message", "send") if is_sent else ("receive_message", "recv"))
+    assert (got["sender_id"], got.get("source")) == (sender, "outer" if is_sent else None)
+
+
 def test_app_message_is_four_lines() -> None:
     got = received(of(MessageKind.APP, app=AppShare("T", "http://u", "D", "N", "wx1", 5)), Chat(ME, friend=ANN))
     assert got["content"] == "[应用分享]标题：T\n[应用分享]描述：D\n[应用分享]应用：N\n[应用分享]链接：http://u"
