@@ -204,6 +204,28 @@ async def test_unreadable_state_file_does_not_affect_others(host: Machine) -> No
         assert (await host.get("check_client", client="alice"))["code"] == 0
 
 
+async def test_code_of_an_ended_process_is_not_returned(host: Machine) -> None:
+    process = await host.start("alice")
+    process.show_qrcode()
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert (answer.status, await answer.read()) == (200, b"\xff\xd8jpeg")
+    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
+    code = host.paths.qrcode_file("alice")
+    code.parent.mkdir(parents=True, exist_ok=True)
+    code.write_bytes(b"\xff\xd8dead")
+    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+        assert answer.status == 404
+
+
+async def test_password_of_a_proxy_is_not_echoed(host: Machine) -> None:
+    proxy = "socks5://user:hidden@127.0.0.1:9"
+    answers = [await host.get("start_client", client="alice", proxy=proxy) for _ in range(2)]
+    answers.append(await host.get("stop_client", client="alice"))
+    assert [answer["code"] for answer in answers] == [0] * 3
+    assert {str(answer["proxy"]) for answer in answers} == {"socks5://127.0.0.1:9"}
+    assert AccountFiles(host.paths).load("alice").options["proxy"] == proxy
+
+
 async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: Machine) -> None:
     await host.start("alice")
     (await host.start("bob")).show_qrcode()

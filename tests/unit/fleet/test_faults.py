@@ -193,14 +193,14 @@ async def test_compromised_host_cannot_attack_callers(tmp_path: Path, status: in
                     assert not {"Location", "WWW-Authenticate"} & set(answer.headers)
 
 
-async def test_a_host_cannot_fill_the_memory(tmp_path: Path) -> None:
-    """It lists more and more accounts, each of them small enough."""
+async def test_a_host_cannot_fill_the_memory_or_claim_ids(tmp_path: Path) -> None:
+    """It lists more and more accounts, each of them small enough, and one with the id of another name."""
 
     async def flood(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         rows = [{"name": f"a{number}", "instance": f"a{number}", "status": "x" * 1_000_000} for number in range(50)]
-        for row in (*rows, {"name": "last", "instance": "last"}):
+        for row in (*rows, {"name": "mallory", "instance": "alice"}, {"name": "last", "instance": "last"}):
             await response.write(b'event: accounts\ndata: {"accounts": [%b]}\n\n' % json.dumps(row).encode())
         await done.wait()
         return response
@@ -208,8 +208,11 @@ async def test_a_host_cannot_fill_the_memory(tmp_path: Path) -> None:
     done = asyncio.Event()
     async with hosts_of(tmp_path, "a") as [a], impostor(a, web.get("/v1/accounts", flood)):
         await until(lambda: "last" in a.other("b").rows)
-        assert 30 < len(a.other("b").rows) < 40
+        number, listed = len(a.other("b").rows), await a.listed()
         done.set()
+        assert 30 < number < 40
+        assert "last" in listed
+        assert not {"mallory", "alice"} & {*listed, *(text(account["instance"]) for account in listed.values())}
 
 
 async def come_back(host: FleetHost) -> None:
