@@ -75,6 +75,20 @@ async def test_failures_uploads_and_sends_without_a_result_are_done_once(start: 
     assert (len(client.driver.media_sends), len(client.driver.uploads)) == (1, 2)
 
 
+async def test_failure_of_a_piece_is_the_result_of_a_repetition(start: Start) -> None:
+    client = await running(start)
+    client.driver.outcomes = [None, WeChatError("not a friend", ret=1204), None]
+    long = {"id": "@ann", "content": "a" * 4500}
+    first = await ask(client, long)
+    assert first[1]["code"] == 1204
+    assert len(client.driver.sends) == 3
+    assert await ask(client, long) == first
+    await client.stop()
+    again = start()
+    await again.until_state("loading")
+    assert await ask(again, long) == first
+
+
 async def test_keys_are_forgotten_but_not_those_of_waiting_sends(start: Start) -> None:
     client = await running(start, **SLOW)
     for number in range(3):

@@ -13,6 +13,7 @@ from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, locked, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in, message
 from tests.unit.client.stage import Stage
+from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.store import writer
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, obj
@@ -135,6 +136,20 @@ async def test_unanswered_send_of_another_login_may_have_arrived(start: Start, w
         ("next", -5, f"not sent: {other}"),
     ]
     assert again.driver.sends == []
+
+
+async def test_send_that_wechat_refused_for_now_has_not_arrived(start: Start, webhook: Webhook) -> None:
+    client = start(BackoffPolicy(60.0, 60.0), **{POST_API: webhook.address, DRAIN: "0"})
+    client.driver.outcomes = [WeChatError("system error", ret=-1, handling=RETRY)]
+    await client.login()
+    await queue(client, "refused for now")
+    await client.until_v1(lambda status: obj(status["queue"])["last_error"] == "system error")
+    await client.stop()
+    again = start(**{POST_API: webhook.address})
+    again.driver.play(NEW_LOGIN)
+    await webhook.messages(1)
+    assert [(text, code) for text, code, _ in ended(webhook)] == [("refused for now", -5)]
+    assert len(client.driver.sends) == 1
 
 
 @pytest.mark.parametrize(

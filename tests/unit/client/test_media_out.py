@@ -81,6 +81,16 @@ async def test_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, 
     await until_nothing_is_left(client)
 
 
+async def test_text_does_not_wait_for_media_that_hang(start: Start, files: Files) -> None:
+    client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="10", **PRIVATE)
+    for number in range(9):
+        hanging = {"id": "@ann", "media_path": files.address(f"hang?{number}"), "async": "1"}
+        assert obj(await client.get("send_friend_message", **hanging))["code"] == 0
+    await files.wait(lambda: len(files.asked) >= 2)
+    for target in ("@ben", "@ann"):
+        assert obj(await client.get("send_friend_message", id=target, content="hi"))["code"] == 0, target
+
+
 async def test_urls_without_media_are_refused(start: Start, files: Files) -> None:
     client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
     too_large = "media size exceed, maximum size is 1000000 bytes"

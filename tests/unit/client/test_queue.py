@@ -98,6 +98,7 @@ async def test_throttled_queue_shows_the_reason(start: Start) -> None:
 async def test_options_are_shown_without_secrets(start: Start) -> None:
     client = start(
         **{POST_API: "http://127.0.0.1:9/hook?key=secret&client=alice", INTERVAL: "7"},
+        MOJO_WEIXIN_SYNCCHECK_INTERVAL="2",
         WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9",
     )
     await client.until_state("loading")
@@ -109,6 +110,9 @@ async def test_options_are_shown_without_secrets(start: Start) -> None:
     assert options["proxy"] == "http://127.0.0.1:9"
     assert options["post_api"] == "http://127.0.0.1:9/hook?key=…"
     assert "hidden" not in json.dumps(shown)
+    # As in the original's state file: text if set, a number by default.
+    state = client.state()
+    assert (state["synccheck_interval"], state["ua_retry_times"]) == ("2", int(OPTIONS["ua_retry_times"].default))
 
 
 async def test_daily_count_is_kept_without_a_limit(start: Start, client: RunningClient) -> None:

@@ -119,6 +119,16 @@ async def test_progress_messages_leave_the_last_sends_for_replies(ilink: Stage) 
     assert [report["code"] for report in reports if report.get("content") == "working 2"] == [-5]
 
 
+async def test_only_progress_older_than_an_answer_is_dropped(ilink: Stage) -> None:
+    await greeted(ilink, pace=1.0)
+    await ilink.send("first")
+    for content, interim in (("older", "1"), ("answer", ""), ("newer", "1")):
+        await ilink.send(content, interim=interim, **{"async": "1"})
+    assert await ilink.until_sent(3) == ["first", "answer", "newer"]
+    reports = await ilink.webhook.until_sends(4)
+    assert {str(one["content"]): one.get("refusal") for one in reports}["older"] == "overtaken"
+
+
 async def test_send_with_a_lost_response_is_not_repeated_over_budget(ilink: Stage) -> None:
     await greeted(ilink, budget="2", pace=1.0)
     ilink.wechat.fault("sendmessage", FaultKind.STATUS, 502)

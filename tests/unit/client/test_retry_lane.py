@@ -168,6 +168,19 @@ async def test_retry_lane_is_delivered_when_the_bot_recovers(bot: Bot, start: St
     assert int(hard[-1].headers["x-wx-sequence"]) < int(bot.tries("easy")[0].headers["x-wx-sequence"])
 
 
+async def test_retry_lane_continues_after_the_clock_was_set_back(
+    bot: Bot, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ahead = time.time, 86_400.0
+    monkeypatch.setattr(time, "time", lambda: clock() + ahead)
+    bot.behave = lambda one: answer(500) if one.name == "bad" else OK
+    client = await running(start, **{POST_API: bot.address})
+    client.driver.play([message("bad"), message("good")])
+    await bot.until_accepted("good")
+    ahead, bot.behave = 0.0, accept
+    await bot.until_accepted("bad")
+
+
 async def test_failing_kind_moves_aside_at_once_and_stays_there_after_a_restart(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" or one.name == "good" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}  # attempts of the retry lane would count, too

@@ -212,6 +212,21 @@ async def test_consult_returns_the_friends_next_message(client: RunningClient) -
     assert obj(await other)["reply_status"] == "reply timeout"
 
 
+async def test_consult_ignores_a_message_from_before_its_question(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await client.get("send_friend_message", id="@ben", content="first", **{"async": "1"})
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="?"))
+    await client.until_queued(2)
+    client.driver.play([message("from before")])
+    await webhook.messages(1)
+    client.driver.send_gate.set()
+    await until(lambda: len(client.driver.sends) == 2)
+    client.driver.play([message("yes", id="42")])
+    assert await asked == {"id": "42", "reply": "yes", **SUCCESS}
+
+
 async def test_consult_divides_a_long_text(client: RunningClient) -> None:
     asked = asyncio.create_task(client.get("consult", id="@ann", content="a" * 2000 + "b"))
     await until(lambda: len(client.driver.sends) >= 2)
