@@ -12,9 +12,10 @@ import pytest
 
 from tests.unit.client.ilink_agent import Agent, announcement
 from tests.unit.client.stage import Stage, staged
+from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
-from wxcontroller.client.ilink import polling, serving
+from wxcontroller.client.ilink import polling, sending, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState
 from wxcontroller.sandbox.world import Relation
@@ -118,6 +119,22 @@ async def test_held_message_is_refused_and_later_sent_once(ilink: Stage) -> None
     assert answer["ret"] == 0, answer
     assert str(answer["message_id"]) == ilink.ilink.sent()[-1].message_id
     assert len(ilink.sent()) == 3
+
+
+async def test_message_repeated_while_the_disk_is_slow_is_sent_once(
+    ilink: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await ilink.attended()
+    peer = await meet(agent, ilink)
+    async with busy_disk(ilink.client):
+        monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.2)
+        await agent.send_text("once", peer, client_id="a")  # it gets no result in time
+        monkeypatch.undo()
+        again = asyncio.create_task(agent.send_text("once", peer, client_id="a"))
+        await asyncio.sleep(0.2)
+    answer = await again
+    assert answer["ret"] == 0, answer
+    assert [(one.text, one.message_id) for one in ilink.ilink.sent()] == [("once", str(answer["message_id"]))]
 
 
 async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,12 @@ async def test_daily_count_is_kept_without_a_limit(start: Start, client: Running
     assert obj(await again.get("send_friend_message", id="@ann", content="y"))["code"] == -8
 
 
+async def test_status_counts_the_messages_of_a_day(client: RunningClient) -> None:
+    await send(client, 2)
+    client.driver.play([message("hi")])
+    await client.until_v1(lambda status: status["messages_24h"] == 3)
+
+
 async def test_systemd_learns_that_a_stop_takes_longer(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,19 +18,20 @@ from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.states import Desired, LoginState
 
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
-    ("GET", "accounts/bob", None, 404, "unknown-account"),
-    ("POST", "accounts/a%2Fb/start", None, 400, "bad-name"),
-    ("POST", "accounts/bob/start", {"load": "x"}, 400, "bad-option"),
-    ("POST", "accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
-    ("POST", "accounts/bob/start", ["lang"], 400, "bad-request"),
-    ("GET", "nothing", None, 404, "no-such-path"),
-    ("PUT", "accounts", None, 405, "wrong-method"),
+    ("GET", "/accounts/bob", None, 404, "unknown-account"),
+    ("POST", "/accounts/a%2Fb/start", None, 400, "bad-name"),
+    ("POST", "/accounts/bob/start", {"load": "x"}, 400, "bad-option"),
+    ("POST", "/accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
+    ("POST", "/accounts/bob/start", ["lang"], 400, "bad-request"),
+    ("GET", "/nothing", None, 404, "no-such-path"),
+    ("GET", "", None, 404, "no-such-path"),
+    ("PUT", "/accounts", None, 405, "wrong-method"),
 )
 
 
 async def test_errors_have_a_code_a_message_and_a_remedy(host: Machine) -> None:
     for method, path, body, status, code in ERRORS:
-        async with host.http.request(method, yarl.URL(f"/v1/{path}", encoded=True), json=body) as answer:
+        async with host.http.request(method, yarl.URL(f"/v1{path}", encoded=True), json=body) as answer:
             error = (await answer.json())["error"]
         assert (answer.status, error["code"]) == (status, code), path
         assert error["message"]

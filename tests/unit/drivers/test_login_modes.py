@@ -99,6 +99,20 @@ async def test_three_refusals_a_day_are_enough(world: Wechat, refused: ServerAcc
         await world.login_of(drive)
 
 
+async def test_refusals_before_an_accepted_login_do_not_count(world: Wechat, refused: ServerAccount) -> None:
+    for accepted in (WebLogin.DESKTOP, WebLogin.DESKTOP, WebLogin.NORMAL, WebLogin.DESKTOP):
+        refused.web_login = accepted
+        async with world.drive() as drive:
+            if accepted is WebLogin.NORMAL:
+                await world.enter(drive, refused)
+            else:
+                await world.refused(drive, refused)
+                await asked(drive)
+        age(world.decisions, 3700)
+    async with world.drive() as drive:
+        await world.login_of(drive)
+
+
 async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None:
     account = world.sandbox.add_account(web_login=WebLogin.REFUSED)
     async with world.drive() as drive:

@@ -274,3 +274,4 @@ def test_hosts_that_can_take_an_account_over(changed: dict[str, str], made: int,
     assert outlooks.of("eve", record).hosts == hosts
     assert bool(outlooks.of("eve", record).reason) == (not hosts)
     assert ("eve" in outlooks.lost()) == (not hosts)
+    assert "{" not in str(outlooks.held("eve"))  # all its values are there
