@@ -37,10 +37,10 @@ async def send_or_hang(self: WebDriver, to: str, content: str, client_id: str) -
     return await send_text(self, to, content, client_id)
 
 
-def commit_or_hang(self: Database, connection: sqlite3.Connection, jobs: Any) -> None:
+def commit_or_hang(self: Database, connection: sqlite3.Connection, jobs: Any) -> Any:
     if jobs and must_hang("disk"):
         threading.Event().wait()
-    commit(self, connection, jobs)
+    return commit(self, connection, jobs)
 
 
 WebDriver.send_text = send_or_hang  # type: ignore[method-assign]

@@ -389,7 +389,7 @@ class Session:
             if log_.tries != tries:  # a writer that retries makes progress, a hanging one does not
                 tries = log_.tries
                 self._watchdog.feed()
-            trouble = log_.trouble or Text("the disk is slow")
+            trouble = log_.trouble or log_.blocked or Text("the disk is slow")
             words = Text("cannot store incoming messages: {trouble}; check the account's disk", trouble=trouble)
             if self.state is LoginState.RUNNING:
                 self._heard = False

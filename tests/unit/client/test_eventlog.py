@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Opened, Start, locked, report, running
 from tests.unit.client.scripted import message
-from wxcontroller.client import service
+from wxcontroller.client import service, session
 from wxcontroller.client.store import retention, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.core.jsontypes import JsonObject, integer
+from wxcontroller.core.jsontypes import JsonObject, integer, obj
+from wxcontroller.drivers.base import Checkpoint
 
 PENDING = Selection((EntryState.PENDING,))
 
@@ -159,6 +161,51 @@ async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest
         await asyncio.wait_for(broken, PATIENCE)
     assert len(await stored(log)) == 2
     assert "a change of the event log failed" in caplog.text
+
+
+@contextlib.contextmanager
+def refusing(path: Path, key: str) -> Iterator[sqlite3.Connection]:
+    """Open a log, and make it refuse the message with a key."""
+    with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as db:
+        refusal = f"WHEN new.key = '{key}' BEGIN SELECT RAISE(ABORT, '{key} message'); END"
+        db.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON events {refusal}")
+        yield db
+
+
+async def test_message_that_cannot_be_stored_is_not_acknowledged(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_STORE_SECONDS", 0.1)
+    client = await running(start)
+    await client.get_v1("deliveries")  # it has its tables
+    with refusing(client.paths.state("alice") / "events.db", "odd") as db:
+        client.driver.play([message("odd", id="odd"), Checkpoint(b"after it", ("odd",)), message("next", id="next")])
+        state = await client.until_state("updating")
+        assert "odd message" in json.dumps(state)
+        # Sends do not wait for it.
+        answer = await client.post("send_friend_message", id="@ann", content="hello")
+        assert obj(answer)["code"] == 0
+
+        def keys() -> set[str]:
+            return {str(key) for (key,) in db.execute("SELECT key FROM events WHERE key IS NOT NULL")}
+
+        assert not db.execute("SELECT value FROM driver").fetchall()
+        assert not db.execute("SELECT id FROM seen").fetchall()
+        assert not keys()
+        db.execute("DROP TRIGGER refuse")
+        await until(lambda: keys() == {"odd", "next"})
+        assert db.execute("SELECT value FROM driver WHERE name = 'position'").fetchall() == [(b"after it",)]
+    await client.until_state("running")
+
+
+async def test_stop_leaves_a_message_that_cannot_be_stored_to_wechat(start: Start) -> None:
+    client = await running(start)
+    await client.get_v1("deliveries")  # it has its tables
+    with refusing(client.paths.state("alice") / "events.db", "odd") as db:
+        client.driver.play([message("odd", id="odd"), Checkpoint(b"after it", ("odd",))])
+        await client.until_v1(lambda found: "odd message" in str(found["trouble"]), "deliveries")
+        await client.stop()
+        assert not db.execute("SELECT value FROM driver").fetchall()
 
 
 async def test_reader_sees_a_delivery_at_once(opened: Opened) -> None:

@@ -83,5 +83,5 @@ class Publisher:
             dropped=counts.dropped,
             dropped_at=int(counts.dropped_at),
             damaged_at=int(counts.damaged_at),
-            trouble=self._log.trouble,
+            trouble=self._log.trouble or self._log.blocked,
         )

@@ -62,5 +62,5 @@ class DriverState:
         # Not awaited: the writer keeps the order, so the position cannot be durable without the events before it.
         if self.keep and (position is not None or seen):
             _: asyncio.Future[None] = self.log.write(
-                lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED
+                lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED, required=True
             )

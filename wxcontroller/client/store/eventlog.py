@@ -116,6 +116,11 @@ class EventLog:
         return self._database.trouble
 
     @property
+    def blocked(self) -> Text:
+        """Why incoming messages cannot be stored although other changes are, "" while all is well."""
+        return self._database.blocked
+
+    @property
     def tries(self) -> int:
         """Number of attempts to write: it grows while something waits, unless the writer hangs."""
         return self._database.tries
@@ -146,7 +151,7 @@ class EventLog:
                 tables.note_message(db, Moved.RECEIVED)
             return seq
 
-        _ = self._store(kind, work, Point.EVENT_STORED)
+        _ = self._store(kind, work, Point.EVENT_STORED, required=True)
 
     def append_within(
         self, report: JsonObject, deliver: bool, within: Within, media: str = "", verdict: str = ""
@@ -172,10 +177,10 @@ class EventLog:
         return self._store(kind, work, Point.RESULT_STORED)
 
     def _store(
-        self, kind: str, work: Callable[[sqlite3.Connection], object], point: Point
+        self, kind: str, work: Callable[[sqlite3.Connection], object], point: Point, required: bool = False
     ) -> "asyncio.Future[object]":
         """Write an event without waiting. ``work`` returns its sequence, 0 for one that is stored already."""
-        stored = self._database.write(work, point)
+        stored = self._database.write(work, point, required=required)
         if kind in tables.MESSAGES:
             stored.add_done_callback(self._count)
         return stored
@@ -200,7 +205,7 @@ class EventLog:
                 tables.note_message(db, Moved.RECEIVED)
             return place.seq
 
-        _ = self._store(place.kind, work, Point.EVENT_STORED)
+        _ = self._store(place.kind, work, Point.EVENT_STORED, required=True)
         return place
 
     def fill(self, place: ReservedEntry, report: JsonObject | None, deliver: bool, media: str = "") -> None:
@@ -216,7 +221,7 @@ class EventLog:
                 seq = tables.insert(db, place.kind, place.key, body or place.body, state, media, epoch=self.epoch)
                 history.add(db, seq, place.indexed)
 
-        self._leave(work)
+        _ = self._database.write(work, required=True)
 
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None, more: bool = False) -> None:
         """Record a delivery; ``lighter`` replaces a body whose content is no longer needed. ``more``: another one
@@ -381,10 +386,15 @@ class EventLog:
     # -- other data in the same file
 
     def write(
-        self, work: Callable[[sqlite3.Connection], T], point: Point | None = None, *, lazy: bool = False
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        point: Point | None = None,
+        *,
+        lazy: bool = False,
+        required: bool = False,
     ) -> "asyncio.Future[T]":
         """Change something, after everything that was written before; see Database.write."""
-        return self._database.write(work, point, lazy=lazy)
+        return self._database.write(work, point, lazy=lazy, required=required)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return the result of ``work`` on committed data. Raises Unavailable."""

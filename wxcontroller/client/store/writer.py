@@ -8,6 +8,9 @@ If the disk is full, read-only or missing, jobs stay in memory, in order, until 
 in one place: a reader that finds some reports it to the writer, and the writer replaces the file (see ``recovery``)
 and then commits the jobs that were waiting into the new one.
 
+A job that fails for another reason is undone alone. If it is ``required``, such as an incoming message, it is
+retried, and required jobs after it wait: the driver's position is one of them, so the message is not acknowledged.
+
 The state of the process (a cursor, a job) may refer to rows by sequence: recovery keeps these.
 """
 
@@ -77,6 +80,7 @@ class _Job(Generic[T]):
     work: Work[T]
     future: "asyncio.Future[T]"
     point: Point | None = None
+    required: bool = False
     result: "T | None" = None
     problem: Exception | None = None
 
@@ -130,6 +134,7 @@ class Database:
         self._generation = 0  # of the file: damaged ones are replaced
         self.tries = 0  # to write
         self.trouble = NOTHING  # the reason why nothing can be written; empty if it can
+        self.blocked = NOTHING  # the reason why required jobs wait although others are written
 
     def open(self) -> None:
         """Begin. The file itself is opened by the thread, again and again where it cannot be."""
@@ -139,16 +144,23 @@ class Database:
         self._thread.start()
 
     def write(
-        self, work: Work[T], point: Point | None = None, *, lazy: bool = False, seconds: float = LAZY_SECONDS
+        self,
+        work: Work[T],
+        point: Point | None = None,
+        *,
+        lazy: bool = False,
+        seconds: float = LAZY_SECONDS,
+        required: bool = False,
     ) -> "asyncio.Future[T]":
         """Queue ``work``; the future has its result when that is on disk.
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed. An
         exception is set on the future and undoes only its own changes. ``point`` is the fault point of its commit.
-        ``lazy``: it is not awaited, and may stay in memory for ``seconds``.
+        ``lazy``: it is not awaited, and may stay in memory for ``seconds``. ``required``: it is retried after an
+        exception, and required works after it wait.
         """
         assert self._loop is not None, "open() comes first"
-        job = _Job(work, self._loop.create_future(), point)
+        job = _Job(work, self._loop.create_future(), point, required)
         # A failure that is not awaited is in the journal already; the loop must not log it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queued_jobs += 1
@@ -283,13 +295,14 @@ class Database:
     def _write_all(self) -> None:
         connection: sqlite3.Connection | None = None
         waiting: list[_Job[object]] = []
-        ending = False
+        is_failed = ending = False
         while True:
             damage: _Damage | None = None
-            if not waiting and connection is not None:
+            if connection is not None and not is_failed:
                 if ending:
                     break
-                waiting, damage, ending = self._next()
+                more, damage, ending = self._next(RETRY_SECONDS if waiting else None)
+                waiting += more
             # Several readers may report the same damage: a file that has been replaced since is not replaced again.
             if damage is not None and damage.generation == self._generation:
                 connection = self._failed(connection, _Unreadable(str(damage.problem)))
@@ -298,32 +311,40 @@ class Database:
                     if connection is None:
                         connection = self._connected()
                         self._opened.set()
-                    self._commit(connection, waiting)
+                    waiting = self._commit(connection, waiting)
+                    is_failed = False
             except sqlite3.DatabaseError as problem:
                 connection = self._failed(connection, problem)
+                is_failed = True
                 # The same jobs again: their transaction was rolled back completely.
                 if self._closing.wait(RETRY_SECONDS):
                     break
                 continue
             finally:
                 self.tries += 1
-            waiting = []
         if connection is not None:
             with contextlib.suppress(sqlite3.DatabaseError):
                 connection.close()
         if waiting:
-            log.error("%d changes of the event log could not be written: %s", len(waiting), self.trouble)
+            trouble = self.trouble or self.blocked
+            log.error("%d changes of the event log could not be written: %s", len(waiting), trouble)
             for job in waiting:
                 job.problem = Unavailable(
-                    N_("not written: {trouble}"), N_("check the disk of the state directory"), trouble=self.trouble
+                    N_("not written: {trouble}"), N_("check the disk of the state directory"), trouble=trouble
                 )
             self._tell(waiting)
 
-    def _next(self) -> tuple[list[_Job[object]], _Damage | None, bool]:
-        """Wait for a job and take all queued ones, with damage found by readers, and whether to end."""
+    def _next(self, seconds: float | None) -> tuple[list[_Job[object]], _Damage | None, bool]:
+        """Wait for a job and take all queued ones, with damage found by readers, and whether to end.
+
+        There may be none after ``seconds``.
+        """
         found: list[_Job[object]] = []
         damage: _Damage | None = None
-        job = self._queue.get()
+        try:
+            job = self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return found, damage, False
         while job is not None:
             if isinstance(job, _Damage):
                 damage = job
@@ -400,14 +421,20 @@ class Database:
                 )
             )
 
-    def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
-        """Do all jobs in one transaction. Raises DatabaseError, having done nothing, if the disk fails."""
+    def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> list[_Job[object]]:
+        """Do all jobs in one transaction; return the required ones that wait for one that failed, and that.
+
+        Raises DatabaseError, having done nothing, if the disk fails.
+        """
+        ended: list[_Job[object]] = []
+        blocked: list[_Job[object]] = []
         try:
             # Takes the write lock now: a deferred transaction can fail
             # with BUSY at its first write, after jobs have run.
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                self._do(connection, job)
+                is_done = not (job.required and blocked) and (self._do(connection, job) or not job.required)
+                (ended if is_done else blocked).append(job)
             # Within the transaction: outside, each of its queries takes the file's locks and releases them.
             look = self._looked(connection)
             connection.execute("COMMIT")
@@ -417,13 +444,28 @@ class Database:
                     connection.execute("ROLLBACK")
             raise
         # After the commit, before it is reported: the moment at which to test a crash.
-        for job in jobs:
+        for job in ended:
             if job.point is not None:
                 faultpoints.reached(job.point)
-        if self.trouble:  # before the commit is reported
+        # Before the commit is reported.
+        if self.trouble:
             self.trouble = NOTHING
             log.warning("the event log can be written again")
-        self._tell(jobs, look)
+        self._note_blocked(blocked)
+        self._tell(ended, look)
+        return blocked
+
+    def _note_blocked(self, blocked: Sequence[_Job[object]]) -> None:
+        reason = reason_of(blocked[0].problem) if blocked and blocked[0].problem else NOTHING
+        if reason and not self.blocked:
+            log.error(
+                "cannot store an incoming message or event: %s; it is retried, and WeChat gets no acknowledgment of "
+                "it; restart the account, or report the problem with the journal of this account",
+                reason,
+            )
+        elif self.blocked and not reason:
+            log.warning("all incoming messages are stored again")
+        self.blocked = reason
 
     def _looked(self, connection: sqlite3.Connection) -> Callable[[], None]:
         """Call ``after``: its tables exist in every undamaged file."""
@@ -434,9 +476,10 @@ class Database:
                 raise _Unreadable(str(problem)) from None
             raise
 
-    def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> None:
-        # From an earlier try whose commit failed.
-        job.problem = None
+    def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> bool:
+        """Do a job, or undo it; return whether it is done. Raises DatabaseError if the disk fails."""
+        # From an earlier try.
+        earlier, job.problem = job.problem, None
         # Independent jobs share the transaction: a failing one must not undo the others.
         connection.execute("SAVEPOINT job")
         try:
@@ -444,10 +487,12 @@ class Database:
         except Exception as problem:
             if isinstance(problem, sqlite3.DatabaseError) and _is(problem, *_PASSING, *_DAMAGED):
                 raise
-            log.exception("a change of the event log failed")
+            if earlier is None:
+                log.exception("a change of the event log failed")
             job.problem = problem
             connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
+        return job.problem is None
 
     def _tell(self, jobs: Sequence[_Job[object]], look: Callable[[], None] | None = None) -> None:
         def tell() -> None:

@@ -95,7 +95,7 @@ class Deliveries:
             "dropped_at": int(counts.dropped_at) or None,
             "damaged_at": int(counts.damaged_at) or None,
             "oldest_since": int(counts.oldest) or None,
-            **text_fields(last_error=delivery.last_error, trouble=self._parts.log.trouble),
+            **text_fields(last_error=delivery.last_error, trouble=self._parts.log.trouble or self._parts.log.blocked),
             "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
         }
 

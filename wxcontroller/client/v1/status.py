@@ -39,7 +39,7 @@ def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
             "waiting": parts.log.counts.waiting,
             "retrying": parts.log.counts.retrying,
             "oldest_since": second(parts.log.counts.oldest or None),
-            **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble),
+            **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble or parts.log.blocked),
             "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
             "delivered": delivery.delivered,
             "failed": delivery.failed,
