@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Send, quoted_from
+from wxcontroller.client.store.lostsends import LOST_ROW
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.values import as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
@@ -14,6 +15,8 @@ from wxcontroller.drivers.base import Upload
 from wxcontroller.openwx.media import MediaFacts
 
 Row = tuple[object, ...]
+# Why a send that lost content to damage cannot go out.
+_LOST = "its record in the event log was damaged"
 # The stored facts of media, beside their kind.
 _WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime", "chunks")
 
@@ -35,7 +38,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
     request, interim, hold_until, strikes, struck, route, urgent, quote = more
     # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
-    never = ADOPTED if attempts_left == NEVER_AGAIN else ""
+    never = {NEVER_AGAIN: ADOPTED, LOST_ROW: _LOST}.get(as_int(attempts_left), "")
     return Send(
         target=str(target),
         is_group=bool(is_group),
@@ -51,7 +54,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
         attempts_left=as_int(attempts_left),
         # The process ended between handing it to WeChat and storing the result.
         unsure=as_float(tried) > 0,
-        never=never if route == own_route else OTHER_ROUTE,
+        never=never or ("" if route == own_route else OTHER_ROUTE),
         interim=bool(interim),
         urgent=bool(urgent),
         hold_until=as_float(hold_until),

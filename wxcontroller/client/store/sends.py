@@ -18,6 +18,7 @@ from pathlib import Path
 from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Part, Request, Send
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message, skip_lost
+from wxcontroller.client.store.lostsends import enter_requested
 from wxcontroller.client.store.sendrows import Row, json_text, media_of, media_row, send_of, send_row
 from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
@@ -85,6 +86,7 @@ class SendStore:
             if adopted:
                 mark_unknown(db, adopted)
                 skip_lost(db, adopted)
+            enter_requested(db)
             return left(db, self._route)
 
         return self._log.write(work)
@@ -136,8 +138,8 @@ class SendStore:
 
     def end(self, send: Send, answer: JsonObject, windows: bytes = b"") -> Within:
         """Return what ends a send within the transaction that adds its report."""
-        seq, part = send.seq, send.part
-        return lambda db, report: end(db, seq, part, answer, report, windows)
+        seq, part, request = send.seq, send.part, send.request or None
+        return lambda db, report: end(db, seq, part, request, answer, report, windows)
 
     async def sides(self, send: Send) -> str:
         """Return a message's sender and receiver as of its queueing; "" if no longer known."""
@@ -268,6 +270,7 @@ def end(
     db: sqlite3.Connection,
     seq: int,
     part: Part,
+    request: str | None,
     answer: JsonObject,
     report: Callable[[], int],
     windows: bytes = b"",
@@ -277,8 +280,8 @@ def end(
     Of the pieces of one text, a failure stays the answer.
     """
     note_windows(db, windows)
-    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
-    media, request = found or (None, None)  # missing: the file was damaged and replaced
+    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel", (seq,)).fetchone()
+    (media,) = found or (None,)  # missing: the file was damaged and replaced
     # In this transaction: a deleted row without a report would lose the result of the send.
     event = report()
     if answer.get("code") == 0:
