@@ -9,23 +9,27 @@ refuses the affected pages, and all other rows are still valid. So a damaged fil
    until a checkpoint it holds everything that was committed last, even when the main file is garbage.
 3. ``NAME.new`` is renamed to ``NAME``.
 
+A file that was shortened is read up to its end. A queued send whose row is lost, but not the index entry, is kept
+without its content, so that the queue reports how it ended. Losses whose number no page contains are unknown.
+
 A kill at any point is continued by ``finish_interrupted`` at the next start, or by finding the damage again.
 
 The new file keeps the name of the log and its sequences, so cursors of running readers, of the delivery and of
-clients stay valid, and a report that is delivered again carries the id it had. If not even the name can be read, the
-sequences continue at the present time in seconds since 1970: that is more than a log that began at 1 has reached, so
-``X-Wx-Sequence`` never decreases.
+clients stay valid, and a report that is delivered again carries the id it had. If the name or the last sequence
+cannot be read, the sequences continue at the present time in seconds since 1970: that is more than a log that began
+at 1 has reached, so ``X-Wx-Sequence`` never decreases.
 """
 
 import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from wxcontroller.client.store import history
+from wxcontroller.client.store import history, lostsends
 from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
@@ -46,12 +50,29 @@ class KnownLog:
 
 
 @dataclass(frozen=True, slots=True)
-class RecoveryResult:
-    """The result: where the damaged file is now, the number of rows saved, and of open events that are lost."""
+class Rescued:
+    """The number of rows saved, of open events that are lost, and of sends whose content is lost.
+
+    None: some may be lost, but their number is unknown.
+    """
+
+    rows: int
+    lost: int | None
+    sends: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResult(Rescued):
+    """The result, and where the damaged file is now."""
 
     aside: Path
-    rows: int
-    lost: int
+
+    def __str__(self) -> str:
+        lost, sends = ("an unknown number of" if number is None else number for number in (self.lost, self.sends))
+        return (
+            f"{self.rows} rows were moved into a new one, {lost} undelivered reports and the content of {sends} "
+            f"queued sends are lost; the damaged file is kept as {self.aside}"
+        )
 
 
 def readonly(path: Path) -> str:
@@ -90,7 +111,7 @@ def recover(path: Path, schema: Sequence[str], state: KnownLog) -> RecoveryResul
         for number, statements in enumerate(schema, 1):
             new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
         new.execute("BEGIN IMMEDIATE")
-        rows, lost = copy_readable(new, path, state)
+        found = copy_readable(new, path, state)
         new.execute("COMMIT")
     # The old file is changed only now: an earlier failure leaves it intact. The rescued rows are synced (FULL).
     aside = _aside(path)
@@ -102,20 +123,21 @@ def recover(path: Path, schema: Sequence[str], state: KnownLog) -> RecoveryResul
     # A rename is durable with its directory; without it a power cut could leave the account without any log.
     sync(path.parent)
     forget_old_sets(path)
-    return RecoveryResult(aside, rows, lost)
+    return RecoveryResult(found.rows, found.lost, found.sends, aside)
 
 
-def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple[int, int]:
-    """Copy what can be read; return the number of rows, and of open events that are lost."""
+def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> Rescued:
+    """Copy what can be read."""
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
         old.text_factory = text_of
-        # The process' own count is more reliable than a tally on a damaged page, but does not exist before the first
-        # commit.
-        expected = max(state.waiting, _expected(old))
+        # Otherwise SQLite reads nothing from a file with fewer pages than its header names.
+        old.execute("PRAGMA writable_schema=ON")
         tables = _tables(new)
-        rows = sum(_copy(old, new, table, state.last) for table in tables)
+        copied = {table: _copy(old, new, table, state.last) for table in tables}
+        expected = state.waiting if state.name else _expected(old)
         sequences = {str(name): as_int(seq) for name, seq in readable(old, "SELECT name, seq FROM sqlite_sequence")}
+        sends = lostsends.enter(old, new, partial(_scan, old))
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
     # The process may have a name that the file has lost: ids in running readers begin with it.
     if state.name:
@@ -123,35 +145,38 @@ def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> tuple
     elif name is None:
         new.execute("INSERT INTO meta VALUES ('name', lower(hex(randomblob(4))))")
     new.execute("INSERT OR IGNORE INTO meta VALUES ('dropped', '0')")
-    continue_sequences(new, sequences, state, named=bool(state.name or name))
+    continue_sequences(new, sequences, state, is_known=bool(state.name or (name and "events" in sequences)))
     if "messages" in tables:
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
     (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
-    # The number of entries in an unreadable file is unknown: at least one, or the file would not exist.
-    lost = max(0, expected - saved) if expected or rows else 1
+    lost = 0 if copied["events"].is_complete else None if expected is None else max(0, expected - saved)
     now = str(int(time.time()))
     new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))
-    if lost:
-        new.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE name = 'dropped'", (lost,))
+    if lost != 0:
+        # An unknown number counts as one: it is reported all the same.
+        new.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE name = 'dropped'", (lost or 1,))
         new.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (now,))
-    return rows, lost
+    if copied["sends"].is_complete:
+        sends = sends or 0
+    return Rescued(sum(table.rows for table in copied.values()), lost, sends)
 
 
-def _expected(old: sqlite3.Connection) -> int:
-    """Return the number of open events in the old file's tally, 0 if it is unreadable."""
-    tally = {str(state): as_int(number) for state, number in readable(old, "SELECT state, number FROM tally")}
-    return sum(max(0, tally.get(state, 0)) for state in _OPEN)
+def _expected(old: sqlite3.Connection) -> int | None:
+    """Return the number of open events in the old file's tally, None if it is unreadable."""
+    tally = {str(state): number for state, number in readable(old, "SELECT state, number FROM tally")}
+    numbers = [tally.get(state) for state in _OPEN]
+    return None if None in numbers else sum(max(0, as_int(number)) for number in numbers)
 
 
-def continue_sequences(new: sqlite3.Connection, old: dict[str, int], state: KnownLog, named: bool) -> None:
+def continue_sequences(new: sqlite3.Connection, old: dict[str, int], state: KnownLog, is_known: bool) -> None:
     """Ensure that no sequence is used twice."""
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():
         (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608
         last = max(as_int(highest), old.get(table, 0))
         if table == "events":
-            last = max(last, state.last, 0 if named else int(time.time()))
+            last = max(last, state.last, 0 if is_known else int(time.time()))
         # ``AUTOINCREMENT`` continues after the number in this table, even if the rows up to it are lost.
         new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
@@ -163,44 +188,85 @@ def _tables(db: sqlite3.Connection) -> list[str]:
     return [str(name) for (name,) in found if name != "tally"]
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, last: int) -> int:
-    """Copy a table's readable rows, by the columns that both have; return how many."""
+@dataclass(slots=True)
+class _TableCopy:
+    """Rows of a table that were copied. ``is_complete``: there were no others."""
+
+    rows: int = 0
+    is_complete: bool = False
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, last: int) -> _TableCopy:
+    """Copy a table's readable rows, by the columns that both have."""
+    copied = _TableCopy()
     wanted = {str(row[1]) for row in new.execute(f"PRAGMA table_info({table})")}
-    there = [str(row[1]) for row in readable(old, f"PRAGMA table_info({table})")]
-    columns = [name for name in there if name in wanted]
+    there = list(readable(old, f"PRAGMA table_info({table})"))
+    columns = [str(row[1]) for row in there if str(row[1]) in wanted]
     if not columns:
-        return 0
+        return copied
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    by_rowid = any(True for _ in readable(old, f"SELECT rowid FROM {table} LIMIT 1"))  # noqa: S608
-    found = _by_rowid(old, table, names, last) if by_rowid else readable(old, f"SELECT {names} FROM {table}")  # noqa: S608
-    number = 0
-    for row in found:
+
+    def keep(row: Sequence[object]) -> None:
         with contextlib.suppress(sqlite3.IntegrityError):  # damaged into a duplicate, or into NULL
             new.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608
-            number += 1
-    return number
+            copied.rows += 1
+
+    # By the new file: in the old one, the rows found could be those of a damaged index.
+    if any(True for _ in readable(new, f"SELECT MAX(rowid) FROM {table}")):  # noqa: S608
+        copied.is_complete = _by_rowid(old, table, names, last, keep)
+        return copied
+    key = ", ".join(str(row[1]) for row in there if row[5])
+    rows, copied.is_complete = _scan(old, f"SELECT {names} FROM {table}", key)  # noqa: S608
+    for row in rows:
+        keep(row)
+    return copied
 
 
-def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Iterator[tuple[object, ...]]:
-    """Yield the readable rows: from the front up to damage, from the back down to damage, then one by one between."""
+def _scan(old: sqlite3.Connection, query: str, order: str) -> tuple[list[tuple[object, ...]], bool]:
+    """Return a query's readable rows from both ends of an index, and whether they are all."""
+    backwards = ", ".join(f"{column} DESC" for column in order.split(", "))
+    rows: dict[tuple[object, ...], None] = {}
+    for each in (order, backwards):
+        number = 0
+        try:
+            for row in old.execute(f"{query} ORDER BY {each}"):
+                rows[row] = None
+                number += 1
+        except sqlite3.DatabaseError:
+            # sqlite3 reads one row ahead: of the row before the damage it returns the error.
+            rows.update(dict.fromkeys(readable(old, f"{query} ORDER BY {each} LIMIT 1 OFFSET ?", number)))
+        else:
+            return [*rows], True
+    return [*rows], False
+
+
+def _by_rowid(
+    old: sqlite3.Connection, table: str, names: str, last: int, keep: Callable[[Sequence[object]], None]
+) -> bool:
+    """Keep the readable rows: from the front up to damage, from the back down to damage, then one by one between.
+
+    Return whether there are no others.
+    """
     low = high = 0
     try:
         for rowid, *values in old.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid > 0 ORDER BY rowid"):  # noqa: S608
             low = as_int(rowid)
-            yield tuple(values)
+            keep(values)
     except sqlite3.DatabaseError:
         pass
     else:
-        return
+        return True
     backwards = f"SELECT rowid, {names} FROM {table} WHERE rowid > ? ORDER BY rowid DESC"  # noqa: S608
     for rowid, *values in readable(old, backwards, low):
         high = as_int(rowid)
-        yield tuple(values)
+        keep(values)
     if not high:
         sequence = readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
         high = max([last if table == "events" else 0, *(as_int(seq) for (seq,) in sequence)]) + 1
     for rowid in range(low + 1, min(high, low + _LOOK_UPS)):
-        yield from readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid)  # noqa: S608
+        for row in readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid):  # noqa: S608
+            keep(row)
+    return False
 
 
 def readable(db: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[object, ...]]:

@@ -406,6 +406,8 @@ class Database:
         """
         if not self._path.exists():
             return
+        if self._path.stat().st_size <= 1:  # SQLite takes it for a new file
+            raise _Unreadable("it is empty")
         with contextlib.closing(sqlite3.connect(readonly(self._path), uri=True, timeout=_BUSY_SECONDS)) as connection:
             connection.text_factory = text_of
             connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -550,10 +552,9 @@ class Database:
                 return
             self._generation += 1
         log.error(
-            "the event log was damaged: %d rows were moved into a new one, %d undelivered reports are lost; "
-            "the damaged file is kept as %s",
-            *(rescued.rows, rescued.lost, rescued.aside),
-            extra=fields(Event.DELIVERY_DROPPED) if rescued.lost else None,
+            "the event log was damaged: %s",
+            rescued,
+            extra=fields(Event.DELIVERY_DROPPED) if rescued.lost != 0 else None,
         )
 
 
