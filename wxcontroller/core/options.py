@@ -258,7 +258,7 @@ OPTIONS: Mapping[str, Option] = {
             "webhook_give_up_days",
             "3",
             integer(0, 36500, "days"),
-            "days after which a report becomes a dead letter; 0: never",
+            "days of trying after which a report becomes a dead letter; 0: never",
         ),
         Option(
             "webhook_final",
@@ -275,7 +275,12 @@ OPTIONS: Mapping[str, Option] = {
         ),
         Option("event_keep_days", "7", integer(0, 36500, "days"), "days for which events are kept; 0: forever"),
         Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39, "bytes"), "bytes of events to keep"),
-        Option("dead_keep_days", "30", integer(0, 36500, "days"), "days for which dead letters are kept; 0: forever"),
+        Option(
+            "dead_keep_days",
+            "30",
+            integer(0, 36500, "days"),
+            "days of running for which dead letters are kept; 0: forever",
+        ),
         Option(
             "driver",
             "web",

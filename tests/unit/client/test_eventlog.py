@@ -5,24 +5,26 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, Opened, Start, locked, report, running
+from tests.unit.client.conftest import POST_API, Opened, Start, Webhook, locked, report, running
 from tests.unit.client.scripted import message
 from wxcontroller.client import service, session
 from wxcontroller.client.store import retention, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
-from wxcontroller.client.store.expiry import RetentionLimits
+from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
 from wxcontroller.drivers.base import Checkpoint
 
 PENDING = Selection((EntryState.PENDING,))
+Dated = Callable[[], Awaitable[EventLog]]
 
 
 async def stored(log: EventLog, where: Selection = PENDING) -> list[str]:
@@ -78,7 +80,8 @@ async def test_age_and_size_limits_delete_in_the_documented_order(opened: Opened
     swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=size - 2500))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 1, 0)
     swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=1500))
-    assert (swept.dropped, log.counts.dropped, log.counts.pending) == (2, 2, 1)
+    # The dead letter was not acknowledged.
+    assert (swept.dropped, log.counts.dropped, log.counts.pending) == (2, 3, 1)
     assert [entry.seq for entry in await log.shown(Selection(), 10)] == [6]
     # Sequences are never used again.
     log.append(report(7), deliver=True)
@@ -108,19 +111,113 @@ async def test_own_reports_are_deleted_before_messages(opened: Opened) -> None:
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
-async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
-    log = opened()
+@dataclass
+class Clocks:
+    """The clocks of a process. ``run`` lets it run, and ``off`` switches the machine off for this many seconds."""
+
+    monotonic: float = 50.0
+    wall: float = time.time()
+
+    def run(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.wall += seconds
+
+    def off(self, seconds: float) -> None:
+        self.monotonic = 10.0
+        self.wall += seconds
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    found = Clocks()
+    monkeypatch.setattr(time, "time", lambda: found.wall)
+    return found
+
+
+DAY = 86400.0
+KEPT = RetentionLimits(keep=0, keep_dead=30 * DAY, give_up=3 * DAY, max_bytes=0)
+
+
+@pytest.fixture
+async def dated(tmp_path: Path, clocks: Clocks) -> AsyncIterator[Dated]:
+    """Return a function that opens the log with these clocks, and closes the one before."""
+    logs: list[EventLog] = []
+
+    async def begin() -> EventLog:
+        for earlier in logs:
+            await earlier.close(PATIENCE)
+        log = EventLog(tmp_path / "events.db", clock=lambda: clocks.monotonic)
+        log.open()
+        logs.append(log)
+        return log
+
+    yield begin
+    for one in logs:
+        await one.close(2)
+
+
+async def test_a_report_is_given_up_after_a_time_of_trying(dated: Dated, clocks: Clocks) -> None:
+    log = await dated()
     for number in range(2):
         log.append(report(number), deliver=True)
-    await log.settled(10)
-    delivered, died = await log.shown(PENDING, 10)
-    log.delivered(delivered, 200)
-    log.died(died, "the webhook returned 410", 410)
-    await log.settled(10)
-    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=3600, give_up=0, max_bytes=0))
-    assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
-    swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, max_bytes=0))
-    assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
+    await log.settled(PATIENCE)
+    first, second = await log.shown(PENDING, 10)
+    # Without an attempt it is not given up, whatever the clocks say.
+    clocks.run(4 * DAY)
+    assert await log.sweep(KEPT) == Swept()
+    log.failed(first, "no connection", 0, 0)
+    assert await log.settled(PATIENCE)
+    clocks.off(400 * DAY)
+    log = await dated()
+    assert await log.sweep(KEPT) == Swept()
+    clocks.run(2 * DAY)
+    assert await log.sweep(KEPT) == Swept()
+    log.moved_aside(first, "kind", "500", 500, 0)
+    assert await log.settled(PATIENCE)
+    clocks.off(-800 * DAY)
+    log = await dated()
+    clocks.run(1.1 * DAY)
+    assert (await log.sweep(KEPT)).given_up == 1
+    assert [entry.seq for entry in await log.shown(PENDING, 10)] == [second.seq]
+    # A replayed report has its time again.
+    assert await log.replay(Selection((EntryState.DEAD,))) == 1
+    clocks.run(4 * DAY)
+    assert await log.sweep(KEPT) == Swept()
+
+
+async def test_dead_letters_are_kept_for_their_time_and_then_count_as_lost(dated: Dated, clocks: Clocks) -> None:
+    log = await dated()
+    for number in range(3):
+        log.append(report(number), deliver=True)
+    await log.settled(PATIENCE)
+    clocks.run(31 * DAY)
+    for entry in await log.shown(PENDING, 10):
+        log.died(entry, "the webhook returned 410", 410)
+    await log.acknowledge(Selection(seqs=(3,)))
+    clocks.run(29 * DAY)
+    assert await log.sweep(KEPT) == Swept()
+    clocks.off(400 * DAY)
+    log = await dated()
+    assert await log.sweep(KEPT) == Swept()
+    assert log.counts.dead == 3
+    clocks.run(1.1 * DAY)
+    swept = await log.sweep(KEPT)
+    assert (swept.dead_forgotten, swept.unseen, log.counts.dead) == (3, 2, 0)
+    # Of the acknowledged one, people know.
+    assert log.counts.dropped == 2
+    assert log.counts.dropped_at == int(clocks.wall)
+
+
+async def test_reports_are_posted_after_days_without_power(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: "http://127.0.0.1:9/"})
+    client.driver.play([message("hello")])
+    await client.until_v1(lambda found: integer(found["pending"]), "deliveries")
+    await client.stop()
+    with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
+        db.execute("UPDATE events SET time = time - 40 * 86400, stamp = stamp - 40 * 86400000000")
+    again = start(**{POST_API: webhook.address})
+    await webhook.until(lambda reports: any(one.get("content") == "hello" for one in reports))
+    assert (await again.get_v1("deliveries"))["dead"] == 0
 
 
 async def test_entries_of_an_earlier_version_keep_their_ids(opened: Opened, tmp_path: Path) -> None:
@@ -136,16 +233,6 @@ async def test_entries_of_an_earlier_version_keep_their_ids(opened: Opened, tmp_
     assert old.delivery == old.id == f"{log.counts.name}-1"
     assert new.delivery != new.id
     assert [await log.get(one) for one in (old.id, new.id, new.delivery)] == [old, new, new]
-
-
-async def test_report_pending_too_long_becomes_a_dead_letter(opened: Opened) -> None:
-    log = opened()
-    log.append(report(1), deliver=True)
-    await log.settled(10)
-    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, max_bytes=0))
-    assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
-    assert await log.replay(Selection((EntryState.DEAD,))) == 1
-    assert (log.counts.pending, log.counts.dead) == (1, 0)
 
 
 async def test_failed_change_is_rolled_back_alone(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,6 +20,7 @@ from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, S
 from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import KnownLog
+from wxcontroller.client.store.runclock import RunClock
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import LAZY_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
@@ -86,8 +87,15 @@ class EventLog:
     with each new event.
     """
 
-    def __init__(self, path: Path, deadlines: Deadlines | None = None, epoch: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        deadlines: Deadlines | None = None,
+        epoch: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.epoch = epoch
+        self._run_clock = RunClock(clock)
         self._earlier: asyncio.Future[int] | None = None
         self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log)
         self._news = asyncio.Event()
@@ -242,15 +250,18 @@ class EventLog:
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Record that it is no longer retried."""
-        self._leave(lambda db: tables.settle(db, entry, EntryState.DEAD, error, status))
+        clock = self._run_clock
+        self._leave(lambda db: tables.settle(db, entry, EntryState.DEAD, error, status, ran=clock.now(db)))
 
     def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
         """Record a failed attempt; the report stays pending and keeps its place."""
-        self._leave(lambda db: tables.fail(db, entry, error, status, next_at))
+        clock = self._run_clock
+        self._leave(lambda db: tables.fail(db, entry, error, status, next_at, clock.now(db)))
 
     def moved_aside(self, entry: Entry, kind: str, error: str, status: int, next_at: float) -> None:
         """Note an attempt that failed; it is pending in the retry lane."""
-        self._leave(lambda db: tables.move_aside(db, entry, kind, error, status, next_at))
+        clock = self._run_clock
+        self._leave(lambda db: tables.move_aside(db, entry, kind, error, status, next_at, clock.now(db)))
 
     def aim(self, receiver: str, strict: bool) -> "asyncio.Future[None]":
         """Note the receiver of the reports; see events.aim."""
@@ -284,15 +295,16 @@ class EventLog:
         total = Swept()
         while True:
             # Portion by portion, so that messages are stored in between.
-            part = await self.write(partial(expiry.sweep, limits=limits, now=time.time()))
-            total = Swept(
-                total.given_up + part.given_up,
-                total.forgotten + part.forgotten,
-                total.dead_forgotten + part.dead_forgotten,
-                total.dropped + part.dropped,
+            part = await self.write(
+                lambda db: expiry.sweep(db, limits, time.time(), self._run_clock.now(db)),
             )
+            total += part
             if part == Swept():
                 return total
+
+    async def tried_for(self) -> float:
+        """Return for how many seconds processes have tried to deliver the pending report that failed first."""
+        return await self.write(lambda db: expiry.tried_for(db, self._run_clock.now(db)))
 
     async def settled(self, seconds: float) -> bool:
         """Wait until everything written so far is on disk; False when that takes longer."""

@@ -72,12 +72,20 @@ DELIVERIES = """
     ALTER TABLE events ADD COLUMN delivery TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_delivery ON events (delivery) WHERE delivery != ''
     """
+# The reading of the run clock at the first failed attempt of a pending report, or when a dead letter became one; 0
+# for others.
+SINCE = """
+    ALTER TABLE events ADD COLUMN since REAL NOT NULL DEFAULT 0;
+    UPDATE events SET since = 1 WHERE state = 'dead';
+    CREATE INDEX events_since ON events (state, since) WHERE since > 0
+    """
 _UNACKNOWLEDGED = "state = 'dead' AND acknowledged = 0"  # as in the index
 # They are counted after each commit: more than these are as many as there are dead letters.
 _COUNTED = 1000
 _RETRYING = "state = 'pending' AND aside != ''"  # as in the index, which is not used for other words
 # Without it SQLite takes the index of states, and reads all that is pending after each commit.
 _BY_ASIDE = "INDEXED BY events_aside"
+_TRYING = "since = CASE WHEN state = 'pending' AND since = 0 THEN ? ELSE since END"
 _COLUMNS = (
     "seq, stamp, time, type, state, attempts, replayed, aside, next_at, error, status, settled_at, size, media, "
     # The length of a blob is known without reading it.
@@ -310,37 +318,48 @@ def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: EntryState
 
 
 def settle(
-    db: sqlite3.Connection, entry: Entry, state: EntryState, error: str, status: int, lighter: bytes | None = None
+    db: sqlite3.Connection,
+    entry: Entry,
+    state: EntryState,
+    error: str,
+    status: int,
+    lighter: bytes | None = None,
+    ran: float = 0.0,
 ) -> None:
-    """Record the result of a delivery. An entry that was purged meanwhile stays purged, unless it was delivered."""
+    """Record the result of a delivery. An entry that was purged meanwhile stays purged, unless it was delivered.
+
+    ``ran``: the run clock, for a dead letter.
+    """
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
-        "acknowledged = 0, "
+        "acknowledged = 0, since = ?, "
         "body = COALESCE(?, body), size = COALESCE(?, size) "
         f"WHERE {_THIS} AND (state = 'pending' OR ? = 'delivered')",
         (
-            *(state, error, status, time.time()),
+            *(state, error, status, time.time(), ran),
             *(lighter, None if lighter is None else len(lighter)),
             *(entry.seq, entry.log, state),
         ),
     )
 
 
-def fail(db: sqlite3.Connection, entry: Entry, error: str, status: int, next_at: float) -> None:
-    """Record a failed attempt; the report keeps its place."""
+def fail(db: sqlite3.Connection, entry: Entry, error: str, status: int, next_at: float, ran: float) -> None:
+    """Record a failed attempt; the report keeps its place. ``ran``: the run clock."""
     db.execute(
-        f"UPDATE events SET attempts = attempts + 1, error = ?, status = ?, next_at = ? WHERE {_THIS}",
-        (error, status, next_at, entry.seq, entry.log),
+        f"UPDATE events SET attempts = attempts + 1, {_TRYING}, error = ?, status = ?, next_at = ? WHERE {_THIS}",
+        (ran, error, status, next_at, entry.seq, entry.log),
     )
 
 
-def move_aside(db: sqlite3.Connection, entry: Entry, kind: str, error: str, status: int, next_at: float) -> None:
+def move_aside(
+    db: sqlite3.Connection, entry: Entry, kind: str, error: str, status: int, next_at: float, ran: float
+) -> None:
     """Note an attempt that failed, and that the report of this kind waits in the retry lane (already)."""
     db.execute(
-        "UPDATE events SET attempts = attempts + 1, "
+        f"UPDATE events SET attempts = attempts + 1, {_TRYING}, "
         "replayed = CASE aside WHEN '' THEN attempts + 1 ELSE replayed END, "
         f"aside = ?, error = ?, status = ?, next_at = ? WHERE {_THIS} AND state = 'pending'",
-        (kind, error, status, next_at, entry.seq, entry.log),
+        (ran, kind, error, status, next_at, entry.seq, entry.log),
     )
 
 
@@ -370,7 +389,9 @@ def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
     found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
     if found is not None and str(found[0]) == receiver and not strict:
         return
-    # Failures of the former receiver do not apply to this one: pauses and quick retries start again.
+    # Failures of the former receiver do not apply to this one: pauses, quick retries and the time for which a report
+    # is tried start again.
+    db.execute("UPDATE events SET since = 0 WHERE state = 'pending' AND since > 0")
     db.execute(f"UPDATE events SET aside = '', replayed = attempts, next_at = 0 WHERE {_RETRYING}")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('receiver', ?)", (receiver,))
 
@@ -380,7 +401,7 @@ def replay(db: sqlite3.Connection, where: Selection) -> int:
     condition, values = where.where()
     return db.execute(
         "UPDATE events SET state = 'pending', replayed = attempts, aside = '', next_at = 0, error = '', status = 0, "
-        f"settled_at = 0 WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
+        f"settled_at = 0, since = 0 WHERE state IN ('dead', 'delivered', 'purged', 'kept') AND {condition}",
         values,
     ).rowcount
 
@@ -390,7 +411,8 @@ def purge(db: sqlite3.Connection, where: Selection) -> int:
     # ``attempts`` is not reset, because X-Wx-Attempt counts all of them; pauses are counted from ``replayed``.
     condition, values = where.where()
     return db.execute(
-        f"UPDATE events SET state = 'purged', settled_at = ? WHERE state IN ('pending', 'dead') AND {condition}",
+        "UPDATE events SET state = 'purged', settled_at = ?, since = 0 "
+        f"WHERE state IN ('pending', 'dead') AND {condition}",
         [time.time(), *values],
     ).rowcount
 

@@ -1,25 +1,30 @@
-"""Removal of entries from the event log: by age, and by size when there are too many bytes."""
+"""Removal of entries from the event log: by age, and by size when there are too many bytes.
+
+The age of failures and of dead letters is measured by the run clock (``runclock``).
+"""
 
 # ruff: noqa: S608 - only states and placeholders are interpolated, never values
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from wxcontroller.client.store.events import OURS
 from wxcontroller.client.store.values import as_float, as_int
 
 # Deleted per transaction, so that the writer stays available.
 _AT_ONCE = 1000
+# The words of the index: entries in a state whose time began before a reading of the run clock.
+_SINCE = "INDEXED BY events_since WHERE state = ? AND since > 0 AND since <= ?"
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
     """Retention of entries, in seconds and bytes; 0 means no limit.
 
-    Reports that are pending for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
+    Reports that were tried for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
     ``max_bytes``, delivered events are deleted first, then dead letters, then pending reports of own sends and
-    states, and people's messages last. Deleted pending reports are counted as lost; they are deleted only with
-    ``lose``.
+    states, and people's messages last. Deleted pending reports are counted as lost, and so are dead letters that were
+    not acknowledged; pending ones are deleted only with ``lose``.
     """
 
     keep: float
@@ -31,28 +36,40 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The result of a sweep: numbers of entries marked dead, deleted, deleted although dead, and lost."""
+    """The result of a sweep: numbers of entries marked dead, deleted, deleted although dead, and lost.
+
+    ``unseen`` of the dead ones were not acknowledged.
+    """
 
     given_up: int = 0
     forgotten: int = 0
     dead_forgotten: int = 0
     dropped: int = 0
+    unseen: int = 0
+
+    def __add__(self, other: "Swept") -> "Swept":
+        return Swept(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
 
 
-def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
-    """Delete entries beyond the limits of age and size, one batch per call: call it again until it deletes none."""
+def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float, ran: float) -> Swept:
+    """Delete entries beyond the limits of age and size, one batch per call: call it again until it deletes none.
+
+    ``now`` is in seconds since 1970, ``ran`` the run clock.
+    """
     given_up = 0
     if limits.give_up:
         given_up = db.execute(
-            "UPDATE events SET state = 'dead', settled_at = ?, error = error || ' (given up)', acknowledged = 0 "
-            "WHERE seq IN "
-            "(SELECT seq FROM events WHERE state = 'pending' AND time < ? ORDER BY seq LIMIT ?)",
-            (now, now - limits.give_up, _AT_ONCE),
+            "UPDATE events SET state = 'dead', settled_at = ?, since = ?, error = error || ' (given up)', "
+            f"acknowledged = 0 WHERE seq IN (SELECT seq FROM events {_SINCE} ORDER BY since LIMIT ?)",
+            (now, ran, "pending", ran - limits.give_up, _AT_ONCE),
         ).rowcount
     forgotten = 0
     if limits.keep:
         forgotten = forget(db, ("delivered", "kept", "purged"), now - limits.keep)
-    dead_forgotten = forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
+    seen: list[bool] = []  # whether each deleted dead letter was acknowledged
+    if limits.keep_dead:
+        which = f"SELECT seq FROM events {_SINCE} LIMIT ?"
+        seen += delete(db, which, "dead", ran - limits.keep_dead, _AT_ONCE)
     dropped = 0
     if limits.max_bytes:
         # The tally, not the file: the file shrinks only after the vacuum, and its pages say nothing about states.
@@ -62,19 +79,34 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
         number, excess = shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
         if number < _AT_ONCE:
-            number, excess = shrink(db, ("dead",), excess)
-            dead_forgotten += number
+            gone, excess = oldest(db, ("dead",), excess)
+            number = len(gone)
+            for seq in gone:
+                seen += delete(db, "?", seq)
         if number < _AT_ONCE and limits.lose:
             dropped, excess = shrink(db, ("pending",), excess, OURS)
             if dropped < _AT_ONCE:
                 dropped += shrink(db, ("pending",), excess)[0]
-    if dropped:
-        db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
+    unseen = seen.count(False)
+    if lost := dropped + unseen:
+        db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (lost,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
-    if forgotten or dead_forgotten or dropped:
+    if forgotten or seen or dropped:
         # At most 4 MB per transaction, because the writer does nothing else meanwhile; the next sweep frees the rest.
         db.execute("PRAGMA incremental_vacuum(1000)")
-    return Swept(given_up, forgotten, dead_forgotten, dropped)
+    return Swept(given_up, forgotten, len(seen), dropped, unseen)
+
+
+def tried_for(db: sqlite3.Connection, ran: float) -> float:
+    """Return for how long the pending report that failed first was tried, 0 for none."""
+    (first,) = db.execute(f"SELECT MIN(since) FROM events {_SINCE}", ("pending", ran)).fetchone()
+    return ran - as_float(first) if first else 0.0
+
+
+def delete(db: sqlite3.Connection, which: str, *values: object) -> list[bool]:
+    """Delete dead letters; return of each whether it was acknowledged."""
+    rows = db.execute(f"DELETE FROM events WHERE seq IN ({which}) RETURNING acknowledged", values)
+    return [bool(acknowledged) for (acknowledged,) in rows]
 
 
 def forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> int:
@@ -89,10 +121,17 @@ def shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: 
     """Delete the oldest entries in these states until ``excess`` bytes are freed; return their number and the
     remaining excess. ``which`` is an SQL condition that they have to meet.
     """
-    if excess <= 0:
-        return 0, excess
-    marks = ", ".join("?" * len(states))
+    gone, excess = oldest(db, states, excess, which)
+    db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
+    return len(gone), excess
+
+
+def oldest(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[list[int], int]:
+    """Return the oldest entries in these states that have ``excess`` bytes together, and the remaining excess."""
     gone: list[int] = []
+    if excess <= 0:
+        return gone, excess
+    marks = ", ".join("?" * len(states))
     rows = db.execute(
         f"SELECT seq, size FROM events WHERE state IN ({marks}) AND {which} ORDER BY seq LIMIT ?",
         (*states, _AT_ONCE),
@@ -102,5 +141,4 @@ def shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: 
             break
         gone.append(seq)
         excess -= max(0, as_int(size))
-    db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
-    return len(gone), excess
+    return gone, excess

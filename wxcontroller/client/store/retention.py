@@ -69,7 +69,7 @@ class Keeping:
                     await self.fetcher.too_much.wait()
 
     async def _sweep(self, limits: RetentionLimits) -> None:
-        warned = self._warn(limits)
+        warned = self._warn(limits, await self.log.tried_for())
         # The sweep that first warns deletes nothing: until the next one, an operator can fix the receiver or raise
         # the limit.
         swept = await self.log.sweep(replace(limits, lose=self._warned))
@@ -77,12 +77,19 @@ class Keeping:
         where = redacted(self.config.post_api) or "nobody"
         if swept.given_up:
             log.error(
-                "%d reports were not accepted by %s for %g days and are now dead letters; see: wxctl deliveries list",
+                "%d reports were not accepted by %s in %g days of trying and are now dead letters; "
+                "see: wxctl deliveries list",
                 *(swept.given_up, where, limits.give_up / _DAY),
                 extra=fields(Event.DELIVERY_DEAD),
             )
         if swept.dead_forgotten:
-            log.warning("%d dead letters were deleted: too old, or the event log was full", swept.dead_forgotten)
+            log.log(
+                logging.ERROR if swept.unseen else logging.INFO,
+                "%d dead letters were deleted: kept for %g days, or the event log was full (event_keep_bytes=%d); "
+                "%d of them were not acknowledged and count as lost",
+                *(swept.dead_forgotten, limits.keep_dead / _DAY, limits.max_bytes, swept.unseen),
+                extra=fields(Event.DELIVERY_DROPPED) if swept.unseen else None,
+            )
         if swept.dropped:
             log.error(
                 "%d reports that were never delivered are lost: the event log is full (event_keep_bytes=%d)",
@@ -97,21 +104,24 @@ class Keeping:
         except OSError as problem:  # retried at the next sweep; it must not stop the account
             log.error("cannot list received media: %s; check %s", problem.strerror, self.config.media_dir)
 
-    def _warn(self, limits: RetentionLimits) -> bool:
-        """Warn of entries about to expire or be lost; return whether the size limit is the reason."""
+    def _warn(self, limits: RetentionLimits, tried: float) -> bool:
+        """Warn of entries about to expire or be lost; return whether the size limit is the reason.
+
+        ``tried``: for how many seconds one was tried.
+        """
         counts = self.log.counts
         full = limits.max_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.max_bytes
-        late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up
+        late = limits.give_up and tried > _WARN_AT * limits.give_up
         if full or late:
             log.error(
-                "%d reports wait for %s, the oldest for %.1f days; %s; "
+                "%d reports wait for %s, one was tried for %.1f days; %s; "
                 "fix the receiver, or run wxctl deliveries purge",
                 counts.waiting,
                 redacted(self.config.post_api),
-                (time.time() - counts.oldest) / _DAY,
+                tried / _DAY,
                 f"beyond {limits.max_bytes} bytes the oldest are lost"
                 if full
-                else f"after {limits.give_up / _DAY:g} days they are dead letters",
+                else f"after {limits.give_up / _DAY:g} days of trying, each is a dead letter",
                 extra=fields(Event.DELIVERY_LATE),
             )
         return full

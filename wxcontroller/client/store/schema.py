@@ -103,4 +103,5 @@ SCHEMA = (
     history.SCHEMA,
     events.EPOCHS,
     events.DELIVERIES,
+    events.SINCE,
 )

@@ -70,7 +70,7 @@ def dead(facts: Facts, deliveries: DeliveryState) -> Issue | None:
 
 
 def lost(facts: Facts, deliveries: DeliveryState) -> Issue | None:
-    """Reports were deleted before they were delivered: the log was full."""
+    """Reports were deleted before they were delivered: the log was full, or dead letters were too old."""
     if (
         not deliveries.dropped
         or facts.instant.has_passed(deliveries.dropped_at + LOST_SECONDS)
@@ -78,8 +78,8 @@ def lost(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     ):
         return None
     headline = Text(
-        "{n} report was lost: too many were waiting for the webhook",
-        "{n} reports were lost: too many were waiting for the webhook",
+        "{n} report was lost: too many were waiting for the webhook, or a dead letter was too old",
+        "{n} reports were lost: too many were waiting for the webhook, or dead letters were too old",
         n=deliveries.dropped,
     )
     remedy = Text(
