@@ -89,6 +89,22 @@ async def test_age_and_size_limits_delete_in_the_documented_order(opened: Opened
     assert await log.last() == 7
 
 
+async def test_file_shrinks_after_a_backlog(opened: Opened, tmp_path: Path) -> None:
+    log = opened()
+    for number in range(2500):
+        log.append(report(number, content="x" * 10_000), deliver=False)
+    assert await log.settled(PATIENCE)
+    size = found_size(tmp_path)
+    assert size > 25_000_000
+    await log.sweep(RetentionLimits(keep=0, keep_dead=0, give_up=0, max_bytes=100_000))
+    await log.close(PATIENCE)
+    assert found_size(tmp_path) < 1_000_000
+
+
+def found_size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.glob("events.db*"))
+
+
 async def test_own_reports_are_deleted_before_messages(opened: Opened) -> None:
     log = opened()
     for number in range(20):

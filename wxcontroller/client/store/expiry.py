@@ -13,6 +13,10 @@ from wxcontroller.client.store.values import as_float, as_int
 
 # Deleted per transaction, so that the writer stays available.
 _AT_ONCE = 1000
+# 4 MB per transaction, because the writer does nothing else meanwhile.
+_PAGES_AT_ONCE = 1000
+# The next messages use these, so that an idle account does not change its file with each sweep.
+_SPARE_PAGES = 50
 # The words of the index: entries in a state whose time began before a reading of the run clock.
 _SINCE = "INDEXED BY events_since WHERE state = ? AND since > 0 AND since <= ?"
 
@@ -38,7 +42,7 @@ class RetentionLimits:
 class Swept:
     """The result of a sweep: numbers of entries marked dead, deleted, deleted although dead, and lost.
 
-    ``unseen`` of the dead ones were not acknowledged.
+    ``unseen`` of the dead ones were not acknowledged. ``pages`` of the file were freed.
     """
 
     given_up: int = 0
@@ -46,6 +50,7 @@ class Swept:
     dead_forgotten: int = 0
     dropped: int = 0
     unseen: int = 0
+    pages: int = 0
 
     def __add__(self, other: "Swept") -> "Swept":
         return Swept(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
@@ -91,10 +96,18 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float, ran: floa
     if lost := dropped + unseen:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (lost,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
-    if forgotten or seen or dropped:
-        # At most 4 MB per transaction, because the writer does nothing else meanwhile; the next sweep frees the rest.
-        db.execute("PRAGMA incremental_vacuum(1000)")
-    return Swept(given_up, forgotten, len(seen), dropped, unseen)
+    return Swept(given_up, forgotten, len(seen), dropped, unseen, vacuum(db))
+
+
+def vacuum(db: sqlite3.Connection) -> int:
+    """Return free pages to the file system, unless there are few; return their number."""
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    if free <= _SPARE_PAGES:
+        return 0
+    # Each step of the statement frees one page.
+    db.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+    (left,) = db.execute("PRAGMA freelist_count").fetchone()
+    return as_int(free) - as_int(left)
 
 
 def tried_for(db: sqlite3.Connection, ran: float) -> float:
