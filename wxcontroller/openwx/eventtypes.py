@@ -15,4 +15,6 @@ FOR_CHECK_EVENT = frozenset(
     }
 )
 EVENTS = FOR_CHECK_EVENT | {*DEFAULT_EVENTS, "update_user", "update_friend", "update_group"}
+# For readers of a log that was restored from a backup: positions and numbers after it are new.
+RESET = "reset"
 MESSAGES = frozenset({"friend_message", "group_message", "group_notice"})

@@ -5,7 +5,10 @@ media are still being fetched are *held*: nothing after them is delivered or sho
 """
 
 import asyncio
+import itertools
 import json
+import logging
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
-from wxcontroller.client.store import expiry, history
+from wxcontroller.client.store import expiry, generations, history
 from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, Selection
 from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
@@ -29,6 +32,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.openwx.replies import to_bytes
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Results of a backlog are stored together: after this many, or this many seconds. After a crash, reports whose
 # results were not stored are posted again. Otherwise each would cost a commit on a busy machine.
@@ -97,7 +101,10 @@ class EventLog:
         self.epoch = epoch
         self._run_clock = RunClock(clock)
         self._earlier: asyncio.Future[int] | None = None
-        self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log)
+        self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log, self._recognize)
+        # Of the delivery ids of entries without a key: random, as a restored log does not know the last ones.
+        self._start = secrets.token_hex(6)
+        self._marks = itertools.count(1)
         self._news = asyncio.Event()
         self._notes: list[tuple[Entry, int, bytes | None]] = []  # of deliveries, for one transaction
         self._notes_of = -1
@@ -153,7 +160,7 @@ class EventLog:
         indexed = history.indexed(report)
 
         def work(db: sqlite3.Connection) -> int:
-            seq = tables.insert(db, kind, key, body, state, media, source, self.epoch)
+            seq = tables.insert(db, kind, key, body, state, media, source, self.epoch, self._mark())
             history.add(db, seq, indexed)
             if seq and received:
                 tables.note_message(db, Moved.RECEIVED)
@@ -174,7 +181,7 @@ class EventLog:
 
         def insert(db: sqlite3.Connection) -> int:
             nonlocal seq
-            seq = tables.insert(db, kind, "", body, state, media, epoch=self.epoch)
+            seq = tables.insert(db, kind, "", body, state, media, "", self.epoch, self._mark())
             history.add(db, seq, indexed)
             return seq
 
@@ -368,6 +375,10 @@ class EventLog:
         """Return the sequences in ids of this log, 0 for any other text."""
         return await self._database.read(lambda db: [tables.seq_of(db, entry_id) for entry_id in entry_ids])
 
+    async def position(self, entry_id: str) -> int:
+        """Return the sequence after which a reader of this id continues; see events.position_of."""
+        return await self._database.read(lambda db: tables.position_of(db, entry_id))
+
     async def last(self) -> int:
         """Return the sequence of the last visible entry, 0 without one."""
         return await self._database.read(tables.last_shown)
@@ -417,6 +428,16 @@ class EventLog:
     def _leave(self, work: Callable[[sqlite3.Connection], object], point: Point | None = None) -> None:
         """Write without waiting: the writer does it, however long that takes."""
         _ = self._database.write(work, point)
+
+    def _mark(self) -> str:
+        return f"r{self._start}-{next(self._marks)}"
+
+    def _recognize(self, db: sqlite3.Connection, file: str) -> None:
+        if generations.recognize(db, file, self.epoch):
+            log.warning(
+                "the event log was restored from a backup: readers get the event reset, and numbers continue at %d",
+                tables.last(db),
+            )
 
     def _known_log(self) -> KnownLog:
         return KnownLog(self.counts.name, self.counts.last, self.counts.waiting)

@@ -66,8 +66,7 @@ ACKNOWLEDGED = """
     """
 # The account's epoch when the event was stored: it keeps it when it moves to another host undelivered.
 EPOCHS = "ALTER TABLE events ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1"
-# Of an event with a key, the id that ``delivery_id`` has made of it. Earlier versions stored none: receivers know
-# their entries by ``Entry.id``.
+# The id of a report for receivers: see ``insert``. Entries without one are known by ``Entry.id``.
 DELIVERIES = """
     ALTER TABLE events ADD COLUMN delivery TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_delivery ON events (delivery) WHERE delivery != ''
@@ -131,7 +130,7 @@ _STATES = {state.value: state for state in EntryState}
 class Entry:
     """One event. ``id`` is its place in the log; ``body`` is its report as JSON, without the content of ``media``.
 
-    ``delivery`` is the id by which receivers recognize its report: see ``delivery_id``. Neither ever changes.
+    ``delivery`` is the id by which receivers recognize its report, which never changes: see ``insert``.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never decreases when the clock is set back.
@@ -236,15 +235,18 @@ class Selection:
         return " AND ".join(clauses), values
 
 
-def delivery_id(log: str, key: str) -> str:
-    """Return the id of an event's report for receivers, "" for one that ``Entry.id`` identifies.
+def delivery_id(db: sqlite3.Connection, key: str) -> str:
+    """Return the id of an event's report for receivers, "" for one without a key.
 
     An event with a key came from WeChat, which may send it to two hosts: a lost host had stored it before it was
-    acknowledged, and the host that adopts the account from an older bundle gets it again. Both have a copy of the
-    same ``log``, so the id is made of its name and the key. Everything else happens on one host, and
-    ``skip_lost`` keeps its place unique.
+    acknowledged, and the host that adopts the account from an older bundle gets it again. So may an account whose
+    log was restored from a backup. All have a copy of the same log, so the id is made of its first name and the key.
     """
-    return f"{log}-m{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:20]}" if key else ""
+    if not key:
+        return ""
+    found = db.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
+    log = str(found[0]) if found else name_of(db)
+    return f"{log}-m{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:20]}"
 
 
 def insert(
@@ -256,8 +258,12 @@ def insert(
     media: str = "",
     source: str = "",
     epoch: int = 1,
+    mark: str = "",
 ) -> int:
-    """Add an entry and return its sequence; 0 if one with this ``key`` exists."""
+    """Add an entry and return its sequence; 0 if one with this ``key`` exists.
+
+    ``mark`` makes the delivery id of an entry without a key unique, also after a restore of an older log.
+    """
     # A stamp never decreases, so that ``before`` can look for the first one at or after a moment.
     now = time.time()
     done = db.execute(
@@ -266,7 +272,7 @@ def insert(
         "ON CONFLICT (key) DO NOTHING",
         (
             *(int(now * 1e6), now, kind, key or None, body, len(body), media, source, state, epoch),
-            delivery_id(name_of(db), key),
+            delivery_id(db, key) or (f"{name_of(db)}-{mark}" if mark else ""),
         ),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
@@ -457,6 +463,18 @@ def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
         return as_int(found[0])
     name, _, seq = entry_id.partition("-")
     return int(seq) if name == name_of(db) and seq.isascii() and seq.isdecimal() and len(seq) < 19 else 0
+
+
+def position_of(db: sqlite3.Connection, entry_id: str) -> int:
+    """Return the sequence after which a reader of this ``id`` continues; as ``seq_of``, or of an earlier generation.
+
+    Of that, the log has the entries up to a restore.
+    """
+    name, _, seq = entry_id.partition("-")
+    found = db.execute("SELECT value FROM meta WHERE name = 'generation ' || ?", (name,)).fetchone()
+    if found is None or not (seq.isascii() and seq.isdecimal() and len(seq) < 19):
+        return seq_of(db, entry_id)
+    return min(int(seq), integer(found[0]))
 
 
 def last_shown(db: sqlite3.Connection) -> int:

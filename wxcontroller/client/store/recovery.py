@@ -24,12 +24,12 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from wxcontroller.client.store import history, lostsends
+from wxcontroller.client.store import generations, history, lostsends
 from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
@@ -104,14 +104,15 @@ def recover(path: Path, schema: Sequence[str], state: KnownLog) -> RecoveryResul
     """
     fresh = _fresh(path)
     fresh.unlink(missing_ok=True)
+    files = generations.identity(path), generations.identity(fresh)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
-        fresh.chmod(0o600)
         new.execute("PRAGMA synchronous=FULL")
         new.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for number, statements in enumerate(schema, 1):
             new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
         new.execute("BEGIN IMMEDIATE")
         found = copy_readable(new, path, state)
+        generations.renew(new, *files)
         new.execute("COMMIT")
     # The old file is changed only now: an earlier failure leaves it intact. The rescued rows are synced (FULL).
     aside = _aside(path)
@@ -245,7 +246,7 @@ def _by_rowid(
 ) -> bool:
     """Keep the readable rows: from the front up to damage, from the back down to damage, then one by one between.
 
-    Return whether there are no others.
+    Return whether there are no others. Those between are looked up by an index, or else by counting.
     """
     low = high = 0
     try:
@@ -261,9 +262,18 @@ def _by_rowid(
         high = as_int(rowid)
         keep(values)
     if not high:
+        # Of the damaged rows at the end.
         sequence = readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
         high = max([last if table == "events" else 0, *(as_int(seq) for (seq,) in sequence)]) + 1
-    for rowid in range(low + 1, min(high, low + _LOOK_UPS)):
+    between: Iterable[int] = range(low + 1, min(high, low + _LOOK_UPS))
+    for _, index, _, _, is_partial in readable(old, f"PRAGMA index_list({table})"):
+        if not is_partial:
+            # It has all rows, without gaps: numbers jump after a restore.
+            found, is_complete = _scan(old, f"SELECT rowid FROM {table} INDEXED BY {index}", "rowid")  # noqa: S608
+            if is_complete:
+                between = [as_int(rowid) for (rowid,) in found if low < as_int(rowid) < high]
+                break
+    for rowid in between:
         for row in readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid):  # noqa: S608
             keep(row)
     return False

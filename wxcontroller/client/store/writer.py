@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from wxcontroller.client.store.generations import identity
 from wxcontroller.client.store.mounts import left_behind
 from wxcontroller.client.store.recovery import KnownLog, finish_interrupted, readonly, recover
 from wxcontroller.client.store.values import text_of
@@ -98,7 +99,7 @@ class Database:
 
     ``after`` inspects the open transaction in the writer's thread; the function it returns is called in the loop
     after the commit, before any waiter resumes. ``known`` returns the content known to the process, should the file
-    be damaged.
+    be damaged. ``recognize`` is called in a transaction of each file that is opened, with its ``identity``.
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class Database:
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         deadlines: Deadlines | None = None,
         known: Callable[[], KnownLog] = KnownLog,
+        recognize: Callable[[sqlite3.Connection, str], None] = lambda db, file: None,
     ) -> None:
         self._known = known
+        self._recognize = recognize
         self._path = path
         self._schema = schema
         self._after = after
@@ -362,11 +365,12 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         try:
             finish_interrupted(self._path)
+            # Before the first connection that may write, which would
+            # already overwrite the write-ahead log of a damaged file.
+            self._check()
+            file = identity(self._path)
         except OSError as problem:
             raise sqlite3.OperationalError(str(problem)) from None
-        # Before the first connection that may write, which would
-        # already overwrite the write-ahead log of a damaged file.
-        self._check()
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.text_factory = text_of
@@ -391,6 +395,9 @@ class Database:
             # A lost page of sqlite_master takes tables with it, and SQLite reports nothing.
             if not tables(self._schema) <= made(connection):
                 raise _Unreadable("its tables are not all there")
+            connection.execute("BEGIN IMMEDIATE")
+            self._recognize(connection, file)
+            connection.execute("COMMIT")
         except OSError as problem:
             connection.close()
             raise sqlite3.OperationalError(str(problem)) from None

@@ -15,6 +15,7 @@ from wxcontroller.client.v1.answers import report_of
 from wxcontroller.client.v1.selecting import fitting, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx import eventstream
+from wxcontroller.openwx.eventtypes import RESET
 from wxcontroller.openwx.paging import PAGE_EVENTS
 from wxcontroller.openwx.replies import to_bytes
 
@@ -35,10 +36,11 @@ class Events:
 
         As JSON, at most ``limit`` of them; with ``Accept: text/event-stream``, existing and new ones until the reader
         disconnects. Without a start, a stream begins now, and a page with the oldest event. An id of another log
-        means the start of this one, which replaced it.
+        means the start of this one, which replaced it; of an earlier generation, the place of the restore at most.
         """
         query = request.query
         types = tuple(word for word in query.get("types", "").split(",") if word)
+        types = (*types, RESET) if types else ()
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await self._stream(request, await self._start(query, await self._log.last()), types)
         limit = max(1, number_of(query, "limit", 100, PAGE_EVENTS))
@@ -54,8 +56,7 @@ class Events:
         if after is None:
             return default
         if "-" in after:
-            [seq] = await self._log.seqs([after])
-            return seq
+            return await self._log.position(after)
         return number_of(query, "after", 0, 1 << 60)
 
     async def _bounds(self) -> JsonObject:

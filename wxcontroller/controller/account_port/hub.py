@@ -45,6 +45,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.records.decoding import Undecodable, decode, decode_aside, encode
 from wxcontroller.core.records.events import EventRecord, Opening
 from wxcontroller.core.throttle import Pace
+from wxcontroller.openwx.eventtypes import RESET
 
 log = logging.getLogger(__name__)
 # Events that wait for one reader. A slower reader gets the accounts' logs at its own pace.
@@ -131,7 +132,7 @@ class Subscription:
 
     def offer(self, event: AccountEvent) -> bool:
         """Queue an event; return False if the queue is full."""
-        if not self.types or event.type in self.types:
+        if not self.types or event.type in self.types or event.type == RESET:
             # Later events of these types are not queued either: the reader's place stays before the first missing
             # one.
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
