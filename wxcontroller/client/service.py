@@ -49,6 +49,7 @@ from wxcontroller.client.store import history
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
+from wxcontroller.client.store.lock import locked_state
 from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
@@ -95,8 +96,12 @@ class Client:
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
 
-        Raises CannotListen without the socket of the API.
+        Raises CannotListen without the socket of the API, and StateInUse while another process runs the account.
         """
+        with locked_state(self.config.cookie_path.parent, self.config.name.instance):
+            return await self._run(stopping)
+
+    async def _run(self, stopping: asyncio.Event) -> int:
         config, roster, notifier, deadlines = self.config, Roster(), Notifier(), Deadlines()
         watchdog = Watchdog(notifier, deadlines)
         agent = config.options["http_agent"] or DEFAULT_AGENT

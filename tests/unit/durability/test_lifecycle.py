@@ -5,11 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import until
+from tests.patience import PATIENCE, until
+from tests.ports import free_port
 from tests.unit.client.conftest import locked
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.jsontypes import items
+
+
+async def test_second_process_of_an_account_does_not_start(tmp_path: Path) -> None:
+    async with processed(tmp_path) as account:
+        await account.start(login=True)
+        first, port = account.process, account.port
+        account.environ["MOJO_WEIXIN_PLUGIN_OPENWX_PORT"] = str(free_port())
+        await account.launch()
+        assert account.process is not None
+        async with asyncio.timeout(PATIENCE):
+            assert await account.process.wait() == 78
+        assert "already runs: another process uses" in account.log.read_text()
+        account.process = first
+        account.environ["MOJO_WEIXIN_PLUGIN_OPENWX_PORT"] = str(port)
+        await written(account, "hello")
+        # A process that was killed holds no lock.
+        await account.kill()
+        await account.start()
 
 
 async def written(account: Process, *words: str) -> list[str]:
