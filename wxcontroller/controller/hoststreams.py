@@ -11,14 +11,20 @@ import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.hub import STREAM_SILENCE_SECONDS, Subscription, event_of
+from wxcontroller.controller.account_port.hub import (
+    STREAM_SILENCE_SECONDS,
+    AccountEvent,
+    Subscription,
+    announced,
+    event_of,
+)
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.hostcalls import hop_caller
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import HostFailure
-from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.throttle import Pace
@@ -103,7 +109,11 @@ class HostStream:
             self._pauses.reset()
             if sent.type != "heartbeat":
                 began = time.perf_counter()
-                event = await event_of(speaks_for, sent.type, sent.data, host.name)
+                event = (
+                    self._announced(sent, speaks_for)
+                    if sent.omitted
+                    else await event_of(speaks_for, sent.type, sent.data, host.name)
+                )
                 await pace.after(time.perf_counter() - began)
                 if event is not None and subscription.wants(event.instance):
                     await subscription.put(event)
@@ -113,6 +123,16 @@ class HostStream:
                 for instance, place in cursor.places.items():
                     if instance not in unheard and self._may_have(instance):
                         subscription.begin_at(instance, place)
+
+    def _announced(self, sent: SentEvent, speaks_for: Callable[[str], AccountName | None]) -> AccountEvent | None:
+        """Return a too long event without its report; its cursor names it first."""
+        places = parse(sent.id).places if sent.id else {}
+        instance = next(iter(places), "")
+        name = speaks_for(instance)
+        if name is None or name.instance != instance:
+            log.warning("an event of host %s is left out: it has %d bytes", self.host.name, sent.omitted)
+            return None
+        return announced(name, places[instance], sent, self.host.name)
 
     def _may_have(self, instance: str) -> bool:
         """Return whether an account may be on this stream's host: on no other one, or being moved there."""

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+_DATA = b"data: "
+
 
 class ByteSource(Protocol):
     """A response's content."""
@@ -15,33 +17,51 @@ class ByteSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SentEvent:
-    """One event. ``id`` is where a reader may come back to, "" for none."""
+    """One event. ``id`` is where a reader may come back to, "" for none.
+
+    ``omitted``: the size of data that was too long, which are left out.
+    """
 
     type: str
     data: bytes
     id: str = ""
+    omitted: int = 0
 
 
 async def events_in(content: ByteSource, limit: int) -> AsyncIterator[SentEvent]:
-    """Yield the events of a stream until it ends. Raises ValueError for one of more than ``limit`` bytes."""
+    """Yield the events of a stream until it ends, without data of more than ``limit`` bytes.
+
+    Raises ValueError for another line of that length.
+    """
     kind, data, place = "", b"", ""
+    omitted = 0
+    async for line, size in _lines(content, limit):
+        if size > limit:
+            if not line.startswith(_DATA):
+                raise ValueError("a line of an event is too long")
+            # A reader that gave up here would meet the same event again.
+            data, omitted = b"", size - len(_DATA)
+        elif line.startswith(b"event: "):
+            kind = line[7:].decode("ascii", "replace")
+        elif line.startswith(_DATA):
+            data = line[len(_DATA) :]
+        elif line.startswith(b"id: "):
+            place = line[4:].decode("ascii", "replace")
+        elif not line and kind:
+            yield SentEvent(kind, data, place, omitted)
+            kind, data, place, omitted = "", b"", "", 0
+
+
+async def _lines(content: ByteSource, limit: int) -> AsyncIterator[tuple[bytes, int]]:
+    """Yield complete lines with their sizes; of one of more than ``limit`` bytes only the beginning."""
     buffer = bytearray()
+    size = 0
     while piece := await content.readany():
-        buffer += piece
-        if len(buffer) > limit:
-            raise ValueError("an event is too long")
         # Splitting all of it at each piece would take quadratic time for a long line.
-        if b"\n" not in piece:
-            continue
-        *lines, rest = bytes(buffer).split(b"\n")
-        buffer = bytearray(rest)
-        for line in lines:
-            if line.startswith(b"event: "):
-                kind = line[7:].decode("ascii", "replace")
-            elif line.startswith(b"data: "):
-                data = line[6:]
-            elif line.startswith(b"id: "):
-                place = line[4:].decode("ascii", "replace")
-            elif not line and kind:
-                yield SentEvent(kind, data, place)
-                kind, data, place = "", b"", ""
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            buffer += end[: max(0, limit - len(buffer))]
+            yield bytes(buffer), size + len(end)
+            buffer, size = bytearray(), 0
+        buffer += rest[: max(0, limit - len(buffer))]
+        size += len(rest)

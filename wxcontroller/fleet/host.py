@@ -303,6 +303,8 @@ class OtherHost:
                     raise ValueError(f"it answered {response.status}")
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
                     began = time.perf_counter()
+                    if event.omitted:
+                        raise ValueError("its list of accounts is too long")
                     if event.type == "accounts":
                         self._apply(await rows_event(event.data))
                     await pace.after(time.perf_counter() - began)

@@ -96,6 +96,28 @@ async def test_returning_reader_misses_nothing(host: Machine) -> None:
     assert {name: [content for content in reader.contents if content.startswith(name)] for name in names} == expected
 
 
+async def test_a_too_long_event_is_announced_and_the_next_ones_follow(host: Machine) -> None:
+    host.limit(stream_event_bytes=64 << 10)
+    alice = await host.start("alice")
+    reader, again = Reader(), Reader()
+    async with reading(host, reader):
+        say(alice, "short", "x" * 200_000, "next")
+        while len(reader.got) < 3 or "next" not in str(reader.got[-1]):
+            await reader.take()
+    first, long, last = reader.got[-3:]
+    assert (obj(first["report"])["content"], obj(last["report"])["content"]) == ("short", "next")
+    assert (long["type"], long["account"], long["report"]) == ("friend_message", "alice", {})
+    assert int(str(long["omitted"])) > 200_000
+    status, passed_on = await host.v1("GET", str(long["see"]).removeprefix("/v1/"))
+    assert (status, passed_on["target"]) == (200, f"/v1/deliveries/{long['id']}")
+    # A reader that comes back from before it.
+    again.cursor = reader.cursor.replace(f"{reader.got[-1]['id']}", str(first["id"]))
+    async with reading(host, again):
+        while len(again.got) < 2:
+            await again.take()
+    assert [one["id"] for one in again.got] == [long["id"], last["id"]]
+
+
 async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

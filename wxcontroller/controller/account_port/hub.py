@@ -39,7 +39,7 @@ from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.records.decoding import Undecodable, decode, decode_aside, encode
@@ -61,6 +61,7 @@ _LOOK_SECONDS = 1.0
 # For an account whose program does not know epochs.
 FIRST_EPOCH = 1
 _ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
+_TYPE = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +361,9 @@ class Hub:
                     if sent.type == "open":
                         if place := opening_of(account, sent.data):
                             begins(place)
+                    elif sent.omitted:
+                        if event := announced(account.name, sent.id, sent):
+                            await give(event)
                     elif sent.type != "here" and (event := await event_of(own, sent.type, sent.data)):
                         worked = time.perf_counter() - began
                         await give(event)
@@ -401,6 +405,18 @@ def opening_of(account: Account, data: bytes) -> str:
     return found.after if _ID.fullmatch(found.after) else ""
 
 
+def announced(name: AccountName, event_id: str, sent: SentEvent, host: str = "") -> AccountEvent | None:
+    """Return an event that is too long for the stream without its report, None if its id or type is invalid."""
+    if not _ID.fullmatch(event_id) or not _TYPE.fullmatch(sent.type):
+        return None
+    seq = int(event_id.rpartition("-")[2])
+    event = EventRecord(
+        id=event_id, account=name.name, type=sent.type, seq=seq, report={}, omitted=sent.omitted
+    )
+    # Its epoch is among the content.
+    return _sent_on(event, name, host, has_epoch=True)
+
+
 async def event_of(
     find: Callable[[str], AccountName | None], kind: str, data: bytes, host: str = ""
 ) -> AccountEvent | None:
@@ -416,5 +432,10 @@ async def event_of(
     name = find(event.account)
     if name is None or event.type != kind or (event.host or "") != host:
         return None
-    event.account, event.host = name.name, host or UNSET
-    return AccountEvent(name.instance, event.id, kind, encode(event), host, event.epoch is not UNSET)
+    return _sent_on(event, name, host, event.epoch is not UNSET)
+
+
+def _sent_on(event: EventRecord, name: AccountName, host: str, has_epoch: bool) -> AccountEvent:
+    event.locate(name.name)
+    event.host = host or UNSET
+    return AccountEvent(name.instance, event.id, event.type, encode(event), host, has_epoch)

@@ -51,8 +51,10 @@ EVENT = record(
         "epoch": (WHOLE, "the account's epoch at that time; absent from older versions"),
         "time": (NUMBER, "time of the event, in seconds since 1970"),
         "report": ({"type": "object"}, "the report, as posted to post_api"),
+        "omitted": (WHOLE, "in a stream: the size of an event that is too long for it; its report is left out"),
+        "see": (TEXT, "then: the path of the call that returns it"),
     },
-    ("delivery", "epoch"),
+    ("delivery", "stamp", "epoch", "time", "omitted", "see"),
     "an event, with its report as posted to post_api",
 )
 _TYPES = Parameter("types", "only events of these types, separated by commas")

@@ -1,6 +1,7 @@
 """Events of accounts, in a stream or a page."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -11,7 +12,11 @@ EventType = Annotated[str, Meta(pattern=r"^[a-z_]{1,64}\Z")]
 
 
 class EventRecord(FreeRecord, kw_only=True):
-    """An event with its report. ``host`` is set by hosts of a fleet only."""
+    """An event with its report. ``host`` is set by hosts of a fleet only.
+
+    A stream leaves out a report that is too long for it, and what is known only from its content: ``omitted`` is then
+    its size, and ``see`` the path of the call that returns it.
+    """
 
     host: str | UnsetType = UNSET
     id: EventId
@@ -19,15 +24,19 @@ class EventRecord(FreeRecord, kw_only=True):
     account: str
     type: EventType
     seq: Whole
-    stamp: Whole
+    stamp: Whole | UnsetType = UNSET
     epoch: Whole | UnsetType = UNSET
-    time: Number
+    time: Number | UnsetType = UNSET
     report: Free
+    omitted: Whole | UnsetType = UNSET
+    see: str | UnsetType = UNSET
 
     free = ("report",)
 
     def locate(self, account: str) -> None:
         self.account, self.host = account, UNSET
+        delivery = f"/v1/accounts/{quote(account, safe='')}/deliveries/{self.id}"
+        self.see = UNSET if self.omitted is UNSET else delivery
 
 
 class Opening(WireRecord, kw_only=True):

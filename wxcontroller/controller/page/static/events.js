@@ -91,7 +91,8 @@ export async function eventsBefore(name, most, signal) {
   return (await call("GET", target.query({ after, limit: most }), { signal })).events;
 }
 
-function line({ account, stamp, time, report }) {
+// An event that is too long for the stream has no time.
+function line({ account, time = Date.now() / 1000, stamp = time * 1e6, report }) {
   const isEvent = report.post_type === "event";
   const content = isEvent ? [h("span", { className: "what" }, eventWords(report))] : message(report);
   const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, clock(time)), ...content);
