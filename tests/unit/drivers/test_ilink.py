@@ -79,6 +79,27 @@ async def test_crash_during_another_commit_loses_no_message(wechat: Bench) -> No
         await drive.text("three")
 
 
+@pytest.mark.parametrize("uin", [UIN, OTHER_UIN])
+async def test_position_of_an_earlier_login_is_not_used(wechat: Bench, uin: int) -> None:
+    """The log is locked while a login is confirmed, until the account is stopped."""
+    async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
+        earlier = drive.driver._memory.cursor  # type: ignore[attr-defined]
+        assert drive.driver._memory.context_of(wechat.peer)  # type: ignore[attr-defined]
+    wechat.store.clear()
+    async with wechat.drive() as drive:
+        await drive.until(base.QrReady)
+        drive.hold = lambda event: isinstance(event, base.Checkpoint)
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.sandbox.accounts[uin])
+        await until(wechat.store.load)
+    polled = len(wechat.sandbox.ilink.exchanges)
+    async with wechat.drive() as drive:
+        await drive.until(base.Online)
+        assert not drive.driver._memory.context_of(wechat.peer)  # type: ignore[attr-defined]
+        polls = [one for one in [*wechat.sandbox.ilink.exchanges][polled:] if one.endpoint == "getupdates"]
+        assert polls[0].body["get_updates_buf"] != earlier
+
+
 async def test_correct_digits_after_wrong_ones_succeed(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(base.QrReady)

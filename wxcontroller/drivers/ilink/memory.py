@@ -2,8 +2,11 @@
 
 Credentials are the account's session file, replaced whole at a login. Everything that a poll moves is the
 checkpoint's state, and so are the messages of a poll until they are reported: a crash neither loses nor repeats one.
+They are in two stores, of which one may be written and the other not: the state names its bot and login, and what
+belongs to another one is not used.
 """
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -41,7 +44,8 @@ class ILinkMemory:
     peers: OrderedDict[str, KnownPeer] = field(default_factory=OrderedDict)
     media_refused: int = 0
     owner: str = ""  # the WeChat user of the last login, also after its session was lost; "" after a logout
-    _bot: str = ""  # whose cursor and tokens they are
+    _bot: str = ""  # whose cursor it is
+    _login: str = ""  # whose context tokens they are
     _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _fresh: list[str] = field(default_factory=list)  # seen ids that no checkpoint has taken
 
@@ -53,8 +57,9 @@ class ILinkMemory:
         self.owner = user
 
     def resume(self, restored: Restored) -> None:
-        """Restore the last checkpoint."""
+        """Restore the last checkpoint, after ``load``: what is not of the stored login is dropped."""
         kept = kept_json(restored.state)
+        self._login = text(kept.get("login"))
         self._bot, self.cursor = text(kept.get("bot")), text(kept.get("cursor"))
         self.batch = items(kept.get("batch"))
         self.media_refused = integer(kept.get("media_refused"))
@@ -67,6 +72,12 @@ class ILinkMemory:
             )
         self._note(restored.seen)
         self._fresh.clear()
+        if self.credentials is not None:
+            # States of 2.3.0 name only the bot.
+            known = self._login or self._bot
+            if known and known not in (login_of(self.credentials), self.credentials.bot_id):
+                self._begin(self.credentials)
+            self._login = login_of(self.credentials)
 
     def enter(self, credentials: Credentials) -> None:
         """Keep the credentials of a new login. Raises OSError; the old ones are then still stored.
@@ -78,6 +89,11 @@ class ILinkMemory:
         # First on disk, then in use: a login whose credentials are lost needs another scan.
         self.store.save(json.dumps(facts).encode())
         self.credentials, self.owner = credentials, credentials.user_id
+        self._begin(credentials)
+
+    def _begin(self, credentials: Credentials) -> None:
+        """Drop what belongs to another login. Unreported messages stay: WeChat does not send them again."""
+        self._login = login_of(credentials)
         # A cursor belongs to a bot (5.3).
         if credentials.bot_id != self._bot:
             self._bot, self.cursor = credentials.bot_id, ""
@@ -129,6 +145,7 @@ class ILinkMemory:
             fresh, self._fresh = tuple(self._fresh), []
         state: JsonObject = {
             "bot": self._bot,
+            "login": self._login,
             "cursor": self.cursor,
             "batch": [*self.batch],
             "media_refused": self.media_refused,
@@ -138,3 +155,8 @@ class ILinkMemory:
             ],
         }
         return Checkpoint(json.dumps(state).encode(), fresh)
+
+
+def login_of(credentials: Credentials) -> str:
+    """Return what identifies a login: not its token, which is a secret."""
+    return hashlib.sha256(f"{credentials.bot_id} {credentials.token}".encode()).hexdigest()[:16]
