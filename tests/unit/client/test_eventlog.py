@@ -224,6 +224,26 @@ async def test_dead_letters_are_kept_for_their_time_and_then_count_as_lost(dated
     assert log.counts.dropped_at == int(clocks.wall)
 
 
+async def test_clock_set_back(dated: Dated, clocks: Clocks) -> None:
+    log = await dated()
+    for number in range(3):
+        log.append(report(number), deliver=False)
+    assert await log.settled(PATIENCE)
+    clocks.wall -= 3600
+    begin = int(clocks.wall * 1e6)
+    # A reader from now on gets none of the old events, and all new ones.
+    assert await log.before(begin) == 3
+    for number in range(3):
+        log.append(report(number), deliver=False)
+    assert await log.settled(PATIENCE)
+    clocks.run(5)
+    assert await log.before(begin) == 3
+    assert await log.before(int(clocks.wall * 1e6)) == 6
+    # Each stamp is that of one event, in their order.
+    stamps = [entry.stamp for entry in await log.shown(Selection(), 10)]
+    assert stamps == sorted({*stamps}) and len(stamps) == 6
+
+
 async def test_reports_are_posted_after_days_without_power(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: "http://127.0.0.1:9/"})
     client.driver.play([message("hello")])

@@ -99,6 +99,8 @@ _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 922
 # An entry of this log: sequences start again in the one that replaces a damaged log.
 # The types of messages, not notices.
 MESSAGES = ("friend_message", "group_message")
+# Readers that begin now ask at most this many seconds later.
+_RECENT = 10.0
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 # Events that did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
 OURS = "key IS NULL"
@@ -133,7 +135,8 @@ class Entry:
     ``delivery`` is the id by which receivers recognize its report, which never changes: see ``insert``.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
-    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never decreases when the clock is set back.
+    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but always increases, also when the clock is set
+    back.
     ``status`` is the receiver's last HTTP status, 0 for none. Of all ``attempts`` so many as ``replayed`` were made
     before it was replayed or moved aside last. ``aside`` is its kind when it is in the retry lane, else "".
     ``epoch`` is the account's when it was stored. ``body`` is empty if it is larger than requested.
@@ -264,11 +267,12 @@ def insert(
 
     ``mark`` makes the delivery id of an entry without a key unique, also after a restore of an older log.
     """
-    # A stamp never decreases, so that ``before`` can look for the first one at or after a moment.
+    # A stamp always increases, so that ``before`` can look for the first one at or after a moment, and each is of one
+    # event.
     now = time.time()
     done = db.execute(
         "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch, delivery) "
-        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) + 1 FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO NOTHING",
         (
             *(int(now * 1e6), now, kind, key or None, body, len(body), media, source, state, epoch),
@@ -493,6 +497,14 @@ def last(db: sqlite3.Connection) -> int:
 def before(db: sqlite3.Connection, stamp: int) -> int:
     """Return the sequence before the first entry at ``stamp`` or later, or that of the last entry."""
     newest = last(db)  # first: an entry that is written in between is after it, too
+    now, moment = time.time(), stamp / 1e6
+    if 0 <= now - moment < _RECENT:
+        # When the clock was set back, earlier entries have later stamps. These are not of the last seconds: their
+        # times are ahead of the clock.
+        found = db.execute(
+            "SELECT seq FROM events WHERE time < ? OR time > ? ORDER BY seq DESC LIMIT 1", (moment, now)
+        ).fetchone()
+        return as_int(found[0]) if found else 0
     (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
     return newest if found is None else int(found) - 1
 
