@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 
 import aiohttp
 import pytest
@@ -20,11 +21,34 @@ from wxcontroller.client.deliveries.lanes import (
     Verdict,
 )
 from wxcontroller.client.deliveries.posts import SessionPosts
-from wxcontroller.client.deliveries.receivers import Receiver, posting
+from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Receiver, posting
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.core.errors import FailureHandling
 
 _LARGE = 30_000_000  # more than sockets take in without a reader
+
+
+@pytest.mark.usefixtures("both_ways")
+async def test_malformed_chunk_of_an_answer_does_not_delay_reports() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            for part in (head, b"2\r\n{}\r\n", b"not a number\r\n"):
+                writer.write(part)
+                await asyncio.sleep(0.1)
+            # It keeps the connection open.
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
+    async with posting(Receiver(address, "test"), Policy()) as poster:
+        began = time.monotonic()
+        for _ in range(3):
+            assert (await poster.post(b"{}", {})).outcome is DeliveryOutcome.ACCEPTED
+        assert time.monotonic() - began < WEBHOOK_ANSWER_SECONDS
+        server.close()
 
 
 @pytest.mark.usefixtures("both_ways")

@@ -29,7 +29,7 @@ class DirectAnswer:
     status: int
     headers: CIMultiDictProxy[str]
     content: aiohttp.StreamReader
-    _connection: Connection
+    connection: Connection
     _is_written: bool
 
     async def __aenter__(self) -> "DirectAnswer":
@@ -38,9 +38,9 @@ class DirectAnswer:
     async def __aexit__(self, *_: object) -> None:
         """Keep the connection for the next request, unless this one is incomplete."""
         if self._is_written:
-            self._connection.release()
+            self.connection.release()
         else:
-            self._connection.close()
+            self.connection.close()
 
 
 class DirectPosts:

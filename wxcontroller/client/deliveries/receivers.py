@@ -40,6 +40,8 @@ WEBHOOK_ANSWER_BYTES = 256 << 10
 WEBHOOK_ANSWER_SECONDS = 10.0
 # Lost SYNs are sent again after 1, 3 and 7 s. A receiver that has not connected by then counts as down.
 _CONNECT_SECONDS = 10.0
+# Between two looks at a connection whose answer does not continue.
+_LOOK_SECONDS = 0.25
 # As many as RFC 2068 let browsers follow before it counted as a loop.
 _HOPS_MAX = 5
 _ANYWHERE = Targets()
@@ -153,7 +155,7 @@ class Poster:
         content = bytearray()
         try:
             async with asyncio.timeout(WEBHOOK_ANSWER_SECONDS):
-                async for piece in answer.content.iter_chunked(16 * 1024):
+                while piece := await read_some(answer):
                     content += piece
                     if len(content) > (limit := WEBHOOK_ANSWER_BYTES):
                         # It counts as delivered: the receiver has the report, and posting it again would not make the
@@ -164,6 +166,18 @@ class Poster:
             log.warning("the webhook's response ended early")
             return b""
         return bytes(content)
+
+
+async def read_some(answer: PostAnswer) -> bytes:
+    """Return the next bytes of an answer, b"" at its end. Raises ClientPayloadError if it ends early."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return await answer.content.read(16 * 1024)
+        # After a malformed chunk the library closes the connection, but does not end the content.
+        connection = answer.connection
+        if connection is None or connection.transport is None or connection.transport.is_closing():
+            raise aiohttp.ClientPayloadError("the connection was closed")
 
 
 def stored_error(error: str, status: int) -> Text:
