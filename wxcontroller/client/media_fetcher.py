@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -14,7 +15,7 @@ from typing import BinaryIO
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.deliveries.bodies import content_of
 from wxcontroller.client.store.files import SEND_PREFIX
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import sync
 from wxcontroller.core.model import Message, MessageKind, MessageMedia
 from wxcontroller.drivers.base import Driver, Fetched
@@ -27,6 +28,11 @@ _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
 # Longer than any upload or download takes: older files are leftovers of a bug.
 _UNFINISHED_SECONDS = 86400.0
+# Media wait while the disk is full, as texts do; where only they do not fit, for ten minutes.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_FULL_PAUSE = 5.0
+_FULL_TRIES = 120
+_TEXTS_FIT = 4 << 20
 # The content of an own send is recorded in the database soon after it was written.
 _SEND_SECONDS = 600.0
 
@@ -56,6 +62,8 @@ class MediaFetcher:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(init=False)
     too_much: asyncio.Event = field(default_factory=asyncio.Event)  # media exceed media_keep_bytes
+    _is_full: bool = False  # the disk, as the journal says
+    _misfits: int = 0  # tries in a row for which only media had no space
     _begun: float = field(default_factory=lambda: time.time() - 1)  # the clock of files is a little behind
 
     def __post_init__(self) -> None:
@@ -99,9 +107,12 @@ class MediaFetcher:
     async def _work(self, message: Message, content: MessageMedia, done: Callable[[MediaFacts], None]) -> None:
         facts, error, longest = None, "", self.config.seconds("media_fetch_seconds")
         try:
-            # The wait for a turn counts: later messages wait behind this one, and for no longer than the limit.
-            async with asyncio.timeout(longest), self._turns:
-                facts = await self._fetched(message, content)
+            while facts is None:
+                # The wait for a turn counts: later messages wait behind this one, and for no longer than the limit.
+                async with asyncio.timeout(longest), self._turns:
+                    facts = await self._fetched_unless_full(message, content)
+                if facts is None:
+                    await asyncio.sleep(_FULL_PAUSE)
         except TimeoutError:
             error = f"not complete within {longest:g} s"
         except (WxError, OSError) as problem:
@@ -114,6 +125,25 @@ class MediaFetcher:
             log.warning("media of a message were not fetched: %s", error)
             facts = unfetched(message, error)
         done(facts)
+
+    async def _fetched_unless_full(self, message: Message, content: MessageMedia) -> MediaFacts | None:
+        """Fetch, or return None while the disk is full: WeChat still has the content. Raises as ``_fetched``."""
+        try:
+            facts = await self._fetched(message, content)
+        except OSError as problem:
+            if problem.errno not in _FULL:
+                raise
+            # Texts cannot be stored either. If they can, later messages wait only for a while.
+            if await asyncio.to_thread(free_bytes, self.config.media_dir) > _TEXTS_FIT:
+                self._misfits += 1
+                if self._misfits > _FULL_TRIES:
+                    raise
+            if not self._is_full:
+                self._is_full = True
+                log.error("media of messages wait for the disk: %s; check the free disk space", reason_of(problem))
+            return None
+        self._is_full, self._misfits = False, 0
+        return facts
 
     async def _fetched(self, message: Message, content: MessageMedia) -> MediaFacts:
         token = secrets.token_hex(8)
@@ -210,6 +240,14 @@ def sweep(
                 total -= size
                 removed += 1
     return MediaSwept(len(found) - removed, total, removed)
+
+
+def free_bytes(directory: Path) -> int:
+    """Return the free bytes of a directory's disk, 0 if it cannot be written."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(directory if directory.exists() else directory.parent)
+        return 0 if found.f_flag & os.ST_RDONLY else found.f_bavail * found.f_frsize
+    return 0
 
 
 def shrink(files: list[tuple[float, int, Path]], limit: int) -> None:

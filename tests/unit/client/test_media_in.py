@@ -2,15 +2,18 @@
 
 import asyncio
 import base64
+import errno
 import os
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import resuming
+from wxcontroller.client import media_fetcher, resuming
 from wxcontroller.client.media_fetcher import MediaSwept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -50,6 +53,47 @@ async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, w
     assert odd["media_error"]
     assert after["content"] == "after"
     assert list(client.paths.media("alice").iterdir()) == []
+
+
+async def test_media_wait_for_a_full_disk(start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_fetcher, "_FULL_PAUSE", 0.05)
+    real, full = media_fetcher.private, [True]
+    tries = 0
+
+    def private(path: Path) -> BinaryIO:
+        nonlocal tries
+        tries += 1
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return real(path)
+
+    monkeypatch.setattr(media_fetcher, "private", private)
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["55"] = PNG
+    client.driver.play([*logged_in(), media("55", id="9"), message("after", id="10")])
+    await until(lambda: tries > 3)
+    assert not [report for report in webhook.reports if report["post_type"] != "event"]
+    full.clear()
+    first, second = await webhook.messages(2)
+    assert (first["id"], first["media_size"], second["content"]) == ("9", len(PNG), "after")
+
+
+async def test_media_that_do_not_fit_do_not_stop_messages_for_good(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts can be stored, a large file cannot."""
+    monkeypatch.setattr(media_fetcher, "_FULL_PAUSE", 0.01)
+    monkeypatch.setattr(media_fetcher, "_FULL_TRIES", 3)
+
+    def private(path: Path) -> BinaryIO:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(media_fetcher, "private", private)
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([*logged_in(), media("55", id="9"), message("after", id="10")])
+    first, second = await webhook.messages(2)
+    assert "No space left" in str(first["media_error"])
+    assert second["content"] == "after"
 
 
 async def test_stop_during_a_media_download_loses_no_message(start: Start, webhook: Webhook) -> None:
