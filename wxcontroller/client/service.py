@@ -54,6 +54,7 @@ from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
+from wxcontroller.client.store.unsaved import Unsaved
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.loginbook import holder
@@ -77,6 +78,8 @@ STORE_SECONDS = 1.0
 PARKED_PULSE_SECONDS = 20.0
 # On a route with a reply window a lost answer is retried once: each attempt may use up a message (19.2).
 _WINDOW_TRIES = 2
+# Messages are lost: the unit fails, which raises an alert (EX_IOERR).
+_LOST = 74
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 )
@@ -110,7 +113,8 @@ class Client:
         tasks, events = Tasks(), EventLog(private / "events.db", deadlines, epoch=config.epoch)
         migration = Migration(config.cookie_path, events)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
-        driver_state = DriverState(events, migration.done, keep, route.ending)
+        unsaved, is_lost = Unsaved(private), False
+        driver_state = DriverState(events, migration.done, unsaved, keep, route.ending)
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
@@ -267,9 +271,10 @@ class Client:
                 held.cancel()
                 # Last, because everything above may still write.
                 await events.close(STORE_SECONDS)
+                is_lost = not await unsaved.keep()
                 files.remove(config.pid_path)
                 files.close()
-        return self.permit.exit_code if self.permit else 0
+        return (self.permit.exit_code if self.permit else 0) or (_LOST if is_lost else 0)
 
     async def _drive(
         self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event

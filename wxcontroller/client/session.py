@@ -381,7 +381,7 @@ class Session:
         While they cannot be, the account is not running.
         """
         # Queued behind the events that it covers; the driver sends the position to WeChat only after this returns.
-        self._driver_state.checkpoint(event.state, event.seen)
+        self._driver_state.checkpoint(event.state, event.seen, event.carries)
         log_ = self._reporter.log
         tries = log_.tries
         # No time limit: continuing would acknowledge messages that are not on disk.

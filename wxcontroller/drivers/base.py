@@ -260,10 +260,12 @@ class Checkpoint:
 
     ``state`` is the driver's position after that, committed with the events it covers (None: the position is the
     same); ``seen`` are ids that the driver must not report again after a restart. StateStore.restore returns both.
+    ``carries``: ids of messages that only ``state`` contains, which WeChat does not send again.
     """
 
     state: bytes | None = field(default=None, repr=False)
     seen: tuple[str, ...] = ()
+    carries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ async def test_crash_within_a_batch_loses_no_message(wechat: Bench, stored: int)
         # As with kill -9: nothing after this many messages is stored.
         drive.hold = lambda event: isinstance(event, base.MessageArrived) and len(drive.texts()) == stored
         await drive.until(base.RosterLoaded)
-        await until(lambda: len(drive.texts()) >= stored and drive.count(base.Checkpoint))
+        await drive.until(base.Checkpoint, lambda event: bool(event.carries))
+        await until(lambda: len(drive.texts()) >= stored)
     async with wechat.drive() as drive:
         await drive.text("three")
         assert drive.texts() == ["one", "two", "three"]
@@ -59,19 +60,20 @@ async def test_crash_during_another_commit_loses_no_message(wechat: Bench) -> No
     for words in ("one", "two", "three"):
         phone.write_text(wechat.sandbox, wechat.account, words)
     async with wechat.drive() as drive:
-        storing = asyncio.Event()
+        storing, disk = asyncio.Event(), asyncio.Event()
 
         def hold(event: base.DriverEvent) -> bool:
-            if isinstance(event, base.Checkpoint):
+            if isinstance(event, base.Checkpoint) and event.carries:
+                drive.disk = disk
                 storing.set()
             return isinstance(event, base.MessageArrived) and event.message.text == "two"
 
-        drive.hold, drive.disk = hold, asyncio.Event()
+        drive.hold = hold
         async with asyncio.timeout(PATIENCE):
             await storing.wait()
             naming = asyncio.create_task(drive.driver.set_remark(wechat.peer, "Ann"))
             await asyncio.sleep(0.05)  # its commit is next
-            drive.disk.set()
+            disk.set()
             await naming
         assert drive.texts() == ["one"]
     async with wechat.drive() as drive:

@@ -154,7 +154,8 @@ class ILinkMemory:
                 for name, peer in self.peers.items()
             ],
         }
-        return Checkpoint(json.dumps(state).encode(), fresh)
+        carries = tuple(str(obj(message).get("message_id")) for message in self.batch)
+        return Checkpoint(json.dumps(state).encode(), fresh, carries)
 
 
 def login_of(credentials: Credentials) -> str:

@@ -22,7 +22,7 @@ from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
-from wxcontroller.drivers.base import MessageArrived, Offline, Online, RosterChanged
+from wxcontroller.drivers.base import Checkpoint, MessageArrived, Offline, Online, RosterChanged
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.ilink import decode
@@ -64,6 +64,8 @@ class Poller:
         """Receive until the session is over."""
         await self._report()
         while True:
+            # What arrives has to be stored: a poll begins only while the log takes everything.
+            await self.pulse.emit(Checkpoint())
             answer = await self._poll_once(self._patience())
             if answer is None:
                 continue

@@ -1,0 +1,102 @@
+"""Messages that WeChat has handed over and the event log has not taken when the process has to end.
+
+The iLink route gets each message once. A log that is locked, full or damaged delays the next poll, but a stop has a
+limit. So the driver's state with these messages is then written to a file next to the log, which the next process
+reads as if it came from the log. For a full disk, some space is reserved. If the file cannot be written either, the
+messages are lost: they are named in the journal, and the process ends with a status that makes its unit fail.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from wxcontroller.client.store.files import delete
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.jsontypes import kept_json, text
+
+log = logging.getLogger(__name__)
+FILE = "unsaved.json"
+_RESERVE = "unsaved.reserve"
+# A poll returns at most some dozens of messages.
+_RESERVE_BYTES = 256 << 10
+# The rest of a stop's time (TimeoutStopSec=10).
+_SECONDS = 1.0
+
+
+class Unsaved:
+    """The messages in states of a driver that are not on disk yet, and the file in ``directory`` for them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / FILE
+        self._reserve = directory / _RESERVE
+        self._durable = b""  # the state that the log has
+        self._state = b""
+        self._ids: Sequence[str] = ()
+
+    def restored(self, durable: bytes) -> bytes:
+        """Return the state to continue from: the log's, or a later one in the file."""
+        self._durable = durable
+        with contextlib.suppress(OSError), self._reserve.open("xb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
+        try:
+            found = kept_json(self._file.read_bytes())
+        except OSError:
+            return durable
+        # One that the log has got since is of another state.
+        if found.get("after") != digest(durable):
+            return durable
+        log.warning("messages that the event log could not take at the last stop are read from %s", self._file)
+        return base64.b64decode(text(found.get("state")))
+
+    def begin(self, state: bytes | None, ids: Sequence[str], written: "asyncio.Future[None]") -> None:
+        """Note a state that is being ``written`` to the log, and the messages that only it has."""
+        if ids and state is not None:
+            self._state, self._ids = state, ids
+        written.add_done_callback(lambda done: self._written(state, done))
+
+    def _written(self, state: bytes | None, done: "asyncio.Future[None]") -> None:
+        if done.cancelled() or done.exception() is not None or state is None:
+            return
+        if state == self._state:
+            self._state, self._ids = b"", ()
+        self._durable = state
+        _ = asyncio.get_running_loop().run_in_executor(None, delete, self._file)
+
+    async def keep(self) -> bool:
+        """Write what the log has not got; return whether nothing is lost."""
+        if not self._ids:
+            return True
+        content = {"after": digest(self._durable), "state": base64.b64encode(self._state).decode()}
+        try:
+            async with asyncio.timeout(_SECONDS):
+                await asyncio.to_thread(self._write, json.dumps(content).encode())
+        except OSError as problem:  # a TimeoutError is one
+            log.error(
+                "%d messages from WeChat are lost: neither the event log nor %s can be written (%s); their ids: %s",
+                *(
+                    len(self._ids),
+                    self._file,
+                    reason_of(problem) or "the disk does not respond",
+                    ", ".join(self._ids),
+                ),
+                extra=fields(Event.DELIVERY_DROPPED),
+            )
+            return False
+        log.warning("%d messages that the event log could not take are kept in %s", len(self._ids), self._file)
+        return True
+
+    def _write(self, content: bytes) -> None:
+        delete(self._reserve)
+        replace_file(self._file, content, 0o600, durable=True)
+
+
+def digest(state: bytes) -> str:
+    return hashlib.sha256(state).hexdigest()
