@@ -12,6 +12,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.drivers.ilink_kit import OTHER_UIN, UIN, Bench, bench, quick, waiting_code
 from tests.unit.drivers.kit import Store
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers import base
 from wxcontroller.drivers.ilink.login import DIGITS, OTHER_USER
@@ -19,6 +20,7 @@ from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import HostChange
+from wxcontroller.sandbox.ilink.items import text_item
 from wxcontroller.sandbox.ilink.model import SessionState, TokenPolicy
 
 
@@ -162,6 +164,23 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
         # The repetition's token is the newer one.
         await drive.driver.send_text(wechat.peer, "yes", "c1")
     assert [(one.text, one.context_token) for one in wechat.sent()] == [("yes", repetition["context_token"])]
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_equal_messages_of_one_answer_are_both_reported(wechat: Bench, named: bool) -> None:
+    async with wechat.online() as drive:
+        changes: JsonObject = {"create_time_ms": 1790000000000}
+        if not named:
+            changes |= {"message_id": None, "client_id": None, "item_list": [text_item("ok")]}
+        messages = [
+            phone.write(wechat.sandbox, wechat.account, wechat.bot, text_item("ok"), "ok", changes=changes)
+            for _ in range(2)
+        ]
+        await wechat.hear(drive, "next")
+        # One of them comes again, as it does now and then.
+        phone.repeat(wechat.sandbox, wechat.bot, messages[0], fresh=named)
+        await wechat.hear(drive, "last")
+        assert drive.texts() == ["ok", "ok", "next", "last"]
 
 
 async def test_login_elsewhere_ends_the_session_and_sends(wechat: Bench) -> None:

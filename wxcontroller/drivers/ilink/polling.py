@@ -168,6 +168,8 @@ class Poller:
         if not self.memory.batch:
             return
         news = [message for message in decode.messages(self.memory.batch) if self._is_new(message)]
+        # Only now: equal messages of one answer are two messages (6).
+        self._recent.update(dict.fromkeys((message.fingerprint for message in news), time.monotonic()))
         now = int(time.time())
         met = [message.peer for message in news if self.memory.hear(message.peer, message.context, now)]
         if met:
@@ -187,12 +189,9 @@ class Poller:
         while self._recent and now - next(iter(self._recent.values())) > self.timing.redelivery:
             self._recent.popitem(last=False)
         repeated = message.fingerprint in self._recent or not self.memory.is_new(message.ids)
-        if repeated:
-            if message.peer in self.memory.peers and message.context:
-                self.memory.peers[message.peer].context = message.context
-            return False
-        self._recent[message.fingerprint] = now
-        return True
+        if repeated and message.peer in self.memory.peers and message.context:
+            self.memory.peers[message.peer].context = message.context
+        return not repeated
 
     # -- is it over?
 
