@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.client.stage import Stage, staged
-from tests.unit.durability.routes import FILEHELPER
+from tests.unit.durability.routes import FILEHELPER, WEB, Route
 from wxcontroller.core.jsontypes import integer, obj
 from wxcontroller.drivers.web.media.uploads import LARGE
+from wxcontroller.drivers.web.session import ownsends
 from wxcontroller.sandbox.faults import FaultKind
 
 
@@ -44,6 +45,30 @@ async def test_echo_of_a_send_is_not_received(stage: Stage) -> None:
     await stage.hear("written")
     received = [report["content"] for report in stage.webhook.reports if report["post_type"] == "receive_message"]
     assert received == ["written"]
+
+
+@pytest.mark.parametrize("route", [WEB, FILEHELPER], ids=["web", "filehelper"])
+@pytest.mark.parametrize("lost", [0, 1, 5])
+async def test_echo_of_a_send_with_a_lost_response_is_not_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: Route, lost: int
+) -> None:
+    """Whether its answer is late, a repetition gets it, or none ever does."""
+    monkeypatch.setattr(ownsends, "REPEATED_WITHIN", 2.0)
+    async with staged(tmp_path, route, Stage) as stage:
+        stage.account.echo = True
+        client = await stage.enter()
+        if lost:
+            stage.wechat.fault("webwxsendmsg", FaultKind.RESET, "after", lost)
+        answer = obj(await client.post("send_friend_message", id="filehelper", content="<a> once & only"))
+        assert answer["code"] == (-1 if lost == 5 else 0)
+        await stage.hear("written")
+        if route is FILEHELPER:
+            await stage.hear("<a> once & only")
+        reported = [(one["post_type"], one["content"]) for one in stage.webhook.reports if "content" in one]
+        expected = [("send_message", "<a> once & only"), ("receive_message", "written")]
+        if route is FILEHELPER:
+            expected.append(("receive_message", "<a> once & only"))
+        assert sorted(reported) == sorted(expected)
 
 
 async def test_send_with_a_lost_response_is_not_duplicated(stage: Stage) -> None:

@@ -1,6 +1,5 @@
 """The filehelper route's driver: the web route's, with one peer."""
 
-import asyncio
 from dataclasses import replace
 
 from wxcontroller.core.errors import Unsupported
@@ -42,7 +41,6 @@ class FileHelperDriver(WebDriver):
         """Raises BadOption for a ``ca_file`` that cannot be used."""
         agent = context.options.get("http_agent") or AGENT
         super().__init__(replace(context, options={**context.options, "http_agent": agent}), timing)
-        self._sending = asyncio.Lock()
 
     def _home(self, context: DriverContext) -> str:
         return HOME
@@ -51,7 +49,7 @@ class FileHelperDriver(WebDriver):
         return OneMode(context.account)
 
     def _roster(self, session: WebSession, pulse: Pulse) -> OnePeer:
-        return OnePeer(pulse, session.uin, self._emoji_names, self._sending)
+        return OnePeer(pulse, session.uin, self._emoji_names)
 
     def _read(self, raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
         return message_of(raw, me, emoji_names)
@@ -62,8 +60,7 @@ class FileHelperDriver(WebDriver):
     async def _send(self, outgoing: OutgoingMessage, to: str, client_id: str) -> Sent:
         if to != PEER:
             raise Unsupported(N_("the filehelper route sends to oneself only"), N_("send to {peer}"), peer=PEER)
-        async with self._sending:
-            return await super()._send(outgoing, to, client_id)
+        return await super()._send(outgoing, to, client_id)
 
     async def upload(self, file: Upload) -> Uploaded:
         """See Driver.upload. Everything except pictures is sent as a file."""

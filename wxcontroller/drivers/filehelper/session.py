@@ -33,12 +33,10 @@ class OneMode(Consent):
 class OnePeer:
     """The account and ``filehelper``, the only contacts; neither needs requests."""
 
-    def __init__(self, pulse: Pulse, uin: int, emoji_names: bool, sending: asyncio.Lock) -> None:
-        """``sending`` is held while a message is sent."""
+    def __init__(self, pulse: Pulse, uin: int, emoji_names: bool) -> None:
         self._pulse = pulse
         self._uin = uin
         self._emoji_names = emoji_names
-        self._sending = sending
         self._me = Contact("", "")
 
     def begin(self, init: Init) -> None:
@@ -58,16 +56,8 @@ class OnePeer:
         await asyncio.Event().wait()
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
-        """Wait for the id of a message being sent before news are read. A sent message may be echoed, and only its id
-        distinguishes it from one sent by the phone. If it counted as received, a bot would answer it in an endless
-        loop.
-        """
-        await self._pulse.wait(self._sent())
+        """Do nothing."""
         return False
-
-    async def _sent(self) -> None:
-        async with self._sending:
-            pass
 
     async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Do nothing."""

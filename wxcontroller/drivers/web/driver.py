@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import Unsupported, WeChatError, WxError
 from wxcontroller.core.faultpoints import Point, reached
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import (
@@ -38,6 +38,7 @@ from wxcontroller.drivers.connection.transport import transport_of
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.decode.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
+from wxcontroller.drivers.web.decode.text import plain
 from wxcontroller.drivers.web.media.downloads import Downloads, Pictured
 from wxcontroller.drivers.web.media.uploads import Uploads
 from wxcontroller.drivers.web.session.commands import Commands
@@ -45,6 +46,7 @@ from wxcontroller.drivers.web.session.consent import Consent
 from wxcontroller.drivers.web.session.guard import MediaLoop
 from wxcontroller.drivers.web.session.identity import Identities
 from wxcontroller.drivers.web.session.login import FLAGGED, Entered, LoginOptions, QrLogin
+from wxcontroller.drivers.web.session.ownsends import OwnSends
 from wxcontroller.drivers.web.session.roster import FILE_HELPER, RosterOptions, WebRoster
 from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.session.sync import Entry, Listener, Lost, People
@@ -131,6 +133,7 @@ class WebDriver:
         self._trouble: OSError | None = None  # of forgetting the session
         self._files_as_web = False  # the desktop page's form for files was refused
         self._last_client_id = 0
+        self._own_sends = OwnSends()
 
     async def run(self, emit: Emit) -> Ended:
         """See Driver.run. Exceptions of ``emit`` are passed on unchanged."""
@@ -235,6 +238,7 @@ class WebDriver:
             pulse,
             self._timing,
             self._emoji_names,
+            self._own_sends,
             self._media_loop,
             self._read,
         )
@@ -360,17 +364,19 @@ class WebDriver:
         live = self._live(outgoing.call)
         if live.listener.paused:
             raise refusal(outgoing.call, TOO_FREQUENT)
-        try:
-            answer = await self._calls.send(
-                live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message, outgoing.scene
-            )
-            message_id = answers.sent_of(answer)
-        except WeChatError as problem:
-            if problem.ret is not None:
-                live.listener.sent(problem.ret)
-            raise
+        words = text(outgoing.message.get("Content"))
+        with self._own_sends.sending(client_id, to, plain(words, self._emoji_names)):
+            try:
+                answer = await self._calls.send(
+                    live.session, outgoing.call, outgoing.query, to, client_id, outgoing.message, outgoing.scene
+                )
+                message_id = answers.sent_of(answer)
+            except WeChatError as problem:
+                if problem.ret is not None:
+                    live.listener.sent(problem.ret)
+                raise
+            self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
         live.listener.sent(0, media=outgoing.call != "webwxsendmsg")
-        self._saved.memory.seen.add(message_id)  # in case it is echoed (7.2)
         self._saved.memory.last_sent[to] = message_id
         reached(Point.SENT)
         return Sent(message_id)

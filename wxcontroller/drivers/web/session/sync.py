@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.faultpoints import Point, reached
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
@@ -26,6 +26,7 @@ from wxcontroller.drivers.web.decode.answers import News
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, tried_again
 from wxcontroller.drivers.web.session.guard import MediaLoop, SyncGuard
 from wxcontroller.drivers.web.session.login import HOST_MOVES
+from wxcontroller.drivers.web.session.ownsends import OwnSends
 from wxcontroller.drivers.web.session.poll_rate_limiter import PollRateLimiter
 from wxcontroller.drivers.web.session.saved import ReportedIds, Saved
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
@@ -81,6 +82,7 @@ class Listener:
         pulse: Pulse,
         timing: WebTiming,
         emoji_names: bool,
+        own_sends: OwnSends,
         media_loop: MediaLoop = MediaLoop.WAIT,
         read: Reader = messages.message_of,
     ) -> None:
@@ -91,6 +93,7 @@ class Listener:
         self._pulse = pulse
         self._timing = timing
         self._emoji_names = emoji_names
+        self._own_sends = own_sends
         self._read = read
         self._last_response = time.monotonic()  # time of the last response
         self._last_failure = NOTHING  # since the last response
@@ -258,7 +261,7 @@ class Listener:
     async def _deliver(self, news: News) -> bool:
         """Report a sync's content. Returns whether any of it was new: a server may repeat itself forever."""
         fresh = await self._roster.apply(news.changed, news.gone, news.profile)
-        me, found = self._session.me, []
+        me, found, own = self._session.me, [], set()
         for raw in news.messages:
             entry = self._read(raw, me, self._emoji_names)
             if isinstance(entry, messages.Notify):
@@ -267,13 +270,24 @@ class Listener:
                 self._roster.want(entry.names)
             elif entry is not None and entry.id not in self._saved.memory.seen:
                 found.append(entry)
+                if text(raw.get("FromUserName")) in ("", me):
+                    own.add(entry.id)
         # Before the messages: their reports have names of people and groups.
         await self._roster.introduce(
             (entry.chat, entry.sender if entry.is_group else "") for entry in found if isinstance(entry, Message)
         )
         for entry in found:
-            await self._report(entry)
+            if isinstance(entry, Message) and entry.id in own and await self._is_echo(entry):
+                self._saved.memory.seen.add(entry.id)
+            else:
+                await self._report(entry)
         return fresh or bool(found)
+
+    async def _is_echo(self, message: Message) -> bool:
+        """Return whether an own message was sent by this program, once that is known."""
+        while self._own_sends.awaits_id(message.chat):
+            await self._pulse.wait(self._own_sends.changed())
+        return message.id in self._saved.memory.seen or self._own_sends.took_echo(message.chat, message.text)
 
     async def _report(self, entry: Message | messages.IncomingFriendRequest) -> None:
         memory = self._saved.memory
