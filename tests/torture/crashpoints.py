@@ -30,7 +30,7 @@ import aiohttp
 from tests.torture.ledger import Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
-from wxcontroller.client.sends.model import UNKNOWN_WORD
+from wxcontroller.client.sends.outcomes import UNKNOWN_WORD
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox.ilink.model import RecordedCall

@@ -3,14 +3,15 @@
 import os
 import ssl
 import time
+from collections.abc import Callable
 
 from wxcontroller import __version__
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.deliveries.lanes import Policy
 from wxcontroller.client.deliveries.receivers import Receiver
 from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.sends.window import Windows
-from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.drivers.base import Capabilities, ReplyWindow
 from wxcontroller.openwx.statefile import ClientFacts
 
 
@@ -36,12 +37,25 @@ def facts_of(config: ClientConfig) -> ClientFacts:
     )
 
 
-def windows_of(config: ClientConfig, window: ReplyWindow | None) -> Windows | None:
-    """Return the reply windows of a route that has them."""
+def route_policy_of(
+    config: ClientConfig, capabilities: Capabilities, restricted: Callable[[int], None]
+) -> RoutePolicy:
+    """Return the rules of a route for sends. ``restricted``: see WindowedRoute."""
+    keep, window = config.seconds("send_keep_seconds"), capabilities.window
     if window is None:
-        return None
-    reminder = config.flag("window_reminder")
-    return Windows(window, config.number("budget_per_inbound"), config.number("budget_24h"), reminder)
+        return RoutePolicy(config.limits.send_tries, keep)
+    # Where there are windows: these modules are large.
+    from wxcontroller.client.sends.window import Windows
+    from wxcontroller.client.sends.windowed import WindowedRoute
+
+    limits = config.number("budget_per_inbound"), config.number("budget_24h")
+    return WindowedRoute(
+        keep_seconds=keep,
+        window=window,
+        table=Windows(window, *limits, config.flag("window_reminder")),
+        seconds=config.seconds("hold_seconds"),
+        restricted=restricted,
+    )
 
 
 def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
-from wxcontroller.client.sends.model import FAILED, UNKNOWN_WORD
+from wxcontroller.client.sends.outcomes import FAILED, UNKNOWN_WORD
 from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group

@@ -16,7 +16,7 @@ from wxcontroller.client.api import application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of, windows_of
+from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of, route_policy_of
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
@@ -37,7 +37,6 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.sends.drain import Drain
-from wxcontroller.client.sends.holding import Holding
 from wxcontroller.client.sends.idempotency import Requests
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
@@ -76,8 +75,6 @@ FLUSH_SECONDS = 2.5
 STORE_SECONDS = 1.0
 # A parked account only answers requests; the watchdog (WatchdogSec=90) still has to be fed.
 PARKED_PULSE_SECONDS = 20.0
-# On a route with a reply window a lost answer is retried once: each attempt may use up a message (19.2).
-_WINDOW_TRIES = 2
 # Messages are lost: the unit fails, which raises an alert (EX_IOERR).
 _LOST = 74
 DEFAULT_AGENT = (
@@ -168,11 +165,9 @@ class Client:
             preparer,
             store,
             tasks,
-            config.seconds("send_keep_seconds"),
             SendBackoff(self.backoff),
-            _WINDOW_TRIES if window else limits.send_tries,
+            route_policy_of(config, driver.capabilities, session.note_restricted),
             config.number("send_queue_max"),
-            Holding(windows_of(config, window), config.seconds("hold_seconds"), session.note_restricted),
         )
         minutes = Minutes(config.name.instance, events, session.running.is_set)
         logins = Logins(session, sends, driver.capabilities.lasting_ids, events)

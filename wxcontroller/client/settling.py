@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from wxcontroller.client.deliveries.delivery import Delivery
-from wxcontroller.client.sends.model import MOVED
+from wxcontroller.client.sends.outcomes import MOVED
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.store.eventlog import EventLog
 
@@ -30,7 +30,7 @@ async def settle(
     log.info(
         "host %s has adopted the account: %d queued sends end here; reports are still delivered", adopter, len(sends)
     )
-    sends.closing = True
+    sends.stop_accepting()
     sends.over(MOVED)
 
     def is_done() -> bool:

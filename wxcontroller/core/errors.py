@@ -244,7 +244,7 @@ class WeChatError(WxError):
 
     ``ret`` is the route's return code, or None. ``unsure``: the call may have taken effect
     nevertheless; by default true without a code. ``handling``: how to treat a send that failed this way; by
-    default a code is a refusal, and no code a connection that may recover.
+    default a code is a refusal, and no code a connection that may recover. ``unreachable``: there was no connection.
     """
 
     def __init__(
@@ -262,6 +262,7 @@ class WeChatError(WxError):
         self.ret = ret
         self.unsure = ret is None if unsure is None else unsure
         self.handling = handling or (FailureHandling.RETRY_SAME_ID if ret is None else FailureHandling.NEVER)
+        self.unreachable = ret is None and not self.unsure and self.handling is FailureHandling.RETRY_SAME_ID
 
 
 class ReferenceRefused(WeChatError):
@@ -279,6 +280,7 @@ class UploadFailed(WeChatError):
 
     def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
         super().__init__(cause.text, cause.remedy_text, ret=cause.ret, handling=cause.handling)
+        self.unreachable = cause.unreachable
         self.piece = piece
         self.pieces = pieces
 

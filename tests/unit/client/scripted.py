@@ -46,7 +46,7 @@ class ScriptedDriver:
 
     ``commands`` are the other calls, ``uploads`` the content that was uploaded, ``contents`` what can be
     fetched by key (an error: why not), ``gates`` are awaited before a fetch of that key goes on, ``send_gate`` before
-    a text is sent.
+    a text is sent, ``upload_gate`` before content is taken.
     """
 
     capabilities: base.Capabilities = field(default_factory=lambda: WebDriver.capabilities)
@@ -59,6 +59,8 @@ class ScriptedDriver:
     contents: dict[str, bytes | Exception] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     send_gate: asyncio.Event | None = None
+    upload_gate: asyncio.Event | None = None
+    uploading: asyncio.Event = field(default_factory=asyncio.Event)  # an upload has begun
     context: base.DriverContext | None = None
     cancelled: bool = False
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
@@ -99,6 +101,9 @@ class ScriptedDriver:
         return base.Sent(f"77{client_id}")
 
     async def upload(self, file: base.Upload) -> base.Uploaded:
+        self.uploading.set()
+        if self.upload_gate:
+            await self.upload_gate.wait()
         content = file.path.read_bytes()
         self.uploads.append((file, content))
         try:

@@ -14,7 +14,11 @@ from tests.unit.drivers.ilink_kit import quick
 from tests.unit.durability.routes import PICTURE
 from wxcontroller.client.sends import order, window
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.window import Hold, Windows
+from wxcontroller.client.sends.outcomes import Hold
+from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.sends.states import SendStep
+from wxcontroller.client.sends.window import Windows
+from wxcontroller.client.sends.windowed import HeldSend, WindowedRoute, held
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import ReplyWindow, Upload
@@ -204,15 +208,16 @@ async def test_send_is_held_while_it_is_checked_whether_the_session_is_over(
 
 async def test_missing_content_delays_its_whole_request() -> None:
     fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
-    caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
-    picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
-    later, progress = Send("a", False, "2"), Send("a", False, "…", interim=True)
-    other = Send("b", False, "3")
-    waiting = [caption, picture, paper, later, progress, other]
-    assert [*order.prepared(waiting, per_peer=False)] == [caption, later, progress, other]
-    assert [*order.prepared(waiting, per_peer=True)] == [caption, progress, other]
+    coming = Media(MediaFacts(MessageKind.IMAGE))
+    picture, paper = (Send("a", False, "", media=media, bundle="k") for media in (coming, fetched))
+    later, progress = Send("a", False, "2", bundle="l"), Send("a", False, "…", interim=True, bundle="m")
+    other = Send("b", False, "3", bundle="n")
+    waiting = [picture, paper, later, progress, other]
+    windowed = WindowedRoute(window=ReplyWindow(), table=table())
+    assert [*order.prepared(waiting, RoutePolicy().line)] == [later, progress, other]
+    assert [*order.prepared(waiting, windowed.line)] == [progress, other]
     coming.file = fetched.file
-    assert [*order.prepared(waiting, per_peer=True)] == waiting
+    assert [*order.prepared(waiting, windowed.line)] == [picture, later, progress, other]
 
 
 # -- the state table
@@ -290,11 +295,16 @@ async def test_last_send_of_a_window_is_reserved_for_the_reply() -> None:
     windows.taken("a", True, 101.0)
     older, answer = (Send("a", False, words, queued_at=at) for words, at in (("older", 50.0), ("answer", 102.0)))
     both = [older, answer]
-    assert [*order.held(both, windows, 103.0)] == [order.HeldSend(older, Hold.BUDGET, 1), answer]
-    assert order.following(both, windows, 103.0) is answer
+    for number, send in enumerate(both):
+        send.step, send.bundle = SendStep.QUEUED, str(number)
+    assert [*held(both, windows, 103.0)] == [HeldSend(older, Hold.BUDGET, 1), answer]
+    now = 103.0
+    policy = WindowedRoute(window=ReplyWindow(), table=windows, now=lambda: now)
+    assert policy.next(both, probing=False) is answer
     # Without an answer, the oldest goes after a minute.
-    assert [*order.held(both, windows, 161.0)] == both
-    assert order.following(both, windows, 161.0) is older
+    assert [*held(both, windows, 161.0)] == both
+    now = 161.0
+    assert policy.next(both, probing=False) is older
 
 
 def test_the_state_is_the_same_after_a_restart() -> None:

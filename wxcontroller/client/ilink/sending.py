@@ -22,16 +22,8 @@ from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.sends.model import (
-    UNKNOWN_WORD,
-    WORST_FIRST,
-    Outcome,
-    Part,
-    Refusal,
-    Request,
-    Send,
-    SendState,
-)
+from wxcontroller.client.sends.model import Part, Request, Send
+from wxcontroller.client.sends.outcomes import UNKNOWN_WORD, WORST_FIRST, Outcome, Refusal, SendState
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text

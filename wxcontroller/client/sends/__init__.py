@@ -2,10 +2,11 @@
 
 A send is one message to one receiver (``model``). Only ``sending`` creates sends, for every API: ``calls`` has the
 calls of /openwx, ``client.v1.sending`` those of /v1, ``replies`` the answers of webhooks. ``queue`` sends one
-message at a time; start there. ``pacer`` and ``backoff`` determine when, ``order`` which, and ``holding`` with
-``window`` whether a reply window allows it; ``sender`` passes the message to the driver. ``preparing`` gets the
-content, from local files (``mediapath``) or URLs (``urlfetch``). ``idempotency`` recognizes repeated requests,
-``drain`` empties the queue at a stop.
+message at a time; start there. ``states`` has the steps of a send. ``pacer`` and ``backoff`` determine when,
+``order`` which, and the route's ``policy`` whether: on a route with reply windows ``windowed``, by the table in
+``window``. ``sender`` passes the message to the driver. ``preparing`` gets the content, from local files
+(``mediapath``) or URLs (``urlfetch``). ``idempotency`` recognizes repeated requests, ``drain`` empties the queue at
+a stop.
 
 Durable data is in ``client.store.sends``: a message is on disk before its caller gets a response, and marked there
 before it is passed to WeChat. The meaning of WeChat's codes is the drivers' knowledge.

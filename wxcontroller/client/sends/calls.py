@@ -8,16 +8,13 @@ from dataclasses import dataclass, replace
 from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts, json_answer
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
-from wxcontroller.client.sends.model import (
+from wxcontroller.client.sends.model import Media, Part, Request, Send
+from wxcontroller.client.sends.outcomes import (
     FAILED,
     OTHER_REQUEST,
     STILL_QUEUED,
     TAKEN,
     UNKNOWN_WORD,
-    Media,
-    Part,
-    Request,
-    Send,
     upload_failure,
 )
 from wxcontroller.client.sends.preparing import BadMedia, described
@@ -251,12 +248,18 @@ class SendCalls:
         return {**content, **text} if text and text["code"] != 0 else content
 
     def _still_queued(self) -> JsonObject:
-        number, why = len(self.parts.sends), " for the account to be logged in" if self.parts.sends.held else ""
-        return {
+        stall, number = self.parts.sends.stall, len(self.parts.sends)
+        why = f" {stall.wait}" if stall else ""
+        answer: JsonObject = {
             "id": None,
             "code": STILL_QUEUED,
             "status": f"still queued, {number} sends wait{why}; the send_message report will tell",
         }
+        if stall is not None:
+            answer["reason"] = str(stall.why)
+        if stall is not None and math.isfinite(stall.until):
+            answer["held_until"] = int(stall.until)
+        return answer
 
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:

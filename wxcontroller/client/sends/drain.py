@@ -34,7 +34,7 @@ class Drain:
     async def run(self) -> None:
         """Return once no send waits, or the next one could not go out in time."""
         # Before anything is awaited: a send that is accepted now would not be sent in this run.
-        self.sends.closing = True
+        self.sends.stop_accepting()
         end = time.monotonic() + self.seconds
         if not self._is_worth_waiting(end):
             return

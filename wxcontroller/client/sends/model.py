@@ -1,8 +1,8 @@
 """A send, from the request until its outcome is known.
 
 ``Send`` is one message to one receiver, and the only type for it: calls create it, the queue holds it, the store
-saves it. ``Media`` is content that one request sends, to one receiver or to all. ``Outcome`` is the result of a send,
-in the terms of the HTTP contract; ``Request`` is a request with an idempotency key.
+saves it. ``Media`` is content that one request sends, to one receiver or to all. ``Request`` is a request with an
+idempotency key.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from wxcontroller.client.sends.window import Hold
+from wxcontroller.client.sends.outcomes import STILL_QUEUED, Hold, Outcome, SendState
+from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, SendStep
 from wxcontroller.client.store.files import delete
-from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
@@ -22,24 +22,9 @@ from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.reports import SendResult
 
-# The original's codes (openwx-api 0): trouble with media and with a request's form; a send that never went out.
-FAILED = -1
-NOT_SENT = -5
-# Ours.
-STILL_QUEUED = -7
-TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allows
-OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
-# Unknown whether it was sent: the original's code and status for an unreadable answer of WeChat. The code has other
-# meanings, too, so it always comes with this status.
-UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
-_WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
-OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
-ADOPTED = "the host that the account was adopted from may have sent it"
-MOVED = "another host has adopted the account"
 # Remaining attempts of such a send.
 NEVER_AGAIN = -1
 QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
-_REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
 class Part(StrEnum):
@@ -47,106 +32,6 @@ class Part(StrEnum):
 
     TEXT = "text"
     MEDIA = "media"
-
-
-class SendState(StrEnum):
-    """The state of a send; the same words everywhere."""
-
-    WAITING = "waiting"
-    SENDING = "sending"
-    HELD = "held"  # held until the person writes
-    DELIVERED = "delivered"  # WeChat returned an id
-    ACCEPTED = "accepted"  # WeChat took it without an id
-    REFUSED = "refused"  # it was not sent and will not be
-    UNKNOWN = "unknown"  # the answer was lost: it may have arrived
-
-    @property
-    def is_final(self) -> bool:
-        return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
-
-
-# A request with several sends reports the worst of their states.
-WORST_FIRST = (
-    SendState.REFUSED,
-    SendState.UNKNOWN,
-    SendState.HELD,
-    SendState.WAITING,
-    SendState.SENDING,
-    SendState.ACCEPTED,
-    SendState.DELIVERED,
-)
-
-
-class Refusal(StrEnum):
-    """Reasons why a send is refused on routes with a reply window, as codes for programs."""
-
-    BAD_RECIPIENT = "bad-recipient"  # or content that WeChat does not accept
-    NO_PEER = "no-peer"
-    TOO_LARGE = "too-large"
-    MEDIA_REFUSED = "media-refused"
-    MEDIA_FAILED = "media-failed"
-    EXPIRED = "expired"
-    OVERTAKEN = "overtaken"
-    CANCELLED = "cancelled"
-    OTHER_USER = "other-user"
-    OTHER_ROUTE = "other-route"
-    MOVED = "moved"  # another host has the account
-    NOT_WANTED = "not-wanted"  # it cannot go now, and is not to be held
-    REFUSED_TWICE = "refused-twice"
-
-
-# WeChat has them, or may have them.
-TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of a send.
-
-    ``code`` and ``status`` are the contract's, ``info`` is the text for people. ``message_id`` is WeChat's or "".
-    ``refusal`` is a Refusal, or "".
-    """
-
-    state: SendState
-    code: int
-    status: str
-    info: str
-    message_id: str = ""
-    refusal: str = ""
-
-
-def sent_as(message_id: str) -> Outcome:
-    """Return the outcome of a send that WeChat accepted."""
-    if message_id:
-        return Outcome(SendState.DELIVERED, 0, "success", "success", message_id)
-    return Outcome(SendState.ACCEPTED, 0, "success", _WITHOUT_ID)
-
-
-def refused(code: int, info: str, status: str = "", refusal: str = "") -> Outcome:
-    """Return the outcome of a send that did not go out; ``status``: the contract's word, where it has one."""
-    return Outcome(SendState.REFUSED, code, status or info, info, refusal=refusal)
-
-
-def unknown(info: str) -> Outcome:
-    """Return the outcome of a send that may have arrived."""
-    return Outcome(SendState.UNKNOWN, UNKNOWN_CODE, UNKNOWN_WORD, f"it may have arrived: {info}")
-
-
-def failed_by(problem: WeChatError) -> Outcome:
-    """Return the outcome of a send that WeChat did not take (openwx-api 2.4)."""
-    if isinstance(problem, UploadFailed):
-        why = Refusal.MEDIA_REFUSED if isinstance(problem, MediaRefused) else Refusal.MEDIA_FAILED
-        return refused(FAILED, str(problem), upload_failure(problem), why)
-    if problem.ret is None:
-        return unknown(str(problem)) if problem.unsure else refused(NOT_SENT, str(problem))
-    again = problem.handling is FailureHandling.WAIT
-    why = Refusal.REFUSED_TWICE if again else Refusal.BAD_RECIPIENT
-    return refused(problem.ret, str(problem), _REFUSED_WORD, why)
-
-
-def upload_failure(problem: UploadFailed) -> str:
-    """Return the original's words for a file that WeChat did not take."""
-    return f"media upload failure {problem.piece}/{problem.pieces}"
 
 
 def answer_of(result: SendResult, reason: str = "") -> JsonObject:
@@ -276,16 +161,15 @@ class Send:
     queued_at: float = field(default_factory=time.time)
     tried: float = 0.0
     attempts_left: int = DEFAULTS.send_tries
-    state: SendState = SendState.WAITING
-    marked: bool = False  # marked in the store as passed to WeChat, but not passed yet
-    unsure: bool = False  # a try got no answer: it may have arrived
-    never: str = ""  # why it can no longer go out, or ""
+    step: SendStep = SendStep.STORING  # changed by ``states.QueuedSends.move`` only, as ``outcome``
+    bundle: str = ""  # the same for all parts of one message to one receiver
+    begun: bool = False  # one of the earlier parts was sent
     interim: bool = False  # progress, not an answer: it may be dropped
     urgent: bool = False  # it precedes other waiting sends (order.py)
     reminder: bool = False  # it asks the person to write
     hold: float | None = None  # seconds requested by the caller, None for the account's
     hold_until: float = 0.0  # end of holding, seconds since 1970; 0: not held
-    held: str = ""  # why it is held, as window.Hold
+    held: Hold | None = None  # why it is or was held
     strikes: int = 0  # refusals in windows that were fresh
     struck: float = 0.0  # when the last such window was opened
     quoted: Quoted | None = None  # the message that a text replies to
@@ -319,16 +203,23 @@ class Send:
         return "" if self.outcome is None else f"{self.outcome.state.value} {self.outcome.refusal}".strip()
 
     @property
+    def state(self) -> SendState:
+        """Its state, which follows from its step and its outcome."""
+        return self.step.state if self.outcome is None else self.outcome.state
+
+    def is_at(self, *steps: SendStep) -> bool:
+        return self.step in steps
+
+    @property
     def handed_over(self) -> bool:
         """Whether WeChat may have it, or it has ended."""
-        return self.state is not SendState.HELD and (self.state is not SendState.WAITING or self.answer.done())
+        return self.step in WITH_WECHAT | IN_DOUBT or self.state.is_final
 
     def at_present(self, answer: JsonObject) -> JsonObject:
         """Return the current answer for a send reported as held (``answer``), which may have been released since."""
         if answer.get("state") != SendState.HELD.value or self.state.is_final:
             return answer
-        if self.state is SendState.HELD and self.held:
-            why = Hold(self.held)
+        if self.step is SendStep.HELD and (why := self.held) is not None:
             return {**answer, "reason": why.value, "status": f"{why.until}: {why.words}"}
         gone = dict.fromkeys(("reason", "held_until", "position"))
         rest = {name: value for name, value in answer.items() if name not in gone}

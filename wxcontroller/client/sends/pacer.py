@@ -7,7 +7,7 @@ to WeChat (``store.sends``), so that no crash loses a count. The pacer has it in
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -26,13 +26,14 @@ class Pacer:
     """Computes when the next send is allowed. ``interval`` and ``jitter`` are seconds; at most ``burst`` sends are
     made within a minute and ``daily`` within a day of the machine's time zone, 0 for any number. Days are also
     counted without a limit, so that people see the number and a limit that is set later starts from it. Past days are
-    kept, for a clock that jumps and returns.
+    kept, for a clock that jumps and returns. ``steady`` is a clock that is never set.
     """
 
     interval: float
     jitter: float = 0.0
     burst: int = 0
     daily: int = 0
+    steady: Callable[[], float] = time.monotonic
     _free_at: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
     _days: dict[str, int] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Pacer:
     def pause(self) -> float:
         """Return for how many seconds the next send has to wait, 0 or less for none."""
         # Not the wall clock: one that is set back would stop sending, one that jumps ahead would end the pause.
-        now = time.monotonic()
+        now = self.steady()
         free_at = self._free_at
         if self.burst:
             while self._recent and self._recent[0] <= now - BURST_SECONDS:
@@ -72,11 +73,18 @@ class Pacer:
     def count(self) -> None:
         """Count a send that is handed to WeChat now."""
         if self.burst:
-            self._recent.append(time.monotonic())
+            self._recent.append(self.steady())
         day = today()
         self._days[day] = self._days.get(day, 0) + 1
+
+    def uncount(self) -> None:
+        """Take back the last ``count``: the send could not be handed to WeChat."""
+        if self._recent:
+            self._recent.pop()
+        day = today()
+        self._days[day] = max(0, self._days.get(day, 0) - 1)
 
     def sent(self, rest: float = 0.0) -> None:
         """Begin the pause after a send; ``rest`` is its minimum."""
         extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
-        self._free_at = time.monotonic() + max(self.interval + extra, rest)
+        self._free_at = self.steady() + max(self.interval + extra, rest)

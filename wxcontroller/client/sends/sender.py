@@ -11,7 +11,8 @@ from wxcontroller.client.deliveries.bodies import content_of
 from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.model import Media, Outcome, Send
+from wxcontroller.client.sends.model import Media, Send
+from wxcontroller.client.sends.outcomes import Outcome
 from wxcontroller.client.store.eventlog import Within
 from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.core.errors import ReferenceRefused, WeChatError

@@ -18,8 +18,8 @@ outcome; the state is stored with each send's end.
 import json
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from wxcontroller.client.sends.outcomes import Hold
 from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.drivers.base import ReplyWindow
@@ -50,39 +50,6 @@ REMINDER = (
 )
 
 
-class Hold(StrEnum):
-    """Why a send is held."""
-
-    NO_CONTEXT = "no-context"
-    WINDOW = "window"
-    BUDGET = "budget"
-    THROTTLED = "throttled"
-    RESTRICTED = "restricted"
-    CONFIRMING = "confirming"
-    OFFLINE = "offline"
-
-    @property
-    def words(self) -> str:
-        """The reason as a template."""
-        return _WORDS[self]
-
-    @property
-    def until(self) -> str:
-        """Until when it holds a send, for the contract's status."""
-        if self is Hold.OFFLINE:
-            return "held until the account is logged in"
-        return "held for a moment" if self is Hold.CONFIRMING else "held until the person writes"
-
-
-_WORDS = {
-    Hold.NO_CONTEXT: N_("the person has not written since the login"),
-    Hold.WINDOW: N_("the reply window is closed"),
-    Hold.BUDGET: N_("the messages of this window are used up"),
-    Hold.THROTTLED: N_("WeChat throttles the bot for some time"),
-    Hold.RESTRICTED: N_("WeChat restricts this person"),
-    Hold.CONFIRMING: N_("it is being checked whether the session is over"),
-    Hold.OFFLINE: N_("the account is not logged in"),
-}
 # It must not name a scan or a code: people act on the word, and a new login changes nothing (19.5).
 RESTRICTED_WORDS = N_(
     "WeChat accepts messages for {peer} but does not show them. The restriction applies to "
@@ -251,6 +218,13 @@ class Windows:
         if found is not None:
             found.late = found.late or now >= found.opened + self.policy.seconds
             found.answer_until = 0.0 if is_answer else found.answer_until
+
+    def not_attempted(self, peer: str) -> None:
+        """Take back what ``attempted`` counted ``again``: there was no connection."""
+        if self._recent:
+            self._recent[-1].number -= 1
+        if found := self.peers.get(peer):
+            found.sent -= 1
 
     def taken(self, peer: str, has_id: bool, now: float) -> bool:
         """WeChat accepted a send, or the outcome is unknown (``has_id`` is true then: no sign of a restriction).

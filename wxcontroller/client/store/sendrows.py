@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Send, quoted_from
+from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Send, quoted_from
+from wxcontroller.client.sends.outcomes import ADOPTED, OTHER_ROUTE
+from wxcontroller.client.sends.states import SendStep
 from wxcontroller.client.store.lostsends import LOST_ROW
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.values import as_float, as_int
@@ -22,8 +24,9 @@ _WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime
 
 
 def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
-    """Return the columns of a send, then ``media`` unchanged."""
+    """Return the columns of a send, after its message and before ``media`` unchanged."""
     return (
+        send.bundle,
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
         route,
@@ -33,13 +36,14 @@ def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
     )
 
 
-def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
+def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send, str]:
+    """Return a send of an earlier process, and why it can no longer go out, or ""."""
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route, urgent, quote = more
+    request, interim, hold_until, strikes, struck, route, urgent, quote, place = more
     # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     never = {NEVER_AGAIN: ADOPTED, LOST_ROW: _LOST}.get(as_int(attempts_left), "")
-    return Send(
+    send = Send(
         target=str(target),
         is_group=bool(is_group),
         content=str(content),
@@ -52,9 +56,9 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
         queued_at=as_float(queued_at),
         tried=as_float(tried),
         attempts_left=as_int(attempts_left),
-        # The process ended between handing it to WeChat and storing the result.
-        unsure=as_float(tried) > 0,
-        never=never or ("" if route == own_route else OTHER_ROUTE),
+        # LOST: the process ended between handing it to WeChat and storing the result.
+        step=SendStep.LOST if as_float(tried) > 0 else SendStep.QUEUED,
+        bundle=f"place {as_int(place)}",
         interim=bool(interim),
         urgent=bool(urgent),
         hold_until=as_float(hold_until),
@@ -62,6 +66,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
         struck=as_float(struck),
         quoted=quoted_from(quote),
     )
+    return send, never if route == own_route else OTHER_ROUTE
 
 
 def media_row(media: Media) -> Row:

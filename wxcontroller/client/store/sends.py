@@ -29,7 +29,7 @@ _DAYS_KEPT = 7
 # Without sender and receiver, which are rarely needed and read separately.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
-    "interim, hold_until, strikes, struck, route, urgent, quote"
+    "interim, hold_until, strikes, struck, route, urgent, quote, place"
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
@@ -57,8 +57,8 @@ class LeftoverSends:
     _sends: Sequence[Row] = field(repr=False)
     _media: Sequence[Row] = field(repr=False)
 
-    def sends(self) -> list[Send]:
-        """Return the sends with their media. Those of another route can no longer go out."""
+    def sends(self) -> list[tuple[Send, str]]:
+        """Return the sends with their media, and why they can no longer go out, or ""."""
         media = {as_int(row[0]): media_of(row) for row in self._media}
         return [send_of(row, media, self._route) for row in self._sends]
 
@@ -126,10 +126,12 @@ class SendStore:
         """Store the state of the reply windows."""
         _ = self._log.write(lambda db: note_windows(db, windows))
 
-    def put_back(self, send: Send) -> None:
-        """Record that a send that WeChat did not accept is to be retried, behind all others."""
-        seq, attempts_left = send.seq, send.attempts_left
-        _ = self._log.write(lambda db: put_back(db, seq, attempts_left))
+    def put_back(self, send: Send, last: bool, day: str = "") -> None:
+        """Record that a send that did not arrive is to be tried again: ``last``, with all parts of its message, or in
+        its place. ``day``: it was counted then, without being handed to WeChat.
+        """
+        row = send.tried, send.attempts_left, send.seq
+        _ = self._log.write(lambda db: put_back(db, row, last, day))
 
     def note_media(self, media: Media) -> None:
         """Note new facts about content."""
@@ -173,7 +175,8 @@ def add(
 ) -> StoredSends:
     """Store sends with all that belongs to them; of two requests with one key, and of two replies, only the first.
 
-    The last column of a send is the place of its content in ``media``, None for a text.
+    The first column of a send is the same for all parts of a message, which stay together; the last one is the place
+    of its content in ``media``, None for a text.
     With a ``day`` the first one is handed to WeChat as soon as it is stored, and counted.
     """
     # A report that is delivered twice, or replayed, must not be
@@ -194,17 +197,18 @@ def add(
         for row in media
     ]
     numbers = [None if row[-1] is None else stored[as_int(row[-1])] for row in sends]
-    seqs = [insert(db, row, number) for row, number in zip(sends, numbers, strict=True)]
+    (last,) = db.execute(f"SELECT {_LAST}").fetchone()
+    places = {bundle: as_int(last) + place for place, bundle in enumerate(dict.fromkeys(row[0] for row in sends))}
+    seqs = [insert(db, row, places[row[0]], number) for row, number in zip(sends, numbers, strict=True)]
     return StoredSends(seqs, [number or 0 for number in numbers])
 
 
-def insert(db: sqlite3.Connection, row: Row, media: int | None) -> int:
-    values = row[:-1]
+def insert(db: sqlite3.Connection, row: Row, place: int, media: int | None) -> int:
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
         "sides, request, interim, hold_until, route, urgent, quote, parcel) "
-        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*values, media),
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (place, *row[1:-1], media),
     )
     return done.lastrowid or 0
 
@@ -246,12 +250,15 @@ def import_days(db: sqlite3.Connection, counts: JsonObject) -> None:
     )
 
 
-def put_back(db: sqlite3.Connection, seq: int, attempts_left: int) -> None:
-    """Note that a send that did not arrive is to be tried again, behind all others."""
-    db.execute(
-        f"UPDATE sends SET tried = 0, attempts_left = ?, place = {_LAST} WHERE seq = ?",
-        (attempts_left, seq),
-    )
+def put_back(db: sqlite3.Connection, row: Row, last: bool, day: str) -> None:
+    """Note that a send that did not arrive is to be tried again."""
+    db.execute("UPDATE sends SET tried = ?, attempts_left = ? WHERE seq = ?", row)
+    if last:
+        # The parts of a message have one place.
+        parts = "place = (SELECT place FROM sends WHERE seq = ?)"
+        db.execute(f"UPDATE sends SET place = {_LAST} WHERE {parts}", row[-1:])
+    if day:
+        count(db, day, -1)
 
 
 def hold(db: sqlite3.Connection, row: Row, windows: bytes) -> None:
@@ -322,10 +329,9 @@ def mark_unknown(db: sqlite3.Connection, adopted: int) -> None:
 
 
 def left(db: sqlite3.Connection, route: str) -> LeftoverSends:
-    """Return the stored sends that have not ended; first those that may have arrived."""
+    """Return the stored sends that have not ended, in order."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
-    # Sends that may have arrived go first: they are repeated only for five minutes after their first attempt.
-    sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
+    sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
     return LeftoverSends(
         days(db), max([as_float(alive), *(as_float(row[1]) for row in sends)]), windows(db), route, sends, media

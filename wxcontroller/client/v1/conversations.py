@@ -7,8 +7,8 @@ every other message has WeChat's.
 from collections.abc import Iterable
 
 from wxcontroller.client.directory import Directory
-from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, Send, SendState
-from wxcontroller.client.sends.window import Hold
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.outcomes import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, SendState
 from wxcontroller.client.store.history import RECALLED, Found
 from wxcontroller.client.v1.media import file_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
@@ -151,13 +151,13 @@ def state_of_logged(found: Found) -> JsonObject:
 
 def state_of_send(send: Send) -> JsonObject:
     """Return the state or result of a send."""
-    held, outcome = send.state is SendState.HELD and send.held, send.outcome
-    detail: str | None = Hold(send.held).words if held else None
+    held, outcome = send.held if send.state is SendState.HELD else None, send.outcome
+    detail: str | None = held.words if held else None
     if outcome is not None and outcome.state is not SendState.DELIVERED:
         detail = outcome.info
     return {
         "state": send.state.value,
-        "reason": send.held if held else (outcome.refusal or None) if outcome is not None else None,
+        "reason": held.value if held else (outcome.refusal or None) if outcome is not None else None,
         "detail": detail,
         "held_until": int(send.hold_until) or None if held else None,
         "handle": f"{outcome.message_id}:{send.target}" if outcome is not None and outcome.message_id else None,

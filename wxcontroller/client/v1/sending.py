@@ -205,7 +205,7 @@ class MessageSending:
     def _check_state(self, number: int) -> None:
         """Raise Refused while nothing can be sent or queued."""
         parts = self._parts
-        if parts.sends.closing:
+        if parts.sends.is_stopping:
             raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
         if parts.sends.no_room(number):
             raise RequestRefused(
@@ -268,12 +268,12 @@ class MessageSending:
         send, found = looked.send, looked.logged
         if send is not None and await self._parts.sends.cancel(send.client_id):
             return json_answer({"id": identifier, "result": "cancelled"})
-        if not self._parts.driver.capabilities.recall:
-            raise self._unsupported(Text("a recall of messages"))
         if send is not None:
             raise RequestRefused(
                 409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
             )
+        if not self._parts.driver.capabilities.recall:
+            raise self._unsupported(Text("a recall of messages"))
         if found is None:
             raise no_such_message(identifier)
         message_id, _, target = text(found.report.get("id")).partition(":")

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.sends.model import Send, SendState
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.outcomes import SendState
 from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send

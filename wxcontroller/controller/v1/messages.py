@@ -233,7 +233,7 @@ def limit(maximum: int) -> Parameter:
 @CALLS.route(
     "DELETE",
     "accounts/{name}/messages/{id}",
-    "recall a message that was sent, or cancel it while it waits",
+    "recall a message that was sent, or cancel it while it waits, is held, or has its file uploaded",
     record({"id": TEXT, "result": word("recalled", "cancelled")}),
     PASSED_ON,
     parameters=(_ID,),

@@ -10,7 +10,7 @@ from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schem
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-send", "being-sent")
-HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
+HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline", "unreachable")
 STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
 _NEVER = "in seconds since 1970; null: never"
 SCHEMAS: Mapping[str, Schema] = {
@@ -97,7 +97,8 @@ CALLS.route(
 CALLS.route(
     "DELETE",
     "accounts/{name}/sends/{id}",
-    "cancel one; it is reported as not sent",
+    "cancel one that waits, is held, or has its file uploaded; it is reported as not sent. 409 being-sent: WeChat "
+    "may have it already",
     record({"id": TEXT, "state": word("refused")}),
     PASSED_ON,
     parameters=(_ID,),

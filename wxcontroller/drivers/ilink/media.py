@@ -120,7 +120,7 @@ class ILinkMedia:
                     handle = Handle(parameter, key.hex(), file.size, padded(file.size))
                     # The id is ours: callers see it, and the handle has a key in it.
                     return Uploaded(kind, text(permit.get("filekey")), file.name, file.size, handle.as_text())
-        raise UploadFailed(permanent_failure(problem.message), 1, 1)
+        raise UploadFailed(problem if problem.unreachable else permanent_failure(problem.message), 1, 1)
 
     def _refuse_early(self) -> None:
         since = self.memory.media_refused
@@ -184,7 +184,9 @@ class ILinkMedia:
         except UnreadableResponse:
             raise
         except WeChatError as problem:
-            raise UnreadableResponse(request.call, problem.text) from None
+            failure = UnreadableResponse(request.call, problem.text)
+            failure.unreachable = problem.unreachable
+            raise failure from None
         found = answer.headers.get("x-encrypted-param", "")
         if answer.status == 200 and found:
             return found

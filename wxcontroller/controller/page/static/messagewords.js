@@ -33,6 +33,7 @@ const HOLDS = {
   restricted: () => t("held: WeChat accepts messages for this person but does not show them"),
   confirming: () => t("held: checking whether the session is still valid"),
   offline: () => t("held: the account is not logged in"),
+  unreachable: () => t("held: WeChat cannot be reached"),
 };
 
 export const kindName = (kind) => KINDS[kind]?.() ?? "";

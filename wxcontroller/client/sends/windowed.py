@@ -1,0 +1,324 @@
+"""The rules of a route with reply windows: which sends are held, and why (ilink-bot-protocol, section 19).
+
+``window`` knows people and budgets but no sends. This module joins both: it holds and releases sends, ends those held
+too long or too many, and records in the windows the outcome of each send.
+
+Each person has their own first-come order, and one person's window delays nobody else's. Within it:
+
+- The answer to the message that opened a window overtakes what was held before, and the last send of the window is
+  kept for it.
+- Urgent finals go before other finals, and finals before interims; after a silence of the bot, first those of the
+  person whose message ended it.
+- A send behind a held one is held for the same reason, untried.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from wxcontroller.client.sends import order
+from wxcontroller.client.sends.model import Send, held_answer
+from wxcontroller.client.sends.outcomes import NOT_SENT, TAKEN, Hold, Outcome, Refusal, SendState, refused
+from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.sends.states import CANCELLABLE, QueuedSends, SendStep
+from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER, RESTRICTED_WORDS, Windows
+from wxcontroller.core.errors import FailureHandling, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.messages import Text
+from wxcontroller.drivers.base import ReplyWindow, ServiceState
+
+log = logging.getLogger(__name__)
+# Both limits are the protocol's (19.3). Without them a closed window would fill disk and queue for a week.
+MAX_HELD = 500  # for one person
+MAX_HELD_BYTES = 50 << 20  # media of all that is held
+_STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
+# A lost answer is retried once: each attempt may use up a message (19.2).
+WINDOW_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSend:
+    """A send that cannot go now; ``place`` is its place among those of its person, from 1."""
+
+    send: Send
+    why: Hold
+    place: int
+
+
+def held(sends: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | HeldSend]:
+    """Yield each send that has not been passed to WeChat, with the reason why it is held, if it is."""
+    ahead: dict[tuple[str, bool], Hold] = {}
+    places: Counter[str] = Counter()
+    for send in waiting(sends):
+        why = windows.hold(send.target, send.interim, now, send.reminder)
+        if not send.reminder and not is_answer(send, windows, now):
+            # Finals wait for finals, interims for both.
+            before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
+            why = before or kept_back(send, windows, now) or why
+        if why is None:
+            yield send
+            continue
+        ahead.setdefault((send.target, send.interim), why)
+        places[send.target] += 1
+        yield HeldSend(send, why, places[send.target])
+
+
+def all_held(sends: Iterable[Send], why: Hold) -> Iterator[HeldSend]:
+    """Hold every send that WeChat cannot have."""
+    places: Counter[str] = Counter()
+    for send in waiting(sends):
+        places[send.target] += 1
+        yield HeldSend(send, why, places[send.target])
+
+
+def waiting(sends: Iterable[Send]) -> Iterator[Send]:
+    """Return those that can be held. One that may have arrived would arrive twice when the window opens."""
+    return (send for send in sends if send.step in (SendStep.QUEUED, SendStep.HELD))
+
+
+def held_of(sends: Iterable[Send]) -> Iterator[Send]:
+    """Return those that are held."""
+    return (send for send in sends if send.step is SendStep.HELD)
+
+
+def is_answer(send: Send, windows: Windows, now: float) -> bool:
+    """Whether a send answers a message that arrived while others were held. Interim ones never do (19.3)."""
+    final = not send.interim and not send.reminder
+    return final and windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
+
+
+def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
+    if not windows.awaits_answer(send.target, now):
+        return None
+    # The last send is reserved for the answer, and the one before it for the reminder, if enabled.
+    least = 1 + windows.reminder
+    return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= least else None
+
+
+def rank(send: Send, windows: Windows, now: float, writer: str = "") -> int:
+    """Return the rank of a send. ``writer`` is the person whose message ended a silence, or ""."""
+    if is_answer(send, windows, now):
+        return 1
+    if send.interim:
+        return 6
+    if send.begun:
+        return 2
+    if send.urgent:
+        return 3
+    return 4 if send.target == writer else 5
+
+
+@dataclass(slots=True, kw_only=True)
+class WindowedRoute(RoutePolicy):
+    """Holds sends of an account for its ``table`` of windows.
+
+    ``seconds``: how long by default, 0 for no holding. ``restricted`` gets the number of people to whom WeChat shows
+    no sends.
+    """
+
+    window: ReplyWindow
+    table: Windows
+    seconds: float = 0.0
+    restricted: Callable[[int], None] = lambda _: None
+    tries: int = WINDOW_TRIES
+    _writer: str = ""  # the person whose message ended a silence: their sends go first
+    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
+
+    verdicts = True
+
+    # -- questions
+
+    @property
+    def windows(self) -> Windows | None:
+        """See RoutePolicy."""
+        return self.table
+
+    @property
+    def as_bytes(self) -> bytes:
+        """See RoutePolicy."""
+        return self.table.as_bytes()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether WeChat throttles the account."""
+        return self.table.is_silent(self.now())
+
+    def waits_until(self, send: Send, since: float) -> float:
+        """See RoutePolicy. Each send has its own time (``limit``)."""
+        return math.inf
+
+    def may_go(self, send: Send) -> bool:
+        """See RoutePolicy."""
+        return self.table.hold(send.target, send.interim, self.now(), send.reminder) is None
+
+    def may_repeat(self, send: Send) -> bool:
+        """See RoutePolicy. Both attempts may count."""
+        return self.table.may_repeat(send.target, self.now())
+
+    def line(self, send: Send) -> Hashable:
+        """See RoutePolicy: one for each person, final and interim ones separately (19.1)."""
+        return send.target, send.interim
+
+    def next(self, sends: Iterable[Send], probing: bool) -> Send | None:
+        """See RoutePolicy."""
+        now = self.now()
+
+        def may_go(send: Send) -> bool:
+            return send.step is not SendStep.HELD or (probing and send.held is Hold.UNREACHABLE and self.may_go(send))
+
+        ready = filter(may_go, order.prepared(sends, self.line))
+        found = order.following(ready, lambda send: rank(send, self.table, now, self._writer))
+        # No answer to the person, which would precede others, is left.
+        if found is not None and found.target != self._writer:
+            self._writer = ""
+        return found
+
+    def change_in(self, sends: QueuedSends, blocked: bool) -> float | None:
+        """See RoutePolicy."""
+        now, times = self.now(), [send.hold_until for send in held_of(sends)]
+        change = None if blocked else self.table.next_change(now)
+        if change is not None and (times or self.table.reminder):
+            times.append(change)
+        return max(0.01, min(times) - now) if times else None
+
+    def gauge(self, sends: Iterable[Send], service: ServiceState) -> JsonObject:
+        """See RoutePolicy."""
+        since: dict[str, list[float]] = {}
+        for send in held_of(sends):
+            since.setdefault(send.target, []).append(send.queued_at)
+        gauge, refused_since = self.table.gauge(since, self.now()), service.media_refused
+        more: JsonObject = {"media": "refused" if refused_since else "allowed", "media_since": refused_since or None}
+        return {**gauge, "sending": {**obj(gauge["sending"]), **more, "revived": service.revived}}
+
+    # -- holding and releasing
+
+    def limit(self, send: Send) -> None:
+        """See RoutePolicy."""
+        longest = self.seconds if send.hold is None else send.hold
+        longest = min(longest, INTERIM_SECONDS) if send.interim else longest
+        send.hold_until = send.queued_at + longest if longest else 0.0
+
+    def review(self, sends: QueuedSends, blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
+        """See RoutePolicy."""
+        now, everything = self.now(), list(sends)
+        for one in list(all_held(everything, blocked) if blocked else held(everything, self.table, now)):
+            if not isinstance(one, HeldSend):
+                if one.step is SendStep.HELD:
+                    sends.move(one, SendStep.QUEUED)
+            elif outcome := self._refusal(one, everything, now):
+                yield one.send, outcome
+            elif one.send.step is not SendStep.HELD or one.send.held is not one.why:
+                if one.send.step is not SendStep.HELD:
+                    sends.move(one.send, SendStep.HELD)
+                one.send.held = one.why
+                one.send.tell(held_answer(one.send, one.why, one.place))
+
+    def _refusal(self, one: HeldSend, sends: Sequence[Send], now: float) -> Outcome | None:
+        """Return how a send ends that cannot be held, or not for longer; None when it can."""
+        send, words, refusal = one.send, "", ""
+        if not send.hold_until:
+            words, refusal = one.why.words, Refusal.NOT_WANTED
+        elif now >= send.hold_until:
+            words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
+        elif one.place > MAX_HELD:
+            words = f"{MAX_HELD} messages are held for this person"
+        # Sends that are held already stay: only the newest is refused.
+        elif send.media is not None and send.step is not SendStep.HELD:
+            # A file for several people is on disk once.
+            contents = {id(other.media): other.media for other in held_of(sends) if other.media is not None}
+            if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MAX_HELD_BYTES:
+                words, refusal = f"{MAX_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
+        return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
+
+    def overtaken(self, sent: Send, sends: Iterable[Send]) -> Sequence[tuple[Send, Outcome]]:
+        """Return progress messages that are older than a sent answer."""
+        words = "not sent: an answer went out before it"
+        outcome = refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN)
+        return [
+            (other, outcome)
+            for other in sends
+            if not sent.interim
+            and other.interim
+            and other.target == sent.target
+            and other.queued_at <= sent.queued_at
+            and other.step in CANCELLABLE
+        ]
+
+    def new_sends(self, sends: QueuedSends) -> Iterator[Send]:
+        """Yield reminders for people whose windows have one send left."""
+        if not self.table.reminder:
+            return
+        now, asked = self.now(), {send.target for send in held_of(sends) if not send.interim}
+        for peer in list(self.table.peers):
+            if peer not in self._reminding and self.table.needs_reminder(peer, peer in asked, now):
+                self._reminding.add(peer)
+                # hold=0: a reminder that cannot be sent now is useless later.
+                send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0, queued_at=now)
+                send.answer.add_done_callback(partial(self._reminded, peer))
+                yield send
+
+    def not_placed(self, send: Send) -> None:
+        """See RoutePolicy."""
+        self._reminded(send.target)
+
+    def _reminded(self, peer: str, _: object = None) -> None:
+        self._reminding.discard(peer)
+
+    # -- what happens
+
+    def heard(self, peer: str, sends: Iterable[Send]) -> bool:
+        """See RoutePolicy."""
+        has_held = any(send.target == peer for send in held_of(sends))
+        if has_held and self.is_silent:
+            self._writer = peer
+        self.table.heard(peer, self.now(), has_held)
+        return has_held
+
+    def login_changed(self) -> None:
+        """See RoutePolicy: people have to write before they can be sent to."""
+        self.table.login_changed()
+
+    def restore(self, kept: bytes) -> None:
+        """See RoutePolicy."""
+        self.table.restore(kept)
+        self.restricted(self.table.restricted)
+
+    def attempted(self, send: Send, again: bool) -> None:
+        """See RoutePolicy."""
+        now = self.now()
+        self.table.attempted(send.target, now, again, is_answer(send, self.table, now))
+
+    def not_attempted(self, send: Send) -> None:
+        """See RoutePolicy."""
+        self.table.not_attempted(send.target)
+
+    def keeps(self, send: Send, problem: WeChatError) -> bool | None:
+        """See RoutePolicy: a send waits for the person's next message, unless WeChat seems to dislike the message."""
+        if problem.handling not in (FailureHandling.WAIT, FailureHandling.WAIT_FOR_PEER):
+            return None
+        if problem.handling is FailureHandling.WAIT_FOR_PEER:
+            self.table.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
+        elif self.table.throttle(send.target, self.now()):
+            opened = self.table.peers[send.target].opened
+            # Two refusals in one window prove nothing: the bot may be throttled.
+            if send.struck != opened:
+                send.strikes, send.struck = send.strikes + 1, opened
+        return send.strikes < _STRIKES
+
+    def pause_after(self, send: Send) -> float:
+        """See RoutePolicy (19.2)."""
+        return self.window.again
+
+    def ended(self, send: Send) -> None:
+        """Count a send that WeChat took, or may have taken."""
+        if send.state not in TAKEN:
+            return
+        if self.table.taken(send.target, send.state is not SendState.ACCEPTED, self.now()):
+            self.restricted(self.table.restricted)
+            if self.table.is_restricted(send.target):
+                log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
+            else:
+                log.info("WeChat shows messages for %s again", send.target)
