@@ -66,7 +66,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send,
         struck=as_float(struck),
         quoted=quoted_from(quote),
     )
-    return send, never if route == own_route else OTHER_ROUTE
+    return send, never or ("" if route == own_route else OTHER_ROUTE)
 
 
 def media_row(media: Media) -> Row:

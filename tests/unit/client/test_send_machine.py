@@ -1,0 +1,562 @@
+"""The send queue in any order of events: sends are placed, cancelled, held, answered and lost, and the account
+crashes, logs in and out, and stops.
+
+The real queue, its policies and the SQL of its store run on a simulated clock; WeChat and the disk do what the rules
+say. A commit is a rule of its own, so that everything can happen while the disk is slow, and a crash loses what it
+has not taken.
+"""
+
+import asyncio
+import copy
+import itertools
+import os
+import selectors
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from wxcontroller.client.checkevent import EventRing
+from wxcontroller.client.reporting import Reporter
+from wxcontroller.client.roster import Roster
+from wxcontroller.client.sends.backoff import SendBackoff
+from wxcontroller.client.sends.model import Media, Send
+from wxcontroller.client.sends.outcomes import SendState
+from wxcontroller.client.sends.pacer import Pacer
+from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.sends.sender import Sender
+from wxcontroller.client.sends.window import Windows
+from wxcontroller.client.sends.windowed import WindowedRoute
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.media import MediaIndex
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.sends import SendStore
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
+from wxcontroller.core.model import Contact, MessageKind
+from wxcontroller.drivers import base
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.openwx.media import MediaFacts
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+EPOCH = 1_790_000_000.0
+PEERS = ("@ann", "@ben")
+# What WeChat does with an attempt: whether the message arrives, and how the attempt ends.
+ARRIVES = {"id": True, "no id": True, "lost": False, "lost but arrived": True}
+FAILURES: dict[str, Exception] = {
+    "lost": WeChatError("no answer"),
+    "lost but arrived": WeChatError("no answer"),
+    "rejected": WeChatError("system error", ret=-1, handling=FailureHandling.RETRY_SAME_ID),
+    "refused": WeChatError("not a friend", ret=1204),
+    "throttled": WeChatError("too many", ret=-2, handling=FailureHandling.WAIT),
+    "closed": WeChatError("the window is closed", ret=-14, handling=FailureHandling.WAIT_FOR_PEER),
+    "unreachable": WeChatError("can't connect", unsure=False),
+    "unsupported": Unsupported("no"),
+}
+ANSWERS = ("id", "no id", *FAILURES)
+
+
+@dataclass
+class Clock:
+    passed: float = 0.0
+    jumped: float = 0.0
+
+    def steady(self) -> float:
+        return self.passed
+
+    def time(self) -> float:
+        return EPOCH + self.passed + self.jumped
+
+
+class _Timers(selectors.SelectSelector):
+    """Lets the clock jump to the next timer."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._clock.passed += max(0.0, timeout or 0.0)
+        return super().select(0)
+
+
+class Disk:
+    """A database whose commits are events of the test."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.jobs: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self.handed_over = 0
+        self.is_dead = False
+
+    def write(self, work: Work[T], point: object = None, *, lazy: bool = False) -> "asyncio.Future[T]":
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not self.is_dead:
+            self.jobs.append((work, future))
+        return future
+
+    async def read(self, work: Work[T], *, noted: bool = True) -> T:
+        return work(self.db)
+
+    def commit(self) -> None:
+        jobs, self.jobs = self.jobs, []
+        self.db.execute("BEGIN")
+        results = [work(self.db) for work, _ in jobs]
+        self.db.execute("COMMIT")
+        for (_, future), result in zip(jobs, results, strict=True):
+            if not future.done():  # whoever waited for it may have been cancelled
+                future.set_result(result)
+
+    def die(self) -> None:
+        """Lose everything that is not committed, and take nothing more."""
+        self.jobs = []
+        self.is_dead = True
+
+    def fail(self) -> None:
+        """End as at a stop while the disk cannot be written."""
+        jobs, self.jobs = self.jobs, []
+        for _, future in jobs:
+            if not future.done():
+                future.set_exception(Unavailable("not written"))
+
+
+class Log(EventLog):
+    """The event log on a ``Disk``."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(Path("unused"))
+        self._database = disk  # type: ignore[assignment]
+
+
+@dataclass
+class Attempt:
+    client_id: str
+    is_upload: bool
+    answer: "asyncio.Future[base.Sent | base.Uploaded]"
+
+
+@dataclass
+class WeChat:
+    """A driver whose calls end as the test says. A repeated client id arrives once."""
+
+    capabilities: base.Capabilities
+    pending: Attempt | None = None
+    arrived: list[tuple[str, int]] = field(default_factory=list)  # client ids, and in which process
+    ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    life: int = 0
+
+    def new_client_id(self) -> str:
+        return f"c{next(self.ids)}"
+
+    async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
+        found = await self._call(client_id, False)
+        assert isinstance(found, base.Sent)
+        return found
+
+    async def send_media(self, to: str, content: base.Uploaded, client_id: str) -> base.Sent:
+        return await self.send_text(to, "", client_id)
+
+    async def upload(self, file: base.Upload) -> base.Uploaded:
+        found = await self._call("", True)
+        assert isinstance(found, base.Uploaded)
+        return found
+
+    async def _call(self, client_id: str, is_upload: bool) -> base.Sent | base.Uploaded:
+        assert self.pending is None, "two calls at once"
+        self.pending = Attempt(client_id, is_upload, asyncio.get_running_loop().create_future())
+        try:
+            return await self.pending.answer
+        finally:
+            self.pending = None
+
+    def arrive(self, attempt: Attempt) -> None:
+        if not attempt.is_upload and attempt.client_id not in dict(self.arrived):
+            self.arrived.append((attempt.client_id, self.life))
+
+    def end(self, how: str) -> None:
+        attempt = self.pending
+        assert attempt is not None
+        if ARRIVES.get(how):
+            self.arrive(attempt)
+        if attempt.answer.done():
+            return
+        if how in FAILURES:
+            attempt.answer.set_exception(copy.copy(FAILURES[how]))  # the queue may change it
+        elif attempt.is_upload:
+            attempt.answer.set_result(base.Uploaded(MessageKind.IMAGE, "@up"))
+        else:
+            attempt.answer.set_result(base.Sent(f"77{attempt.client_id}" if how == "id" else ""))
+
+
+@dataclass
+class Preparer:
+    """Finds the content of media at once, or not at all."""
+
+    async def prepare(self, media: Media) -> None:
+        await asyncio.sleep(0)
+        if media.params.get("bad"):
+            raise BadMedia("no such file", "", media.facts)
+        media.file = base.Upload(Path("a.png"), "a.png", "image/png", 1)
+
+
+@dataclass
+class Process:
+    """One life of the account."""
+
+    queue: SendQueue
+    disk: Disk
+    tasks: Tasks
+    run: "asyncio.Task[None]"
+
+
+class Machine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.loop = asyncio.SelectorEventLoop(_Timers(self.clock))
+        self.loop.time = self.clock.steady  # type: ignore[method-assign]
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        for script in SCHEMA:
+            self.db.executescript(script)
+        self.sends: dict[str, Send] = {}  # by client id, as placed
+        self.numbers: dict[str, int] = {}  # of the parts of a message
+        self.stored: set[str] = set()
+        self.own = "@me"
+        self.is_slow = False  # the disk
+        self.process: Process
+
+    # -- helpers
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        async def settled() -> T:
+            result = await work
+            for _ in range(4):
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                if not self.is_slow:
+                    await self._commit()
+            return result
+
+        result = self.loop.run_until_complete(settled())
+        self._check_runs()
+        return result
+
+    def _check_runs(self) -> None:
+        if self.process.run.done() and not self.process.run.cancelled():
+            self.process.run.result()
+
+    async def _begin(self) -> None:
+        self.wechat.life += 1
+        disk, tasks, roster = Disk(self.db), Tasks(), Roster()
+        log = Log(disk)
+        roster.me, roster.login = Contact(self.own, "me"), self.own
+        roster.contacts = {peer: Contact(peer, peer) for peer in PEERS}
+        reporter = Reporter(True, frozenset(), {}, False, log, EventRing(100, 1000))
+        sender = Sender(self.wechat, roster, reporter, MediaIndex(log), 0)  # type: ignore[arg-type]
+        now = self.clock.time
+        policy: RoutePolicy = RoutePolicy(keep_seconds=3600.0, now=now)
+        if (window := self.wechat.capabilities.window) is not None:
+            table = Windows(window, 5, 0)
+            policy = WindowedRoute(keep_seconds=3600.0, now=now, window=window, table=table, seconds=86400.0)
+        store = SendStore(log, "web")
+        left = store.left()
+        queue = SendQueue(
+            Pacer(1.0, steady=self.clock.steady),
+            sender,
+            Preparer(),  # type: ignore[arg-type]
+            store,
+            tasks,
+            SendBackoff(),
+            policy,
+            now=now,
+        )
+        self.process = Process(queue, disk, tasks, asyncio.ensure_future(queue.run(left)))
+
+    async def _commit(self) -> None:
+        while self.process.disk.jobs:
+            self.process.disk.commit()
+            self.stored |= {client_id for (client_id,) in self.db.execute("SELECT client_id FROM sends")}
+            await asyncio.sleep(0)
+
+    def reports(self) -> list[tuple[str, str]]:
+        return self.db.execute("SELECT send, verdict FROM messages WHERE send != '' ORDER BY seq").fetchall()
+
+    # -- rules
+
+    @initialize(windowed=st.booleans(), logged_in=st.sampled_from([True, True, True, False]))
+    def begin(self, windowed: bool, logged_in: bool) -> None:
+        capabilities = WebDriver.capabilities
+        if windowed:
+            capabilities = replace(capabilities, window=base.ReplyWindow())
+        self.wechat = WeChat(capabilities)
+        self.process = None  # type: ignore[assignment]
+        self.loop.run_until_complete(self._begin())
+        self.do(self._commit())
+        if logged_in:
+            self.login()
+            for peer in PEERS:
+                self.hear(peer)
+        for texts, media, peers in ((3, "", PEERS[:1]), (1, "good", PEERS)):
+            self.place(peers=peers, texts=texts, media=media, urgent=False, interim=False, hold=None)
+
+    @rule(
+        peers=st.sampled_from([PEERS, PEERS[:1], PEERS[1:]]),
+        texts=st.sampled_from([0, 1, 2, 3, 3]),
+        media=st.sampled_from(["", "", "good", "good", "bad"]),
+        urgent=st.booleans(),
+        interim=st.sampled_from([False, False, True]),
+        hold=st.sampled_from([None, None, 0.0, 100.0]),
+    )
+    def place(
+        self,
+        peers: tuple[str, ...],
+        texts: int,
+        media: str,
+        urgent: bool,
+        interim: bool,
+        hold: float | None,
+    ) -> None:
+        async def placed() -> None:
+            sends = [Send(peer, False, f"{n}") for peer in peers for n in range(texts or not media)]
+            if media:
+                content = Media(MediaFacts(MessageKind.IMAGE, size=1), {"bad": "1"} if media == "bad" else {})
+                sends += [Send(peer, False, media=content) for peer in peers]
+            for send in sends:
+                send.client_id, send.queued_at = self.wechat.new_client_id(), self.clock.time()
+                send.urgent, send.interim, send.hold = urgent, interim, hold
+                self.sends[send.client_id] = send
+            _ = self.process.queue.place(sends)
+            bundles: Counter[str] = Counter()
+            for send in sends:
+                self.numbers[send.client_id] = bundles[send.bundle]
+                bundles[send.bundle] += 1
+
+        self.do(placed())
+
+    @rule(slow=st.booleans())
+    def disk(self, slow: bool) -> None:
+        """Let the disk work, or take nothing for a while."""
+        self.is_slow = slow
+        self.do(asyncio.sleep(0))
+
+    @rule(
+        hows=st.lists(st.sampled_from((*["id"] * 4, *["rejected", "lost"] * 2, *ANSWERS)), min_size=1, max_size=5),
+        last=st.booleans(),
+    )
+    def answer(self, hows: list[str], last: bool) -> None:
+        """Let attempts end one after the other; unless ``last``, the next one begins."""
+
+        async def answered() -> None:
+            for number, how in enumerate(hows):
+                if self.wechat.pending is not None:
+                    self.wechat.end(how)
+                if not last or number < len(hows) - 1:
+                    await asyncio.sleep(2.0)
+                    if not self.is_slow:
+                        await self._commit()
+                        await asyncio.sleep(0.1)
+
+        self.do(answered())
+
+    @precondition(lambda self: self.process.queue.unsettled())
+    @rule(which=st.integers(0, 3), current=st.booleans())
+    def cancel(self, which: int, current: bool) -> None:
+        """Cancel a send, or the ``current`` one if there is one."""
+
+        async def cancelled() -> None:
+            sends = self.process.queue.unsettled()
+            under_way = [send for send in sends if send.state is SendState.SENDING]
+            sends = under_way if current and under_way else sends
+            if not sends:
+                return
+            send = sends[which % len(sends)]
+            with_wechat = self.wechat.pending is not None and self.wechat.pending.client_id == send.client_id
+            task = asyncio.ensure_future(self.process.queue.cancel(send.client_id))
+            await asyncio.sleep(0)
+            if with_wechat:
+                assert not send.state.is_final, "cancelled although WeChat has it"
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+        self.do(cancelled())
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 2.0, 2.0, 20.0, 20.0, 400.0]))
+    def advance(self, seconds: float) -> None:
+        self.do(asyncio.sleep(seconds))
+
+    @rule(
+        what=st.sampled_from(
+            ["crash", "crash", "stop", "stop", "logout", "login", "login", "other login", "clock", "confirm", "long"]
+        ),
+        flag=st.booleans(),
+        seconds=st.sampled_from([-100_000.0, -60.0, 60.0]),
+    )
+    def trouble(self, what: str, flag: bool, seconds: float) -> None:
+        """Something that happens seldom; ``flag``: a message under way arrives, or the disk works."""
+        match what:
+            case "crash":
+                self.do(self._crashed(flag))
+            case "stop":
+                self.do(self._stopped(flag, seconds > 0))
+            case "logout":
+                self.do(_within(self.process.queue.logged_out))
+            case "login":
+                self.login()
+            case "other login":
+                self.do(_within(self._changed_login))
+            case "clock":
+                self.clock.jumped += seconds
+            case "confirm":
+                self.do(_within(lambda: self.process.queue.note_service(base.ServiceState(confirming=flag))))
+            case "long":
+                self.do(asyncio.sleep(4000.0 if flag else 90_000.0))
+
+    @rule(peer=st.sampled_from(PEERS))
+    def hear(self, peer: str) -> None:
+        self.do(_within(lambda: self.process.queue.heard(peer)))
+
+    def login(self) -> None:
+        self.do(_within(lambda: self.process.queue.login(self.own)))
+
+    def _changed_login(self) -> None:
+        self.process.queue.over("the session is over")
+        self.own += "'"
+        roster = self.process.queue.sender.roster
+        roster.me, roster.login = Contact(self.own, "me"), self.own
+        self.process.queue.login(self.own)
+
+    async def _crashed(self, arrives: bool) -> None:
+        self.process.disk.die()
+        if arrives and self.wechat.pending is not None:
+            self.wechat.arrive(self.wechat.pending)
+        await self._end()
+        await self._begin()
+        await self._commit()
+        self.process.queue.login(self.own)
+
+    async def _stopped(self, arrives: bool, writable: bool) -> None:
+        self.process.queue.stop_accepting()
+        if arrives and self.wechat.pending is not None:
+            self.wechat.arrive(self.wechat.pending)
+        await self._end()
+        if writable:
+            await self._commit()
+        else:
+            self.process.disk.fail()
+        await asyncio.sleep(0)
+        await self._begin()
+        await self._commit()
+        self.process.queue.login(self.own)
+
+    async def _end(self) -> None:
+        self.process.run.cancel()
+        await asyncio.wait({self.process.run})
+        if not self.process.run.cancelled():
+            self.process.run.result()
+        await self.process.tasks.close()
+        for send in self.process.queue.waiting():
+            assert send.answer.done(), "a caller waits for ever"
+
+    # -- what must hold
+
+    @invariant()
+    def one_report_each(self) -> None:
+        if not hasattr(self, "wechat"):
+            return
+        reports = self.reports()
+        assert not [one for one, number in Counter(name for name, _ in reports).items() if number > 1]
+        arrived = dict(self.wechat.arrived)
+        for client_id, verdict in reports:
+            state = verdict.partition(" ")[0]
+            if state == SendState.REFUSED:
+                assert client_id not in arrived, f"{client_id} is refused and sent"
+            if state in (SendState.DELIVERED, SendState.ACCEPTED):
+                assert client_id in arrived, f"{client_id} is reported as sent"
+
+    @invariant()
+    def parts_in_order(self) -> None:
+        if not hasattr(self, "wechat"):
+            return
+        last: dict[str, tuple[int, int, int]] = {}
+        for place, (client_id, life) in enumerate(self.wechat.arrived):
+            send, number = self.sends[client_id], self.numbers[client_id]
+            if send.bundle in last:
+                before, where, earlier = last[send.bundle]
+                assert number > before, f"part {number} after part {before}"
+                # Of a later process, sends that may have arrived in the one before go first.
+                if self.wechat.capabilities.window is None and life == earlier == 1:
+                    assert place == where + 1, "another message between two parts"
+            last[send.bundle] = number, place, life
+
+    def teardown(self) -> None:
+        if hasattr(self, "wechat"):
+            self.loop.run_until_complete(self._drained())
+            self.one_report_each()
+            self.parts_in_order()
+            assert {name for name, _ in self.reports()} >= self.stored, "a send without a report"
+            assert self.db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,)
+            assert self.db.execute("SELECT COUNT(*) FROM parcels").fetchone() == (0,)
+        self.loop.close()
+        self.db.close()
+
+    async def _drained(self) -> None:
+        """Let everything end."""
+        queue = self.process.queue
+        self.clock.jumped = 0.0  # a clock that stays set back holds sends for longer
+        for number in range(2000):
+            queue.note_service(base.ServiceState())
+            queue.login(self.own)
+            await self._commit()
+            if self.wechat.pending is not None:
+                self.wechat.end("id")
+            elif not queue.unsettled() and not self.process.disk.jobs:
+                break
+            # What is held, for instance for a limit that was learned from a refusal, ends after a day.
+            await asyncio.sleep(1.0 if number < 400 else 100.0)
+            if number % 50 == 0:
+                for peer in PEERS:
+                    queue.heard(peer)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            self._check_runs()
+        assert not queue.unsettled(), [(send.client_id, send.step) for send in queue.unsettled()]
+        assert len(queue) == 0
+        await self._end()
+        await self._commit()
+
+
+async def _within(work: Callable[[], object] | Callable[[], Coroutine[Any, Any, None]]) -> None:
+    found = work()
+    if asyncio.iscoroutine(found):
+        await found
+
+
+def test_any_order_of_events() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Machine,
+        settings=settings(
+            max_examples=int(os.environ.get("HISTORIES", "200")),
+            stateful_step_count=50,
+            deadline=None,
+            # Without shrinking, which takes minutes: the steps of a failure are few enough to follow.
+            phases=[Phase.reuse, Phase.generate],
+            suppress_health_check=[*HealthCheck],
+        ),
+    )
