@@ -18,6 +18,8 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.records.accounts import StatusRecord
+from wxcontroller.core.records.decoding import decode
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
 
 ANN_NUMBER, TEAM_NUMBER = "140737488355327", "7000000001"
@@ -250,3 +252,9 @@ async def test_message_of_another_device_is_the_accounts_own(client: RunningClie
     client.driver.play([message("x", id="m1", chat="@ann1", sender="@me", direction=Direction.SENT_ELSEWHERE)])
     [shown] = await until_history(client, 1, f"?chat={ANN_NUMBER}")
     assert (shown["direction"], shown["origin"], shown["state"]) == ("out", "device", None)
+
+
+async def test_status_before_the_first_count_is_one_that_the_controller_reads(client: RunningClient) -> None:
+    status, answer = await client.v1("GET", "status")
+    assert status == 200
+    assert decode(json.dumps(answer).encode(), StatusRecord).instance == "alice"

@@ -75,41 +75,41 @@ class Activity(WireRecord, kw_only=True):
 class Queue(WireRecord, kw_only=True):
     """An account's queue of sends."""
 
-    waiting: Whole | UnsetType = UNSET
-    in_flight: Whole | UnsetType = UNSET
-    held: bool | UnsetType = UNSET
+    waiting: Whole | None | UnsetType = UNSET
+    in_flight: Whole | None | UnsetType = UNSET
+    held: bool | None | UnsetType = UNSET
     oldest_since: Whole | None | UnsetType = UNSET
     next_send_at: Number | None | UnsetType = UNSET
     last_error: str | None | UnsetType = UNSET
     last_error_text: _Text = UNSET
-    most_waiting: Whole | UnsetType = UNSET
-    sent_today: Whole | UnsetType = UNSET
-    daily_limit: Whole | UnsetType = UNSET
-    burst_limit: Whole | UnsetType = UNSET
-    interval: Number | UnsetType = UNSET
-    jitter: Number | UnsetType = UNSET
+    most_waiting: Whole | None | UnsetType = UNSET
+    sent_today: Whole | None | UnsetType = UNSET
+    daily_limit: Whole | None | UnsetType = UNSET
+    burst_limit: Whole | None | UnsetType = UNSET
+    interval: Number | None | UnsetType = UNSET
+    jitter: Number | None | UnsetType = UNSET
 
 
 class Reports(WireRecord, kw_only=True):
     """The deliveries of an account, in short."""
 
     to: str | None | UnsetType = UNSET
-    waiting: Whole | UnsetType = UNSET
-    retrying: Whole | UnsetType = UNSET
+    waiting: Whole | None | UnsetType = UNSET
+    retrying: Whole | None | UnsetType = UNSET
     oldest_since: Whole | None | UnsetType = UNSET
     last_error: str | None | UnsetType = UNSET
     last_error_text: _Text = UNSET
     trouble: str | None | UnsetType = UNSET
     trouble_text: _Text = UNSET
     last_attempt: AttemptRecord | None | UnsetType = UNSET
-    delivered: Whole | UnsetType = UNSET
-    failed: Whole | UnsetType = UNSET
-    refused: Whole | UnsetType = UNSET
-    dropped: Whole | UnsetType = UNSET
+    delivered: Whole | None | UnsetType = UNSET
+    failed: Whole | None | UnsetType = UNSET
+    refused: Whole | None | UnsetType = UNSET
+    dropped: Whole | None | UnsetType = UNSET
     dropped_at: Whole | None | UnsetType = UNSET
     damaged_at: Whole | None | UnsetType = UNSET
-    dead: Whole | UnsetType = UNSET
-    bytes: Whole | UnsetType = UNSET
+    dead: Whole | None | UnsetType = UNSET
+    bytes: Whole | None | UnsetType = UNSET
 
 
 class WindowRecord(WireRecord, kw_only=True):
@@ -130,47 +130,47 @@ class WindowRecord(WireRecord, kw_only=True):
 class SendingRecord(WireRecord, kw_only=True):
     """Limits of sends on a route with reply windows."""
 
-    sent_24h: Whole | UnsetType = UNSET
-    limit_24h: Whole | UnsetType = UNSET
-    limit_24h_from: Word | UnsetType = UNSET
+    sent_24h: Whole | None | UnsetType = UNSET
+    limit_24h: Whole | None | UnsetType = UNSET
+    limit_24h_from: Word | None | UnsetType = UNSET
     throttled_until: Whole | None | UnsetType = UNSET
     left: Whole | None | UnsetType = UNSET
-    held: Whole | UnsetType = UNSET
-    accepted_without_id: Whole | UnsetType = UNSET
-    media: Word | UnsetType = UNSET
+    held: Whole | None | UnsetType = UNSET
+    accepted_without_id: Whole | None | UnsetType = UNSET
+    media: Word | None | UnsetType = UNSET
     media_since: Whole | None | UnsetType = UNSET
-    revived: Whole | UnsetType = UNSET
+    revived: Whole | None | UnsetType = UNSET
 
 
 class CapabilitiesRecord(WireRecord, kw_only=True):
     """What a route supports."""
 
-    sends: list[Word] | UnsetType = UNSET
-    contacts: bool | UnsetType = UNSET
-    groups: bool | UnsetType = UNSET
-    recall: bool | UnsetType = UNSET
-    avatars: bool | UnsetType = UNSET
-    lasting_ids: bool | UnsetType = UNSET
-    text_length: Whole | UnsetType = UNSET
-    reply_window: bool | UnsetType = UNSET
+    sends: list[Word] | None | UnsetType = UNSET
+    contacts: bool | None | UnsetType = UNSET
+    groups: bool | None | UnsetType = UNSET
+    recall: bool | None | UnsetType = UNSET
+    avatars: bool | None | UnsetType = UNSET
+    lasting_ids: bool | None | UnsetType = UNSET
+    text_length: Whole | None | UnsetType = UNSET
+    reply_window: bool | None | UnsetType = UNSET
 
 
 class ConsumerRecord(FreeRecord, kw_only=True):
     """An agent that uses the account."""
 
     name: str
-    ilink_bot_id: str | UnsetType = UNSET
-    ilink_user_id: str | UnsetType = UNSET
-    options: Free | UnsetType = UNSET
-    online: bool | UnsetType = UNSET
-    polling: bool | UnsetType = UNSET
+    ilink_bot_id: str | None | UnsetType = UNSET
+    ilink_user_id: str | None | UnsetType = UNSET
+    options: Free | None | UnsetType = UNSET
+    online: bool | None | UnsetType = UNSET
+    polling: bool | None | UnsetType = UNSET
     last_poll: Whole | None | UnsetType = UNSET
-    bot_agent: str | UnsetType = UNSET
-    channel_version: str | UnsetType = UNSET
-    sent: Whole | UnsetType = UNSET
-    held: Whole | UnsetType = UNSET
+    bot_agent: str | None | UnsetType = UNSET
+    channel_version: str | None | UnsetType = UNSET
+    sent: Whole | None | UnsetType = UNSET
+    held: Whole | None | UnsetType = UNSET
     behind: Whole | None | UnsetType = UNSET
-    skipped: Whole | UnsetType = UNSET
+    skipped: Whole | None | UnsetType = UNSET
 
     free = ("options",)
 
@@ -178,26 +178,26 @@ class ConsumerRecord(FreeRecord, kw_only=True):
 class MessageCounts(WireRecord, kw_only=True):
     """Messages since the start, by kind."""
 
-    received: dict[Word, Whole] | UnsetType = UNSET
-    sent: dict[Word, Whole] | UnsetType = UNSET
-    sent_elsewhere: dict[Word, Whole] | UnsetType = UNSET
-    not_sent: Whole | dict[Word, Whole] | UnsetType = UNSET
+    received: dict[Word, Whole] | None | UnsetType = UNSET
+    sent: dict[Word, Whole] | None | UnsetType = UNSET
+    sent_elsewhere: dict[Word, Whole] | None | UnsetType = UNSET
+    not_sent: Whole | dict[Word, Whole] | None | UnsetType = UNSET
 
 
 class StoredMedia(WireRecord, kw_only=True):
     """An account's media files."""
 
-    files: Whole | UnsetType = UNSET
-    bytes: Whole | UnsetType = UNSET
+    files: Whole | None | UnsetType = UNSET
+    bytes: Whole | None | UnsetType = UNSET
 
 
 class RosterRecord(WireRecord, kw_only=True):
     """Numbers of known people; ``changes`` grows with each change."""
 
-    contacts: Whole | UnsetType = UNSET
-    groups: Whole | UnsetType = UNSET
-    members: Whole | UnsetType = UNSET
-    changes: Whole | UnsetType = UNSET
+    contacts: Whole | None | UnsetType = UNSET
+    groups: Whole | None | UnsetType = UNSET
+    members: Whole | None | UnsetType = UNSET
+    changes: Whole | None | UnsetType = UNSET
 
 
 class LastMessage(WireRecord, kw_only=True):
@@ -210,9 +210,9 @@ class LastMessage(WireRecord, kw_only=True):
 class Identified(WireRecord, kw_only=True):
     """An answer of an account's process, by which account it is of: one of these names is required."""
 
-    name: str | UnsetType = UNSET
-    account: str | UnsetType = UNSET
-    instance: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    account: str | None | UnsetType = UNSET
+    instance: str | None | UnsetType = UNSET
 
 
 class StatusRecord(Identified, kw_only=True):
@@ -221,7 +221,7 @@ class StatusRecord(Identified, kw_only=True):
     version: str | None | UnsetType = UNSET
     pid: Whole | None | UnsetType = UNSET
     start_time: Number | None | UnsetType = UNSET
-    driver: Word | UnsetType = UNSET
+    driver: Word | None | UnsetType = UNSET
     login_state: Word | None | UnsetType = UNSET
     state: Word | None | UnsetType = UNSET
     status: str | None | UnsetType = UNSET
@@ -229,33 +229,33 @@ class StatusRecord(Identified, kw_only=True):
     reason: str | None | UnsetType = UNSET
     reason_text: _Text = UNSET
     since: Number | None | UnsetType = UNSET
-    proxy: str | UnsetType = UNSET
-    queue: Queue | UnsetType = UNSET
-    reports: Reports | UnsetType = UNSET
-    messages: MessageCounts | UnsetType = UNSET
-    messages_24h: Whole | UnsetType = UNSET
-    media: StoredMedia | UnsetType = UNSET
-    roster: RosterRecord | UnsetType = UNSET
-    last_message_time: LastMessage | UnsetType = UNSET
+    proxy: str | None | UnsetType = UNSET
+    queue: Queue | None | UnsetType = UNSET
+    reports: Reports | None | UnsetType = UNSET
+    messages: MessageCounts | None | UnsetType = UNSET
+    messages_24h: Whole | None | UnsetType = UNSET
+    media: StoredMedia | None | UnsetType = UNSET
+    roster: RosterRecord | None | UnsetType = UNSET
+    last_message_time: LastMessage | None | UnsetType = UNSET
     last_sync_time: Number | None | UnsetType = UNSET
     memory: Whole | None | UnsetType = UNSET
-    capabilities: CapabilitiesRecord | UnsetType = UNSET
-    windows: list[WindowRecord] | UnsetType = UNSET
-    sending: SendingRecord | UnsetType = UNSET
-    consumers: list[ConsumerRecord] | UnsetType = UNSET
+    capabilities: CapabilitiesRecord | None | UnsetType = UNSET
+    windows: list[WindowRecord] | None | UnsetType = UNSET
+    sending: SendingRecord | None | UnsetType = UNSET
+    consumers: list[ConsumerRecord] | None | UnsetType = UNSET
 
 
 class ConsumerList(Identified, kw_only=True):
     """An account's agents."""
 
-    consumers: list[ConsumerRecord] | UnsetType = UNSET
+    consumers: list[ConsumerRecord] | None | UnsetType = UNSET
 
 
 class OptionsInUse(Identified, kw_only=True):
     """The options that an account's process uses, and the names of its credentials."""
 
     options: dict[str, str | None] | UnsetType = UNSET
-    credentials: list[str] | UnsetType = UNSET
+    credentials: list[str] | None | UnsetType = UNSET
 
 
 class ClientProgram(WireRecord, kw_only=True):
@@ -270,15 +270,15 @@ class AccountRow(WireRecord, kw_only=True):
 
     name: str
     host: str | None | UnsetType = UNSET
-    instance: str | UnsetType = UNSET
-    unit: str | UnsetType = UNSET
-    driver: Word | UnsetType = UNSET
-    epoch: Whole | UnsetType = UNSET
+    instance: str | None | UnsetType = UNSET
+    unit: str | None | UnsetType = UNSET
+    driver: Word | None | UnsetType = UNSET
+    epoch: Whole | None | UnsetType = UNSET
     leaving: LeavingRecord | None | UnsetType = UNSET
     arrived: str | None | UnsetType = UNSET
-    desired: Word | UnsetType = UNSET
-    unit_state: Word | UnsetType = UNSET
-    unit_sub: Word | UnsetType = UNSET
+    desired: Word | None | UnsetType = UNSET
+    unit_state: Word | None | UnsetType = UNSET
+    unit_sub: Word | None | UnsetType = UNSET
     login_state: Word | None | UnsetType = UNSET
     state: Word | None | UnsetType = UNSET
     status: str | None | UnsetType = UNSET
@@ -288,10 +288,10 @@ class AccountRow(WireRecord, kw_only=True):
     since: Whole | None | UnsetType = UNSET
     input: Asked | None | UnsetType = UNSET
     pid: Whole | None | UnsetType = UNSET
-    port: Whole | UnsetType = UNSET
-    post_api: str | UnsetType = UNSET
-    proxy: str | UnsetType = UNSET
-    qrcode: bool | UnsetType = UNSET
+    port: Whole | None | UnsetType = UNSET
+    post_api: str | None | UnsetType = UNSET
+    proxy: str | None | UnsetType = UNSET
+    qrcode: bool | None | UnsetType = UNSET
     qrcode_number: Whole | None | UnsetType = UNSET
     qrcode_try: Whole | None | UnsetType = UNSET
     qrcode_limit: Whole | None | UnsetType = UNSET
@@ -301,10 +301,10 @@ class AccountRow(WireRecord, kw_only=True):
     start_time: Whole | None | UnsetType = UNSET
     heartbeats: Word | None | UnsetType = UNSET
     hourly_messages: list[Whole] | None | UnsetType = UNSET
-    condition: Word | UnsetType = UNSET
-    severity: Word | UnsetType = UNSET
+    condition: Word | None | UnsetType = UNSET
+    severity: Word | None | UnsetType = UNSET
     advice: IssueRecord | None | UnsetType = UNSET
-    issues: list[IssueRecord] | UnsetType = UNSET
+    issues: list[IssueRecord] | None | UnsetType = UNSET
     activity: Activity | None | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
@@ -328,11 +328,11 @@ class RowsEvent(WireRecord, kw_only=True):
 class AccountAnswer(AccountRow, FreeRecord, kw_only=True):
     """The answer to a call about an account of another host: its ACCOUNT, and more with some calls."""
 
-    result: str | UnsetType = UNSET
-    ignored: list[str] | UnsetType = UNSET
-    note: str | UnsetType = UNSET
+    result: str | None | UnsetType = UNSET
+    ignored: list[str] | None | UnsetType = UNSET
+    note: str | None | UnsetType = UNSET
     note_text: _Text = UNSET
-    options: Free | UnsetType = UNSET
+    options: Free | None | UnsetType = UNSET
     client: ClientProgram | None | UnsetType = UNSET
     client_reason: str | None | UnsetType = UNSET
     client_reason_text: _Text = UNSET
@@ -343,10 +343,10 @@ class AccountAnswer(AccountRow, FreeRecord, kw_only=True):
     last_message_time: LastMessage | None | UnsetType = UNSET
     last_sync_time: Number | None | UnsetType = UNSET
     memory: Whole | None | UnsetType = UNSET
-    capabilities: CapabilitiesRecord | UnsetType = UNSET
-    windows: list[WindowRecord] | UnsetType = UNSET
-    sending: SendingRecord | UnsetType = UNSET
-    consumers: list[ConsumerRecord] | UnsetType = UNSET
+    capabilities: CapabilitiesRecord | None | UnsetType = UNSET
+    windows: list[WindowRecord] | None | UnsetType = UNSET
+    sending: SendingRecord | None | UnsetType = UNSET
+    consumers: list[ConsumerRecord] | None | UnsetType = UNSET
 
     free = ("options",)
 

@@ -17,15 +17,15 @@ class AttemptRecord(WireRecord, kw_only=True):
 class CountsRecord(WireRecord, kw_only=True):
     """Numbers of waiting reports and dead letters."""
 
-    account: str | UnsetType = UNSET
-    instance: str | UnsetType = UNSET
+    account: str | None | UnsetType = UNSET
+    instance: str | None | UnsetType = UNSET
     to: str | None | UnsetType = UNSET
-    held: Whole | UnsetType = UNSET
-    pending: Whole | UnsetType = UNSET
-    retrying: Whole | UnsetType = UNSET
-    dead: Whole | UnsetType = UNSET
-    unacknowledged: Whole | UnsetType = UNSET
-    dropped: Whole | UnsetType = UNSET
+    held: Whole | None | UnsetType = UNSET
+    pending: Whole | None | UnsetType = UNSET
+    retrying: Whole | None | UnsetType = UNSET
+    dead: Whole | None | UnsetType = UNSET
+    unacknowledged: Whole | None | UnsetType = UNSET
+    dropped: Whole | None | UnsetType = UNSET
     dropped_at: Whole | None | UnsetType = UNSET
     damaged_at: Whole | None | UnsetType = UNSET
     oldest_since: Whole | None | UnsetType = UNSET
@@ -42,33 +42,33 @@ class CountsRecord(WireRecord, kw_only=True):
 class Changed(CountsRecord, kw_only=True):
     """The counts after reports were sent again, discarded or acknowledged."""
 
-    replayed: Whole | UnsetType = UNSET
-    purged: Whole | UnsetType = UNSET
-    acknowledged: Whole | UnsetType = UNSET
+    replayed: Whole | None | UnsetType = UNSET
+    purged: Whole | None | UnsetType = UNSET
+    acknowledged: Whole | None | UnsetType = UNSET
 
 
 class DeliveryRecord(FreeRecord, kw_only=True):
     """A report and the state of its delivery. ``report`` is its content, where one is asked for."""
 
     id: str
-    delivery: str | UnsetType = UNSET
+    delivery: str | None | UnsetType = UNSET
     seq: Whole
-    time: Number
+    time: Number | None | UnsetType = UNSET
     type: Word
     state: Word
-    lane: Word | None
-    attempts: Whole
-    next_at: Number | None
-    last_error: str | None
+    lane: Word | None | UnsetType = UNSET
+    attempts: Whole | None | UnsetType = UNSET
+    next_at: Number | None | UnsetType = UNSET
+    last_error: str | None | UnsetType = UNSET
     last_error_text: TextData | None | UnsetType = UNSET
-    last_status: Whole | None
-    settled_at: Number | None
-    bytes: Whole
+    last_status: Whole | None | UnsetType = UNSET
+    settled_at: Number | None | UnsetType = UNSET
+    bytes: Whole | None | UnsetType = UNSET
     direction: Word | None | UnsetType = UNSET
     sender: str | None | UnsetType = UNSET
     receiver: str | None | UnsetType = UNSET
     group: str | None | UnsetType = UNSET
-    report: Free | UnsetType = UNSET
+    report: Free | None | UnsetType = UNSET
 
     free = ("report",)
     holds_reports = True
@@ -78,4 +78,4 @@ class DeliveryPage(CountsRecord, kw_only=True):
     """Reports with their deliveries."""
 
     deliveries: list[DeliveryRecord]
-    next: Whole | None
+    next: Whole | None | UnsetType = UNSET

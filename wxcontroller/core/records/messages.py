@@ -86,7 +86,7 @@ class MessageRecord(OutcomeRecord, kw_only=True):
 class MessagePage(WireRecord, kw_only=True):
     """A page of an account's history."""
 
-    account: str
+    account: str | UnsetType = UNSET
     log: Word
     messages: list[MessageRecord]
     pending: list[MessageRecord]
@@ -112,7 +112,7 @@ class ChatRecord(WireRecord, kw_only=True):
 class ChatPage(WireRecord, kw_only=True):
     """A page of an account's chats."""
 
-    account: str
+    account: str | UnsetType = UNSET
     log: Word
     chats: list[ChatRecord]
     more: bool

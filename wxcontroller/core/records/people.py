@@ -1,5 +1,7 @@
 """Contacts, groups and members, as an account answers them."""
 
+from msgspec import UNSET, UnsetType
+
 from wxcontroller.core.records.decoding import Whole, WireRecord, Word
 
 
@@ -39,7 +41,7 @@ class MemberRecord(WireRecord, kw_only=True):
 class PageRecord(WireRecord, kw_only=True):
     """A page of people."""
 
-    account: str
+    account: str | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
         self.account = account
