@@ -59,7 +59,7 @@ from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.loginbook import holder
 from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
-from wxcontroller.core.paths import DELIVERIES_FILE, Paths
+from wxcontroller.core.paths import API_SOCKET, DELIVERIES_FILE, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.watchdog import Deadlines, Watchdog
@@ -193,7 +193,7 @@ class Client:
         )
         send_calls = SendCalls(parts)
         guard = Guard(config.name.instance, self.paths, files, limits.token_failures)
-        own_socket = self.paths.api_socket(config.name.instance)
+        own_socket = config.state_path.with_name(API_SOCKET)
         heartbeat = Heartbeat(
             config.poll_api,
             config.seconds("plugin_openwx_poll_interval"),

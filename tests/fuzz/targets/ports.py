@@ -18,8 +18,7 @@ from tests.ports import FIRST_PORT
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.controller.machine import Machine
 from wxcontroller.client import service
-from wxcontroller.client.config import ClientConfig, read_config
-from wxcontroller.client.guard import Guard
+from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.core.paths import Paths
@@ -137,7 +136,7 @@ async def _account() -> Callable[[], HttpConnection]:
     served: asyncio.Future[tuple[web.Server, Admission]] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
-    async def listening(app: web.Application, _: ClientConfig, _guard: Guard) -> Any:
+    async def listening(app: web.Application, *_: object) -> Any:
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         assert runner.server is not None
