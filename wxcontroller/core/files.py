@@ -63,11 +63,11 @@ def read_foreign(path: Path, limit: int, follow: bool = False) -> bytes:
 
     ``follow``: the directory is root's, so that a link there is root's, too.
     """
-    nofollow = 0 if follow else os.O_NOFOLLOW
-    descriptor = os.open(path, os.O_RDONLY | nofollow | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+    flags = os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    # By its path, which errors then name.
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | flags)) as stream:
         # O_NONBLOCK lets the open of a pipe return; only now is it known not to be a file.
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError(Text("is not a plain file"))
         content = stream.read(limit + 1)
     if len(content) > limit:
