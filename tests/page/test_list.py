@@ -368,7 +368,8 @@ def test_overview_pages_show_all_accounts(browser: Browser, served: Served) -> N
     counts: JsonObject = {"pending": 3, "held": 0, "dead": 2, "unacknowledged": 2, "oldest_since": 1_700_000_000}
 
     async def deliveries(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"account": "alice", "to": address, "last_error": "refused", **counts})
+        answer: JsonObject = {"account": "alice", "to": address, "last_error": "refused", "deliveries": [], **counts}
+        return web.json_response(answer)
 
     served.machine.process("alice").serve = deliveries
     browser.click("#side [data-view=deliveries]")

@@ -110,7 +110,7 @@ class Talks:
                 self.dead.remove(text(replayed))
                 return web.json_response({"replayed": 1})
             case "chats":
-                last = {"kind": "text", "text": "…", "direction": "in", "time": int(time.time())}
+                last = {"id": "m", "kind": "text", "text": "…", "direction": "in", "time": int(time.time())}
                 chats = [{"id": who, "name": who, "is_group": False, "last": last} for who in ("Ann", "Ben")]
                 return web.json_response({"chats": chats})
             case "messages" if request.method == "POST":

@@ -17,7 +17,7 @@ class NamedRecord(WireRecord, kw_only=True):
     """A person of a message."""
 
     id: str
-    name: str
+    name: str | UnsetType = UNSET
 
 
 class MediaRecord(WireRecord, kw_only=True):
@@ -26,12 +26,12 @@ class MediaRecord(WireRecord, kw_only=True):
     Programs of 2.3.0 send ``url`` and no ``file``.
     """
 
-    type: Word
-    name: str | None
-    mime: str | None
-    size: Whole | None
+    type: Word | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    mime: str | None | UnsetType = UNSET
+    size: Whole | None | UnsetType = UNSET
     id: str | None
-    error: str | None
+    error: str | None | UnsetType = UNSET
     file: str | None = None
     url: str | None | UnsetType = UNSET
 
@@ -45,8 +45,8 @@ class QuoteRecord(WireRecord, kw_only=True):
     """The message that another one replies to."""
 
     id: str
-    sender: NamedRecord | None
-    text: str
+    sender: NamedRecord | None | UnsetType = UNSET
+    text: str | UnsetType = UNSET
 
 
 class OutcomeRecord(WireRecord, kw_only=True):
@@ -64,22 +64,22 @@ class MessageRecord(OutcomeRecord, kw_only=True):
     """A message of a chat."""
 
     id: str
-    cursor: str | None
-    chat: str
-    chat_name: str
-    is_group: bool
-    direction: Literal["in", "out"]
-    sender: NamedRecord | None
-    time: Whole
-    kind: Word
-    text: str
-    media: MediaRecord | None
-    quote: QuoteRecord | None
-    origin: Word | None
-    recalled: bool
+    cursor: str | None | UnsetType = UNSET
+    chat: str | UnsetType = UNSET
+    chat_name: str | UnsetType = UNSET
+    is_group: bool | UnsetType = UNSET
+    direction: Literal["in", "out"] | UnsetType = UNSET
+    sender: NamedRecord | None | UnsetType = UNSET
+    time: Whole | UnsetType = UNSET
+    kind: Word | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    media: MediaRecord | None | UnsetType = UNSET
+    quote: QuoteRecord | None | UnsetType = UNSET
+    origin: Word | None | UnsetType = UNSET
+    recalled: bool | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
-        if self.media is not None:
+        if isinstance(self.media, MediaRecord):
             self.media.locate(account)
 
 
@@ -87,15 +87,15 @@ class MessagePage(WireRecord, kw_only=True):
     """A page of an account's history."""
 
     account: str | UnsetType = UNSET
-    log: Word
+    log: Word | UnsetType = UNSET
     messages: list[MessageRecord]
-    pending: list[MessageRecord]
-    more: bool
-    complete: bool
+    pending: list[MessageRecord] | UnsetType = UNSET
+    more: bool | UnsetType = UNSET
+    complete: bool | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
         self.account = account
-        for message in (*self.messages, *self.pending):
+        for message in (*self.messages, *(self.pending if isinstance(self.pending, list) else ())):
             message.locate(account)
 
 
@@ -103,24 +103,25 @@ class ChatRecord(WireRecord, kw_only=True):
     """A chat with its last message."""
 
     id: str
-    name: str
-    is_group: bool
-    known: bool
-    last: MessageRecord
+    name: str | UnsetType = UNSET
+    is_group: bool | UnsetType = UNSET
+    known: bool | UnsetType = UNSET
+    last: MessageRecord | UnsetType = UNSET
 
 
 class ChatPage(WireRecord, kw_only=True):
     """A page of an account's chats."""
 
     account: str | UnsetType = UNSET
-    log: Word
+    log: Word | UnsetType = UNSET
     chats: list[ChatRecord]
-    more: bool
+    more: bool | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
         self.account = account
         for chat in self.chats:
-            chat.last.locate(account)
+            if isinstance(chat.last, MessageRecord):
+                chat.last.locate(account)
 
 
 class SentPart(OutcomeRecord, kw_only=True):
@@ -132,31 +133,31 @@ class SentPart(OutcomeRecord, kw_only=True):
 class SentMessage(SentPart, kw_only=True):
     """The result of a send."""
 
-    chat: str
-    parts: list[SentPart]
+    chat: str | UnsetType = UNSET
+    parts: list[SentPart] | UnsetType = UNSET
 
 
 class Recall(WireRecord, kw_only=True):
     """The result of a recall."""
 
     id: str
-    result: Word
+    result: Word | UnsetType = UNSET
 
 
 class SendRecord(WireRecord, kw_only=True):
     """A message to be sent. What is not kept after its end is left out then."""
 
     id: str
-    state: Word
-    reason: Word | None
+    state: Word | UnsetType = UNSET
+    reason: Word | None | UnsetType = UNSET
     detail: str | None | UnsetType = UNSET
-    peer: str
-    is_group: bool
-    kind: Word
+    peer: str | UnsetType = UNSET
+    is_group: bool | UnsetType = UNSET
+    kind: Word | UnsetType = UNSET
     interim: bool | UnsetType = UNSET
     urgent: bool | UnsetType = UNSET
     queued_at: Whole | UnsetType = UNSET
-    held_until: Whole | None
+    held_until: Whole | None | UnsetType = UNSET
     attempts_left: Whole | UnsetType = UNSET
 
 
@@ -171,15 +172,15 @@ class CancelledSend(WireRecord, kw_only=True):
     """A send that was cancelled."""
 
     id: str
-    state: Word
+    state: Word | UnsetType = UNSET
 
 
 class TypingRecord(WireRecord, kw_only=True):
     """Whether a person sees that the account is typing."""
 
-    peer: str
-    on: bool
-    shown: bool
+    peer: str | UnsetType = UNSET
+    on: bool | UnsetType = UNSET
+    shown: bool | UnsetType = UNSET
 
 
 def media_path(account: str, file: str) -> str:

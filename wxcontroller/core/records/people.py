@@ -9,33 +9,33 @@ class ContactRecord(WireRecord, kw_only=True):
     """A contact."""
 
     id: str
-    name: str
-    kind: Word
-    remark: str
-    nickname: str
-    wechat_id: str
-    province: str
-    city: str
-    signature: str
-    sex: Word
+    name: str | UnsetType = UNSET
+    kind: Word | UnsetType = UNSET
+    remark: str | UnsetType = UNSET
+    nickname: str | UnsetType = UNSET
+    wechat_id: str | UnsetType = UNSET
+    province: str | UnsetType = UNSET
+    city: str | UnsetType = UNSET
+    signature: str | UnsetType = UNSET
+    sex: Word | UnsetType = UNSET
 
 
 class GroupRecord(WireRecord, kw_only=True):
     """A group without its members."""
 
     id: str
-    name: str
-    members: Whole
-    owner: str | None
+    name: str | UnsetType = UNSET
+    members: Whole | UnsetType = UNSET
+    owner: str | None | UnsetType = UNSET
 
 
 class MemberRecord(WireRecord, kw_only=True):
     """A member of a group."""
 
     id: str
-    name: str
-    display: str
-    nickname: str
+    name: str | UnsetType = UNSET
+    display: str | UnsetType = UNSET
+    nickname: str | UnsetType = UNSET
 
 
 class PageRecord(WireRecord, kw_only=True):
@@ -51,18 +51,18 @@ class ContactPage(PageRecord, kw_only=True):
     """A page of contacts."""
 
     contacts: list[ContactRecord]
-    more: bool
+    more: bool | UnsetType = UNSET
 
 
 class GroupPage(PageRecord, kw_only=True):
     """A page of groups."""
 
     groups: list[GroupRecord]
-    more: bool
+    more: bool | UnsetType = UNSET
 
 
 class MemberList(PageRecord, kw_only=True):
     """The members of a group."""
 
-    group: str
+    group: str | UnsetType = UNSET
     members: list[MemberRecord]
