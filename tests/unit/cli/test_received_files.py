@@ -108,6 +108,16 @@ def test_bytes_and_files_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         read(endless=(record(LEFT_OUT, "x") for _ in range(1 << 20)))
 
 
+def test_memory_for_names_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivedfiles, "_NAMES_LENGTH", 50_000)
+    # 7,500 characters each, with those of the directories above it.
+    many = [record(FILE, f"{number:04}" + "/".join("d" * 200 for _ in range(8))) for number in range(10)]
+    with pytest.raises(WxError, match="invalid data"):
+        read(*many, record(END))
+    # Directories count once.
+    assert len(read(*(record(FILE, f"{'d' * 200}/{number}") for number in range(200)), record(END))[0]) == 200
+
+
 def drip() -> Iterator[bytes]:
     yield record(FILE, "a", number=1 << 19)
     while True:

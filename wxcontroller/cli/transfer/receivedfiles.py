@@ -22,6 +22,9 @@ _WAIT_SECONDS, _SLOWEST = 120.0, 1 << 20
 _PIECE = 256 * 1024
 _SHOWN = 1000  # entries that are left out and named
 _LATEST = 1 << 33  # no file is from after that
+# Characters of all names, and of the directories in them: as many as a million media files have. All are kept in
+# memory, while files without content cost the account nothing.
+_NAMES_LENGTH = 64 << 20
 
 _REASONS = {
     reader.BUSY: N_("its database is locked by another program"),
@@ -63,6 +66,7 @@ class ReceivedFiles:
     _waited: float = field(init=False, default=0.0)
     _names: set[str] = field(init=False, default_factory=set)
     _directories: set[str] = field(init=False, default_factory=set)
+    _names_length: int = field(init=False, default=0)
 
     def requested(self, media: bool) -> Iterator[CopiedFile]:
         """Request the files and yield them. Raises WxError for anything but a complete and permitted answer."""
@@ -141,6 +145,9 @@ class ReceivedFiles:
             or name in self._directories
             or above & self._names
         ):
+            raise self._invalid()
+        self._names_length += sum(map(len, above - self._directories)) + len(name)
+        if self._names_length > _NAMES_LENGTH:
             raise self._invalid()
         self._names.add(name)
         self._directories |= above
