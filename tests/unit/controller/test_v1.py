@@ -113,7 +113,7 @@ async def test_status_of_a_silent_or_foreign_program_is_not_shown(host: Machine)
         (b'{"instance": "alice", "queue": 1e999}', "not usable"),
         (b'{"instance": "alice", "queue": "' + b"x" * 100_000 + b'"}', "not usable"),
         (b"[" * 50_000, "not usable"),
-        (says("bob"), "another program answers at its port"),
+        (says("bob"), "names another account"),
     ):
         process.status = body
         status, account = await host.v1("GET", "accounts/alice")

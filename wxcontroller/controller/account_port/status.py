@@ -1,7 +1,4 @@
-"""A running account's status, from its own port, for requests that need it.
-
-The registry gives the port; the answer proves which account has it.
-"""
+"""A running account's status, from its program, for requests that need it."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -73,10 +70,10 @@ async def ask(
         found = decode(content, _KINDS[path.partition("?")[0]], ANSWER_VALUES)
     except Undecodable as problem:
         return Answer(reason=Text(N_("its response to {path} is not usable: {why}"), path=path, why=str(problem)))
-    # While an account is stopped, another program may use its port: the answer must name the account.
+    # A program in its unit that is not ours may answer for another account, as a proxy does.
     if account.name.instance != found.instance and account.name.name != found.account:
-        words = N_("another program answers at its port {port}; see: ss -ltnp 'sport = :{port}'")
-        return Answer(reason=Text(words, port=account.port))
+        why = "names another account"
+        return Answer(reason=Text(N_("its response to {path} is not usable: {why}"), path=path, why=why))
     return Answer(as_object(found))
 
 
