@@ -16,7 +16,11 @@ import time
 from pathlib import Path
 
 OPEN = b'event: open\ndata: {"account":"alice","after":"deadbeef-1"}\n\n'
-EVENT = b'event: receive_message\nid: deadbeef-2\ndata: {"id":"deadbeef-2","account":"alice","text":"forged"}\n\n'
+EVENT = (
+    b"event: receive_message\nid: deadbeef-2\n"
+    b'data: {"id":"deadbeef-2","account":"alice","type":"receive_message","seq":2,"stamp":2,"time":2,'
+    b'"report":{"text":"forged"}}\n\n'
+)
 FORGED = b'{"code":0,"status":"success","id":"forged"}'
 HONEST = b'{"code":0,"status":"success","id":"honest"}'
 
