@@ -1,7 +1,6 @@
 """Upgrade from 2.0.0 with a running account, pending reports and queued sends; and the downgrade."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ import pytest
 from tests.system import actors
 from tests.system.actors import CONTROLLER, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
+from tests.system.releases import packages_of
 from wxcontroller import __version__
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
-V2_0_0 = "429b593da3e9f9b990259c566c052b578541631a"
 NAME = "veteran"
 MOVER = "mover"
 BUNDLE, KEY = "/root/mover.wx", "/root/key"
@@ -24,15 +23,7 @@ BUNDLE, KEY = "/root/mover.wx", "/root/key"
 
 @pytest.fixture(scope="module")
 def old_debs() -> list[Path]:
-    """The packages of 2.0.0, built once from the project's history."""
-    place = ROOT / ".cache" / "2.0.0"
-    if not list(place.glob("*.deb")):
-        tree = place.with_name("2.0.0-tree")
-        subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, tree], check=True)
-        subprocess.run(["git", "-C", tree, "checkout", "-q", V2_0_0], check=True)
-        subprocess.run(["tests/system/build-debs", place], cwd=tree, check=True, stdin=subprocess.DEVNULL)
-        subprocess.run(["rm", "-rf", tree], check=True)
-    return sorted(place.glob("*.deb"), key=lambda path: path.name.startswith("wxcontroller-sandbox"))
+    return packages_of("2.0.0")
 
 
 @dataclass

@@ -30,14 +30,13 @@ from wxcontroller.core.aes import BLOCK, BadCiphertext, Decryptor, encrypted, ou
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.receivedmedia import MEDIA_FILE, file_of
 from wxcontroller.openwx.media import sniff
 
 # From the protocol: ilink-bot-protocol 20.7.
 PERMIT_SECONDS = 600
 _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10
-# Named like received media, so that MediaFetcher.sweep also deletes uploads.
-_RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 # getuploadurl counts kinds otherwise than items do (11.2). Voice cannot be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
 _HEX = re.compile("[0-9a-fA-F]{32}")
@@ -102,7 +101,7 @@ class Cdn:
     def offered(self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str) -> OfferedContent | None:
         """Return the link to the content of a message, None when the account does not have it."""
         size = integer(report.get("media_size"))
-        if not size or not _RECEIVED.fullmatch(text(report.get("media_path")).rpartition("/")[2]):
+        if not size or not file_of(text(report.get("media_path"))):
             return None
         content = consumer.bot + entry.id.encode()
         key, parameter = self._key(content), self._parameter(consumer, "download", content)
@@ -137,7 +136,7 @@ class Cdn:
 
     def _own(self, name: str) -> Path | None:
         name = name.rpartition("/")[2]
-        return self.config.media_dir / name if _RECEIVED.fullmatch(name) else None
+        return self.config.media_dir / name if MEDIA_FILE.fullmatch(name) else None
 
     # -- up
 

@@ -6,13 +6,14 @@ every other message has WeChat's.
 
 from collections.abc import Iterable
 
+from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.outcomes import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, SendState
 from wxcontroller.client.store.history import RECALLED, Found
-from wxcontroller.client.v1.media import file_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.receivedmedia import file_of
 from wxcontroller.openwx.media import LABELS
 from wxcontroller.openwx.objects import lasting_id
 
@@ -29,7 +30,9 @@ GONE: JsonObject = {
 class Conversations:
     """Shows messages of an account, whose people are in ``directory``."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, _: ClientConfig, directory: Directory) -> None:
+        # As in 2.3.0: a program that runs on after an upgrade may have loaded this module before it, and loads its
+        # callers later.
         self._directory = directory
 
     def logged(self, found: Found, log: str) -> JsonObject:

@@ -12,7 +12,8 @@ from wxcontroller.client.calls import json_answer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection
 from wxcontroller.client.v1.answers import report_of
-from wxcontroller.client.v1.selecting import fitting, number_of
+from wxcontroller.client.v1.fitting import fitting
+from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.eventtypes import RESET

@@ -1,6 +1,5 @@
 """/v1/media/FILE at the account's port: received content, for reports that name it (``media_url``)."""
 
-import re
 from urllib.parse import quote
 
 from aiohttp import web
@@ -8,9 +7,7 @@ from aiohttp import web
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.messages import N_
-
-# Only names we generate: time, random digits, extension.
-_NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
+from wxcontroller.core.receivedmedia import MEDIA_FILE, file_of
 
 
 def url_of(config: ClientConfig, path: str) -> str:
@@ -18,12 +15,6 @@ def url_of(config: ClientConfig, path: str) -> str:
     name = file_of(path)
     target = f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}"
     return config.options["public_url"].rstrip("/") + target if name else ""
-
-
-def file_of(path: str) -> str:
-    """Return the name of a received file, by which the call serves it; "" for anything else."""
-    name = path.rpartition("/")[2]
-    return name if _NAME.fullmatch(name) else ""
 
 
 class MediaFiles:
@@ -36,7 +27,7 @@ class MediaFiles:
         """GET a file, or a part of it (Range)."""
         name = request.match_info["file"]
         path = self._directory / name
-        if not _NAME.fullmatch(name) or not path.is_file():
+        if not MEDIA_FILE.fullmatch(name) or not path.is_file():
             raise RequestRefused(
                 404,
                 "no-such-media",

@@ -16,7 +16,8 @@ from wxcontroller.client.v1.conversations import (
     Conversations,
 )
 from wxcontroller.client.v1.finding import look_up, no_such_message
-from wxcontroller.client.v1.selecting import bad, fitting, number_of
+from wxcontroller.client.v1.fitting import fitting
+from wxcontroller.client.v1.selecting import bad, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.paging import PAGE_CHATS, PAGE_MESSAGES
@@ -29,7 +30,7 @@ class Messages:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._shown = Conversations(parts.directory)
+        self._shown = Conversations(parts.config, parts.directory)
 
     async def listed(self, request: web.Request) -> web.StreamResponse:
         """GET: a page of messages, of all chats or of ``chat``, the oldest first.

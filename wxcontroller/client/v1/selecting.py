@@ -1,16 +1,14 @@
 """Which entries of the event log a request means: its query or its JSON body, checked."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.jsontypes import JsonValue, obj, read_json
 from wxcontroller.core.messages import N_, Text, Value
-from wxcontroller.openwx.paging import PAGE_BYTES, SELECTED_IDS
+from wxcontroller.openwx.paging import SELECTED_IDS
 
-T = TypeVar("T")
 _STATES = ", ".join(state.value for state in EntryState)
 
 
@@ -35,17 +33,6 @@ def states_of(words: str) -> tuple[EntryState, ...]:
         raise bad(
             N_("{words} is not a state"), N_("use some of: {states}"), words=words[:64], states=_STATES
         ) from None
-
-
-def fitting(entries: Iterable[T], size: Callable[[T], int]) -> list[T]:
-    """Return the first entries that fit into a page, at least one."""
-    found, room = list[T](), PAGE_BYTES
-    for entry in entries:
-        room -= size(entry)
-        if found and room < 0:
-            break
-        found.append(entry)
-    return found
 
 
 def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> int:

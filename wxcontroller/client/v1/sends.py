@@ -9,9 +9,9 @@ from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send
 from wxcontroller.client.v1.finding import look_up
+from wxcontroller.client.v1.fitting import PAGE_SENDS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.paging import PAGE_SENDS
 
 
 class Sends:

@@ -1,16 +1,12 @@
 """Messages, chats and sends, as an account answers them and the controller passes them on."""
 
-import re
 from typing import Literal
 from urllib.parse import quote
 
 from msgspec import UNSET, UnsetType
 
+from wxcontroller.core.receivedmedia import MEDIA_FILE
 from wxcontroller.core.records.decoding import Whole, WireRecord, Word
-
-# A received file in an account's media directory: time, random digits, extension. The only part of a path that an
-# account may choose.
-MEDIA_FILE = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 
 
 class NamedRecord(WireRecord, kw_only=True):

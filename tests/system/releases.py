@@ -1,0 +1,23 @@
+"""Packages of released versions, built once from the project's history."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMITS = {
+    "2.0.0": "429b593da3e9f9b990259c566c052b578541631a",
+    "2.3.0": "92b80445fe612c61b0e21745121779de7d8b9af5",
+}
+
+
+def packages_of(version: str) -> list[Path]:
+    """Return a version's packages, the sandbox last."""
+    place = ROOT / ".cache" / version
+    if not list(place.glob("*.deb")):
+        tree = place.with_name(f"{version}-tree")
+        subprocess.run(["git", "clone", "-q", "--no-checkout", ROOT, tree], check=True)
+        subprocess.run(["git", "-C", tree, "checkout", "-q", COMMITS[version]], check=True)
+        subprocess.run(["tests/system/build-debs", place], cwd=tree, check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(["rm", "-rf", tree], check=True)
+    found = (path for path in place.glob("*.deb") if not path.name.startswith("wxcontroller-fleet"))
+    return sorted(found, key=lambda path: path.name.startswith("wxcontroller-sandbox"))
