@@ -184,7 +184,7 @@ async def test_status_passes_known_fields_of_the_right_type(host: Machine) -> No
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/accounts/alice/events"])
-async def test_events_are_written_anew(host: Machine, path: str) -> None:
+async def test_events_are_written_again(host: Machine, path: str) -> None:
     process = await host.start("alice")
     good = {**EVENT, "account": "alice", "report": {"text": "hi"}}
     del good["host"]

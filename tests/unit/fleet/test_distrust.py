@@ -108,7 +108,7 @@ async def test_forwarded_answer_of_another_form_names_host_and_account(tmp_path:
             assert (status, "host b" in error["message"], "bob" in error["message"]) == (502, True, True)
 
 
-async def test_events_of_a_host_are_written_anew(tmp_path: Path) -> None:
+async def test_events_of_a_host_are_written_again(tmp_path: Path) -> None:
     good = {**EVENT, "account": "bob", "host": "b"}
     forged = [
         ("login", {**good, "host": "a"}),

@@ -88,8 +88,8 @@ async def _by_path(node: int, directory: int, account: Account) -> socket.socket
                 break
             except BlockingIOError:  # its queue is full
                 await asyncio.sleep(pause)
-        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        if _CREDENTIALS.unpack(told)[1] != os.fstat(directory).st_uid:
+        listener = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        if _CREDENTIALS.unpack(listener)[1] != os.fstat(directory).st_uid:
             words = N_("another user's program listens on its socket {file}")
             raise NotAnswering(account, Text(words, file=API_SOCKET))
     except OSError as problem:

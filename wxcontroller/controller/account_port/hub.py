@@ -12,7 +12,7 @@ and account is in one of two states:
 A subscription includes all events after it was made: the line starts in the account's log, which has those from
 before the line was open.
 
-Accounts are not trusted: an event is decoded and written anew, in the account's own name. One that takes long to
+Accounts are not trusted: an event is decoded and written again, in the account's own name. One that takes long to
 decode does not hold up the controller, and an account may not use more than a fifth of its time.
 """
 
@@ -420,7 +420,7 @@ def announced(name: AccountName, event_id: str, sent: SentEvent, host: str = "")
 async def event_of(
     find: Callable[[str], AccountName | None], kind: str, data: bytes, host: str = ""
 ) -> AccountEvent | None:
-    """Return an event written anew, None for one that its sender may not send.
+    """Return an event, written again from its decoded form; None for one that its sender may not send.
 
     ``find`` returns the event's account if the sender is authorized for it. ``host`` is the required host of the
     event; accounts name none.

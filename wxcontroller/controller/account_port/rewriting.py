@@ -1,4 +1,4 @@
-"""Answers of accounts and other hosts to calls of /v1, decoded and written anew before a caller sees them.
+"""Answers of accounts and other hosts to calls of /v1, decoded and written again before a caller sees them.
 
 Whoever answers may be compromised, and its callers include a page with an administrator's token. So the answer to a
 call that is declared with a record (``v1.calls``) is decoded into it; paths and the account's name are added here,
@@ -45,7 +45,10 @@ async def rewritten(
     headers: CIMultiDict[str],
     event_bytes: int,
 ) -> web.StreamResponse:
-    """Return the answer written anew. Raises the failure of ``destination`` for one that is not of the kind."""
+    """Return the answer, written again from its record.
+
+    Raises the failure of ``destination`` for an answer that is not of the kind.
+    """
     headers.popall("Content-Length", None)
     if request.method == HTTPMethod.HEAD:
         return web.Response(status=response.status, headers=headers)
@@ -105,7 +108,7 @@ async def _stream(
 
 
 async def _event(kind: str, data: bytes, account: str) -> bytes:
-    """Return an event of a stream written anew, nothing for one that is not valid."""
+    """Return an event of a stream, written again from its record; nothing for one that is not valid."""
     if kind == "here":
         return eventstream.event("here")
     try:

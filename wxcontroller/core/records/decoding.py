@@ -4,8 +4,8 @@ Nothing of an answer is passed on as it was received. It is decoded into a ``Wir
 known, and written again from it. So unknown fields end here, a repeated key has one meaning for all readers, and an
 answer cannot contain more than its type allows:
 
-- A wrong type, a word that is none, or a number beyond 64 bits costs the answer. msgspec itself accepts integers of
-  4,300 digits.
+- An answer with a wrong type, an invalid word or a number beyond 64 bits is refused. msgspec itself accepts integers
+  of 4,300 digits.
 - JSON without a type, as the report of an event, is limited by ``check_free`` to the levels and digits that
   ``jsontypes.read_json`` allows. msgspec itself accepts about 1,000 levels.
 - The time to decode grows with the number of values, which is bounded before.
