@@ -410,9 +410,7 @@ def announced(name: AccountName, event_id: str, sent: SentEvent, host: str = "")
     if not _ID.fullmatch(event_id) or not _TYPE.fullmatch(sent.type):
         return None
     seq = int(event_id.rpartition("-")[2])
-    event = EventRecord(
-        id=event_id, account=name.name, type=sent.type, seq=seq, report={}, omitted=sent.omitted
-    )
+    event = EventRecord(id=event_id, account=name.name, type=sent.type, seq=seq, report={}, omitted=sent.omitted)
     # Its epoch is among the content.
     return _sent_on(event, name, host, has_epoch=True)
 
