@@ -101,7 +101,13 @@ class Talks:
                 )
             case "deliveries":
                 self.listed += 1
-                letter: JsonObject = {"type": "friend_message", "state": "dead", "attempts": 1, "last_error": "410"}
+                letter: JsonObject = {
+                    "seq": 1,
+                    "type": "friend_message",
+                    "state": "dead",
+                    "attempts": 1,
+                    "last_error": "410",
+                }
                 letters: list[JsonValue] = [{**letter, "id": one, "time": int(time.time())} for one in self.dead]
                 counts: JsonObject = {"pending": 0, "held": 0, "dead": len(letters), "unacknowledged": len(letters)}
                 return web.json_response({"to": "http://127.0.0.1:9/", **counts, "deliveries": letters})
@@ -119,7 +125,12 @@ class Talks:
             case "messages":
                 who = request.query["chat"]
                 words = f"{who} {self.words}"
-                more: JsonObject = {"sender": {"name": who}, "text": words, "time": int(time.time()), "kind": "text"}
+                more: JsonObject = {
+                    "sender": {"id": who, "name": who},
+                    "text": words,
+                    "time": int(time.time()),
+                    "kind": "text",
+                }
                 message = {"id": words, "cursor": words, "direction": "in", "recalled": False, **more}
                 return web.json_response({"messages": [message], "pending": []})
         return web.json_response({"contacts": [], "groups": [], "more": False})
