@@ -141,7 +141,7 @@ class SendQueue:
 
     def refusal(self, number: int = 1) -> str:
         """Return why ``number`` more sends are not accepted, as a text for the sender; "" if they are."""
-        return "the account is stopping, nothing more is sent" if self.is_stopping else self.no_room(number)
+        return "the account is stopping, nothing more is sent" if self.closing else self.no_room(number)
 
     def no_room(self, number: int) -> str:
         """Return why ``number`` more sends are too many, "" when they are not."""
@@ -152,7 +152,7 @@ class SendQueue:
         return f"{len(self)} sends wait already and {number} more are too many, try again later"
 
     @property
-    def is_stopping(self) -> bool:
+    def closing(self) -> bool:
         """Whether nothing more is accepted, because the account is stopping."""
         return self._phase is not _Phase.OPEN
 

@@ -205,7 +205,7 @@ class MessageSending:
     def _check_state(self, number: int) -> None:
         """Raise Refused while nothing can be sent or queued."""
         parts = self._parts
-        if parts.sends.is_stopping:
+        if parts.sends.closing:
             raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
         if parts.sends.no_room(number):
             raise RequestRefused(
