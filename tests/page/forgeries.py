@@ -35,6 +35,8 @@ IDS = (
 )
 # No segment of a path can be one of these: nothing is requested.
 NO_SEGMENTS = ("..", ".")
+# The only file that the account has, with a name that the controller accepts.
+FILE = "mojo_weixin_media_20261201120000_0123456789abcdef.png"
 _PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -50,7 +52,7 @@ def answer(method: str, path: str) -> tuple[str, bytes]:
 
 def _content(method: str, call: str) -> Json:
     now = int(time.time())
-    page = {"account": VICTIM, "log": "../..", "more": False, "complete": True, "last": 0, "first": 0}
+    page = {"account": VICTIM, "log": "0a1b2c3d", "more": False, "complete": True, "last": 0, "first": 0}
     match call.partition("/")[0]:
         case "status":
             capabilities = {"contacts": True, "groups": True, "recall": True, "avatars": True, "sends": ["text"]}
@@ -69,13 +71,20 @@ def _content(method: str, call: str) -> Json:
         case "events":
             reports = [_report(one) for one in IDS]
             events = [
-                {"account": VICTIM, "id": f"../{n}", "seq": n, "stamp": now + n, "time": now, "report": report}
+                {
+                    "account": VICTIM,
+                    "id": f"0a1b2c3d-{n}",
+                    "seq": n,
+                    "type": "friend_message",
+                    "time": now,
+                    "report": report,
+                }
                 for n, report in enumerate(reports)
             ]
             return {**page, "events": events}
         case "deliveries" if method == "GET":
             letter = {"type": "friend_message", "state": "dead", "attempts": 1, "time": now, "last_error": CALL}
-            letters = [{**letter, "id": one} for one in IDS]
+            letters = [{**letter, "id": one, "seq": n} for n, one in enumerate(IDS)]
             counts = {"pending": 0, "held": 0, "dead": len(letters), "unacknowledged": len(letters)}
             return {**page, "to": f"/{CALL}", **counts, "deliveries": letters}
     return {"id": f"/{CALL}", "url": f"/{CALL}", "location": f"/{CALL}", "replayed": 1, "acknowledged": 1}
@@ -90,7 +99,7 @@ def _message(id_: str, now: int, **more: Json) -> Json:
 
 def _messages(now: int) -> list[Json]:
     found = []
-    for number, one in enumerate((*IDS, *NO_SEGMENTS, "", None, 7, {"raw": [CALL]}, [CALL])):
+    for number, one in enumerate((FILE, *IDS, *NO_SEGMENTS, "")):
         for kind in ("image", "file"):
             media = {"type": kind, "name": f"{number}", "id": one, "file": one, "url": one, "mime": one, "size": 1}
             found.append(_message(f"{kind}{number}", now, kind=kind, media=media, cursor=f"/{CALL}"))

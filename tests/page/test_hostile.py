@@ -45,7 +45,7 @@ EXPECTED = re.compile(
     GET\ /v1/accounts/mallory(/(options|deliveries\?limit=100|journal\?lines=200|qr\?format=svg))?|
     GET\ /v1/accounts/mallory/(chats|contacts|groups)\?limit=\d+(&after=[^&]*)?|
     GET\ /v1/accounts/mallory/messages\?chat=[^&]*&limit=50(&before=[^&]*)?|
-    GET\ /v1/accounts/mallory/media/[^/?]+|
+    GET\ /v1/accounts/mallory/media/mojo_weixin_media_[0-9a-f_]+\.png|
     DELETE\ /v1/accounts/mallory/(messages|login-links)/[^/?]+|
     POST\ /v1/accounts/mallory/(deliveries/(replay|ack)|login-links)""",
     re.VERBOSE,
@@ -116,7 +116,7 @@ def open_conversations(browser: Browser, received: list[str]) -> None:
     browser.click("#people button")
     browser.find("#messages [data-action=save]")
     messages = "/v1/accounts/mallory/messages"
-    wait_for(browser, received, [f"GET /v1/accounts/mallory/media/{segment(one)}" for one in IDS])
+    wait_for(browser, received, [f"GET /v1/accounts/mallory/media/{forgeries.FILE}"])
     browser.picture("hostile-chat")
     browser.script(CLICK_ALL, "#messages [data-action=save]")
     browser.script(CLICK_ALL, "#messages [data-action=cancel]")

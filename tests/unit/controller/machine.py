@@ -162,7 +162,7 @@ class Process:
         # A real log, which outlives the process.
         state = paths.state(instance)
         state.mkdir(parents=True, exist_ok=True)
-        self.log = EventLog(state / "events.db")
+        self.log = EventLog(state / "events.db", epoch=self.account.epoch)
 
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
