@@ -76,9 +76,6 @@ def _cgroups(name: str) -> Iterator[list[Path]]:
     try:
         for each in own:
             each.mkdir()
-            # Otherwise, all processes of the check together get as much time as one other process of this machine.
-            if (shares := each / "cpu.shares").exists():
-                shares.write_text("5120")
         yield own
     finally:
         for each in own:
@@ -88,10 +85,10 @@ def _cgroups(name: str) -> Iterator[list[Path]]:
 
 
 def _hierarchies() -> list[Path]:
-    """Return where cgroups are mounted, except cpuset, where a new one has no processors."""
+    """Return where cgroups are mounted, except where a new one has no processors or no real time."""
     lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     places = [Path(place) for _, place, kind, *_ in lines if kind in ("cgroup", "cgroup2")]
-    return [place for place in places if place.name != "cpuset"]
+    return [place for place in places if not {"cpuset", "cpu"} & set(place.name.split(","))]
 
 
 def _inside(cgroup: str, tests: Sequence[str]) -> int:

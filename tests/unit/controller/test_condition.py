@@ -113,7 +113,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
 
 async def wxctl(host: Machine, *arguments: str) -> str:
     done = await asyncio.to_thread(Wxctl(host.paths.root, host.url), *arguments)
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode in (0, 1) and done.stdout, done.stderr
     return done.stdout
 
 
