@@ -276,7 +276,7 @@ class Connection:
         while not select.select([answering], [], [], min(_LOOK, max(0, end - time.monotonic())))[0]:
             if time.monotonic() >= end:
                 raise TimeoutError
-            from wxcontroller.cli.local import crashes  # rarely needed
+            from wxcontroller.cli.systemd import crashes  # rarely needed
 
             if crash := crashes(self.port):
                 raise ControllerUnreachable(

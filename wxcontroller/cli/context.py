@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -133,12 +134,12 @@ def optional_name_argument(command: _F) -> _F:
 
 
 def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the accounts; where the controller does not answer, those that systemd knows."""
+    """Offer the accounts; where the controller does not answer, those of the registry, for users who may read it."""
     try:
         api = session(context).api()
         found = {account.name: account.condition.value for account in api.accounts(wait=3.0)}
     except WxError:
-        found = known_to_systemd()
+        found = registered()
     return [CompletionItem(name, help=words) for name, words in found.items() if name.startswith(incomplete)]
 
 
@@ -161,11 +162,15 @@ def complete_key(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(str(each.value).rstrip("="), help=each.help) for each in found]
 
 
-def known_to_systemd() -> dict[str, str]:
-    from wxcontroller.cli.local import known_units
-    from wxcontroller.core.names import instance_of
+def registered() -> dict[str, str]:
+    """Return the registry's accounts with their desired states, as far as it can be read."""
+    from wxcontroller.core.accountfiles import AccountFiles
+    from wxcontroller.core.paths import Paths
 
-    try:
-        return {unit.account or instance_of(unit.unit) or "": unit.active for unit in known_units()}
-    except WxError:
-        return {}  # no place for a message
+    files, found = AccountFiles(Paths()), {}
+    with suppress(OSError):  # no place for a message
+        for instance in files.instances():
+            with suppress(WxError, OSError):
+                account = files.load(instance)
+                found[account.name.name] = account.desired.value
+    return found

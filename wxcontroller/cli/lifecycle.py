@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined, file_problems
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.systemd import disable, new_account, without_controller
+from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.commands import command
@@ -108,8 +107,7 @@ def start(
             watch.note(note)
         return watch.follow(account, started, following)
 
-    by_systemd = partial(without_controller, verb="start", options=options)
-    run(session, names, Work(act, start_outcome(following), by_systemd))
+    run(session, names, Work(act, start_outcome(following)))
 
 
 @verb("Stop accounts.", "wxctl stop alice", "wxctl stop alice bob 'shop-*'")
@@ -131,7 +129,7 @@ def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
     def finish(account: AccountName, stopped: AccountView) -> tuple[JsonObject, Text]:
         return stopped.raw, Text(N_("{account} is stopped"), account=account.name)
 
-    run(session, names, Work(act, finish, partial(without_controller, verb="stop")))
+    run(session, names, Work(act, finish))
 
 
 @verb("Restart accounts and follow them until they run.", "wxctl restart alice", "wxctl restart 'shop-*'")
@@ -148,9 +146,8 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         return watch.follow(account, api.restart(account), following)
 
-    by_systemd = partial(without_controller, verb="restart")
     # A pattern must not start accounts that were stopped on purpose.
-    run(session, names, Work(act, start_outcome(following), by_systemd, stopped_too=False))
+    run(session, names, Work(act, start_outcome(following), stopped_too=False))
 
 
 @verb("Log an account out of WeChat and stop it.", "wxctl logout alice --yes")
@@ -169,6 +166,15 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
     ended = api.logout(account)
     if not session.emitted(ended.raw):
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
+
+
+def new_account(name: str) -> Text:
+    """Report that a start has created an account: its name may be a typo."""
+    return Text(
+        N_("wxctl: {account} is a new account; if the name is a typo: {command}"),
+        account=name,
+        command=command("remove", name),
+    )
 
 
 def is_new(api: Api, account: AccountName) -> bool:

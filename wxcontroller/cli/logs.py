@@ -10,8 +10,7 @@ import click
 from wxcontroller.cli import remotelogs
 from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
-from wxcontroller.cli.systemd import is_this_machines
+from wxcontroller.cli.systemd import any_seen, exec_journalctl, is_registered, is_this_machines, is_time
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError

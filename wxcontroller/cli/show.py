@@ -2,23 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NoReturn
 
 import click
 
 from wxcontroller.cli.account import AccountView
-from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, optional_name_argument
-from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.follow import failure, titled
 from wxcontroller.cli.language import left_aligned, padded, say, tell
-from wxcontroller.cli.local import controllers_ports, is_registered, known_unit, known_units
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.condition.model import Condition
-from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_from, text_in, verbatim
-from wxcontroller.core.names import instance_of, is_derived, parse_name, unit_of
 
 _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
     "name": lambda account: (account.name,),
@@ -53,11 +47,8 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) -> None:
     """List accounts with their state and since when, port, user and status text."""
     api = session.api()
-    try:
-        api.probe()
-        accounts = api.accounts()
-    except ControllerUnreachable as unreachable:
-        without_controller(session, api, None, unreachable)
+    api.probe()
+    accounts = api.accounts()
     shown = [
         account
         for account in sorted(accounts, key=_SORTING[sort])
@@ -88,18 +79,14 @@ def status(session: WxctlRun, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 
     Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 stopped trying and
-    needs attention. If the controller does not respond, the status comes from systemd and the exit status is 3.
+    needs attention, 3 if the controller does not respond.
     """
     if name is None:
         overview(session)
         return
     api = session.api()
-    try:
-        api.probe()
-        account = api.account(api.resolve(name))
-    except ControllerUnreachable as unreachable:
-        unit = unit_of(name) if is_derived(name) else parse_name(name).unit
-        without_controller(session, api, unit, unreachable)
+    api.probe()
+    account = api.account(api.resolve(name))
     if not session.emitted(account.raw):
         describe(account)
     if problem := failure(account):
@@ -108,12 +95,9 @@ def status(session: WxctlRun, name: str | None) -> None:
 
 def overview(session: WxctlRun) -> None:
     api = session.api()
-    try:
-        api.probe()
-        # In this order: the answer about the accounts reports it if systemd does not respond.
-        accounts, health = api.accounts(), api.health()
-    except ControllerUnreachable as unreachable:
-        without_controller(session, api, None, unreachable)
+    api.probe()
+    # In this order: the answer about the accounts reports it if systemd does not respond.
+    accounts, health = api.accounts(), api.health()
     if session.emitted({"health": health, "accounts": [account.raw for account in accounts]}):
         return
     version = one_line(field(health, "version"))
@@ -176,40 +160,3 @@ def describe(account: AccountView) -> None:
     ):
         if value:
             target.print(f"{padded(title, 11)}: {value}")
-
-
-def without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
-    """Report ``why``, then show what systemd knows; raises it with systemd's error added if that fails.
-
-    Nothing is shown for another machine, for a tunnel, or if another program responds at the address.
-    """
-    if isinstance(why, WrongUrl) or not api.is_local:
-        raise why
-    try:
-        if api.port not in controllers_ports():
-            raise why
-        units = [known_unit(unit)] if unit else known_units()
-    except ControllerUnreachable:
-        raise
-    except WxError as problem:
-        raise ControllerUnreachable(
-            N_("{why}; {problem}"), why.remedy_text, why=why.text, problem=problem.text
-        ) from None
-    if unit and units[0].active in ("", "inactive") and is_registered(instance_of(unit) or "") is False:
-        raise UnknownAccount(
-            N_("there is no account {account}"), N_("wxctl list shows the accounts"), account=units[0].account or unit
-        )
-    session.report(why)  # first: the list may be long
-    if session.json:
-        session.emit([unit.as_json() for unit in units] if unit is None else units[0].as_json())
-        raise click.exceptions.Exit(why.exit_code)
-    tell("The controller does not answer; this is what systemd knows:")
-    for each in units:
-        name = f"{each.account}, " if each.account and each.account not in each.unit else ""
-        status = f": {say(each.words)}" if each.words else ""
-        click.echo(f"  {name}{each.unit}: {each.active} ({each.sub}){status}")
-        for issue in each.assessment.issues:
-            click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")
-    if not units:
-        tell("  no account is running")
-    raise click.exceptions.Exit(why.exit_code)

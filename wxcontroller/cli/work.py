@@ -24,7 +24,7 @@ from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Condition
-from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
@@ -60,13 +60,11 @@ class Work(Generic[_T]):
     """An action on each account.
 
     ``act`` runs in a thread, ``finish`` after it in the main thread: it returns the result as JSON and as
-    text. ``systemd`` does the same without the controller, as far as systemd can. Patterns match stopped accounts
-    only if ``stopped_too``.
+    text. Patterns match stopped accounts only if ``stopped_too``.
     """
 
     act: Callable[[Api, AccountName, ActionWatch], _T]
     finish: Callable[[AccountName, _T], tuple[JsonObject, Text]]
-    systemd: Callable[[Api, str, ControllerUnreachable], JsonObject] | None = None
     stopped_too: bool = True
 
 
@@ -128,18 +126,10 @@ def run(
     for pattern in names:
         if not is_pattern(pattern) and not is_derived(pattern):
             parse_name(pattern)
-    try:
-        api.probe()
-        accounts = chosen(api, names, work.stopped_too)
-        if ask is not None:
-            ask(api, accounts)
-    except ControllerUnreachable as away:
-        if work.systemd is None or any(map(is_pattern, names)):
-            raise
-        results = [work.systemd(api, pattern, away) for pattern in names]
-        if session.json:
-            session.emit(list(results) if is_several(names) else results[0])
-        return
+    api.probe()
+    accounts = chosen(api, names, work.stopped_too)
+    if ask is not None:
+        ask(api, accounts)
     if is_several(names):
         if code := run_for_each(session, api, accounts, work):
             raise click.exceptions.Exit(code)

@@ -83,13 +83,6 @@ def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, host: Host, stand
 
 # --- without the controller; system tests do the rest
 
-SYSTEMCTL = """
-case "$*" in
-    *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)" ;;
-    *" show "*|*"show --timestamp"*) printf 'Id=%s\\nActiveState=active\\nSubState=running\\n' "$1" ;;
-    *) echo "$@" >> "$CALLS" ;;
-esac
-"""
 CRASHING = r"""
 case "$*" in *Listen*) echo "Listen=127.0.0.1:$PORT (Stream)"; exit ;; esac
 while [ "$1" != -- ]; do shift || exit; done
@@ -98,29 +91,7 @@ for unit; do printf 'Id=%s\nActiveState=activating\nNRestarts=7\nResult=exit-cod
 """
 
 
-@pytest.fixture
-def calls(wxctl: Wxctl, stand_in_program: Path, unused_url: str, tmp_path: Path) -> Path:
-    """The file with systemctl's arguments; no program listens on the controller's port."""
-    program(stand_in_program, "systemctl", SYSTEMCTL)
-    wxctl.url = unused_url
-    wxctl.environment["PORT"] = unused_url.rpartition(":")[2]
-    wxctl.environment["CALLS"] = str(tmp_path / "calls")
-    return tmp_path / "calls"
-
-
-def test_only_the_controller_of_this_machine_is_replaced_by_systemd(wxctl: Wxctl, calls: Path) -> None:
-    for verb in ("stop", "status"):
-        done = wxctl(verb, "alice", "--url", f"http://192.0.2.1:{wxctl.environment['PORT']}")
-        assert (done.returncode, "systemd" in done.stdout + done.stderr, calls.exists()) == (3, False, False)
-    port, wxctl.environment["PORT"] = wxctl.environment["PORT"], "2000"  # the local end of a tunnel
-    done = wxctl("stop", "alice")
-    assert (done.returncode, "systemd has" in done.stderr, calls.exists()) == (3, False, False)
-    wxctl.environment["PORT"] = port
-    assert (wxctl("stop", "alice").returncode, calls.exists()) == (0, True)
-
-
 @pytest.mark.parametrize("verb", [("list",), ("doctor", "-q")])
-@pytest.mark.usefixtures("calls")
 def test_a_controller_that_crashes_at_each_start_is_not_waited_for(
     wxctl: Wxctl, stand_in_program: Path, verb: tuple[str, ...]
 ) -> None:

@@ -31,19 +31,18 @@ _LEVELS: Mapping[Severity, Level] = {
 @check(DoctorCheck.ACCOUNTS)
 def conditions(target: CheckTarget) -> Iterator[CheckResult]:
     """All problems of the accounts."""
-    accounts = target.assessments
-    if target.away is not None and not accounts:
+    if target.away is not None:
         return
     found = set()
-    for name, assessment in accounts:
-        for issue in assessment.issues:
+    for view in target.views:
+        for issue in view.assessment.issues:
             if issue.code == Code.PORT_TAKEN and target.registered:
                 continue  # listed by the check of the ports, also for stopped accounts
             what = _CHECKS.get(issue.code, "account")
-            yield CheckResult(_LEVELS[issue.severity], what, titled(name, issue), issue.remedy)
+            yield CheckResult(_LEVELS[issue.severity], what, titled(view.name, issue), issue.remedy)
             found.add(what)
     if "account" not in found:
-        number = len(accounts)
+        number = len(target.views)
         yield ok(
             Text("{n} account, as requested", "{n} accounts, all as requested", n=number)
             if number

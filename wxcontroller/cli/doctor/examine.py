@@ -7,12 +7,10 @@ from contextlib import suppress
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services  # noqa: F401  # each adds its checks
 from wxcontroller.cli.doctor.result import CHECKS, CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.cli.errors import WrongUrl
-from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.check import check_configuration
 from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
+from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import text
 from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
@@ -75,9 +73,6 @@ def examined(api: Api, paths: Paths) -> CheckTarget:
         target.views = target.api.accounts()
     except WxError as problem:
         target.away = problem
-        if api.is_local and isinstance(problem, ControllerUnreachable) and not isinstance(problem, WrongUrl):
-            with suppress(WxError):  # reported by the check of the services
-                target.units = known_units(paths) if api.port in controllers_ports() else []
     if target.api.is_local:
         with suppress(BadSettings):  # reported by the check of the configuration
             target.settings = load_settings(paths).settings

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.cli.local import controllers_ports, run_program, show
+from wxcontroller.cli.systemd import controllers_ports, run_program, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.egress import parse_proxy

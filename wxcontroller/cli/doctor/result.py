@@ -7,11 +7,9 @@ from typing import TypeAlias
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.local import LocalUnit
 from wxcontroller.core.account import Account
 from wxcontroller.core.check import Level
 from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
@@ -52,16 +50,13 @@ def fail(message: Text, remedy: Text, what: str = "") -> CheckResult:
 
 @dataclass(slots=True)
 class CheckTarget:
-    """The state of the machine as far as it could be read. ``away`` is why the controller does not respond, if so;
-    ``units`` then come from systemd and the accounts' files.
-    """
+    """The state of the machine as far as it could be read. ``away`` is why the controller does not respond, if so."""
 
     api: Api
     paths: Paths = Paths()
     settings: Settings = field(default_factory=Settings)
     away: WxError | None = None
     views: list[AccountView] = field(default_factory=list)
-    units: list[LocalUnit] = field(default_factory=list)
     registered: list[Account] = field(default_factory=list)
     is_root: bool = True
 
@@ -71,13 +66,6 @@ class CheckTarget:
         if self.away is not None:
             raise self.away
         return self.api
-
-    @property
-    def assessments(self) -> list[tuple[str, Assessment]]:
-        """The accounts' names and assessments, by the controller or without it."""
-        return [(view.name, view.assessment) for view in self.views] + [
-            (unit.account or unit.unit, unit.assessment) for unit in self.units
-        ]
 
 
 Check: TypeAlias = Callable[[CheckTarget], Iterator[CheckResult]]

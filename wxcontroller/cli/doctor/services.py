@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.cli.local import settings_of, show
+from wxcontroller.cli.systemd import settings_of, show
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text, text_in, verbatim

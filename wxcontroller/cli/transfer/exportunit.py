@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from wxcontroller.cli.local import act
+from wxcontroller.cli.systemd import act
 from wxcontroller.cli.transfer.preconditions import PATHS, disk_errors
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_

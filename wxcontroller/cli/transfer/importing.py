@@ -12,8 +12,8 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.localtime import local_time
+from wxcontroller.cli.systemd import reload_units
 from wxcontroller.cli.transfer.bundles import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.errors import file_problems
-from wxcontroller.cli.local import act, show
-from wxcontroller.cli.systemd import disable
+from wxcontroller.cli.systemd import act, disable, show
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.messages import N_, Text

@@ -96,7 +96,7 @@ def restarting(facts: Facts, condition: Condition) -> Issue | None:
 
 def no_state(facts: Facts, condition: Condition) -> Issue | None:
     """The program runs but reports no state."""
-    if condition is not Condition.UP or facts.unseen:
+    if condition is not Condition.UP:
         return None
     return issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("the process reports no state")), look_at_log(facts))
 

@@ -184,11 +184,10 @@ class Facts:
 
     ``client`` and ``deliveries`` are None if unknown, ``unreadable`` says why the state file could not be used.
     ``webhook`` is post_api without secrets. ``loops``: its process has crashed repeatedly. ``installed`` is the
-    version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``unseen``:
-    the state file could not be read, so its absence means nothing. ``also_on`` are the other hosts that
-    have an account of its name, or ""; ``leaving`` is the host to which it is being moved, or "".
-    ``obstacle`` is why it cannot run: bad settings, or another host that owns it. ``port_user`` says who has its
-    port, if known.
+    version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``also_on``
+    are the other hosts that have an account of its name, or ""; ``leaving`` is the host to which it is being moved,
+    or "". ``obstacle`` is why it cannot run: bad settings, or another host that owns it. ``port_user`` says who has
+    its port, if known.
     """
 
     name: AccountName
@@ -203,7 +202,6 @@ class Facts:
     loops: bool = False
     installed: str = ""
     patience: float = LOGIN_SECONDS
-    unseen: bool = False
     also_on: str = ""
     leaving: str = ""
     obstacle: WxError | None = None
