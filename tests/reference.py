@@ -18,7 +18,7 @@ from wxcontroller.core import access
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import MESSAGE_IDS, Event
-from wxcontroller.core.limits import LIMITS, REMOVED, Limit, shown
+from wxcontroller.core.limits import LIMITS, Limit, shown
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import LoginState, UnitState
@@ -221,7 +221,7 @@ def limits(page: str, translated: bool) -> str:
         ]
         for listed in audiences()
     ]
-    return with_tables(page, translated, *tables, [(code(name), shown(value)) for name, value in REMOVED.items()])
+    return with_tables(page, translated, *tables)
 
 
 def options(page: str, translated: bool) -> str:

@@ -19,7 +19,7 @@ from wxcontroller.core.account import (
 from wxcontroller.core.credentials import PLACE, read_credential, require_copies
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.leaving import leaving_from
-from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
+from wxcontroller.core.limits import DEFAULTS, Limits, limits_in
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
@@ -129,8 +129,6 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         limits = DEFAULTS.with_numbers(limits_in(environ))
     except ValueError as problem:
         raise bad(problem, _LIMITS_REMEDY.replace("INSTANCE", instance)) from None
-    for removed in removed_in(environ):
-        log.warning("account %s: %s", name, without_effect(removed, variable_of(removed)))
     require_copies(instance, str(name), paths.credentials)
     proxy = read_credential("proxy", environ, paths.credentials)
     if proxy is not None:  # the admin's: no request changes the way out of such an account

@@ -9,7 +9,7 @@ from wxcontroller.core import egress
 from wxcontroller.core.errors import BadEnvironmentFile, WxError, reason_of
 from wxcontroller.core.jsontypes import obj, read_json, text
 from wxcontroller.core.leaving import Leaving, leaving_from
-from wxcontroller.core.limits import LIMITS, REMOVED, variable_of
+from wxcontroller.core.limits import LIMITS, variable_of
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
@@ -172,7 +172,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                     in_file(origin, Text("{key} is not a URL", key=merged)),
                     N_("correct it, or delete it and start over"),
                 ) from None
-    limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
+    limits = {name: variables[key] for name in LIMITS if (key := variable_of(name)) in variables}
     parameters, arrived = _parameters(variables.get(PARAMETERS, "")), variables.get(ARRIVED, "")
     return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived, adopted)
 

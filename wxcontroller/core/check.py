@@ -10,7 +10,7 @@ import stat
 import time
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,7 @@ from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, UnknownAccount, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
+from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.notifytargets import NotifyTargetFile, NotifyTargets
@@ -36,7 +36,6 @@ from wxcontroller.core.tokens import TokenFile
 
 T = TypeVar("T")
 _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
-_VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
 _CREDENTIALS = ("proxy", "webhook-secret")
 # The passphrase for moving accounts, of wxcontroller-receive and wxcontroller-standby.
@@ -133,9 +132,6 @@ def template(paths: Paths, settings: Settings) -> Iterator[Finding]:
     except WxError as problem:
         yield finding(settings.template_path, problem)
         return
-    # In the template, not in the rendered text: a condition may keep it out of the example.
-    set_here = dict.fromkeys(_VARIABLE.findall(settings.template_path.read_text(encoding="utf-8")))
-    yield from _without_effect(settings.template_path, set_here)
 
 
 def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
@@ -205,7 +201,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
 def _account(paths: Paths, instance: str) -> Generator[Finding, None, Account | None]:
     """Yield the problems of an account's own files; return the account, None if they cannot be used."""
     file = paths.account_file(instance)
-    own = yield from _variables(file, written_by_us=True)
+    own = yield from _variables(file)
     more = yield from _variables(paths.override_file(instance))
     if own is None or more is None:
         return None
@@ -232,19 +228,8 @@ def bad_settings(paths: Paths, instance: str, name: str) -> BadSettings | None:
     return None
 
 
-def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]:
-    """Yield the removed limits among the variables that a file sets."""
-    for name in removed_in(variables):
-        key = variable_of(name)
-        yield Finding(Level.WARN, file, without_effect(name, key), Text("remove it"), key, line_of(file, key))
-
-
-def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
-    """Yield the problems of one file of variables; return them, None if they cannot be read.
-
-    Removed limits in a file that is ``written_by_us`` come from the template, or from earlier settings: the
-    controller leaves them out when it writes the file again.
-    """
+def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
+    """Yield the problems of one file of variables; return them, None if they cannot be read."""
     try:
         content = file.read_text(encoding="utf-8")
         found = parse(content, str(file))
@@ -269,7 +254,6 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
         for option in OPTIONS.values()
         if option.origin is not Origin.IGNORED
     }
-    removed = {variable_of(name) for name in removed_in(found)}
     for name, value in found.items():
         line = line_of(file, name)
         if name in checks:
@@ -279,12 +263,8 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             except ValueError as problem:
                 remedy = Text("its meaning: {meaning}", meaning=Text(meaning))
                 yield Finding(Level.FAIL, file, reason_of(problem), remedy, name, line)
-        elif name in removed:
-            continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
             yield Finding(Level.WARN, file, Text("unknown variable"), Text("wxclient(8) lists them"), name, line)
-    if not written_by_us:
-        yield from _without_effect(file, removed)
     for number, text in enumerate(content.split("\n"), 1):
         stripped = text.strip()
         if stripped and stripped[0] not in "#;" and "=" not in stripped and content.count('"') == 0:

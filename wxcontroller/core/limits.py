@@ -5,12 +5,11 @@ and the reference come from there. They are keys of the table ``[limits]`` of th
 the process of an account as variables of its environment (core.materialise), where the administrator's file for one
 account wins. The ranges keep the limits below the timeouts of the watchdogs and of systemd's units.
 
-A limit that should never need a change is a constant next to the code that enforces it, with its reason. ``REMOVED``
-are those that were settings in 2.0.0: files that set them still work, with one warning each.
+A limit that should never need a change is a constant next to the code that enforces it, with its reason.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from wxcontroller.core.errors import reason_of
@@ -134,129 +133,18 @@ def table() -> Iterator[Limit]:
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in table()}
 
-# Settings of 2.0.0 that are constants now: the constant has the name in capitals, and a test compares the values.
-# Those that bound the administrator's own files are higher than 2.0.0's defaults, so that an upgrade does not make a
-# file too large: tokens_file_bytes, file_value_length, webhook_targets_length, alert_addresses, alert_arguments and
-# credential_bytes.
-REMOVED: Mapping[str, float] = {
-    # of requests
-    "pipelined_requests": 64,
-    "linger_seconds": 2,
-    "parameters": 2000,
-    "parameter_name_bytes": 1000,
-    "part_head_bytes": 16 << 10,
-    "json_depth": 64,
-    "json_digits": 40,
-    "token_form_bytes": 1 << 20,
-    "token_failure_addresses": 4096,
-    "token_failure_seconds": 3,
-    "tokens_file_bytes": 16 << 20,
-    "stream_stall_seconds": 30,
-    # of the controller
-    "tls_handshake_seconds": 10,
-    "control_form_bytes": 1 << 20,
-    "control_body_bytes": 64 << 10,
-    "option_length": 2048,
-    "file_value_length": 100_000,
-    "webhook_targets_length": 50_000,
-    "passed_body_bytes": 1 << 20,
-    "account_answer_bytes": 64 << 10,
-    "program_answer_bytes": 64 << 10,
-    "program_answer_seconds": 2,
-    "state_file_bytes": 256 << 10,
-    "qrcode_file_bytes": 4 << 20,
-    "systemctl_at_a_time": 4,
-    "systemd_look_seconds": 10,
-    "poll_answer_seconds": 120,
-    "journal_bytes": 8 << 20,
-    "journal_line_bytes": 1 << 20,
-    "journal_seconds": 15,
-    "stream_names": 1000,
-    "stream_waiting_events": 100,
-    "stream_silence_seconds": 30,
-    "cursor_length": 7000,
-    # of alerts
-    "alert_bytes": 8 << 20,
-    "alert_problems": 30,
-    "alert_qrcodes": 8,
-    "alert_picture_bytes": 256 << 10,
-    "alert_addresses": 1000,
-    "alert_arguments": 1000,
-    "alert_refusals": 3,
-    "alert_keep_seconds": 86400,
-    # of accounts
-    "port_idle_seconds": 75,
-    "port_head_seconds": 20,
-    "port_send_seconds": 60,
-    "port_head_bytes": 64 << 10,
-    "port_headers": 100,
-    "credential_bytes": 1 << 20,
-    "body_seconds": 120,
-    "recall_answer_seconds": 60,
-    "contacts_answer_seconds": 100,
-    "avatar_seconds": 3,
-    "avatar_bytes": 5 << 20,
-    "log_read_seconds": 30,
-    "page_deliveries": 1000,
-    "page_events": 1000,
-    "account_body_bytes": 1 << 20,
-    "account_body_seconds": 10,
-    "selected_ids": 1000,
-    "logout_seconds": 20,
-    "heartbeat_answer_seconds": 35,
-    "heartbeat_command_seconds": 120,
-    "media_path_length": 8000,
-    "media_url_redirects": 5,
-    "media_resume_seconds": 120,
-    "media_ids": 1000,
-    "waiting_media_bytes": 32 << 20,
-    "webhook_answer_bytes": 256 << 10,
-    "webhook_answer_seconds": 10,
-    # for incoming data from WeChat
-    "wechat_short_answer_bytes": 1 << 20,
-    "host_moves": 3,
-    "vain_scans": 4,
-    "xml_length": 1 << 18,
-    "xml_depth": 50,
-    "xml_elements": 2000,
-    "xml_name_length": 100,
-    "push_articles": 20,
-    "reference_length": 8192,
-    "notice_length": 1000,
-    "cookie_length": 4096,
-    "cookies": 200,
-    "strangers": 1000,
-    "news_pages": 100,
-    "message_ids": 10_000,
-    "identity_marks": 100_000,
-    "download_parts": 1000,
-    "download_tries": 12,
-}
-
 
 def variable_of(name: str) -> str:
     """Return the name of a limit in the environment of an account's process."""
     return _VARIABLE + name.upper()
 
 
-def without_effect(name: str, key: str) -> Text:
-    """Return the warning about a removed limit that a file sets under ``key``."""
-    return Text(
-        "{key} has no effect: this limit can no longer be set, it is {value}", key=key, value=shown(REMOVED[name])
-    )
-
-
 def parse_limits(value: object) -> Mapping[str, float]:
-    """Check the table [limits]; return its numbers by name. Raises ValueError naming the key.
-
-    Removed limits are left out, whatever their value.
-    """
+    """Check the table [limits]; return its numbers by name. Raises ValueError naming the key."""
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [limits]"))
     found: dict[str, float] = {}
     for name, number in value.items():
-        if name in REMOVED:
-            continue
         limit = LIMITS.get(name)
         if limit is None:
             raise ValueError(Text("has no key {key}", key=str(name)[:64]))
@@ -279,11 +167,6 @@ def limits_in(variables: Mapping[str, str]) -> dict[str, float]:
                     Text("{variable} {problem}", variable=limit.variable, problem=reason_of(problem))
                 ) from None
     return found
-
-
-def removed_in(variables: Collection[str]) -> list[str]:
-    """Return the names of removed limits among the names of variables."""
-    return [name for name in REMOVED if variable_of(name) in variables]
 
 
 def shown(number: float) -> str:

@@ -18,7 +18,7 @@ from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings, reason_of
 from wxcontroller.core.fleetsettings import FleetSettings, fleet_of, parse_fleet
 from wxcontroller.core.journal import LEVELS
-from wxcontroller.core.limits import DEFAULTS, REMOVED, Limits, parse_limits, without_effect
+from wxcontroller.core.limits import DEFAULTS, Limits, parse_limits
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.parsers import Parser
@@ -290,8 +290,6 @@ def read_settings(files: Iterable[Path]) -> Loaded:
                 continue
             parsed = _parse(path, key, value)
             origin[key] = path
-            if key == "limits" and isinstance(value, dict):
-                notices += [in_file(path, without_effect(name, name)) for name in value if name in REMOVED]
             if key in _TABLES and isinstance(parsed, dict):
                 earlier = values.get(key, {})
                 parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}

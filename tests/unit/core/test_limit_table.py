@@ -1,17 +1,17 @@
-"""Limits of the settings reach the processes that use them; removed limits of 2.0.0 are accepted."""
+"""Limits of the settings reach the processes that use them."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.core.test_settings import write
 from wxcontroller.client.config import read_config
-from wxcontroller.core.check import Level, check_configuration
+from wxcontroller.core.check import check_configuration
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS, REMOVED, shown
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -88,37 +88,3 @@ def test_account_with_invalid_limit_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be an integer") as refused:
         read_config("a", {**PORT, "WXCLIENT_LIMIT_SEND_TRIES": "400"}, Paths(tmp_path))
     assert "/etc/wxcontroller/clients/a.env" in refused.value.remedy
-
-
-SHIPPED = """
-    request_line_bytes pipelined_requests linger_seconds parameters parameter_name_bytes part_head_bytes json_depth
-    json_digits token_form_bytes token_failure_addresses token_failures token_failure_seconds tokens_file_bytes
-    stream_stall_seconds tls_handshake_seconds control_form_bytes control_body_bytes option_length file_value_length
-    webhook_targets_length passed_body_bytes account_answer_bytes account_answer_seconds program_answer_bytes
-    program_answer_seconds state_file_bytes qrcode_file_bytes systemctl_at_a_time systemd_look_seconds watchers
-    poll_answer_seconds journal_lines journal_bytes journal_line_bytes journal_seconds stream_names
-    stream_waiting_events stream_event_bytes stream_silence_seconds cursor_length alert_bytes alert_problems
-    alert_qrcodes alert_picture_bytes alert_addresses alert_arguments alert_webhook_seconds alert_program_seconds
-    alert_refusals alert_keep_seconds port_idle_seconds port_head_seconds port_send_seconds port_head_bytes
-    port_headers credential_bytes body_seconds send_answer_seconds recall_answer_seconds contacts_answer_seconds
-    check_event_seconds avatar_seconds avatar_bytes log_read_seconds page_deliveries page_events account_body_bytes
-    account_body_seconds selected_ids logout_seconds heartbeat_answer_seconds heartbeat_command_seconds
-    idempotency_keys send_tries media_path_length media_url_seconds media_url_redirects media_resume_seconds media_ids
-    report_media_bytes check_event_media_bytes waiting_media_bytes webhook_answer_bytes webhook_answer_seconds
-    wechat_answer_bytes wechat_short_answer_bytes host_moves vain_scans xml_length xml_depth xml_elements
-    xml_name_length push_articles reference_length notice_length cookie_length cookies contact_pages strangers
-    news_pages message_ids identity_marks download_parts download_tries
-""".split()
-
-
-def test_settings_of_2_0_0_warn_once_about_each_removed_limit(tmp_path: Path) -> None:
-    values = {**asdict(DEFAULTS), **REMOVED}
-    # Values that 2.0.0 would have refused are ignored too.
-    content = {**{name: shown(values[name]) for name in SHIPPED}, "cookies": '"many"', "xml_depth": "-1"}
-    paths = settings(tmp_path, "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in content.items()))
-    loaded = load_settings(paths)
-    assert loaded.settings.limits == DEFAULTS
-    assert len(loaded.notices) == len(REMOVED)
-    findings = check_configuration(paths)
-    assert {finding.level for finding in findings} == {Level.WARN}
-    assert sorted(finding.key for finding in findings) == sorted(REMOVED)
