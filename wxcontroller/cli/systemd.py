@@ -23,9 +23,11 @@ _PATHS = Paths()
 def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
     """Return properties of units, by unit. Raises WxError without systemd."""
     out = systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n") if block]
+    if len(blocks) != len(units):
+        raise WxError(N_("systemctl shows no units, as in a chroot, where it ignores commands"))
     # In the order of the request: an alias has another Id.
-    return dict(zip(units, (block for block in blocks if block), strict=False))
+    return dict(zip(units, blocks, strict=True))
 
 
 def controllers_ports() -> set[int]:
