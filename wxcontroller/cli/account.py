@@ -1,24 +1,17 @@
 """An account as returned by the controller's /v1 API."""
 
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import (
     Assessment,
-    ClientReport,
     Condition,
-    Facts,
-    Instant,
     Severity,
     assessment_of,
 )
-from wxcontroller.core.errors import BadName
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
 from wxcontroller.core.messages import Text, text_in
-from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -98,32 +91,9 @@ def account_view(value: JsonValue) -> AccountView:
         asks=text(field(field(found, "input"), "id")),
         qrcode=field(found, "qrcode") is True,
         user=one_line(field(user, "name")) or one_line(field(user, "id")),
-        assessment=assessment_of(found) or assessed(found),
+        assessment=assessment_of(found) or Assessment(Condition.UP),
         raw=found,
     )
-
-
-def assessed(found: JsonObject) -> Assessment:
-    """Assess an account of a 2.0.0 controller, which does not assess it."""
-    facts = Facts(
-        AccountName(one_line(found.get("name")), one_line(found.get("instance"))),
-        enum_member(Desired, found.get("desired")),
-        enum_member(UnitState, found.get("unit_state")) or UnitState.ABSENT,
-        one_line(found.get("unit_sub")),
-        Instant(time.time()),
-        ClientReport(
-            enum_member(LoginState, found.get("login_state")),
-            one_line(found.get("state")),
-            text_in(found, "status"),
-            text_in(found, "reason"),
-            as_int(found.get("since")),
-            text(field(found.get("input"), "id")),
-        ),
-    )
-    try:
-        return assess(facts)
-    except BadName:  # a name that is not valid here
-        return Assessment(Condition.UP)
 
 
 def enum_member(kind: type[_E], value: JsonValue) -> _E | None:

@@ -15,7 +15,6 @@ from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, record
 from wxcontroller.controller.view import View
 from wxcontroller.controller.viewcache import Views
 from wxcontroller.core.account import Account
-from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.filecache import Stamp
 from wxcontroller.core.messages import N_, NOTHING, Text
@@ -38,8 +37,6 @@ class AccountViews:
         self.state_files = StateFiles(paths)
         # Accounts whose processes crash repeatedly; updated by the restart counter.
         self.crash_loops: set[str] = set()
-        # Answers about deliveries from accounts that still run 2.0.0.
-        self.asked_deliveries: Mapping[str, DeliveryState] = {}
         # Who has the ports of accounts that cannot use them, by instance.
         self.port_users: Mapping[str, Text] = {}
         # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
@@ -83,7 +80,7 @@ class AccountViews:
         return views
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
-        looked = (frozenset(self.crash_loops), self.asked_deliveries, self.port_users, self._patience())
+        looked = (frozenset(self.crash_loops), self.port_users, self._patience())
         others = (*looked, self.host, self.duplicates, self.unclaimed)
         return self._views.current(units, others)
 
@@ -141,15 +138,12 @@ class AccountViews:
                 now = time.time()
                 recent = published.heartbeats.at(now)
                 until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
-        elif unit.has_process:
-            deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self._patience()
         host, also_on, obstacle = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
         if obstacle is None and unit.state is UnitState.FAILED:
             obstacle = self.registry.bad_settings(instance)
-        publishes = published is not None
         return View(
-            *(account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until),
+            *(account, unit, state, unreadable, deliveries, loops, patience, recent, until),
             *(host, also_on, obstacle, self.port_users.get(instance, NOTHING)),
         )
 

@@ -33,11 +33,11 @@ _OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 class View:
     """One account at one moment. ``state`` is the client's own report; ``unreadable`` says why it is missing.
 
-    ``deliveries`` is its published summary, or an older program's answer to a query. ``loops``: its process keeps
-    exiting. ``patience`` is how long a login may take. ``recent`` are its last minutes and hours, while it has a
-    process that publishes them. ``until`` is when time alone changes it, by ``statefiles.uptime``. ``host`` is this
-    host's name in its fleet, ``also_on`` the others that have the account. ``obstacle`` is why it cannot run: this
-    host cannot claim it, in a fleet with etcd, or its settings are invalid. ``port_user`` says who has its port.
+    ``deliveries`` is its published summary. ``loops``: its process keeps exiting. ``patience`` is how long a login
+    may take. ``recent`` are its last minutes and hours, while it has a process that publishes them. ``until`` is when
+    time alone changes it, by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others
+    that have the account. ``obstacle`` is why it cannot run: this host cannot claim it, in a fleet with etcd, or its
+    settings are invalid. ``port_user`` says who has its port.
     """
 
     account: Account
@@ -45,7 +45,6 @@ class View:
     state: ClientState | None = None
     unreadable: Text = NOTHING
     deliveries: DeliveryState | None = None
-    publishes: bool = False
     loops: bool = False
     patience: float = LOGIN_SECONDS
     recent: Recent | None = None

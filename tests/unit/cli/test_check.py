@@ -40,11 +40,11 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
     [
         ("wxcontroller.toml.d/a.toml", "x = \n", 1, None, "not TOML", "fail"),
         (
-            *("wxcontroller.toml.d/a.toml", "[limits]\ncookies = 3\n\n[client]\nlang = 'en_US'\nproxy = 'x'\n"),
+            *("wxcontroller.toml.d/a.toml", "[limits]\nsend_tries = 3\n\n[client]\nlang = 'en_US'\nproxy = 'x'\n"),
             *(6, "client.proxy", "option proxy", "fail"),
         ),
         ("wxcontroller.toml.d/a.toml", "\nallow_hosts = [\n  'a',\n  'b c',\n]\n", 2, "allow_hosts", "b c", "fail"),
-        ("wxcontroller.toml.d/a.toml", "\n[limits]\njson_depth = 3\n", 3, "json_depth", "has no effect", "warn"),
+        ("wxcontroller.toml.d/a.toml", "\n[limits]\njson_depth = 3\n", 3, "limits.json_depth", "has no key", "fail"),
         ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "is set", "fail"),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),

@@ -427,17 +427,3 @@ def test_a_restart_neither_repeats_nor_loses_alerts() -> None:
         world.restart()
         world.live(OFFLINE, 40)
     assert world.lines[2:] == ["offline alice is offline"]
-
-
-def test_a_recovery_recorded_by_2_0_0_is_alerted_with_its_text() -> None:
-    world, words = World(), "Account alice is running again."
-    world.live(PARKED)
-    world.live(WELL)
-    kept = json.loads(world.ledger.dump())
-    [record] = kept["records"]
-    record["recovered"] = ["alice", words]
-    again = Ledger()
-    again.load(json.dumps(kept).encode())
-    _, [recovery] = again.due(AlertSettings(), 2e9)
-    assert isinstance(recovery.what, Healthy)
-    assert (recovery.what.account, str(recovery.what.message)) == ("alice", words)

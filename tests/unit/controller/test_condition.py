@@ -170,10 +170,6 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     advice = obj(account["advice"])
     assert (account["severity"], advice["code"], advice["severity"]) == ("notice", "old-code", "notice")
     assert obj(advice["values"])["running"] == "2.0.0"
-    process.status = json.dumps({"instance": "alice", "reports": {"dead": 3, "trouble": ""}}).encode()
-    await AlertWatch(host.accounts, host.shared.ports, BootMark(host.paths)).ask_old()
-    _, account = await host.v1("GET", "accounts/alice")
-    assert [obj(issue)["code"] for issue in items(account["issues"])] == ["dead-letters", "old-code"]
 
 
 async def test_a_stopped_account_has_no_problems(host: Machine) -> None:

@@ -12,7 +12,7 @@ from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, T
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
-from wxcontroller.core.messages import NOTHING, text_from, verbatim
+from wxcontroller.core.messages import NOTHING, text_from
 
 # Least time between two alerts: problems that begin together are one alert, the first is sent at once.
 SPACING = 30.0
@@ -234,7 +234,5 @@ def _record(content: JsonObject) -> tuple[Key, Record]:
         if isinstance(moment, int | float):
             record.sent[Kind(name)] = float(moment)
     if recovered := items(content.get("recovered")):
-        # 2.0.0 kept it in English.
-        words = text_from(recovered[-1]) or verbatim(text(recovered[-1]))
-        record.recovered = Healthy(text(recovered[0]), words)
+        record.recovered = Healthy(text(recovered[0]), text_from(recovered[-1]))
     return (text(content.get("instance")), Track(text(content.get("track")))), record

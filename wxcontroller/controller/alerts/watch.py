@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.controller.account_port.client import AccountPorts
-from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
@@ -31,11 +30,9 @@ from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, AlertEvent
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
-from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.watchdog import Deadlines
 
@@ -140,30 +137,11 @@ class AlertWatch:
         ]
 
     async def look_seldom(self) -> None:
-        """Look at the disks, and ask accounts that still run 2.0.0, until cancelled."""
+        """Look at the disks, until cancelled."""
         while True:
-            with self.deadlines.within(_STUCK, "a look at disks and old accounts"):
-                await self.ask_old()
+            with self.deadlines.within(_STUCK, "a look at the disks"):
                 self._seldom.update(await self.seldom())
             await asyncio.sleep(_SELDOM)
-
-    async def ask_old(self) -> None:
-        """Ask the accounts that publish no deliveries, as 2.0.0 does not, for them. Raises nothing."""
-        try:
-            views = await self.accounts.views()
-        except Exception as problem:  # reported by the other look
-            log.debug("cannot query the accounts' deliveries: %s", problem)
-            return
-        old = [view for view in views if view.live and view.live.login and not view.publishes]
-        found: dict[str, DeliveryState] = {}
-
-        def take(instance: str, answer: Answer) -> None:
-            if answer.content is not None:
-                reports = obj(answer.content.get("reports"))
-                found[instance] = delivery_state_of({**reports, "unacknowledged": reports.get("dead")})
-
-        await ask_all(self.ports, [view.account for view in old], take)
-        self.accounts.asked_deliveries = found
 
     async def seldom(self) -> Mapping[Key, Verdict]:
         """Return the state of the disks. Raises nothing."""

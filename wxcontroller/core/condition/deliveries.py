@@ -1,6 +1,6 @@
 """Checks of an account's deliveries. They are independent of each other and of the login.
 
-An account whose program does not publish its deliveries (2.0.0) is unknown here, not in trouble.
+An account whose program does not publish its deliveries (a foreign one) is unknown here, not in trouble.
 """
 
 from wxcontroller.core.condition.model import Code, Facts, Issue, Severity, minutes
