@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.system.actors import Caller, Json, Phone, log_in, until, use_sandbox
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.units import dropin, inside, port_of, show
 
 pytestmark = pytest.mark.system
 SQUATTER = "/usr/local/lib/squatter.py"
+ALERTS = "/etc/wxcontroller/wxcontroller.toml.d/alerts.toml"
 SEEN = "/run/wxclient/mallory/seen"
 # ``make torture-neighbors`` has more.
 RESTARTS = int(os.environ.get("NEIGHBOR_RESTARTS", "10"))
@@ -149,7 +150,21 @@ def test_nothing_crosses_while_an_account_restarts(host: Host, alice: Alice) -> 
     assert len(alice.phone.sent(alice.uin, seconds=0)) >= len(accepted)
 
 
-def test_account_works_without_its_port_and_takes_it_when_it_is_free(host: Host, alice: Alice) -> None:
+@pytest.fixture
+def alerted(host: Host) -> Iterator[Webhook]:
+    """A receiver of alerts."""
+    with Webhook(host, port=8950) as hook:
+        host.write(ALERTS, f'[alerts]\nwebhook = "{hook.address}"\nafter = 10\nper_hour = 500\n'.encode(), 0o640)
+        host.run("chgrp", "wxcontroller", ALERTS)
+        host.run("systemctl", "reload", "wxcontroller")
+        yield hook
+    host.run("rm", ALERTS)
+    host.run("systemctl", "reload", "wxcontroller")
+
+
+def test_account_works_without_its_port_and_takes_it_when_it_is_free(
+    host: Host, alice: Alice, alerted: Webhook
+) -> None:
     with program(host, "mallory", 1e6, 0, alice.port):
         host.run("systemctl", "stop", "wxclient@alice.service")
         until(lambda: str(alice.port) in host.text("ss", "-Hltn", f"sport = :{alice.port}"), "mallory has the port")
@@ -159,10 +174,15 @@ def test_account_works_without_its_port_and_takes_it_when_it_is_free(host: Host,
         issue = until(lambda: issue_of(alice, "wxclient@mallory.service"), "an issue that names the other account")
         assert issue["code"] == "port-taken"
         assert "wxclient@mallory.service" in host.text("wxctl", "doctor", check=False)
+        alerted.wait_for(names_the_taken_port, "an alert")
         assert seen(host) == ""
     until(lambda: show(host, "wxclient@alice.service", "MainPID") in listener(host, alice.port), "alice has the port")
     until(lambda: not alice.caller.account("alice")["issues"], "the end of the issue")
     assert host.http("GET", f"http://127.0.0.1:{alice.port}/openwx/get_user_info")[0] == 200
+
+
+def names_the_taken_port(alert: Json) -> bool:
+    return any((item["account"], item["code"]) == ("alice", "port-taken") for item in alert["items"])
 
 
 def issue_of(alice: Alice, words: str) -> Json:
