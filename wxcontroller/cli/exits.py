@@ -15,7 +15,10 @@ EXITS: Mapping[int, tuple[str, str]] = MappingProxyType(
         3: ("unreachable", "The controller cannot be reached, or another program responds at its address."),
         4: ("unknown", "The account, token or event does not exist."),
         5: ("unit-failed", "The unit did not start, has failed, or should be running but is not."),
-        6: ("needs-human", "The account has stopped trying and needs attention."),
+        6: (
+            "needs-human",
+            "Somebody has to act: scan a code, confirm, decide, or start an account that has stopped trying.",
+        ),
         7: (
             "not-allowed",
             "Access denied: the token is missing, invalid, or lacks the required scope.",

@@ -101,6 +101,16 @@ def failure(account: AccountView) -> WxError | None:
     return None
 
 
+def exit_code(account: AccountView) -> int:
+    """Return the exit code for an account's condition: 0 without a problem, else that of the most urgent one."""
+    if problem := failure(account):
+        return problem.exit_code
+    trouble = {issue.code for issue in account.assessment.issues if issue.severity.is_trouble}
+    if trouble & {Code.SCAN, Code.CONFIRM}:
+        return NeedsHuman.exit_code
+    return 1 if trouble else 0
+
+
 def with_reason(what: Text, why: Text) -> Text:
     return Text("{what}: {why}", what=what, why=why) if why else what
 

@@ -7,7 +7,7 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.context import WxctlRun, optional_name_argument
-from wxcontroller.cli.follow import failure, titled
+from wxcontroller.cli.follow import exit_code, titled
 from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.condition.model import Condition
@@ -78,8 +78,8 @@ def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) 
 def status(session: WxctlRun, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 
-    Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 stopped trying and
-    needs attention, 3 if the controller does not respond.
+    Exit status: 0 all well, 1 it runs but something is wrong, 5 not running although it should be, 6 somebody has to
+    scan, confirm, decide or start it again, 3 the controller does not respond.
     """
     if name is None:
         overview(session)
@@ -89,8 +89,8 @@ def status(session: WxctlRun, name: str | None) -> None:
     account = api.account(api.resolve(name))
     if not session.emitted(account.raw):
         describe(account)
-    if problem := failure(account):
-        raise click.exceptions.Exit(problem.exit_code)
+    if code := exit_code(account):
+        raise click.exceptions.Exit(code)
 
 
 def overview(session: WxctlRun) -> None:

@@ -30,6 +30,8 @@ from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.commands import command
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.names import parse_name
@@ -47,6 +49,13 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", ASKING)
     done = wxctl("status", "alice")
     assert (done.returncode, RISK in done.stdout.replace("\n", " ")) == (6, True)
+    host.add("scan", SCANNING)
+    host.add("offline", up(LoginState.OFFLINE))
+    host.add("webhook", RUNNING)
+    failing = DeliveryState(waiting=1, oldest_since=1, last_error=Text("the webhook returned 500"))
+    replace_file(host.machine.paths.deliveries_file("webhook"), json.dumps(failing.as_json()).encode())
+    host.add("fine", RUNNING)
+    assert [wxctl("status", name).returncode for name in ("scan", "offline", "webhook", "fine")] == [6, 1, 1, 0]
 
 
 def test_status_without_names_covers_all_accounts(wxctl: Wxctl, host: Host) -> None:
