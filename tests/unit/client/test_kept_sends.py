@@ -216,6 +216,20 @@ async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: 
     assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
 
 
+async def test_rest_of_a_message_that_has_begun_goes_first_after_a_restart(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
+    await client.login()
+    parts = [letter * 1500 + "\n" for letter in "ab"]
+    await queue(client, "".join(parts), "other")
+    await client.get("send_friend_message", id="@ben", content="urgent", urgent="1", **{"async": "1"})
+    await webhook.until_sends(1)
+    assert await client.stop() == 0
+    again = start(**{POST_API: webhook.address})
+    again.driver.outcomes = [WeChatError("system error", ret=-1, handling=RETRY)]
+    await again.login()
+    assert [r["content"] for r in await webhook.until_sends(4)] == [*parts, "urgent", "other"]
+
+
 async def test_sends_end_when_the_account_changes_its_route(ilink: Stage) -> None:
     webhook = ilink.webhook
     client = await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="1")

@@ -161,9 +161,8 @@ class WeChat:
 
     capabilities: base.Capabilities
     pending: Attempt | None = None
-    arrived: list[tuple[str, int]] = field(default_factory=list)  # client ids, and in which process
+    arrived: list[str] = field(default_factory=list)  # client ids
     ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    life: int = 0
 
     def new_client_id(self) -> str:
         return f"c{next(self.ids)}"
@@ -190,8 +189,8 @@ class WeChat:
             self.pending = None
 
     def arrive(self, attempt: Attempt) -> None:
-        if not attempt.is_upload and attempt.client_id not in dict(self.arrived):
-            self.arrived.append((attempt.client_id, self.life))
+        if not attempt.is_upload and attempt.client_id not in self.arrived:
+            self.arrived.append(attempt.client_id)
 
     def end(self, how: str) -> None:
         attempt = self.pending
@@ -266,7 +265,6 @@ class Machine(RuleBasedStateMachine):
             self.process.run.result()
 
     async def _begin(self) -> None:
-        self.wechat.life += 1
         disk, tasks, roster = Disk(self.db), Tasks(), Roster()
         log = Log(disk)
         roster.me, roster.login = Contact(self.own, "me"), self.own
@@ -484,7 +482,7 @@ class Machine(RuleBasedStateMachine):
             return
         reports = self.reports()
         assert not [one for one, number in Counter(name for name, _ in reports).items() if number > 1]
-        arrived = dict(self.wechat.arrived)
+        arrived = set(self.wechat.arrived)
         for client_id, verdict in reports:
             state = verdict.partition(" ")[0]
             if state == SendState.REFUSED:
@@ -496,16 +494,15 @@ class Machine(RuleBasedStateMachine):
     def parts_in_order(self) -> None:
         if not hasattr(self, "wechat"):
             return
-        last: dict[str, tuple[int, int, int]] = {}
-        for place, (client_id, life) in enumerate(self.wechat.arrived):
+        last: dict[str, tuple[int, int]] = {}
+        for place, client_id in enumerate(self.wechat.arrived):
             send, number = self.sends[client_id], self.numbers[client_id]
             if send.bundle in last:
-                before, where, earlier = last[send.bundle]
+                before, where = last[send.bundle]
                 assert number > before, f"part {number} after part {before}"
-                # Of a later process, sends that may have arrived in the one before go first.
-                if self.wechat.capabilities.window is None and life == earlier == 1:
+                if self.wechat.capabilities.window is None:
                     assert place == where + 1, "another message between two parts"
-            last[send.bundle] = number, place, life
+            last[send.bundle] = number, place
 
     def teardown(self) -> None:
         if hasattr(self, "wechat"):

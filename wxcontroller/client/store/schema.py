@@ -86,6 +86,10 @@ _CONSUMERS = """
 _URGENT = """
     ALTER TABLE sends ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
 """
+# Parts of a message of which others were sent.
+_BEGUN = """
+    ALTER TABLE sends ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+"""
 # The order is the order of releases: ``user_version`` of a file says how many of these it has.
 SCHEMA = (
     *events.SCHEMA,
@@ -104,4 +108,5 @@ SCHEMA = (
     events.EPOCHS,
     events.DELIVERIES,
     events.SINCE,
+    _BEGUN,
 )

@@ -39,7 +39,7 @@ def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
 def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send, str]:
     """Return a send of an earlier process, and why it can no longer go out, or ""."""
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route, urgent, quote, place = more
+    request, interim, hold_until, strikes, struck, route, urgent, quote, place, begun = more
     # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     never = {NEVER_AGAIN: ADOPTED, LOST_ROW: _LOST}.get(as_int(attempts_left), "")
@@ -59,6 +59,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send,
         # LOST: the process ended between handing it to WeChat and storing the result.
         step=SendStep.LOST if as_float(tried) > 0 else SendStep.QUEUED,
         bundle=f"place {as_int(place)}",
+        begun=bool(begun),
         interim=bool(interim),
         urgent=bool(urgent),
         hold_until=as_float(hold_until),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Part, Request, Send
+from wxcontroller.client.sends.outcomes import TAKEN
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message, skip_lost
 from wxcontroller.client.store.lostsends import enter_requested
@@ -29,7 +30,7 @@ _DAYS_KEPT = 7
 # Without sender and receiver, which are rarely needed and read separately.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
-    "interim, hold_until, strikes, struck, route, urgent, quote, place"
+    "interim, hold_until, strikes, struck, route, urgent, quote, place, begun"
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
@@ -140,8 +141,8 @@ class SendStore:
 
     def end(self, send: Send, answer: JsonObject, windows: bytes = b"") -> Within:
         """Return what ends a send within the transaction that adds its report."""
-        seq, part, request = send.seq, send.part, send.request or None
-        return lambda db, report: end(db, seq, part, request, answer, report, windows)
+        seq, part, request, taken = send.seq, send.part, send.request or None, send.state in TAKEN
+        return lambda db, report: end(db, seq, part, request, answer, report, windows, taken)
 
     async def sides(self, send: Send) -> str:
         """Return a message's sender and receiver as of its queueing; "" if no longer known."""
@@ -281,14 +282,19 @@ def end(
     answer: JsonObject,
     report: Callable[[], int],
     windows: bytes = b"",
+    taken: bool = False,
 ) -> None:
     """Forget a send that has ended and store its report, and its answer for repetitions of its request's key.
+
+    If WeChat has ``taken`` it, or may have, its message has begun: the other parts go before what else waits.
 
     Of the pieces of one text, a failure stays the answer.
     """
     note_windows(db, windows)
-    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel", (seq,)).fetchone()
-    (media,) = found or (None,)  # missing: the file was damaged and replaced
+    found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, place", (seq,)).fetchone()
+    media, place = found or (None, None)  # missing: the file was damaged and replaced
+    if taken:
+        db.execute("UPDATE sends SET begun = 1 WHERE place = ?", (place,))
     # In this transaction: a deleted row without a report would lose the result of the send.
     event = report()
     if answer.get("code") == 0:
