@@ -16,9 +16,9 @@ from wxcontroller.client.sends import order, window
 from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.outcomes import Hold
 from wxcontroller.client.sends.policy import RoutePolicy
-from wxcontroller.client.sends.states import SendStep
+from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.client.sends.window import Windows
-from wxcontroller.client.sends.windowed import HeldSend, WindowedRoute, held
+from wxcontroller.client.sends.windowed import WindowedRoute
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import ReplyWindow, Upload
@@ -294,17 +294,20 @@ async def test_last_send_of_a_window_is_reserved_for_the_reply() -> None:
     windows.heard("a", 100.0, has_held=True)
     windows.taken("a", True, 101.0)
     older, answer = (Send("a", False, words, queued_at=at) for words, at in (("older", 50.0), ("answer", 102.0)))
-    both = [older, answer]
-    for number, send in enumerate(both):
+    queued = QueuedSends()
+    for number, send in enumerate((older, answer)):
         send.step, send.bundle = SendStep.QUEUED, str(number)
-    assert [*held(both, windows, 103.0)] == [HeldSend(older, Hold.BUDGET, 1), answer]
+        send.hold_until = 1000.0
+        queued.add(send)
     now = 103.0
     policy = WindowedRoute(window=ReplyWindow(), table=windows, now=lambda: now)
-    assert policy.next(both, probing=False) is answer
+    assert [*policy.review(queued, None)] == []
+    assert (older.step, older.held, answer.step) == (SendStep.HELD, Hold.BUDGET, SendStep.QUEUED)
+    assert policy.next(queued, probing=False) is answer
     # Without an answer, the oldest goes after a minute.
-    assert [*held(both, windows, 161.0)] == both
     now = 161.0
-    assert policy.next(both, probing=False) is older
+    assert [*policy.review(queued, None)] == []
+    assert policy.next(queued, probing=False) is older
 
 
 def test_the_state_is_the_same_after_a_restart() -> None:

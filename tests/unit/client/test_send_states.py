@@ -11,7 +11,7 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import ScriptedDriver, logged_in, message
 from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.durability.routes import PICTURE
-from wxcontroller.client.sends import queue
+from wxcontroller.client.sends import availability
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.drivers.base import Capabilities, ReplyWindow
@@ -94,6 +94,17 @@ async def test_parts_of_a_message_stay_together(
     assert {report["code"] for report in webhook.sends()} == {""}
 
 
+async def test_parts_of_a_progress_message_stay_together(start: Start, webhook: Webhook) -> None:
+    client, driver = await entered(start, webhook, WINDOWED)
+    driver.send_gate = asyncio.Event()
+    words = [letter * 1500 + "\n" for letter in "ab"]
+    for content in ("".join(words), "other"):
+        await client.get("send_friend_message", id="@ann", content=content, interim="1", **{"async": "1"})
+    driver.outcomes = [None, REJECTED]
+    driver.send_gate.set()
+    assert [report["content"] for report in await webhook.until_sends(3)] == [*words, "other"]
+
+
 @both_routes
 async def test_caption_precedes_its_file_after_a_failure(start: Start, webhook: Webhook, route: Capabilities) -> None:
     client, driver = await entered(start, webhook, route)
@@ -110,13 +121,13 @@ async def test_only_attempts_with_a_connection_count(
     start: Start, webhook: Webhook, route: Capabilities, content: bytes
 ) -> None:
     client, driver = await entered(start, webhook, route)
-    driver.outcomes = [NO_CONNECTION] * 12
+    driver.outcomes = [*[NO_CONNECTION] * 12, REJECTED]
     words = {} if content else {"content": "x"}
     form = {"id": "@ann", "async": "1", **words}
     assert obj(await client.post("send_friend_message", content, "a.png", **form))["code"] == 0
     [report] = await webhook.until_sends(1)
     assert (report["code"], driver.outcomes) == ("", [])
-    assert obj((await client.get_v1())["queue"])["sent_today"] == 1
+    assert obj((await client.get_v1())["queue"])["sent_today"] == (1 if content else 2)
 
 
 @both_routes
@@ -136,7 +147,7 @@ async def test_caller_learns_that_wechat_is_unreachable(start: Start, webhook: W
 async def test_send_that_waited_too_long_for_wechat_is_reported(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "_SHORT_OUTAGE", 0.5)
+    monkeypatch.setattr(availability, "_SHORT_OUTAGE", 0.5)
     client, driver = await entered(start, webhook, WEB, WXCLIENT_SEND_KEEP_SECONDS="1")
     driver.outcomes = [NO_CONNECTION] * 100_000
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))

@@ -2,8 +2,9 @@
 
 A send is one message to one receiver (``model``). Only ``sending`` creates sends, for every API: ``calls`` has the
 calls of /openwx, ``client.v1.sending`` those of /v1, ``replies`` the answers of webhooks. ``queue`` sends one
-message at a time; start there. ``states`` has the steps of a send. ``pacer`` and ``backoff`` determine when,
-``order`` which, and the route's ``policy`` whether: on a route with reply windows ``windowed``, by the table in
+message at a time; start there. ``states`` has the steps of a send, ``attempts`` goes through those that lead to
+WeChat, and ``ending`` reports its result. ``pacer`` and ``backoff`` determine when, ``order`` which, and
+``availability`` and the route's ``policy`` whether: on a route with reply windows ``windowed``, by the table in
 ``window``. ``sender`` passes the message to the driver. ``preparing`` gets the content, from local files
 (``mediapath``) or URLs (``urlfetch``). ``idempotency`` recognizes repeated requests, ``drain`` empties the queue at
 a stop.

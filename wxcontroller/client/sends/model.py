@@ -24,6 +24,7 @@ from wxcontroller.openwx.reports import SendResult
 
 # Remaining attempts of such a send.
 NEVER_AGAIN = -1
+REMINDER = "reminder"
 QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
 
 
@@ -87,9 +88,10 @@ class Media:
         """Whether it is prepared."""
         return self.file is not None or self.uploaded is not None
 
-    def hold(self) -> None:
-        """Count another send that needs it."""
+    def hold(self) -> bool:
+        """Count another send that needs it; return whether it is the first."""
         self._users += 1
+        return self._users == 1
 
     def release(self) -> None:
         """Count a send that has ended; the last one deletes the file."""
@@ -153,7 +155,7 @@ class Send:
     is_group: bool
     content: str = ""
     media: Media | None = None
-    origin: str = "api"  # "code": a webhook's reply; "reminder": ours
+    origin: str = "api"  # "code": a webhook's reply; REMINDER: ours
     login: str = ""
     client_id: str = ""
     request: str = ""
@@ -166,7 +168,6 @@ class Send:
     begun: bool = False  # one of the earlier parts was sent
     interim: bool = False  # progress, not an answer: it may be dropped
     urgent: bool = False  # it precedes other waiting sends (order.py)
-    reminder: bool = False  # it asks the person to write
     hold: float | None = None  # seconds requested by the caller, None for the account's
     hold_until: float = 0.0  # end of holding, seconds since 1970; 0: not held
     held: Hold | None = None  # why it is or was held
@@ -178,6 +179,11 @@ class Send:
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def reminder(self) -> bool:
+        """Whether it asks the person to write."""
+        return self.origin == REMINDER
 
     @property
     def kind(self) -> MessageKind:

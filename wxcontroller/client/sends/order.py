@@ -4,8 +4,8 @@ The parts of one message to one receiver stay together and in order. An urgent m
 whoever gets them, but never before one that may have arrived already, before the rest of one that has begun, nor
 before the answer to the message that opened a reply window. Urgent ones keep their order.
 
-Pure functions of the sends in the queue and their steps: the queue acts on what they return. The rules of a route
-with reply windows are in ``windowed``.
+Pure functions of the sends in the queue and their steps: the queue acts on what they return. The ranks of sends are
+the policy's.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -44,11 +44,6 @@ def following(ready: Iterable[Send], rank: Callable[[Send], int]) -> Send | None
             if lowest == FIRST:
                 break
     return best
-
-
-def by_urgency(send: Send) -> int:
-    """Return the rank of a send on a route without reply windows: first the rest of a message that has begun."""
-    return 1 if send.begun else 2 if send.urgent else 3
 
 
 def bundled(sends: Iterable[Send]) -> list[Send]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.outcomes import Hold, Outcome
-from wxcontroller.client.sends.states import QueuedSends
+from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
@@ -37,6 +37,11 @@ class RoutePolicy:
 
     # How the results of sends are told: also as values for programs.
     verdicts = False
+
+    @property
+    def repeat_pause(self) -> float:
+        """The least pause before a send is repeated whose answer was lost."""
+        return 0.0
 
     @property
     def windows(self) -> "Windows | None":
@@ -75,9 +80,17 @@ class RoutePolicy:
         """Return the line in which a send waits, which none in it may leave before the one ahead; None for none."""
         return None
 
+    def rank(self, send: Send) -> int:
+        """Return the rank of a send: those of a lower one go first. The rest of a message that has begun is first."""
+        return 1 if send.begun else 2 if send.urgent else 3
+
     def next(self, sends: Iterable[Send], probing: bool) -> Send | None:
         """Return the send to go next, or None. ``probing``: WeChat is unreachable, and one send finds out."""
-        return order.following(order.prepared(sends, self.line), order.by_urgency)
+
+        def is_free(send: Send) -> bool:
+            return send.step is not SendStep.HELD or (probing and send.held is Hold.UNREACHABLE and self.may_go(send))
+
+        return order.following(filter(is_free, order.prepared(sends, self.line)), self.rank)
 
     def review(self, sends: QueuedSends, blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
         """Hold and release sends; yield those that cannot be held. ``blocked``: why none can go."""
@@ -86,9 +99,6 @@ class RoutePolicy:
     def new_sends(self, sends: QueuedSends) -> Iterator[Send]:
         """Yield sends that the route itself asks for."""
         return iter(())
-
-    def not_placed(self, send: Send) -> None:
-        """One of ``new_sends`` could not be stored."""
 
     def change_in(self, sends: QueuedSends, blocked: bool) -> float | None:
         """Return the seconds until time alone changes something, None for never."""
@@ -105,10 +115,6 @@ class RoutePolicy:
         says nothing about the route's limits.
         """
         return None
-
-    def pause_after(self, send: Send) -> float:
-        """Return the least pause before a send is repeated whose answer was lost."""
-        return 0.0
 
     def ended(self, send: Send) -> None:
         """A send has ended."""

@@ -109,11 +109,15 @@ class QueuedSends:
             self._at[step] += 1
         send.step, send.outcome = step, outcome or send.outcome
 
-    def put_last(self, sends: Iterable["Send"]) -> None:
-        """Put sends behind all others, in their order."""
-        for send in sends:
-            del self._sends[send]
-            self._sends[send] = None
+    def bundle(self, send: "Send") -> list["Send"]:
+        """Return the parts of a send's message that are in the queue, in order."""
+        return [other for other in self if other.bundle == send.bundle]
+
+    def put_last(self, send: "Send") -> None:
+        """Put a send behind all others, with the other parts of its message."""
+        for part in self.bundle(send):
+            del self._sends[part]
+            self._sends[part] = None
 
     def at(self, *steps: SendStep) -> int:
         """Return how many sends are at one of these steps."""
@@ -127,6 +131,7 @@ class QueuedSends:
         """Iterate over those in the queue, in order."""
         return (send for send in self._sends if send.step not in _OUTSIDE)
 
-    def unsettled(self) -> list["Send"]:
-        """Return those in the queue, and those whose end is not on disk."""
-        return [send for send in self._sends if send.step is not SendStep.STORING]
+    @property
+    def all(self) -> Iterable["Send"]:
+        """Those in the queue, on the way into it, and out of it."""
+        return self._sends

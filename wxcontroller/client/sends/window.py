@@ -44,7 +44,7 @@ _MAX_PEERS = 1000
 # A person who has not written for this long is reminded before the window closes.
 _QUIET = 72_000.0
 # For WeChat users, whatever the language of this machine.
-REMINDER = (
+REMINDER_WORDS = (
     "微信只允许机器人在您发消息后的一段时间内给您发消息。请回复任意内容，以便继续接收。\n"
     "Please reply with anything to keep receiving messages."
 )
@@ -156,6 +156,10 @@ class Windows:
         """Whether the answer to the peer's last message may still overtake held sends."""
         found = self.peers.get(peer)
         return found is not None and now < found.answer_until
+
+    def keeps_for_answer(self, peer: str, now: float) -> bool:
+        """Whether the last send is reserved for the answer, and the one before it for the reminder, if enabled."""
+        return self.awaits_answer(peer, now) and self.left(self.peers[peer], now) <= 1 + self.reminder
 
     def is_restricted(self, peer: str) -> bool:
         """Whether WeChat accepts messages for a person but shows none."""
@@ -276,18 +280,8 @@ class Windows:
 
     def as_bytes(self) -> bytes:
         """Return the state, for the store."""
-        peers = [
-            [
-                name,
-                window.opened,
-                window.sent,
-                window.closed or "",
-                window.late,
-                window.answer_until,
-                window.without_id,
-            ]
-            for name, window in self.peers.items()
-        ]
+        # In the order of the fields; ``astuple`` copies deeply, which is slow.
+        peers = [[name, *(getattr(peer, each) for each in PeerWindow.__slots__)] for name, peer in self.peers.items()]
         recent = [[sends.begun, sends.last, sends.number] for sends in self._recent]
         throttle = [self.throttled_until, self.refusals, self.learned, self.learned_at]
         return json.dumps({"peers": peers, "throttle": throttle, "recent": recent}).encode()

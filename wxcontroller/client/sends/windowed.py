@@ -15,16 +15,14 @@ Each person has their own first-come order, and one person's window delays nobod
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from wxcontroller.client.sends import order
-from wxcontroller.client.sends.model import Send, held_answer
+from wxcontroller.client.sends.model import REMINDER, Send, held_answer
 from wxcontroller.client.sends.outcomes import NOT_SENT, TAKEN, Hold, Outcome, Refusal, SendState, refused
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.states import CANCELLABLE, QueuedSends, SendStep
-from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER, RESTRICTED_WORDS, Windows
+from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER_WORDS, RESTRICTED_WORDS, Windows
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.messages import Text
@@ -39,76 +37,9 @@ _STRIKES = 2  # refusals in fresh windows after which a message is taken for one
 WINDOW_TRIES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSend:
-    """A send that cannot go now; ``place`` is its place among those of its person, from 1."""
-
-    send: Send
-    why: Hold
-    place: int
-
-
-def held(sends: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | HeldSend]:
-    """Yield each send that has not been passed to WeChat, with the reason why it is held, if it is."""
-    ahead: dict[tuple[str, bool], Hold] = {}
-    places: Counter[str] = Counter()
-    for send in waiting(sends):
-        why = windows.hold(send.target, send.interim, now, send.reminder)
-        if not send.reminder and not is_answer(send, windows, now):
-            # Finals wait for finals, interims for both.
-            before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
-            why = before or kept_back(send, windows, now) or why
-        if why is None:
-            yield send
-            continue
-        ahead.setdefault((send.target, send.interim), why)
-        places[send.target] += 1
-        yield HeldSend(send, why, places[send.target])
-
-
-def all_held(sends: Iterable[Send], why: Hold) -> Iterator[HeldSend]:
-    """Hold every send that WeChat cannot have."""
-    places: Counter[str] = Counter()
-    for send in waiting(sends):
-        places[send.target] += 1
-        yield HeldSend(send, why, places[send.target])
-
-
-def waiting(sends: Iterable[Send]) -> Iterator[Send]:
-    """Return those that can be held. One that may have arrived would arrive twice when the window opens."""
-    return (send for send in sends if send.step in (SendStep.QUEUED, SendStep.HELD))
-
-
 def held_of(sends: Iterable[Send]) -> Iterator[Send]:
     """Return those that are held."""
     return (send for send in sends if send.step is SendStep.HELD)
-
-
-def is_answer(send: Send, windows: Windows, now: float) -> bool:
-    """Whether a send answers a message that arrived while others were held. Interim ones never do (19.3)."""
-    final = not send.interim and not send.reminder
-    return final and windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
-
-
-def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
-    if not windows.awaits_answer(send.target, now):
-        return None
-    # The last send is reserved for the answer, and the one before it for the reminder, if enabled.
-    least = 1 + windows.reminder
-    return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= least else None
-
-
-def rank(send: Send, windows: Windows, now: float, writer: str = "") -> int:
-    """Return the rank of a send. ``writer`` is the person whose message ended a silence, or ""."""
-    if is_answer(send, windows, now):
-        return 1
-    if send.interim:
-        return 6
-    if send.begun:
-        return 2
-    if send.urgent:
-        return 3
-    return 4 if send.target == writer else 5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,8 +55,7 @@ class WindowedRoute(RoutePolicy):
     seconds: float = 0.0
     restricted: Callable[[int], None] = lambda _: None
     tries: int = WINDOW_TRIES
-    _writer: str = ""  # the person whose message ended a silence: their sends go first
-    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
+    _writer: tuple[str, float] = "", 0.0  # whose message ended a silence, and when: their sends until then go first
 
     verdicts = True
 
@@ -162,19 +92,23 @@ class WindowedRoute(RoutePolicy):
         """See RoutePolicy: one for each person, final and interim ones separately (19.1)."""
         return send.target, send.interim
 
-    def next(self, sends: Iterable[Send], probing: bool) -> Send | None:
+    def rank(self, send: Send) -> int:
         """See RoutePolicy."""
-        now = self.now()
+        if self._is_answer(send, self.now()):
+            return 1
+        if send.interim:
+            return 6
+        if send.begun:
+            return 2
+        if send.urgent:
+            return 3
+        writer, when = self._writer
+        return 4 if send.target == writer and send.queued_at <= when else 5
 
-        def may_go(send: Send) -> bool:
-            return send.step is not SendStep.HELD or (probing and send.held is Hold.UNREACHABLE and self.may_go(send))
-
-        ready = filter(may_go, order.prepared(sends, self.line))
-        found = order.following(ready, lambda send: rank(send, self.table, now, self._writer))
-        # No answer to the person, which would precede others, is left.
-        if found is not None and found.target != self._writer:
-            self._writer = ""
-        return found
+    @property
+    def repeat_pause(self) -> float:
+        """See RoutePolicy (19.2)."""
+        return self.window.again
 
     def change_in(self, sends: QueuedSends, blocked: bool) -> float | None:
         """See RoutePolicy."""
@@ -203,27 +137,53 @@ class WindowedRoute(RoutePolicy):
 
     def review(self, sends: QueuedSends, blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
         """See RoutePolicy."""
-        now, everything = self.now(), list(sends)
-        for one in list(all_held(everything, blocked) if blocked else held(everything, self.table, now)):
-            if not isinstance(one, HeldSend):
-                if one.step is SendStep.HELD:
-                    sends.move(one, SendStep.QUEUED)
-            elif outcome := self._refusal(one, everything, now):
-                yield one.send, outcome
-            elif one.send.step is not SendStep.HELD or one.send.held is not one.why:
-                if one.send.step is not SendStep.HELD:
-                    sends.move(one.send, SendStep.HELD)
-                one.send.held = one.why
-                one.send.tell(held_answer(one.send, one.why, one.place))
+        now, places = self.now(), Counter[str]()
+        ahead: dict[tuple[str, bool], Hold] = {}
+        for send in sends:
+            # One that may have arrived is not held: it would arrive twice when the window opens.
+            if send.step not in (SendStep.QUEUED, SendStep.HELD):
+                continue
+            why = blocked or self._why_held(send, ahead, now)
+            if why is None:
+                if send.step is SendStep.HELD:
+                    sends.move(send, SendStep.QUEUED)
+                continue
+            ahead.setdefault((send.target, send.interim), why)
+            places[send.target] += 1
+            place = places[send.target]
+            if outcome := self._refusal(send, why, place, sends, now):
+                yield send, outcome
+            elif send.step is not SendStep.HELD or send.held is not why:
+                if send.step is not SendStep.HELD:
+                    sends.move(send, SendStep.HELD)
+                send.held = why
+                send.tell(held_answer(send, why, place))
 
-    def _refusal(self, one: HeldSend, sends: Sequence[Send], now: float) -> Outcome | None:
+    def _why_held(self, send: Send, ahead: Mapping[tuple[str, bool], Hold], now: float) -> Hold | None:
+        """Return why a send cannot go now, None if it can. ``ahead``: why others of that person cannot."""
+        why = self.table.hold(send.target, send.interim, now, send.reminder)
+        if send.reminder or self._is_answer(send, now):
+            return why
+        # Finals wait for finals, interims for both.
+        before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
+        if before is None and self.table.keeps_for_answer(send.target, now):
+            return Hold.BUDGET
+        return before or why
+
+    def _is_answer(self, send: Send, now: float) -> bool:
+        """Whether a send answers a message that arrived while others were held. Interim ones never do (19.3)."""
+        if send.interim or send.reminder or not self.table.awaits_answer(send.target, now):
+            return False
+        return send.queued_at >= self.table.peers[send.target].opened
+
+    def _refusal(self, send: Send, why: Hold, place: int, sends: QueuedSends, now: float) -> Outcome | None:
         """Return how a send ends that cannot be held, or not for longer; None when it can."""
-        send, words, refusal = one.send, "", ""
+        words, refusal = "", ""
         if not send.hold_until:
-            words, refusal = one.why.words, Refusal.NOT_WANTED
+            words, refusal = why.words, Refusal.NOT_WANTED
         elif now >= send.hold_until:
-            words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
-        elif one.place > MAX_HELD:
+            words, refusal = f"held too long: {why.words}", Refusal.EXPIRED
+        elif place > MAX_HELD:
             words = f"{MAX_HELD} messages are held for this person"
         # Sends that are held already stay: only the newest is refused.
         elif send.media is not None and send.step is not SendStep.HELD:
@@ -252,20 +212,11 @@ class WindowedRoute(RoutePolicy):
         if not self.table.reminder:
             return
         now, asked = self.now(), {send.target for send in held_of(sends) if not send.interim}
+        reminded = {send.target for send in sends.all if send.reminder}
         for peer in list(self.table.peers):
-            if peer not in self._reminding and self.table.needs_reminder(peer, peer in asked, now):
-                self._reminding.add(peer)
+            if peer not in reminded and self.table.needs_reminder(peer, peer in asked, now):
                 # hold=0: a reminder that cannot be sent now is useless later.
-                send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0, queued_at=now)
-                send.answer.add_done_callback(partial(self._reminded, peer))
-                yield send
-
-    def not_placed(self, send: Send) -> None:
-        """See RoutePolicy."""
-        self._reminded(send.target)
-
-    def _reminded(self, peer: str, _: object = None) -> None:
-        self._reminding.discard(peer)
+                yield Send(peer, False, REMINDER_WORDS, origin=REMINDER, hold=0.0, queued_at=now)
 
     # -- what happens
 
@@ -273,7 +224,7 @@ class WindowedRoute(RoutePolicy):
         """See RoutePolicy."""
         has_held = any(send.target == peer for send in held_of(sends))
         if has_held and self.is_silent:
-            self._writer = peer
+            self._writer = peer, self.now()
         self.table.heard(peer, self.now(), has_held)
         return has_held
 
@@ -289,7 +240,7 @@ class WindowedRoute(RoutePolicy):
     def attempted(self, send: Send, again: bool) -> None:
         """See RoutePolicy."""
         now = self.now()
-        self.table.attempted(send.target, now, again, is_answer(send, self.table, now))
+        self.table.attempted(send.target, now, again, self._is_answer(send, now))
 
     def not_attempted(self, send: Send) -> None:
         """See RoutePolicy."""
@@ -307,10 +258,6 @@ class WindowedRoute(RoutePolicy):
             if send.struck != opened:
                 send.strikes, send.struck = send.strikes + 1, opened
         return send.strikes < _STRIKES
-
-    def pause_after(self, send: Send) -> float:
-        """See RoutePolicy (19.2)."""
-        return self.window.again
 
     def ended(self, send: Send) -> None:
         """Count a send that WeChat took, or may have taken."""

@@ -1,0 +1,87 @@
+"""Whether sends can go out at all: the account's login, WeChat's service, and the connection to it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.outcomes import Hold
+from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.drivers.base import ServiceState
+
+# Attempts in a row without a connection after which WeChat counts as unreachable. They take a quarter of a minute.
+UNREACHED = 5
+# A moment without a connection ends no send, whatever ``keep_seconds`` is.
+_SHORT_OUTAGE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Why no send goes out: what they wait for, the reason, and when they are reported as not sent."""
+
+    wait: str
+    why: Text
+    until: float
+
+
+@dataclass(slots=True)
+class Availability:
+    """``login`` is the account's own id while it is logged in, else "". ``over``: why sends of the last login can
+    never go out, or "". ``since``: the time since which nobody is logged in, or WeChat is unreachable.
+    """
+
+    policy: RoutePolicy
+    since: float
+    login: str = ""
+    over: str = ""
+    service: ServiceState = ServiceState()
+    failures: int = 0  # attempts in a row without a connection
+    last_error: Text = NOTHING  # reason why the last attempt failed; empty if it succeeded
+
+    @property
+    def blocked(self) -> Hold | None:
+        """The reason why no send goes out, or None. While WeChat is unreachable, one at a time finds out."""
+        if not self.login:
+            return Hold.OFFLINE
+        if self.service.confirming:
+            return Hold.CONFIRMING
+        return Hold.UNREACHABLE if self.failures >= UNREACHED else None
+
+    def log_in(self, own: str) -> None:
+        """The account is logged in, with this id."""
+        self.login, self.over, self.failures = own, "", 0
+
+    def log_out(self, now: float, over: str = "") -> None:
+        """Nobody is logged in; ``over``: the ids that sends are addressed to have ended, too."""
+        if self.login and not self.failures:
+            self.since = now
+        self.login, self.over, self.failures = "", over, 0
+
+    def note_failure(self, now: float) -> None:
+        """An attempt had no connection."""
+        if not self.failures:
+            self.since = now
+        self.failures += 1
+
+    def stall(self, sends: Iterable[Send]) -> Stall | None:
+        """Return why none of ``sends`` goes out at present, None if they do."""
+        if self.login and not self.failures:
+            return None
+        until = min(map(self.waits_until, sends), default=math.inf)
+        if not self.login:
+            return Stall("for the account to be logged in", Text(Hold.OFFLINE.words), until)
+        return Stall("until WeChat can be reached", self.last_error, until)
+
+    def waits_until(self, send: Send) -> float:
+        """Return until when a send waits for a login, or for WeChat."""
+        until = self.policy.waits_until(send, self.since)
+        return max(until, self.since + _SHORT_OUTAGE) if self.login else until
+
+    @property
+    def words(self) -> str:
+        """Why sends have waited too long."""
+        kept = self.policy.keep_seconds
+        if self.login:
+            return f"WeChat could not be reached for {max(kept, _SHORT_OUTAGE):g} s"
+        return f"the account was not logged in for {kept:g} s"
