@@ -15,6 +15,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,8 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 EPOCH = 1_790_000_000.0
 PEERS = ("@ann", "@ben")
+# Messages that an account may send in a day, and to a person who has written once.
+DAILY, BUDGET = 40, 5
 # What WeChat does with an attempt: whether the message arrives, and how the attempt ends.
 ARRIVES = {"id": True, "no id": True, "lost": False, "lost but arrived": True}
 FAILURES: dict[str, Exception] = {
@@ -160,14 +163,20 @@ class WeChat:
     """A driver whose calls end as the test says. A repeated client id arrives once."""
 
     capabilities: base.Capabilities
+    clock: Clock
     pending: Attempt | None = None
     arrived: list[str] = field(default_factory=list)  # client ids
+    days: Counter[date] = field(default_factory=Counter)  # attempts
+    to: str = ""  # the person of the last attempt
+    windows: Counter[str] = field(default_factory=Counter)  # for each person since they wrote, also lost ones
     ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def new_client_id(self) -> str:
         return f"c{next(self.ids)}"
 
     async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
+        self.days[date.fromtimestamp(self.clock.time())] += 1
+        self.to = to
         found = await self._call(client_id, False)
         assert isinstance(found, base.Sent)
         return found
@@ -195,6 +204,7 @@ class WeChat:
     def end(self, how: str) -> None:
         attempt = self.pending
         assert attempt is not None
+        self.windows[self.to] += how in ARRIVES and not attempt.is_upload
         if ARRIVES.get(how):
             self.arrive(attempt)
         if attempt.answer.done():
@@ -274,12 +284,12 @@ class Machine(RuleBasedStateMachine):
         now = self.clock.time
         policy: RoutePolicy = RoutePolicy(keep_seconds=3600.0, now=now)
         if (window := self.wechat.capabilities.window) is not None:
-            table = Windows(window, 5, 0)
+            table = Windows(window, BUDGET, 0)
             policy = WindowedRoute(keep_seconds=3600.0, now=now, window=window, table=table, seconds=86400.0)
         store = SendStore(log, "web")
         left = store.left()
         queue = SendQueue(
-            Pacer(1.0, steady=self.clock.steady),
+            Pacer(1.0, daily=DAILY, steady=self.clock.steady, now=now),
             sender,
             Preparer(),  # type: ignore[arg-type]
             store,
@@ -306,7 +316,7 @@ class Machine(RuleBasedStateMachine):
         capabilities = WebDriver.capabilities
         if windowed:
             capabilities = replace(capabilities, window=base.ReplyWindow())
-        self.wechat = WeChat(capabilities)
+        self.wechat = WeChat(capabilities, self.clock)
         self.process = None  # type: ignore[assignment]
         self.loop.run_until_complete(self._begin())
         self.do(self._commit())
@@ -430,6 +440,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(peer=st.sampled_from(PEERS))
     def hear(self, peer: str) -> None:
+        self.wechat.windows[peer] = 0
         self.do(_within(lambda: self.process.queue.heard(peer)))
 
     def login(self) -> None:
@@ -445,7 +456,7 @@ class Machine(RuleBasedStateMachine):
     async def _crashed(self, arrives: bool) -> None:
         self.process.disk.die()
         if arrives and self.wechat.pending is not None:
-            self.wechat.arrive(self.wechat.pending)
+            self.wechat.end("lost but arrived")
         await self._end()
         await self._begin()
         await self._commit()
@@ -489,6 +500,16 @@ class Machine(RuleBasedStateMachine):
                 assert client_id not in arrived, f"{client_id} is refused and sent"
             if state in (SendState.DELIVERED, SendState.ACCEPTED):
                 assert client_id in arrived, f"{client_id} is reported as sent"
+        taken = [client_id for client_id, verdict in reports if verdict.startswith(("delivered", "accepted"))]
+        assert taken == [client_id for client_id in self.wechat.arrived if client_id in set(taken)]
+
+    @invariant()
+    def limits_hold(self) -> None:
+        if not hasattr(self, "wechat"):
+            return
+        assert max(self.wechat.days.values(), default=0) <= DAILY
+        if self.wechat.capabilities.window is not None:
+            assert max(self.wechat.windows.values(), default=0) <= BUDGET, "more than a window allows"
 
     @invariant()
     def parts_in_order(self) -> None:
@@ -531,6 +552,7 @@ class Machine(RuleBasedStateMachine):
             await asyncio.sleep(1.0 if number < 400 else 100.0)
             if number % 50 == 0:
                 for peer in PEERS:
+                    self.wechat.windows[peer] = 0
                     queue.heard(peer)
             for _ in range(10):
                 await asyncio.sleep(0)

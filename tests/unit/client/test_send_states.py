@@ -53,8 +53,8 @@ async def test_send_cancelled_during_its_upload_is_not_sent(start: Start, webhoo
     assert await client.v1("DELETE", f"sends/{send['id']}") == (200, {"id": send["id"], "state": "refused"})
     answer = obj(await caller)
     assert (answer["code"], answer["status"]) == (-5, "cancelled")
-    driver.upload_gate.set()
     assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+    driver.upload_gate.set()
     assert await client.stop() == 0
     assert (driver.media_sends, [words for _, words, _ in driver.sends]) == ([], ["next"])
     assert [report["code"] for report in webhook.sends()] == [-5, ""]

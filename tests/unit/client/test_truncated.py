@@ -33,7 +33,7 @@ async def filled(opened: Opened, tmp_path: Path) -> Path:
         log.append(report(number, content="x" * (20 + number * 7 % 2000)), deliver=True, key=str(number))
         if number % 13 == 0 and number < 13 * SENDS:
             send = Send("@ann", False, f"send {number}" * 20, login="@me", client_id=str(number))
-            _ = store.add([send], ["{}"], Request(f"key {number}", "", "send"), 0, "")
+            _ = store.add([send], Request(f"key {number}", "", "send"), 0, "")
     _ = log.write(lambda db: state.advance(db, "position", b"where it was" * 100, ("id",)))
     assert await log.settled(PATIENCE)
     await log.close(PATIENCE)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from datetime import date
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, running
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Respond, Webhook, accept
-from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.store.sends import days
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, MessageKind
@@ -169,7 +170,7 @@ async def test_kill_does_not_reset_the_limits(start: Start) -> None:
         assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     # What a kill at this moment would leave on disk.
     with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
-        assert days(db) == {today(): 2}
+        assert days(db) == {date.today().isoformat(): 2}
 
 
 async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Webhook) -> None:

@@ -18,7 +18,7 @@ from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
 from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.outcomes import FAILED, TOO_MANY_TODAY, failed_by, refused, sent_as, unknown
-from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, QueuedSends, SendStep
@@ -95,12 +95,12 @@ class Attempts:
         if send.step is SendStep.UPLOADING and self._upload is not None:
             self._upload.cancel()
 
-    def note(self, send: Send) -> None:
-        """Note that a send is handed to WeChat: it is counted, and one of its tries is used up."""
+    def note(self, send: Send) -> str:
+        """Note that a send is handed to WeChat: one of its tries is used up. Return the day as which it counts."""
         send.tried = send.tried or self.now()
         send.attempts_left -= 1
-        self.pacer.count()
         self.policy.attempted(send, send.step is SendStep.REPEATING)
+        return self.pacer.count()
 
     def _not_again(self, send: Send) -> str:
         """Return why a send whose answer was lost is not repeated, "" if it can be."""
@@ -124,10 +124,10 @@ class Attempts:
             if send.state.is_final:
                 return False
             self.sends.move(send, SendStep.REPEATING if again else SendStep.NOTED)
-            self.note(send)
+            day = self.note(send)
             # Awaited, unlike other notes: without it, the next process would consider the message untried, and send
             # it however old it is.
-            await self.store.handed(send, today(), self.policy.as_bytes)
+            await self.store.handed(send, day, self.policy.as_bytes)
         if send.is_at(SendStep.NOTED):
             self.sends.move(send, SendStep.HANDED_OVER)
         return send.is_at(*WITH_WECHAT)
@@ -193,14 +193,14 @@ class Attempts:
             log.warning("WeChat cannot be reached (%s); %d sends wait", problem, len(self.sends))
         if send.step in WITH_WECHAT:  # it was counted as handed over
             send.attempts_left += 1
-            self.pacer.uncount()
+            day = self.pacer.uncount()
             if send.step is SendStep.REPEATING:
                 self.policy.not_attempted(send)
                 self.sends.move(send, SendStep.LOST)
             else:
                 send.tried = 0.0
                 self.sends.move(send, SendStep.QUEUED)
-            self.store.put_back(send, False, today())
+            self.store.put_back(send, False, day)
         elif send.step is SendStep.UPLOADING:
             self.sends.move(send, SendStep.QUEUED)
         return self.backoff.next_pause(FailureHandling.RETRY_SAME_ID, failures)

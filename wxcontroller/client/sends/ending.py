@@ -15,7 +15,6 @@ from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.client.store.sends import SendStore
-from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
@@ -57,12 +56,11 @@ class Ending:
         """Have the end of a send written with its report, after that of the ``previous`` one."""
         assert send.outcome is not None
         facts = await self.sender.facts(send, send.outcome)
-        sides = "" if self.sender.knows(send) else await self._sides(send)
         if previous is not None and not previous.done():
             await asyncio.wait({previous})
         result = send.result(send.outcome, facts, self.policy.verdicts)
         answer = answer_of(result, reason)
-        stored = self.sender.report(send, result, sides, self.store.end(send, answer, self.policy.as_bytes))
+        stored = self.sender.report(send, result, self.store.end(send, answer, self.policy.as_bytes))
         # If the disk does not accept writes, answer the caller after a timeout anyway: the message has been sent.
         timer = asyncio.get_running_loop().call_later(TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._settled, send, answer, timer))
@@ -77,9 +75,3 @@ class Ending:
         send.tell(answer)
         if send.media is not None:
             send.media.release()
-
-    async def _sides(self, send: Send) -> str:
-        try:
-            return await self.store.sides(send)
-        except Unavailable:
-            return ""

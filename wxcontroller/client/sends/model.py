@@ -146,9 +146,9 @@ def quoted_from(kept: object) -> Quoted | None:
 class Send:
     """One message to one receiver: a text, or media.
 
-    ``login`` is one's own id in the login to which the id ``target`` belongs. ``request`` is its idempotency key,
-    ``seq`` its number in the store. ``tried`` is the time of the first attempt while it is unknown whether it
-    arrived, otherwise 0; times are seconds since 1970.
+    ``login`` is one's own id in the login to which the id ``target`` belongs, ``sides`` the people of its report as
+    JSON, as of then. ``request`` is its idempotency key, ``seq`` its number in the store. ``tried`` is the time of
+    the first attempt while it is unknown whether it arrived, otherwise 0; times are seconds since 1970.
     """
 
     target: str
@@ -157,6 +157,7 @@ class Send:
     media: Media | None = None
     origin: str = "api"  # "code": a webhook's reply; REMINDER: ours
     login: str = ""
+    sides: str = ""
     client_id: str = ""
     request: str = ""
     seq: int = 0

@@ -16,17 +16,12 @@ from wxcontroller.core.messages import NOTHING, Text
 BURST_SECONDS = 60.0
 
 
-def today() -> str:
-    """Return the day in the machine's time zone, by which sends are counted."""
-    return date.today().isoformat()
-
-
 @dataclass(slots=True)
 class Pacer:
     """Computes when the next send is allowed. ``interval`` and ``jitter`` are seconds; at most ``burst`` sends are
     made within a minute and ``daily`` within a day of the machine's time zone, 0 for any number. Days are also
     counted without a limit, so that people see the number and a limit that is set later starts from it. Past days are
-    kept, for a clock that jumps and returns. ``steady`` is a clock that is never set.
+    kept, for a clock that jumps and returns. ``steady`` is a clock that is never set, ``now`` the time of day.
     """
 
     interval: float
@@ -34,6 +29,7 @@ class Pacer:
     burst: int = 0
     daily: int = 0
     steady: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
     _free_at: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
     _days: dict[str, int] = field(default_factory=dict)
@@ -41,7 +37,11 @@ class Pacer:
     @property
     def sent_today(self) -> int:
         """The number of sends passed to WeChat today, including failed attempts."""
-        return self._days.get(today(), 0)
+        return self._days.get(self._today, 0)
+
+    @property
+    def _today(self) -> str:
+        return date.fromtimestamp(self.now()).isoformat()
 
     def restore(self, days: Mapping[str, int]) -> None:
         """Adopt the counts in the store; they include those counted here."""
@@ -70,19 +70,21 @@ class Pacer:
             else NOTHING
         )
 
-    def count(self) -> None:
-        """Count a send that is handed to WeChat now."""
+    def count(self) -> str:
+        """Count a send that is handed to WeChat now; return the day as which it counts."""
         if self.burst:
             self._recent.append(self.steady())
-        day = today()
+        day = self._today
         self._days[day] = self._days.get(day, 0) + 1
+        return day
 
-    def uncount(self) -> None:
-        """Take back the last ``count``: the send could not be handed to WeChat."""
+    def uncount(self) -> str:
+        """Take back the last ``count``: the send could not be handed to WeChat. Return the day."""
         if self._recent:
             self._recent.pop()
-        day = today()
+        day = self._today
         self._days[day] = max(0, self._days.get(day, 0) - 1)
+        return day
 
     def sent(self, rest: float = 0.0) -> None:
         """Begin the pause after a send; ``rest`` is its minimum."""

@@ -29,7 +29,7 @@ from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
 from wxcontroller.client.sends.model import Media, Request, Send
 from wxcontroller.client.sends.outcomes import FAILED, MOVED, NOT_SENT, OTHER_ROUTE, Hold, Outcome, Refusal, refused
-from wxcontroller.client.sends.pacer import Pacer, today
+from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.sender import Sender
@@ -204,13 +204,11 @@ class SendQueue:
             login: one's own id in the login to which the receivers' ids belong, "" for the present one.
         """
         sends = self._assign_ids(sends, request, login)
-        day = ""
-        if self._can_send_now(sends[0]):  # one wait for the disk less
-            self.attempts.note(sends[0])
-            day = today()
+        # One wait for the disk less.
+        day = self.attempts.note(sends[0]) if self._can_send_now(sends[0]) else ""
         for send in sends:
             self._sends.add(send)
-        stored = self.store.add(sends, [self.sender.sides(send) for send in sends], request, reply_to, day)
+        stored = self.store.add(sends, request, reply_to, day)
         stored.add_done_callback(partial(self._placed, sends))
         return stored
 
@@ -231,6 +229,7 @@ class SendQueue:
             send.login = login or self.sender.roster.login
             send.client_id = send.client_id or self.sender.driver.new_client_id()
             send.request = request.key if request else ""
+            send.sides = self.sender.sides(send)
             send.attempts_left = self.policy.tries
             self.policy.limit(send)
         return order.bundled(sends)

@@ -108,14 +108,11 @@ class Sender:
             data=data,
         )
 
-    def report(self, send: Send, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
-        """Report the result of a send, see Reporter.sent. ``sides``: as when it was queued, "" to look again.
-
-        The file stays until the report with its content is delivered.
-        """
+    def report(self, send: Send, result: SendResult, within: Within) -> "asyncio.Future[object]":
+        """Report the result of a send, see Reporter.sent. The file stays until its report is delivered."""
         body: JsonObject = reports.sent(result, send_chat(self.roster, result.is_group, result.target))
-        if sides:
-            body.update(kept_json(sides))
+        if not self.knows(send):
+            body.update(kept_json(send.sides))
         file, media = "", send.media
         if media is not None and media.kept is not None and body.get("media_data") and self.reporter.delivers(body):
             media.reported, file = True, str(media.kept)

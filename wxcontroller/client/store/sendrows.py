@@ -23,12 +23,12 @@ _LOST = "its record in the event log was damaged"
 _WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime", "chunks")
 
 
-def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
+def send_row(send: Send, route: str, media: int | None) -> Row:
     """Return the columns of a send, after its message and before ``media`` unchanged."""
     return (
         send.bundle,
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
-        *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
+        *(send.attempts_left, send.origin, send.sides, send.request or None, send.interim, send.hold_until),
         route,
         send.urgent,
         json_text(send.quoted.as_json()) if send.quoted else "",
@@ -38,8 +38,8 @@ def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
 
 def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send, str]:
     """Return a send of an earlier process, and why it can no longer go out, or ""."""
-    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route, urgent, quote, place, begun = more
+    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, *more = row
+    sides, number, request, interim, hold_until, strikes, struck, route, urgent, quote, place, begun = more
     # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     never = {NEVER_AGAIN: ADOPTED, LOST_ROW: _LOST}.get(as_int(attempts_left), "")
@@ -50,6 +50,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send,
         media=media.get(as_int(number), lost) if number else None,
         origin=str(origin),
         login=str(login),
+        sides=str(sides),
         client_id=str(client_id),
         request=str(request) if request else "",
         seq=as_int(seq),

@@ -27,9 +27,8 @@ from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
 from wxcontroller.core.limits import DEFAULTS
 
 _DAYS_KEPT = 7
-# Without sender and receiver, which are rarely needed and read separately.
 _SENDS = (
-    "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
+    "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, sides, parcel, request, "
     "interim, hold_until, strikes, struck, route, urgent, quote, place, begun"
 )
 # Behind everything that waits.
@@ -96,14 +95,12 @@ class SendStore:
         """Return how many sends were handed to WeChat, by day."""
         return self._log.write(days)
 
-    def add(
-        self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
-    ) -> "Future[StoredSends]":
+    def add(self, sends: Sequence[Send], request: Request | None, reply_to: int, day: str) -> "Future[StoredSends]":
         """Store sends, all or none, with all that belongs to them; see ``add``."""
         contents = list(dict.fromkeys(send.media for send in sends if send.media is not None))
         rows = [
-            send_row(send, of, self._route, contents.index(send.media) if send.media is not None else None)
-            for send, of in zip(sends, sides, strict=True)
+            send_row(send, self._route, contents.index(send.media) if send.media is not None else None)
+            for send in sends
         ]
         media = [media_row(content) for content in contents]
         stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
@@ -143,10 +140,6 @@ class SendStore:
         """Return what ends a send within the transaction that adds its report."""
         seq, part, request, taken = send.seq, send.part, send.request or None, send.state in TAKEN
         return lambda db, report: end(db, seq, part, request, answer, report, windows, taken)
-
-    async def sides(self, send: Send) -> str:
-        """Return a message's sender and receiver as of its queueing; "" if no longer known."""
-        return await self._log.read(lambda db: sides_of(db, send.seq))
 
     async def files(self) -> frozenset[str]:
         """Return the files with content of sends that have not ended."""
@@ -266,12 +259,6 @@ def hold(db: sqlite3.Connection, row: Row, windows: bytes) -> None:
     """Note that a send that did not arrive keeps its place and waits for a reply window."""
     db.execute("UPDATE sends SET tried = 0, attempts_left = ?, strikes = ?, struck = ? WHERE seq = ?", row)
     note_windows(db, windows)
-
-
-def sides_of(db: sqlite3.Connection, seq: int) -> str:
-    """Return sender and receiver of a send, "" if it does not exist."""
-    found = db.execute("SELECT sides FROM sends WHERE seq = ?", (seq,)).fetchone()
-    return str(found[0]) if found else ""
 
 
 def end(
