@@ -121,7 +121,7 @@ bare-check: ## README's commands on a bare machine, and the packages whose progr
 	@exec $(PYTHON) -m tests.bare $(BARE_TESTS) </dev/null
 
 torture-sends: test-deps ## histories of the send queue: what can happen to sends, in any order (TORTURE_HISTORIES=, TORTURE_SEED=)
-	@HISTORIES=$(TORTURE_HISTORIES) exec $(PYTEST) tests/unit/client/test_send_machine.py $(if $(TORTURE_SEED),--hypothesis-seed=$(TORTURE_SEED)) </dev/null
+	@SEED=$(or $(TORTURE_SEED),$(shell date +%s)) HISTORIES=$(TORTURE_HISTORIES) exec $(PYTEST) tests/unit/client/test_send_machine.py $(if $(TORTURE_SEED),--hypothesis-seed=$(TORTURE_SEED)) </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null

@@ -258,8 +258,7 @@ async def test_send_remains_on_disk_until_its_report_is(start: Start) -> None:
     await client.login()
     await queue(client, "a")
     with sqlite3.connect(client.paths.state("alice") / "events.db") as db:
-        [(content, tried)] = db.execute("SELECT content, tried FROM sends")
-        assert (content, tried > 0) == ("a", True)
+        await until(lambda: db.execute("SELECT content, tried > 0 FROM sends").fetchall() == [("a", True)])
         assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (0,)
         client.driver.send_gate.set()
         await until(lambda: db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,))

@@ -21,7 +21,7 @@ from wxcontroller.client.sends.outcomes import FAILED, TOO_MANY_TODAY, failed_by
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, QueuedSends, SendStep
+from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, IllegalStep, QueuedSends, SendStep
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
@@ -69,7 +69,7 @@ class Attempts:
                 self.sends.move(send, SendStep.QUEUED)
             raise
         except Exception as problem:
-            if send.state.is_final:
+            if send.state.is_final and not isinstance(problem, IllegalStep):
                 log.debug("a send that had ended failed: %s", problem)
             elif isinstance(problem, WeChatError):
                 rest = self._failed(send, problem)

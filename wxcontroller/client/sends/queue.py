@@ -236,8 +236,14 @@ class SendQueue:
 
     def _can_send_now(self, send: Send) -> bool:
         """Whether a message is passed to WeChat as soon as it is stored."""
-        idle = not len(self) and not self._sends.at(SendStep.STORING) and not self.availability.failures
-        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and self.policy.may_go(send)
+        idle = self._taken_up.is_set() and not len(self) and not self._sends.at(SendStep.STORING)
+        may = (
+            idle
+            and not self.availability.failures
+            and self.pacer.pause() <= 0
+            and not self.pacer.refusal
+            and self.policy.may_go(send)
+        )
         return may and not self.availability.blocked and send.login == self.availability.login and send.media is None
 
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[StoredSends]") -> None:
