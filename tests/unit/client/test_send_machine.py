@@ -342,7 +342,6 @@ class Machine(RuleBasedStateMachine):
             tasks,
             SendBackoff(),
             policy,
-            now=now,
         )
         self.process = Process(queue, disk, tasks, asyncio.ensure_future(queue.run(left)))
 

@@ -10,8 +10,7 @@ process, has the same client id: WeChat drops it if the first attempt had arrive
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wxcontroller.client.sends.availability import UNREACHED, Availability
 from wxcontroller.client.sends.backoff import SendBackoff
@@ -44,9 +43,8 @@ class Attempts:
     policy: RoutePolicy
     availability: Availability
     ending: Ending
-    now: Callable[[], float]
     last_sent: int = 0  # time of the last message that WeChat accepted, in seconds since 1970
-    _upload: "asyncio.Future[None] | None" = field(default=None)
+    _upload: "asyncio.Future[None] | None" = None
 
     async def attempt(self, send: Send) -> None:
         """Try to send a message, and handle the outcome."""
@@ -82,7 +80,11 @@ class Attempts:
             else:
                 raise
         else:
-            self.last_sent, self.availability.last_error, self.availability.failures = int(self.now()), NOTHING, 0
+            self.last_sent, self.availability.last_error, self.availability.failures = (
+                int(self.policy.now()),
+                NOTHING,
+                0,
+            )
             self.backoff.reset()
             self.ending.end(send, sent_as(message_id))
             for other, outcome in self.policy.overtaken(send, self.sends):
@@ -97,7 +99,7 @@ class Attempts:
 
     def note(self, send: Send) -> str:
         """Note that a send is handed to WeChat: one of its tries is used up. Return the day as which it counts."""
-        send.tried = send.tried or self.now()
+        send.tried = send.tried or self.policy.now()
         send.attempts_left -= 1
         self.policy.attempted(send, send.step is SendStep.REPEATING)
         return self.pacer.count()
@@ -106,7 +108,7 @@ class Attempts:
         """Return why a send whose answer was lost is not repeated, "" if it can be."""
         seconds = self.sender.driver.capabilities.repeat_seconds
         # ``abs``: a clock that was set back must not prolong the time in which WeChat knows the id.
-        if send.attempts_left <= 0 or abs(self.now() - send.tried) > seconds:
+        if send.attempts_left <= 0 or abs(self.policy.now() - send.tried) > seconds:
             return _TOO_LATE
         return "" if self.policy.may_repeat(send) else _NO_WINDOW
 
@@ -188,7 +190,7 @@ class Attempts:
 
     def _no_connection(self, send: Send, problem: WeChatError) -> float:
         """Let a send wait that could not be passed to WeChat; return the seconds for which the queue pauses."""
-        self.availability.note_failure(self.now())
+        self.availability.note_failure()
         if (failures := self.availability.failures) == UNREACHED:
             log.warning("WeChat cannot be reached (%s); %d sends wait", problem, len(self.sends))
         if send.step in WITH_WECHAT:  # it was counted as handed over

@@ -52,16 +52,16 @@ class Availability:
         """The account is logged in, with this id."""
         self.login, self.over, self.failures = own, "", 0
 
-    def log_out(self, now: float, over: str = "") -> None:
-        """Nobody is logged in; ``over``: the ids that sends are addressed to have ended, too."""
+    def log_out(self, over: str) -> None:
+        """Nobody is logged in; ``over``: why the ids that sends are addressed to have ended, or ""."""
         if self.login and not self.failures:
-            self.since = now
+            self.since = self.policy.now()
         self.login, self.over, self.failures = "", over, 0
 
-    def note_failure(self, now: float) -> None:
+    def note_failure(self) -> None:
         """An attempt had no connection."""
         if not self.failures:
-            self.since = now
+            self.since = self.policy.now()
         self.failures += 1
 
     def stall(self, sends: Iterable[Send]) -> Stall | None:

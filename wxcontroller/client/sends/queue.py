@@ -15,8 +15,7 @@ import asyncio
 import contextlib
 import logging
 import math
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -64,7 +63,7 @@ class _Phase(IntEnum):
 class SendQueue:
     """Sends one message at a time, as ``pacer``, ``backoff`` and ``policy`` allow, while one is logged in.
 
-    ``limit``: how many may wait. ``now`` returns the time of day.
+    ``limit``: how many may wait.
     """
 
     pacer: Pacer
@@ -75,7 +74,6 @@ class SendQueue:
     backoff: SendBackoff
     policy: RoutePolicy
     limit: int = MAX_WAITING
-    now: Callable[[], float] = time.time
     availability: Availability = field(init=False)
     ending: Ending = field(init=False)
     attempts: Attempts = field(init=False)
@@ -86,7 +84,7 @@ class SendQueue:
 
     def __post_init__(self) -> None:
         sends, policy = self._sends, self.policy
-        self.availability = Availability(policy, self.now())
+        self.availability = Availability(policy, policy.now())
         self.ending = Ending(sends, self.sender, self.store, self.tasks, policy)
         self.attempts = Attempts(
             sends,
@@ -97,7 +95,6 @@ class SendQueue:
             policy,
             self.availability,
             self.ending,
-            self.now,
         )
 
     def __len__(self) -> int:
@@ -159,7 +156,7 @@ class SendQueue:
         if not waits or self.availability.blocked:
             return None
         # The pause begins when the one under way is done.
-        return self.now() + (self.pacer.interval if self.in_flight else max(0.0, self.pacer.pause()))
+        return self.policy.now() + (self.pacer.interval if self.in_flight else max(0.0, self.pacer.pause()))
 
     @property
     def due_in(self) -> float:
@@ -237,14 +234,9 @@ class SendQueue:
     def _can_send_now(self, send: Send) -> bool:
         """Whether a message is passed to WeChat as soon as it is stored."""
         idle = self._taken_up.is_set() and not len(self) and not self._sends.at(SendStep.STORING)
-        may = (
-            idle
-            and not self.availability.failures
-            and self.pacer.pause() <= 0
-            and not self.pacer.refusal
-            and self.policy.may_go(send)
-        )
-        return may and not self.availability.blocked and send.login == self.availability.login and send.media is None
+        free = not self.availability.blocked and not self.availability.failures and not self.pacer.refusal
+        may = send.media is None and send.login == self.availability.login and self.policy.may_go(send)
+        return idle and free and may and self.pacer.pause() <= 0
 
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[StoredSends]") -> None:
         added = StoredSends() if stored.cancelled() or stored.exception() else stored.result()
@@ -270,7 +262,7 @@ class SendQueue:
         self.pacer.restore(left.days)
         self.policy.restore(left.windows)
         # Sends wait since the last sign of the earlier process: they do while none runs.
-        self.availability.since = min(self.now(), left.alive or self.now())
+        self.availability.since = min(self.availability.since, left.alive or math.inf)
         if not (found := left.sends()):
             return
         log.info("%d sends of the previous run are queued again", len(found))
@@ -345,7 +337,7 @@ class SendQueue:
 
     def over(self, why: str) -> None:
         """The login has ended, and with it the ids that sends are addressed to; ``why`` is "" if these last."""
-        self.availability.log_out(self.now(), why)
+        self.availability.log_out(why)
         self._end_unsendable(self.waiting())
         self._news.set()
 
@@ -423,7 +415,7 @@ class SendQueue:
 
     def _review(self) -> None:
         """End sends that have waited too long, hold those that cannot go, and release those that can."""
-        if (stall := self.stall) is not None and (now := self.now()) > stall.until:
+        if (stall := self.stall) is not None and (now := self.policy.now()) > stall.until:
             for send in self.waiting():
                 if now > self.availability.waits_until(send):
                     self._not_sent(send, self.availability.words)
@@ -452,7 +444,7 @@ class SendQueue:
 
     def _patience(self) -> float:
         """Return for how many seconds nothing changes unless there are news."""
-        now, times = self.now(), [math.inf]
+        now, times = self.policy.now(), [math.inf]
         if (stall := self.stall) is not None:
             times.append(stall.until - now)
         if (change := self.policy.change_in(self._sends, self.availability.blocked is not None)) is not None:
