@@ -36,7 +36,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import SendState
+from wxcontroller.client.sends.outcomes import Outcome, SendState
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.preparing import BadMedia
@@ -272,6 +272,14 @@ class Preparer:
         media.file = base.Upload(Path("a.png"), "a.png", "image/png", 1)
 
 
+class SlowSender(Sender):
+    """Reads content for a report from a slow disk."""
+
+    async def facts(self, send: Send, outcome: Outcome) -> MediaFacts | None:
+        await asyncio.sleep(1.5 if send.media is not None else 0)
+        return await Sender.facts(self, send, outcome)
+
+
 @dataclass
 class Process:
     """One life of the account."""
@@ -326,7 +334,7 @@ class Machine(RuleBasedStateMachine):
         roster.me, roster.login = Contact(self.own, "me"), self.own
         roster.contacts = {peer: Contact(peer, peer) for peer in PEERS}
         reporter = Reporter(True, frozenset(), {}, False, log, EventRing(100, 1000))
-        sender = Sender(self.wechat, roster, reporter, MediaIndex(log), 0)  # type: ignore[arg-type]
+        sender = SlowSender(self.wechat, roster, reporter, MediaIndex(log), 0)  # type: ignore[arg-type]
         now = self.clock.time
         policy: RoutePolicy = RoutePolicy(keep_seconds=3600.0, now=now)
         if (window := self.wechat.capabilities.window) is not None:
