@@ -35,15 +35,8 @@ def prepared(sends: Iterable[Send], line: Callable[[Send], Hashable]) -> Iterato
 
 def following(ready: Iterable[Send], rank: Callable[[Send], int]) -> Send | None:
     """Return the first of the sends with the lowest rank, or None."""
-    best: Send | None = None
-    lowest = 0
-    for send in ready:
-        found = FIRST if send.step not in CANCELLABLE else rank(send)
-        if best is None or found < lowest:
-            best, lowest = send, found
-            if lowest == FIRST:
-                break
-    return best
+    sends = list(ready)
+    return min(sends, key=lambda send: rank(send) if send.step in CANCELLABLE else FIRST) if sends else None
 
 
 def bundled(sends: Iterable[Send]) -> list[Send]:
