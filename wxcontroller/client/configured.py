@@ -12,7 +12,7 @@ from wxcontroller.client.deliveries.receivers import Receiver
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.drivers.base import Capabilities, ReplyWindow
-from wxcontroller.openwx.statefile import ClientFacts
+from wxcontroller.openwx.statefile import ClientFacts, SendLimits
 
 
 def facts_of(config: ClientConfig) -> ClientFacts:
@@ -38,9 +38,9 @@ def facts_of(config: ClientConfig) -> ClientFacts:
 
 
 def route_policy_of(
-    config: ClientConfig, capabilities: Capabilities, restricted: Callable[[int], None]
+    config: ClientConfig, capabilities: Capabilities, notice: Callable[[SendLimits], None]
 ) -> RoutePolicy:
-    """Return the rules of a route for sends. ``restricted``: see WindowedRoute."""
+    """Return the rules of a route for sends. ``notice``: see WindowedRoute."""
     keep, window = config.seconds("send_keep_seconds"), capabilities.window
     if window is None:
         return RoutePolicy(config.limits.send_tries, keep)
@@ -54,7 +54,7 @@ def route_policy_of(
         window=window,
         table=Windows(window, *limits, config.flag("window_reminder")),
         seconds=config.seconds("hold_seconds"),
-        restricted=restricted,
+        notice=notice,
     )
 
 

@@ -166,7 +166,7 @@ class Client:
             store,
             tasks,
             SendBackoff(self.backoff),
-            route_policy_of(config, driver.capabilities, session.note_restricted),
+            route_policy_of(config, driver.capabilities, session.note_limits),
             config.number("send_queue_max"),
         )
         minutes = Minutes(config.name.instance, events, session.running.is_set)

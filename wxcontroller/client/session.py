@@ -24,7 +24,7 @@ from wxcontroller.core.watchdog import Watchdog
 from wxcontroller.drivers import base
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, render
+from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, SendLimits, render
 
 log = logging.getLogger(__name__)
 # Report slow storage after this many seconds.
@@ -61,7 +61,7 @@ class Session:
         self.reason = NOTHING
         self.ended = ""  # why the driver stopped, an EndReason
         self._port_error = NOTHING  # why its port cannot be used
-        self.restricted: int | None = None  # people to whom WeChat shows no sends; None: unknown
+        self.limits: SendLimits | None = None  # None: unknown
         self.asks: Question | None = None  # the question that the driver waits for
         # Seconds since 1970 or 0: WeChat's last answer, and the last message.
         self.last_sync = 0
@@ -213,10 +213,10 @@ class Session:
         self._status = status
         self._publish()
 
-    def note_restricted(self, number: int) -> None:
-        """Note to how many people WeChat shows none of the sends."""
-        if number != self.restricted:
-            self.restricted = number
+    def note_limits(self, limits: SendLimits) -> None:
+        """Note the limits of sends that WeChat's answers showed."""
+        if limits != self.limits:
+            self.limits = limits
             self._publish()
 
     def end(self, ended: base.Ended) -> None:
@@ -424,7 +424,7 @@ class Session:
             last_sync=self.last_sync,
             sync_uptime=round(self._sync_uptime, 1),
             asks=self.asks,
-            restricted=self.restricted,
+            limits=self.limits,
             ended=self.ended,
             login_marks=self._login_marks,
             port_error=self._port_error,

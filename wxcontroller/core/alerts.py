@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DEAD = "dead"  # its reports were refused for good
     LOST = "lost"  # its reports were deleted before they were delivered: the log was full
     PORT = "port"  # another program has its port
+    LIMIT = "limit"  # WeChat refused sends, and more are held
     RESTRICTED = "restricted"  # WeChat accepts messages for a person and shows none of them
     DISK = "disk"
     SYSTEMD = "systemd"  # the controller cannot look at the accounts
@@ -165,6 +166,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.DEAD: N_("its reports are refused"),
     Kind.LOST: N_("its reports are lost"),
     Kind.PORT: N_("port in use by another program"),
+    Kind.LIMIT: N_("WeChat limits its messages"),
     Kind.RESTRICTED: N_("WeChat does not show its messages"),
     Kind.DISK: N_("disk"),
     Kind.SYSTEMD: N_("systemd does not answer"),

@@ -1,7 +1,7 @@
 """The original's state file (openwx-api 4.4), with additional fields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import NOTHING, Text, text_fields
@@ -60,16 +60,31 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class SendLimits:
+    """Limits of sends that WeChat's answers showed.
+
+    ``restricted`` are people to whom WeChat shows no sends, ``limit_24h`` is a limit of a day that acts until
+    ``limit_24h_until``, in seconds since 1970; 0 for none.
+    """
+
+    restricted: int = 0
+    limit_24h: int = 0
+    limit_24h_until: int = 0
+
+
+_NO_LIMITS: JsonObject = dict.fromkeys(limit.name for limit in fields(SendLimits))
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """The state of the session. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
 
     ``last_sync`` is the time of WeChat's last answer, and ``sync_uptime`` the same in seconds since the boot,
-    by a clock that cannot be set; both 0 before one. ``restricted`` are people to whom WeChat shows no sends, None
-    if unknown; ``ended`` is why the driver stopped, a drivers.base.EndReason.
-    ``logins`` counts those of this process. It stops after ``qrcode_limit`` codes, this is number ``qrcode_try``,
-    and the next one is due at ``qrcode_until``, 0 for unknown. ``login_marks`` are the login's
-    (drivers.base.Profile), None if unchanged or unsupported. ``port_error`` is why the account's port cannot be
-    used.
+    by a clock that cannot be set; both 0 before one. ``limits`` are None on routes that show none; ``ended`` is
+    why the driver stopped, a drivers.base.EndReason. ``logins`` counts those of this process. It stops after
+    ``qrcode_limit`` codes, this is number ``qrcode_try``, and the next one is due at ``qrcode_until``, 0 for unknown.
+    ``login_marks`` are the login's (drivers.base.Profile), None if unchanged or unsupported. ``port_error`` is why
+    the account's port cannot be used.
     """
 
     state: LoginState
@@ -84,7 +99,7 @@ class Moment:
     last_sync: int = 0
     sync_uptime: float = 0.0
     asks: Question | None = None
-    restricted: int | None = None
+    limits: SendLimits | None = None
     ended: str = ""
     login_marks: tuple[str, ...] | None = None
     qrcode_try: int = 0
@@ -97,7 +112,8 @@ class Moment:
 # Not the original's, and no part of the contract's STATE.
 FOR_CONTROLLER = frozenset(
     {
-        *("restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until", "epoch"),
+        *("restricted", "limit_24h", "limit_24h_until", "ended", "login_marks", "logins", "epoch"),
+        *("qrcode_try", "qrcode_limit", "qrcode_until"),
         # Programs without it have no socket in their runtime directory.
         *("port_error", "port_error_text"),
     }
@@ -127,7 +143,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "state_since": moment.since,
         **text_fields(status=moment.status, reason=moment.reason),
         "input": moment.asks.as_json() if moment.asks else None,
-        "restricted": moment.restricted,
+        **(asdict(moment.limits) if moment.limits else _NO_LIMITS),
         "ended": moment.ended or None,
         "login_marks": None if moment.login_marks is None else [*moment.login_marks],
         **text_fields(port_error=moment.port_error),

@@ -1,6 +1,7 @@
 """Sends on a route with a reply window: held when they can't go, released by the person's next message."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,44 @@ async def test_send_held_too_long_is_refused(ilink: Stage) -> None:
     assert (await ilink.send("too late"))["state"] == "held"
     [report] = await ilink.webhook.until_sends(1)
     assert (report["code"], report["state"], report["refusal"]) == (-5, "refused", "expired")
+
+
+async def test_one_refusal_holds_a_send_until_the_next_message_only(ilink: Stage) -> None:
+    client = await greeted(ilink)
+    assert (await ilink.send("first"))["state"] == "delivered"
+    await ilink.hear("and?")
+    ilink.wechat.fault("sendmessage", FaultKind.RETCODE, -2)
+    assert (await ilink.send("second"))["reason"] == "throttled"
+    await ilink.hear("hello?")
+    assert await ilink.until_sent(2) == ["first", "second"]
+    for number in range(4):
+        assert (await ilink.send(f"{number}"))["state"] == "delivered"
+    assert obj((await client.get_v1())["sending"])["limit_24h"] == 0
+
+
+async def test_refusals_of_three_sends_are_a_limit_that_the_account_reports(
+    ilink: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "_ANSWER_SECONDS", 0.0)
+    client = await greeted(ilink)
+    for number in range(5):
+        await ilink.send(f"{number}")
+    await ilink.hear("and?")
+    ilink.wechat.fault("sendmessage", FaultKind.RETCODE, -2, 5)
+    for words in "abc":
+        assert (await ilink.send(words))["reason"] == "throttled"
+    sent = ilink.ilink.requests("sendmessage")
+    for number in range(1, 5):  # the second refusal of a message in a new window ends it
+        await ilink.hear(f"and {number}?")
+        await until(partial(ilink.ilink.requests, "sendmessage"), (sent + number).__le__)
+    await until(client.state, lambda state: state["limit_24h"] == 5)
+    await ilink.restart()
+    assert ilink.client.state()["limit_24h"] == 5
+    # One is tried after the next message, and WeChat takes it.
+    await ilink.hear("well?")
+    assert (await ilink.until_sent(6))[-1] == "c"
+    await until(ilink.client.state, lambda state: state["limit_24h"] == 0)
+    assert (await ilink.send("more"))["state"] == "delivered"
 
 
 async def test_messages_without_an_id_mark_a_person_as_restricted(ilink: Stage) -> None:
@@ -247,35 +286,103 @@ def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
     windows = table()
     for peer in ("a", "b"):
         windows.heard(peer, 1000.0, has_held=False)
-    windows.throttle("a", 1000.0)
+    windows.throttle("a", 1000.0, "1")
     assert windows.hold("b", False, 1000.0 + 3599) is Hold.THROTTLED
     assert windows.hold("b", False, 1000.0 + 3601) is None
-    windows.throttle("b", 5000.0)
+    windows.throttle("b", 5000.0, "2")
     assert windows.hold("a", False, 5000.0 + 7199) is Hold.THROTTLED
     windows.heard("a", 5001.0, has_held=True)
     assert windows.hold("a", False, 5002.0) is None
 
 
-def test_a_refusal_in_a_fresh_window_teaches_the_limit_of_a_day_for_a_week() -> None:
-    windows = table(per_message=0)
-    windows.heard("a", 1000.0, has_held=False)
-    for at in range(4):
-        windows.taken("a", True, 1000.0 + at)
-    windows.heard("a", 2000.0, has_held=False)
-    windows.throttle("a", 2001.0)
-    windows.heard("a", 3000.0, has_held=True)  # ends the silence
-    assert windows.hold("a", False, 3001.0) is Hold.BUDGET
-    day, week = 86400.0, 7 * 86400.0
-    windows.heard("a", 4 * day, has_held=True)
-    for at in range(4):
-        assert windows.hold("a", False, 4 * day + at) is None
-        windows.taken("a", True, 4 * day + at)
-    assert windows.hold("a", False, 4 * day + 5) is Hold.BUDGET
-    windows.heard("a", 2001.0 + week - 60, has_held=True)
-    for at in range(4):
-        windows.taken("a", True, 2001.0 + week - 60 + at)
-    assert windows.hold("a", False, 2001.0 + week - 1) is Hold.BUDGET
-    assert windows.hold("a", False, 2001.0 + week + 1) is None
+def refused(windows: Windows, at: float, *sends: str) -> None:
+    """Let a person write, and WeChat refuse these sends, each the first of this window."""
+    windows.heard("a", at, has_held=True)
+    for send in sends:
+        windows.throttle("a", at + 1.0, send)
+
+
+def delivered(windows: Windows, at: float, number: int) -> None:
+    """Let a person write, and WeChat take sends."""
+    windows.heard("a", at, has_held=True)
+    for number_of_one in range(number):
+        windows.taken("a", True, at + number_of_one)
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        [("1",)],
+        [("1",), ("1",), ("1",)],  # one message that WeChat dislikes
+        [("1", "2", "3")],  # one window: the bot may be throttled
+        [("1",), ("2",)],
+    ],
+)
+def test_few_refusals_teach_no_limit(refusals: list[tuple[str, ...]]) -> None:
+    windows = table()
+    delivered(windows, 1000.0, 5)
+    for number, sends in enumerate(refusals):
+        refused(windows, 2000.0 + 10 * number, *sends)
+    delivered(windows, 3000.0, 0)
+    windows.taken("a", True, 3001.0)
+    assert windows.hold("a", False, 3002.0) is None
+
+
+def test_three_refused_sends_in_two_windows_teach_a_limit_for_a_day() -> None:
+    windows = table()
+    delivered(windows, 1000.0, 6)
+    refused(windows, 2000.0, "1", "2")
+    windows.heard("b", 2500.0, has_held=True)
+    assert windows.hold("b", False, 2501.0) is None
+    refused(windows, 3000.0, "3")
+    assert windows.learned_limit(3001.0) == (6, 3001 + 86400)
+    windows.heard("b", 3500.0, has_held=True)  # ends the silence
+    # One send is tried after each message, and while it is refused, no more than that.
+    assert windows.hold("a", False, 3501.0) is Hold.LEARNED
+    assert windows.hold("b", False, 3501.0) is None
+    windows.throttle("b", 3502.0, "4")
+    windows.heard("a", 3600.0, has_held=True)
+    assert windows.hold("b", False, 3601.0) is Hold.LEARNED
+    assert windows.hold("a", False, 3601.0) is None
+    # After a day nothing is held for it, although nobody wrote.
+    assert windows.learned_limit(3001.0 + 86401) == (0, 0)
+    assert windows.hold("b", False, 3600.0 + 86399) is not Hold.LEARNED
+
+
+def test_a_learned_limit_ends_with_the_first_message_taken_above_it() -> None:
+    windows = table()
+    delivered(windows, 1000.0, 6)
+    for number in range(3):
+        refused(windows, 2000.0 + 10 * number, f"{number}")
+    shown = obj(windows.gauge({}, 2100.0)["sending"])
+    assert (shown["limit_24h"], shown["limit_24h_from"]) == (6, "learned")
+    assert [obj(one)["sent_24h"] for one in items(shown["limit_24h_refusals"])] == [6, 6, 6]
+    again = table()
+    again.restore(windows.as_bytes())
+    assert again == windows
+    delivered(windows, 3000.0, 1)
+    assert windows.learned_limit(3001.0) == (0, 0)
+    assert windows.hold("a", False, 3001.0) is None
+
+
+def test_a_learned_limit_is_never_below_four() -> None:
+    windows = table()
+    delivered(windows, 1000.0, 1)
+    for number in range(3):
+        refused(windows, 2000.0 + 10 * number, f"{number}")
+    assert windows.learned_limit(2100.0)[0] == 4
+    delivered(windows, 3000.0, 3)
+    assert windows.hold("a", False, 3003.0) is Hold.LEARNED
+
+
+def test_refusals_at_counts_that_wechat_took_later_teach_nothing() -> None:
+    windows = table()
+    delivered(windows, 1000.0, 1)
+    for number in range(2):
+        refused(windows, 2000.0 + 10 * number, f"{number}")
+    delivered(windows, 3000.0, 4)
+    refused(windows, 4000.0, "3")
+    assert windows.learned_limit(4001.0) == (0, 0)
 
 
 def test_stricter_budget_applies_and_the_daily_one_survives_messages() -> None:
@@ -285,7 +392,8 @@ def test_stricter_budget_applies_and_the_daily_one_survives_messages() -> None:
         assert windows.hold("a", False, float(at + 1)) is None
         windows.taken("a", True, float(at + 1))
     windows.heard("a", 10.0, has_held=False)
-    assert windows.hold("a", False, 10.0) is Hold.BUDGET
+    assert windows.hold("a", False, 10.0) is Hold.BUDGET_24H
+    assert windows.next_change(10.0) == 86401.0
     assert windows.hold("a", False, 86400.0 + 1.5) is None
 
 
@@ -314,7 +422,7 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     windows = table()
     windows.heard("O9Cq", 100.0, has_held=True)
     windows.taken("O9Cq", False, 101.0)
-    windows.throttle("O9Cq", 102.0)
+    windows.throttle("O9Cq", 102.0, "c1")
     again = table()
     again.restore(windows.as_bytes())
     assert again == windows
@@ -325,7 +433,7 @@ def test_clock_jump_affects_windows_only_briefly() -> None:
     windows, noon, year = table(per_day=3), 1e9, 365 * 86400
     windows.heard("a", noon, has_held=False)
     windows.taken("a", True, noon + year)
-    windows.throttle("a", noon + year)
+    windows.throttle("a", noon + year, "1")
     # Set back by a year: pauses and counts of a future day do not count.
     assert windows.hold("a", False, noon) is None
     assert windows.sent_today(noon) == 0

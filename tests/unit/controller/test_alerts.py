@@ -1,6 +1,7 @@
 """Alerts of the controller: from real files and accounts, and the rules for sending them, with a simulated clock."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,21 @@ async def test_a_lost_session_is_alerted_immediately_with_its_code(watched: Watc
     assert item.instance == watched.host.accounts.registry.resolve("小店")
     process.say(LoginState.RUNNING)
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
+
+
+async def test_a_limit_that_refusals_taught_is_alerted_with_its_number(watched: Watched) -> None:
+    process = await watched.host.start("alice")
+    process.say(LoginState.RUNNING, restricted=0, limit_24h=0, limit_24h_until=0)
+    assert await watched.live() == []
+    day = int(time.time()) + 86400
+    process.say(LoginState.RUNNING, restricted=0, limit_24h=5, limit_24h_until=day)
+    [alert] = await watched.live(120)
+    assert kinds([alert]) == ["problem alice limit"]
+    assert "5" in alert.text
+    process.say(LoginState.RUNNING, restricted=0, limit_24h=0, limit_24h_until=0)
+    assert kinds(await watched.live(60)) == ["recovery alice limit"]
+    process.say(LoginState.RUNNING, restricted=0, limit_24h=5, limit_24h_until=day - 2 * 86400)  # over
+    assert await watched.live(120) == []
 
 
 async def test_a_restricted_person_is_alerted_once_without_a_code(watched: Watched) -> None:

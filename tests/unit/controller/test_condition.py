@@ -47,6 +47,7 @@ TROUBLED = {
     "damaged": ("running", "error", "log-damaged"),
     "full": ("running", "error", "cannot-store"),
     "restricted": ("running", "warning", "person-restricted"),
+    "limited": ("running", "warning", "sends-limited"),
 }
 WELL = ("acknowledged", "busy", "fresh", "idle", "old", "stopped")
 
@@ -89,6 +90,8 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
     say["input"](LoginState.PARKED, reason="a risk", input=question, version=__version__)
     host.process("silent").write(b'{"account": "silent"}')
     host.process("unreadable").write(b"{half")
+    limits = {"limit_24h": 5, "limit_24h_until": now + 1000}
+    say["limited"](LoginState.RUNNING, **limits, version=__version__, last_sync_uptime=uptime())
     say["restricted"](LoginState.RUNNING, restricted=1, version=__version__, last_sync_uptime=uptime())
     say["old"](LoginState.RUNNING, version="2.0.0")
     # "busy" has just begun to wait, also on a slow machine.

@@ -59,6 +59,8 @@ class Hold(StrEnum):
     NO_CONTEXT = "no-context"
     WINDOW = "window"
     BUDGET = "budget"
+    BUDGET_24H = "budget-24h"  # the limit of a day that is set
+    LEARNED = "learned-limit"  # and one that refusals taught
     THROTTLED = "throttled"
     RESTRICTED = "restricted"
     CONFIRMING = "confirming"
@@ -77,6 +79,8 @@ class Hold(StrEnum):
             return "held until the account is logged in"
         if self is Hold.UNREACHABLE:
             return "held until WeChat can be reached"
+        if self is Hold.BUDGET_24H:
+            return "held until earlier messages are a day old"
         return "held for a moment" if self is Hold.CONFIRMING else "held until the person writes"
 
 
@@ -84,6 +88,8 @@ _WORDS = {
     Hold.NO_CONTEXT: N_("the person has not written since the login"),
     Hold.WINDOW: N_("the reply window is closed"),
     Hold.BUDGET: N_("the messages of this window are used up"),
+    Hold.BUDGET_24H: N_("the messages of 24 hours are used up (budget_24h)"),
+    Hold.LEARNED: N_("WeChat refused so many messages in 24 hours before; one is tried after each of the person's"),
     Hold.THROTTLED: N_("WeChat throttles the bot for some time"),
     Hold.RESTRICTED: N_("WeChat restricts this person"),
     Hold.CONFIRMING: N_("it is being checked whether the session is over"),

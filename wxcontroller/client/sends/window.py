@@ -8,8 +8,10 @@ this is normal, not a failure.
   find out), when WeChat says so, or when its budget is used up.
 - **Per bot**: WeChat throttles the bot as a whole, and each attempt while throttled lengthens the penalty. After a
   refusal nothing is sent until a person for whom something is held writes, or a long timer allows one attempt.
-- Users report two budgets, and it is unknown which one WeChat enforces: both are counted, and the
-  stricter one applies. A refusal in a fresh window below the first budget sets the second.
+- Users report two budgets, and it is unknown which one WeChat enforces: both are counted, and the stricter one
+  applies. Unless it is set, the second is learned from refusals in fresh windows, which the first does not explain.
+  One refusal proves nothing, and a wrong limit silences the bot: several sends must be refused in several windows,
+  one is still tried after each message, and the first that WeChat takes ends the limit.
 
 This module is a state table without I/O or a clock. The queue calls ``hold`` before each send and reports its
 outcome; the state is stored with each send's end.
@@ -20,7 +22,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from wxcontroller.client.sends.outcomes import Hold
-from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.core.messages import N_
 from wxcontroller.drivers.base import ReplyWindow
 
@@ -30,8 +32,12 @@ _DAY = 86400.0
 # Sends are counted per five minutes: a time for each took 400 KB for 20,000 a day, stored with every send.
 _COUNTED_TOGETHER = 300.0
 _CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
-# A learned limit is forgotten after a week: it may have been temporary.
-_LEARNED_FOR = 7 * _DAY
+# A limit is learned from the refusals of so many sends in so many fresh windows (9, rule 3). Counts of a day below 4
+# were never reported, and one that was learned is forgotten after a day: it may have been temporary.
+_REFUSED_SENDS, _REFUSED_WINDOWS = 3, 2
+_LEAST_LEARNED = 4
+_LEARNED_FOR = _DAY
+_MAX_REFUSALS = 20
 # Interim messages leave the last sends of a window to answers.
 _KEPT_FOR_FINALS = 2
 INTERIM_SECONDS = 600.0
@@ -90,6 +96,16 @@ class _Sends:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class _RefusedSend:
+    """A refusal of a ``send`` in a fresh window, when the bot had sent ``count`` messages in a day."""
+
+    at: float
+    opened: float  # when that window was
+    count: int
+    send: str
+
+
 @dataclass(slots=True)
 class Windows:
     """The windows of one account. ``per_message`` and ``per_day`` are the budgets, 0 for any number.
@@ -104,8 +120,9 @@ class Windows:
     peers: dict[str, PeerWindow] = field(default_factory=dict)
     throttled_until: float = 0.0
     refusals: int = 0  # in a row, of the bot
-    learned: int = 0  # a limit per day, as a refusal taught it
+    learned: int = 0  # a limit per day, as refusals taught it
     learned_at: float = 0.0
+    _refused: list[_RefusedSend] = field(default_factory=list)  # from which it is learned
     _recent: deque[_Sends] = field(default_factory=deque)  # of the last day
 
     # -- questions
@@ -126,17 +143,25 @@ class Windows:
         if over and (found.late or self.refusals):
             return Hold.WINDOW
         left = self.left(found, now)
-        kept = int(self.reminder and not reminder)
-        if left <= (_KEPT_FOR_FINALS if interim else kept):
-            return Hold.BUDGET
+        kept = _KEPT_FOR_FINALS if interim else int(self.reminder and not reminder and not self._tries(found, now))
+        if left <= kept:
+            if not (daily := self._daily(now)) or daily - self.sent_today(now) > kept:
+                return Hold.BUDGET
+            return Hold.BUDGET_24H if self.per_day else Hold.LEARNED
         return Hold.RESTRICTED if interim and found.restricted else None
 
     def left(self, peer: PeerWindow, now: float) -> int:
         """Return how many more sends both budgets allow."""
         limits = [self.per_message - peer.sent] if self.per_message else []
         if daily := self._daily(now):
-            limits.append(daily - self.sent_today(now))
+            limits.append(1 if self._tries(peer, now) else daily - self.sent_today(now))
         return max(0, min(limits, default=1 << 30))
+
+    def _tries(self, peer: PeerWindow, now: float) -> bool:
+        """Whether one send finds out if WeChat still enforces the limit that was learned and is reached."""
+        limit, _ = self.learned_limit(now)
+        fresh = not peer.sent and all(refusal.opened != peer.opened for refusal in self._refused)
+        return bool(limit) and fresh and self.sent_today(now) >= limit
 
     def needs_reminder(self, peer: str, waits: bool, now: float) -> bool:
         """Whether the last send asks the person to write; ``waits``: sends are held for them."""
@@ -144,6 +169,7 @@ class Windows:
         if not self.reminder or found is None or found.restricted or self.left(found, now) != 1:
             return False
         over = now >= found.opened + self.policy.seconds
+        over = over or self._tries(found, now)
         return not (over or self.hold(peer, False, now, reminder=True)) and (waits or now >= found.opened + _QUIET)
 
     def sent_today(self, now: float) -> int:
@@ -176,12 +202,17 @@ class Windows:
         times = [peer.answer_until for peer in self.peers.values()]
         if self.reminder:
             times += [peer.opened + _QUIET for peer in self.peers.values() if self.left(peer, now) == 1]
+        if (daily := self._daily(now)) and self.sent_today(now) >= daily:
+            times += [self._recent[0].last + _DAY, self.learned_limit(now)[1]]
         return min((when for when in (self.throttled_until, *times) if when > now), default=None)
 
     def _daily(self, now: float) -> int:
-        if self.per_day:
-            return self.per_day
-        return self.learned if self.learned and now < self.learned_at + _LEARNED_FOR else 0
+        return self.per_day or self.learned_limit(now)[0]
+
+    def learned_limit(self, now: float) -> tuple[int, int]:
+        """Return the limit of a day that refusals taught, and until when it acts; 0 and 0 for none."""
+        acts = self.learned and not self.per_day and now <= self.learned_at + _LEARNED_FOR
+        return (self.learned, int(self.learned_at + _LEARNED_FOR)) if acts else (0, 0)
 
     # -- what happens
 
@@ -235,6 +266,7 @@ class Windows:
 
         Return whether a restriction of the person began or ended with it.
         """
+        self._disprove(self.sent_today(now))
         self._count(now)
         # WeChat accepts sends again, so the penalty is over.
         self.throttled_until, self.refusals = 0.0, 0
@@ -259,17 +291,32 @@ class Windows:
         if found := self.peers.get(peer):
             found.closed = why
 
-    def throttle(self, peer: str, now: float) -> bool:
-        """Stop sending after WeChat refused a send for a temporary reason. Return whether the window was fresh."""
+    def throttle(self, peer: str, now: float, send: str) -> bool:
+        """Stop sending after a ``send`` was refused for a temporary reason. Return whether the window was fresh."""
         self.refusals += 1
         self.throttled_until = now + min(_SILENCE_FIRST * 2.0 ** min(self.refusals - 1, 20), _SILENCE_MAX)
         found = self.peers.get(peer)
-        # In a fresh window, below the budget per message, only the budget
-        # per day explains the refusal, or the message itself.
-        fresh = found is not None and found.sent == 0 and now < found.opened + self.policy.seconds
-        if fresh and self.sent_today(now) and not self.per_day:
-            self.learned, self.learned_at = self.sent_today(now), now
-        return fresh
+        if found is None or found.sent or now >= found.opened + self.policy.seconds:
+            return False
+        # In a fresh window, below the budget per message, a budget per day explains the refusal, or the message.
+        if count := self.sent_today(now):
+            self._learn(_RefusedSend(now, found.opened, count, send), now)
+        return True
+
+    def _learn(self, refusal: _RefusedSend, now: float) -> None:
+        recent = [other for other in self._refused if 0 <= now - other.at < _LEARNED_FOR]
+        self._refused = [*recent, refusal][-_MAX_REFUSALS:]
+        sends, windows = ({*each} for each in zip(*((one.send, one.opened) for one in self._refused), strict=True))
+        if not self.learned_limit(now)[0] and len(sends) >= _REFUSED_SENDS and len(windows) >= _REFUSED_WINDOWS:
+            self.learned = max(_LEAST_LEARNED, min(one.count for one in self._refused))
+            self.learned_at = now
+
+    def _disprove(self, count: int) -> None:
+        """WeChat took a send, or may have, when the bot had sent ``count`` messages in a day."""
+        if self.learned and count >= self.learned:
+            self.learned = 0
+        if not self.learned:
+            self._refused = [refusal for refusal in self._refused if refusal.count > count]
 
     def login_changed(self) -> None:
         """A new login: WeChat's tokens of the old one are invalid, and people must write first."""
@@ -283,8 +330,10 @@ class Windows:
         # In the order of the fields; ``astuple`` copies deeply, which is slow.
         peers = [[name, *(getattr(peer, each) for each in PeerWindow.__slots__)] for name, peer in self.peers.items()]
         recent = [[sends.begun, sends.last, sends.number] for sends in self._recent]
-        throttle = [self.throttled_until, self.refusals, self.learned, self.learned_at]
-        return json.dumps({"peers": peers, "throttle": throttle, "recent": recent}).encode()
+        throttle = [self.throttled_until, self.refusals]
+        refused = [[refusal.at, refusal.opened, refusal.count, refusal.send] for refusal in self._refused]
+        learned = {"limit": self.learned, "at": self.learned_at, "from": refused}
+        return json.dumps({"peers": peers, "throttle": throttle, "recent": recent, "learned": learned}).encode()
 
     def restore(self, kept: bytes) -> None:
         """Restore the state that ``as_bytes`` returned. Damaged content counts as never written."""
@@ -298,9 +347,15 @@ class Windows:
                     as_float(opened), integer(sent), why, late is True, as_float(answer_until), integer(without_id)
                 )
         throttle = items(found.get("throttle"))
-        if len(throttle) == 4:
+        # 2.3.0 also wrote a limit that one refusal had taught.
+        if len(throttle) >= 2:
             self.throttled_until, self.refusals = as_float(throttle[0]), integer(throttle[1])
-            self.learned, self.learned_at = integer(throttle[2]), as_float(throttle[3])
+        learned = obj(found.get("learned"))
+        self.learned, self.learned_at = integer(learned.get("limit")), as_float(learned.get("at"))
+        self._refused = [
+            _RefusedSend(as_float(at), as_float(opened), integer(count), text(send))
+            for at, opened, count, send in (one for one in map(items, items(learned.get("from"))) if len(one) == 4)
+        ]
         recent = [entry for entry in map(items, items(found.get("recent"))) if len(entry) == 3]
         self._recent = deque(
             _Sends(as_float(begun), as_float(last), max(0, integer(number))) for begun, last, number in recent
@@ -313,13 +368,17 @@ class Windows:
             held: when each held send was queued, by peer.
         """
         names = dict.fromkeys([*self.peers, *held])
+        limit, until = self.learned_limit(now)
+        refused: list[JsonValue] = [{"time": int(one.at), "sent_24h": one.count} for one in self._refused]
         open_ones = [self.left(peer, now) for peer in self.peers.values() if peer.opened]
         return {
             "windows": [self._row(name, held.get(name, []), now) for name in names],
             "sending": {
                 "sent_24h": self.sent_today(now),
                 "limit_24h": self._daily(now),
-                "limit_24h_from": "set" if self.per_day else "learned" if self._daily(now) else "unset",
+                "limit_24h_from": "set" if self.per_day else "learned" if limit else "unset",
+                "limit_24h_until": until or None,
+                "limit_24h_refusals": refused if limit else [],
                 "throttled_until": int(self.throttled_until) if self.is_silent(now) else None,
                 "left": min(open_ones, default=None),
                 "held": sum(map(len, held.values())),

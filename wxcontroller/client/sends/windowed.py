@@ -16,7 +16,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wxcontroller.client.sends.model import REMINDER, Send, held_answer
 from wxcontroller.client.sends.outcomes import NOT_SENT, TAKEN, Hold, Outcome, Refusal, SendState, refused
@@ -27,6 +27,7 @@ from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import ReplyWindow, ServiceState
+from wxcontroller.openwx.statefile import SendLimits
 
 log = logging.getLogger(__name__)
 # Both limits are the protocol's (19.3). Without them a closed window would fill disk and queue for a week.
@@ -46,16 +47,18 @@ def held_of(sends: Iterable[Send]) -> Iterator[Send]:
 class WindowedRoute(RoutePolicy):
     """Holds sends of an account for its ``table`` of windows.
 
-    ``seconds``: how long by default, 0 for no holding. ``restricted`` gets the number of people to whom WeChat shows
-    no sends.
+    ``seconds``: how long by default, 0 for no holding. ``notice`` is called when a person is restricted, or a limit
+    learned, and when either ends.
     """
 
     window: ReplyWindow
     table: Windows
     seconds: float = 0.0
-    restricted: Callable[[int], None] = lambda _: None
+    notice: Callable[[SendLimits], None] = lambda _: None
     tries: int = WINDOW_TRIES
     _writer: tuple[str, float] = "", 0.0  # whose message ended a silence, and when: their sends until then go first
+    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
+    _noticed: SendLimits | None = None
 
     verdicts = True
 
@@ -235,7 +238,18 @@ class WindowedRoute(RoutePolicy):
     def restore(self, kept: bytes) -> None:
         """See RoutePolicy."""
         self.table.restore(kept)
-        self.restricted(self.table.restricted)
+        self._notice()
+
+    def _notice(self) -> None:
+        limits, before = SendLimits(self.table.restricted, *self.table.learned_limit(self.now())), self._noticed
+        if limits == before:
+            return
+        self._noticed = limits
+        self.notice(limits)
+        if limits.limit_24h and not (before and before.limit_24h):
+            log.warning("WeChat refused several sends after %d in 24 hours: more are held", limits.limit_24h)
+        elif before and before.limit_24h and not limits.limit_24h:
+            log.info("WeChat accepts more than %d sends in 24 hours again", before.limit_24h)
 
     def attempted(self, send: Send, again: bool) -> None:
         """See RoutePolicy."""
@@ -252,7 +266,8 @@ class WindowedRoute(RoutePolicy):
             return None
         if problem.handling is FailureHandling.WAIT_FOR_PEER:
             self.table.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
-        elif self.table.throttle(send.target, self.now()):
+        elif self.table.throttle(send.target, self.now(), send.client_id):
+            self._notice()
             opened = self.table.peers[send.target].opened
             # Two refusals in one window prove nothing: the bot may be throttled.
             if send.struck != opened:
@@ -263,8 +278,9 @@ class WindowedRoute(RoutePolicy):
         """Count a send that WeChat took, or may have taken."""
         if send.state not in TAKEN:
             return
-        if self.table.taken(send.target, send.state is not SendState.ACCEPTED, self.now()):
-            self.restricted(self.table.restricted)
+        changed = self.table.taken(send.target, send.state is not SendState.ACCEPTED, self.now())
+        self._notice()
+        if changed:
             if self.table.is_restricted(send.target):
                 log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
             else:

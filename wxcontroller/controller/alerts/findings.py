@@ -34,6 +34,7 @@ class Track(StrEnum):
     STORE = "store"
     PORT = "port"
     PERSON = "person"  # a person it sends to
+    LIMIT = "limit"  # of its sends
     DISK = "disk"
     SYSTEMD = "systemd"
     HOSTS = "hosts"  # the others of the fleet
@@ -98,6 +99,7 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.DAMAGED: (Track.LOST, Kind.LOST),
     Code.STORE: (Track.STORE, Kind.DISK),
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
+    Code.LIMITED: (Track.LIMIT, Kind.LIMIT),
     Code.PORT_TAKEN: (Track.PORT, Kind.PORT),
     Code.DUPLICATE: (Track.DUPLICATE, Kind.DUPLICATE),
 }
@@ -115,7 +117,8 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        return dict.fromkeys((Track.LOGIN, Track.PORT, Track.PERSON, Track.DUPLICATE, *_OF_DELIVERIES), Ignored())
+        tracks = (Track.LOGIN, Track.PORT, Track.PERSON, Track.LIMIT, Track.DUPLICATE, *_OF_DELIVERIES)
+        return dict.fromkeys(tracks, Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: without_issue(name, assessment, settings)}
     if view.deliveries is not None:
@@ -129,6 +132,9 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     if view.live is not None and view.live.client.restricted is not None:
         found[Track.PERSON] = Healthy(
             name, Text(N_("Account {account}: WeChat shows its messages again."), account=name)
+        )
+        found[Track.LIMIT] = Healthy(
+            name, Text(N_("Account {account}: its messages are no longer limited."), account=name)
         )
     for issue in assessment.issues:
         if not issue.severity.is_trouble or issue.code not in KINDS:

@@ -10,7 +10,10 @@ from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schem
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-send", "being-sent")
-HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline", "unreachable")
+HOLDS = (
+    *("no-context", "window", "budget", "budget-24h", "learned-limit", "throttled", "restricted", "confirming"),
+    *("offline", "unreachable"),
+)
 STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
 _NEVER = "in seconds since 1970; null: never"
 SCHEMAS: Mapping[str, Schema] = {
@@ -54,7 +57,12 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "sent_24h": (WHOLE, "messages sent in the last 24 hours, to all people"),
             "limit_24h": (WHOLE, "the limit for them; 0: none"),
-            "limit_24h_from": (word("unset", "set", "learned"), "learned: derived from a refusal"),
+            "limit_24h_from": (word("unset", "set", "learned"), "learned: derived from refusals"),
+            "limit_24h_until": (maybe(WHOLE), "end of a learned limit, in seconds since 1970; null: none"),
+            "limit_24h_refusals": (
+                listing(record({"time": WHOLE, "sent_24h": WHOLE})),
+                "the refusals from which it is derived, with the messages sent in 24 hours before each",
+            ),
             "throttled_until": (maybe(WHOLE), f"the time until which nothing is sent, {_NEVER}"),
             "held": (WHOLE, "messages that are held for all persons"),
             "left": (maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),

@@ -222,6 +222,28 @@ def restricted(facts: Facts, _: Condition) -> Issue | None:
     return Issue(Code.RESTRICTED, Severity.WARNING, headline, remedy, level=number)
 
 
+def limited(facts: Facts, _: Condition) -> Issue | None:
+    """WeChat refused sends, and the account sends fewer for a day."""
+    client = facts.client
+    if client is None or not client.limit_24h or not facts.has_process:
+        return None
+    if facts.instant.has_passed(client.limit_24h_until):
+        return None
+    headline = Text(
+        "WeChat refused several messages in new windows after {n} message in 24 hours; further ones are held",
+        "WeChat refused several messages in new windows after {n} messages in 24 hours; further ones are held",
+        n=client.limit_24h,
+    )
+    remedy = Text(
+        N_(
+            "one held message is tried after each message of a person, and the first that WeChat accepts ends the "
+            "limit, as does a day; send less until then. The refusals: {status}"
+        ),
+        status=facts.wxctl("status", "--json"),
+    )
+    return Issue(Code.LIMITED, Severity.WARNING, headline, remedy)
+
+
 def port_taken(facts: Facts, _: Condition) -> Issue | None:
     """Another program has its port, or it may not use it. The controller does not need it."""
     if facts.client is None or not facts.client.port_error or not facts.has_process:
@@ -270,7 +292,7 @@ def duplicate(facts: Facts, _: Condition) -> Issue | None:
 
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, port_taken, moving),
+    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, limited, port_taken, moving),
     *(restart_due, old_code),
 )
 

@@ -127,12 +127,21 @@ class WindowRecord(WireRecord, kw_only=True):
     restricted: bool
 
 
+class SendRefusal(WireRecord, kw_only=True):
+    """A refusal of a send, and how many had been sent in the 24 hours before it."""
+
+    time: Whole
+    sent_24h: Whole
+
+
 class SendingRecord(WireRecord, kw_only=True):
     """Limits of sends on a route with reply windows."""
 
     sent_24h: Whole | None | UnsetType = UNSET
     limit_24h: Whole | None | UnsetType = UNSET
     limit_24h_from: Word | None | UnsetType = UNSET
+    limit_24h_until: Whole | None | UnsetType = UNSET
+    limit_24h_refusals: list[SendRefusal] | None | UnsetType = UNSET
     throttled_until: Whole | None | UnsetType = UNSET
     left: Whole | None | UnsetType = UNSET
     held: Whole | None | UnsetType = UNSET

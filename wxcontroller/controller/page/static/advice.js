@@ -11,6 +11,7 @@ const TABS = {
   "unit-down": "journal",
   "unit-failed": "journal",
   "unit-restarting": "journal",
+  "sends-limited": () => t("Sends limited"),
   "crash-loop": "journal",
   "no-state": "journal",
   "state-unreadable": "journal",
@@ -44,6 +45,7 @@ const WRONG = {
   "cannot-store": () => t("Cannot store"),
   "log-damaged": () => t("Log damaged"),
   "person-restricted": () => t("Messages hidden"),
+  "sends-limited": () => t("Sends limited"),
   "crash-loop": () => t("Keeps failing"),
   "login-stuck": () => t("Login stuck"),
 };
