@@ -121,6 +121,40 @@ async def test_held_message_is_refused_and_later_sent_once(ilink: Stage) -> None
     assert len(ilink.sent()) == 3
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_equal_answer_to_a_newer_message_is_sent(ilink: Stage, restarted: bool) -> None:
+    agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
+    peer = await meet(agent, ilink)
+    for words in ("one", "two"):
+        assert (await agent.send_text(words, peer))["ret"] == 0
+    for client_id in ("a", "b"):
+        assert (await agent.send_text("OK", peer, client_id=client_id))["ret"] == -2
+    if restarted:
+        await ilink.restart(WXCLIENT_BUDGET_PER_INBOUND="2")
+        agent.use(ilink.client)
+        assert (await agent.send_text("OK", peer, client_id="c"))["ret"] == -2
+    await meet(agent, ilink, "is it done?")
+    assert await ilink.until_sent(3) == ["one", "two", "OK"]
+    await meet(agent, ilink, "and now?")
+    answer = await agent.send_text("OK", peer, client_id="d")
+    assert str(answer["message_id"]) == ilink.ilink.sent()[-1].message_id
+    assert ilink.sent() == ["one", "two", "OK", "OK"]
+
+
+async def test_equal_messages_without_a_token_are_one_only_while_held(ilink: Stage) -> None:
+    agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
+    peer = await meet(agent, ilink)
+    for words in ("one", "two"):
+        assert (await agent.send_text(words, peer))["ret"] == 0
+    for client_id in ("a", "b"):
+        assert (await agent.send_text("ping", peer, client_id=client_id, context_token=""))["ret"] == -2
+    await meet(agent, ilink, "what?")
+    assert await ilink.until_sent(3) == ["one", "two", "ping"]
+    await meet(agent, ilink, "again?")
+    assert (await agent.send_text("ping", peer, client_id="c", context_token=""))["ret"] == 0
+    assert ilink.sent() == ["one", "two", "ping", "ping"]
+
+
 async def test_message_repeated_while_the_disk_is_slow_is_sent_once(
     ilink: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

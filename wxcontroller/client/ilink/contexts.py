@@ -22,11 +22,15 @@ _FORM = struct.Struct(">6sQQ16s16s")
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """The content of a token: whose message it was, the ``group`` it was in ("" for a private one), and when."""
+    """The content of a token: whose message it was, the ``group`` it was in ("" for a private one), and when.
+
+    ``seq`` is its position in the log.
+    """
 
     sender: bytes
     group: str
     time: float
+    seq: int
 
     @property
     def is_over(self) -> bool:
@@ -48,10 +52,10 @@ def context_of(seals: Seals, consumer: Consumer, token: str) -> MessageContext |
     content = seals.open("context", token)
     if content is None or len(content) != _FORM.size:
         return None
-    bot, _, when, sender, number = _FORM.unpack(content)
+    bot, seq, when, sender, number = _FORM.unpack(content)
     if bot != consumer.bot:
         return None
-    return MessageContext(sender, f"g{number[6:].hex()}@chatroom" if any(number) else "", float(when))
+    return MessageContext(sender, f"g{number[6:].hex()}@chatroom" if any(number) else "", float(when), seq)
 
 
 def _hash(peer: str) -> bytes:

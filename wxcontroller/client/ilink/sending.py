@@ -2,8 +2,9 @@
 
 The queue's guarantees apply: no accepted message is lost or sent twice, and all consumers and the account's API share
 the budget of a reply window. An agent that repeats a message, because the answer was that it is held or because it
-lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content, and while the first
-one is held, or for ten minutes after, by content and receiver alone.
+lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content. With another
+``client_id`` it is one if it has the same content and receiver, answers no later message (its context token), and the
+first one was held within the last ten minutes.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.cdn import AgentFile, Cdn
 from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook, WhenHeld
-from wxcontroller.client.ilink.contexts import context_of
+from wxcontroller.client.ilink.contexts import MessageContext, context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
@@ -74,12 +75,14 @@ class _Content:
 class _Recipient:
     """The recipient of a message, by an id that outlasts logins.
 
-    ``member`` is the person addressed instead of a group, still to be found in it, or "".
+    ``member`` is the person addressed instead of a group, still to be found in it, or "". ``answers`` is the context
+    of the message that is answered, None without a valid token.
     """
 
     id: str
     is_group: bool
     member: str = ""
+    answers: MessageContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,17 @@ class _Verdict:
     own_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _ToldHeld:
+    """A message whose agent was told that it is held, and so may repeat it: its request, when, and the position of
+    the message that it answers, 0 for none.
+    """
+
+    key: str
+    time: float
+    answered: int
+
+
 @dataclass(slots=True)
 class AgentSending:
     """Answers sendmessage."""
@@ -102,8 +116,7 @@ class AgentSending:
     ids: Ids
     seals: Seals
     cdn: Cdn
-    # By consumer and fingerprint, messages that were answered as held: their request, and when.
-    _told_held: OrderedDict[tuple[str, str], tuple[str, float]] = field(default_factory=OrderedDict)
+    _told_held: OrderedDict[tuple[str, str], _ToldHeld] = field(default_factory=OrderedDict)  # by consumer, content
 
     async def send(self, consumer: Consumer, message: JsonObject) -> JsonObject:
         """Queue a message and return its state. Raises Unavailable."""
@@ -123,7 +136,7 @@ class AgentSending:
             lambda: self._work(consumer, request, recipient, contents, interim),
             self._again,
         )
-        return self._answer(consumer, content, key, verdict)
+        return self._answer(consumer, recipient, content, key, verdict)
 
     def held(self, consumer: Consumer) -> int:
         """Return how many messages of a consumer are held."""
@@ -182,7 +195,8 @@ class AgentSending:
         if not self.ids.is_given(peer) or not (options.allows_group(group) if group else options.allows(to)):
             raise NotAccepted(-3, _INVALID)
         belongs = not group or to == group or (context is not None and context.is_from(to))
-        return _Recipient(peer, bool(group), "" if belongs else to)
+        answers = None if context is None or context.is_over else context
+        return _Recipient(peer, bool(group), "" if belongs else to, answers)
 
     def _target(self, recipient: _Recipient, number: int) -> str:
         """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
@@ -211,13 +225,16 @@ class AgentSending:
 
     def _held_before(self, consumer: Consumer, recipient: _Recipient, content: str) -> str:
         """Return the key of an equal message that is or was recently held, or ""."""
-        now = time.time()
-        key, when = self._told_held.get((consumer.name, content), ("", 0.0))
-        if now - when < _FOLD_SECONDS:
-            return key
-        for send in self.parts.sends.waiting():
+        now, answers = time.time(), recipient.answers
+        held = [send for send in self.parts.sends.waiting() if send.state is SendState.HELD]
+        told = self._told_held.get((consumer.name, content))
+        if told is not None and now - told.time < _FOLD_SECONDS:
+            # Without a token, only one that is still held is surely not a message that was meant to be sent, too.
+            is_repeat = told.answered >= answers.seq if answers else any(send.request == told.key for send in held)
+            return told.key if is_repeat else ""
+        for send in held:
             # Of an earlier process; messages of one part are enough, longer ones are repeated less often.
-            own = send.state is SendState.HELD and send.request.startswith(prefix(consumer))
+            own = send.request.startswith(prefix(consumer)) and (not answers or answers.time <= send.queued_at)
             fresh = own and now - send.queued_at < _FOLD_SECONDS
             same = fresh and fingerprint(recipient.id, [_Content(send.content)]) == content
             if same and send.target == self.ids.target(recipient.id):
@@ -292,7 +309,9 @@ class AgentSending:
 
     # -- how it is answered
 
-    def _answer(self, consumer: Consumer, content: str, key: str, kept: JsonObject) -> JsonObject:
+    def _answer(
+        self, consumer: Consumer, recipient: _Recipient, content: str, key: str, kept: JsonObject
+    ) -> JsonObject:
         verdict = from_json(kept)
         ours: JsonObject = {"ret": 0, "message_id": number_of(verdict.own_id or key)}
         marks = consumer.name, content
@@ -306,7 +325,10 @@ class AgentSending:
             case SendState.HELD if consumer.options.when_held is WhenHeld.ACCEPT:
                 return ours
             case SendState.HELD:
-                self._told_held.setdefault(marks, (key, time.time()))
+                told = self._told_held.get(marks)
+                if told is None or told.key != key:
+                    answered = recipient.answers.seq if recipient.answers else 0
+                    self._told_held[marks] = _ToldHeld(key, time.time(), answered)
                 while len(self._told_held) > _MAX_FOLDED:
                     self._told_held.popitem(last=False)
                 return {"ret": -2, "errmsg": f"held: {verdict.words.removeprefix('held ')}"}
