@@ -143,10 +143,19 @@ async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webh
     await client.login()
     client.driver.play([message("/etc/hostname"), message("http://127.0.0.1:1/a.png")])
     _, _, failed = await webhook.messages(3)
-    assert (failed["from"], failed["info"], failed["media_path"]) == (
-        ("code", "invaild media_path", "http://127.0.0.1:1/a.png")
-    )
+    assert (failed["from"], failed["media_path"]) == ("code", "http://127.0.0.1:1/a.png")
+    assert "media_private_urls" in str(failed["info"])
     assert client.driver.uploads == []
+
+
+async def test_text_of_a_reply_is_sent_without_its_media(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    webhook.answer = lambda _: json.dumps({"reply": "yes", "media": "http://127.0.0.1:1/a.png"}).encode()
+    await client.login()
+    client.driver.play([message("is it there?")])
+    _, *sends = await webhook.messages(3)
+    assert {(send["format"], send["code"]) for send in sends} == {("text", ""), ("media", -1)}
+    assert [words for _, words, _ in client.driver.sends] == ["yes"]
 
 
 def test_pauses_have_jitter_and_bursts_are_limited() -> None:

@@ -173,6 +173,37 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
         assert status == 200 or (answer["errorCode"], answer["errorDescription"]) == (status, answer["reason"])
 
 
+async def test_a_refusal_says_why_and_how_much_was_sent(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    answer: JsonObject = {"code": -1, "id": None, "status": "invaild media_path", "reason": "the server answered 404"}
+    process.send_answer = lambda _: answer
+    status, found = await post(host, "/notify/ops", shown, "look", Attach="https://x.example/a.png")
+    assert (status, found["reason"]) == (409, "the server answered 404")
+    # Part of it has arrived: a client that tries again, as after an error, would repeat that.
+    answer |= {"status": "media upload failure 1/1", "state": "refused", "parts": [1, 2]}
+    status, found = await post(host, "/notify/ops", shown, "look", Attach="https://x.example/a.png")
+    assert (status, found["state"], found["parts"]) == (200, "refused", [1, 2])
+    assert found["reason"]
+
+
+async def test_a_long_text_is_cut_and_the_answer_says_so(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    long = "x" * 12_000
+    status, found = await post(host, "/notify/ops", shown, long)
+    assert (status, found["state"]) == (200, "delivered")
+    assert process.sends is not None
+    [sent] = process.sends
+    assert found["left_out"] == 12_000 - sent["content"].count("x")
+    assert str(found["left_out"]) in found["reason"]
+    assert str(found["left_out"]) in sent["content"].splitlines()[-1]  # the reader sees it, too
+    assert len(sent["content"]) <= 4000
+    _, found = await post(host, "/notify/ops", shown, "y" * 4000)
+    assert "left_out" not in found
+    assert process.sends[-1]["content"] == "y" * 4000
+    _, found = await post(host, "/notify/ops/message", shown, json.dumps({"message": "z" * 4001}))
+    assert found["left_out"] > 0
+
+
 NO_NOTIFICATIONS: list[tuple[str, Mapping[str, str], Any, int]] = [
     ("/notify/ops", JSON, '{"name": "value"}', 400),
     ("/notify/ops", {}, "", 400),

@@ -190,13 +190,15 @@ class SendCalls:
         sends = self.parts.sending.sends(order)
         keyed = replace(request, answer=at_once) if request else None
         refused = await self._stored(sends, keyed, call, latest)
-        return refused or at_once or self._with_parts(sends, await self._outcome(sends, {}, latest))
-
-    def _with_parts(self, sends: Sequence[Send], answer: JsonObject) -> JsonObject:
-        """Add the number of sent parts if each uses up a message of a reply window."""
-        if self.parts.sends.windows is None or len(sends) < 2:
+        if answer := refused or at_once:
             return answer
-        return {**answer, "parts": [sum(send.state in TAKEN for send in sends), len(sends)]}
+        answer = await self._outcome(sends, {}, latest)
+        sent = sum(send.state in TAKEN for send in sends)
+        # Where each uses up a message of a reply window, or if not all were sent.
+        if len(sends) < 2 or (self.parts.sends.windows is None and sent in (0, len(sends))):
+            return answer
+        answer["parts"] = [sent, len(sends)]
+        return await self._store_answer(request, answer) if all(send.state.is_final for send in sends) else answer
 
     async def _stored(
         self, sends: Sequence[Send], request: Request | None, call: Call, latest: float

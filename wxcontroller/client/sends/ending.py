@@ -38,8 +38,8 @@ class Ending:
     ended: asyncio.Event = field(default_factory=asyncio.Event)  # set with each end
     recording: _Recording | None = None
 
-    def end(self, send: Send, outcome: Outcome, reason: str = "") -> None:
-        """End a send, now; its report and the answer to its caller follow. ``reason``: as in ``answer_of``."""
+    def end(self, send: Send, outcome: Outcome) -> None:
+        """End a send, now; its report and the answer to its caller follow."""
         self.sends.move(send, SendStep.ENDED, outcome)
         self.policy.ended(send)
         if send.state in TAKEN:
@@ -50,16 +50,16 @@ class Ending:
         else:
             self.not_sent += 1
         self.ended.set()
-        self.recording = self.tasks.begin(self._record(send, reason, self.recording))
+        self.recording = self.tasks.begin(self._record(send, self.recording))
 
-    async def _record(self, send: Send, reason: str, previous: _Recording | None) -> "asyncio.Future[object]":
+    async def _record(self, send: Send, previous: _Recording | None) -> "asyncio.Future[object]":
         """Have the end of a send written with its report, after that of the ``previous`` one."""
         assert send.outcome is not None
         facts = await self.sender.facts(send, send.outcome)
         if previous is not None and not previous.done():
             await asyncio.wait({previous})
         result = send.result(send.outcome, facts, self.policy.verdicts)
-        answer = answer_of(result, reason)
+        answer = answer_of(result)
         stored = self.sender.report(send, result, self.store.end(send, answer, self.policy.as_bytes))
         # If the disk does not accept writes, answer the caller after a timeout anyway: the message has been sent.
         timer = asyncio.get_running_loop().call_later(TELL_SECONDS, send.tell, answer)

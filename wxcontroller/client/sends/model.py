@@ -35,15 +35,15 @@ class Part(StrEnum):
     MEDIA = "media"
 
 
-def answer_of(result: SendResult, reason: str = "") -> JsonObject:
-    """Return a send's part of an answer; ``reason`` explains media that cannot be sent."""
+def answer_of(result: SendResult) -> JsonObject:
+    """Return a send's part of an answer."""
     answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
     if result.status != result.info:
         answer["reason"] = result.info
     answer |= result.verdict
     if result.media is not None:
         answer["media_id"] = result.media.id
-    return {**answer, "reason": reason} if reason else answer
+    return answer
 
 
 def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:

@@ -18,16 +18,18 @@ FIRST = 0
 
 
 def prepared(sends: Iterable[Send], line: Callable[[Send], Hashable]) -> Iterator[Send]:
-    """Yield each send whose content is ready: of the parts of a message only the first one, and none before one that
-    is earlier in its ``line``; None is no line.
+    """Yield the sends that can go: of the parts of a message only the first one, once the content of all is there,
+    and none before one that is earlier in its ``line``; None is no line.
     """
+    listed = list(sends)
+    incomplete = {send.bundle for send in listed if not send.ready}
     bundles: set[str] = set()
     blocked: set[Hashable] = set()
-    for send in sends:
+    for send in listed:
         if send.bundle in bundles:
             continue
         bundles.add(send.bundle)
-        if not send.ready:
+        if send.bundle in incomplete:
             blocked.add(line(send))
         elif line(send) is None or line(send) not in blocked:
             yield send

@@ -202,7 +202,8 @@ class SendQueue:
         """
         sends = self._assign_ids(sends, request, login)
         # One wait for the disk less.
-        day = self.attempts.note(sends[0]) if self._can_send_now(sends[0]) else ""
+        direct = all(send.ready for send in sends) and self._can_send_now(sends[0])
+        day = self.attempts.note(sends[0]) if direct else ""
         for send in sends:
             self._sends.add(send)
         stored = self.store.add(sends, request, reply_to, day)
@@ -290,9 +291,12 @@ class SendQueue:
                 log.exception("finding the content of a send failed")
                 problem = BadMedia("internal error, see the journal of this account", "", media.facts)
             media.facts = problem.facts
-            failed = refused(FAILED, problem.message, refusal=Refusal.MEDIA_FAILED)
-            for send in [send for send in self._sends if send.media is media]:
-                self._end(send, failed, reason=problem.reason)
+            failed = refused(FAILED, problem.reason or problem.message, problem.message, Refusal.MEDIA_FAILED)
+            # Its text, too: a caller repeats a message that failed. A webhook's reply has no caller.
+            whole = {send.bundle for send in self._sends if send.media is media and send.origin != "code"}
+            for send in self.waiting():
+                if send.media is media or (send.bundle in whole and send.step in CANCELLABLE):
+                    self._end(send, failed)
         else:
             if any(send.media is media for send in self._sends):
                 self.store.note_media(media)
@@ -425,9 +429,9 @@ class SendQueue:
             for send in self.policy.new_sends(self._sends):
                 _ = self.place([send])
 
-    def _end(self, send: Send, outcome: Outcome, reason: str = "") -> None:
+    def _end(self, send: Send, outcome: Outcome) -> None:
         self.attempts.interrupt(send)
-        self.ending.end(send, outcome, reason)
+        self.ending.end(send, outcome)
 
     async def _close(self) -> None:
         self._phase = _Phase.STOPPED

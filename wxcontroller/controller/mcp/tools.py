@@ -216,7 +216,9 @@ async def send_message(call: ToolCall) -> Content:
     headers = {"Content-Type": "application/json", **({KEY_HEADER: key} if key else {})}
     body = to_bytes({**sent, "wait": SEND_SECONDS})
     answer = await ask(call, call.account(), "/v1/messages", SentMessage, "POST", headers, body)
-    if answer.get("state") == "refused":
+    went = [part for part in items(answer.get("parts")) if text(obj(part).get("state")) not in ("", "refused")]
+    # Of what went in part, an agent that sees an error sends all again.
+    if answer.get("state") == "refused" and not went:
         why = text(answer.get("detail")) or text(answer.get("reason"))
         raise Refused("not-sent", Text(N_("the message was refused: {why}"), why=why), "")
     return [text_content(without_nulls(answer))]

@@ -12,7 +12,7 @@ from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import text_fields
+from wxcontroller.core.messages import N_, Text, text_fields
 
 # Clients show or store until when the server keeps a message; ours keeps none.
 _EXPIRES_SECONDS = 12 * 3600
@@ -21,7 +21,7 @@ _EXPIRES_SECONDS = 12 * 3600
 def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return ntfy's message, or its form of an error."""
     if verdict.refused:
-        return ntfy_failure(verdict.status, str(verdict.reason), _state(verdict))
+        return ntfy_failure(verdict.status, str(verdict.reason), _state(verdict, notification))
     now, tags = int(time.time()), list[JsonValue](notification.tags)
     answer: JsonObject = {
         "id": short(verdict.id or f"{target}{time.time_ns()}"),
@@ -36,7 +36,7 @@ def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web
         answer["title"] = notification.title
     if tags:
         answer["tags"] = tags
-    return json_response({**answer, **_state(verdict)})
+    return json_response({**answer, **_state(verdict, notification)})
 
 
 def failure_form(path: str) -> Callable[[WxError], web.Response]:
@@ -56,7 +56,7 @@ def ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
 def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return Gotify's message, or its form of an error."""
     if verdict.refused:
-        return gotify_failure(verdict.status, str(verdict.reason), _state(verdict))
+        return gotify_failure(verdict.status, str(verdict.reason), _state(verdict, notification))
     answer: JsonObject = {
         "id": time.time_ns() // 1_000_000,
         "appid": 1,
@@ -65,7 +65,7 @@ def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Re
         "priority": notification.priority,
         "date": datetime.now(UTC).isoformat(),
     }
-    return json_response({**answer, **_state(verdict)})
+    return json_response({**answer, **_state(verdict, notification)})
 
 
 def gotify_problem(problem: WxError) -> web.Response:
@@ -81,10 +81,21 @@ def _refused(problem: WxError) -> JsonObject:
     return {"state": REFUSED, **text_fields(reason=problem.full_text)}
 
 
-def _state(verdict: NotifyVerdict) -> JsonObject:
-    send: JsonObject = {"send_id": verdict.id} if verdict.id else {}
-    reason = text_fields(reason=verdict.reason) if verdict.reason else {}
-    return {"state": verdict.state, **reason, **send}
+def _state(verdict: NotifyVerdict, notification: Notification) -> JsonObject:
+    found: JsonObject = {"state": verdict.state}
+    reason, left_out = verdict.reason, notification.left_out
+    if left_out and not verdict.refused:
+        found["left_out"] = left_out
+        reason = reason or Text(
+            N_("the text is too long: its last {number} characters were not sent"), number=left_out
+        )
+    if reason:
+        found |= text_fields(reason=reason)
+    if verdict.id:
+        found["send_id"] = verdict.id
+    if verdict.parts:
+        found["parts"] = [*verdict.parts]
+    return found
 
 
 def short(value: str) -> str:

@@ -12,8 +12,10 @@ from wxcontroller.core.messages import N_
 
 # ntfy's priorities; those above the default one go first.
 LOWEST, DEFAULT, HIGH, HIGHEST = 1, 3, 4, 5
-# One or two screens on a phone: a log dump is not a notification. The account splits texts at WeChat's own limit.
+# One or two screens on a phone: a log dump is not a notification, and each piece of it counts in a reply window. The
+# account splits texts at WeChat's own limit. Text and answer say how much of a longer one was left out.
 TEXT_CHARACTERS = 4000
+_CUT_MARK = "\n… (+{number})"  # readers of any language understand it
 # Those that monitoring uses most; other tags are shown as words.
 _EMOJI = {
     **{"warning": "⚠️", "rotating_light": "🚨", "triangular_flag_on_post": "🚩", "no_entry": "⛔", "skull": "💀"},
@@ -54,6 +56,19 @@ class Notification:
     @property
     def text(self) -> str:
         """The text to send, "" when there is only a file."""
+        text, left_out = self._whole_text, self.left_out
+        return f"{text[:-left_out]}{_CUT_MARK.format(number=left_out)}" if left_out else text
+
+    @property
+    def left_out(self) -> int:
+        """How many characters of the text are not sent."""
+        length = len(self._whole_text)
+        if length <= TEXT_CHARACTERS:
+            return 0
+        return length - TEXT_CHARACTERS + len(_CUT_MARK.format(number=length))
+
+    @property
+    def _whole_text(self) -> str:
         emoji = "".join(_EMOJI[tag] for tag in self.tags if tag in _EMOJI)
         words = " ".join(f"#{tag}" for tag in self.tags if tag not in _EMOJI)
         head, body = self.title.strip(), self.message.strip()
@@ -61,8 +76,7 @@ class Notification:
             return self.link
         if emoji:
             head, body = (f"{emoji} {head}", body) if head else (head, f"{emoji} {body}")
-        text = "\n".join(part for part in (head, body, words, self.link) if part)
-        return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
+        return "\n".join(part for part in (head, body, words, self.link) if part)
 
 
 def checked(notification: Notification) -> Notification:

@@ -38,8 +38,9 @@ REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
 class NotifyVerdict:
     """The result of a notification: the ``state`` of its send, the reason if it was not just sent, and the send's id.
 
-    ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: the
-    refusal may be temporary, as for a stopped account.
+    ``parts`` are how many of how many messages were sent, if there is more than one. ``status`` is the HTTP status of
+    a refusal, ``retry_after`` after how many seconds it may end. ``passing``: the refusal may be temporary, as for a
+    stopped account.
     """
 
     state: str
@@ -48,10 +49,12 @@ class NotifyVerdict:
     status: int = 409
     passing: bool = False
     retry_after: int = 0
+    parts: tuple[int, int] | None = None
 
     @property
     def refused(self) -> bool:
-        return self.state == REFUSED
+        """Whether nothing was sent, and the caller may send it again."""
+        return self.state == REFUSED and not (self.parts and self.parts[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,19 @@ def verdict(answer: JsonObject) -> NotifyVerdict:
     """Return the result in an account's answer to a send. Routes without reply windows give no state."""
     code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
     why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
+    numbers = [integer(number) for number in items(answer.get("parts"))]
+    parts = (numbers[0], numbers[1]) if len(numbers) == 2 else None
     if code == 0:
         done = state if state in ("delivered", "accepted") else "delivered" if identity else "accepted"
-        return NotifyVerdict(done, id=identity)
+        return NotifyVerdict(done, id=identity, parts=parts)
     if code == _QUEUED:
-        return NotifyVerdict("held" if state == "held" else WAITING, why, identity)
+        return NotifyVerdict("held" if state == "held" else WAITING, why, identity, parts=parts)
+    # The status has the contract's words, the reason the cause.
+    if answer.get("reason"):
+        why = verbatim(one_line(answer.get("reason")))
     if state == UNKNOWN or text(answer.get("status")) == _UNKNOWN_WORD:
-        return NotifyVerdict(UNKNOWN, verbatim(one_line(answer.get("reason"))))
-    return NotifyVerdict(REFUSED, why, passing=code == -3)  # -3: it is not logged in
+        return NotifyVerdict(UNKNOWN, why, parts=parts)
+    return NotifyVerdict(REFUSED, why, passing=code == -3, parts=parts)  # -3: it is not logged in
 
 
 def _refused(message: str, **values: str) -> NotifyVerdict:
