@@ -25,7 +25,7 @@ from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.targets import Targets
-from wxcontroller.core.webhooksecrets import CREDENTIAL, VARIABLE
+from wxcontroller.core.webhooksecrets import CREDENTIAL, VARIABLE, secrets_in, secrets_in_variable
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 _LIMITS_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or [limits] in the settings; wxcontroller.toml(5)"
@@ -180,10 +180,10 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
 def _secrets(environ: Mapping[str, str], copies: Path) -> tuple[str, ...]:
     """Return the secrets that sign reports, the new one first while two are in use; none: they are not signed.
 
-    From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
+    From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET.
     """
-    found = read_credential(CREDENTIAL, environ, copies) or environ.get(VARIABLE) or ""
-    return tuple(found.split())
+    found = secrets_in(read_credential(CREDENTIAL, environ, copies) or "")
+    return tuple(found or secrets_in_variable(environ.get(VARIABLE) or ""))
 
 
 def report_url(options: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:

@@ -1,7 +1,8 @@
 """Secrets that sign webhook deliveries: where they are stored, and their form for Standard Webhooks.
 
 A secret ``whsec_…`` is the base64 of the key; any other secret is its bytes. Every secret has a ``whsec_`` form,
-which receivers give to a library of Standard Webhooks.
+which receivers give to a library of Standard Webhooks. During a rotation there are two secrets, the new one first:
+each on a line of its own, as a secret may contain spaces. A variable has one line, where a space separates two.
 """
 
 import base64
@@ -17,6 +18,19 @@ from wxcontroller.core.paths import Paths
 VARIABLE = "WXCLIENT_WEBHOOK_SECRET"
 CREDENTIAL = "webhook-secret"
 _PREFIX = "whsec_"
+
+
+def secrets_in(content: str) -> list[str]:
+    """Return the secrets in a file, one a line."""
+    return [line.strip() for line in content.split("\n") if line.strip()]
+
+
+def secrets_in_variable(value: str) -> list[str]:
+    """Return the secrets in a variable. More than two words are one secret, unless each has its own prefix."""
+    words = value.split()
+    if len(words) <= 2 or all(word.startswith(_PREFIX) for word in words):
+        return words
+    return secrets_in(value)
 
 
 def key_of(secret: str) -> bytes:
@@ -45,7 +59,7 @@ def webhook_secrets(paths: Paths, account: AccountName) -> list[str]:
     place = paths.root / PLACE.relative_to("/")
     try:
         for file in (place / f"{account.instance}.{CREDENTIAL}", place / CREDENTIAL):
-            if file.exists() and (found := file.read_text(encoding="utf-8").split()):
+            if file.exists() and (found := secrets_in(file.read_text(encoding="utf-8"))):
                 return found
             if file.with_name(f"{file.name}.cred").exists():
                 raise WxError(
@@ -60,4 +74,4 @@ def webhook_secrets(paths: Paths, account: AccountName) -> list[str]:
             account=account.name,
             reason=reason_of(problem),
         ) from None
-    return envfile.parse(content).get(VARIABLE, "").split()
+    return secrets_in_variable(envfile.parse(content).get(VARIABLE, ""))

@@ -1,5 +1,6 @@
 """wxctl deliveries: requests, stopped accounts, secrets."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -61,6 +62,9 @@ def test_secrets_have_the_format_of_standard_webhooks(wxctl: Wxctl, tmp_path: Pa
     (place / "credentials/alice.webhook-secret").write_text("whsec_AAEC/w==\nold\n")
     assert wxctl("deliveries", "secret", "alice", *root).stdout == "whsec_AAEC/w==\nwhsec_b2xk\n"
     assert json.loads(wxctl("--json", "deliveries", "secret", "bob", *root).stdout) == ["whsec_YWxs"]
+    (place / "credentials/alice.webhook-secret").write_text("correct horse battery staple\r\n\n")
+    phrase = f"whsec_{base64.b64encode(b'correct horse battery staple').decode()}\n"
+    assert wxctl("deliveries", "secret", "alice", *root).stdout == phrase
     (place / "credentials/alice.webhook-secret").rename(place / "credentials/alice.webhook-secret.cred")
     refused = wxctl("deliveries", "secret", "alice", *root)
     assert (refused.returncode, refused.stdout, "systemd-creds decrypt" in refused.stderr) == (1, "", True)

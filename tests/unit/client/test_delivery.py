@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -84,9 +85,26 @@ async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Web
     assert len(set(own)) == len(own)
 
 
-@pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no", "whsec_"]])
-async def test_reports_are_signed_with_each_secret(webhook: Webhook, start: Start, secrets: list[str]) -> None:
-    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
+@pytest.mark.parametrize(
+    ("secrets", "variable"),
+    [
+        (["one"], ""),
+        (["new", "old"], "new old"),  # in a variable, which has one line
+        (["whsec_AAEC/w==", "whsec_no", "whsec_"], "whsec_AAEC/w== whsec_no whsec_"),
+        (["correct horse battery staple"], "correct horse battery staple"),
+        (["new", "old"], ""),
+        (["correct horse battery staple", "old"], ""),
+        (["two words"], ""),
+    ],
+)
+async def test_reports_are_signed_with_each_secret(
+    webhook: Webhook, start: Start, tmp_path: Path, secrets: list[str], variable: str
+) -> None:
+    environ = {POST_API: webhook.address, "WXCLIENT_WEBHOOK_SECRET": variable}
+    if not variable:
+        (tmp_path / "webhook-secret").write_text("\n".join(secrets))
+        environ["CREDENTIALS_DIRECTORY"] = str(tmp_path)
+    client = await running(start, **environ)
     client.driver.play([message("早")])
     [(headers, body)] = await webhook.tries(1)
     signed = headers["X-Wx-Timestamp"].encode() + b"." + body
