@@ -156,7 +156,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
 def logout(session: WxctlRun, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 
-    wxctl stop keeps the login. The account must be running, because only its own process can reach its session.
+    wxctl stop keeps the login. If the account is stopped, WeChat is not told, and the login is forgotten here.
     """
     api = session.api()
     account = api.resolve(name)
@@ -166,6 +166,8 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
     ended = api.logout(account)
     if not session.emitted(ended.raw):
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
+        for note in notes(ended):
+            tell(note, err=True)
 
 
 def new_account(name: str) -> Text:

@@ -9,6 +9,7 @@ from pathlib import Path
 from wxcontroller.core.account import (
     ADOPTED,
     LEAVING,
+    LOGGED_OUT,
     NAME,
     POLL_API,
     PORT,
@@ -53,6 +54,7 @@ class ClientConfig:
     limits: Limits = DEFAULTS
     by_credential: tuple[str, ...] = ()  # options that a credential sets; it overrides all other values
     epoch: int = 1  # raised with each move to another host (core.account.Account)
+    logged_out: str = ""  # the id of a logout while no process ran
     adopted: int = 0  # the epoch into which it was brought from a bundle, after its host was lost
 
     @property
@@ -174,6 +176,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         by_credential=() if proxy is None else ("proxy",),
         epoch=epoch,
         adopted=adopted,
+        logged_out=environ.get(LOGGED_OUT, ""),
     )
 
 

@@ -111,12 +111,14 @@ class Client:
         migration = Migration(config.cookie_path, events)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
         unsaved, is_lost = Unsaved(private), False
+        session_file = FileStore(route.session_file(config.cookie_path), keep)
+        session_file.forget_once(config.logged_out, FileStore(private / "logged_out"))
         driver_state = DriverState(events, migration.done, unsaved, keep, route.ending)
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
                 {name: config.options[name] for name in route.options},
-                FileStore(route.session_file(config.cookie_path), keep),
+                session_file,
                 driver_state,
                 deadlines,
                 limits,

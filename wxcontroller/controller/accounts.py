@@ -208,6 +208,15 @@ class Accounts(AccountViews):
             return await self._stop_held(name)
 
     @to_its_end
+    async def forget_login(self, name_or_id: str) -> None:
+        """Have an account log in anew at its next start, and free its WeChat user. Raises as ``stop``."""
+        name = self.registry.name_of(name_or_id)
+        async with self._starts.held_to_stop(name.instance):
+            await asyncio.to_thread(self._materialiser.log_out, name.instance)
+            self.registry.forget(name.instance)
+            await asyncio.to_thread(self.logins.forget, name.instance)
+
+    @to_its_end
     async def restart(self, name_or_id: str) -> View:
         """Restart (or start) an account with its stored options. Raises as ``start``, and UnknownAccount."""
         name = self.registry.name_of(name_or_id)

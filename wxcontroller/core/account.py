@@ -27,6 +27,7 @@ EPOCH = "WXCLIENT_EPOCH"
 LEAVING = "WXCLIENT_LEAVING"
 ARRIVED = "WXCLIENT_ARRIVED"
 ADOPTED = "WXCLIENT_ADOPTED"
+LOGGED_OUT = "WXCLIENT_LOGGED_OUT"
 # No account is moved this often: a larger number comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
@@ -46,7 +47,8 @@ class Account:
     Accounts that never moved, and those of earlier versions, are in the first and have no variable. ``leaving`` marks
     one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none. ``adopted`` is the
     epoch of its last adoption, 0 for none: it stays when the account moves on, because what it held then is not
-    settled before its first start.
+    settled before its first start. ``logged_out`` is the id of a logout without a process: the next one, which alone
+    can read the login, forgets it. "" for none.
     """
 
     name: AccountName
@@ -59,6 +61,7 @@ class Account:
     leaving: Leaving | None = None
     arrived: str = ""
     adopted: int = 0
+    logged_out: str = ""
 
     @property
     def driver(self) -> str:
@@ -118,6 +121,8 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         variables[ARRIVED] = account.arrived
     if account.adopted:
         variables[ADOPTED] = str(account.adopted)
+    if account.logged_out:
+        variables[LOGGED_OUT] = account.logged_out
     if account.parameters:
         variables[PARAMETERS] = json.dumps(dict(account.parameters), ensure_ascii=False, sort_keys=True)
     return variables
@@ -174,7 +179,8 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 ) from None
     limits = {name: variables[key] for name in LIMITS if (key := variable_of(name)) in variables}
     parameters, arrived = _parameters(variables.get(PARAMETERS, "")), variables.get(ARRIVED, "")
-    return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived, adopted)
+    logged_out = variables.get(LOGGED_OUT, "")
+    return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived, adopted, logged_out)
 
 
 def epoch_in(variables: Mapping[str, str], key: str = EPOCH, missing: int = 1) -> int:

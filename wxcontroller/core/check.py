@@ -44,7 +44,7 @@ _MOVING = "fleet"
 _OTHER = frozenset(
     {
         *(names.NAME, names.PORT, names.POST_API, names.POLL_API, names.INSTANCE, names.DESIRED, names.PARAMETERS),
-        *(names.EPOCH, names.LEAVING, names.ARRIVED, names.ADOPTED),
+        *(names.EPOCH, names.LEAVING, names.ARRIVED, names.ADOPTED, names.LOGGED_OUT),
         *(f"MOJO_WEIXIN_{word}_PATH" for word in ("STATE", "QRCODE", "PID", "COOKIE")),
         *("MOJO_WEIXIN_TMPDIR", "MOJO_WEIXIN_MEDIA_DIR", "WXCLIENT_WEBHOOK_SECRET"),
     }

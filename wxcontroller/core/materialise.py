@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -178,6 +179,12 @@ class Materialiser:
             if desired is Desired.STARTED:
                 self._refuse_departed(account.name, account)
             return self._write(replace(account, desired=desired))
+
+    def log_out(self, instance: str) -> None:
+        """Have the next process of an account forget its login. Raises UnknownAccount or BadEnvironmentFile."""
+        with self._locked():
+            account = self.registry.load(instance, overrides=False)
+            self._write(replace(account, logged_out=secrets.token_hex(8)))
 
     def raise_epoch(self, instance: str, epoch: int) -> None:
         """Have an account in an epoch from now on, unless it is in a later one.

@@ -1,9 +1,13 @@
 """An account on the iLink route, with the sandbox as WeChat: its login, and quotes."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from tests.patience import until
-from tests.unit.client.stage import Stage
+from tests.unit.client.stage import Stage, staged
+from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.jsontypes import text
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
@@ -15,6 +19,16 @@ async def test_a_restart_needs_no_scan(ilink: Stage) -> None:
     missed = ilink.route.write(ilink, "meanwhile")
     await ilink.begin().until_state("running")
     assert (await ilink.report(missed))["content"] == "meanwhile"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+async def test_logout_while_it_is_stopped_applies_at_the_next_start_once(tmp_path: Path, route: Route) -> None:
+    async with staged(tmp_path, route, Stage) as stage:
+        await stage.enter()
+        assert await stage.client.stop() == 0
+        stage.begin(WXCLIENT_LOGGED_OUT="5f0c")
+        await stage.scan()
+        await stage.restart(WXCLIENT_LOGGED_OUT="5f0c")
 
 
 async def test_session_of_another_stopped_account_is_not_used(ilink: Stage) -> None:

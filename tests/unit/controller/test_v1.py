@@ -55,6 +55,19 @@ async def test_internal_error_returns_a_number_and_logs_the_trace(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("running", [True, False])
+async def test_logout_ends_the_login_of_a_running_and_of_a_stopped_account(host: Machine, running: bool) -> None:
+    process = await host.start("alice")
+    if not running:
+        assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
+    status, answer = await host.v1("POST", "accounts/alice/logout")
+    assert (status, answer["desired"]) == (200, "stopped")
+    # Only a process can tell WeChat; otherwise the next one forgets the login.
+    assert bool(answer.get("note")) is not running
+    assert ("WXCLIENT_LOGGED_OUT" in host.paths.account_file(process.instance).read_text()) is not running
+    assert (await host.v1("POST", "accounts/nobody/logout"))[0] == 404
+
+
 async def test_driver_can_be_changed_only_while_stopped(host: Machine) -> None:
     await host.start("alice")
     before = host.paths.account_file("alice").read_bytes()

@@ -39,5 +39,11 @@ class FileStore:
             # Durable: a login that is lost in a power cut costs a scan.
             replace_file(self.path, session, 0o600, durable=True)
 
+    def forget_once(self, logout: str, done: "FileStore") -> None:
+        """Delete the session for a ``logout`` ("" for none), unless ``done`` shows that it was. Raises OSError."""
+        if logout and done.load() != logout.encode():
+            self.clear()
+            done.save(logout.encode())
+
     def clear(self) -> None:
         self.path.unlink(missing_ok=True)

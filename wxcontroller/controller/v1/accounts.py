@@ -6,6 +6,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port import status
+from wxcontroller.controller.account_port.failures import NotRunning
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
@@ -19,7 +20,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
-from wxcontroller.core.messages import N_, Text, text_fields
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 from wxcontroller.core.records.accounts import AccountAnswer
@@ -128,17 +129,32 @@ def _epoch(body: JsonObject, key: str, missing: int) -> int:
     return epoch
 
 
+_NOT_TOLD = N_(
+    "the account was not running, so WeChat was not told: the login is deleted at the next start, and WeChat may "
+    "consider it valid until then or until it is ended on the phone"
+)
+
+
 @CALLS.route(
     "POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), decoded=AccountAnswer
 )
 async def logout(request: web.Request) -> web.Response:
-    """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then."""
+    """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then.
+
+    Without a process nobody can tell WeChat: the login is forgotten at the next start, and a note says so.
+    """
     shared = context(request)
-    account = shared.accounts.account(request.match_info["name"])
-    await status.logout(shared.ports, account, shared.settings.ua_request_timeout, caller(request).scope)
+    account, note = shared.accounts.account(request.match_info["name"]), NOTHING
+    try:
+        await status.logout(shared.ports, account, shared.settings.ua_request_timeout, caller(request).scope)
+    except NotRunning:
+        note = Text(_NOT_TOLD)
     stopped = await shared.accounts.stop(account.name.name)
-    await asyncio.to_thread(shared.accounts.logins.forget, account.name.instance)
-    return json_response(account_json(stopped.after))
+    if note:
+        await shared.accounts.forget_login(account.name.name)
+    else:
+        await asyncio.to_thread(shared.accounts.logins.forget, account.name.instance)
+    return json_response({**account_json(stopped.after), **(text_fields(note=note) if note else {})})
 
 
 @CALLS.route(
