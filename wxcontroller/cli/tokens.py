@@ -4,6 +4,7 @@ import grp
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
-from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, may_bind, minted
+from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, UnknownToken, may_bind, minted
 
 _GROUP = "wxcontroller"
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -111,18 +112,19 @@ def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
     tokens = change_tokens(lambda file: file.read(), root)
     _publish(tokens, root)
-    if session.emitted([without_hash(each) for each in tokens.by_id.values()]):
+    listed = [*tokens.by_id.values(), *agent_tokens(root)]
+    if session.emitted([without_hash(each) for each in listed]):
         return
-    if not tokens.by_id:
+    if not tokens.required:
         tell(
             "no tokens: every program on this machine may call the API; to require one: "
             "wxctl token create NAME --scope admin",
             err=True,
         )
-        return
-    from wxcontroller.cli.terminal import print_tokens
+    if listed:
+        from wxcontroller.cli.terminal import print_tokens
 
-    print_tokens(tokens.by_id.values(), time.time())
+        print_tokens(listed, time.time())
 
 
 @token.verb("Revoke a token.", "wxctl token revoke bot", "wxctl token revoke 1f3c09aa", options=json_option)
@@ -130,18 +132,20 @@ def list_(session: WxctlRun, root: Path) -> None:
 @_ROOT
 def revoke(session: WxctlRun, which: str, root: Path) -> None:
     """Revoke a token by its id or name, effective immediately."""
-    gone: list[Token] = []
-
-    def take_out(file: TokenFile) -> Tokens:
-        taken, left = file.revoke(which)
-        gone.append(taken)
-        return left
-
-    tokens = change_tokens(take_out, root)
-    _publish(tokens, root)
-    if not session.emitted(without_hash(gone[0])):
-        tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
-    if gone[0].scope.in_ladder and not tokens.required:
+    listed = [*change_tokens(lambda file: file.read(), root).by_id.values(), *agent_tokens(root)]
+    found = [each for each in listed if which in (each.id, each.name)]
+    if not found:
+        raise UnknownToken(N_("there is no token {token}"), N_("wxctl token list shows them"), token=which)
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise BadUsage(N_("several tokens are named {token}"), N_("use an id: {ids}"), token=which, ids=ids)
+    [gone] = found
+    tokens = change_tokens(lambda file: file.revoke(gone.id)[1], root, agents=gone.scope is Scope.ILINK)
+    if gone.scope is not Scope.ILINK:
+        _publish(tokens, root)
+    if not session.emitted(without_hash(gone)):
+        tell("token {token} ({id}) is revoked", token=gone.name, id=gone.id)
+    if gone.scope.in_ladder and not tokens.required:
         tell(
             "wxctl: this was the last token: every program on this machine may call the API now; a "
             "controller that other machines reach refuses all requests",
@@ -160,13 +164,19 @@ def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -
     tell("wxctl: token of {name}, for {account} only; it is not shown again", err=True, name=name, account=account)
 
 
-def change_tokens(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
-    """Change the tokens file. Raises WxError with the remedy."""
-    path = Paths(root).tokens_file
+def agent_tokens(root: Path) -> list[Token]:
+    """Return the tokens of agents, by the names of the agents, which are unique for one account."""
+    tokens = change_tokens(lambda file: file.read(), root, agents=True).by_id.values()
+    return [replace(token, name=token.name.partition(".")[2]) for token in tokens]
+
+
+def change_tokens(change: Callable[[TokenFile], Tokens], root: Path, agents: bool = False) -> Tokens:
+    """Change the tokens file, or that of agents' tokens, which is the controller's. Raises WxError."""
+    path = Paths(root).ilink_tokens if agents else Paths(root).tokens_file
     remedy = N_("check that wxcontroller is installed here and the disk is not full")
     with file_problems(N_("{file}: {reason}"), remedy, kind=WxError, file=path):
         try:
-            return change(TokenFile(path, _group(root)))
+            return change(TokenFile(path, _group(root), follow=not agents))
         except PermissionError:
             raise WxError(
                 N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path

@@ -24,8 +24,8 @@ from typing import Protocol, TypeVar
 
 from wxcontroller.core.access import LADDER, Scope
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
-from wxcontroller.core.filecache import Watched, read_small
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.filecache import ANY_SIZE, Watched
+from wxcontroller.core.files import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, in_file
@@ -233,15 +233,18 @@ def token_book(path: Path) -> Watched[Tokens]:
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """The file, for programs that may write it. ``group`` is the number of its group; None leaves it."""
+    """The file, for programs that may write it. ``group`` is the number of its group; None leaves it. ``follow``: a
+    link in its place is followed, because its directory belongs to whoever reads it.
+    """
 
     path: Path
     group: int | None = None
+    follow: bool = True
 
     def read(self) -> Tokens:
         """Raises BadSettings or OSError."""
         try:
-            return parse(read_small(self.path), str(self.path))
+            return parse(read_foreign(self.path, ANY_SIZE, self.follow), str(self.path))
         except FileNotFoundError:
             return Tokens()
 

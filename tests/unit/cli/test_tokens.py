@@ -17,7 +17,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import NotAllowed, WxError
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
-from wxcontroller.core.tokens import TokenFile
+from wxcontroller.core.tokens import TokenFile, minted
 
 
 @pytest.fixture
@@ -55,6 +55,33 @@ def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, 
     assert "this was the last token" in revoked.stderr
     assert not kept(root).read().required
     assert not port_book(Paths(root)).current().closed
+
+
+def test_tokens_of_agents_are_listed_and_revoked_as_others_are(wxctl: Wxctl, root: Path, unused_url: str) -> None:
+    wxctl.url = unused_url
+    agents = TokenFile(Paths(root).ilink_tokens)
+    agents.path.parent.mkdir(parents=True)
+    for account in ("alice", "bob"):
+        for name in ("helper", f"only-{account}"):
+            agents.put(minted(f"{account}.{name}", Scope.ILINK, (account,), None)[1])
+    where = ("--root", str(root))
+    assert wxctl("token", "create", "admin", "--scope", "admin", *where).returncode == 0
+    listed = json.loads(wxctl("--json", "token", "list", *where).stdout)
+    rows = {(token["name"], token["scope"], *token["accounts"]) for token in listed}
+    assert rows == {
+        ("admin", "admin"),
+        *((name, "ilink", account) for account in ("alice", "bob") for name in ("helper", f"only-{account}")),
+    }
+    several = wxctl("token", "revoke", "helper", *where)
+    assert (several.returncode, several.stdout) == (2, "")
+    [helper] = [token["id"] for token in listed if token["name"] == "helper" and token["accounts"] == ["alice"]]
+    assert helper in several.stderr
+    for which in (helper, "only-bob"):
+        assert wxctl("token", "revoke", which, *where).returncode == 0
+    assert {token.name for token in agents.read().by_id.values()} == {"alice.only-alice", "bob.helper"}
+    assert wxctl("token", "revoke", "only-bob", *where).returncode == 4
+    # The last other token: agents' tokens do not close the API.
+    assert "this was the last token" in wxctl("token", "revoke", "admin", *where).stderr
 
 
 @pytest.mark.parametrize(
