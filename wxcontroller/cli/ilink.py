@@ -30,12 +30,23 @@ class Access:
         return f"{self.base_url}/ilink/c2c"
 
 
+# Which media work, by what each client's published code does with addresses of media.
+_MEDIA = N_("media are sent and received through the controller")
+_FIXED = N_(
+    "media do not work: the program requests them at WeChat's own address, which cannot be set; WeChat then gets "
+    "parameters that are valid only here"
+)
+_NO_MEDIA = N_("the program has no media")
+_OTHERS = N_("media work if the program uses full_url and upload_full_url, or the CDN base URL")
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialsForm:
-    """The format and place of the credentials of one kind of client."""
+    """The format and place of the credentials of one kind of client; ``media`` tells which of them work."""
 
     place: str
     content: Callable[[Access], JsonObject]
+    media: str = _MEDIA
 
     def written(self, access: Access) -> str:
         return json.dumps(self.content(access), indent=2)
@@ -60,6 +71,7 @@ FORMS: Mapping[str, CredentialsForm] = {
     "wechatbot": CredentialsForm(
         N_("~/.wechatbot/credentials.json"),
         lambda it: {"token": it.token, "baseUrl": it.base_url, "accountId": it.bot_id, "userId": it.user_id},
+        _FIXED,
     ),
     "weilink": CredentialsForm(
         N_("~/.weilink/default/token.json"),
@@ -68,14 +80,20 @@ FORMS: Mapping[str, CredentialsForm] = {
     "openilink": CredentialsForm(
         N_("the arguments of Client"),
         lambda it: {"token": it.token, "base_url": it.base_url, "cdn_base_url": it.cdn_url},
+        _NO_MEDIA,
     ),
     "astrbot": CredentialsForm(
         N_("the platform weixin_oc in AstrBot's configuration"),
-        lambda it: {"weixin_oc_base_url": it.base_url, "weixin_oc_token": it.token},
+        lambda it: {
+            "weixin_oc_base_url": it.base_url,
+            "weixin_oc_cdn_base_url": it.cdn_url,
+            "weixin_oc_token": it.token,
+        },
     ),
     "langbot": CredentialsForm(
         N_("the WeChat adapter in LangBot's configuration"),
         lambda it: {"base_url": it.base_url, "token": it.token},
+        _FIXED,
     ),
     "hermes": Variables(
         N_("~/.hermes/.env"),
@@ -95,6 +113,7 @@ FORMS: Mapping[str, CredentialsForm] = {
             "ilink_bot_id": it.bot_id,
             "ilink_user_id": it.user_id,
         },
+        _OTHERS,
     ),
 }
 
@@ -231,6 +250,7 @@ def credentials(session: WxctlRun, name: str, consumer: str, kind: str, base_url
         err=True,
         place=say(form.place, file=file, cdn=access.cdn_url),
     )
+    tell("wxctl: {media}", err=True, media=say(form.media))
 
 
 def _print(rows: list[JsonObject]) -> None:

@@ -60,3 +60,8 @@ async def test_credentials_have_the_format_of_the_agents_program(stage: Stage, w
     [token] = [value for value in found.values() if value.startswith("wxc_")]
     assert (await stage.call("getconfig", token))["ret"] == 0
     assert "https://wx.example" in found.values()
+    # Programs whose address of media can be set get ours; of the others it is said which media work.
+    has_address = kind in ("openilink", "astrbot", "hermes", "json")
+    assert ("https://wx.example/ilink/c2c" in found.values()) is has_address
+    told = {"langbot": "not work", "wechatbot": "not work", "openilink": "no media", "json": "full_url"}
+    assert told.get(kind, "through the controller") in done.stderr
