@@ -120,6 +120,6 @@ async def test_agent_reads_messages_and_replies(made: World, mode: str, revision
         code = await until(lambda: client.call("get_login_code", account="waiting"), lambda code: not code["isError"])
         assert obj(items(code["content"])[0])["mimeType"] == "image/png"
         assert "no account" in await client.error("read_messages", account="nobody")
-        assert "contacts" in await client.error("send_message", account="alice", to="nobody", text="x")
+        assert "find_people" in await client.error("send_message", account="alice", to="nobody", text="x")
         assert "limit is not from 1 to 100" in await client.error("read_messages", account="alice", limit=1000)
     assert [each.text for each in person.sent] == ["三点"]

@@ -4,7 +4,7 @@ from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, run
 from tests.unit.controller.machine import TEMPLATE
 from wxcontroller.client.ilink import serving
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.controller.mcp.protocol import Failed, _message
+from wxcontroller.controller.mcp.protocol import Failed, _message, _parsed
 from wxcontroller.controller.mcp.tools import TOOLS
 from wxcontroller.controller.notify import reading
 from wxcontroller.controller.notify.notification import BadNotification, checked
@@ -101,7 +101,7 @@ def _notification(content_type: str, value: str, body: bytes) -> None:
 
 
 def _mcp(data: bytes) -> None:
-    sent = _message(data)
+    sent = _message(_parsed(data))
     check_encodable(sent)
     params = obj(sent.get("params"))
     if tool := TOOLS.get(text(params.get("name"))):

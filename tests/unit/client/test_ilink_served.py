@@ -16,6 +16,7 @@ from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
 from wxcontroller.client.ilink import polling, sending, serving
+from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState
 from wxcontroller.sandbox.world import Relation
@@ -392,6 +393,14 @@ async def test_cursor_from_after_a_restored_backup_loses_no_message(web: Stage) 
         new = texts(await agent.messages())
         assert new, heard
         heard += new
+
+
+def test_ids_of_messages_stay_numbers_up_to_64_bits() -> None:
+    for number in (1, 2**53 + 1, 2**64 - 1):
+        assert number_of(str(number)) == number
+    derived = {number_of(other) for other in ("reminder", "", str(2**64), "٣")}
+    assert len(derived) == 4
+    assert all(0 <= number < 1 << 63 for number in derived)
 
 
 async def test_logout_at_wechat_is_none_of_the_agents(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,6 @@ async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tup
 NO_JSON = (b"{", b"[" * 5000 + b"]" * 5000)
 NO_REQUEST = (
     *(b"[]", b'"ping"', b'{"id": 1, "method": "ping"}', b'{"jsonrpc": "2.0", "id": 1, "result": {}}'),
-    b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]',
     *(b'{"jsonrpc": "2.0", "id": %b, "method": "ping"}' % each for each in (b"null", b"true")),
     b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}',
 )
@@ -63,6 +62,55 @@ async def test_a_body_that_is_no_request_is_refused(host: Machine) -> None:
         for body in bodies:
             status, answer = await post(host, body, shown)
             assert (status, answer["id"], answer["error"]["code"]) == (400, None, code), body
+
+
+async def test_batches_are_answered_in_the_revision_that_has_them(host: Machine) -> None:
+    shown = bearer(token(host, Scope.READ))
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    batch = [ping, note, {**ping, "id": "b", "method": "tools/list"}, {**ping, "id": 3, "method": "no"}, 7]
+    for headers in (shown, {**shown, "MCP-Protocol-Version": "2025-03-26"}):
+        status, answers = await post(host, batch, headers)
+        assert (status, [answer["id"] for answer in answers]) == (200, [1, "b", 3, None])
+        assert [answer.get("error", {}).get("code") for answer in answers] == [None, None, -32601, -32600]
+        assert answers[1]["result"]["tools"]
+        assert await post(host, [note], headers) == (202, None)
+    status, refused = await post(host, batch, {**shown, "MCP-Protocol-Version": "2025-06-18"})
+    assert (status, refused["error"]["code"]) == (400, -32600)
+    status, refused = await post(host, [ping] * 100, shown)
+    assert (status, refused["error"]["code"]) == (400, -32600)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("list_accounts", True),
+        ("=?base64?bGlzdF9hY2NvdW50cw==?=", True),
+        ("=?base64?bGlzdF9hY2NvdW50cw?=", False),
+        ("=?base64?%%?=", False),
+        ("=?base64?/w==?=", False),  # no UTF-8
+        ("=?base64?eA==?=", False),
+    ],
+)
+async def test_name_in_a_header_may_be_base64(host: Machine, header: str, accepted: bool) -> None:
+    prefix = "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": "2026-07-28", f"{prefix}clientCapabilities": {}}
+    params = {"name": "list_accounts", "arguments": {}, "_meta": meta}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": header}
+    status, answer = await post(host, request, {**bearer(token(host, Scope.READ)), **headers})
+    assert (status, answer.get("error", {}).get("code")) == ((200, None) if accepted else (400, -32020))
+
+
+async def test_remedies_name_tools(host: Machine) -> None:
+    process = await host.start("alice")
+    shown = token(host, Scope.SEND)
+    failed, words = await called(host, shown, "read_messages", account="nobody")
+    assert (failed, "list_accounts" in words, "/v1" in words) == (True, True, False)
+    error = {"code": "no-such-peer", "message": "no such id", "remedy": "use an id from GET …/contacts"}
+    process.serve = fixed(404, {"Content-Type": "application/json"}, json.dumps({"error": error}).encode())
+    failed, words = await called(host, shown, "send_message", account="alice", to="x", text="hi")
+    assert (failed, "find_people" in words, "GET" in words) == (True, True, False)
 
 
 async def test_both_kinds_of_handshake(host: Machine) -> None:

@@ -136,9 +136,11 @@ def voice_of(entry: Entry) -> str:
 
 
 def number_of(identifier: str) -> int:
-    """Return a message's id as a number: WeChat's own if numeric, else one derived from it."""
-    if identifier.isascii() and identifier.isdecimal() and len(identifier) < 20:
-        return int(identifier)
+    """Return a message's id as a number: WeChat's own if it is one of 64 bits, else one derived from it."""
+    if identifier.isascii() and identifier.isdecimal() and len(identifier) <= 20:
+        number = int(identifier)
+        if number < 1 << 64:
+            return number
     return int.from_bytes(hashlib.sha256(identifier.encode("utf-8", "replace")).digest()[:8]) >> 1
 
 

@@ -3,10 +3,14 @@
 - **2026-07-28** is stateless: each request names its revision and its client in ``params._meta`` and repeats what
   proxies route by in headers, which have to agree. ``server/discover`` lists the capabilities.
 - **Earlier revisions** begin with ``initialize``. None of it must be remembered, so no session is opened:
-  restarting the controller interrupts no client. There is no stream to GET, and no unsolicited messages.
+  restarting the controller interrupts no client. There is no stream to GET, and no unsolicited messages. The first of
+  them has batches: several messages in one body.
 """
 
+import base64
 import json
+import re
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -15,7 +19,7 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
+from wxcontroller.controller.mcp.tools import REMEDIES, SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
@@ -24,18 +28,21 @@ from wxcontroller.openwx import credentials
 
 PATH = "/mcp"
 MODERN = "2026-07-28"
-# From the first of these on, batches do not exist. A client that names no revision uses one of them.
+# A client that names no revision in a header uses one of them: the first had no such header.
 EARLIER = ("2025-03-26", "2025-06-18", "2025-11-25")
 # A request is a call with a few arguments; the longest is the text of a message.
 BODY_BYTES = 256 << 10
 BODY_VALUES = 2000
 # How long a client may keep the list of tools. It is the same for all tokens of a scope.
 LIST_MILLISECONDS = 60_000
+# Messages of a batch, which are answered one after the other.
+BATCH_MESSAGES = 50
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 _META = "io.modelcontextprotocol/"
 _VERSION_HEADER = "MCP-Protocol-Version"
+_BASE64 = re.compile(r"=\?base64\?(.*)\?=")
 _INSTRUCTIONS = (
     "WeChat accounts of this server. Find accounts with list_accounts, and people with find_people. To follow a "
     "conversation, call read_messages with the last cursor; it returns immediately, so call it again later "
@@ -66,21 +73,39 @@ async def serve(request: web.Request) -> web.Response:
     # Also while the API is open; a token in the query would be in logs of proxies.
     token = credentials.from_headers(request.headers.get("Authorization"), request.headers.get("X-Auth-Token"))
     who = shared.gate.caller(token, address_of(request))
+    try:
+        sent = _parsed(await read_body(request, BODY_BYTES))
+        batch = _batch(request, sent) if isinstance(sent, list) else None
+    except Failed as problem:
+        return json_response(_error(problem), 400)
+    if batch is None:
+        found, status = await exchange(request, who, sent)
+        return web.Response(status=status) if found is None else json_response(found, status)
+    answers: list[JsonValue] = [found for each in batch if (found := (await exchange(request, who, each))[0])]
+    return json_response(answers) if answers else web.Response(status=202)
+
+
+async def exchange(request: web.Request, who: Caller, sent: JsonValue) -> tuple[JsonObject | None, int]:
+    """Return the answer to a message, None for a notification, and its HTTP status."""
     identity: JsonValue = None
     modern = request.headers.get(_VERSION_HEADER, MODERN) not in EARLIER
     try:
-        sent = _message(await read_body(request, BODY_BYTES))
-        if "id" not in sent:
-            return web.Response(status=202)
-        identity = sent["id"]
-        modern = is_modern(request, sent)
-        result = await answer(request, who, text(sent["method"]), obj(sent.get("params")), modern)
+        message = _message(sent)
+        if "id" not in message:
+            return None, 202
+        identity = message["id"]
+        modern = is_modern(request, message)
+        result = await answer(request, who, text(message["method"]), obj(message.get("params")), modern)
     except Failed as problem:
-        error: JsonObject = {"code": problem.code, "message": str(problem)}
-        if problem.data is not None:
-            error["data"] = problem.data
-        return json_response({"jsonrpc": "2.0", "id": identity, "error": error}, status_of(problem, modern))
-    return json_response({"jsonrpc": "2.0", "id": identity, "result": result})
+        return _error(problem, identity), status_of(problem, modern)
+    return {"jsonrpc": "2.0", "id": identity, "result": result}, 200
+
+
+def _error(problem: Failed, identity: JsonValue = None) -> JsonObject:
+    error: JsonObject = {"code": problem.code, "message": str(problem)}
+    if problem.data is not None:
+        error["data"] = problem.data
+    return {"jsonrpc": "2.0", "id": identity, "error": error}
 
 
 def status_of(problem: Failed, modern: bool) -> int:
@@ -89,17 +114,29 @@ def status_of(problem: Failed, modern: bool) -> int:
     return 404 if problem.code == NO_METHOD else 400
 
 
-def _message(body: bytes) -> JsonObject:
-    """Return the JSON-RPC request or notification that a body is. Raises Failed."""
+def _parsed(body: bytes) -> JsonValue:
+    """Return a body's content. Raises Failed."""
     try:
         sent = read_json(body, values=BODY_VALUES, unique=True)
         json.dumps(sent, ensure_ascii=False).encode()  # no half of a character, which could not be passed on
     except ValueError as problem:
         raise Failed(PARSE_ERROR, f"the body is not usable as JSON: {problem}") from None
-    if isinstance(sent, list):
-        raise Failed(INVALID_REQUEST, "batches are not supported; send each request separately")
+    return sent
+
+
+def _batch(request: web.Request, sent: Sequence[JsonValue]) -> Sequence[JsonValue]:
+    """Return the messages of a batch. Raises Failed for one that is empty, too long or of a later revision."""
+    if request.headers.get(_VERSION_HEADER, EARLIER[0]) != EARLIER[0]:
+        raise Failed(INVALID_REQUEST, f"only revision {EARLIER[0]} has batches; send each request separately")
+    if not 0 < len(sent) <= BATCH_MESSAGES:
+        raise Failed(INVALID_REQUEST, f"a batch has 1 to {BATCH_MESSAGES} messages")
+    return sent
+
+
+def _message(sent: JsonValue) -> JsonObject:
+    """Return the JSON-RPC request or notification that a message is. Raises Failed."""
     if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0" or not isinstance(sent.get("method"), str):
-        raise Failed(INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
+        raise Failed(INVALID_REQUEST, "this is not a JSON-RPC 2.0 request")
     identity = sent.get("id", "")
     if isinstance(identity, bool) or not isinstance(identity, str | int):
         raise Failed(INVALID_REQUEST, "id is not a text or an integer")
@@ -120,12 +157,21 @@ def is_modern(request: web.Request, sent: JsonObject) -> bool:
     if sent["method"] == "tools/call":
         repeated["Mcp-Name"] = field(sent.get("params"), "name")
     for name, value in repeated.items():
-        if request.headers.getall(name, []) != [value]:
+        if [*map(_decoded, request.headers.getall(name, []))] != [value]:
             raise Failed(HEADER_MISMATCH, f"the header {name} does not agree with the body")
     if named != MODERN:
         supported: list[JsonValue] = [MODERN, *reversed(EARLIER)]
         raise Failed(UNSUPPORTED_VERSION, "unsupported revision", {"supported": supported, "requested": named})
     return True
+
+
+def _decoded(value: str) -> str | None:
+    """Return a header's value: plain, or the base64 of UTF-8 in ``=?base64?…?=``; None for a malformed one."""
+    found = _BASE64.fullmatch(value)
+    try:
+        return base64.b64decode(found[1], validate=True).decode() if found else value
+    except ValueError:
+        return None
 
 
 async def answer(request: web.Request, who: Caller, method: str, params: JsonObject, modern: bool) -> JsonObject:
@@ -172,7 +218,8 @@ async def called(request: web.Request, who: Caller, params: JsonObject) -> JsonO
             return failure(f"{wrong}; see the tool's inputSchema")
         return {"content": list[JsonValue](await tool.run(ToolCall(request, who, arguments))), "isError": False}
     except WxError as problem:
-        return failure("; ".join(filter(None, (str(problem.text), str(problem.remedy_text)))))
+        remedy = REMEDIES.get(problem.code) or str(problem.remedy_text)
+        return failure("; ".join(filter(None, (str(problem.text), remedy))))
 
 
 def failure(why: str) -> JsonObject:

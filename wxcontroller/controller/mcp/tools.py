@@ -254,6 +254,14 @@ async def get_login_code(call: ToolCall) -> Content:
     ]
 
 
+# What an agent can do about a failure, by its code, where the remedy of other callers names commands or paths of /v1.
+REMEDIES: Mapping[str, str] = {
+    "unknown-account": "list_accounts returns the accounts",
+    "no-such-peer": "find_people and read_messages return ids of people and groups",
+    "no-such-message": "read_messages returns ids of messages; older ones may be deleted",
+    "not-running": "ask your user to start the account; list_accounts shows its state",
+    "not-logged-in": "the account's owner has to log it in; get_login_code returns the code to scan",
+}
 _ACCOUNT = {"account": string_schema("name of the account, from list_accounts", 64)}
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
@@ -367,9 +375,7 @@ async def fetch(
     except (aiohttp.ClientError, OSError) as problem:
         raise failure_of(account, problem) from None
     if len(content) > limit:
-        raise Refused(
-            "too-large", N_("the answer has more than {most} bytes"), N_("ask for less, or use /v1"), most=limit
-        )
+        raise Refused("too-large", N_("the answer has more than {most} bytes"), N_("ask for less"), most=limit)
     if response.status >= 400:
         raise failure_in(name, response.status, content)
     kind = media_type(response.headers.get("Content-Type", ""))
