@@ -12,6 +12,7 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.ownership import Ownership
 from wxcontroller.core.access import Endpoint
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
@@ -31,6 +32,11 @@ class Destination(Protocol):
     @property
     def account(self) -> str:
         """The name of the account that the request is about."""
+        ...
+
+    @property
+    def budget(self) -> Budget:
+        """What it may use while its response is read."""
         ...
 
     def failure_of(self, problem: Exception) -> WxError:

@@ -63,6 +63,7 @@ class HostDestination:
         self._host = host
         self._instance = name.instance
         self.account = name.name
+        self.budget = host.budget
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body

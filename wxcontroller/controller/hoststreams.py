@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -27,7 +26,6 @@ from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName, name_or_none
-from wxcontroller.core.throttle import Pace
 from wxcontroller.fleet.host import OtherHost
 from wxcontroller.fleet.hosts import Hosts
 
@@ -104,25 +102,26 @@ class HostStream:
         unheard: Collection[str],
     ) -> None:
         """Put the events of a response into the subscription, except those of accounts that are ``unheard``."""
-        subscription, host, pace = self.subscription, self.host, Pace()
-        async for sent in events_in(response.content, self.shared.settings.limits.stream_event_bytes):
+        subscription, host = self.subscription, self.host
+        limit = self.shared.settings.limits.stream_event_bytes
+        async for sent in events_in(response.content, limit, host.budget):
             self._pauses.reset()
             if sent.type != "heartbeat":
-                began = time.perf_counter()
-                event = (
-                    self._announced(sent, speaks_for)
-                    if sent.omitted
-                    else await event_of(speaks_for, sent.type, sent.data, host.name)
-                )
-                await pace.after(time.perf_counter() - began)
+                with host.budget.working():
+                    event = (
+                        self._announced(sent, speaks_for)
+                        if sent.omitted
+                        else await event_of(speaks_for, sent.type, sent.data, host.name)
+                    )
                 if event is not None and subscription.wants(event.instance):
                     await subscription.put(event)
             if sent.id:
-                cursor = parse(sent.id)
-                subscription.stamps[host.name] = cursor.stamp
-                for instance, place in cursor.places.items():
-                    if instance not in unheard and self._may_have(instance):
-                        subscription.begin_at(instance, place)
+                with host.budget.working():
+                    cursor = parse(sent.id)
+                    subscription.stamps[host.name] = cursor.stamp
+                    for instance, place in cursor.places.items():
+                        if instance not in unheard and self._may_have(instance):
+                            subscription.begin_at(instance, place)
 
     def _announced(self, sent: SentEvent, speaks_for: Callable[[str], AccountName | None]) -> AccountEvent | None:
         """Return a too long event without its report; its cursor names it first."""

@@ -1,8 +1,11 @@
 """Reading server-sent events as wxcontroller's programs write them: one line of data each."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
+
+from wxcontroller.core.budget import PART_BYTES, Budget, Holding
 
 _DATA = b"data: "
 
@@ -28,40 +31,70 @@ class SentEvent:
     omitted: int = 0
 
 
-async def events_in(content: ByteSource, limit: int) -> AsyncIterator[SentEvent]:
+async def events_in(content: ByteSource, limit: int, budget: Budget) -> AsyncIterator[SentEvent]:
     """Yield the events of a stream until it ends, without data of more than ``limit`` bytes.
 
-    Raises ValueError for another line of that length.
+    The work counts for ``budget``; the caller adds its own. Raises ValueError for another line of that length.
     """
-    kind, data, place = "", b"", ""
-    omitted = 0
-    async for line, size in _lines(content, limit):
-        if size > limit:
+    with budget.holding() as holding:
+        lines = _EventLines(limit, holding)
+        while piece := await content.readany():
+            for at in range(0, len(piece), PART_BYTES):
+                await budget.wait()
+                began = time.perf_counter()
+                found = lines.take(piece[at : at + PART_BYTES])
+                budget.spend(time.perf_counter() - began)
+                for event in found:
+                    await budget.wait()
+                    yield event
+
+
+class _EventLines:
+    """The received part of a stream."""
+
+    def __init__(self, limit: int, holding: Holding) -> None:
+        self._limit, self._holding = limit, holding
+        self._line = bytearray()  # the beginning of a line, up to the limit
+        self._size = 0  # of that line
+        self._kept = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._kind, self._data, self._place, self._omitted = "", b"", "", 0
+
+    def take(self, part: bytes) -> list[SentEvent]:
+        """Return the events that end in a part of the stream. Raises ValueError."""
+        # Splitting all of it at each part would take quadratic time for a long line.
+        *ends, rest = part.split(b"\n")
+        found: list[SentEvent] = []
+        for end in ends:
+            self._add(end)
+            if self._line or self._size:
+                self._end_line(bytes(self._line))
+            elif self._kind:
+                found.append(SentEvent(self._kind, self._data, self._place, self._omitted))
+                self._clear()
+            self._line, self._size = bytearray(), 0
+        self._add(rest)
+        return found
+
+    def _add(self, data: bytes) -> None:
+        self._line += data[: max(0, self._limit - len(self._line))]
+        self._size += len(data)
+        # The data of the event before is one more copy.
+        if len(self._line) > self._kept:
+            self._holding.add(len(self._line) - self._kept)
+            self._kept = len(self._line)
+
+    def _end_line(self, line: bytes) -> None:
+        if self._size > self._limit:
             if not line.startswith(_DATA):
                 raise ValueError("a line of an event is too long")
             # A reader that gave up here would meet the same event again.
-            data, omitted = b"", size - len(_DATA)
+            self._data, self._omitted = b"", self._size - len(_DATA)
         elif line.startswith(b"event: "):
-            kind = line[7:].decode("ascii", "replace")
+            self._kind = line[7:].decode("ascii", "replace")
         elif line.startswith(_DATA):
-            data = line[len(_DATA) :]
+            self._data = line[len(_DATA) :]
         elif line.startswith(b"id: "):
-            place = line[4:].decode("ascii", "replace")
-        elif not line and kind:
-            yield SentEvent(kind, data, place, omitted)
-            kind, data, place, omitted = "", b"", "", 0
-
-
-async def _lines(content: ByteSource, limit: int) -> AsyncIterator[tuple[bytes, int]]:
-    """Yield complete lines with their sizes; of one of more than ``limit`` bytes only the beginning."""
-    buffer = bytearray()
-    size = 0
-    while piece := await content.readany():
-        # Splitting all of it at each piece would take quadratic time for a long line.
-        *ends, rest = piece.split(b"\n")
-        for end in ends:
-            buffer += end[: max(0, limit - len(buffer))]
-            yield bytes(buffer), size + len(end)
-            buffer, size = bytearray(), 0
-        buffer += rest[: max(0, limit - len(buffer))]
-        size += len(rest)
+            self._place = line[4:].decode("ascii", "replace")

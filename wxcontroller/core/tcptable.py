@@ -13,7 +13,7 @@ import pwd
 import socket
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,24 +31,31 @@ _ANY4, _ANY6 = b"00000000", b"0" * 32
 Address: TypeAlias = tuple[str, int]
 
 
-class NoOwnerYet(Exception):
-    """The program at the other end has not accepted the connection yet, or no longer has it."""
+# A connection of this machine: the addresses of this end and of the other one, both IPv4.
+Pair: TypeAlias = tuple[Address, Address]
 
 
-def owner_of_other_end(ours: Address, other: Address) -> int:
-    """Return the user of the socket at the other end of a TCP connection of this machine, both IPv4.
+def owners_of_other_ends(pairs: Collection[Pair]) -> dict[Pair, int]:
+    """Return the users of the sockets at the other ends of connections, those that are accepted.
 
-    Reads a table whose length is that of all connections: call it in a thread. Raises NoOwnerYet, and OSError.
+    Reads a table whose length is that of all connections: call it in a thread. Raises OSError.
     """
+    found: dict[Pair, int] = {}
     for table, mapped in zip(TABLES, (b"", b"0000000000000000" + _word(b"\0\0\xff\xff")), strict=True):
-        sought = b" %b%b %b%b " % (mapped, _address(other), mapped, _address(ours))
+        sought = {
+            (mapped + _address(other), mapped + _address(ours)): (ours, other)
+            for ours, other in pairs
+            if (ours, other) not in found
+        }
+        if not sought:
+            break
         for line in _lines(table):
-            if sought in line:
+            fields = line.split(None, 3)
+            if len(fields) == 4 and (pair := sought.get((fields[1], fields[2]))) is not None:
                 fields = line.split()
-                if fields[9] == b"0":
-                    raise NoOwnerYet
-                return int(fields[7])
-    raise NoOwnerYet
+                if fields[9] != b"0":
+                    found[pair] = int(fields[7])
+    return found
 
 
 def listeners() -> Mapping[int, frozenset[int]]:

@@ -5,14 +5,19 @@ two seconds; after that the time limits of the call apply.
 """
 
 import asyncio
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
+from typing import cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
 from wxcontroller.core.access import CALLER_HEADER
+from wxcontroller.core.budget import BoundedHandler, Budget, read_whole
 from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_, Text
@@ -24,18 +29,27 @@ from wxcontroller.fleet.hop import HopCaller
 CONNECT_SECONDS = 2.0
 
 
+class _HostConnector(aiohttp.TCPConnector):
+    """Connects to one host, and reads within its budget."""
+
+    def __init__(self, tls: ssl.SSLContext, budget: Budget) -> None:
+        super().__init__(limit=0, ssl=tls, keepalive_timeout=30, resolver=Resolver())
+        # aiohttp has no public way to another protocol of its connections.
+        make: Callable[[], ResponseHandler] = partial(BoundedHandler, self._loop, budget)
+        self._factory = cast("partial[ResponseHandler]", make)
+
+
 class HostConnection:
     """Sends requests to one host. Use as an async context manager."""
 
-    def __init__(self, settings: HostSettings, credentials: PeerCredentials) -> None:
+    def __init__(self, settings: HostSettings, credentials: PeerCredentials, budget: Budget) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._budget = budget
 
     async def __aenter__(self) -> "HostConnection":
         tls = self._credentials.tls
-        self._session = relay_session(
-            aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=30, resolver=Resolver())
-        )
+        self._session = relay_session(_HostConnector(tls, self._budget))
         return self
 
     async def __aexit__(
@@ -83,16 +97,12 @@ class HostConnection:
 
         ``seconds`` is without the time to connect. Raises HostFailure.
         """
-        content = bytearray()
         try:
             async with asyncio.timeout(seconds + CONNECT_SECONDS):
                 timeout = aiohttp.ClientTimeout(total=seconds)
                 async with await self.open(target, caller, timeout, method, headers, body) as response:
-                    async for piece in response.content.iter_any():
-                        content += piece
-                        if len(content) > limit:
-                            return response.status, b""
-                    return response.status, bytes(content)
+                    content = await read_whole(response, self._budget, limit)
+                    return response.status, b"" if len(content) > limit else content
         except (aiohttp.ClientError, OSError) as problem:
             raise self.failure_of(problem) from None
 

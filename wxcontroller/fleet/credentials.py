@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from wxcontroller.core.budget import TooMuch
 from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.fleetsettings import EtcdSettings, HostSettings
@@ -84,6 +85,8 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
 
 def connection_reason(problem: Exception, credentials: PeerCredentials | None = None) -> Text:
     """Return why a connection failed, without the library's numbers. ``credentials`` are those of this host."""
+    if isinstance(problem, TooMuch):
+        return Text(N_("its responses take too much memory"))
     if isinstance(problem, TimeoutError):
         return Text(N_("no response in time"))
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):

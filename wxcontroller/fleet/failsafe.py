@@ -43,6 +43,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from wxcontroller.core.access import Scope
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, field, obj, one_line, read_json
@@ -77,7 +78,7 @@ class FailsafeHosts:
 
     def __init__(self, fleet: FleetSettings, seconds: float, lease_seconds: int) -> None:
         """Raises BadSettings for credentials that cannot be used."""
-        self._connections = {host.name: HostConnection(host, credentials_of(host)) for host in fleet.hosts}
+        self._connections = {host.name: HostConnection(host, credentials_of(host), Budget()) for host in fleet.hosts}
         self._caller = HopCaller(fleet.name, Scope.FLEET, None, "the keeper")
         self._seconds = seconds
         self._lease_seconds = lease_seconds

@@ -21,6 +21,7 @@ from enum import StrEnum
 import aiohttp
 
 from wxcontroller.core.access import Scope
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import HostSettings
@@ -44,7 +45,6 @@ from wxcontroller.core.records.accounts import AccountRow, RowsEvent
 from wxcontroller.core.records.decoding import Undecodable, as_object, decode
 from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
-from wxcontroller.core.throttle import Pace
 from wxcontroller.fleet.connection import HostConnection
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.hop import HopCaller
@@ -146,7 +146,8 @@ class OtherHost:
         self.members = 0  # grows with all that may change which hosts count as having an account
         self.met = asyncio.Event()  # set once it has sent its accounts, or is known not to
         self._rows_size = 0
-        self._connection = HostConnection(settings, credentials)
+        self.budget = Budget()
+        self._connection = HostConnection(settings, credentials, self.budget)
         self._own_name = own_name
         self.full = False
         self._other_rows = asyncio.Event()
@@ -293,7 +294,7 @@ class OtherHost:
         """Read the host's stream of rows until it ends. Raises nothing: the greeting detects if the host is up."""
         caller = HopCaller(self._own_name, Scope.READ, None, "the controller")
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_STREAM_SILENCE)
-        target, pace = "/v1/accounts" if self.full else "/v1/accounts?activity=0", Pace()
+        target = "/v1/accounts" if self.full else "/v1/accounts?activity=0"
         try:
             async with await self.open(target, caller, timeout, headers={"Accept": "text/event-stream"}) as response:
                 if (
@@ -301,13 +302,12 @@ class OtherHost:
                     or media_type(response.headers.get("Content-Type", "")) != "text/event-stream"
                 ):
                     raise ValueError(f"it answered {response.status}")
-                async for event in events_in(response.content, HOST_ROWS_BYTES):
-                    began = time.perf_counter()
+                async for event in events_in(response.content, HOST_ROWS_BYTES, self.budget):
                     if event.omitted:
                         raise ValueError("its list of accounts is too long")
                     if event.type == "accounts":
-                        self._apply(await rows_event(event.data))
-                    await pace.after(time.perf_counter() - began)
+                        with self.budget.working():
+                            self._apply(await rows_event(event.data))
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 

@@ -37,6 +37,7 @@ from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.controller.v1.journalstream import _event
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
@@ -89,7 +90,7 @@ def _stream(data: bytes) -> None:
         reader = aiohttp.StreamReader(mock.Mock(), 1 << 20)
         reader.feed_data(data)
         reader.feed_eof()
-        async for sent in events_in(reader, 1 << 24):
+        async for sent in events_in(reader, 1 << 24, Budget()):
             if event := await event_of(lambda _: _ACCOUNT.name, sent.type, sent.data):
                 assert b"\n" not in event.body
                 assert json.loads(event.at("a"))["host"] == "a"

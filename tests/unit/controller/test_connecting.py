@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.controller.machine import Machine, unix_listener
-from wxcontroller.controller.account_port.connecting import connect
+from wxcontroller.controller.account_port.connecting import AcceptedBy, connect
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import items, obj
@@ -59,13 +60,14 @@ class Place:
         self.runtime.mkdir(parents=True)
         os.chown(self.runtime, ALICE, -1)
         self.programs: list[subprocess.Popen[str]] = []
+        self.owners = AcceptedBy()
 
     @property
     def socket(self) -> Path:
         return self.paths.api_socket("alice")
 
     async def connect(self, seconds: float = PATIENCE) -> asyncio.Transport:
-        made = await connect(str(self.runtime), self.account, Held, seconds)
+        made = await connect(str(self.runtime), self.account, Held, seconds, self.owners)
         return made.transport
 
     def run(self, user: int, kind: str, place: object, accepts: str = "now") -> "subprocess.Popen[str]":
@@ -233,6 +235,25 @@ async def test_connection_is_used_only_once_its_program_has_accepted_it(place: P
     program.stdin.write("\n")
     program.stdin.flush()
     assert await said(await connecting, program) == ["b'hello'", "ended"]
+
+
+async def test_program_that_never_accepts_costs_little(place: Place) -> None:
+    """The kernel's table is read for all of its waiting connections at once, and not all the time."""
+    place.run(ALICE, "port", place.account.port, "later")
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
+        for _ in range(500):  # a busy machine's table
+            stack.enter_context(socket.create_connection(listening.getsockname()))
+            stack.enter_context(listening.accept()[0])
+        began, worked = time.monotonic(), time.process_time()
+        waiting = [asyncio.create_task(place.connect()) for _ in range(64)]
+        done, _ = await asyncio.wait(waiting, timeout=1.5)
+        share = (time.process_time() - worked) / (time.monotonic() - began)
+        assert not done
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert share < 0.25
 
 
 async def test_connection_that_the_program_ends_fails_at_once(place: Place) -> None:

@@ -6,7 +6,8 @@ while it is open. Both are checked again after a pause, and for each new connect
 
 An account is not trusted. The head of its answer is parsed by a strict grammar, and the caller's head is built from
 the parsed parts: status, reason and the allowed headers. A body is passed through, but no more of it than the
-head announces; chunks are decoded and encoded again.
+head announces; chunks are decoded and encoded again. What costs more than the account's bytes did, heads and chunks,
+is within its budget (``core/budget.py``).
 """
 
 import asyncio
@@ -20,10 +21,11 @@ from typing import Protocol, cast
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.client import unusable_because
-from wxcontroller.controller.account_port.connecting import connect
+from wxcontroller.controller.account_port.connecting import AccountConnections
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import INTERIM_HEADS, PART_BYTES, Budget
 from wxcontroller.core.messages import Text
 from wxcontroller.openwx.credentials import PORT_HEADER
 from wxcontroller.openwx.framing import BadChunk, Chunked
@@ -41,8 +43,8 @@ _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # Possessive quantifiers (``*+``): they never give back what they took, so a hostile head cannot make the match slow.
 _FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
 _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
-# Far more than an account's program sends.
-_HEAD_BYTES = 64 << 10
+# Far more than an account's program sends. All heads of an answer together, the interim ones included.
+_HEAD_BYTES = 16 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
 # Idle connections per account and in all, and their lifetime: shorter than an account keeps one. With fewer
@@ -156,12 +158,13 @@ class Backend(asyncio.Protocol):
     """A connection to an account, for one request at a time."""
 
     __slots__ = (
-        *("_alarm", "_alarm_at", "_sink", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused"),
-        *("_poll", "_transport", "account", "begin", "open", "secret", "used"),
+        *("_alarm", "_alarm_at", "_sink", "_backends", "_budget", "_chunked", "_head", "_held", "_left", "_loop"),
+        *("_paused", "_poll", "_stopped", "_transport", "_turn", "account", "begin", "open", "secret", "used"),
     )
 
-    def __init__(self, backends: "Backends", account: Account, secret: str) -> None:
+    def __init__(self, backends: "Backends", account: Account, secret: str, budget: Budget) -> None:
         self._backends = backends
+        self._budget = budget
         self.account = account
         self.secret = secret
         # By scope: the bytes after the request line.
@@ -173,18 +176,20 @@ class Backend(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._sink: ResponseSink | None = None
         self._head: ResponseHead | None = None
-        self._held = b""
+        self._held = b""  # received, not processed
         self._left = 0
         self._chunked: Chunked | None = None
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = 0.0  # uvloop's handles do not show it
-        self._paused = False
+        self._paused = False  # the caller does not read
+        self._turn: asyncio.Handle | None = None  # when the account has time again
+        self._stopped = False  # reading is, for either reason
 
     # -- asking
 
     def ask(self, sink: ResponseSink, request: bytes) -> None:
         """Send a request; ``sink`` gets the answer."""
-        self._sink, self._head, self.used = sink, None, self._loop.time()
+        self._sink, self._head, self._chunked, self.used = sink, None, None, self._loop.time()
         self._transport.write(request)
         self.expect(sink.latest())
 
@@ -195,17 +200,22 @@ class Backend(asyncio.Protocol):
 
     def pause(self) -> None:
         """Pause reading until ``resume``."""
-        if not self._paused and self.open:
-            self._paused = True
-            self._transport.pause_reading()
+        self._paused = True
+        self._set_reading()
 
     def resume(self) -> None:
         if self._paused and self.open:
             self._paused = False
             self.used = self._loop.time()
-            self._transport.resume_reading()
+            self._set_reading()
             if self._sink is not None:
                 self.expect(self._sink.latest())
+
+    def _set_reading(self) -> None:
+        stop = self._paused or self._turn is not None
+        if stop != self._stopped and self.open:
+            self._stopped = stop
+            (self._transport.pause_reading if stop else self._transport.resume_reading)()
 
     @property
     def paused(self) -> bool:
@@ -228,8 +238,9 @@ class Backend(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
-        if self._alarm is not None:
-            self._alarm.cancel()
+        for timer in (self._alarm, self._turn):
+            if timer is not None:
+                timer.cancel()
         self._backends.forget(self)
         sink, self._sink = self._sink, None
         if sink is None:
@@ -247,58 +258,93 @@ class Backend(asyncio.Protocol):
             self._abort()
             return
         self.used = self._loop.time()
+        if self._held:
+            data, self._held = self._held + data, b""
+        if self._turn is None:
+            self._process(sink, data)
+        else:
+            self._held = data
+
+    def _process(self, sink: ResponseSink, data: bytes) -> None:
+        """Take what was received, as far as the account has time."""
+        before = b""  # the end of a head, which is sent with the beginning of the body
         try:
-            if self._head is None:
-                self._read_head(sink, data)
-            else:
-                self._read_body(sink, data, b"")
+            while self._sink is sink and (data or before):
+                if not before and (pause := self._budget.pause):
+                    self._held = data
+                    self._turn = self._loop.call_later(pause, self._go_on)
+                    self._set_reading()
+                    return
+                if self._head is None:
+                    data, before = self._read_head(sink, data), b"\r\n"
+                    if self._held:  # incomplete
+                        return
+                elif self._chunked is not None:
+                    with self._budget.working():
+                        data, before = self._read_chunks(sink, self._chunked, data, before), b""
+                else:
+                    self._read_body(sink, data, before)
+                    return
         except BadResponse as problem:
             self._fail(problem)
         except BadChunk:
             self._fail(BadResponse())
 
-    def _read_head(self, sink: ResponseSink, data: bytes) -> None:
-        if self._held:
-            data, self._held = self._held + data, b""
+    def _go_on(self) -> None:
+        self._turn, data, self._held = None, self._held, b""
+        self.used = self._loop.time()
+        if self._sink is not None:
+            self._process(self._sink, data)
+        self._set_reading()
+
+    def _read_head(self, sink: ResponseSink, data: bytes) -> bytes:
+        """Take the head of the answer, once it is here; return the bytes after it."""
+        begin, interim = 0, 0
         while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > _HEAD_BYTES:
-                if len(data) > _HEAD_BYTES:
+            end = data.find(b"\r\n\r\n", begin, _HEAD_BYTES) + 4
+            if end < 4:
+                if len(data) >= _HEAD_BYTES:
                     raise BadResponse
+                # With the interim heads: all of an answer's are counted together.
                 self._held = data
-                return
+                return b""
             # Interim answers are not for the caller, whose library may not expect them.
-            if not data.startswith(b"HTTP/1.1 1") or data.startswith(b"HTTP/1.1 101"):
+            if not data.startswith(b"HTTP/1.1 1", begin) or data.startswith(b"HTTP/1.1 101", begin):
                 break
-            data = data[end:]
-        head = self._head = self._backends.head(data[:end], sink.is_head)
+            begin, interim = end, interim + 1
+            if interim > INTERIM_HEADS:
+                raise BadResponse
+        head = self._head = self._backends.head(data[begin:end], sink.is_head, self._budget)
         self._left = head.length
         self._chunked = Chunked() if head.chunked else None
         sink.answered(head.status, head.sent)
-        self._read_body(sink, data[end:], b"\r\n")
+        return data[end:]
+
+    def _read_chunks(self, sink: ResponseSink, chunked: Chunked, data: bytes, before: bytes) -> bytes:
+        """Forward a part of a chunked body; return the bytes after it."""
+        pieces: list[bytes] = []
+        part = data[:PART_BYTES]
+        taken = chunked.take(part, pieces)
+        content = before + chunk(b"".join(pieces)) + (b"0\r\n\r\n" if chunked.done else b"")
+        if content:
+            sink.more(content)
+        if chunked.done and self._sink is sink:
+            # Data after the end belongs to no request, so the connection must not be reused.
+            self._finish(sink, taken == len(data))
+        return data[taken:]
 
     def _read_body(self, sink: ResponseSink, data: bytes, before: bytes) -> None:
-        """Forward a part of the body after the previous parts."""
+        """Forward a part of a body that is not chunked."""
         keep = True
-        if self._chunked is not None:
-            pieces: list[bytes] = []
-            # Data after the end belongs to no request, so the connection must not be reused.
-            keep = self._chunked.take(data, pieces) == len(data)
-            data = chunk(b"".join(pieces))
-            done = self._chunked.done
-            if done:
-                data += b"0\r\n\r\n"
-        elif self._left == _UNTIL_END:
-            data, done = chunk(data), False
-        else:
-            if len(data) > self._left:
-                data, keep = data[: self._left], False
-            self._left -= len(data)
-            done = not self._left
-        if data or before:
-            sink.more(before + data)
+        if self._left == _UNTIL_END:
+            sink.more(before + chunk(data))
+            return
+        if len(data) > self._left:
+            data, keep = data[: self._left], False
+        self._left -= len(data)
+        sink.more(before + data)
         # ``more`` may have aborted: the caller disconnected, and the connection is dropped.
-        if done and self._sink is sink:
+        if not self._left and self._sink is sink:
             self._finish(sink, keep)
 
     def _finish(self, sink: ResponseSink, keep: bool) -> None:
@@ -349,8 +395,8 @@ def chunk(data: bytes) -> bytes:
 class Backends:
     """The connections to all accounts. ``own`` are headers added to each answer."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, connections: AccountConnections) -> None:
+        self._registry, self._connections = registry, connections
         self._idle: dict[str, list[Backend]] = {}  # by instance, the one used last at the end
         self._kept = 0
         self._heads: tuple[dict[bytes, ResponseHead], dict[bytes, ResponseHead]] = ({}, {})
@@ -362,12 +408,13 @@ class Backends:
         for heads in self._heads:
             heads.clear()
 
-    def head(self, head: bytes, is_head: bool) -> ResponseHead:
+    def head(self, head: bytes, is_head: bool, budget: Budget) -> ResponseHead:
         """Read an answer's head, or remember it. Raises BadResponse."""
         heads = self._heads[is_head]
         found = heads.get(head)
         if found is None:
-            found = read_head(head, is_head, self._own)
+            with budget.working():
+                found = read_head(head, is_head, self._own)
             if len(head) <= _REMEMBERED_BYTES and found.dated:
                 # All at once: most are from the last second, because they contain the date.
                 if len(heads) >= _REMEMBERED:
@@ -395,9 +442,8 @@ class Backends:
         """Open a connection to an account that is up. Raises PortFailure, and TimeoutError after ``seconds``."""
         instance = account.name.instance
         secret = self._registry.secret(instance)
-        return await connect(
-            self._registry.runtime(instance), account, lambda: Backend(self, account, secret), seconds
-        )
+        budget = self._connections.budget(instance)
+        return await self._connections.open(account, lambda: Backend(self, account, secret, budget), seconds)
 
     def keep(self, backend: Backend) -> None:
         """Take back a connection whose request is answered."""

@@ -15,11 +15,12 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from wxcontroller.controller.account_port.connecting import connect
+from wxcontroller.controller.account_port.connecting import AccountConnections
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, failure_of
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import BoundedHandler, Budget, read_whole
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.relay import Body, relay_session
@@ -42,10 +43,10 @@ class _AccountConnector(aiohttp.BaseConnector):
     connection of another one that has the same.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, connections: AccountConnections) -> None:
         # No limits: ``admission`` counts requests before. Idle connections live shorter than at the account (75 s).
         super().__init__(limit=0, limit_per_host=0, keepalive_timeout=30)
-        self._registry = registry
+        self._registry, self._connections = registry, connections
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
@@ -55,7 +56,8 @@ class _AccountConnector(aiohttp.BaseConnector):
         if account is None:  # removed since
             raise ConnectionResetError
         assert timeout.sock_connect is not None
-        return await connect(self._registry.runtime(instance), account, self._factory, timeout.sock_connect)
+        budget = self._connections.budget(instance)
+        return await self._connections.open(account, lambda: BoundedHandler(self._loop, budget), timeout.sock_connect)
 
 
 def _host_of(account: Account) -> str:
@@ -69,13 +71,18 @@ class AccountPorts:
     def __init__(self, registry: Registry, settings: Callable[[], Settings]) -> None:
         self._registry = registry
         self._settings = settings
+        self.connections = AccountConnections(registry)
 
     async def __aenter__(self) -> "AccountPorts":
-        self._session = relay_session(_AccountConnector(self._registry))
+        self._session = relay_session(_AccountConnector(self._registry, self.connections))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+
+    def budget(self, account: Account) -> Budget:
+        """Return what an account may use while its answers are read."""
+        return self.connections.budget(account.name.instance)
 
     async def open(
         self,
@@ -157,7 +164,8 @@ class AccountPorts:
         try:
             async with asyncio.timeout(seconds):
                 async with await self.open(account, target, scope, method, headers, body, timeout) as response:
-                    return response.status, await read_bounded(response, limit)
+                    content = await read_whole(response, self.budget(account), limit)
+                    return response.status, content[:limit]  # a truncated one is no longer JSON
         except (aiohttp.ClientError, OSError) as problem:
             raise failure_of(account, problem, seconds) from None
 
@@ -176,16 +184,6 @@ def unusable_because(status: int, encoding: str) -> Text | None:
     if encoding.strip().lower() not in ("", "identity"):
         return Text(N_("its process sent an encoded body that was not requested"))
     return None
-
-
-async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read at most ``limit`` bytes of a response: a truncated one is no longer JSON."""
-    content = b""
-    async for piece in response.content.iter_any():
-        content += piece
-        if len(content) > limit:
-            return content[:limit]
-    return content
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,8 @@ account; only its owner creates names in it.
   connection is closed.
 - A program without this socket, such as the original's client or one that was started by 2.3.0, is reached by TCP.
   Before anything is sent, the kernel's table must show the owner as the user of the other end of this very
-  connection. Who listens on the port does not matter: that may be another one by then.
+  connection. Who listens on the port does not matter: that may be another one by then. The table is read for all
+  waiting connections at once, and no more than a tenth of the time: a program may never accept.
 
 A connection belongs to the process that accepted it, and ends with it. Whoever keeps one needs no further check.
 """
@@ -22,20 +23,25 @@ import select
 import socket
 import stat
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
+from wxcontroller.controller.registry import Registry
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import API_SOCKET
-from wxcontroller.core.tcptable import NoOwnerYet, owner_of_other_end
+from wxcontroller.core.tcptable import Pair, owners_of_other_ends
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 # Pauses while the queue of a socket is full, and until a connection is accepted: both take a busy program
 # milliseconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+# After a look into the table, for as many times as it took there is none.
+_TABLE_REST = 9.0
 # Stands for all users that this user namespace does not have: those from 65536 on, and without PrivateUsers=identity
 # all others.
 _NOBODY = 65534
@@ -43,12 +49,36 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _OPEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-async def connect(runtime: str, account: Account, protocol: Callable[[], P], seconds: float) -> P:
+class AccountConnections:
+    """Opens connections to accounts. ``budget`` is what an account may use, over all of them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._owners = AcceptedBy()
+        self._budgets: dict[str, Budget] = {}
+
+    def budget(self, instance: str) -> Budget:
+        """Return the budget of an account."""
+        found = self._budgets.get(instance)
+        if found is None:
+            found = self._budgets[instance] = Budget()
+        return found
+
+    async def open(self, account: Account, protocol: Callable[[], P], seconds: float) -> P:
+        """Open a connection, as ``connect``."""
+        runtime = self._registry.runtime(account.name.instance)
+        return await connect(runtime, account, protocol, seconds, self._owners)
+
+
+async def connect(
+    runtime: str, account: Account, protocol: Callable[[], P], seconds: float, owners: "AcceptedBy"
+) -> P:
     """Open a connection to an account's program, and return the protocol that was made for it.
 
     Args:
         runtime: the account's runtime directory.
         seconds: how long it may take.
+        owners: shared by all connections.
 
     Raises NotRunning for an account without a process, NotAnswering for one that does not listen or a program that is
     not its own, and TimeoutError.
@@ -63,7 +93,7 @@ async def connect(runtime: str, account: Account, protocol: Callable[[], P], sec
                 connection = (
                     await _by_path(node, directory, account)
                     if node is not None
-                    else await _by_port(runtime, directory, account)
+                    else await _by_port(runtime, directory, account, owners)
                 )
         adopt = loop.create_unix_connection if by_path else loop.create_connection
         try:
@@ -72,6 +102,46 @@ async def connect(runtime: str, account: Account, protocol: Callable[[], P], sec
             connection.close()
             raise
     return made
+
+
+class AcceptedBy:
+    """The users who have accepted connections, from the kernel's table."""
+
+    def __init__(self) -> None:
+        self._sought: set[Pair] = set()
+        self._found: dict[Pair, int] = {}
+        self._turn = asyncio.Lock()
+        self._began = self._next = 0.0
+
+    async def owner(self, connection: socket.socket, other: tuple[str, int]) -> int:
+        """Wait until a connection is accepted, and return the user whose program did. Raises OSError."""
+        pair: Pair = connection.getsockname(), other
+        ended = select.poll()
+        ended.register(connection, select.POLLRDHUP)
+        self._sought.add(pair)
+        try:
+            for pause in _pauses():
+                await self._look()
+                if (owner := self._found.get(pair)) is not None:
+                    return owner
+                if ended.poll(0):
+                    raise ConnectionResetError
+                await asyncio.sleep(pause)
+        finally:
+            self._sought.discard(pair)
+        raise AssertionError  # never reached: the pauses do not end
+
+    async def _look(self) -> None:
+        """Look into the table for all that wait, or wait for a look that another one has begun since."""
+        asked = time.monotonic()
+        async with self._turn:
+            if self._began > asked:
+                return
+            await asyncio.sleep(max(0.0, self._next - time.monotonic()))
+            self._began = time.monotonic()
+            self._found = await asyncio.to_thread(owners_of_other_ends, frozenset(self._sought))
+            ended = time.monotonic()
+            self._next = ended + _TABLE_REST * (ended - self._began)
 
 
 async def _by_path(node: int, directory: int, account: Account) -> socket.socket:
@@ -101,14 +171,14 @@ async def _by_path(node: int, directory: int, account: Account) -> socket.socket
     return connection
 
 
-async def _by_port(runtime: str, directory: int, account: Account) -> socket.socket:
+async def _by_port(runtime: str, directory: int, account: Account, owners: AcceptedBy) -> socket.socket:
     """Connect to the port of an account without a socket. Raises NotAnswering."""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         other = ("127.0.0.1", account.port)
         await asyncio.get_running_loop().sock_connect(connection, other)
-        owner = await _owner(connection, other)
+        owner = await owners.owner(connection, other)
         user = os.fstat(directory).st_uid
         # The same directory still: otherwise its unit has ended, and another one may have its former user.
         if owner != user or user == _NOBODY or not _is_at(runtime, directory):
@@ -121,20 +191,6 @@ async def _by_port(runtime: str, directory: int, account: Account) -> socket.soc
         connection.close()
         raise
     return connection
-
-
-async def _owner(connection: socket.socket, other: tuple[str, int]) -> int:
-    """Return the user whose program accepts a connection. Raises OSError."""
-    ours = connection.getsockname()
-    ended = select.poll()
-    ended.register(connection, select.POLLRDHUP)
-    for pause in _pauses():
-        with contextlib.suppress(NoOwnerYet):
-            return await asyncio.to_thread(owner_of_other_end, ours, other)
-        if ended.poll(0):
-            raise ConnectionResetError
-        await asyncio.sleep(pause)
-    raise AssertionError  # never reached: the pauses do not end
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Why an account gave no usable response."""
 
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import TooMuch
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
@@ -42,4 +43,6 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
         return NotAnswering(
             account, Text(N_("no response within {seconds} s"), seconds=f"{seconds:g}"), timed_out=True
         )
+    if isinstance(problem, TooMuch):
+        return NotAnswering(account, Text(N_("its responses take too much memory")))
     return NotAnswering(account, Text(N_("connection reset by its process")))

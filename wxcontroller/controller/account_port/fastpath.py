@@ -52,7 +52,7 @@ class AccountFastPath:
 
     def __init__(self, shared: Context, requests: RequestFigures) -> None:
         self.requests = requests
-        self.backends = Backends(shared.accounts.registry)
+        self.backends = Backends(shared.accounts.registry, shared.ports.connections)
         self.shared = shared
         self._settings: Settings | None = None
         self._own_headers = b""

@@ -13,7 +13,7 @@ A subscription includes all events after it was made: the line starts in the acc
 before the line was open.
 
 Accounts are not trusted: an event is decoded and written again, in the account's own name. One that takes long to
-decode does not hold up the controller, and an account may not use more than a fifth of its time.
+decode does not hold up the controller, and all of this is within the account's budget (``core/budget.py``).
 """
 
 import asyncio
@@ -44,7 +44,6 @@ from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.records.decoding import Undecodable, decode, decode_aside, encode
 from wxcontroller.core.records.events import EventRecord, Opening
-from wxcontroller.core.throttle import Pace
 from wxcontroller.openwx.eventtypes import RESET
 
 log = logging.getLogger(__name__)
@@ -340,7 +339,7 @@ class Hub:
         begin = {"since": str(since)} if place is None else {"after": place}
         headers = {"Accept": "text/event-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
-        pace = Pace()
+        budget = self._ports.budget(account)
         process, opened = self._registry.process(account.name.instance), False
 
         def own(name: str) -> AccountName | None:
@@ -355,21 +354,20 @@ class Hub:
                     or media_type(response.headers.get("Content-Type", "")) != "text/event-stream"
                 ):
                     raise ValueError("it has no stream of events")
-                async for sent in events_in(response.content, self._event_bytes()):
-                    began = time.perf_counter()
-                    worked = 0.0
-                    if sent.type == "open":
-                        if place := opening_of(account, sent.data):
-                            begins(place)
-                    elif sent.omitted:
-                        if event := announced(account.name, sent.id, sent):
-                            await give(event)
-                    elif sent.type != "here" and (event := await event_of(own, sent.type, sent.data)):
-                        worked = time.perf_counter() - began
+                async for sent in events_in(response.content, self._event_bytes(), budget):
+                    event = None
+                    # Without ``give``: waiting for readers costs the controller nothing.
+                    with budget.working():
+                        if sent.type == "open":
+                            if place := opening_of(account, sent.data):
+                                begins(place)
+                        elif sent.omitted:
+                            event = announced(account.name, sent.id, sent)
+                        elif sent.type != "here":
+                            event = await event_of(own, sent.type, sent.data)
+                    if event is not None:
                         await give(event)
                     opened = True
-                    # Only parsing counts: waiting for readers costs the controller nothing.
-                    await pace.after(worked)
         except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
             log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
         if opened:

@@ -30,6 +30,7 @@ from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.messages import Text
 from wxcontroller.core.relay import Body
@@ -89,6 +90,10 @@ class _Port:
     @property
     def account(self) -> str:
         return self._account.name.name
+
+    @property
+    def budget(self) -> Budget:
+        return self._ports.budget(self._account)
 
     def failure_of(self, problem: Exception) -> WxError:
         return failure_of(self._account, problem)

@@ -5,7 +5,6 @@ call that is declared with a record (``v1.calls``) is decoded into it; paths and
 from what the controller knows. A failure is decoded in the same way. The caller of an invalid answer gets 502.
 """
 
-import time
 from http import HTTPMethod
 
 import aiohttp
@@ -14,13 +13,13 @@ from multidict import CIMultiDict
 
 from wxcontroller.controller.account_port.hub import EVENT_VALUES
 from wxcontroller.controller.fleetport import Destination
+from wxcontroller.core.budget import read_whole
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.records.decoding import ANSWER_BYTES, Undecodable, WireRecord, decode, decode_aside, encode
 from wxcontroller.core.records.events import EventRecord, Opening
 from wxcontroller.core.records.texts import FailureRecord
-from wxcontroller.core.throttle import Pace
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.eventstream import write
 from wxcontroller.openwx.replies import CONTENT_TYPE
@@ -55,8 +54,12 @@ async def rewritten(
     if response.status == 200 and media_type(response.headers.get("Content-Type", "")) == "text/event-stream":
         return await _stream(request, response, destination, headers, event_bytes)
     try:
-        content = await _read(response, event_bytes if kind.holds_reports else ANSWER_BYTES)
-        record = await decode_aside(content, kind if response.status < 400 else FailureRecord)
+        limit = event_bytes if kind.holds_reports else ANSWER_BYTES
+        content = await read_whole(response, destination.budget, limit)
+        if len(content) > limit:
+            raise Undecodable(f"has more than {limit} bytes")
+        with destination.budget.working():
+            record = await decode_aside(content, kind if response.status < 400 else FailureRecord)
     except Undecodable as problem:
         raise destination.unusable(_why(response.status, request, problem)) from None
     except (aiohttp.ClientError, OSError) as problem:
@@ -64,16 +67,6 @@ async def rewritten(
     record.locate(destination.account)
     headers["Content-Type"] = CONTENT_TYPE
     return web.Response(status=response.status, headers=headers, body=encode(record))
-
-
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    pieces, size = list[bytes](), 0
-    async for piece in response.content.iter_any():
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            raise Undecodable(f"has more than {most} bytes")
-    return b"".join(pieces)
 
 
 def _why(status: int, request: web.Request, problem: Undecodable) -> Text:
@@ -90,13 +83,12 @@ async def _stream(
     event_bytes: int,
 ) -> web.StreamResponse:
     """Serve an account's own stream: its events, and where it begins."""
-    answer, pace = web.StreamResponse(headers={**headers, **eventstream.HEADERS}), Pace()
+    answer, budget = web.StreamResponse(headers={**headers, **eventstream.HEADERS}), destination.budget
     await answer.prepare(request)
     try:
-        async for sent in events_in(response.content, event_bytes):
-            began = time.perf_counter()
-            event = await _event(sent.type, sent.data, destination.account)
-            await pace.after(time.perf_counter() - began)
+        async for sent in events_in(response.content, event_bytes, budget):
+            with budget.working():
+                event = await _event(sent.type, sent.data, destination.account)
             if event:
                 await write(answer.write(event))
     except (aiohttp.ClientError, TimeoutError, ValueError):

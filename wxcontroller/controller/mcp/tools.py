@@ -17,7 +17,6 @@ import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.access import hold_to_accounts
-from wxcontroller.controller.account_port.client import read_bounded
 from wxcontroller.controller.account_port.failures import failure_of
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context, context
@@ -27,6 +26,7 @@ from wxcontroller.controller.v1.olderclients import older_program
 from wxcontroller.controller.v1.qr import no_code
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
+from wxcontroller.core.budget import read_whole
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.mediatype import media_type
@@ -371,7 +371,7 @@ async def fetch(
     account = call.shared.accounts.account(name)
     try:
         async with await call.shared.ports.open(account, target, call.who.scope, method, headers, body) as response:
-            content = await read_bounded(response, limit + 1)
+            content = await read_whole(response, call.shared.ports.budget(account), limit)
     except (aiohttp.ClientError, OSError) as problem:
         raise failure_of(account, problem) from None
     if len(content) > limit:
