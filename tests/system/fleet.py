@@ -128,6 +128,7 @@ def _join(name: str, hosts: Mapping[str, Host], addresses: Mapping[str, str]) ->
         copied = hosts[other].read(of_hosts(source, name, other))
         host.write(of_hosts(target, name, other), copied, 0o600)
         table = of_hosts(step(GUIDE, _NAMES, FLEET), name, other)
+        table = table.replace('scope = "send"', 'scope = "admin"')  # accounts are moved
         fleet += table[table.index("[fleet.hosts") :] if fleet else table
         service += of_hosts(step(GUIDE, _NAMES, "wxcontroller.service"), name, other, addresses[other])
     host.write(NETWORK, network.encode())

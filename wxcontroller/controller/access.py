@@ -74,13 +74,23 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
         raise gate.denied(
             found,
             N_("{method} {request} needs the scope {scope}"),
-            N_("use a token with that scope; this one has {scope2}"),
+            N_("callers of {host} have {scope2}; see scope in its table [fleet.hosts.{host}] on this host")
+            if found.hop
+            else N_("use a token with that scope; this one has {scope2}"),
+            host=found.hop,
             method=request.method,
             request=access.loggable(sent_path(request))[:200],
             scope=endpoint.scope,
             scope2=found.scope,
         )
     request[_CALLER] = found
+    if found.hop and endpoint.is_about_host:
+        raise gate.denied(
+            found,
+            N_("{request} concerns this host itself, and is not for callers of other hosts"),
+            N_("call this host"),
+            request=access.loggable(sent_path(request))[:200],
+        )
     if endpoint.about is About.MACHINE and found.instances is not None:
         raise gate.denied(
             found,

@@ -182,7 +182,7 @@ class Fleet(Protocol):
         """Return why hosts do not answer, by their names."""
         ...
 
-    def own_words(self) -> JsonObject:
+    def own_words(self, who: Caller) -> JsonObject:
         """Return this host's answer to another host's greeting."""
         ...
 

@@ -3,6 +3,9 @@
 A request for an account of another host goes there with its caller's scope and accounts in a header (fleet/hop.py),
 and is served there or fails: no host forwards a forwarded request. An account that two other hosts have is
 served by neither.
+
+A credential proves a host, and the header says what that host wants: its callers may do here what the settings allow
+that host, at most.
 """
 
 import hmac
@@ -28,8 +31,10 @@ from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
-from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
+from wxcontroller.core.access import CALLER_HEADER, LADDER, About, Endpoint, Scope
+from wxcontroller.core.addresses import is_within
 from wxcontroller.core.errors import BadName, HostFailure, WrongHost, WxError
+from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
@@ -99,7 +104,7 @@ class HostCalls:
 
     def hop(self, request: web.Request) -> Caller:
         """Return the original caller of a forwarded request. Raises Refused."""
-        hop = self._hop_credential(request)
+        host, token = self._calling_host(request)
         try:
             caller = read_caller(request.headers[CALLER_HEADER])
         except BadCaller:
@@ -110,34 +115,72 @@ class HostCalls:
                 status=400,
                 header=CALLER_HEADER,
             ) from None
+        if caller.host != host.name:
+            raise Refused(
+                "not-a-hop",
+                N_("the call is from host {host2}, and its credential is that of host {host}"),
+                N_("correct the name in [fleet] on the calling host, or create a token for it on this host"),
+                host=host.name,
+                host2=caller.host,
+            )
         if caller.scope is Scope.ILINK:  # the agent's own token identifies it
             agent = self._shared.gate.recognize(request.headers.get("X-Auth-Token"), None)
             if agent is None or agent.scope is not Scope.ILINK:
                 raise self._shared.gate.revoked()
             request[HOP_ORIGIN] = caller.origin
-            return replace(agent, hop=caller.host)
-        words = f"{caller.words} through host {caller.host}"
-        accounts = _NO_ACCOUNTS if caller.scope is None else caller.accounts
-        return Caller(words, caller.scope or Scope.READ, accounts, hop.token, hop=caller.host)
+            return replace(agent, hop=host.name)
+        # The host answers for all of its callers, whose names it may have made up.
+        words = f"host {host.name} (for {caller.words})"
+        allowed = host.instances
+        accounts = caller.accounts
+        if allowed is not None:
+            accounts = allowed if accounts is None else allowed & accounts
+        if caller.scope is Scope.FLEET:
+            return Caller(words, Scope.FLEET, allowed, token, hop=host.name)
+        if caller.scope is None:
+            return Caller(words, Scope.READ, _NO_ACCOUNTS, token, hop=host.name)
+        scope = min(caller.scope, host.scope, key=LADDER.index)
+        return Caller(words, scope, accounts, token, hop=host.name)
 
-    def _hop_credential(self, request: web.Request) -> Caller:
-        """Return who forwards a request: the holder of a token of scope fleet, or a host by its certificate."""
-        gate, shown = self._shared.gate, credentials.from_headers(request.headers.get("Authorization"), None)
-        if shown is None and (name := self._certified(request)):
-            return Caller(f"host {name}", Scope.FLEET, hop=name)
-        try:
-            found = gate.recognize(shown, address_of(request)) or gate.caller(shown, address_of(request))
-        except Refused as problem:
-            raise not_a_hop(problem) from None
-        if found.scope is not Scope.FLEET:
-            raise not_a_hop(
-                gate.denied(
-                    found,
-                    N_("forwarding calls needs a token of scope fleet"),
-                    N_("create one on this host: wxctl token create NAME --scope fleet"),
+    def _calling_host(self, request: web.Request) -> tuple[HostSettings, str]:
+        """Return the host whose credential a request shows, and the id of its token, "" for a certificate.
+
+        A token of scope fleet is for the host that it is named after. Raises Refused.
+        """
+        gate, address = self._shared.gate, address_of(request)
+        shown, token = credentials.from_headers(request.headers.get("Authorization"), None), ""
+        name = self._certified(request) if shown is None else ""
+        if not name:
+            try:
+                found = gate.recognize(shown, address) or gate.caller(shown, address)
+            except Refused as problem:
+                raise not_a_hop(problem) from None
+            if found.scope is not Scope.FLEET:
+                raise not_a_hop(
+                    gate.denied(
+                        found,
+                        N_("forwarding calls needs a token of scope fleet"),
+                        N_("create one on this host: wxctl token create HOST --scope fleet"),
+                    )
                 )
+            token = found.token
+            name = gate.tokens.by_id[token].name
+        host = next((host for host in self._hosts.settings.hosts if host.name == name), None)
+        if host is None:
+            raise Refused(
+                "not-a-hop",
+                N_("the token {token} is for no host in the settings of this host"),
+                N_("name it after the calling host, and add the table [fleet.hosts.NAME] for that host"),
+                token=name,
             )
-        return found
+        if host.sources and not is_within(address, host.sources):
+            raise Refused(
+                "not-a-hop",
+                N_("calls of host {host} are not accepted from this address"),
+                N_("correct from in [fleet.hosts.{host}]"),
+                host=host.name,
+            )
+        return host, token
 
     def _certified(self, request: web.Request) -> str:
         """Return the name of the host whose certificate the connection has shown, "" for none."""
@@ -145,7 +188,7 @@ class HostCalls:
             return ""
         shown = request.transport.get_extra_info("peercert") or {}
         names = {value.lower() for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"}
-        return next((host.name for host in self._hosts if host.name.lower() in names), "")
+        return next((host.name for host in self._hosts.settings.hosts if host.name.lower() in names), "")
 
     # -- calls for accounts of other hosts
 

@@ -142,14 +142,14 @@ class OtherHosts:
         starting = (HostState.UP, HostState.CONNECTING)
         return {host.name: host.why for host in self.hosts if host.state not in starting}
 
-    def own_words(self) -> JsonObject:
+    def own_words(self, who: Caller) -> JsonObject:
         """Return this host's answer to another host's greeting."""
         tokens = self.shared.gate.consumers.tokens.by_id.values()
         agents: list[JsonValue] = [
             {"id": token.id, "sha256": token.sha256, "instance": instance}
             for token in tokens
             for instance in token.instances or ()
-            if not token.expired(time.time())
+            if who.may_see(instance) and not token.expired(time.time())
         ]
         return {"name": self.name, "version": __version__, "agents": agents}
 

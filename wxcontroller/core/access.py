@@ -48,7 +48,7 @@ MEANINGS: Mapping[Scope, str] = {
     Scope.ADMIN: "everything else, such as removing accounts",
     Scope.ILINK: "only use one account through the iLink API",
     Scope.NOTIFY: "only send notifications to one target",
-    Scope.FLEET: "forward calls of another host's callers, each within its caller's own scope",
+    Scope.FLEET: "forward calls of the callers of the host that the token is named after",
 }
 
 
@@ -77,6 +77,13 @@ class Endpoint:
     scope: Scope | None
     about: About
     meaning: str
+
+    @property
+    def is_about_host(self) -> bool:
+        """Whether it concerns this host itself, as its tokens and targets do, and not one account: for callers of
+        this host only."""
+        is_pairing = self.path.startswith("/v1/ilink/")
+        return (self.about is About.MACHINE or is_pairing) and "{account}" not in self.path
 
 
 def page(path: str, meaning: str) -> Endpoint:

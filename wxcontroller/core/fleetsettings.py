@@ -3,12 +3,16 @@
 Secrets are in files or systemd credentials; the settings, which everyone on the machine can read, name them.
 """
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.core.addresses import is_loopback_host
+from wxcontroller.core.access import LADDER, Scope
+from wxcontroller.core.addresses import Network, is_loopback_host
+from wxcontroller.core.errors import BadName
 from wxcontroller.core.messages import Text
+from wxcontroller.core.names import parse_name
 
 # Each host costs a connection, a stream and a request every few seconds. Larger fleets need an engine.
 FLEET_HOSTS = 64
@@ -16,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 _URL = re.compile(r"https://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 _FILE = re.compile(r"/.+|[0-9A-Za-z._-]+")
 _HOSTS = "hosts."
-_HOST_KEYS = ("url", "token", "ca_file", "certificate", "key")
+_HOST_KEYS = ("url", "token", "ca_file", "certificate", "key", "scope", "accounts", "from")
 _ENDPOINT = re.compile(r"https?://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 # Names of a fleet and of an etcd user: they are parts of keys and roles.
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -30,7 +34,11 @@ _TAKEOVERS = {"after": (0, 86400), "pause": (60, 30 * 86400), "rate": (0.01, 100
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """Another host. ``token``, ``ca_file``, ``certificate`` and ``key`` are paths or credentials' names, or ""."""
+    """Another host. ``token``, ``ca_file``, ``certificate`` and ``key`` are paths or credentials' names, or "".
+
+    Without a ``url`` it only calls this host, and nothing is forwarded to it. Its callers may do here what ``scope``
+    allows with ``accounts`` (names; none: all), from addresses within ``sources`` (none: any).
+    """
 
     name: str
     url: str
@@ -38,6 +46,14 @@ class HostSettings:
     ca_file: str = ""
     certificate: str = ""
     key: str = ""
+    scope: Scope = Scope.SEND
+    accounts: tuple[str, ...] = ()
+    sources: tuple[Network, ...] = ()
+
+    @property
+    def instances(self) -> frozenset[str] | None:
+        """The ids of the accounts that its callers may access, None for all."""
+        return frozenset(parse_name(name).instance for name in self.accounts) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +159,14 @@ def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
         raise ValueError(Text("lists this host, {host}, as another host", host=name))
     if len(hosts) > FLEET_HOSTS:
         raise ValueError(Text("must have at most {most} hosts", most=FLEET_HOSTS))
-    if len({host.url.rstrip("/") for host in hosts}) < len(hosts):
+    urls = [host.url.rstrip("/") for host in hosts if host.url]
+    if len(set(urls)) < len(urls):
         raise ValueError(Text("has two hosts with the same url"))
     etcd, labels, egress = parsed.get("etcd"), parsed.get("labels", ()), parsed.get("egress", "")
     assert etcd is None or isinstance(etcd, EtcdSettings)
     assert isinstance(labels, tuple)
     assert isinstance(egress, str)
-    if etcd is not None and etcd.failsafe and not hosts:
+    if etcd is not None and etcd.failsafe and not urls:
         raise ValueError(Text("etcd has failsafe, which needs all other hosts of the fleet, as [fleet.hosts.NAME]"))
     return FleetSettings(name, client_ca, hosts, etcd, labels, egress)
 
@@ -222,23 +239,54 @@ def _host(name: str, value: object) -> HostSettings:
     if not isinstance(value, dict):
         raise ValueError(Text("{where} must be a table, as [fleet.hosts.NAME]", where=where))
     texts: dict[str, str] = {}
+    scope, accounts, sources = Scope.SEND, tuple[str, ...](), tuple[Network, ...]()
     for key, each in value.items():
         if key not in _HOST_KEYS:
             raise ValueError(Text("{where} has no key {key}", where=where, key=key))
         inner = Text("key {key} of {where}", key=key, where=where)
-        if key != "url":
+        if key == "scope":
+            if each not in LADDER:
+                raise ValueError(Text("{where} must be one of {words}", where=inner, words=", ".join(LADDER)))
+            scope = Scope(str(each))
+        elif key == "accounts":
+            accounts = _accounts(each, inner)
+        elif key == "from":
+            sources = _sources(each, inner)
+        elif key != "url":
             texts[key] = file(each, inner)
         elif isinstance(each, str) and _URL.fullmatch(each):
             texts[key] = each.rstrip("/")
         else:
             raise ValueError(Text('{where} must be like "https://host-b.example:2443", without a path', where=inner))
-    if "url" not in texts:
-        raise ValueError(Text("{where} needs a url", where=where))
     if bool(texts.get("certificate")) != bool(texts.get("key")):
         raise ValueError(Text("{where} needs both certificate and key, or neither", where=where))
-    if not texts.get("token") and not texts.get("certificate"):
+    if "url" not in texts and texts:
+        raise ValueError(Text("{where} needs a url", where=where))
+    if "url" in texts and not texts.get("token") and not texts.get("certificate"):
         raise ValueError(Text("{where} needs a token, or a certificate and its key", where=where))
-    return HostSettings(name, **texts)
+    return HostSettings(name, texts.pop("url", ""), **texts, scope=scope, accounts=accounts, sources=sources)
+
+
+def _accounts(value: object, where: Text) -> tuple[str, ...]:
+    """Read names of accounts. An empty list is refused: it would mean all."""
+    names = value if isinstance(value, list) else []
+    try:
+        found = tuple(parse_name(name).name for name in names if isinstance(name, str))
+    except BadName:
+        found = ()
+    if not found or len(found) < len(names):
+        raise ValueError(Text('{where} must be a list of account names like ["alice"]', where=where))
+    return found
+
+
+def _sources(value: object, where: Text) -> tuple[Network, ...]:
+    try:
+        found = tuple(ipaddress.ip_network(each) for each in value) if isinstance(value, list) else ()
+    except ValueError:
+        found = ()
+    if not found:
+        raise ValueError(Text('{where} must be a list of addresses or networks like ["192.0.2.11"]', where=where))
+    return found
 
 
 def _name(value: object, where: Text) -> str:

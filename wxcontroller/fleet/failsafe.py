@@ -78,7 +78,9 @@ class FailsafeHosts:
 
     def __init__(self, fleet: FleetSettings, seconds: float, lease_seconds: int) -> None:
         """Raises BadSettings for credentials that cannot be used."""
-        self._connections = {host.name: HostConnection(host, credentials_of(host), Budget()) for host in fleet.hosts}
+        self._connections = {
+            host.name: HostConnection(host, credentials_of(host), Budget()) for host in fleet.hosts if host.url
+        }
         self._caller = HopCaller(fleet.name, Scope.FLEET, None, "the keeper")
         self._seconds = seconds
         self._lease_seconds = lease_seconds

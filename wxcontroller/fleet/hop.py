@@ -1,8 +1,9 @@
 """The header of a forwarded call that names its caller.
 
-The credential of a hop (a token of scope fleet, or a certificate) opens nothing. The receiving host checks each call
-against the caller in this header: its scope and its accounts. So a caller can do on another host only what its own
-token allows, and the calling host can log and limit it as its own.
+The credential of a hop (a token of scope fleet, or a certificate) proves which host calls, and opens nothing. The
+receiving host checks each call against the caller in this header, its scope and its accounts, and against what its
+settings allow that host. So a caller can do on another host only what its own token allows, and a host that makes up
+callers only what it is allowed itself.
 """
 
 import json

@@ -36,7 +36,7 @@ class Hosts:
         """Raises BadSettings for credentials that cannot be used."""
         self.settings = settings
         self._state = state
-        ordered = sorted(settings.hosts, key=lambda each: each.name)
+        ordered = sorted((each for each in settings.hosts if each.url), key=lambda each: each.name)
         self._credentials = {each.name: credentials_of(each) for each in ordered}
         self.by_name = {each.name: OtherHost(each, self._credentials[each.name], settings.name) for each in ordered}
         self._kept: Mapping[str, list[JsonObject]] = {}

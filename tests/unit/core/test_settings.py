@@ -3,10 +3,12 @@
 import re
 import tomllib
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
 from wxcontroller.core.paths import Paths
@@ -101,11 +103,15 @@ def test_hosts_of_several_files_are_merged(tmp_path: Path) -> None:
         tmp_path,
         f'[fleet]\nname = "a"\nclient_ca = "/ca.pem"\n[fleet.hosts.b]\n{B}',
         c='[fleet.hosts.c]\nurl = "https://[2001:db8::1]/"\nca_file = "/ca.pem"\n'
-        'certificate = "/c.crt"\nkey = "/c.key"\n',
+        'certificate = "/c.crt"\nkey = "/c.key"\nscope = "control"\naccounts = ["alice"]\nfrom = ["192.0.2.11"]\n'
+        "[fleet.hosts.d]\n",
     )
     b = HostSettings("b", "https://b.example:2443", "fleet-b")
-    c = HostSettings("c", "https://[2001:db8::1]", "", "/ca.pem", "/c.crt", "/c.key")
-    assert load_settings(paths).settings.fleet == FleetSettings("a", "/ca.pem", (b, c))
+    rights = (Scope.CONTROL, ("alice",), (ip_network("192.0.2.11"),))
+    c = HostSettings("c", "https://[2001:db8::1]", "", "/ca.pem", "/c.crt", "/c.key", *rights)
+    expected = FleetSettings("a", "/ca.pem", (b, c, HostSettings("d", "")))
+    assert load_settings(paths).settings.fleet == expected
+    assert b.scope is Scope.SEND
 
 
 def test_etcd_and_labels_can_be_in_another_file(tmp_path: Path) -> None:
@@ -144,6 +150,10 @@ def test_password_may_be_sent_unencrypted_to_an_etcd_on_this_host(tmp_path: Path
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://u:p@b"\ntoken = "t"\n', "https://"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://b"\n', "needs a token, or a certificate"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}[fleet.hosts.c]\n{B}', "same url"),
+        (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}scope = "fleet"\n', "one of read, send, control, admin"),
+        (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}accounts = []\n', "list of account names"),
+        (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}from = ["192.0.2.11/8"]\n', "addresses or networks"),
+        ('[fleet]\nname = "a"\n[fleet.hosts.b]\ntoken = "t"\n', "needs a url"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfleet = "a/b"\n', "must be a word"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e", "http://e"]\nuser = "a"\npassword = "p"\n', "unencrypted"),
         (f"{ETCD}[fleet.etcd]\ntakeover_pause = 1\n", "from 60 to"),

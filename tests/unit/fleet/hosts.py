@@ -75,12 +75,15 @@ class FleetHost(Machine):
     def describe(self, other: "FleetHost", **changed: str) -> HostSettings:
         """Return another host as it stands in this one's settings, with a new token of that host."""
         secret = self.paths.root / f"token-{other.name}"
-        secret.write_text(other.token(Scope.FLEET, name=f"host-{self.name}") + "\n")
-        return replace(HostSettings(other.name, other.tls_url, str(secret), str(other.certificate)), **changed)
+        secret.write_text(other.token(Scope.FLEET, name=self.name) + "\n")
+        url, authority = changed.get("url", other.tls_url), changed.get("ca_file", str(other.certificate))
+        return HostSettings(other.name, url, str(secret), authority, scope=Scope.ADMIN)
 
     async def join(self, *others: HostSettings, client_ca: str = "") -> None:
-        """Have the other hosts in the settings from now on, as a start or a reload does."""
+        """Have the other hosts in the settings from now on, as a start or a reload does. The rest may only call."""
         await self.leave()
+        called = {self.name, *(other.name for other in others)}
+        others += tuple(HostSettings(name, "", scope=Scope.ADMIN) for name in "abc" if name not in called)
         settings = replace(self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd))
         self.accounts.settings = self.settings = settings
         self.shared.tls = tls_context(settings)

@@ -134,7 +134,7 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
 async def test_host_certificate_replaces_a_token(tmp_path: Path, named: bool) -> None:
     async with hosts_of(tmp_path, "a", "b") as (a, b):
         await b.start("bob")
-        shown, key = self_signed(tmp_path, "a" if named else "c", called="shown")
+        shown, key = self_signed(tmp_path, "a" if named else "d", called="shown")
         await b.join(b.describe(a), client_ca=str(shown))
         described = replace(a.describe(b), token="", certificate=str(shown), key=str(key))
         await a.join(described)

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
@@ -25,7 +26,8 @@ from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
+from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.states import LoginState
 
 Pair = tuple[FleetHost, FleetHost]
@@ -117,14 +119,14 @@ async def test_forwarded_call_has_no_more_rights_than_its_caller(pair: Pair) -> 
 
 
 def caller_header(**changed: object) -> dict[str, str]:
-    content = {"host": "a", "scope": "admin", "accounts": None, "caller": "token x", "origin": ""}
+    content = {"host": "a", "scope": "admin", "accounts": None, "caller": "root on this machine", "origin": ""}
     return {CALLER_HEADER: json.dumps({**content, **changed})}
 
 
 async def test_caller_header_needs_a_host_credential(pair: Pair) -> None:
     _, b = pair
     await b.start("bob")
-    fleet, admin = b.token(Scope.FLEET, name="host-c"), b.token(Scope.ADMIN)
+    fleet, admin = b.token(Scope.FLEET, name="a"), b.token(Scope.ADMIN)
 
     async def asked(path: str, **headers: str) -> tuple[int, JsonObject]:
         async with b.http.get(path, headers=headers) as answer:
@@ -144,11 +146,82 @@ async def test_caller_header_needs_a_host_credential(pair: Pair) -> None:
     assert (await asked("/v1/accounts", **bearer(fleet), **narrow))[1] == {"accounts": []}
 
 
+ABOUT_THE_HOST = (
+    ("GET", "tokens"),
+    ("GET", "targets"),
+    ("POST", "targets"),
+    ("POST", "alerts/test"),
+    ("GET", "fleet"),
+    ("GET", "ilink/consumers"),
+    ("GET", "ilink/pairings"),
+    ("POST", "ilink/pairings/abcd"),
+)
+
+
+async def forged(
+    host: FleetHost, method: str, path: str, body: JsonValue = None, **changed: object
+) -> tuple[int, JsonObject]:
+    """Make a call with host a's token and a header that its holder has made up."""
+    headers = {**bearer(host.token(Scope.FLEET, name="a")), **caller_header(**changed)}
+    return await host.v1(method, path, body, headers)
+
+
+async def test_host_has_the_scope_and_the_accounts_of_its_table(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = pair
+    await b.start("bob")
+    await b.start("eve")
+    settings = replace(b.describe(a), scope=Scope.SEND, accounts=("bob",))
+    await b.join(settings)
+    assert (await forged(b, "GET", "accounts/bob"))[0] == 200
+    for method, path in (("POST", "accounts/bob/stop"), ("DELETE", "accounts/bob"), ("GET", "accounts/eve")):
+        assert (await forged(b, method, path))[0] == 403, path
+    assert "host a (for root on this machine) lacks permission" in caplog.text
+    assert [field(each, "name") for each in items((await forged(b, "GET", "accounts"))[1]["accounts"])] == ["bob"]
+    assert items((await forged(b, "GET", "accounts", accounts=["eve"]))[1]["accounts"]) == []
+    assert "bob" in b.units.processes
+    await b.join(replace(settings, scope=Scope.CONTROL))
+    assert (await forged(b, "POST", "accounts/bob/stop"))[0] == 200
+    assert (await forged(b, "POST", "accounts/bob/start", scope="send"))[0] == 403
+
+
+@pytest.mark.parametrize(("method", "path"), ABOUT_THE_HOST)
+async def test_calls_about_a_host_are_for_its_own_callers(pair: Pair, method: str, path: str) -> None:
+    _, b = pair
+    before = b.paths.notify_targets.exists()
+    status, answer = await forged(b, method, path, {"name": "phone", "account": "bob", "to": "ann"})
+    assert (status, obj(answer["error"])["code"]) == (403, "not-allowed")
+    assert b.paths.notify_targets.exists() == before
+
+
+async def test_token_is_for_the_host_that_it_is_named_after(pair: Pair) -> None:
+    _, b = pair
+    for name, claimed in (("d", "d"), ("d", "a"), ("a", "c"), ("a", "b")):
+        headers = {**bearer(b.token(Scope.FLEET, name=name)), **caller_header(host=claimed)}
+        status, answer = await b.v1("GET", "accounts", headers=headers)
+        assert (status, obj(answer["error"])["code"]) == (403, "not-a-hop"), (name, claimed)
+
+
+async def test_calls_of_a_host_may_be_limited_to_addresses(pair: Pair) -> None:
+    a, b = pair
+    for network, status in (("192.0.2.0/24", 403), ("127.0.0.0/8", 200)):
+        await b.join(replace(b.describe(a), sources=(ip_network(network),)))
+        assert (await forged(b, "GET", "accounts"))[0] == status
+
+
+async def test_host_without_a_url_only_calls(pair: Pair) -> None:
+    a, b = pair
+    await a.start("alice")
+    await b.join(HostSettings("a", ""))
+    assert (await forged(b, "GET", "accounts"))[0] == 200
+    assert await b.listed() == {}
+    assert (await b.v1("GET", "fleet"))[1]["hosts"] == []
+
+
 async def test_forwarded_call_is_not_forwarded_again(pair: Pair) -> None:
     a, b = pair
     await a.start("alice")
     await b.finds("alice", "a")
-    shown = {**bearer(b.token(Scope.FLEET, name="host-c")), **caller_header(host="c")}
+    shown = {**bearer(b.token(Scope.FLEET, name="a")), **caller_header()}
     async with b.http.get("/v1/accounts/alice", headers=shown) as answer:
         problem = obj((await answer.json())["error"])
     assert (answer.status, problem["code"]) == (409, "wrong-host")

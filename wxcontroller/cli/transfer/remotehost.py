@@ -26,7 +26,7 @@ class ControllerDown(WxError, exit_code=3):
 def host_named(name: str) -> Api:
     """Return the API of a host of the fleet, for root here. Raises BadUsage, BadSettings and ControllerDown."""
     fleet = load_settings(PATHS).settings.fleet
-    hosts = {host.name: host for host in fleet.hosts} if fleet else {}
+    hosts = {host.name: host for host in fleet.hosts if host.url} if fleet else {}
     if fleet is None or name not in hosts:
         raise BadUsage(
             N_("there is no host {host} in the settings"),
@@ -53,5 +53,14 @@ def host_named(name: str) -> Api:
 
 def for_root(host: HostSettings) -> HostSettings:
     """Return the settings with the controller's credentials as the files that they are."""
-    settings = {key: getattr(host, key) for key in ("token", "ca_file", "certificate", "key")}
-    return replace(host, **{key: str(_CONTROLLERS / each) for key, each in settings.items() if each})
+
+    def file(name: str) -> str:
+        return str(_CONTROLLERS / name) if name else ""
+
+    return replace(
+        host,
+        token=file(host.token),
+        ca_file=file(host.ca_file),
+        certificate=file(host.certificate),
+        key=file(host.key),
+    )

@@ -115,7 +115,7 @@ async def own_words(request: web.Request) -> web.Response:
     hosts = context(request).fleet
     if hosts is None:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
-    return json_response(hosts.own_words())
+    return json_response(hosts.own_words(caller(request)))
 
 
 @CALLS.route(
