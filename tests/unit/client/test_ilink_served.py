@@ -330,6 +330,36 @@ async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
     assert (await stranger.put(url.replace("alice.agent.", "alice.other."), ciphertext))[0] == 403
 
 
+async def test_permit_holds_one_file(ilink: Stage) -> None:
+    """The official SDK repeats an upload up to three times."""
+    client = await ilink.enter()
+    agent, key = Agent(client), bytes(range(16))
+    ciphertext = b"".join(encrypted(io.BytesIO(PICTURE), key))
+    url = (await agent.call("getuploadurl", **announcement(1, PICTURE, key)))["upload_full_url"]
+    answers = await asyncio.gather(*(agent.put(url, ciphertext) for _ in range(3)), agent.put(url, ciphertext))
+    assert {status for status, _ in answers} == {200}
+    [file] = client.paths.media("alice").iterdir()
+    assert file.read_bytes() == PICTURE
+
+
+async def test_uploads_of_agents_take_a_part_of_the_disk(ilink: Stage) -> None:
+    size, key = 300_000, bytes(range(16))
+    client = await ilink.enter(WXCLIENT_MEDIA_KEEP_BYTES=str(16 * size))
+    media = client.paths.media("alice")
+    agents = [Agent(client), Agent(client, "other")]
+    for agent in agents:
+        await agent.attend()
+    for number in range(6):
+        for agent in agents:
+            assert await agent.uploaded(3, bytes([number]) * size, key)
+            assert sum(file.stat().st_size for file in media.iterdir()) <= 4 * size
+    # Each has half of a quarter, and the newest of it.
+    assert sorted(file.read_bytes()[0] for file in media.iterdir()) == [4, 4, 5, 5]
+    # One that is larger than this is taken, too, and alone.
+    assert await agents[0].uploaded(3, bytes(4 * size), key)
+    assert sorted(file.stat().st_size for file in media.iterdir()) == [size, size, 4 * size]
+
+
 async def test_old_messages_are_dropped_after_a_long_absence(web: Stage) -> None:
     client = await web.enter()
     agent, patient = Agent(client), Agent(client, "patient")

@@ -81,6 +81,19 @@ async def test_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, 
     await until_nothing_is_left(client)
 
 
+async def test_content_of_waiting_sends_takes_a_part_of_the_disk(start: Start, files: Files) -> None:
+    client = await running(start, WXCLIENT_MEDIA_KEEP_BYTES="4000000", MOJO_WEIXIN_SEND_INTERVAL="600", **PRIVATE)
+    media, refused = client.paths.media("alice"), 0
+    for _ in range(30):
+        content = PNG + bytes(300_000)
+        answer = obj(await client.post("send_friend_message", content, "a.png", id="@ann", **{"async": "1"}))
+        refused += "a quarter of media_keep_bytes" in str(answer["status"])
+    assert refused >= 20
+    assert sum(file.stat().st_size for file in media.iterdir()) < 1_400_000
+    # Texts take no room.
+    assert obj(await client.get("send_friend_message", id="@ann", content="hi", **{"async": "1"}))["code"] == 0
+
+
 async def test_text_does_not_wait_for_media_that_hang(start: Start, files: Files) -> None:
     client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="10", **PRIVATE)
     for number in range(9):

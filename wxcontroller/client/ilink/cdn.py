@@ -4,12 +4,16 @@ Nothing is stored about links and permits. A parameter is ``INSTANCE.CONSUMER.SE
 controller the account, and only the account can open the secret. The URL alone is sufficient, becomes invalid when
 its consumer is removed, and is valid as long as its file exists.
 
-Content that an agent uploads is kept like received media, by age and size, and copied for each send.
+Content that an agent uploads is kept like received media, by age and size, and copied for each send. A permit is for
+one file: its name follows from the permit, so that a repeated upload replaces it. All files of an agent have its mark
+in their names, by which its use of the disk is bounded: older ones make room for new ones.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
 import time
@@ -40,6 +44,8 @@ _PIECE = 256 << 10
 # getuploadurl counts kinds otherwise than items do (11.2). Voice cannot be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
 _HEX = re.compile("[0-9a-fA-F]{32}")
+# All agents' content together takes at most a quarter of what received media may take (media_keep_bytes).
+_UPLOADS_PART = 4
 
 
 class TransferRefused(Exception):
@@ -176,16 +182,42 @@ class Cdn:
         if not 0 <= until - time.time() <= PERMIT_SECONDS:
             raise TransferRefused(403, "the permit has expired; ask for a new one")
         kind = MessageKind(str(form))
-        token = secrets.token_hex(8)
-        part = self.config.media_dir / f".in.{token}"
+        token = mark_of(consumer) + hashlib.sha256(content).hexdigest()[:10]
+        part = self.config.media_dir / f".in.{token}.{secrets.token_hex(4)}"
         try:
             with await asyncio.to_thread(created, part) as stream:
+                await asyncio.to_thread(self._make_room, consumer, stream, int(size))
                 start = await decrypt(body, stream, bytes.fromhex(str(key)), int(size), str(digest))
-            name = f"mojo_weixin_media_{time.strftime('%Y%m%d%H%M%S')}_{token}.{extension(kind, start)}"
+            made = time.strftime("%Y%m%d%H%M%S", time.gmtime(until - PERMIT_SECONDS))
+            name = f"mojo_weixin_media_{made}_{token}.{extension(kind, start)}"
             await asyncio.to_thread(rename_durably, part, part.with_name(name))
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
+
+    def _make_room(self, consumer: Consumer, stream: BinaryIO, size: int) -> None:
+        """Delete older content of an agent that would take too much with an upload of this size.
+
+        Raises TransferRefused if other uploads take the room, and OSError.
+        """
+        os.truncate(stream.fileno(), size)  # counts from now on, also for an upload at the same time
+        limit = self.config.number("media_keep_bytes") // _UPLOADS_PART // max(1, len(self.consumers.all()))
+        if not limit:
+            return
+        mark, found = mark_of(consumer), list[tuple[float, int, Path]]()
+        with os.scandir(self.config.media_dir) as entries:
+            for entry in entries:
+                if entry.name.startswith(f".in.{mark}") or f"_{mark}" in entry.name:
+                    with contextlib.suppress(FileNotFoundError):
+                        status = entry.stat(follow_symlinks=False)
+                        found.append((status.st_mtime, status.st_size, Path(entry.path)))
+        beyond = sum(held for _, held, _ in found) - max(limit, size)
+        for _, held, path in sorted(found):
+            if beyond > 0 and MEDIA_FILE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+                beyond -= held
+        if beyond > 0:
+            raise TransferRefused(503, "other uploads of this agent are in progress; try again")
 
     async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> AgentFile | None:
         """Return the content to which a send refers, uploaded or received by the agent; None for neither. The key in
@@ -217,6 +249,11 @@ class Cdn:
         if consumer is None or named != f"{self.config.name.instance}.{consumer.name}":
             return None, None
         return consumer, content
+
+
+def mark_of(consumer: Consumer) -> str:
+    """Return what the names of all files of an agent have in them."""
+    return hashlib.sha256(consumer.bot).hexdigest()[:6]
 
 
 def created(path: Path) -> BinaryIO:
@@ -266,6 +303,7 @@ async def decrypt(body: StreamReader, stream: BinaryIO, key: bytes, size: int, d
     except BadCiphertext as problem:
         raise TransferRefused(400, str(problem)) from None
     await asyncio.to_thread(take, rest)
+    await asyncio.to_thread(stream.truncate)
     if taken != padded_size(size) or found.hexdigest() != digest:
         raise TransferRefused(400, "the content is not what was announced (size or MD5)")
     return start

@@ -3,11 +3,12 @@
 Content is written to a file below the account's media directory, which outlives the process; content that WeChat
 already stores needs none. Preparing one file delays no other send, and is bounded: few are fetched from web servers
 at a time, fewer from one host, so that a hanging one does not block the others, and few are read from disk, so that a
-slow disk leaves threads to the event log.
+slow disk leaves threads to the event log. All content of sends that wait takes a part of the disk, in bytes.
 """
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement, confinement
 from wxcontroller.client.sends.model import Media
-from wxcontroller.client.store.files import SEND_PREFIX, delete
+from wxcontroller.client.store.files import SEND_PREFIX, bytes_of_sends, delete
 from wxcontroller.client.store.media import MEDIA_IDS, MediaIndex, Received
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.files import sync
@@ -43,6 +44,9 @@ _FETCHED_AT_A_TIME = 4
 _FETCHED_FROM_ONE_HOST = 2
 # Of asyncio's default executor, which the event log's readers use, too.
 _READ_AT_A_TIME = 2
+# All content of waiting sends together takes at most this part of what received media may take (media_keep_bytes).
+# A send is accepted while there is less, so that it has room for one file of any allowed size.
+_SENDS_PART = 4
 # A download that exceeds the limit for a URL by this much hangs.
 _STUCK_SECONDS = 900.0
 _WORDS = {kind.value: kind for kind in contract.CODES}
@@ -99,7 +103,7 @@ class MediaPreparer:
         media = described(params)
         if data and not params.get("media_id"):
             try:
-                async with self._new_file(params) as (path, stream), self._reading:
+                async with self._reading, self._new_file(params) as (path, stream):
                     await asyncio.to_thread(data.move_to, stream, self._limit)
             except ContentTooLarge:
                 media.fault = self._too_large(params)
@@ -111,7 +115,7 @@ class MediaPreparer:
         """Return media for a copy of a file of the account's own. Raises OSError."""
         params = {"media_type": kind.value, "media_name": name}
         media = described({key: value for key, value in params.items() if value})
-        media.kept = await asyncio.to_thread(duplicate, path, self.config.media_dir)
+        media.kept = await self._duplicate(path)
         return media
 
     async def prepare(self, media: Media) -> None:
@@ -172,7 +176,7 @@ class MediaPreparer:
         if found.path:
             try:
                 # A copy: retention may delete the received file before the send's turn comes.
-                media.kept = await asyncio.to_thread(duplicate, Path(found.path), self.config.media_dir)
+                media.kept = await self._duplicate(Path(found.path))
                 await self._inspect(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
             except OSError:  # tidied up
                 pass
@@ -195,6 +199,7 @@ class MediaPreparer:
         """Create a file that is on disk after the block, or deleted if the block fails. Raises BadMedia if the disk
         fails."""
         try:
+            await asyncio.to_thread(self._check_room)
             path, stream = await asyncio.to_thread(created, self.config.media_dir)
             try:
                 with stream:
@@ -207,6 +212,21 @@ class MediaPreparer:
                 raise
         except OSError as problem:
             raise unreadable(problem, params) from None
+
+    async def _duplicate(self, path: Path) -> Path:
+        """Return a copy of a file of the account's own. Raises OSError."""
+        async with self._reading:
+            await asyncio.to_thread(self._check_room)
+            return await asyncio.to_thread(duplicate, path, self.config.media_dir)
+
+    def _check_room(self) -> None:
+        """Raise OSError if the content of waiting sends takes too much of the disk."""
+        limit = self.config.number("media_keep_bytes") // _SENDS_PART
+        if limit and bytes_of_sends(self.config.media_dir) >= limit:
+            words = (
+                f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes; try again later"
+            )
+            raise OSError(errno.EDQUOT, words)
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return the semaphore for fetches from a URL's host. It is dropped with its last user."""

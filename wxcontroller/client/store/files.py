@@ -1,6 +1,7 @@
 """Private files of an account: its session, always replaced as a whole, and the content of its sends."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,17 @@ from wxcontroller.core.files import replace_file
 # How the names of files with content of sends begin, in the directory of media. A row of the database names each: of
 # the send, then of the report that is to bring the content.
 SEND_PREFIX = ".send."
+
+
+def bytes_of_sends(directory: Path) -> int:
+    """Return how much of the disk the content of waiting sends takes. Raises OSError."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(SEND_PREFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def delete(path: Path) -> None:
