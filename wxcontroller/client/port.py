@@ -56,7 +56,7 @@ async def listening(
     await runner.setup()
     http, admission = runner.server, app[ADMISSION]
     assert http is not None
-    acceptor = Acceptor(connections(http, SERVER, admission), lambda: admission.limits.connections)
+    acceptor = Acceptor(connections(http, SERVER, admission), lambda: admission.limits.connections, admission.dropped)
     try:
         with contextlib.ExitStack() as sockets:
             acceptor.start([sockets.enter_context(_own_socket(config, path))])

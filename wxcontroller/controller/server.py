@@ -52,7 +52,8 @@ class Server:
         await self._runner.setup()
         assert self._runner.server is not None
         protocols = connections(self._runner.server, SERVER, self._shared.admission, self._fast_path)
-        self._acceptor = Acceptor(protocols, lambda: self._shared.settings.max_connections, self._tls)
+        admission = self._shared.admission
+        self._acceptor = Acceptor(protocols, lambda: admission.limits.connections, admission.dropped, self._tls)
         self._acceptor.start(self._sockets)
 
     @property

@@ -2,8 +2,10 @@
 
 The controller's port and the accounts' ports use the same.
 
-- A connection beyond the limits takes the place of the one that has been idle for longest. Without an idle one it is
-  refused. The limit per peer keeps one address from taking all places.
+- A connection beyond the limits takes the place of those that wait: for their callers' next request, for the rest
+  of one, or for an answer to be read. The address with most of these loses its oldest ones. A connection that waits
+  for us keeps its place; if all do, the new one is refused. The limit per peer keeps one address from taking all
+  places.
 - A request beyond the limits is answered with 503 at once, which costs little; its caller may try again.
 - Long polls and streams are counted apart: they wait most of the time, and must not keep out requests that are
   answered at once.
@@ -16,6 +18,7 @@ may take a caller as long as it likes. The last part is a reserve for callers th
 trouble. Claims are made by the port's ``claim`` function; this module knows no tokens.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -46,6 +49,15 @@ UNKNOWN_PEER_SHARE = 32
 # Time limit of a form that may contain a token: a megabyte at a megabit per second.
 UNKNOWN_BODY_SECONDS = 10.0
 _PLACE = "place of this request"
+# The part of one address's waiting connections that make room at once: looking for them at each connection would
+# itself be a load.
+_DROPPED_PART = 32
+# Bytes of answers that the callers at one address have not read: in the kernel, and waiting for it.
+_UNREAD_BYTES = 32 << 20
+# After connections were closed, for their requests to end.
+_ROOM_SECONDS = 0.02
+# Between two lines in the journal about what was dropped.
+_DROPPED_SECONDS = 60.0
 
 
 class Resource(Enum):
@@ -91,6 +103,7 @@ class Busy(web.HTTPServiceUnavailable):
     def __init__(self, words: Text, resource: "Resource") -> None:
         super().__init__(headers={"Retry-After": "1"})
         self.words = words
+        self.is_full = False  # the limit, not a share of it
         self.is_reader = resource in (Resource.READERS, Resource.WATCHERS)
 
 
@@ -145,7 +158,9 @@ class _Pool:
     def take(self, claim: Claim, limit: int, amount: int = 1) -> None:
         """Raises Busy if the claim does not allow it."""
         if self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
-            raise Busy(Text(self.resource.value, count=self.taken), self.resource)
+            busy = Busy(Text(self.resource.value, count=self.taken), self.resource)
+            busy.is_full = True
+            raise busy
         for holder in claim.holders:
             # At least one: with a small limit, a share would otherwise be nothing.
             if self._of[holder.name] + amount > max(1, limit // holder.part):
@@ -208,9 +223,40 @@ class CallerConnection(Protocol):
     def idle(self) -> bool: ...
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits for its caller."""
+
+    @property
     def quiet(self) -> bool: ...
 
     def force_close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    @property
+    def unread(self) -> int:
+        """The bytes of answers that its caller has not read."""
+
+
+class Dropped:
+    """Counts connections that made room for others, by the reason, and logs their number once a minute."""
+
+    def __init__(self) -> None:
+        self.total: Counter[str] = Counter()
+        self._logged: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, why: str, number: int = 1) -> None:
+        self.total[why] += number
+        if self._timer is None:
+            self._log()
+
+    def _log(self) -> None:
+        new, self._logged, self._timer = self.total - self._logged, self.total.copy(), None
+        if new:
+            words = ", ".join(f"{why} {number}" for why, number in sorted(new.items()))
+            log.warning("connections dropped to make room for others: %s; see limits.md", words)
+            self._timer = asyncio.get_running_loop().call_later(_DROPPED_SECONDS, self._log)
 
 
 class Admission:
@@ -221,6 +267,8 @@ class Admission:
         self._peers: dict[str, dict[CallerConnection, None]] = {}
         self._connections: dict[CallerConnection, str] = {}
         self._pools = {resource: _Pool(resource) for resource in Resource}
+        self._unread: dict[str, dict[CallerConnection, int]] = {}
+        self.dropped = Dropped()
 
     @property
     def limits(self) -> PortLimits:
@@ -233,7 +281,7 @@ class Admission:
     # -- connections
 
     def enter(self, connection: CallerConnection, address: object) -> bool:
-        """Admit a connection, closing an idle one when there are too many. False: it must be refused."""
+        """Admit a connection, closing ones that wait when there are too many. False: it must be refused."""
         limits, peer = self._limits(), peer_of(address)
         same = self._peers.get(peer, {})
         full: Iterable[CallerConnection] | None = None
@@ -245,7 +293,8 @@ class Admission:
             full = same
         elif len(self._connections) >= limit:
             full = self._connections
-        if full is not None and not self._close_idle(full):
+        if full is not None and not self._close_waiting(full):
+            self.dropped.note("refused")
             words = "connection from %s refused: %d are open, %d of them from there, and all are at work"
             where = peer or "a local socket"
             log.warning(words, where, len(self._connections), len(same), extra=cause("too many connections"))
@@ -263,17 +312,52 @@ class Admission:
         same.pop(connection, None)
         if not same:
             del self._peers[peer]
+        unread = self._unread.get(peer, {})
+        unread.pop(connection, None)
+        if not unread:
+            self._unread.pop(peer, None)
 
-    def _close_idle(self, full: Iterable[CallerConnection]) -> bool:
-        # ``quiet``: a request may have arrived that the event loop has not read yet.
-        idle = [connection for connection in full if connection.idle and connection.quiet]
-        if not idle:
+    def note_unread(self, connection: CallerConnection) -> None:
+        """Count a large answer until it is read; abort the oldest unread ones of an address that has too much."""
+        peer = self._connections.get(connection)
+        if peer is None:
+            return
+        same = self._unread.setdefault(peer, {})
+        same[connection] = connection.unread
+        if sum(same.values()) <= _UNREAD_BYTES:
+            return
+        # Most may have been read since.
+        same = self._unread[peer] = {each: unread for each in same if (unread := each.unread)}
+        total = sum(same.values())
+        for each, unread in list(same.items()):
+            # With a margin: each look costs a system call for each of them.
+            if total <= _UNREAD_BYTES // 2:
+                break
+            total -= unread
+            self.leave(each)
+            each.abort()
+            self.dropped.note("unread")
+
+    def _close_waiting(self, full: Iterable[CallerConnection]) -> bool:
+        """Close the oldest waiting connections of the address with most of them; return whether there were any."""
+        waiting: dict[str, list[CallerConnection]] = {}
+        for connection in full:
+            if connection.waits:
+                waiting.setdefault(self._connections[connection], []).append(connection)
+        if not waiting:
             return False
-        longest = min(idle, key=lambda connection: connection.heard)
-        # At once, not when the loop reports its end: the new one takes this place.
-        self.leave(longest)
-        longest.force_close()
-        return True
+        most = max(waiting.values(), key=len)
+        oldest = sorted(most, key=lambda connection: connection.heard)
+        closed = 0
+        for connection in oldest:
+            # ``quiet``: a request may have arrived that the event loop has not read yet.
+            if closed < 1 + len(most) // _DROPPED_PART and connection.quiet:
+                # At once, not when the loop reports its end: the new one takes this place.
+                self.leave(connection)
+                connection.force_close()
+                closed += 1
+        self.dropped.note("waiting", closed)
+        return closed > 0
 
     # -- requests
 
@@ -292,8 +376,19 @@ class Admission:
         @web.middleware
         async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
             place = request[_PLACE] = self.place(resource_of(request), claim_of(request))
-            with place:
+            try:
+                place.__enter__()
+            except Busy as busy:
+                # Requests whose callers do not send the rest make room for one that is complete.
+                unfinished = [each for each in self._connections if not each.idle]
+                if not busy.is_full or not self._close_waiting(unfinished):
+                    raise
+                await asyncio.sleep(_ROOM_SECONDS)
+                place.__enter__()
+            try:
                 return await handler(request)
+            finally:
+                place.__exit__()
 
         return admit
 

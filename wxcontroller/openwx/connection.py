@@ -12,9 +12,13 @@ that it cannot complete is handed over to aiohttp, and answered as if there were
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import select
+import socket
+import sys
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +42,11 @@ LINGER_SECONDS = 2.0
 PIPELINED_REQUESTS = 64
 # How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
+# A caller that has not read this much of the answers before gets no further one on this connection.
+_UNREAD_BYTES = 64 << 10
+_UNREAD_PAUSE = 0.05  # between two looks whether it has
+# The kernel takes this much of an answer beyond what is on its way; without a limit, 4 MB.
+_NOT_SENT_BYTES = 128 << 10
 # aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
 _NEVER = 1e9
 _IDLE = -1.0
@@ -119,8 +128,8 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = (
         *("_admission", "_answered", "_at_work", "_behind", "_body", "_deadline", "_exchange", "_heads", "_held"),
-        *("_other", "_over", "_program", "_reading", "_rest", "_fast_path", "_since", "_unread", "_waiting"),
-        *("_waiting_until", "_wire", "handed_over", "heard", "peername"),
+        *("_other", "_over", "_program", "_reading", "_rest", "_fast_path", "_since", "_unread", "_waiting", "_sent"),
+        *("_waiting_until", "_wire", "_reader", "handed_over", "heard", "peername"),
     )
 
     def __init__(
@@ -159,6 +168,8 @@ class HttpConnection(web.RequestHandler):
         self._since = 0.0  # when the connection began to be idle
         self._waiting: asyncio.Handle | None = None  # looks at the deadline, at it or before: at _waiting_until
         self._waiting_until = 0.0  # uvloop's handles do not tell
+        self._sent = 0  # since a look at what is unread
+        self._reader: asyncio.TimerHandle | None = None  # such a look
         self._unread: asyncio.TimerHandle | None = None  # for the caller to read its response
         self._fast_path = fast_path
         self._exchange: Exchange | None = None  # of the fast path
@@ -175,6 +186,11 @@ class HttpConnection(web.RequestHandler):
     def idle(self) -> bool:
         """Whether the connection waits for its next request."""
         return not self._at_work and not self._rest
+
+    @property
+    def waits(self) -> bool:
+        """Whether the connection waits for its caller: for a request or the rest of one, or to read an answer."""
+        return self.idle or self._rest > 0 or self._body is not None or self._over or self.congested
 
     @property
     def congested(self) -> bool:
@@ -197,6 +213,9 @@ class HttpConnection(web.RequestHandler):
         super().connection_made(transport)
         self._wire = cast(asyncio.Transport, transport)  # not of this class in every event loop
         self.peername = transport.get_extra_info("peername")
+        connection = transport.get_extra_info("socket")
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
         self._begin_idling()
         # Answered, not only closed: the caller sees why, and that it may try again.
         if not self._admission.enter(self, self.peername):
@@ -205,10 +224,10 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._admission.leave(self)
-        for timer in (self._waiting, self._unread):
+        for timer in (self._waiting, self._unread, self._reader):
             if timer is not None:
                 timer.cancel()
-        self._waiting = self._unread = self._wire = None
+        self._waiting = self._unread = self._reader = self._wire = None
         if self._exchange is not None:
             self._exchange.hung_up()
             self._exchange = None
@@ -237,6 +256,10 @@ class HttpConnection(web.RequestHandler):
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
+            if not self._at_work and self._has_unread():
+                self._held += data
+                self._hold_back(data)
+                return
             if self._fast_path is not None and not self._at_work and (self._rest or not self._held):
                 data = self._try_fast_path(self._fast_path, data)
                 if not data:
@@ -278,6 +301,7 @@ class HttpConnection(web.RequestHandler):
     def send(self, data: bytes) -> None:
         """Send a part of the fast path's answer."""
         if self._wire is not None:
+            self._sent += len(data)
             self._wire.write(data)
 
     def send_whole(self, head: bytes, body: bytes, file: IO[bytes] | None) -> None:
@@ -285,6 +309,7 @@ class HttpConnection(web.RequestHandler):
         wire, sent, done = self._wire, 0, 0
         if wire is None:
             return
+        self._sent += len(head) + len(body)
         # With bytes still in the transport's buffer, those sent past it would overtake them.
         if file is not None and wire.get_extra_info("sslcontext") is None and not wire.get_write_buffer_size():
             with contextlib.suppress(OSError):  # the transport sends the rest, or fails the same way
@@ -400,6 +425,7 @@ class HttpConnection(web.RequestHandler):
     def answered(self, response: web.StreamResponse) -> None:
         """Note that the request at work has its whole answer."""
         self._answered = True
+        self._sent += response.body_length
         if response.keep_alive and not self._over:
             self._next()
         else:
@@ -416,7 +442,32 @@ class HttpConnection(web.RequestHandler):
         """Continue with the next request, or wait for it."""
         self._at_work = False
         self._begin_idling()
-        if self._held:
+        if self._sent > _UNREAD_BYTES:
+            self._admission.note_unread(self)
+        if self._held and not self._has_unread():
+            self._pass_heads()
+
+    @property
+    def unread(self) -> int:
+        """The bytes of answers that the caller has not read, as far as this machine has them."""
+        connection = self._wire.get_extra_info("socket") if self._wire is not None else None
+        if self._wire is None or connection is None or connection.fileno() < 0:
+            return 0
+        queued: bytes = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(queued, sys.byteorder) + self._wire.get_write_buffer_size()
+
+    def _has_unread(self) -> bool:
+        """Whether the next request has to wait until the caller has read more; it is taken then."""
+        if self._reader is None and self._sent > _UNREAD_BYTES:
+            # Below this there is nothing to look for: a system call per request would cost more.
+            self._sent = self.unread
+            if self._sent > _UNREAD_BYTES:
+                self._reader = self._loop.call_later(_UNREAD_PAUSE, self._look_again)
+        return self._reader is not None
+
+    def _look_again(self) -> None:
+        self._reader = None
+        if self._held and not self._at_work and not self._over and not self._has_unread():
             self._pass_heads()
 
     def _begin_idling(self) -> None:

@@ -143,6 +143,65 @@ async def test_one_address_cannot_use_all_connections(tmp_path: Path) -> None:
         assert (await other.ask(SMALL))[0] == 200
 
 
+async def test_unfinished_requests_make_room_for_others(tmp_path: Path) -> None:
+    unfinished = b"POST /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx"
+    async with Machine(tmp_path, max_connections=64, max_connections_per_peer=32, max_requests=32) as host:
+        attackers = [await connected(host, unfinished) for _ in range(100)]
+        answers = [(await (await connected(host)).ask(SMALL))[0] for _ in range(20)]
+        assert answers == [200] * 20
+        assert (await (await connected(host, address="127.0.0.2")).ask(SMALL))[0] == 200
+        assert len(attackers) == 100
+
+
+async def test_working_connections_keep_their_places(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_connections=16) as host, busy(host, [NEVER] * 8) as working:
+        for _ in range(50):
+            await connected(host, b"GET / HTTP/1.1\r\n")
+        assert host.process("alice").requests.count("GET /openwx/never?client=alice") == 8
+        assert not any(peer.reader.at_eof() for peer in working)
+
+
+def queued(port: int) -> int:
+    """Return the bytes in the queues of this machine's connections to a port, at both ends."""
+    end, total = f":{port:04X}", 0
+    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(end) or fields[2].endswith(end):
+            sent, _, received = fields[4].partition(":")
+            total += int(sent, 16) + int(received, 16)
+    return total
+
+
+async def test_unread_answers_are_bounded(host: Machine) -> None:
+    request = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    most, sockets = 0, []
+    for _ in range(150):
+        attacker = socket.socket()
+        attacker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        attacker.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(attacker, host.address)
+        await asyncio.get_running_loop().sock_sendall(attacker, request * 30)
+        sockets.append(attacker)
+        most = max(most, queued(host.address[1]))
+    assert (await (await connected(host)).ask(SMALL))[0] == 200
+    most = max(most, queued(host.address[1]))
+    for attacker in sockets:
+        attacker.close()
+    assert most < 48 << 20
+
+
+async def test_pipelined_answers_arrive_when_they_are_read(host: Machine) -> None:
+    request = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with host.http.get("/v1/openapi.json") as answer:
+        size = len(await answer.read())
+    peer = await connected(host, request * 19 + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(PATIENCE):
+        received = await peer.reader.read()
+    assert received.count(b"HTTP/1.1 200") == 20
+    assert len(received) > 20 * size
+
+
 # -- requests
 
 

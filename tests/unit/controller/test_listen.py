@@ -1,6 +1,7 @@
 """Addresses the controller may listen on, and TLS there: processes with the sockets that systemd would hand over."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -178,6 +179,22 @@ async def test_silent_tls_handshake_times_out(tmp_path: Path, monkeypatch: pytes
         reader, writer = await asyncio.open_connection(*host.address)
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
+
+
+async def test_silent_handshakes_of_one_address_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    tls = {"tls_certificate": str(certificate), "tls_key": str(key)}
+    async with Machine(tmp_path, max_connections=64, **tls) as host, contextlib.AsyncExitStack() as stack:
+        host.shared.tls = tls_context(host.settings)
+        monkeypatch.setattr(server, "is_loopback", lambda _: False)
+        for _ in range(200):
+            _, writer = await asyncio.open_connection(*host.address, local_addr=("127.0.0.2", 0))
+            stack.callback(writer.close)
+        url = f"https://127.0.0.1:{host.address[1]}/v1/access"
+        for _ in range(20):
+            connector = aiohttp.TCPConnector(ssl=trusting(certificate))
+            async with aiohttp.ClientSession(connector=connector) as http, http.get(url) as answer:
+                assert answer.status == 200
 
 
 async def test_renewed_certificate_is_loaded_by_a_reload(host: Host) -> None:
