@@ -6,6 +6,7 @@ environment, which would be wrong for loopback.
 
 import base64
 import json
+import os
 import select
 import socket
 import ssl
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as field_of
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
@@ -81,6 +83,30 @@ def json_body(members: Mapping[str, JsonValue]) -> RequestBody:
 def form_body(form: Mapping[str, str]) -> RequestBody:
     content = urlencode(form).encode()
     return RequestBody("application/x-www-form-urlencoded", len(content), lambda: (content,))
+
+
+class _RootConnection(HTTPConnection):
+    """Reaches this machine's controller at its socket for root, which others cannot occupy, or else at its port."""
+
+    def __init__(self, host: str, port: int | None, path: Path) -> None:
+        super().__init__(host, port, timeout=_CONNECT)
+        self._path = path
+
+    def connect(self) -> None:
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(_CONNECT)
+        try:
+            # The directory is the controller's, so a link there is not followed.
+            node = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                made.connect(f"/proc/self/fd/{node}")
+            finally:
+                os.close(node)
+        except OSError:  # systemd keeps the port open while the controller is restarted
+            made.close()
+            super().connect()
+        else:
+            self.sock = made
 
 
 _SEE_UNIT = Text("see: systemctl status wxcontroller")
@@ -265,6 +291,8 @@ class Connection:
     def _connection(self) -> HTTPConnection:
         if self._secure:
             return HTTPSConnection(self._host, self._port, timeout=_CONNECT, context=self._tls)
+        if self.is_roots and self._token == self._finder.roots(*self._address):
+            return _RootConnection(self._host, self._port, self._finder.paths.root_socket)
         return HTTPConnection(self._host, self._port, timeout=_CONNECT)
 
     def _await_answer(self, answering: socket.socket, wait: float) -> None:

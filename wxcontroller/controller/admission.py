@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller
+from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller, Gate
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NOTIFIES, Refused, is_ilink
 from wxcontroller.controller.notify.answers import failure_form
@@ -12,7 +12,15 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials
-from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, claim_of_admitted, claim_of_unknown, peer_of
+from wxcontroller.openwx.admission import (
+    EVERYTHING,
+    UNLIMITED,
+    Claim,
+    Resource,
+    claim_of_admitted,
+    claim_of_unknown,
+    peer_of,
+)
 from wxcontroller.openwx.parameters import BadParameter
 
 _RECOGNIZED = "caller by the head"
@@ -36,7 +44,7 @@ def claim_of(request: web.Request) -> Claim:
     if notifies and not (gate.targets.by_name or gate.targets.broken):
         notifies = False  # they are off
     request[NOTIFIES] = failure_form(request.path) if notifies else None
-    if gate.is_open and not notifies:
+    if gate.is_open and not notifies and not (isinstance(address, str) and _is_root(request, gate)):
         request[_RECOGNIZED] = ANYBODY
         return claim_of_caller(ANYBODY, address, settings)
     try:
@@ -48,6 +56,13 @@ def claim_of(request: web.Request) -> Claim:
         found = None
     request[_RECOGNIZED] = found
     return claim_of_unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
+
+
+def _is_root(request: web.Request, gate: Gate) -> bool:
+    try:
+        return gate.recognize(shown_by_head(request), "") is ROOT
+    except BadParameter:
+        return False
 
 
 def _hop(request: web.Request) -> Caller:
@@ -76,7 +91,7 @@ def shown_by_head(request: web.Request) -> str | None:
 def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Claim:
     """Return the claim of an authorized caller at an address."""
     if caller is ROOT:
-        return EVERYTHING
+        return UNLIMITED
     # A proxy on this machine may call for anyone.
     is_local = not settings.trusted_proxies and is_loopback(address)
     if caller is ANYBODY:

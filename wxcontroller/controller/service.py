@@ -52,6 +52,32 @@ def inherited_sockets() -> list[socket.socket]:
     return [socket.socket(fileno=descriptor) for descriptor in listen_fds(True)]
 
 
+def root_sockets(paths: Paths) -> list[socket.socket]:
+    """Listen for root on this machine, who is served while all places at the other addresses are taken.
+
+    Returns no socket if that fails; wxctl then uses the others.
+    """
+    path, made = paths.root_socket, paths.root_socket.with_suffix(".new")
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.unlink(missing_ok=True)
+        # By a descriptor: a path in a socket's address has 107 bytes at most.
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            listening.bind(f"/proc/self/fd/{directory}/{made.name}")
+        finally:
+            os.close(directory)
+        made.chmod(0o600)  # before it listens
+        listening.listen(_BACKLOG)
+        made.rename(path)
+    except OSError as problem:
+        listening.close()
+        log.error("cannot listen for root at %s: %s", path, reason_of(problem))
+        return []
+    return [listening]
+
+
 def own_sockets(settings: Settings) -> list[socket.socket]:
     """Bind the addresses of the settings. Raises WxError naming the address."""
     bound: list[socket.socket] = []
@@ -101,7 +127,7 @@ class Service:
             self._warn(shared)
             fleet = fleet_of(shared, self._paths, self._loaded.settings)
             accounts.ownership = None if fleet is None else fleet.ownership  # from the first request on
-            server = Server(application(shared), self._sockets)
+            server = Server(application(shared), [*self._sockets, *root_sockets(self._paths)])
             ending, asked = asyncio.Event(), asyncio.Event()
             with signals(ending.set, asked.set):
                 # Before READY, after which systemd starts units that are ordered after this one.

@@ -29,7 +29,7 @@ _SHARE = 5.0
 # Work that is not followed by a pause: ordinary answers take less.
 _BURST_SECONDS = 0.002
 # Answers that are read whole have at most 32 MiB (a host's accounts), most of them 64 KiB.
-_HELD_BYTES = 64 << 20
+HELD_BYTES = 64 << 20
 
 
 class TooMuch(ClientPayloadError):
@@ -90,7 +90,7 @@ class Budget:
 
     def hold(self, size: int) -> None:
         """Count bytes that are kept. Raises TooMuch."""
-        if self._held + size > _HELD_BYTES:
+        if self._held + size > HELD_BYTES:
             raise TooMuch("its answers take too much memory")
         self._held += size
 

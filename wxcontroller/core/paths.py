@@ -170,6 +170,11 @@ class Paths:
         """A token for root on this machine, made by the controller at each start."""
         return self.controller_runtime / "local-token"
 
+    @property
+    def root_socket(self) -> Path:
+        """The controller's socket for root on this machine."""
+        return self.controller_runtime / "root.sock"
+
     def boot_link(self, instance: str) -> Path:
         """The link that ``systemctl enable`` makes: the account starts at boot, with or without the controller."""
         return self.root / "etc/systemd/system/wxclient.target.wants" / unit_of(instance)

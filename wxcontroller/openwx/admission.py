@@ -53,7 +53,7 @@ _PLACE = "place of this request"
 # itself be a load.
 _DROPPED_PART = 32
 # Bytes of answers that the callers at one address have not read: in the kernel, and waiting for it.
-_UNREAD_BYTES = 32 << 20
+PEER_UNREAD_BYTES = 32 << 20
 # After connections were closed, for their requests to end.
 _ROOM_SECONDS = 0.02
 # Between two lines in the journal about what was dropped.
@@ -118,13 +118,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The shares that a request may use: those of its holders and, if ``reserve``, also the last part of a limit."""
+    """The shares that a request may use: those of its holders and, if ``reserve``, also the last part of a limit.
+
+    An ``unlimited`` one is counted, and never refused.
+    """
 
     holders: tuple[Holder, ...] = ()
     reserve: bool = False
+    unlimited: bool = False
 
 
 EVERYTHING = Claim(reserve=True)
+UNLIMITED = Claim(reserve=True, unlimited=True)
 
 
 @lru_cache(maxsize=1024)
@@ -157,7 +162,7 @@ class _Pool:
 
     def take(self, claim: Claim, limit: int, amount: int = 1) -> None:
         """Raises Busy if the claim does not allow it."""
-        if self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
+        if not claim.unlimited and self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
             busy = Busy(Text(self.resource.value, count=self.taken), self.resource)
             busy.is_full = True
             raise busy
@@ -283,7 +288,7 @@ class Admission:
     def enter(self, connection: CallerConnection, address: object) -> bool:
         """Admit a connection, closing ones that wait when there are too many. False: it must be refused."""
         limits, peer = self._limits(), peer_of(address)
-        same = self._peers.get(peer, {})
+        same, local = self._peers.get(peer, {}), self._peers.get("", {})
         full: Iterable[CallerConnection] | None = None
         limit = limits.connections
         if limits.proxies or not is_loopback(address):
@@ -291,8 +296,9 @@ class Admission:
         # A reverse proxy has the connections of all its callers.
         if len(same) >= limits.per_peer and not is_within(address, limits.proxies):
             full = same
-        elif len(self._connections) >= limit:
-            full = self._connections
+        # Local sockets have places of their own: those who can open them are not kept out by others.
+        elif peer and len(self._connections) - len(local) >= limit:
+            full = [each for each in self._connections if each not in local]
         if full is not None and not self._close_waiting(full):
             self.dropped.note("refused")
             words = "connection from %s refused: %d are open, %d of them from there, and all are at work"
@@ -324,14 +330,14 @@ class Admission:
             return
         same = self._unread.setdefault(peer, {})
         same[connection] = connection.unread
-        if sum(same.values()) <= _UNREAD_BYTES:
+        if sum(same.values()) <= PEER_UNREAD_BYTES:
             return
         # Most may have been read since.
         same = self._unread[peer] = {each: unread for each in same if (unread := each.unread)}
         total = sum(same.values())
         for each, unread in list(same.items()):
             # With a margin: each look costs a system call for each of them.
-            if total <= _UNREAD_BYTES // 2:
+            if total <= PEER_UNREAD_BYTES // 2:
                 break
             total -= unread
             self.leave(each)

@@ -43,7 +43,7 @@ PIPELINED_REQUESTS = 64
 # How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
 # A caller that has not read this much of the answers before gets no further one on this connection.
-_UNREAD_BYTES = 64 << 10
+UNREAD_BYTES = 64 << 10
 _UNREAD_PAUSE = 0.05  # between two looks whether it has
 # The kernel takes this much of an answer beyond what is on its way; without a limit, 4 MB.
 _NOT_SENT_BYTES = 128 << 10
@@ -442,7 +442,7 @@ class HttpConnection(web.RequestHandler):
         """Continue with the next request, or wait for it."""
         self._at_work = False
         self._begin_idling()
-        if self._sent > _UNREAD_BYTES:
+        if self._sent > UNREAD_BYTES:
             self._admission.note_unread(self)
         if self._held and not self._has_unread():
             self._pass_heads()
@@ -458,10 +458,10 @@ class HttpConnection(web.RequestHandler):
 
     def _has_unread(self) -> bool:
         """Whether the next request has to wait until the caller has read more; it is taken then."""
-        if self._reader is None and self._sent > _UNREAD_BYTES:
+        if self._reader is None and self._sent > UNREAD_BYTES:
             # Below this there is nothing to look for: a system call per request would cost more.
             self._sent = self.unread
-            if self._sent > _UNREAD_BYTES:
+            if self._sent > UNREAD_BYTES:
                 self._reader = self._loop.call_later(_UNREAD_PAUSE, self._look_again)
         return self._reader is not None
 

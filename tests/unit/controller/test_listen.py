@@ -14,11 +14,13 @@ import pytest
 import pytest_asyncio
 
 from tests.certificates import self_signed
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.ports import free_port
 from tests.tokens import token
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.processes import Host, started
+from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.credential import Finder
 from wxcontroller.controller import server
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.core.access import Scope
@@ -107,6 +109,29 @@ async def test_roots_token_changes_at_each_start_and_is_private(host: Host) -> N
             )
             assert await host.end(process) == 0
     assert seen[0] != seen[1]
+
+
+async def test_root_is_served_while_all_places_are_taken(host: Host) -> None:
+    host.settings("max_connections = 16\nmax_connections_per_peer = 16")
+    stream = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with started(host) as process:
+        path = host.paths.root_socket
+        assert (stat.S_IMODE(path.stat().st_mode), stat.S_ISSOCK(path.stat().st_mode)) == (0o600, True)
+        writers = []
+        for _ in range(16):
+            reader, writer = await asyncio.open_connection(*host.address)
+            writer.write(stream)
+            assert b" 200 " in await asyncio.wait_for(reader.readline(), PATIENCE)
+            writers.append(writer)
+        assert (await get(host, "/v1/access"))[0] == 503
+        wxctl = Connection(f"http://127.0.0.1:{host.address[1]}", Finder(paths=host.paths))
+        assert await asyncio.to_thread(wxctl.call, "GET", "/v1/accounts") == {"accounts": []}
+        # Without the socket, as at a controller of 2.3.0, the port is used.
+        path.unlink()
+        for writer in writers:
+            writer.close()
+        await until(lambda: asyncio.to_thread(wxctl.call, "GET", "/v1/accounts"))
+        assert await host.end(process) == 0
 
 
 async def test_accounts_ports_follow_changes_of_the_tokens_file(host: Host) -> None:

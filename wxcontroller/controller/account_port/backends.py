@@ -44,7 +44,7 @@ _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
 _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
 # Far more than an account's program sends. All heads of an answer together, the interim ones included.
-_HEAD_BYTES = 16 << 10
+ANSWER_HEAD_BYTES = 16 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
 # Idle connections per account and in all, and their lifetime: shorter than an account keeps one. With fewer
@@ -301,9 +301,9 @@ class Backend(asyncio.Protocol):
         """Take the head of the answer, once it is here; return the bytes after it."""
         begin, interim = 0, 0
         while True:
-            end = data.find(b"\r\n\r\n", begin, _HEAD_BYTES) + 4
+            end = data.find(b"\r\n\r\n", begin, ANSWER_HEAD_BYTES) + 4
             if end < 4:
-                if len(data) >= _HEAD_BYTES:
+                if len(data) >= ANSWER_HEAD_BYTES:
                     raise BadResponse
                 # With the interim heads: all of an answer's are counted together.
                 self._held = data
