@@ -43,8 +43,6 @@ _LOOK = 0.25
 _SENDS_PER_SECOND = 10
 _POLL, _SEND, _UPLOAD, _CONFIG = "getupdates", "sendmessage", "getuploadurl", "getconfig"
 CALLS = (_POLL, _SEND, _CONFIG, "sendtyping", _UPLOAD, "msg/notifystart", "msg/notifystop")
-# Described in the account's list of consumers, or needed to read the body.
-_PASSED_ON = ("Content-Type", "User-Agent")
 
 
 @dataclass(slots=True)
@@ -157,8 +155,7 @@ async def forward_call(
 ) -> web.Response:
     """Return the account's answer. Raises PortFailure and UnknownAccount."""
     account = shared.accounts.account(consumer.instance)
-    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-    headers |= {CONSUMER_HEADER: consumer.name, ORIGIN_HEADER: base_url(request)}
+    headers = {CONSUMER_HEADER: consumer.name, ORIGIN_HEADER: base_url(request)}
     target = f"/ilink/bot/{request.match_info['call']}"
     status, content = await shared.ports.exchange(
         account, target, seconds, Scope.ILINK, "POST", headers, body, _ANSWER_BYTES
