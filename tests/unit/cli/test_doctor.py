@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import os
 import socket
 import time
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 
 from tests.inthread import in_thread
 from tests.serving import answering
-from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
@@ -69,6 +70,22 @@ def test_unrestricted_login_users_are_named_until_a_token_exists(tmp_path: Path)
     assert (found.level, "ann, bob" in str(found.message)) == (Level.WARN, True)
     TokenFile(one.paths.tokens_file).add(minted("me", Scope.ADMIN, (), None)[1])
     assert [found.level for found in services.callers(one)] == [Level.OK]
+
+
+def test_a_credential_of_the_controller_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # For the controller's unit only; an empty value forgets those before it.
+    unit = "LoadCredential=old:/etc/gone\nLoadCredential=\nLoadCredential=tls.crt:/etc/nowhere.pem\n"
+    program(
+        tmp_path,
+        "systemctl",
+        f"case \"$*\" in *'cat -- wxcontroller.service') printf '{unit}' ;; *) exit 1 ;; esac\n",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = [str(one.message) for one in services.credentials(target())]
+    assert "wxcontroller.service has the credential tls.crt from /etc/nowhere.pem, which is not there" in found
+    assert "/etc/gone" not in "".join(found)
 
 
 @pytest.fixture
