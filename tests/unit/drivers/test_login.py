@@ -3,7 +3,7 @@
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
+from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
 from wxcontroller.drivers import base
 from wxcontroller.drivers.base import Accepted, EndReason, PushOffered, SessionLost
 from wxcontroller.sandbox.account import ServerAccount
@@ -48,6 +48,18 @@ async def test_login_continues_after_a_cancel_on_the_phone(world: Wechat, alice:
         world.sandbox.logins.cancel(login)
         await drive.until(base.ScanCancelled)
         await world.enter(drive, alice)
+
+
+@pytest.mark.parametrize("server_repeats", [False, True])
+async def test_wechat_is_not_asked_in_a_busy_loop_after_a_scan(
+    world: Wechat, alice: ServerAccount, server_repeats: bool
+) -> None:
+    async with world.drive(timing=hurried(scanned_again=0.2 if server_repeats else 0.0)) as drive:
+        world.sandbox.logins.scan(await world.login_of(drive), alice.uin)
+        await drive.until(base.Scanned)
+        if server_repeats:  # instead of holding the poll, as it does for clients that ask for the scan again
+            world.fault("login", FaultKind.RETCODE, 201, count=None)
+        assert await counted(world, "login", 0.5) < 8
 
 
 @pytest.mark.parametrize(("ret", "logins"), [(1101, 2), (1205, 1)])
