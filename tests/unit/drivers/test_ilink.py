@@ -380,6 +380,12 @@ def test_wechats_hosts_are_reached_by_https_only() -> None:
     assert hosts.content("http://novac2c.cdn.weixin.qq.com/c2c") is None
 
 
+def polled_hosts(wechat: Bench) -> list[str]:
+    """Return the hosts that were asked about codes."""
+    polls = [one for one in wechat.sandbox.ilink.exchanges if one.endpoint == "get_qrcode_status"]
+    return [poll.host.partition(":")[0] for poll in polls]
+
+
 async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(base.QrReady)
@@ -388,7 +394,70 @@ async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> No
         foreign = {"redirect": HostChange.OTHER_NAME, "redirect_host": "evil.example#.qq.com"}
         phone.scan(wechat.sandbox, login, wechat.account, **foreign)  # type: ignore[arg-type]
         await drive.until(base.Scanned)
-        polls = [
-            exchange.host for exchange in wechat.sandbox.ilink.exchanges if exchange.endpoint == "get_qrcode_status"
-        ]
-        assert {host.partition(":")[0] for host in polls} == {"ilinkai.weixin.qq.com"}
+        before = len(polled_hosts(wechat))
+        await until(lambda: len(polled_hosts(wechat)) > before)
+        assert set(polled_hosts(wechat)) == {"ilinkai.weixin.qq.com"}
+
+
+async def test_a_redirected_login_goes_on_at_the_other_host_until_the_next_code(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(base.QrReady)
+        login = await waiting_code(wechat.sandbox)
+        other = {"redirect": HostChange.OTHER_NAME, "redirect_host": "sz.ilinkai.weixin.qq.com"}
+        phone.scan(wechat.sandbox, login, wechat.account, **other)  # type: ignore[arg-type]
+        await until(lambda: "sz.ilinkai.weixin.qq.com" in polled_hosts(wechat))
+        assert drive.count(base.QrReady) == 1
+        wechat.sandbox.logins.expire(login)
+        await drive.until(base.QrReady)
+        before = len(polled_hosts(wechat))
+        await until(lambda: len(polled_hosts(wechat)) > before + 1)
+        assert polled_hosts(wechat)[-1] == "ilinkai.weixin.qq.com"
+
+
+async def test_a_status_that_nobody_knows_ends_no_login(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(base.QrReady)
+        login = await waiting_code(wechat.sandbox)
+        login.status = "needs_a_dance"
+        before = len(polled_hosts(wechat))
+        await until(lambda: len(polled_hosts(wechat)) > before + 2)
+        login.status = ""
+        phone.confirm(wechat.sandbox, login, wechat.account)
+        await drive.until(base.Online)
+        assert drive.count(base.QrReady) == 1
+
+
+async def test_a_person_who_has_scanned_may_take_their_time(wechat: Bench) -> None:
+    async with wechat.drive(timing=quick(code_refresh=0.3)) as drive:
+        await drive.until(base.QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account)
+        await drive.until(base.Scanned)
+        shown = drive.count(base.QrReady)
+        # The watchdog sees progress, although WeChat keeps answering the same; and the code is not replaced.
+        before = len(polled_hosts(wechat))
+        await until(lambda: len(polled_hosts(wechat)) > before + 3)
+        await drive.progressed()
+        assert drive.count(base.QrReady) == shown
+        phone.confirm(wechat.sandbox, login)
+        await drive.until(base.Online)
+
+
+async def test_the_code_that_was_shown_before_can_still_be_scanned(wechat: Bench) -> None:
+    async with wechat.drive(timing=quick(code_refresh=0.3)) as drive:
+        await drive.until(base.QrReady)
+        first = await waiting_code(wechat.sandbox)
+        await drive.until(base.QrReady)
+        phone.confirm(wechat.sandbox, first, wechat.account)
+        await drive.until(base.Online)
+
+
+async def test_a_code_that_expires_after_its_scan_names_the_version_that_the_phone_needs(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(base.QrReady)
+        login = await waiting_code(wechat.sandbox)
+        phone.scan(wechat.sandbox, login, wechat.account)
+        await drive.until(base.Scanned)
+        wechat.sandbox.logins.expire(login)
+        await drive.until(base.ScanCancelled)
+        assert "8.0.69" in str((await drive.until(base.LoginStalled)).reason)

@@ -100,6 +100,8 @@ class ILinkLogin:
                 if found is None:
                     continue
                 code, answer = found
+                # A server may repeat the same status while a person thinks.
+                await self.pulse.progress()
                 # It was dropped while its answer waited in the queue.
                 if code not in codes:
                     continue
