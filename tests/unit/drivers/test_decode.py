@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import ContactKind, Direction, Message
+from wxcontroller.core.model import ContactKind, Direction, Message, MessageKind
 from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.filehelper import decode as filehelper
 from wxcontroller.drivers.web.decode import answers, contacts, markup, messages
@@ -96,6 +96,62 @@ def test_real_ids_are_used_only_if_plausible() -> None:
     assert 0 < uid_of("wxid_1") < 1 << 53
 
 
+def test_chats_of_the_phone_are_looked_up() -> None:
+    for code, names in ((1, ()), (2, ("@a", "@@g")), (4, ("@a", "@@g")), (5, ())):
+        raw: JsonObject = {"MsgType": 51, "StatusNotifyCode": code, "StatusNotifyUserName": "@a,@@g,"}
+        found = messages.message_of(raw, "@me", True)
+        assert isinstance(found, messages.Notify)
+        assert found.names == names
+
+
+@pytest.mark.parametrize("words", ["你撤回了一条消息", "You recalled a message"])
+def test_own_recalls_on_the_phone_come_as_if_from_the_other_side(words: str) -> None:
+    def recalled(ids: str, text: str) -> Message:
+        xml = f'<sysmsg type="revokemsg"><revokemsg>{ids}<replacemsg>{text}</replacemsg></revokemsg></sysmsg>'
+        return message({"MsgType": 10002, "Content": xml.replace("<", "&lt;").replace(">", "&gt;")})
+
+    own = recalled("<oldmsgid>1</oldmsgid><msgid>7</msgid>", words)
+    assert (own.direction, own.sender, own.revoked) == (Direction.SENT_ELSEWHERE, "@me", "7")
+    other = recalled("<newmsgid>8</newmsgid>", '"Ann" recalled a message')
+    assert (other.direction, other.sender, other.revoked) == (Direction.RECEIVED, "@a", "8")
+
+
+def test_a_text_cannot_imitate_a_location() -> None:
+    link = "Park:<br/>/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?url=x&msgid=1&pictype=location"
+    raw: JsonObject = {"MsgType": 1, "Content": link}
+    assert message(raw).kind is MessageKind.TEXT
+    url = "http://apis.map.qq.com/uri/v1/geocoder?coord=22.5,113.9"
+    forms: tuple[JsonObject, ...] = ({"Url": url}, {"SubMsgType": 48, "Url": url})
+    for fields in forms:
+        place = message({**raw, **fields})
+        assert (place.kind, place.text) == (MessageKind.LOCATION, "[位置]Park")
+        assert place.place is not None
+        assert (place.place.latitude, place.place.longitude) == ("22.5", "113.9")
+
+
+def test_kinds_of_people() -> None:
+    kinds = {
+        ("weixin", 24): ContactKind.SYSTEM,  # which has the flag of official accounts, too
+        ("filehelper", 0): ContactKind.SYSTEM,
+        **{("@a", flag): ContactKind.OFFICIAL for flag in (8, 9, 24, 28, 29, 56, 136)},
+        **{("@a", flag): ContactKind.FRIEND for flag in (0, 1, 16)},
+    }
+    for (name, flag), kind in kinds.items():
+        assert contacts.contact_of({"UserName": name, "VerifyFlag": flag}, True).kind is kind, (name, flag)
+    entries: tuple[JsonObject, ...] = tuple(
+        {"UserName": name} for name in ("x@lbsroom", "y@talkroom", "@a", "@@g", "7@chatroom", "")
+    )
+    assert contacts.split(entries) == ([{"UserName": "@a"}], [{"UserName": "@@g"}, {"UserName": "7@chatroom"}])
+
+
+def test_the_profile_changes_only_if_wechat_marks_it() -> None:
+    me = contacts.contact_of({"UserName": "@me", "NickName": "N", "Signature": "S"}, True)
+    news: JsonObject = {"NickName": {"Buff": "New"}, "Signature": ""}
+    assert contacts.profile_changes({"BitFlag": 0, **news}, me, True) == me
+    changed = contacts.profile_changes({"BitFlag": 190, **news}, me, True)
+    assert (changed.name, changed.signature) == ("New", "S")
+
+
 def test_template_with_repeated_names_stays_small() -> None:
     member = f"<member><nickname><![CDATA[{'$names$' * 300}]]></nickname></member>"
     xml = (
@@ -120,6 +176,12 @@ def test_template_with_repeated_names_stays_small() -> None:
         ("?a=1&lt=2&copy=3&unknown;", "?a=1&lt=2&copy=3&unknown;"),
         ("&#0;&#55296;&#1114112;&#99999999;", "&#0;&#55296;&#1114112;&#99999999;"),
         ("<b>kept</b>", "<b>kept</b>"),
+        # Codes of several characters by their length; the server sometimes drops the last ">".
+        ('<span class="emoji emoji2320e3"></span>', "#\u20e3"),
+        ('<span class="emoji emoji002320e3"></span>', "#\u20e3"),
+        ('<span class="emoji emoji1f1e81f1f3"></span>', "🇨🇳"),
+        ('<span class="emoji emoji1f450"></span', "👐"),
+        ('<span class="emoji emoji1f60412"></span>', "\ufffd"),
     ],
 )
 def test_plain(raw: str, expected: str) -> None:

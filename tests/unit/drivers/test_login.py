@@ -27,6 +27,12 @@ async def test_unscanned_code_is_replaced_in_time(world: Wechat) -> None:
         assert await world.login_of(drive) is not await world.login_of(drive)
 
 
+async def test_the_code_is_wechats_link_and_not_that_of_its_picture(world: Wechat) -> None:
+    async with world.drive() as drive:
+        code = await drive.until(base.QrReady)
+    assert code.link.startswith("https://login.weixin.qq.com/l/")
+
+
 async def test_code_count_restarts_after_a_login(world: Wechat, alice: ServerAccount) -> None:
     alice.push_login = False
     async with world.drive(qrcode_count_max="2") as drive:
@@ -81,9 +87,11 @@ async def test_restart_needs_no_scan_and_delivers_missed_messages(world: Wechat,
         assert await drive.stop() < HURRY.call
     for number in range(120):
         world.hear(alice, f"missed {number}")
+    checks = world.requests("synccheck")
     async with world.drive(store) as drive:
         assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
         await drive.text("missed 119")
+        assert world.requests("synccheck") == checks  # page after page, as long as WeChat says that there is more
     assert drive.texts() == [f"missed {number}" for number in range(120)]
     assert drive.count(base.QrReady) == 0
     assert world.violations() == []

@@ -261,3 +261,12 @@ async def test_friends_and_groups_keep_their_numbers_over_a_new_scan(world: Wech
     rooms = [wxid for wxid in alice.world.groups if after.get(wxid)]
     assert rooms
     assert all(after[wxid] == int(wxid.removesuffix("@chatroom")) for wxid in rooms)
+
+
+async def test_a_server_that_repeats_a_page_does_not_delay_the_login(world: Wechat, alice: ServerAccount) -> None:
+    page = '{"BaseResponse":{"Ret":0},"MemberCount":1,"MemberList":[{"UserName":"@x","NickName":"X"}],"Seq":5}'
+    world.fault("webwxgetcontact", FaultKind.GARBAGE, page, count=None)
+    async with world.online(alice) as drive:
+        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+        assert "@x" in {contact.id for contact in loaded.contacts}
+    assert world.requests("webwxgetcontact") == 2

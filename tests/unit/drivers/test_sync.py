@@ -67,6 +67,41 @@ async def test_lost_sync_response_loses_and_repeats_nothing(world: Wechat, alice
     assert drive.texts() == [f"{number} {letter}" for number in range(10) for letter in "ab"]
 
 
+CHECK = 'window.synccheck={{retcode:"0",selector:"{}"}}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((FaultKind.GARBAGE, CHECK.format(selector)) for selector in (3, 5, 1001)),
+        (FaultKind.STATUS, 0),  # the push server's quirk, said to accompany typing
+    ],
+)
+async def test_messages_arrive_whatever_announces_them(
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int
+) -> None:
+    async with world.online(alice) as drive:
+        world.fault("synccheck", kind, value, count=None)
+        for words in ("one", "two"):  # the poll that is under way announces the first
+            world.hear(alice, words)
+            await drive.text(words)
+
+
+async def test_a_new_skey_is_used_from_then_on(world: Wechat, alice: ServerAccount) -> None:
+    news = '{"BaseResponse":{"Ret":0},"AddMsgCount":0,"AddMsgList":[],"SyncKey":{"Count":0},"SKey":"@crypt_new"}'
+    async with world.online(alice) as drive:
+        assert alice.session is not None
+        alice.session.skeys.append("@crypt_new")
+        world.fault("webwxsync", FaultKind.GARBAGE, news)
+        world.hear(alice, "one")
+        await drive.text("one")
+        del alice.session.skeys[:-1]
+        world.hear(alice, "two")
+        await drive.text("two")
+        await drive.driver.send_text("filehelper", "three", "1")
+        assert drive.count(base.SessionLost) == 0
+
+
 async def test_empty_sync_key_replaces_no_good_one(world: Wechat, alice: ServerAccount) -> None:
     empty = '{"BaseResponse":{"Ret":0},"AddMsgCount":0,"AddMsgList":[],"SyncKey":{"Count":0,"List":[]},"SKey":""}'
     async with world.online(alice) as drive:
