@@ -11,7 +11,7 @@ from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints"))]
 # The original has numbers or null in some of these: uid if WeChat tells it, log_encoding, the code of consult.
-LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug", "params", "media_code"})
+LOOSE = frozenset({"uid", "owner_uid", "log_encoding", "code", "status", "http_debug"})
 
 
 @dataclass(frozen=True, slots=True)

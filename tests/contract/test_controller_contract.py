@@ -26,7 +26,7 @@ START, STOP, CODE, CHECK = (
 async def call(host: Machine, path: str, method: str = "GET") -> Reply:
     """Make a call and check the answer against the OpenAPI document."""
     async with host.http.request(method, path) as answer:
-        reply = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+        reply = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read(), answer.headers)
     described = path.partition("?")[0]
     if method == "GET" and described in JUDGE.paths:
         JUDGE.judge(method, described, reply.status, reply.content_type, reply.body)
@@ -126,6 +126,8 @@ async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None
     answer = await call(host, f"{path}?client=shop01", method)
     assert answer.status == 200
     assert answer.content_type == endpoint.get("success_content_type", "application/json")
+    headers = obj(endpoint.get("success_headers"))
+    assert {name: answer.headers.get(name) for name in headers} == headers
     assert "shop01" in host.units.processes or path == STOP
     if method == "HEAD":
         assert answer.body == b""
@@ -137,3 +139,4 @@ async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None
     assert set(example) <= set(body)
     assert {key: type(example[key]) for key in example} == {key: type(body[key]) for key in example}
     assert body["code"] == 0
+    assert body.get("status") == example.get("status")
