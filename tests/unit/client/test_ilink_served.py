@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.client.ilink_agent import Agent, announcement
+from tests.unit.client.ilink_agent import Agent, Json, announcement
 from tests.unit.client.stage import Stage, staged
 from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
-from wxcontroller.client.ilink import polling, sending, serving
+from wxcontroller.client.ilink import cdn, contexts, polling, sending, serving
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState
@@ -48,7 +48,10 @@ async def test_each_consumer_gets_unacknowledged_messages_again(
     await stage.hear("first")
     first = await one.until()
     assert texts(first) == ["first"]
-    assert [again["message_id"] for again in await one.messages("")] == [first[0]["message_id"]]
+    again = await one.messages("")
+    assert [(each["message_id"], each["client_id"]) for each in again] == [
+        (first[0]["message_id"], first[0]["client_id"])
+    ]
     before = one.cursor
     await stage.hear("second")
     assert texts(await one.until()) == ["second"]  # and acknowledges the first
@@ -237,6 +240,81 @@ async def test_reply_to_a_group_members_message_goes_to_the_group(web: Stage) ->
     assert (await agent.send_text("no", chat, context_token=token))["ret"] == -3
 
 
+async def test_a_token_is_valid_for_its_conversation_and_a_week(web: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await web.attended()
+    peers = []
+    for number in range(2):
+        web.wechat.hear(web.account, "hello", friend(web.account, number))
+        [message] = await agent.until()
+        peers.append(message["from_user_id"])
+    first, second = peers
+    token = agent.contexts[first]
+    assert (await agent.send_text("no", second, context_token=token))["ret"] == -3
+    assert web.sent() == []
+    assert (await agent.send_text("yes", first, context_token=token))["ret"] == 0
+    # One that is over counts as none: the message goes to whom it names.
+    monkeypatch.setattr(contexts, "LIFE_SECONDS", -1)
+    assert (await agent.send_text("later", second, context_token=token))["ret"] == 0
+    assert [one.wxid for one in web.account.sent] == [friend(web.account, number) for number in range(2)]
+
+
+async def test_a_held_message_is_answered_as_its_consumer_wants(ilink: Stage) -> None:
+    agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
+    peer = await meet(agent, ilink)
+    for words in ("one", "two"):
+        assert (await agent.send_text(words, peer))["ret"] == 0
+    await agent.set(when_held="drop")
+    answer = await agent.send_text("dropped", peer)
+    assert (answer["ret"], (await agent.shown())["held"]) == (-2, 0)
+    await agent.set(when_held="accept")
+    answer = await agent.send_text("accepted", peer)
+    assert (answer["ret"], type(answer["message_id"]), (await agent.shown())["held"]) == (0, int, 1)
+    await meet(agent, ilink, "go on")
+    assert await ilink.until_sent(3) == ["one", "two", "accepted"]
+
+
+async def test_a_consumer_that_sends_too_fast_is_told_when_to_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "SENDS_PER_SECOND", 2)
+    agent = Agent(await stage.enter())
+    url = f"{agent.base}/ilink/bot/sendmessage"
+    body: Json = {"msg": {"item_list": []}}
+    for expected in ((200, None), (200, None), (429, "1")):
+        async with agent.http.post(url, json=body, headers=agent.headers) as answer:
+            assert (answer.status, answer.headers.get("Retry-After")) == expected
+            assert (await answer.json())["ret"] == -2
+    assert (await Agent(stage.client, "other").call("sendmessage", **body))["ret"] == -2  # each has its own pace
+
+
+async def test_typing_is_shown_to_people_who_have_written(ilink: Stage) -> None:
+    agent = await ilink.attended()
+    scanner = ilink.ilink.peer
+    assert (await agent.call("getconfig", ilink_user_id=scanner))["ret"] == -4
+    peer = await meet(agent, ilink)
+    assert peer == scanner
+    ticket = (await agent.call("getconfig", ilink_user_id=peer))["typing_ticket"]
+    for wrong in ({"typing_ticket": "x"}, {"ilink_user_id": "other@im.wechat"}):
+        fields = {"ilink_user_id": peer, "typing_ticket": ticket, "status": 1, **wrong}
+        assert (await agent.call("sendtyping", **fields))["ret"] == -2
+    assert ilink.ilink.requests("sendtyping") == 0
+    assert (await agent.call("sendtyping", ilink_user_id=peer, typing_ticket=ticket, status=1))["ret"] == 0
+    assert ilink.ilink.requests("sendtyping") == 1
+    await agent.set(peers=[])
+    assert (await agent.call("getconfig", ilink_user_id=peer))["ret"] == -4
+
+
+async def test_a_poll_has_an_end_and_a_most(web: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = await web.attended()
+    monkeypatch.setattr(polling, "MAX_MESSAGES", 2)
+    for words in ("one", "two", "three"):
+        await web.hear(words)
+    answer = await agent.call("getupdates", get_updates_buf=agent.cursor)
+    assert (texts(answer["msgs"]), answer["longpolling_timeout_ms"]) == (["one", "two"], 35_000)
+    agent.cursor = answer["get_updates_buf"]
+    assert texts(await agent.until()) == ["three"]
+
+
 async def test_people_keep_their_ids_over_logins(web: Stage) -> None:
     client = await web.enter()
     agent = Agent(client)
@@ -309,7 +387,7 @@ async def test_content_that_an_agent_uploads_is_sent(stage: Stage) -> None:
     assert len(stage.contents()) == 3
 
 
-async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
+async def test_upload_must_match_its_announcement(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Agent(await ilink.enter())
     key = bytes(range(16))
     ciphertext = b"".join(encrypted(io.BytesIO(PICTURE), key))
@@ -319,6 +397,10 @@ async def test_upload_must_match_its_announcement(ilink: Stage) -> None:
         status, why = await agent.put(url, wrong)
         assert (status, bool(why)) == (400, True)
     assert (await agent.put(url, ciphertext))[0] == 200
+    with monkeypatch.context() as earlier:
+        earlier.setattr(cdn, "PERMIT_SECONDS", -1)
+        old = (await agent.call("getuploadurl", **announcement(1, PICTURE, key)))["upload_full_url"]
+    assert (await agent.put(old, ciphertext))[0] == 403
     assert await agent.uploaded(3, b"", key)
     assert await agent.uploaded(3, bytes(2_500_000), key)
     assert (await agent.call("getuploadurl", **announcement(4, PICTURE, key)))["ret"] == -2  # voice
@@ -395,6 +477,10 @@ async def test_consumer_gets_only_the_messages_in_its_options(web: Stage) -> Non
     assert texts(everything) == ["news", "from the phone", "note to self", "hello"]
     (_, own, _, hello) = everything
     assert (own["message_type"], own["to_user_id"]) == (2, hello["from_user_id"])
+    # What the API sends is not from another device.
+    assert (await curious.send_text("by itself", hello["from_user_id"]))["ret"] == 0
+    await web.hear("after")
+    assert texts(await curious.until()) == ["after"]
     for wrong in ({"peers": ["nobody"]}, {"groups": "yes"}, {"backlog": 0}, {"x": 1}, {"own": 1}):
         assert (await agent.manage("PUT", "/v1/consumers/agent", wrong))[0] == 400
 

@@ -334,6 +334,17 @@ async def test_one_address_cannot_block_pairing_of_others(stage: Stage, monkeypa
     found = stage.host.server._runner.app[pairings.PAIRINGS]
     found.add(other)
     assert other in found.open()
+    # Nor can all together open any number, or keep one open for long.
+    monkeypatch.setattr(pairings, "MAX_OPEN", len(found.open()))
+    with pytest.raises(pairings.TooManyPairings):
+        found.add(pairings.Pairing("192.0.2.8", "Helper/1.0", "", stage.host.url))
+    monkeypatch.setattr(pairings, "LIVES_SECONDS", 0.0)
+    found.forget(other)
+    late = pairings.Pairing("192.0.2.7", "Helper/1.0", "", stage.host.url)
+    found.add(late)
+    assert late not in found.open()
+    with pytest.raises(pairings.NoPairing):
+        found.of_link(late.code)
 
 
 async def test_pairing_may_require_digits(tmp_path: Path) -> None:

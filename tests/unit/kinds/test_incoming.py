@@ -143,6 +143,9 @@ async def test_an_agent_gets_an_item_of_each_kind(stage: Stage, agent: Agent, ki
     while not found or str(found[-1]["message_id"]) != after["msg_id"]:
         found += await agent.messages()
     items_of = {str(one["message_id"]): [(each["type"], text_of(each)) for each in one["item_list"]] for one in found}
+    voices = [each["voice_item"] for one in found for each in one["item_list"] if each["type"] == 3]
+    if kind.media == "voice":  # the web gives MP3
+        assert [(one["encode_type"], one["playtime"] > 1000) for one in voices] == [(7, True)]
     if kind.type.startswith("1000") or kind.format == "revoke":  # system messages
         assert made["msg_id"] not in items_of
     else:
