@@ -28,7 +28,7 @@ from tests.unit.drivers.test_requests import (
     same,
 )
 from wxcontroller.core.aes import Decryptor
-from wxcontroller.core.errors import UploadFailed
+from wxcontroller.core.errors import Unsupported, UploadFailed
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -175,6 +175,14 @@ async def test_parts_of_an_upload(
         sizes = {"TotalLen": 5, "StartPos": 0, "DataLen": 5, "MediaType": 4}
         same(asked, {"UploadType": 2, "ClientMediaId": MS, **sizes, **sides})
     assert (len(seen), len(ids)) == (pieces, 1)
+
+
+async def test_an_empty_file_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "content").touch()
+    async with Transport(None, HURRY) as transport:
+        uploads = Uploads(WebCalls(transport, HURRY, "zh_CN"), SESSION, lambda: "gQ", chunk=5)
+        with pytest.raises(Unsupported, match="is empty"):
+            await uploads.upload(Upload(tmp_path / "content", "a.txt", "", 0))
 
 
 def test_what_wechat_shows_as_a_picture_or_video_has_a_limit() -> None:

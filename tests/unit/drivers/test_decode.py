@@ -1,5 +1,7 @@
 """WeChat's responses as values: logins, people, messages, and texts made plain (weixin-web-protocol 8)."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,20 @@ from wxcontroller.sandbox.markup import encode
 def test_cookies_are_not_sent_to_other_hosts(url: str) -> None:
     with pytest.raises(WeChatError):
         answers.poll_of(LineResponse("call", 200, f'window.code=200;window.redirect_uri="{url}";'.encode()))
+
+
+def test_what_opens_a_session() -> None:
+    key: JsonObject = {"Count": 1, "List": [{"Key": 1, "Val": 2}]}
+    body: JsonObject = {
+        **{"BaseResponse": {"Ret": 0}, "User": {"UserName": "@me"}, "ChatSet": "filehelper,@@g,@a,", "SyncKey": key},
+        **{"SKey": "@crypt_2", "InviteStartCount": 100},
+    }
+    init = answers.init_of(LineResponse("webwxinit", 200, json.dumps(body).encode()))
+    assert (init.chats, init.sync_key, init.skey) == (("filehelper", "@@g", "@a"), ((1, 2),), "@crypt_2")
+    assert init.invite_from == 100
+    for count in (0, None):
+        bare: JsonObject = {**body, "InviteStartCount": count}
+        assert answers.init_of(LineResponse("webwxinit", 200, json.dumps(bare).encode())).invite_from == 40
 
 
 def test_partial_objects_do_not_erase() -> None:

@@ -2,32 +2,41 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.drivers.ilink_kit import OTHER_UIN, UIN, Bench, bench, quick, waiting_code
+from tests.unit.drivers.ilink_kit import HURRY, OTHER_UIN, UIN, Bench, bench, quick, waiting_code
 from tests.unit.drivers.kit import Store
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers import base
+from wxcontroller.drivers.ilink import polling
 from wxcontroller.drivers.ilink.login import DIGITS, OTHER_USER
+from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.ilink.items import text_item
-from wxcontroller.sandbox.ilink.model import SessionState, TokenPolicy
+from wxcontroller.sandbox.ilink.model import RecordedCall, SessionState, TokenPolicy
 
 
 @pytest.fixture
 async def wechat() -> AsyncIterator[Bench]:
     async with bench() as found:
         yield found
+
+
+def calls_of(wechat: Bench, endpoint: str) -> list[RecordedCall]:
+    return [one for one in wechat.sandbox.ilink.exchanges if one.endpoint == endpoint]
 
 
 def revived(times: int, state: base.ServiceState) -> bool:
@@ -120,6 +129,8 @@ async def test_correct_digits_after_wrong_ones_succeed(wechat: Bench) -> None:
         await drive.until(base.Scanned)
         phone.confirm(wechat.sandbox, login)
         await drive.until(base.Online)
+        sent = ["verify_code=" in one.path for one in calls_of(wechat, "get_qrcode_status")]
+        assert (sent[0], True in sent, sent[-1]) == (False, True, False)  # forgotten once they were accepted
         with pytest.raises(NotAsked):
             await drive.driver.answer(asked.id, "123456")
 
@@ -245,7 +256,110 @@ async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
     assert [one.text for one in wechat.sent()] == ["hello"]
 
 
+async def test_an_answer_without_a_cursor_keeps_the_last_one(wechat: Bench) -> None:
+    async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
+        cursor = wechat.bot.cursor
+        wechat.sandbox.faults.add("getupdates", FaultKind.GARBAGE, '{"ret":0,"msgs":[]}', 2, UIN)
+        before = wechat.requests("getupdates")
+        await until(lambda: wechat.requests("getupdates") > before + 3)
+    assert {poll.body["get_updates_buf"] for poll in calls_of(wechat, "getupdates")[before + 1 :]} == {cursor}
+
+
+async def test_the_server_says_how_long_a_poll_may_take() -> None:
+    async with bench(replace(HURRY, updates_hold=60.0)) as wechat:
+        wechat.user.settings.timeout_hint = 100
+        async with wechat.online(timing=quick(hint=60.0, hint_extra=0.1, offline_after=60.0)) as drive:
+            await wechat.hear(drive, "hello")
+            before = wechat.requests("getupdates")
+            await until(lambda: wechat.requests("getupdates") > before + 2)  # each was held for too long
+
+
+async def test_after_three_failed_polls_there_is_a_long_pause(wechat: Bench) -> None:
+    async with wechat.online(timing=quick(poll_retry=0.01, poll_rest=60.0)) as drive:
+        await wechat.hear(drive, "hello")
+        wechat.sandbox.faults.add("getupdates", FaultKind.STATUS, 500, None, UIN)
+        before = wechat.requests("getupdates")
+        await until(lambda: wechat.requests("getupdates") >= before + 3)
+        await drive.progressed(2)
+        assert wechat.requests("getupdates") <= before + 4  # with the one that was under way
+
+
+@pytest.mark.parametrize(
+    ("held", "later", "seconds"),
+    [
+        ([], 0, 45),
+        ([4], 0, 45),  # not an edge: it broke at once
+        ([17], 0, 14),
+        ([9], 0, 10),
+        ([17, 13], 0, 10),
+        ([17, 13], 86_401, 45),
+    ],
+)
+def test_polls_are_shorter_behind_an_edge_that_cuts_them_off(
+    monkeypatch: pytest.MonkeyPatch, held: list[float], later: float, seconds: float
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    nothing: Any = None
+    poller = polling.Poller(nothing, nothing, nothing, nothing, ILinkTiming(), nothing)
+    for each in held:
+        now += each
+        poller._cut_off(each)
+    now += later
+    assert poller._patience() == seconds
+
+
+async def test_wechat_hears_of_start_and_stop(wechat: Bench) -> None:
+    async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
+        calls = [one.endpoint for one in wechat.sandbox.ilink.exchanges]
+        assert calls.index("notifystart") < calls.index("getupdates")
+        assert "notifystop" not in calls
+    assert wechat.requests("notifystop") == 1
+
+
 # -- sends
+
+
+async def test_a_send_and_typing_on_the_wire(wechat: Bench) -> None:
+    async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
+        await drive.driver.send_text(wechat.peer, "A\nB <c> 😄", "c1")
+        [sent] = calls_of(wechat, "sendmessage")
+        assert sent.body["msg"] == {
+            **{"from_user_id": "", "to_user_id": wechat.peer, "client_id": "c1", "message_type": 2},
+            **{"message_state": 2, "context_token": wechat.bot.windows[wechat.peer].tokens[-1]},
+            "item_list": [{"type": 1, "text_item": {"text": "A\nB <c> 😄"}}],
+        }
+        for on in (True, True, False):  # with one ticket
+            await drive.driver.show_typing(wechat.peer, on)  # type: ignore[attr-defined]
+        assert [call.body["status"] for call in calls_of(wechat, "sendtyping")] == [1, 1, 2]
+        assert wechat.requests("getconfig") == 1
+        wechat.sandbox.faults.add("sendtyping", FaultKind.RETCODE, -1, 1, UIN)
+        with pytest.raises(WeChatError):
+            await drive.driver.show_typing(wechat.peer, True)  # type: ignore[attr-defined]
+        await drive.driver.show_typing(wechat.peer, True)  # type: ignore[attr-defined]
+        assert wechat.requests("getconfig") == 2
+        wechat.bot.set_state(SessionState.DEAD)
+        await drive.until(base.SessionLost)
+        await wechat.enter(drive)
+        await wechat.hear(drive, "hello again")
+        await drive.driver.show_typing(wechat.peer, True)  # type: ignore[attr-defined]
+        assert wechat.requests("getconfig") == 3
+
+
+async def test_media_that_are_refused_now_and_then_are_no_property_of_the_account(
+    wechat: Bench, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"hello")
+    async with wechat.online(timing=quick(media_refused_within=0.0)) as drive:
+        wechat.user.settings.media_refused = True
+        for number in range(1, 4):
+            with pytest.raises(UploadFailed):
+                await drive.driver.upload(base.Upload(path, "a.txt", "text/plain", 5))
+            assert wechat.requests("getuploadurl") == number
 
 
 async def test_spent_budget_does_not_end_the_session(wechat: Bench) -> None:
@@ -382,8 +496,7 @@ def test_wechats_hosts_are_reached_by_https_only() -> None:
 
 def polled_hosts(wechat: Bench) -> list[str]:
     """Return the hosts that were asked about codes."""
-    polls = [one for one in wechat.sandbox.ilink.exchanges if one.endpoint == "get_qrcode_status"]
-    return [poll.host.partition(":")[0] for poll in polls]
+    return [poll.host.partition(":")[0] for poll in calls_of(wechat, "get_qrcode_status")]
 
 
 async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> None:

@@ -157,6 +157,10 @@ async def test_desktop_session_of_an_older_version_keeps_its_mode_until_a_scan(w
     async with world.drive(store) as drive:
         push = await world.consent(drive)
         assert push.desktop
+        # As WeChat's page sets them for a login by a tap on the phone.
+        jar = drive.driver._saved.memory.jar  # type: ignore[attr-defined]
+        assert (jar.value("login_frequency"), jar.value("last_wxuin")) == ("2", str(account.uin))
+        assert jar.value("wxloadtime") == f"{jar.value('wxpluginkey')}_expired" != "_expired"
         world.sandbox.logins.cancel(push)
         assert not (await world.login_of(drive)).desktop
     assert modes(world) == [True, True, False]
