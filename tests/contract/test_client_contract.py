@@ -5,8 +5,10 @@ needs a scene that makes it happen. The original's errors that this product avoi
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
@@ -182,6 +184,26 @@ async def test_every_call_keeps_its_form_on_each_route(start: Start, route: Rout
         assert not isinstance(answer, dict) or answer.get("code", 0) == 0, (name, answer)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "whose"),
+    [
+        ({"id": "@me"}, ("@me", "")),
+        ({"id": "@@team"}, ("@@team", "")),
+        ({"id": "@c", "group_id": "@@team"}, ("@c", "@@team")),
+        ({"id": "@ann"}, ("@ann", "")),
+    ],
+)
+async def test_whose_picture_is_fetched(start: Start, parameters: Mapping[str, str], whose: tuple[str, str]) -> None:
+    client = await running(start)
+    client.driver.contents[" ".join(("avatar", *whose)).strip()] = b"GIF89a...."
+    answer = await ask(client, "get_avatar", parameters)
+    assert (answer.status, answer.content_type) == (200, "image/gif")
+    assert client.driver.commands[-1] == ("avatar", *whose)
+    # The contract's "now" and "now+1h".
+    now, expires = (parsedate_to_datetime(answer.headers[name]).timestamp() for name in ("Last-Modified", "Expires"))
+    assert (abs(now - time.time()) < 60, expires - now) == (True, 3600)
+
+
 Scene = Callable[[RunningClient, JsonObject], Awaitable[Reply]]
 
 
@@ -293,6 +315,6 @@ async def test_a_preflight_has_the_contracts_headers_but_lets_no_page_in(start: 
     await client.until_state("loading")
     answer = await ask(client, "get_user_info", {}, "OPTIONS")
     assert (answer.status, answer.body.decode()) == (200, row["success_example"])
-    # 5.3 no. 43: no Access-Control-Allow-Origin.
-    expected = {**obj(row["success_headers"]), "Access-Control-Allow-Origin": None}
+    # 5.3 no. 43: no Access-Control-Allow-Origin. Section 0: the server has a name of its own.
+    expected = {**obj(row["success_headers"]), "Access-Control-Allow-Origin": None, "Server": "wxclient"}
     assert {key: answer.headers.get(key) for key in expected} == expected

@@ -50,6 +50,13 @@ def test_the_clock_is_compared_with_wechats(ahead: float, level: Level, words: s
     assert words in str(clock.message)
 
 
+def test_a_server_that_is_busy_is_named() -> None:
+    with in_thread(answering(b"HTTP/1.1 503 busy\r\nContent-Length: 0\r\n\r\n")) as server:
+        url = f"http://127.0.0.1:{server.entered}"
+        line, *_ = network.wechat(target(server=url))
+    assert (line.level, url in str(line.message), "503" in str(line.message)) == (Level.WARN, True, True)
+
+
 def test_the_proxy_is_checked_instead_of_wechat(unused_url: str) -> None:
     [found] = network.wechat(target(proxy=unused_url.replace("http://", "http://u:secret@")))
     assert found.level is Level.FAIL

@@ -1,5 +1,6 @@
 """/v1/messages and related calls at the account's port, on an account with friends, groups and recall."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -12,6 +13,7 @@ import pytest
 from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
+from wxcontroller.client.sends import sending
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.errors import WeChatError
@@ -185,7 +187,7 @@ async def test_log_of_2_0_0_is_indexed_meanwhile(
     assert (await client.v1("GET", "messages/1000"))[1]["text"] == "hi"
 
 
-async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
+async def test_a_message_is_recalled_or_cancelled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = start(MOJO_WEIXIN_SEND_INTERVAL="60")
     await enter(client)
     first = (await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
@@ -197,6 +199,11 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
         waiting["id"], "two", "waiting", None,
     )  # fmt: skip
     assert (await client.v1("DELETE", f"messages/{waiting['id']}"))[1]["result"] == "cancelled"
+    with monkeypatch.context() as silent:
+        silent.setattr(sending, "RECALL_ANSWER_SECONDS", 0.05)
+        silent.setattr(client.driver, "revoke", lambda *_: asyncio.Event().wait())
+        status, late = await client.v1("DELETE", f"messages/{first['id']}")
+        assert (status, obj(late["error"])["code"]) == (504, "too-slow")
     assert (await client.v1("DELETE", f"messages/{first['id']}"))[1]["result"] == "recalled"
     assert client.driver.commands[-1][0] == "revoke"
     one, two = await until_history(client, 2)
