@@ -24,7 +24,8 @@ from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.core.model import Contact
-from wxcontroller.drivers.base import RosterChanged
+from wxcontroller.drivers.base import QrReady, RosterChanged
+from wxcontroller.openwx.eventtypes import EVENTS
 
 ENTRIES = [each for each in document.ENDPOINTS if each["scope"] == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]
@@ -182,6 +183,19 @@ async def test_every_call_keeps_its_form_on_each_route(start: Start, route: Rout
             continue
         covers(answer, endpoint["success_example"])
         assert not isinstance(answer, dict) or answer.get("code", 0) == 0, (name, answer)
+
+
+async def test_check_event_has_messages_and_changes_but_not_the_accounts_own_states(start: Start) -> None:
+    client = start(MOJO_WEIXIN_POST_EVENT_LIST=",".join(sorted(EVENTS)))
+    client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
+    await client.until_state("scaning")
+    await client.login()
+    client.driver.play([RosterChanged(contacts=(Contact("@new", "New"),)), message("news")])
+    async with asyncio.timeout(PATIENCE):
+        found: list[JsonObject] = []
+        while not found or found[-1].get("content") != "news":
+            found += map(obj, items(await client.get("check_event")))
+    assert [each.get("event", each["post_type"]) for each in found] == ["new_friend", "receive_message"]
 
 
 @pytest.mark.parametrize(
