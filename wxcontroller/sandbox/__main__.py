@@ -1,5 +1,6 @@
-"""The command wxsandbox: the servers, and small clients of their scripting API."""
+"""The command wxsandbox: runs the servers, and prepares a machine for clients with fixed host names."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,19 @@ import click
 from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
 from wxcontroller.core.usage import bad_usage
-from wxcontroller.sandbox.commands import COMMANDS
-from wxcontroller.sandbox.scriptclient import DEFAULT_URL
+from wxcontroller.sandbox import snapshot, tls
+from wxcontroller.sandbox.hosts import HOSTS
+from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--url", default=DEFAULT_URL, show_default=True, envvar="WXSANDBOX_URL", help="The sandbox's address.")
 @click.version_option(__version__, prog_name="wxsandbox")
-@click.pass_context
-def cli(context: click.Context, url: str) -> None:
+def cli() -> None:
     """Local WeChat servers for trying out and testing clients.
 
-    "serve" runs the servers; the other commands act as a phone or inject faults.
+    The phone is a page at http://127.0.0.1:2100/; scripts use the API under /sandbox/.
     """
-    context.obj = url
 
 
 @cli.command()
@@ -111,13 +111,6 @@ def serve(
     **behavior: Any,
 ) -> None:
     """Run the servers, the phone page and the scripting API."""
-    # imported here because only the server needs them: the other commands start much faster
-    import asyncio
-
-    from wxcontroller.sandbox import snapshot, tls
-    from wxcontroller.sandbox.sandbox import Options, Sandbox
-    from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
-
     address = parse_address(listen)
     encrypted = parse_address(tls_listen) if tls_listen else None
     for asked in (address, encrypted):
@@ -157,8 +150,6 @@ def make_ca(directory: Path) -> None:
 
     They cover all real host names. Valid ones are kept.
     """
-    from wxcontroller.sandbox import tls
-
     made = tls.make_ca(directory)
     click.echo(f"{'made' if made else 'kept'} {directory / 'ca.crt'} and {directory / 'server.crt'}")
     if tls.lacks_names(directory):
@@ -176,13 +167,7 @@ def make_ca(directory: Path) -> None:
 @cli.command()
 def names() -> None:
     """Print the line of /etc/hosts for the real host names."""
-    from wxcontroller.sandbox.hosts import HOSTS
-
     click.echo("127.0.0.1 " + " ".join(sorted(HOSTS)))
-
-
-for _command in COMMANDS:
-    cli.add_command(_command)
 
 
 def main() -> int:

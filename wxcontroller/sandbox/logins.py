@@ -111,8 +111,7 @@ class WebLoginCodes:
     ) -> WebLoginCode:
         """Hand out a uuid; ``push_for`` is the account of a push login, ``client`` its name at the client."""
         now = self.clock.now()
-        # Without a leading "-", which wxsandbox would parse as an option.
-        uuid = secrets.token_urlsafe(8)[:10].replace("-", "0", 1) + "=="
+        uuid = secrets.token_urlsafe(8)[:10] + "=="
         login = WebLoginCode(
             uuid,
             now,

@@ -3,16 +3,19 @@
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.sandbox import markup
 from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.logins import WebLoginCode
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode
 from wxcontroller.sandbox.sandbox import Sandbox
 
+T = TypeVar("T")
 LONGEST_WAIT = 300.0
+NEWEST = "newest"  # instead of a login's uuid
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
 
 
@@ -91,8 +94,8 @@ def query_number(request: web.Request, key: str) -> float:
 
 
 async def when(
-    request: web.Request, look: Callable[[], list[JsonValue]], wait: Callable[[float], Awaitable[bool]]
-) -> JsonValue:
+    request: web.Request, look: Callable[[], list[T]], wait: Callable[[float], Awaitable[bool]]
+) -> list[T]:
     """Return what ``look`` finds, waiting up to ``wait`` seconds for a result."""
     deadline = time.monotonic() + min(query_number(request, "wait"), LONGEST_WAIT)
     while not (found := look()) and (left := deadline - time.monotonic()) > 0:
@@ -105,7 +108,7 @@ def account_by(request: web.Request, uin: JsonValue) -> ServerAccount:
     number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
     account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
     if account is None:
-        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; see: wxsandbox accounts", 404)
+        raise BadInput(f"no account with uin {text(uin) or 'of that kind'}; see: GET /sandbox/accounts", 404)
     return account
 
 
@@ -114,12 +117,25 @@ def its_account(request: web.Request) -> ServerAccount:
     return account_by(request, request.match_info["uin"])
 
 
-def its_login(request: web.Request) -> WebLoginCode:
-    """Return the login that the path names."""
-    uuid = request.match_info["uuid"]
-    login = request.app[SANDBOX].logins.get(uuid)
+async def its_login(
+    request: web.Request, stages: tuple[LoginStage, ...] = (LoginStage.SCANNED, LoginStage.WAITING)
+) -> WebLoginCode:
+    """Return the login that the path names; ``newest`` is the newest one in the first of ``stages`` that has any, and
+    waits up to ``wait`` seconds for it.
+    """
+    uuid, logins = request.match_info["uuid"], request.app[SANDBOX].logins
+
+    def matching() -> list[WebLoginCode]:
+        return [login for stage in stages for login in logins.newest_first() if login.state is stage]
+
+    if uuid == NEWEST:
+        if found := await when(request, matching, logins.bell.wait):
+            return found[0]
+        names = " or ".join(stage.value for stage in stages)
+        raise BadInput(f"no login is {names}; start a client, or add ?wait=SECONDS to wait for it", 404)
+    login = logins.get(uuid)
     if login is None:
-        raise BadInput(f"no login with uuid {uuid}; see: wxsandbox logins", 404)
+        raise BadInput(f"no login with uuid {uuid}; see: GET /sandbox/logins, or use {NEWEST}", 404)
     return login
 
 
@@ -127,7 +143,9 @@ def one_of(account: ServerAccount, name: str, what: str) -> str:
     """Return the only real id that a name stands for."""
     found = account.find(name)
     if not found:
-        raise BadInput(f"{what} {name!r} is unknown to account {account.uin}; see: wxsandbox account {account.uin}")
+        raise BadInput(
+            f"{what} {name!r} is unknown to account {account.uin}; see: GET /sandbox/accounts/{account.uin}"
+        )
     if len(found) > 1:
         raise BadInput(f"{what} {name!r} stands for several: {', '.join(found)}; use one of these ids")
     return found[0]

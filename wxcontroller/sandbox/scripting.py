@@ -77,7 +77,8 @@ async def errors_as_json(
     except WrongState as error:
         return reply({"error": str(error)}, 409)
     except web.HTTPException as error:
-        return reply({"error": f"{error.reason}: {request.method} {request.path}"}, error.status)
+        problem = f"{error.reason}: {request.method} {request.path}; wxsandbox(1) lists the calls"
+        return reply({"error": problem}, error.status)
 
 
 # -- endpoints
@@ -221,7 +222,7 @@ async def logins(request: web.Request) -> web.Response:
 
 async def scan(request: web.Request) -> web.Response:
     """Scan a code with an account's phone."""
-    login = its_login(request)
+    login = await its_login(request, (LoginStage.WAITING,))
     body = await body_of(request, ilink.SCAN_FIELDS if isinstance(login, ILinkCode) else ("uin",))
     account = account_by(request, body.get("uin"))
     if isinstance(login, ILinkCode):
@@ -233,7 +234,7 @@ async def scan(request: web.Request) -> web.Response:
 
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a login; with ``uin``, scan it first if it is not scanned."""
-    login = its_login(request)
+    login = await its_login(request)
     body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, ILinkCode) else ("uin",))
     if isinstance(login, ILinkCode):
         ilink.confirm(request.app[SANDBOX], login, account_by(request, body["uin"]) if "uin" in body else None, body)
@@ -247,14 +248,14 @@ async def confirm(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """Decline a login on the phone."""
-    login = its_login(request)
+    login = await its_login(request)
     request.app[SANDBOX].logins.cancel(login)
     return moved(request, login)
 
 
 async def expire(request: web.Request) -> web.Response:
     """Let a code expire at once."""
-    login = its_login(request)
+    login = await its_login(request)
     request.app[SANDBOX].logins.expire(login)
     return moved(request, login)
 

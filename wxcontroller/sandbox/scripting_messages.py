@@ -255,9 +255,8 @@ async def sent_content(request: web.Request) -> web.StreamResponse:
     start = len(account.sent) - (account.sent_count - seq + 1)
     found: WebSend | None = next(islice(account.sent, start, None), None) if 0 <= start < len(account.sent) else None
     if found is None or found.item is None:
-        raise BadInput(
-            f"account {account.uin} sent no message {seq} with content; see: wxsandbox sent {account.uin}", 404
-        )
+        see = f"GET /sandbox/accounts/{account.uin}/sent"
+        raise BadInput(f"account {account.uin} sent no message {seq} with content; see: {see}", 404)
     return _content(request, found.item.md5)
 
 

@@ -67,7 +67,7 @@ async def qrcode(call: WebCall) -> web.Response:
 
 async def scan_link(call: WebCall) -> web.Response:
     """The page at the code's link, for browsers; the phone is on the sandbox's phone page."""
-    return page("Scan this code with the sandbox's phone page, or by wxsandbox scan.")
+    return page("Scan this code with the sandbox's phone page or its scripting API.")
 
 
 def not_found(ret: int) -> web.Response:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import Wechat, friend, wechat
+from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
 from wxcontroller.sandbox import snapshot, tls
 from wxcontroller.sandbox.sandbox import Options, Sandbox
@@ -22,95 +21,101 @@ from wxcontroller.sandbox.serve import Address, running
 OPTIONS = Options(poll_hold=0.3, sync_hold=0.3, resend=False)
 
 
-async def wxsandbox(url: str, *words: str) -> tuple[int, str, str]:
+async def wxsandbox(*words: str) -> tuple[int, str, str]:
     """Run wxsandbox; return its exit status, output and errors."""
-    command = (sys.executable, "-m", "wxcontroller.sandbox", "--url", url, *words)
+    command = (sys.executable, "-m", "wxcontroller.sandbox", *words)
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     out, errors = await process.communicate()
     return process.returncode or 0, out.decode(), errors.decode()
 
 
-async def test_login_and_conversation_by_command() -> None:
+async def curl(url: str, body: str = "", method: str = "") -> JsonValue:
+    """Call the scripting API as the documentation does; return the answer."""
+    options = [*(["-d", body] if body else []), *(["-X", method] if method else [])]
+    process = await asyncio.create_subprocess_exec("curl", "-s", *options, url, stdout=PIPE)
+    out, _ = await process.communicate()
+    answer: JsonValue = json.loads(out)
+    return answer
+
+
+async def test_login_and_conversation_by_curl() -> None:
     async with wechat(OPTIONS) as world:
-        alice, url = world.sandbox.add_account(), world.url
-        uin = str(alice.uin)
-        code, out, errors = await wxsandbox(url, "scan", "--as", uin)
-        assert (code, out, "no login is waiting" in errors) == (4, "", True)
-        async with world.drive() as drive:
+        alice, api = world.sandbox.add_account(), f"{world.url}/sandbox"
+        account, me = f"{api}/accounts/{alice.uin}", json.dumps({"uin": alice.uin})
+        async with asyncio.TaskGroup() as tasks, world.drive() as drive:
+            waiting = tasks.create_task(curl(f"{api}/logins/newest/scan?wait=10", me))
             await drive.until(QrReady)
-            code, out, _ = await wxsandbox(url, "scan", "--as", uin, "--wait", "10")
-            uuid = out.split(" ")[0]
-            assert (code, out) == (0, f"{uuid} scanned\n")
+            login = await waiting
+            assert field(login, "state") == "scanned"
             await drive.until(Scanned)
-            assert await wxsandbox(url, "confirm") == (0, f"{uuid} confirmed\n", "")
-            assert (await wxsandbox(url, "confirm", uuid))[0] == 1
+            assert await curl(f"{api}/logins/newest/confirm", method="POST") == {**obj(login), "state": "confirmed"}
             await drive.until(Online)
-            assert (await wxsandbox(url, "receive", uin, friend(alice), "hello"))[0] == 0
+            received = await curl(f"{account}/receive", json.dumps({"from": friend(alice), "text": "hello"}))
+            assert field(received, "online") is True
             await drive.text("hello")
             await drive.driver.send_text("filehelper", "answer", "1")
-            assert json.loads((await wxsandbox(url, "sent", uin, "--json"))[1])[0]["text"] == "answer"
-            assert await wxsandbox(url, "fault", "synccheck", "status", "503", "--forever") == (0, "1\n", "")
-            assert await wxsandbox(url, "faults", "--clear") == (0, "cleared 1\n", "")
-            assert await wxsandbox(url, "logout", uin) == (0, "ended\n", "")
+            assert field(items(await curl(f"{account}/sent"))[0], "text") == "answer"
+            fault = '{"endpoint": "synccheck", "kind": "status", "value": 503, "count": null}'
+            assert field(await curl(f"{api}/faults", fault), "id") == 1
+            assert await curl(f"{api}/faults", method="DELETE") == {"cleared": 1}
+            assert field(await curl(f"{account}/logout", method="POST"), "ended") is True
             await drive.until(SessionLost)
 
 
+async def test_newest_login_is_the_one_that_the_phone_can_act_on() -> None:
+    """A scan takes the newest code that waits; a confirmation prefers one that has been scanned."""
+    async with wechat(OPTIONS) as world:
+        alice, logins = world.sandbox.add_account(), f"{world.url}/sandbox/logins"
+        me = json.dumps({"uin": alice.uin})
+        first, second, third = (world.sandbox.logins.new(desktop=False).uuid for _ in range(3))
+        assert field(await curl(f"{logins}/newest/scan", me), "uuid") == third
+        assert field(await curl(f"{logins}/newest/scan", me), "uuid") == second
+        for uuid in (third, second):
+            assert field(await curl(f"{logins}/newest/confirm", me), "uuid") == uuid
+        assert field(await curl(f"{logins}/newest/expire", method="POST"), "uuid") == first
+        assert "add ?wait=SECONDS" in str(await curl(f"{logins}/newest/cancel", method="POST"))
+
+
 async def test_wrong_arguments_are_reported_with_the_accepted_values() -> None:
-    assert await wxsandbox("http://127.0.0.1:9", "serve", "--accounts", "-1") == (
+    assert await wxsandbox("serve", "--accounts", "-1") == (
         *(2, ""),
         "wxsandbox: --accounts must be an integer from 0 to 10000\n  see: wxsandbox serve --help\n",
     )
-    errors = (await wxsandbox("http://127.0.0.1:9", "add-account", "--web-login", "x"))[2]
-    assert "--web-login must be one of both, desktop, normal" in errors
 
 
-async def test_help_shows_each_command_in_full_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    lines = (await wxsandbox("http://127.0.0.1:9", "--help"))[1].splitlines()
-    assert [line for line in lines[1:] if line.endswith("...")] == []
-
-
-async def test_failures_give_plain_reasons_and_the_next_command(tmp_path: Path) -> None:
-    unused_url = "http://127.0.0.1:9"
-    code, _, errors = await wxsandbox(unused_url, "accounts")
-    assert (code, errors.splitlines()[0]) == (3, f"wxsandbox: no sandbox answers at {unused_url}: Connection refused")
-    code, _, errors = await wxsandbox(unused_url, "make-ca", "/proc/nowhere")
+async def test_failures_give_plain_reasons() -> None:
+    code, _, errors = await wxsandbox("make-ca", "/proc/nowhere")
     assert (code, errors.splitlines()[0]) == (
         *(1,),
         "wxsandbox: cannot keep certificates in /proc/nowhere: No such file or directory",
     )
     async with wechat(OPTIONS) as world:
-        alice, url = world.sandbox.add_account(), world.url
-        uin, address = str(alice.uin), url.removeprefix("http://")
-        code, _, errors = await wxsandbox(url, "serve", "--listen", address)
+        address = world.url.removeprefix("http://")
+        code, _, errors = await wxsandbox("serve", "--listen", address)
         assert (code, errors.splitlines()[0]) == (
             *(2,),
             f"wxsandbox: cannot listen on {address}: Address already in use",
         )
-        for words, code, error in (
-            (("account", "99"), 4, "no account with uin 99; see: wxsandbox accounts"),
-            (("receive", uin, friend(alice)), 1, "'text' is missing"),
-            (("receive", uin, "x", "hi"), 1, f"from 'x' is unknown to account {uin}; see: wxsandbox account {uin}"),
-            (("cancel", "x"), 4, "no login with uuid x; see: wxsandbox logins"),
-            (
-                *(("save", uin, "9", str(tmp_path / "x")), 4),
-                f"account {uin} sent no message 9 with content; see: wxsandbox sent {uin}",
-            ),
-        ):
-            assert await wxsandbox(url, *words) == (code, "", f"wxsandbox: {error}\n")
 
 
-async def test_another_program_at_the_address_is_not_a_sandbox() -> None:
-    app = web.Application()
-
-    async def refuse(_: web.Request) -> web.Response:
-        return web.json_response({"code": 7}, status=403)
-
-    app.router.add_get("/sandbox/accounts", refuse)
-    async with TestServer(app) as other:
-        url = str(other.make_url("")).rstrip("/")
-        code, _, errors = await wxsandbox(url, "accounts")
-    assert (code, errors.splitlines()[0]) == (3, f"wxsandbox: {url} answered 403, but not as a sandbox does")
+async def test_errors_of_the_api_name_the_call_that_lists_the_accepted_values() -> None:
+    async with wechat(OPTIONS) as world:
+        alice = world.sandbox.add_account()
+        account = f"/sandbox/accounts/{alice.uin}"
+        receive, login = f"{account}/receive", "/sandbox/logins/x/cancel"
+        nobody = f"from 'x' is unknown to account {alice.uin}; see: GET {account}"
+        nothing = f"account {alice.uin} sent no message 9 with content; see: GET {account}/sent"
+        async with aiohttp.ClientSession(world.url) as http:
+            for method, path, body, status, error in (
+                ("GET", "/sandbox/accounts/99", None, 404, "no account with uin 99; see: GET /sandbox/accounts"),
+                ("POST", receive, {"from": friend(alice)}, 400, "'text' is missing"),
+                ("POST", receive, {"from": "x", "text": "hi"}, 400, nobody),
+                ("POST", login, None, 404, "no login with uuid x; see: GET /sandbox/logins, or use newest"),
+                ("GET", f"{account}/sent/9/content", None, 404, nothing),
+                ("GET", "/sandbox/odd", None, 404, "Not Found: GET /sandbox/odd; wxsandbox(1) lists the calls"),
+            ):
+                async with http.request(method, path, json=body) as response:
+                    assert (response.status, await response.json()) == (status, {"error": error})
 
 
 async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: Path) -> None:

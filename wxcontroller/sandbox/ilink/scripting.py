@@ -76,7 +76,7 @@ def confirm(sandbox: Sandbox, code: ILinkCode, account: ServerAccount | None, bo
 async def set_status(request: web.Request) -> web.Response:
     """Return any status to polls of a code; an empty one restores the real status."""
     body = await body_of(request, ("status",))
-    login = its_login(request)
+    login = await its_login(request)
     if not isinstance(login, ILinkCode):
         raise BadInput("only iLink's codes can have another status")
     login.status = string(body, "status", "")
