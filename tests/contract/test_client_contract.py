@@ -17,7 +17,7 @@ from tests.contract import document
 from tests.contract.document import Reply, covers, shape
 from tests.openapi.validating import Judge
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Start
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ANN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.controller.v1.described import openapi
@@ -196,6 +196,16 @@ async def test_check_event_has_messages_and_changes_but_not_the_accounts_own_sta
         while not found or found[-1].get("content") != "news":
             found += map(obj, items(await client.get("check_event")))
     assert [each.get("event", each["post_type"]) for each in found] == ["new_friend", "receive_message"]
+
+
+async def test_events_can_be_disabled(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_PLUGIN_OPENWX_POST_EVENT="0")
+    await client.login()
+    client.driver.play([RosterChanged(contacts=(Contact("@new", "New"),)), message("news")])
+    [report] = await webhook.messages(1)
+    assert report["content"] == "news"
+    assert [each["post_type"] for each in webhook.reports] == ["receive_message"]
+    assert [obj(each)["post_type"] for each in items(await client.get("check_event"))] == ["receive_message"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
+from wxcontroller.client.checkevent import EventRing
+from wxcontroller.client.sends.replies import reply_of
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import QrReady, Scanned
 
@@ -43,6 +45,47 @@ async def test_falsy_values_are_empty_strings(start: Start, webhook: Webhook) ->
     assert (received["media_size"], received["media_data"], received["sender_uid"]) == ("", "", "")
     for report in (sent, received):
         assert not [key for key, value in report.items() if value in (0, None, False) and value != ""]
+
+
+async def test_a_caller_that_leaves_as_its_event_comes_loses_none() -> None:
+    ring, report = EventRing(20), obj({"content": "news"})
+    waiting = asyncio.create_task(ring.take(PATIENCE))
+    await asyncio.sleep(0)
+    ring.put(report)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert await ring.take(0.0) == [report]
+
+
+FRIEND: JsonObject = {"type": "friend_message", "sender_id": "@ann", "receiver_id": "@me"}
+TEAM: JsonObject = {"type": "group_message", "sender_id": "@c", "receiver_id": "@me", "group_id": "@@team"}
+RECEIVED: JsonObject = {"post_type": "receive_message"}
+SENT: JsonObject = {"post_type": "send_message", "type": "friend_message", "sender_id": "@me", "receiver_id": "@ann"}
+PICTURE = "https://pictures.example/a.png"
+
+
+@pytest.mark.parametrize(
+    ("report", "answer", "expected"),
+    [
+        (RECEIVED | FRIEND, {"reply": "hi"}, ("@ann", False, "hi", "")),
+        (RECEIVED | FRIEND, {"reply": "hi", "media": PICTURE}, ("@ann", False, "hi", PICTURE)),
+        (RECEIVED | FRIEND, {"media": "/etc/passwd"}, None),
+        (RECEIVED | FRIEND, {"reply": ""}, None),
+        (RECEIVED | TEAM, {"reply": "hi"}, ("@@team", True, "hi", "")),
+        (RECEIVED | TEAM | {"type": "group_notice"}, {"reply": "hi"}, None),
+        (SENT, {"reply": "hi", "media": PICTURE}, ("@ann", False, "hi", "")),
+        (SENT, {"reply": "hi", "format": "text"}, ("@ann", False, "hi", "")),
+        (SENT, {"reply": "hi", "format": "media"}, None),
+        (SENT | {"from": "code"}, {"reply": "hi"}, None),
+        ({"post_type": "event", "event": "login"}, {"reply": "hi"}, None),
+    ],
+)
+def test_answers_of_webhooks(
+    report: JsonObject, answer: JsonObject, expected: tuple[str, bool, str, str] | None
+) -> None:
+    """Which become sends (openwx-api 3.4)."""
+    found = reply_of(report, answer)
+    assert (found and (found.target, found.is_group, found.content, found.media)) == expected
 
 
 async def test_failing_handler_returns_json_without_details(start: Start) -> None:

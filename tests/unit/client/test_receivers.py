@@ -11,6 +11,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from wxcontroller.client.deliveries.lanes import (
+    QUICK_RETRIES,
     Attempt,
     Decision,
     DeliveryOutcome,
@@ -167,6 +168,38 @@ def after(lanes: Lanes, attempt: Attempt, result: Result, now: float = 0.0) -> D
 def test_receivers_retry_after_is_followed_within_bounds(asked: float, pause: float) -> None:
     result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)
     assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, pause)
+
+
+def test_pauses_double_from_the_first_to_the_longest_in_both_lanes() -> None:
+    lanes = Lanes(POLICY)
+    pauses = [after(lanes, queue("a"), Result(DeliveryOutcome.UNREACHED)).pause for _ in range(9)]
+    aside = [after(lanes, queue(str(number)), FAILED) for number in range(3)]
+    assert [each.pause for each in aside] == [2.0, 2.0, 2.0]  # the first of its quick retries
+    *_, moved = [after(lanes, queue("2"), FAILED) for _ in QUICK_RETRIES]
+    assert moved.verdict is Verdict.ASIDE
+    later = [after(lanes, Attempt("2", Lane.RETRY, "receive_message", number), FAILED).pause for number in range(8)]
+    for found in (pauses, [moved.pause, *later]):
+        for number, pause in enumerate(found):
+            assert pause == pytest.approx(min(300.0, 5.0 * 2**number), rel=0.21), number  # with its jitter
+
+
+def test_another_address_or_a_replay_ends_all_pauses() -> None:
+    lanes = Lanes(POLICY)
+    for _ in range(5):
+        after(lanes, queue("a"), Result(DeliveryOutcome.UNREACHED))
+    assert lanes.next_lane(1.0, queued=True, retrying=False) is None
+    lanes.resume()
+    assert lanes.next_lane(1.0, queued=True, retrying=False) is Lane.QUEUE
+    assert after(lanes, queue("a"), Result(DeliveryOutcome.UNREACHED)).pause == pytest.approx(5.0, rel=0.21)
+
+
+def test_a_slow_failing_report_leaves_most_of_the_time_to_others() -> None:
+    lanes = Lanes(POLICY)
+    lanes.retry_due(0.0)
+    lanes.after(Attempt("a", Lane.RETRY, "receive_message", 0), FAILED, began=0.0, now=10.0)
+    lanes.retry_due(0.0)  # another one is due
+    assert lanes.next_lane(49.0, queued=True, retrying=True) is Lane.QUEUE
+    assert lanes.next_lane(51.0, queued=True, retrying=True) is Lane.RETRY
 
 
 def test_report_that_is_always_cut_off_moves_aside() -> None:

@@ -48,7 +48,8 @@ async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tup
     return result["isError"], result["content"][-1]["text"]
 
 
-NO_JSON = (b"{", b"[" * 5000 + b"]" * 5000)
+HALF_A_CHARACTER = rb'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": "\ud83d"}}'
+NO_JSON = (b"{", b"[" * 5000 + b"]" * 5000, HALF_A_CHARACTER)
 NO_REQUEST = (
     *(b"[]", b'"ping"', b'{"id": 1, "method": "ping"}', b'{"jsonrpc": "2.0", "id": 1, "result": {}}'),
     *(b'{"jsonrpc": "2.0", "id": %b, "method": "ping"}' % each for each in (b"null", b"true")),

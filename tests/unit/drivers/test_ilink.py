@@ -292,8 +292,8 @@ async def test_after_three_failed_polls_there_is_a_long_pause(wechat: Bench) -> 
         ([4], 0, 45),  # not an edge: it broke at once
         ([17], 0, 14),
         ([9], 0, 10),
-        ([17, 13], 0, 10),
-        ([17, 13], 86_401, 45),
+        ([17, 15], 0, 10),
+        ([17, 15], 86_401, 45),
     ],
 )
 def test_polls_are_shorter_behind_an_edge_that_cuts_them_off(
