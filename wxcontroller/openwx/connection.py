@@ -46,7 +46,7 @@ _REST_SECONDS = 0.5
 UNREAD_BYTES = 64 << 10
 _UNREAD_PAUSE = 0.05  # between two looks whether it has
 # The kernel takes this much of an answer beyond what is on its way; without a limit, 4 MB.
-_NOT_SENT_BYTES = 128 << 10
+_NOT_SENT_BYTES = 256 << 10
 # aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
 _NEVER = 1e9
 _IDLE = -1.0
@@ -506,6 +506,7 @@ class HttpConnection(web.RequestHandler):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._expect_taking()
+        self._admission.note_unread(self)
         if self._exchange is not None:
             self._exchange.pause()
 
