@@ -10,7 +10,7 @@ import click
 from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
 from wxcontroller.core.usage import bad_usage
-from wxcontroller.sandbox import snapshot, tls
+from wxcontroller.sandbox import tls
 from wxcontroller.sandbox.hosts import HOSTS
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
@@ -29,15 +29,7 @@ def cli() -> None:
 @click.option("--listen", default="127.0.0.1:2100", show_default=True, metavar="IP:PORT", help="Address for HTTP.")
 @click.option("--tls-listen", metavar="IP:PORT", help="Address for TLS under the real host names.")
 @click.option("--tls-dir", type=click.Path(path_type=Path), help="Certificates for --tls-listen; created if missing.")
-@click.option(
-    "--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Create at least this many."
-)
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    envvar="WXSANDBOX_STATE",
-    help="Store accounts and logins in this file.",
-)
+@click.option("--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Create this many.")
 @click.option(
     "--poll-hold",
     default=25.0,
@@ -105,7 +97,6 @@ def serve(
     tls_listen: str | None,
     tls_dir: Path | None,
     accounts: int,
-    state: Path | None,
     no_resend: bool,
     i_know_this_is_public: bool,
     **behavior: Any,
@@ -125,17 +116,12 @@ def serve(
             raise BadOption("--tls-listen needs --tls-dir", "name a directory for the certificates")
         tls.make_ca(tls_dir)
         secure = Tls(encrypted, tls.server_context(tls_dir))
-    contents = None if state is None else state.parent / "contents"
     # All other options have the names of Options.
-    sandbox = Sandbox(Options(**behavior, resend=not no_resend, contents=contents))
-    if state is not None:
-        snapshot.load(sandbox, state)
-    while len(sandbox.accounts) < accounts:
+    sandbox = Sandbox(Options(**behavior, resend=not no_resend))
+    for _ in range(accounts):
         sandbox.add_account()
-    if state is not None:
-        snapshot.save(sandbox, state)  # reports now if it cannot be written
     try:
-        asyncio.run(serve_until_signal(sandbox, address, secure, state))
+        asyncio.run(serve_until_signal(sandbox, address, secure))
     except BaseExceptionGroup as group:
         expected, rest = group.split(WxError)
         if rest is not None or expected is None:

@@ -32,45 +32,25 @@ class Download(web.FileResponse):
 
 
 class ServerContents:
-    """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
+    """All content, in a temporary directory until ``close``."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        self._wanted = directory
+    def __init__(self) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._directory: Path | None = None
         self._sizes: dict[str, int] = {}  # oldest first
         self._total = 0
         self._serial = 0
-        if directory is not None and directory.is_dir():
-            self._scan(directory)
-
-    def _scan(self, directory: Path) -> None:
-        found = []
-        for path in directory.iterdir():
-            if path.suffix == _PART:
-                path.unlink()
-            else:
-                status = path.stat()
-                found.append((status.st_mtime, path.name, status.st_size))
-        self._sizes = {name: size for _, name, size in sorted(found)}
-        self._total = sum(self._sizes.values())
 
     def close(self) -> None:
         """Remove temporary files."""
         if self._temporary is not None:
             self._temporary.cleanup()
-            self._temporary = self._directory = None
+            self._temporary = None
             self._sizes, self._total = {}, 0
 
     def _place(self) -> Path:
-        if self._directory is None:
-            if self._wanted is None:
-                self._temporary = tempfile.TemporaryDirectory(prefix="wxsandbox-")
-                self._directory = Path(self._temporary.name)
-            else:
-                self._wanted.mkdir(mode=0o700, exist_ok=True)
-                self._directory = self._wanted
-        return self._directory
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="wxsandbox-")
+        return Path(self._temporary.name)
 
     def add(self, data: bytes) -> str:
         """Keep ``data``; return its MD5."""

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.account import KEPT_DEAD, Heard, ServerAccount, WebLogin, WebSend
@@ -41,7 +40,6 @@ class Options:
     code_life: float = 120.0  # of an iLink login code
     updates_hold: float = 35.0  # of iLink's getupdates
     takeover: float = 30.0  # until a bot learns that its user has confirmed another login
-    contents: Path | None = None  # where content survives restarts; None: in a temporary directory
 
 
 class Sandbox:
@@ -56,7 +54,7 @@ class Sandbox:
         self.ilink = ILink()
         self.faults = Faults()
         self.ledger = CallLedger()
-        self.contents = ServerContents(self.options.contents)
+        self.contents = ServerContents()
         self.confirmed_polls = 0
         self.changes = 0  # counts what the phone page shows
         self.changed = Bell()
@@ -88,14 +86,10 @@ class Sandbox:
             avatar=avatar,
             resend=self.options.resend,
         )
-        self.enter(account)
-        self.touch()
-        return account
-
-    def enter(self, account: ServerAccount) -> None:
-        """Register an account on both routes."""
         self.accounts[account.uin] = account
         self.ilink.add_user(account.uin, account.wxid)
+        self.touch()
+        return account
 
     def forward(self, seconds: float) -> None:
         """Move the clock, and wake all waiters that depend on it."""

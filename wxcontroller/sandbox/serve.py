@@ -1,27 +1,20 @@
-"""Running the sandbox: sockets, signals, systemd, the state file."""
+"""Running the sandbox: sockets, signals, systemd."""
 
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import os
 import signal
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.notify import Notifier
-from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.app import make_app
 from wxcontroller.sandbox.sandbox import Sandbox
-
-log = logging.getLogger(__name__)
-
-SAVE_AFTER = 2.0  # seconds for which changes are collected before they are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +87,17 @@ async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContex
         ) from None
 
 
-async def serve_until_signal(
-    sandbox: Sandbox, plain: Address, tls: Tls | None = None, state: Path | None = None
-) -> None:
-    """Serve until SIGTERM or SIGINT, and report the status to systemd. Changes are written to ``state``."""
+async def serve_until_signal(sandbox: Sandbox, plain: Address, tls: Tls | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, and report the status to systemd."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     systemd = Notifier()
-    async with running(sandbox, plain, tls) as addresses, asyncio.TaskGroup() as tasks:
-        keeper = None if state is None else tasks.create_task(keep(sandbox, state))
+    async with running(sandbox, plain, tls) as addresses:
         where = ", ".join(f"{'https' if index else 'http'}://{address}" for index, address in enumerate(addresses))
         print(f"sandbox with {len(sandbox.accounts)} accounts on {where}", flush=True)  # noqa: T201
         systemd.status(f"Listening on {where}")
         systemd.ready()
         await stop.wait()
         systemd.stopping()
-        if keeper is not None:
-            keeper.cancel()
-    if state is not None:
-        snapshot.save(sandbox, state)
-
-
-async def keep(sandbox: Sandbox, state: Path) -> None:
-    """Write the state shortly after each change."""
-    saved = -1
-    while True:
-        if sandbox.changes == saved:
-            await sandbox.changed.wait(3600)
-            continue
-        await asyncio.sleep(SAVE_AFTER)
-        saved = sandbox.changes
-        try:
-            snapshot.save(sandbox, state)
-        except snapshot.BadState as error:
-            log.error("%s", error)

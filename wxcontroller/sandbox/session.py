@@ -82,7 +82,6 @@ class ServerSession:
         self.base = 600_000_000 + secrets.randbelow(90_000_000)
         self.queue: deque[Event] = deque()
         self.first = 1  # position of queue[0]
-        self.restored = -1  # head when read from a state file; later entries may be lost here, but not at the client
         self.issued = 0  # position of the last SyncKey that was sent
         self.acknowledged = 0  # highest position of a key from the client
         self.serial = 0
@@ -214,8 +213,6 @@ class ServerSession:
         if not pairs:
             raise BadSyncKey("SyncKey is empty")
         position = pairs.get(2, -1) - self.base
-        if pairs.get(1) == self.base and position > self.head and self.restored >= 0:
-            return self.restored  # the state file was older than the client's state
         if pairs.get(1) != self.base or not 0 <= position <= self.head:
             raise BadSyncKey("SyncKey is not of this session")
         return position

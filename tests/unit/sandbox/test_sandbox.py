@@ -1,4 +1,4 @@
-"""The sandbox itself: its command, its state file, its keys, and that it is as strict as it promises."""
+"""The sandbox itself: its command, its scripting API, its keys, and that it is as strict as it promises."""
 
 import asyncio
 import json
@@ -11,12 +11,11 @@ import aiohttp
 import pytest
 
 from tests.unit.drivers.ilink_kit import bench
-from tests.unit.drivers.kit import Wechat, friend, wechat
+from tests.unit.drivers.kit import friend, wechat
 from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
-from wxcontroller.sandbox import snapshot, tls
+from wxcontroller.sandbox import tls
 from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.serve import Address, running
 
 OPTIONS = Options(poll_hold=0.3, sync_hold=0.3, resend=False)
 
@@ -118,8 +117,8 @@ async def test_errors_of_the_api_name_the_call_that_lists_the_accepted_values() 
                     assert (response.status, await response.json()) == (status, {"error": error})
 
 
-async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: Path) -> None:
-    """Tests that lose no message to such a server depend on it. It holds across restarts of the sandbox."""
+async def test_acknowledged_messages_are_never_resent_without_resend() -> None:
+    """Tests that lose no message to such a server depend on it."""
     async with wechat(OPTIONS) as world:
         store = await world.stored(world.sandbox.add_account())
         first = store.state.position
@@ -129,17 +128,17 @@ async def test_acknowledged_messages_are_never_resent_without_resend(tmp_path: P
                 world.hear(alice, words)
                 await drive.text(words)
         world.hear(alice, "kept")
-        snapshot.save(world.sandbox, tmp_path / "state.json")
-    assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
-    restored = Sandbox(OPTIONS)
-    snapshot.load(restored, tmp_path / "state.json")
-    async with running(restored, Address("127.0.0.1", 0)) as [address]:
-        world = Wechat(restored, f"http://{address}")
         store.state.position, store.state.seen = first, []
         async with world.drive(store) as drive:
             assert (await drive.until(Accepted)).way is LoginWay.STORED
             await drive.text("kept")
         assert "one" not in drive.texts()
+
+
+def test_restarted_sandbox_has_the_same_accounts() -> None:
+    first, second = (Sandbox().add_account() for _ in range(2))
+    assert (first.uin, first.wxid, first.nickname) == (second.uin, second.wxid, second.nickname)
+    assert (first.world.people, first.world.groups) == (second.world.people, second.world.groups)
 
 
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])

@@ -80,15 +80,6 @@ class ILinkBehavior:
         values = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
         return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
 
-    @classmethod
-    def from_json(cls, kept: JsonObject) -> "ILinkBehavior":
-        """Read what ``as_json`` wrote. Raises ValueError."""
-        settings = cls()
-        for field_ in fields(cls):
-            if field_.name in kept:
-                setattr(settings, field_.name, type(getattr(settings, field_.name))(kept[field_.name]))
-        return settings
-
 
 class SessionState(enum.Enum):
     """The state of a bot's token."""
