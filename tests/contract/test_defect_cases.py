@@ -47,6 +47,18 @@ async def test_falsy_values_are_empty_strings(start: Start, webhook: Webhook) ->
         assert not [key for key, value in report.items() if value in (0, None, False) and value != ""]
 
 
+@pytest.mark.parametrize(
+    "options", [{"MOJO_WEIXIN_PLUGIN_OPENWX_POST_MEDIA_DATA": "0"}, {"WXCLIENT_LIMIT_REPORT_MEDIA_BYTES": "1024"}]
+)
+async def test_content_may_be_left_out_of_reports(start: Start, webhook: Webhook, options: dict[str, str]) -> None:
+    client = start(**{POST_API: webhook.address, **options})
+    client.driver.contents["large"] = bytes(1025)
+    await client.login()
+    client.driver.play([message("?", kind=MessageKind.FILE, media=MessageMedia(MessageKind.FILE, "large"))])
+    [report] = await webhook.messages(1)
+    assert (report["media_size"], report["media_data"], "media_url" in report) == (1025, "", True)
+
+
 async def test_a_caller_that_leaves_as_its_event_comes_loses_none() -> None:
     ring, report = EventRing(20), obj({"content": "news"})
     waiting = asyncio.create_task(ring.take(PATIENCE))
