@@ -20,7 +20,7 @@ from tests.patience import PATIENCE
 from tests.system import actors
 from tests.system.actors import CONTROLLER, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
-from wxcontroller.core.jsontypes import JsonValue, text
+from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 
 pytestmark = pytest.mark.system
 # By the last part of their paths; one with * is a rule for all others.
@@ -171,6 +171,8 @@ def test_call_returns_its_documented_response(world: World, call: str, direct: b
         assert answer.body.startswith(PICTURES)
         return
     assert answer.content_type == "application/json"
+    if call == "check_event":  # the example's parameters are those of another event
+        example = [{key: value for key, value in obj(event).items() if key != "params"} for event in items(example)]
     covers(answer.json, example)
     check_code(answer.json, example)
     if call.startswith("send_"):

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import re
+import socket
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -35,7 +36,7 @@ class _Connection(asyncio.Transport):
     """A connection in memory, whose peer reads at once."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1)})
+        super().__init__({"peername": ("127.0.0.1", 1), "socket": mock.Mock(family=socket.AF_INET)})
         self.protocol, self.sent, self.closed = protocol, bytearray(), False
 
     def write(self, data: Any) -> None:

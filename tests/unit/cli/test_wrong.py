@@ -102,13 +102,3 @@ def test_a_controller_that_crashes_at_each_start_is_not_waited_for(
         done = wxctl(*verb, "--url", f"http://127.0.0.1:{port}")
     assert done.returncode == (1 if verb[0] == "doctor" else 3)
     assert "keeps failing; automatic restarts so far: 7" in done.stdout + done.stderr
-
-
-@pytest.mark.usefixtures("calls")
-def test_systemd_is_asked_instead_of_a_controller_that_hangs(wxctl: Wxctl) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        wxctl.environment["PORT"] = str(port)
-        done = wxctl("status", "alice", "--url", f"http://127.0.0.1:{port}")
-    assert done.returncode == 3
-    assert "systemd" in done.stdout
