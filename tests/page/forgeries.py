@@ -52,7 +52,7 @@ def answer(method: str, path: str) -> tuple[str, bytes]:
 
 def _content(method: str, call: str) -> Json:
     now = int(time.time())
-    page = {"account": VICTIM, "log": "0a1b2c3d", "more": False, "complete": True, "last": 0, "first": 0}
+    page = {"account": VICTIM, "log": "0a1b2c3d", "more": False, "last": 0, "first": 0}
     match call.partition("/")[0]:
         case "status":
             capabilities = {"contacts": True, "groups": True, "recall": True, "avatars": True, "sends": ["text"]}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COMMITS = {
-    "2.0.0": "429b593da3e9f9b990259c566c052b578541631a",
     "2.3.0": "92b80445fe612c61b0e21745121779de7d8b9af5",
 }
 

@@ -68,8 +68,6 @@ def messages(
         click.echo(line(message))
     if not shown:
         tell("no messages", err=True)
-    if field(page, "complete") is False:
-        tell("the log of an earlier version is still being indexed: older messages are missing for now", err=True)
 
 
 def line(message: JsonObject) -> str:

@@ -44,13 +44,11 @@ from wxcontroller.client.sends.replies import Replies, Reply
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.session import Session
-from wxcontroller.client.store import history
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
 from wxcontroller.client.store.lock import locked_state
 from wxcontroller.client.store.media import MediaIndex
-from wxcontroller.client.store.migration import Migration
 from wxcontroller.client.store.retention import Keeping
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.unsaved import Unsaved
@@ -108,12 +106,11 @@ class Client:
         private = config.cookie_path.parent
         limits = config.limits
         tasks, events = Tasks(), EventLog(private / "events.db", deadlines, epoch=config.epoch)
-        migration = Migration(config.cookie_path, events)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
         unsaved, is_lost = Unsaved(private), False
         session_file = FileStore(route.session_file(config.cookie_path), keep)
         session_file.forget_once(config.logged_out, FileStore(private / "logged_out"))
-        driver_state = DriverState(events, migration.done, unsaved, keep, route.ending)
+        driver_state = DriverState(events, unsaved, keep, route.ending)
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
@@ -219,14 +216,12 @@ class Client:
             events.open()
             # Clean up after an earlier process before this one writes anything.
             left, held = store.left(config.adopted), asyncio.ensure_future(events.held())
-            older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:
                     # Ended separately, because it delivers the last reports of the other tasks.
                     posting = group.create_task(delivery.run())
                     works = (
                         sends.run(left),
-                        sends.count_imported(migration.done),
                         heartbeat.run(),
                         Keeping(config, events, fetcher, store).run(),
                         minutes.run(),
@@ -235,8 +230,6 @@ class Client:
                             config.state_path.with_name(DELIVERIES_FILE), events, delivery, lambda: minutes.recent
                         ).run(),
                         resuming.run(held),
-                        migration.run(),
-                        history.index_all(events, older),
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]

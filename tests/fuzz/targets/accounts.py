@@ -11,14 +11,12 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 from unittest import mock
 
 import aiohttp
 from click.testing import CliRunner
 
 from tests.fuzz.target import BODY, HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
-from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.context import WxctlRun
@@ -122,17 +120,10 @@ def _mcp(data: bytes) -> None:
 
 def _wxctl(verb: str, content: bytes) -> None:
     """wxctl prints a controller's answer, or its error, and nothing that a terminal executes."""
-
-    def unavailable(*_: object) -> NoReturn:
-        raise WxError("systemctl does not respond", "x")
-
     arguments = _VERBS.get(verb[:1], ["list"])
     status = 500 if verb[1:2] == "5" else 200
     try:
-        with (
-            mock.patch.object(Connection, "_exchange", lambda *_: (status, content)),
-            mock.patch.multiple(show, known_units=unavailable, controllers_ports=unavailable, known_unit=unavailable),
-        ):
+        with mock.patch.object(Connection, "_exchange", lambda *_: (status, content)):
             done = CliRunner().invoke(cli, arguments, obj=WxctlRun(), catch_exceptions=False)
     except WxError as problem:  # as main() prints it
         check_printable(f"{problem.message}\n{problem.remedy}")
@@ -280,7 +271,6 @@ _MESSAGE: JsonObject = {
 }
 _PAGE: JsonObject = {
     **{"account": "alice", "log": "0badcafe", "messages": [_MESSAGE], "pending": [], "more": False},
-    "complete": True,
 }
 _PAGES = (_PAGE, b'{"error": {"code": "no-such-peer", "message": "nobody has this id", "remedy": "take another"}}')
 _CONTACT: JsonObject = {
@@ -328,7 +318,7 @@ _OF_ACCOUNTS: tuple[tuple[str, Mapping[str, object] | bytes], ...] = (
     ("d", {"account": "alice", "dead": 1, "deliveries": [_POSTED], "next": None}),
     ("e", {"account": "alice", "log": "0badcafe", "first": 1, "last": 2, "events": [_REPORTED], "more": False}),
     ("f", _PAGES[1]),
-    ("m", b'{"account":"\\ud800","log":"","messages":[],"pending":[],"more":false,"complete":true}'),
+    ("m", b'{"account":"\\ud800","log":"","messages":[],"pending":[],"more":false}'),
 )
 _HEALTH: JsonObject = {
     **{"status": "ok", "version": "2", "notices": ["x"], "settings": {"read_at": 1, "error": "bad"}},

@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
-import time
-from contextlib import closing
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,12 +10,9 @@ from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from wxcontroller.client.sends import sending
-from wxcontroller.client.store import history as index
-from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
-from wxcontroller.core.paths import Paths
 from wxcontroller.core.records.accounts import StatusRecord
 from wxcontroller.core.records.decoding import decode
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
@@ -144,47 +137,6 @@ async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start,
     ]
     _, rest = await again.v1("GET", f"chats?before={obj(shown[0]['last'])['cursor']}")
     assert [obj(chat)["id"] for chat in items(rest["chats"])] == ["@ben"]
-
-
-def left_by_2_0_0(state: Path, number: int) -> None:
-    """Write an event log of 2.0.0 with messages of Ann, a send to her and other events."""
-    with closing(sqlite3.connect(state / "events.db")) as db, db:
-        for version, statements in enumerate(SCHEMA[:3], 1):
-            db.executescript(f"{statements}; PRAGMA user_version={version}")
-        columns, now = "stamp, time, type, key, body, size, state", time.time()
-        insert = f"INSERT INTO events ({columns}) VALUES (?, {now}, ?, ?, ?, 9, 'kept')"
-        ann: JsonObject = {"sender_id": "@old", "sender_uid": int(ANN_NUMBER), "sender": "安", "format": "text"}
-        common: JsonObject = {"type": "friend_message", "time": 1700000000}
-        for place in range(number):
-            body: JsonObject = {
-                **common,
-                **ann,
-                "post_type": "receive_message",
-                "id": f"m{place}",
-                "content": f"{place}",
-            }
-            db.execute(insert, (place, "friend_message", f"m{place}", json.dumps(body).encode()))
-            db.execute(insert, (place, "state_change", None, b'{"post_type":"event","event":"state_change"}'))
-        to: JsonObject = {"receiver_id": "@old", "receiver_uid": int(ANN_NUMBER), "source": "local", "from": "api"}
-        sent: JsonObject = {"post_type": "send_message", "id": "77:@old", "uid": "1000", "code": "", "content": "hi"}
-        db.execute(insert, (number, "friend_message", None, json.dumps({**common, **to, **sent}).encode()))
-
-
-async def test_log_of_2_0_0_is_indexed_meanwhile(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index, "_AT_ONCE", 50)
-    monkeypatch.setattr(index, "_PAUSE_SECONDS", 0.01)
-    left_by_2_0_0(Paths(tmp_path).state("alice"), 300)
-    client = start()
-    await enter(client)
-    client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
-    page = await client.until_v1(lambda page: page["complete"], f"messages?chat={ANN_NUMBER}&limit=200")
-    newest = [obj(message) for message in items(page["messages"])]
-    assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
-    oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")
-    assert [one["text"] for one in oldest + newest[:-2]] == [str(number) for number in range(300)]
-    assert (await client.v1("GET", "messages/1000"))[1]["text"] == "hi"
 
 
 async def test_a_message_is_recalled_or_cancelled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ MESSAGE: Mapping[str, Json] = {
 }
 PAGE: Mapping[str, Json] = {
     **{"account": "bob", "log": "0badcafe", "messages": [MESSAGE], "pending": [MESSAGE], "more": False},
-    **{"complete": True, "next": EVIL},
+    **{"next": EVIL},
 }
 CONTACT = {
     **{"id": "ann", "name": "Ann", "kind": "friend", "sex": "", "avatar": EVIL},

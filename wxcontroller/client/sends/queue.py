@@ -387,6 +387,7 @@ class SendQueue:
     async def run(self, left: "asyncio.Future[LeftoverSends]") -> None:
         """Send messages of an earlier process and new ones until cancelled; the rest stays for the next process."""
         try:
+            self.pacer.restore(await self.store.days())
             self._take_up(await left)
             self._taken_up.set()
             while True:
@@ -406,11 +407,6 @@ class SendQueue:
             self._taken_up.set()
             # Also when cancelled: waiting callers must learn that their sends stay for the next start.
             await self._close()
-
-    async def count_imported(self, imported: asyncio.Event) -> None:
-        """Take up the day's count of 2.0.0 when it is ``imported``; the driver does not log in before that."""
-        await imported.wait()
-        self.pacer.restore(await self.store.days())
 
     def _next(self) -> Send | None:
         blocked = self.availability.blocked

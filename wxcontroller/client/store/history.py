@@ -4,20 +4,16 @@ The event log is the history; this table says where in it to look, so that a pag
 long the log is. A row is written in the transaction that adds its event and goes with it. Rows hold no content: the
 text of a message is read from its report.
 
-Logs that an earlier version wrote are indexed from the newest event down, in portions between other writes: the
-account serves meanwhile, and only old pages are missing until then.
-
 Chats are named by lasting ids (``openwx.objects.lasting_id``) where the report has one. Earlier messages of a person
 who was recognised later are under an id of one login; readers query both.
 """
 
 # ruff: noqa: S608 - only column names and placeholders are interpolated, never values
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from wxcontroller.client.store.events import NOTICE
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
@@ -48,17 +44,8 @@ _BODY = (
 _COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', {_BODY}"
 _FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
 _MAX_SEQUENCE = (1 << 63) - 1
-# Events indexed in one transaction, which delays other writes by a few milliseconds and a commit.
-_AT_ONCE = 200
-_PAUSE_SECONDS = 0.02
 RECALLED = "recalled"
 T = TypeVar("T")
-
-
-class Log(Protocol):
-    """The database's writer."""
-
-    def write(self, work: Callable[[sqlite3.Connection], T], /) -> "asyncio.Future[T]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +77,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Messages in order; whether there are more in the direction of reading; whether all of the log is indexed."""
+    """Messages in order, and whether there are more in the direction of reading."""
 
     found: Sequence[Found]
     more: bool
-    complete: bool
 
 
 def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
@@ -154,7 +140,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
     messages.sort(key=lambda entry: entry.seq, reverse=after is None)
     wanted = messages[:limit]
     wanted.sort(key=lambda entry: entry.seq)
-    return HistoryPage(wanted, len(messages) > limit, unindexed(db) == 0)
+    return HistoryPage(wanted, len(messages) > limit)
 
 
 def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
@@ -186,67 +172,16 @@ def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
     return None
 
 
-def index_older(db: sqlite3.Connection) -> bool:
-    """Index another portion of an earlier version's log; return whether there may be more."""
-    limit = unindexed(db)
-    rows = db.execute(
-        f"SELECT seq, {_BODY} FROM events e WHERE seq <= ? AND type IN ({_MARKS}) ORDER BY seq DESC LIMIT ?",
-        (limit, *_TYPES, _AT_ONCE),
-    ).fetchall()
-    for seq, body in rows:
-        add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
-    left = as_int(rows[-1][0]) - 1 if len(rows) == _AT_ONCE else 0
-    set_unindexed(db, left)
-    return left > 0
-
-
-def look_for_older(db: sqlite3.Connection) -> bool:
-    """Return whether an earlier version wrote entries without indexing them, also between runs of this one.
-
-    Call it before anything is written.
-    """
-    (newest,) = db.execute("SELECT COALESCE(MAX(seq), 0) FROM messages").fetchone()
-    found = db.execute(
-        f"SELECT MAX(seq) FROM events WHERE seq > ? AND type IN ({_MARKS})", (newest, *_TYPES)
-    ).fetchone()[0]
-    if found is not None:
-        set_unindexed(db, max(as_int(found), unindexed(db)))
-    return unindexed(db) > 0
-
-
 def restore(db: sqlite3.Connection) -> None:
-    """Repair the index of a rescued file: delete rows without events, and add missing rows of events. Events that
-    ``index_older`` has yet to index are left to it.
-    """
+    """Repair the index of a rescued file: delete rows without events, and add missing rows of events."""
     db.execute("DELETE FROM messages WHERE seq NOT IN (SELECT seq FROM events)")
     lost = db.execute(
-        f"SELECT e.seq, {_BODY} FROM events e WHERE e.seq > ? AND e.type IN ({_MARKS}) "
+        f"SELECT e.seq, {_BODY} FROM events e WHERE e.type IN ({_MARKS}) "
         "AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.seq = e.seq)",
-        (unindexed(db), *_TYPES),
+        _TYPES,
     )
     for seq, body in lost:
         add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
-
-
-async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
-    """Index an earlier version's log, between other writes, if ``look_for_older`` has found one."""
-    more = await looked
-    while more:
-        more = await log.write(index_older)
-        # Without a pause its commits would follow each other, and every message would wait for one.
-        await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def unindexed(db: sqlite3.Connection) -> int:
-    """Return the sequence up to which events are not indexed. Rescued files of an earlier version lack it."""
-    found = db.execute("SELECT value FROM meta WHERE name = 'unindexed'").fetchone()
-    if found is not None:
-        return integer(found[0])
-    return as_int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
-
-
-def set_unindexed(db: sqlite3.Connection, seq: int) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('unindexed', ?)", (str(seq),))
 
 
 def visible_before(db: sqlite3.Connection) -> int:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Uploaded
 
@@ -77,16 +77,6 @@ def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
 def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
     """Return the play time of received media in milliseconds, by id; 0 if unknown."""
     return {key: integer(recall(db, Way.RECEIVED, key).get("milliseconds")) for key in keys}
-
-
-def import_book(db: sqlite3.Connection, kept: JsonObject) -> None:
-    """Import ``media.json`` of 2.0.0; invalid entries are left out."""
-    for entry in items(kept.get("uploaded")):
-        if upload := upload_from_json(obj(entry)):
-            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), MEDIA_IDS)
-    for entry in items(kept.get("received")):
-        if received := received_from_json(obj(entry)):
-            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), MEDIA_IDS)
 
 
 def upload_to_json(upload: Uploaded) -> JsonObject:

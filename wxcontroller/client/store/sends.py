@@ -23,7 +23,7 @@ from wxcontroller.client.store.lostsends import enter_requested
 from wxcontroller.client.store.sendrows import Row, json_text, media_of, media_row, send_of, send_row
 from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
-from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.limits import DEFAULTS
 
 _DAYS_KEPT = 7
@@ -233,15 +233,6 @@ def count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
 def days(db: sqlite3.Connection) -> dict[str, int]:
     """Return how many sends were handed to WeChat, by day."""
     return {str(day): as_int(number) for day, number in db.execute("SELECT day, number FROM send_days")}
-
-
-def import_days(db: sqlite3.Connection, counts: JsonObject) -> None:
-    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day; invalid entries count as 0."""
-    db.executemany(
-        # A kill before the file is renamed imports it again.
-        "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = MAX(number, excluded.number)",
-        ((day, max(0, min(integer(number), 1 << 40))) for day, number in counts.items()),
-    )
 
 
 def put_back(db: sqlite3.Connection, row: Row, last: bool, day: str) -> None:

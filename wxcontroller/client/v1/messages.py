@@ -49,7 +49,7 @@ class Messages:
             name = events.name_of(db)
             below = _seq(name, before, "before") if before is not None else 0
             if before is not None and not below:
-                return name, history.HistoryPage((), False, True)  # nothing is before the beginning of this log
+                return name, history.HistoryPage((), False)  # nothing is before the beginning of this log
             above = _seq(name, after, "after") if after is not None else None
             return name, history.page(db, chats, below, above, limit)
 
@@ -69,7 +69,6 @@ class Messages:
                 "messages": [*fit],
                 "pending": [*fitting(pending[:PAGE_MESSAGES], size_of)],
                 "more": page.more or len(fit) < len(messages),
-                "complete": page.complete,
             }
         )
 

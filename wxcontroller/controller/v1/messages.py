@@ -182,7 +182,6 @@ _PAGE: Fields = {
     "messages": (listing(ref("Message")), "the oldest first"),
     "pending": (listing(ref("Message")), "sends that have not ended, with the newest messages"),
     "more": (SWITCH, "whether there are more in this direction"),
-    "complete": (SWITCH, "false while the log of an earlier version is being indexed"),
 }
 CALLS = Calls()
 

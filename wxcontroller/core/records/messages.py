@@ -87,7 +87,6 @@ class MessagePage(WireRecord, kw_only=True):
     messages: list[MessageRecord]
     pending: list[MessageRecord] | UnsetType = UNSET
     more: bool | UnsetType = UNSET
-    complete: bool | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
         self.account = account

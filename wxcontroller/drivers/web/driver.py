@@ -214,8 +214,7 @@ class WebDriver:
         while True:
             try:
                 await self._identities.load()
-                if self._saved.resume(await self._state.restore()):
-                    await pulse.emit(self._saved.checkpoint())
+                self._saved.resume(await self._state.restore())
             except WxError as problem:
                 if self._saved.memory.session is None:
                     log.warning("%s; people and groups may get new numbers", problem.message)

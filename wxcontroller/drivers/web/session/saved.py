@@ -4,8 +4,6 @@ Cookies and session values are the login: a file of the driver's, readable whate
 progress is in the database, with the messages: the sync keys (the *position*) and the ids of reported messages are
 part of every Checkpoint, and StateStore.restore returns them. The position names its session, because the keys of one
 are invalid in another.
-
-The file of 2.0.0 contains both; its keys and ids are moved into the database at the first start.
 """
 
 import asyncio
@@ -154,21 +152,14 @@ class Saved:
             return
         _restore(obj(found), self.memory)
 
-    def resume(self, restored: Restored) -> bool:
-        """Restore the position of the stored session; return whether there is one that is not in the database yet."""
-        memory, moved = self.memory, False
-        memory.seen.restore(restored.seen)
-        session = memory.session
-        if session is None:
-            return False
-        position = kept_json(restored.state)
+    def resume(self, restored: Restored) -> None:
+        """Restore the position of the stored session."""
+        self.memory.seen.restore(restored.seen)
+        session, position = self.memory.session, kept_json(restored.state)
         # Another session's keys would make WeChat skip or repeat messages.
-        if position.get("session") == name_of(session):
+        if session is not None and position.get("session") == name_of(session):
             session.sync_key = _pairs(position.get("sync_key"))
             session.check_key = _pairs(position.get("check_key"))
-        else:
-            moved = bool(session.sync_key)  # of 2.0.0's file
-        return moved
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of the present position."""
@@ -267,8 +258,6 @@ def _restore(stored: JsonObject, memory: WebMemory) -> None:
     desktop = stored.get("desktop")
     memory.desktop = desktop if isinstance(desktop, bool) else None
     memory.jar.restore(stored.get("cookies"))
-    for message_id in items(stored.get("seen")):
-        memory.seen.add(text(message_id))
     memory.session = _session(obj(stored.get("session")))
 
 
@@ -291,8 +280,6 @@ def _session(values: JsonObject) -> WebSession | None:
         desktop=values.get("desktop") is True,
         me=text(values.get("me")),
         opened=float(opened) if isinstance(opened, int | float) and abs(opened) < 1e12 else 0.0,
-        sync_key=_pairs(values.get("sync_key")),
-        check_key=_pairs(values.get("check_key")),
     )
 
 
