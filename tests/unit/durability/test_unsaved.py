@@ -1,0 +1,102 @@
+"""Messages of the iLink route that the log has not taken when the account stops, on a disk that fails."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tests.patience import until
+from tests.unit.durability.process import Process, processed
+from tests.unit.durability.routes import ILINK
+from tests.unit.durability.volume import Volume, mounted
+
+
+@contextlib.asynccontextmanager
+async def on_volume(directory: Path) -> AsyncIterator[tuple[Process, Volume]]:
+    """An account on the iLink route that runs, with a file system of its own for its state."""
+    async with processed(directory, ILINK) as account:
+        with mounted(account.paths.state("alice"), directory / "image") as volume:
+            try:
+                await account.start(login=True)
+                await reported(account, account.route.write(account, "before"))
+                yield account, volume
+            finally:
+                if account.process is not None and account.process.returncode is None:
+                    await account.kill()
+
+
+async def reported(account: Process, message: str) -> None:
+    await account.webhook.until(lambda reports: message in ids(account))
+
+
+def ids(account: Process) -> list[str]:
+    return [str(report.get("id")) for report in account.webhook.reports]
+
+
+async def handed_over(account: Process, words: str) -> str:
+    """Write a message; return its id once WeChat has handed it over."""
+    message = account.route.write(account, words)
+    await until(lambda: any(message in json.dumps(call.answer) for call in account.wechat.sandbox.ilink.exchanges))
+    return message
+
+
+async def stopped_with_trouble(account: Process, words: str) -> str:
+    """Hand over a message that the log cannot take, and stop; return its id."""
+    message = await handed_over(account, words)
+    await account.until_v1(lambda found: found["trouble"], "deliveries")
+    await account.stop()
+    return message
+
+
+def status_of(account: Process) -> int | None:
+    assert account.process is not None
+    return account.process.returncode
+
+
+async def test_full_disk_at_a_stop_loses_no_message(tmp_path: Path) -> None:
+    async with on_volume(tmp_path) as (account, volume):
+        volume.fill()
+        message = await stopped_with_trouble(account, "while it is full")
+        assert status_of(account) == 0, account.log.read_text()
+        volume.free()
+        await account.start()
+        await reported(account, message)
+        assert ids(account).count(message) == 1
+
+
+async def test_disk_that_stays_full_over_two_stops_loses_no_message(tmp_path: Path) -> None:
+    async with on_volume(tmp_path) as (account, volume):
+        volume.fill()
+        message = await stopped_with_trouble(account, "while it is full")
+        volume.fill()
+        troubles = account.log.read_text().count("the event log: ")
+        await account.launch()
+        await until(lambda: account.log.read_text().count("the event log: ") > troubles)
+        await account.stop()
+        assert status_of(account) == 0, account.log.read_text()
+        volume.free()
+        await account.start()
+        await reported(account, message)
+
+
+async def test_read_only_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) -> None:
+    async with on_volume(tmp_path) as (account, volume):
+        volume.fail()
+        message = await stopped_with_trouble(account, "while it is read-only")
+        assert status_of(account) == 74, account.log.read_text()
+        text = account.log.read_text()
+        assert "1 messages from WeChat are lost" in text and message in text
+
+
+async def test_hanging_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) -> None:
+    async with on_volume(tmp_path) as (account, volume):
+        volume.freeze()
+        try:
+            message = await handed_over(account, "while it hangs")
+            assert account.process is not None
+            account.process.terminate()
+            await until(lambda: "1 messages from WeChat are lost" in account.log.read_text())
+        finally:
+            volume.thaw()  # a process whose write hangs cannot end before
+        assert await account.process.wait() == 74
+        assert message in account.log.read_text()
