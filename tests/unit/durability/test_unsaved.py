@@ -1,14 +1,18 @@
 """Messages of the iLink route that the log has not taken when the account stops, on a disk that fails."""
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.patience import until
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ILINK
 from tests.unit.durability.volume import Volume, mounted
+from wxcontroller.client.store.unsaved import Unsaved
 
 
 @contextlib.asynccontextmanager
@@ -100,3 +104,28 @@ async def test_hanging_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) ->
             volume.thaw()  # a process whose write hangs cannot end before
         assert await account.process.wait() == 74
         assert message in account.log.read_text()
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    (tmp_path / "volume").mkdir()
+    with mounted(tmp_path / "volume", tmp_path / "image") as made:
+        yield made
+
+
+async def kept(volume: Volume, state: bytes, *ids: str) -> bool:
+    """Be a process that starts, gets messages that the log does not take, and stops."""
+    unsaved = Unsaved(volume.place)
+    unsaved.restored(b"in the log")
+    unsaved.begin(state, ids, asyncio.get_running_loop().create_future())
+    return await unsaved.keep()
+
+
+async def test_start_on_a_full_disk_does_not_spoil_the_reserve(volume: Volume) -> None:
+    volume.fill()
+    Unsaved(volume.place).restored(b"")
+    volume.free()
+    # The next start finds space.
+    Unsaved(volume.place).restored(b"")
+    volume.fill()
+    assert await kept(volume, bytes(64 << 10), "1")

@@ -44,8 +44,11 @@ class Unsaved:
     def restored(self, durable: bytes) -> bytes:
         """Return the state to continue from: the log's, or a later one in the file."""
         self._durable = durable
-        with contextlib.suppress(OSError), self._reserve.open("xb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
+        with contextlib.suppress(OSError):
+            self._reserve.touch(0o600)
+            # Also one that an earlier start, on a full disk, could not complete.
+            with self._reserve.open("r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
         try:
             found = kept_json(self._file.read_bytes())
         except OSError:
