@@ -129,3 +129,18 @@ async def test_start_on_a_full_disk_does_not_spoil_the_reserve(volume: Volume) -
     Unsaved(volume.place).restored(b"")
     volume.fill()
     assert await kept(volume, bytes(64 << 10), "1")
+
+
+async def test_messages_of_an_earlier_stop_are_not_lost_at_the_next(
+    volume: Volume, caplog: pytest.LogCaptureFixture
+) -> None:
+    Unsaved(volume.place).restored(b"")
+    volume.fill()
+    state = bytes(100 << 10)
+    assert await kept(volume, state, "1", "2")
+    volume.fill()
+    assert await kept(volume, state, "1", "2")
+    # Only what no file has is lost.
+    assert not await kept(volume, state + b"more", "1", "2", "3")
+    assert "1 messages from WeChat are lost" in caplog.text and "their ids: 3" in caplog.text
+    assert Unsaved(volume.place).restored(b"in the log") == state

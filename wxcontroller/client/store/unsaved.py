@@ -20,7 +20,7 @@ from wxcontroller.client.store.files import delete
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import kept_json, text
+from wxcontroller.core.jsontypes import items, kept_json, text
 
 log = logging.getLogger(__name__)
 FILE = "unsaved.json"
@@ -40,6 +40,7 @@ class Unsaved:
         self._durable = b""  # the state that the log has
         self._state = b""
         self._ids: Sequence[str] = ()
+        self._kept: frozenset[str] = frozenset()  # the messages that the file has already
 
     def restored(self, durable: bytes) -> bytes:
         """Return the state to continue from: the log's, or a later one in the file."""
@@ -56,6 +57,7 @@ class Unsaved:
         # One that the log has got since is of another state.
         if found.get("after") != digest(durable):
             return durable
+        self._kept = frozenset(text(one) for one in items(found.get("ids")))
         log.warning("messages that the event log could not take at the last stop are read from %s", self._file)
         return base64.b64decode(text(found.get("state")))
 
@@ -70,29 +72,34 @@ class Unsaved:
             return
         if state == self._state:
             self._state, self._ids = b"", ()
-        self._durable = state
+        self._durable, self._kept = state, frozenset()
         _ = asyncio.get_running_loop().run_in_executor(None, delete, self._file)
 
     async def keep(self) -> bool:
         """Write what the log has not got; return whether nothing is lost."""
         if not self._ids:
             return True
-        content = {"after": digest(self._durable), "state": base64.b64encode(self._state).decode()}
+        content = {
+            "after": digest(self._durable),
+            "state": base64.b64encode(self._state).decode(),
+            "ids": list(self._ids),
+        }
         try:
             async with asyncio.timeout(_SECONDS):
                 await asyncio.to_thread(self._write, json.dumps(content).encode())
         except OSError as problem:  # a TimeoutError is one
-            log.error(
-                "%d messages from WeChat are lost: neither the event log nor %s can be written (%s); their ids: %s",
-                *(
-                    len(self._ids),
+            # The earlier file is still there, and the next start continues from it.
+            if lost := [one for one in self._ids if one not in self._kept]:
+                log.error(
+                    "%d messages from WeChat are lost: neither the event log nor %s can be written (%s); "
+                    "their ids: %s",
+                    len(lost),
                     self._file,
                     reason_of(problem) or "the disk does not respond",
-                    ", ".join(self._ids),
-                ),
-                extra=fields(Event.DELIVERY_DROPPED),
-            )
-            return False
+                    ", ".join(lost),
+                    extra=fields(Event.DELIVERY_DROPPED),
+                )
+                return False
         log.warning("%d messages that the event log could not take are kept in %s", len(self._ids), self._file)
         return True
 
