@@ -81,7 +81,10 @@ class Piped(Inside):
             connection.sendall(order)
             connection.shutdown(socket.SHUT_WR)
             connection.settimeout(240)
-            return [load.get("value") if "value" in load else load for load in json.loads(answer.read())]
+            values = [load.get("value") if "value" in load else load for load in json.loads(answer.read())]
+        # As wxctl does: the start of a unit whose process is about to exit starts none.
+        self.host.run("systemctl", "stop", self.unit)
+        return values
 
 
 @contextmanager
