@@ -5,19 +5,18 @@ a few such calls leave no thread for disk work. Each consumer (WeChat, webhooks,
 its own ``Resolver``:
 
 - At most ``threads`` lookups run at a time; others wait for one of them, all within ``seconds``.
-- Each lookup has its own daemon thread, not a pool: nothing is kept between lookups (an idle account resolves one
-  name an hour, and there are hundreds of accounts), and neither ``close`` nor the end of the process waits for a
-  thread that hangs.
+- Each lookup has its own thread (``ownthread``), not a pool: an idle account resolves one name an hour, and there are
+  hundreds of accounts.
 """
 
 import asyncio
-import contextlib
 import socket
-import threading
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from wxcontroller.core.ownthread import in_own_thread
 
 # The C library asks a second server after 5 s; a lookup that takes longer has reached no server.
 _SECONDS = 12.0
@@ -44,6 +43,8 @@ class Resolver(AbstractResolver):
                 found = await self._look_up(host, port, family)
         except TimeoutError:
             raise socket.gaierror(socket.EAI_AGAIN, f"no DNS server answered in {self._seconds:g} s") from None
+        except BlockingIOError:
+            raise socket.gaierror(socket.EAI_AGAIN, "no thread to resolve names in") from None
         return [
             ResolveResult(
                 hostname=host,
@@ -64,32 +65,14 @@ class Resolver(AbstractResolver):
         self, host: str, port: int, family: socket.AddressFamily
     ) -> "asyncio.Future[Sequence[_AddressInfo]]":
         """Start a lookup; it occupies its place until its thread ends, even if its caller was cancelled."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Sequence[_AddressInfo]] = loop.create_future()
 
-        def finish(found: Sequence[_AddressInfo], problem: Exception | None) -> None:
-            self._turns.release()
-            if not future.done():
-                if problem is None:
-                    future.set_result(found)
-                else:
-                    future.set_exception(problem)
-
-        def work() -> None:
-            found: Sequence[_AddressInfo] = ()
-            problem: Exception | None = None
+        def work() -> Sequence[_AddressInfo]:
             try:
-                found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-            except (OSError, UnicodeError) as error:
-                problem = error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, str(error))
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(finish, found, problem)
+                return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            except UnicodeError as problem:
+                raise socket.gaierror(socket.EAI_NONAME, str(problem)) from None
 
-        try:
-            threading.Thread(target=work, name="resolver", daemon=True).start()
-        except RuntimeError:  # no more threads for this process (TasksMax)
-            finish((), socket.gaierror(socket.EAI_AGAIN, "no thread to resolve names in"))
-        return future
+        return in_own_thread(work, "resolver", self._turns.release)
 
 
 def text_of(address: tuple[object, ...]) -> str:

@@ -57,17 +57,6 @@ def status_of(account: Process) -> int | None:
     return account.process.returncode
 
 
-async def test_full_disk_at_a_stop_loses_no_message(tmp_path: Path) -> None:
-    async with on_volume(tmp_path) as (account, volume):
-        volume.fill()
-        message = await stopped_with_trouble(account, "while it is full")
-        assert status_of(account) == 0, account.log.read_text()
-        volume.free()
-        await account.start()
-        await reported(account, message)
-        assert ids(account).count(message) == 1
-
-
 async def test_disk_that_stays_full_over_two_stops_loses_no_message(tmp_path: Path) -> None:
     async with on_volume(tmp_path) as (account, volume):
         volume.fill()
@@ -81,6 +70,7 @@ async def test_disk_that_stays_full_over_two_stops_loses_no_message(tmp_path: Pa
         volume.free()
         await account.start()
         await reported(account, message)
+        assert ids(account).count(message) == 1
 
 
 async def test_read_only_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) -> None:
@@ -94,7 +84,10 @@ async def test_read_only_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) 
 
 async def test_hanging_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) -> None:
     async with on_volume(tmp_path) as (account, volume):
+        account.paths.media("alice").mkdir(exist_ok=True)
+        # More than there are threads for work on files.
         volume.freeze()
+        uploads = [asyncio.create_task(account.send(data=bytes(2 << 20))) for _ in range(40)]
         try:
             message = await handed_over(account, "while it hangs")
             assert account.process is not None
@@ -102,6 +95,7 @@ async def test_hanging_disk_at_a_stop_names_the_lost_messages(tmp_path: Path) ->
             await until(lambda: "1 messages from WeChat are lost" in account.log.read_text())
         finally:
             volume.thaw()  # a process whose write hangs cannot end before
+            await asyncio.gather(*uploads, return_exceptions=True)
         assert await account.process.wait() == 74
         assert message in account.log.read_text()
 

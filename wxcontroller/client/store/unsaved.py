@@ -14,6 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from wxcontroller.client.store.files import delete
@@ -21,6 +22,7 @@ from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import items, kept_json, text
+from wxcontroller.core.ownthread import in_own_thread
 
 log = logging.getLogger(__name__)
 FILE = "unsaved.json"
@@ -86,7 +88,8 @@ class Unsaved:
         }
         try:
             async with asyncio.timeout(_SECONDS):
-                await asyncio.to_thread(self._write, json.dumps(content).encode())
+                # Calls that hang on the same disk may have all threads of the executor.
+                await in_own_thread(partial(self._write, json.dumps(content).encode()), "unsaved")
         except OSError as problem:  # a TimeoutError is one
             # The earlier file is still there, and the next start continues from it.
             if lost := [one for one in self._ids if one not in self._kept]:

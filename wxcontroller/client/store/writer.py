@@ -34,6 +34,7 @@ from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.ownthread import in_own_thread
 from wxcontroller.core.watchdog import Deadlines
 
 log = logging.getLogger(__name__)
@@ -241,13 +242,11 @@ class Database:
         self._queue.put(None)
         # Twice: first for a disk that works, where the queue is written in milliseconds. Then the flag ends the
         # retries on a disk that cannot be written, which the thread notices after at most one pause.
-        await asyncio.to_thread(thread.join, seconds)
-        self._closing.set()
-        await asyncio.to_thread(thread.join, 2 * RETRY_SECONDS)
+        if not await _ends(thread.join, seconds):
+            self._closing.set()
+            await _ends(thread.join, 2 * RETRY_SECONDS)
         # A reader on a slow disk may hold the lock: then the process ends without closing the connection.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.to_thread(self._close_reader)
+        await _ends(self._close_reader, seconds)
 
     def _close_reader(self) -> None:
         with self._reading:
@@ -563,6 +562,15 @@ class Database:
             rescued,
             extra=fields(Event.DELIVERY_DROPPED) if rescued.lost != 0 else None,
         )
+
+
+async def _ends(work: Callable[[], None], seconds: float) -> bool:
+    """Return whether ``work`` ends in time. Reads that hang have none of the executor's threads left for it."""
+    with contextlib.suppress(OSError):  # a TimeoutError is one
+        async with asyncio.timeout(seconds):
+            await in_own_thread(work, "closing")
+            return True
+    return False
 
 
 def tables(schema: Sequence[str]) -> set[tuple[str, str]]:
