@@ -365,6 +365,15 @@ def test_a_learned_limit_ends_with_the_first_message_taken_above_it() -> None:
     assert windows.hold("a", False, 3001.0) is None
 
 
+def test_clock_set_back_does_not_prolong_a_learned_limit() -> None:
+    windows, year = table(), 365 * 86400
+    delivered(windows, year + 1000.0, 6)
+    for number in range(3):
+        refused(windows, year + 2000.0 + 10 * number, f"{number}")
+    assert windows.learned_limit(year + 2100.0)[0] == 6
+    assert windows.learned_limit(3000.0) == (0, 0)
+
+
 def test_a_learned_limit_is_never_below_four() -> None:
     windows = table()
     delivered(windows, 1000.0, 1)

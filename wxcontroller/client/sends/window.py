@@ -211,7 +211,9 @@ class Windows:
 
     def learned_limit(self, now: float) -> tuple[int, int]:
         """Return the limit of a day that refusals taught, and until when it acts; 0 and 0 for none."""
-        acts = self.learned and not self.per_day and now <= self.learned_at + _LEARNED_FOR
+        # A clock set back must not prolong it.
+        is_recent = -_CLOCK_SLACK <= now - self.learned_at <= _LEARNED_FOR
+        acts = self.learned and not self.per_day and is_recent
         return (self.learned, int(self.learned_at + _LEARNED_FOR)) if acts else (0, 0)
 
     # -- what happens
