@@ -142,7 +142,8 @@ class Client:
         ring = EventRing(config.number("check_event_list_max_size"), limits.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
         consults, fetcher = Consults(), MediaFetcher(config, driver)
-        preparer = MediaPreparer(config, agent, media_index, deadlines)
+        store = SendStore(events, config.options["driver"], limits.idempotency_keys)
+        preparer = MediaPreparer(config, agent, media_index, store.reported_files, deadlines)
 
         window = driver.capabilities.window
 
@@ -155,7 +156,6 @@ class Client:
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
         adopter = self.permit.adopter if self.permit else ""
         resuming = Resuming(reporter, fetcher, session.running, may_log_in=not adopter)
-        store = SendStore(events, config.options["driver"], limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
         sends = SendQueue(

@@ -94,6 +94,15 @@ async def test_content_of_waiting_sends_takes_a_part_of_the_disk(start: Start, f
     assert obj(await client.get("send_friend_message", id="@ann", content="hi", **{"async": "1"}))["code"] == 0
 
 
+async def test_content_of_undelivered_reports_refuses_no_sends(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address}, WXCLIENT_MEDIA_KEEP_BYTES="4000000")
+    webhook.statuses += [503] * 1000
+    for _ in range(5):
+        answer = obj(await client.post("send_friend_message", PNG + bytes(300_000), "a.png", id="@ann"))
+        assert answer["code"] == 0, answer
+    assert len(client.driver.media_sends) == 5
+
+
 async def test_text_does_not_wait_for_media_that_hang(start: Start, files: Files) -> None:
     client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="10", **PRIVATE)
     for number in range(9):

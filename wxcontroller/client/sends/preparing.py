@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -83,11 +83,14 @@ class BadMedia(urlfetch.BadSource):
 
 @dataclass(slots=True)
 class MediaPreparer:
-    """Makes media ready to be sent. ``agent`` is the User-Agent for URLs."""
+    """Makes media ready to be sent. ``agent`` is the User-Agent for URLs; ``reported_files`` returns the files that
+    no waiting send needs any more.
+    """
 
     config: ClientConfig
     agent: str
     index: MediaIndex
+    reported_files: Callable[[], Awaitable[frozenset[str]]]
     deadlines: Deadlines = field(default_factory=Deadlines)
     _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FETCHED_AT_A_TIME))
     _hosts: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
@@ -199,7 +202,7 @@ class MediaPreparer:
         """Create a file that is on disk after the block, or deleted if the block fails. Raises BadMedia if the disk
         fails."""
         try:
-            await asyncio.to_thread(self._check_room)
+            await self._check_room()
             path, stream = await asyncio.to_thread(created, self.config.media_dir)
             try:
                 with stream:
@@ -216,17 +219,20 @@ class MediaPreparer:
     async def _duplicate(self, path: Path) -> Path:
         """Return a copy of a file of the account's own. Raises OSError."""
         async with self._reading:
-            await asyncio.to_thread(self._check_room)
+            await self._check_room()
             return await asyncio.to_thread(duplicate, path, self.config.media_dir)
 
-    def _check_room(self) -> None:
+    async def _check_room(self) -> None:
         """Raise OSError if the content of waiting sends takes too much of the disk."""
-        limit = self.config.number("media_keep_bytes") // _SENDS_PART
-        if limit and bytes_of_sends(self.config.media_dir) >= limit:
-            words = (
-                f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes; try again later"
-            )
-            raise OSError(errno.EDQUOT, words)
+        limit, directory = self.config.number("media_keep_bytes") // _SENDS_PART, self.config.media_dir
+        if not limit or await asyncio.to_thread(bytes_of_sends, directory) < limit:
+            return
+        # Content for reports does not count: a receiver that is away for days must not end all sends.
+        with contextlib.suppress(Unavailable):
+            if await asyncio.to_thread(bytes_of_sends, directory, await self.reported_files()) < limit:
+                return
+        words = f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes; try again later"
+        raise OSError(errno.EDQUOT, words)
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return the semaphore for fetches from a URL's host. It is dropped with its last user."""

@@ -12,12 +12,12 @@ from wxcontroller.core.files import replace_file
 SEND_PREFIX = ".send."
 
 
-def bytes_of_sends(directory: Path) -> int:
-    """Return how much of the disk the content of waiting sends takes. Raises OSError."""
+def bytes_of_sends(directory: Path, without: frozenset[str] = frozenset()) -> int:
+    """Return how much of the disk the content of sends takes, ``without`` these paths. Raises OSError."""
     total = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith(SEND_PREFIX):
+            if entry.name.startswith(SEND_PREFIX) and entry.path not in without:
                 with contextlib.suppress(FileNotFoundError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total

@@ -145,6 +145,10 @@ class SendStore:
         """Return the files with content of sends that have not ended."""
         return await self._log.read(files) | {str(path) for path in self._adding}
 
+    async def reported_files(self) -> frozenset[str]:
+        """Return the files that only reports still need: of received media, and of sends that have ended."""
+        return await self._log.media_in_use() - await self.files()
+
     async def request(self, key: str) -> Request | None:
         """Return the record of the request with a key."""
         return await self._log.read(lambda db: request_of(db, key))
