@@ -323,6 +323,7 @@ def test_few_refusals_teach_no_limit(refusals: list[tuple[str, ...]]) -> None:
     delivered(windows, 1000.0, 5)
     for number, sends in enumerate(refusals):
         refused(windows, 2000.0 + 10 * number, *sends)
+    assert windows.learned_limit(2100.0) == (0, 0)
     delivered(windows, 3000.0, 0)
     windows.taken("a", True, 3001.0)
     assert windows.hold("a", False, 3002.0) is None
