@@ -12,7 +12,7 @@ from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.sends import LeftoverSends, SendStore
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
@@ -181,6 +181,19 @@ async def test_reply_to_a_repeated_report_is_sent_once(start: Start, webhook: We
         ("hello", "code"),
     ]
     assert len(again.driver.sends) == 1
+
+
+async def test_reply_to_a_replayed_report_does_not_count(start: Start, webhook: Webhook) -> None:
+    client = await running(start, **{POST_API: webhook.address})
+    webhook.answer = lambda report: b'{"reply":"hello"}' if report["post_type"] == "receive_message" else b"{}"
+    client.driver.play([message("hi", id="m1")])
+    await webhook.messages(2)
+    _, page = await client.v1("GET", "events?types=friend_message")
+    assert (await client.v1("POST", "deliveries/replay", {"ids": [obj(items(page["events"])[0])["id"]]}))[0] == 200
+    await webhook.messages(3)
+    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+    assert [text for _, text, _ in client.driver.sends] == ["hello", "next"]
+    assert obj((await client.get_v1())["queue"])["sent_today"] == 2
 
 
 async def test_keys_are_loaded_before_the_queue(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

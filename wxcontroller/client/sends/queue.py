@@ -242,6 +242,8 @@ class SendQueue:
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[StoredSends]") -> None:
         added = StoredSends() if stored.cancelled() or stored.exception() else stored.result()
         if not added.seqs:
+            if sends[0].tried:
+                self.pacer.uncount()
             for send in sends:
                 self._sends.move(send, SendStep.NOT_ACCEPTED)
                 if send.media is not None:
