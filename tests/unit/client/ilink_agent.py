@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -119,7 +120,7 @@ class Agent:
         async with self.http.get(self.locate(url), headers=self.port_header) as answer:
             return answer.status, await answer.read()
 
-    async def put(self, url: str, ciphertext: bytes) -> tuple[int, str]:
+    async def put(self, url: str, ciphertext: bytes | AsyncIterator[bytes]) -> tuple[int, str]:
         """Upload; return the status and the parameter, or why it was refused."""
         async with self.http.post(self.locate(url), data=ciphertext, headers=self.port_header) as answer:
             found = answer.headers.get("x-encrypted-param") or answer.headers.get("x-error-message") or ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import until
 from tests.unit.client.ilink_agent import Agent, Json, announcement
 from tests.unit.client.stage import Stage, staged
 from tests.unit.client.test_kept_sends import busy_disk
@@ -440,6 +441,32 @@ async def test_uploads_of_agents_take_a_part_of_the_disk(ilink: Stage) -> None:
     # One that is larger than this is taken, too, and alone.
     assert await agents[0].uploaded(3, bytes(4 * size), key)
     assert sorted(file.stat().st_size for file in media.iterdir()) == [size, size, 4 * size]
+
+
+async def test_upload_beside_others_that_take_the_room_deletes_nothing(ilink: Stage) -> None:
+    size, key = 300_000, bytes(range(16))
+    client = await ilink.enter(WXCLIENT_MEDIA_KEEP_BYTES=str(16 * size))
+    agent, media, go_on = Agent(client), client.paths.media("alice"), asyncio.Event()
+    await agent.attend()
+    contents = {times: bytes([times]) * (times * size) for times in (2, 3)}
+    ciphertexts = {times: b"".join(encrypted(io.BytesIO(content), key)) for times, content in contents.items()}
+    urls = {
+        times: (await agent.call("getuploadurl", **announcement(3, content, key)))["upload_full_url"]
+        for times, content in contents.items()
+    }
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield ciphertexts[3][:1000]
+        await go_on.wait()
+        yield ciphertexts[3][1000:]
+
+    assert await agent.uploaded(3, bytes(size), key)
+    slow = asyncio.create_task(agent.put(urls[3], slowly()))
+    await until(lambda: any(file.name.startswith(".in.") and file.stat().st_size for file in media.iterdir()))
+    assert (await agent.put(urls[2], ciphertexts[2]))[0] == 503
+    go_on.set()
+    assert (await slow)[0] == 200
+    assert sorted(file.stat().st_size for file in media.iterdir()) == [size, 3 * size]
 
 
 async def test_old_messages_are_dropped_after_a_long_absence(web: Stage) -> None:

@@ -212,12 +212,13 @@ class Cdn:
                         status = entry.stat(follow_symlinks=False)
                         found.append((status.st_mtime, status.st_size, Path(entry.path)))
         beyond = sum(held for _, held, _ in found) - max(limit, size)
-        for _, held, path in sorted(found):
-            if beyond > 0 and MEDIA_FILE.fullmatch(path.name):
+        complete = [each for each in sorted(found) if MEDIA_FILE.fullmatch(each[2].name)]
+        if beyond > sum(held for _, held, _ in complete):
+            raise TransferRefused(503, "other uploads of this agent are in progress; try again")
+        for _, held, path in complete:
+            if beyond > 0:
                 path.unlink(missing_ok=True)
                 beyond -= held
-        if beyond > 0:
-            raise TransferRefused(503, "other uploads of this agent are in progress; try again")
 
     async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> AgentFile | None:
         """Return the content to which a send refers, uploaded or received by the agent; None for neither. The key in
