@@ -146,6 +146,23 @@ async def test_equal_answer_to_a_newer_message_is_sent(ilink: Stage, restarted: 
     assert ilink.sent() == ["one", "two", "OK", "OK"]
 
 
+async def test_equal_answer_to_a_newer_message_is_another_while_the_first_is_held(ilink: Stage) -> None:
+    budget = {"WXCLIENT_BUDGET_24H": "2"}
+    agent = await ilink.attended(**budget)
+    peer = await meet(agent, ilink)
+    for words in ("one", "two"):
+        assert (await agent.send_text(words, peer))["ret"] == 0
+    assert (await agent.send_text("OK", peer, client_id="a"))["ret"] == -2
+    assert await ilink.client.stop() == 0
+    with contextlib.closing(sqlite3.connect(ilink.client.paths.state("alice") / "events.db")) as db, db:
+        db.execute("UPDATE sends SET time = time - 60")
+    agent.use(ilink.begin(**budget))
+    await ilink.client.until_state("running")
+    await meet(agent, ilink, "and now?")
+    assert (await agent.send_text("OK", peer, client_id="b"))["ret"] == -2
+    assert [consumer["held"] for consumer in await agent.consumers()] == [2]
+
+
 async def test_equal_messages_without_a_token_are_one_only_while_held(ilink: Stage) -> None:
     agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
     peer = await meet(agent, ilink)
