@@ -442,6 +442,16 @@ async def test_permit_holds_one_file(ilink: Stage) -> None:
     assert file.read_bytes() == PICTURE
 
 
+async def test_upload_that_is_shorter_than_announced_is_stored_as_it_is(ilink: Stage) -> None:
+    client = await ilink.enter()
+    agent, key, content = Agent(client), bytes(range(16)), PICTURE + bytes(-len(PICTURE) % 16 + 1)
+    longer = announcement(1, content, key) | {"rawsize": len(content) + 1}
+    url = (await agent.call("getuploadurl", **longer))["upload_full_url"]
+    assert (await agent.put(url, b"".join(encrypted(io.BytesIO(content), key))))[0] == 200
+    [file] = client.paths.media("alice").iterdir()
+    assert file.read_bytes() == content
+
+
 async def test_uploads_of_agents_take_a_part_of_the_disk(ilink: Stage) -> None:
     size, key = 300_000, bytes(range(16))
     client = await ilink.enter(WXCLIENT_MEDIA_KEEP_BYTES=str(16 * size))

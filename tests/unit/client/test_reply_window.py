@@ -375,6 +375,16 @@ def test_clock_set_back_does_not_prolong_a_learned_limit() -> None:
     assert windows.learned_limit(3000.0) == (0, 0)
 
 
+def test_refusals_of_a_clock_that_was_ahead_teach_nothing() -> None:
+    windows, year = table(), 365 * 86400
+    delivered(windows, year + 1000.0, 6)
+    for number in range(2):
+        refused(windows, year + 2000.0 + 10 * number, f"{number}")
+    delivered(windows, 3000.0, 6)
+    refused(windows, 4000.0, "2")
+    assert windows.learned_limit(4100.0) == (0, 0)
+
+
 def test_a_learned_limit_is_never_below_four() -> None:
     windows = table()
     delivered(windows, 1000.0, 1)
