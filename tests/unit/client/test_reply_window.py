@@ -457,3 +457,9 @@ def test_clock_jump_affects_windows_only_briefly() -> None:
     # Set back by a year: pauses and counts of a future day do not count.
     assert windows.hold("a", False, noon) is None
     assert windows.sent_today(noon) == 0
+    # Nor is a send kept for the answer to a message of that day.
+    tight = table(per_message=2)
+    tight.heard("b", noon + year, has_held=True)
+    tight.taken("b", True, noon + year + 1)
+    assert tight.keeps_for_answer("b", noon + year + 2)
+    assert not tight.keeps_for_answer("b", noon)

@@ -181,7 +181,8 @@ class Windows:
     def awaits_answer(self, peer: str, now: float) -> bool:
         """Whether the answer to the peer's last message may still overtake held sends."""
         found = self.peers.get(peer)
-        return found is not None and now < found.answer_until
+        # A clock set back must not prolong it.
+        return found is not None and 0 < found.answer_until - now <= _ANSWER_SECONDS
 
     def keeps_for_answer(self, peer: str, now: float) -> bool:
         """Whether the last send is reserved for the answer, and the one before it for the reminder, if enabled."""
