@@ -12,7 +12,7 @@ from tests.patience import until
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ILINK
 from tests.unit.durability.volume import Volume, mounted
-from wxcontroller.client.store.unsaved import Unsaved
+from wxcontroller.client.store.unsaved import FILE, Unsaved
 
 
 @contextlib.asynccontextmanager
@@ -138,3 +138,17 @@ async def test_messages_of_an_earlier_stop_are_not_lost_at_the_next(
     assert not await kept(volume, state + b"more", "1", "2", "3")
     assert "1 messages from WeChat are lost" in caplog.text and "their ids: 3" in caplog.text
     assert Unsaved(volume.place).restored(b"in the log") == state
+
+
+async def test_file_is_used_after_the_state_that_it_follows_only(tmp_path: Path) -> None:
+    unsaved, loop = Unsaved(tmp_path), asyncio.get_running_loop()
+    unsaved.restored(b"in the log")
+    unsaved.begin(b"unsaved", ["1"], loop.create_future())
+    assert await unsaved.keep()
+    assert Unsaved(tmp_path).restored(b"of a backup") == b"of a backup"
+    again, written = Unsaved(tmp_path), loop.create_future()
+    assert again.restored(b"in the log") == b"unsaved"
+    again.begin(b"next", (), written)
+    written.set_result(None)
+    # The log has them now.
+    await until(lambda: not (tmp_path / FILE).exists())
