@@ -87,7 +87,7 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     if found.hop and endpoint.is_about_host:
         raise gate.denied(
             found,
-            N_("{request} concerns this host itself, and is not for callers of other hosts"),
+            N_("{request} concerns this host itself; callers of other hosts cannot use it"),
             N_("call this host"),
             request=access.loggable(sent_path(request))[:200],
         )

@@ -36,7 +36,7 @@ class Destination(Protocol):
 
     @property
     def budget(self) -> Budget:
-        """What it may use while its response is read."""
+        """The time and memory that reading the host's response may use."""
         ...
 
     def failure_of(self, problem: Exception) -> WxError:

@@ -169,7 +169,7 @@ class HostCalls:
         if host is None:
             raise Refused(
                 "not-a-hop",
-                N_("the token {token} is for no host in the settings of this host"),
+                N_("the token {token} has the name of no host in the settings of this host"),
                 N_("name it after the calling host, and add the table [fleet.hosts.NAME] for that host"),
                 token=name,
             )

@@ -80,8 +80,10 @@ class Endpoint:
 
     @property
     def is_about_host(self) -> bool:
-        """Whether it concerns this host itself, as its tokens and targets do, and not one account: for callers of
-        this host only."""
+        """Whether it concerns this host itself, such as its targets, and not one account.
+
+        Callers of other hosts cannot use it.
+        """
         is_pairing = self.path.startswith("/v1/ilink/")
         return (self.about is About.MACHINE or is_pairing) and "{account}" not in self.path
 
