@@ -156,7 +156,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
 def logout(session: WxctlRun, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 
-    wxctl stop keeps the login. If the account is stopped, WeChat is not told, and the login is forgotten here.
+    wxctl stop keeps the login. If the account is stopped, WeChat is not notified: only the login here is deleted.
     """
     api = session.api()
     account = api.resolve(name)

@@ -209,7 +209,7 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def forget_login(self, name_or_id: str) -> None:
-        """Have an account log in anew at its next start, and free its WeChat user. Raises as ``stop``."""
+        """Make an account delete its login at its next start, and release its WeChat user. Raises as ``stop``."""
         name = self.registry.name_of(name_or_id)
         async with self._starts.held_to_stop(name.instance):
             await asyncio.to_thread(self._materialiser.log_out, name.instance)

@@ -181,7 +181,7 @@ class Materialiser:
             return self._write(replace(account, desired=desired))
 
     def log_out(self, instance: str) -> None:
-        """Have the next process of an account forget its login. Raises UnknownAccount or BadEnvironmentFile."""
+        """Make the next process of an account delete its login. Raises UnknownAccount or BadEnvironmentFile."""
         with self._locked():
             account = self.registry.load(instance, overrides=False)
             self._write(replace(account, logged_out=secrets.token_hex(8)))

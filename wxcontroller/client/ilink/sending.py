@@ -98,8 +98,9 @@ class _Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _ToldHeld:
-    """A message whose agent was told that it is held, and so may repeat it: its request, when, and the position of
-    the message that it answers, 0 for none.
+    """A message that was reported to its agent as held, and which the agent may repeat.
+
+    ``key`` is its request, ``answered`` the position of the message that it answers, 0 for none.
     """
 
     key: str
@@ -229,7 +230,7 @@ class AgentSending:
         held = [send for send in self.parts.sends.waiting() if send.state is SendState.HELD]
         told = self._told_held.get((consumer.name, content))
         if told is not None and now - told.time < _FOLD_SECONDS:
-            # Without a token, only one that is still held is surely not a message that was meant to be sent, too.
+            # Without a token, the same content is a repetition only while the first message is still held.
             is_repeat = told.answered >= answers.seq if answers else any(send.request == told.key for send in held)
             return told.key if is_repeat else ""
         for send in held:

@@ -60,7 +60,7 @@ class Hold(StrEnum):
     WINDOW = "window"
     BUDGET = "budget"
     BUDGET_24H = "budget-24h"  # the limit of a day that is set
-    LEARNED = "learned-limit"  # and one that refusals taught
+    LEARNED = "learned-limit"  # and one learned from refusals
     THROTTLED = "throttled"
     RESTRICTED = "restricted"
     CONFIRMING = "confirming"
@@ -89,7 +89,10 @@ _WORDS = {
     Hold.WINDOW: N_("the reply window is closed"),
     Hold.BUDGET: N_("the messages of this window are used up"),
     Hold.BUDGET_24H: N_("the messages of 24 hours are used up (budget_24h)"),
-    Hold.LEARNED: N_("WeChat refused so many messages in 24 hours before; one is tried after each of the person's"),
+    Hold.LEARNED: N_(
+        "a limit is reached that was learned from refusals of WeChat; one message is tried after each message of the "
+        "person"
+    ),
     Hold.THROTTLED: N_("WeChat throttles the bot for some time"),
     Hold.RESTRICTED: N_("WeChat restricts this person"),
     Hold.CONFIRMING: N_("it is being checked whether the session is over"),

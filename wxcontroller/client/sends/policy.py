@@ -35,7 +35,7 @@ class RoutePolicy:
     keep_seconds: float = 0.0
     now: Callable[[], float] = time.time
 
-    # How the results of sends are told: also as values for programs.
+    # Whether results of sends are also reported as values for programs.
     verdicts = False
 
     @property
@@ -65,7 +65,7 @@ class RoutePolicy:
         """Note until when a new send may be held."""
 
     def waits_until(self, send: Send, since: float) -> float:
-        """Return until when a send waits while none can go out, which is so ``since`` then."""
+        """Return until when a send waits, if none can go out ``since`` that time."""
         return max(since, send.queued_at) + self.keep_seconds
 
     def may_go(self, send: Send) -> bool:

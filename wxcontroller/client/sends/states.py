@@ -64,10 +64,10 @@ _AFTER = {
     SendStep.REPEATING: {SendStep.LOST, SendStep.ENDED},
     SendStep.ENDED: {SendStep.SETTLED},
 }
-# Nothing of it is with WeChat: a caller may still cancel it.
+# WeChat has no part of the message: a caller may still cancel it.
 CANCELLABLE = frozenset({SendStep.QUEUED, SendStep.HELD, SendStep.UPLOADING})
 WITH_WECHAT = frozenset({SendStep.HANDED_OVER, SendStep.REPEATING})
-# It may have arrived, and its next attempt has to say so.
+# It may have arrived, and its next attempt has to record this.
 IN_DOUBT = frozenset({SendStep.LOST, SendStep.REPEATING})
 # Not in the queue: on the way into it or out of it.
 _OUTSIDE = frozenset({SendStep.STORING, SendStep.ENDED})

@@ -120,7 +120,7 @@ class Windows:
     peers: dict[str, PeerWindow] = field(default_factory=dict)
     throttled_until: float = 0.0
     refusals: int = 0  # in a row, of the bot
-    learned: int = 0  # a limit per day, as refusals taught it
+    learned: int = 0  # a limit per day, learned from refusals; 0 for none
     learned_at: float = 0.0
     _refused: list[_RefusedSend] = field(default_factory=list)  # from which it is learned
     _recent: deque[_Sends] = field(default_factory=deque)  # of the last day
@@ -211,7 +211,7 @@ class Windows:
         return self.per_day or self.learned_limit(now)[0]
 
     def learned_limit(self, now: float) -> tuple[int, int]:
-        """Return the limit of a day that refusals taught, and until when it acts; 0 and 0 for none."""
+        """Return the limit per day that was learned from refusals, and when it ends; 0 and 0 for none."""
         # A clock set back must not prolong it.
         is_recent = -_CLOCK_SLACK <= now - self.learned_at <= _LEARNED_FOR
         acts = self.learned and not self.per_day and is_recent
@@ -350,7 +350,7 @@ class Windows:
                     as_float(opened), integer(sent), why, late is True, as_float(answer_until), integer(without_id)
                 )
         throttle = items(found.get("throttle"))
-        # 2.3.0 also wrote a limit that one refusal had taught.
+        # 2.3.0 also wrote a limit that it had learned from one refusal.
         if len(throttle) >= 2:
             self.throttled_until, self.refusals = as_float(throttle[0]), integer(throttle[1])
         learned = obj(found.get("learned"))

@@ -40,7 +40,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 # Pauses while the queue of a socket is full, and until a connection is accepted: both take a busy program
 # milliseconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-# After a look into the table, for as many times as it took there is none.
+# After the table was read, it is not read again for this many times the time that reading took.
 _TABLE_REST = 9.0
 # Stands for all users that this user namespace does not have: those from 65536 on, and without PrivateUsers=identity
 # all others.

@@ -130,7 +130,7 @@ def _epoch(body: JsonObject, key: str, missing: int) -> int:
 
 
 _NOT_TOLD = N_(
-    "the account was not running, so WeChat was not told: the login is deleted at the next start, and WeChat may "
+    "the account was not running, so WeChat was not notified: the login is deleted at the next start, and WeChat may "
     "consider it valid until then or until it is ended on the phone"
 )
 
@@ -141,7 +141,7 @@ _NOT_TOLD = N_(
 async def logout(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then.
 
-    Without a process nobody can tell WeChat: the login is forgotten at the next start, and a note says so.
+    Without a process, WeChat is not notified: the login is deleted at the next start, and a note reports it.
     """
     shared = context(request)
     account, note = shared.accounts.account(request.match_info["name"]), NOTHING

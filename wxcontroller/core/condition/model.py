@@ -98,7 +98,7 @@ class Code(StrEnum):
     DEAD = "dead-letters"  # warning, error while new ones arrive: dead letters not replayed, purged or acknowledged
     WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
     RESTRICTED = "person-restricted"  # warning: WeChat accepts messages for a person and shows none of them
-    LIMITED = "sends-limited"  # warning: WeChat refused sends, which are limited for a day therefore
+    LIMITED = "sends-limited"  # warning: WeChat refused sends, so they are limited for a day
     HOST = "host-unreachable"  # error: the account is on another host, which does not respond
     DUPLICATE = "duplicate-name"  # error: another host has an account of the same name
     LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
@@ -111,7 +111,7 @@ class ClientReport:
     ``login`` is None for a foreign program, which gives only the original's ``word``. ``since`` is seconds
     since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
     ``restricted`` are people to whom WeChat shows no sends, None if unknown. ``limit_24h`` is a limit of sends in a
-    day that refusals taught, which acts until ``limit_24h_until``, 0 for none. ``ended`` is why it stopped,
+    day, learned from refusals, which applies until ``limit_24h_until``; 0 for none. ``ended`` is why it stopped,
     or "". ``port_error`` is why it cannot use its port, None from a program without a socket of its own.
     """
 
