@@ -42,7 +42,7 @@ _OTHERS = N_("media work if the program uses full_url and upload_full_url, or th
 
 @dataclass(frozen=True, slots=True)
 class CredentialsForm:
-    """The format and place of the credentials of one kind of client; ``media`` tells which of them work."""
+    """The format and place of the credentials of one kind of client; ``media`` says which media work with it."""
 
     place: str
     content: Callable[[Access], JsonObject]

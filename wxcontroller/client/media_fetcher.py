@@ -28,7 +28,7 @@ _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
 # Longer than any upload or download takes: older files are leftovers of a bug.
 _UNFINISHED_SECONDS = 86400.0
-# Media wait while the disk is full, as texts do; where only they do not fit, for ten minutes.
+# Media wait while the disk is full, as texts do; if only the media do not fit, for ten minutes.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FULL_PAUSE = 5.0
 _FULL_TRIES = 120
@@ -62,7 +62,7 @@ class MediaFetcher:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(init=False)
     too_much: asyncio.Event = field(default_factory=asyncio.Event)  # media exceed media_keep_bytes
-    _is_full: bool = False  # the disk, as the journal says
+    _is_full: bool = False  # the state of the disk that was logged last
     _misfits: int = 0  # tries in a row for which only media had no space
     _begun: float = field(default_factory=lambda: time.time() - 1)  # the clock of files is a little behind
 

@@ -124,7 +124,7 @@ class HostStream:
                             subscription.begin_at(instance, place)
 
     def _announced(self, sent: SentEvent, speaks_for: Callable[[str], AccountName | None]) -> AccountEvent | None:
-        """Return a too long event without its report; its cursor names it first."""
+        """Return an event that is too long, without its report. Its account has the first place in the cursor."""
         places = parse(sent.id).places if sent.id else {}
         instance = next(iter(places), "")
         name = speaks_for(instance)

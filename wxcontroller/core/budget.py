@@ -1,7 +1,7 @@
 """Reading from an account or another host within a budget: time of the event loop, and bytes in memory.
 
 The other end may be compromised, and bytes are cheap to send: a stream of bare line ends, chunks of one byte or
-interim answers without end cost the reader a thousand times more than the sender. So each account and each host has
+endless interim answers cost the reader a thousand times more than the sender. So each account and each host has
 one ``Budget`` for all its connections, whatever is read over them: a fifth of the event loop's time, and a number of
 bytes of answers that are read whole. Data is processed in small parts. Once the time is used up, the connection is
 not read for a while, and its full socket holds up the sender.
@@ -20,13 +20,13 @@ from aiohttp import ClientPayloadError, ClientResponse, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 
-# The most that is processed at once: at worst it is all line ends or tiny chunks, which takes a millisecond or two.
+# Processed at once: a part that is all line ends or tiny chunks takes a millisecond or two.
 PART_BYTES = 4096
-# HTTP allows any number before an answer (RFC 9110 15.2), but none is asked for.
+# HTTP allows any number of them before an answer (RFC 9110 15.2), but our requests ask for none.
 INTERIM_HEADS = 4
 # A peer gets a fifth of the time: it waits for four times what its bytes took.
 _SHARE = 5.0
-# Work that is not followed by a pause: ordinary answers take less.
+# Work up to this is not followed by a pause: ordinary answers take less.
 _BURST_SECONDS = 0.002
 # Answers that are read whole have at most 32 MiB (a host's accounts), most of them 64 KiB.
 HELD_BYTES = 64 << 20
@@ -44,7 +44,7 @@ class Holding(Protocol):
 
 
 class Budget:
-    """What one peer may use, over all its connections."""
+    """The time and memory that one peer may use, over all its connections."""
 
     __slots__ = ("_held", "_until")
 

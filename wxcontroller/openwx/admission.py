@@ -49,14 +49,14 @@ UNKNOWN_PEER_SHARE = 32
 # Time limit of a form that may contain a token: a megabyte at a megabit per second.
 UNKNOWN_BODY_SECONDS = 10.0
 _PLACE = "place of this request"
-# The part of one address's waiting connections that make room at once: looking for them at each connection would
+# The part of one address's waiting connections that is dropped at once: a search for each new connection would
 # itself be a load.
 _DROPPED_PART = 32
 # Bytes of answers that the callers at one address have not read: in the kernel, and waiting for it.
 PEER_UNREAD_BYTES = 32 << 20
 # After connections were closed, for their requests to end.
 _ROOM_SECONDS = 0.02
-# Between two lines in the journal about what was dropped.
+# Between two lines in the journal about dropped connections.
 _DROPPED_SECONDS = 60.0
 
 

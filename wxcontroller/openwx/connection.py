@@ -42,9 +42,9 @@ LINGER_SECONDS = 2.0
 PIPELINED_REQUESTS = 64
 # How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
-# A caller that has not read this much of the answers before gets no further one on this connection.
+# With this much of earlier answers unread, a caller gets no further one on this connection.
 UNREAD_BYTES = 64 << 10
-_UNREAD_PAUSE = 0.05  # between two looks whether it has
+_UNREAD_PAUSE = 0.05  # between two checks of what the caller has read
 # The kernel takes this much of an answer beyond what is on its way; without a limit, 4 MB.
 _NOT_SENT_BYTES = 256 << 10
 # aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
@@ -168,8 +168,8 @@ class HttpConnection(web.RequestHandler):
         self._since = 0.0  # when the connection began to be idle
         self._waiting: asyncio.Handle | None = None  # looks at the deadline, at it or before: at _waiting_until
         self._waiting_until = 0.0  # uvloop's handles do not tell
-        self._sent = 0  # since a look at what is unread
-        self._reader: asyncio.TimerHandle | None = None  # such a look
+        self._sent = 0  # since the last check of what is unread
+        self._reader: asyncio.TimerHandle | None = None  # the next such check
         self._unread: asyncio.TimerHandle | None = None  # for the caller to read its response
         self._fast_path = fast_path
         self._exchange: Exchange | None = None  # of the fast path

@@ -41,7 +41,7 @@ class Availability:
 
     @property
     def blocked(self) -> Hold | None:
-        """The reason why no send goes out, or None. While WeChat is unreachable, one at a time finds out."""
+        """The reason why no send goes out, or None. If WeChat is unreachable, one send at a time still tests it."""
         if not self.login:
             return Hold.OFFLINE
         if self.service.confirming:
@@ -49,17 +49,17 @@ class Availability:
         return Hold.UNREACHABLE if self.failures >= UNREACHED else None
 
     def log_in(self, own: str) -> None:
-        """The account is logged in, with this id."""
+        """Note that the account is logged in, with this id."""
         self.login, self.over, self.failures = own, "", 0
 
     def log_out(self, over: str) -> None:
-        """Nobody is logged in; ``over``: why the ids that sends are addressed to have ended, or ""."""
+        """Note that nobody is logged in; ``over``: why the ids that sends are addressed to have ended, or ""."""
         if self.login and not self.failures:
             self.since = self.policy.now()
         self.login, self.over, self.failures = "", over, 0
 
     def note_failure(self) -> None:
-        """An attempt had no connection."""
+        """Note that an attempt had no connection."""
         if not self.failures:
             self.since = self.policy.now()
         self.failures += 1
@@ -80,7 +80,7 @@ class Availability:
 
     @property
     def words(self) -> str:
-        """Why sends have waited too long."""
+        """Return why sends have waited too long."""
         kept = self.policy.keep_seconds
         if self.login:
             return f"WeChat could not be reached for {max(kept, _SHORT_OUTAGE):g} s"

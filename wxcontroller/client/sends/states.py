@@ -64,10 +64,10 @@ _AFTER = {
     SendStep.REPEATING: {SendStep.LOST, SendStep.ENDED},
     SendStep.ENDED: {SendStep.SETTLED},
 }
-# WeChat has no part of the message: a caller may still cancel it.
+# The message itself has not been passed to WeChat: a caller can still cancel it.
 CANCELLABLE = frozenset({SendStep.QUEUED, SendStep.HELD, SendStep.UPLOADING})
 WITH_WECHAT = frozenset({SendStep.HANDED_OVER, SendStep.REPEATING})
-# It may have arrived, and its next attempt has to record this.
+# It may have arrived: if it is refused now, it ends as unknown.
 IN_DOUBT = frozenset({SendStep.LOST, SendStep.REPEATING})
 # Not in the queue: on the way into it or out of it.
 _OUTSIDE = frozenset({SendStep.STORING, SendStep.ENDED})

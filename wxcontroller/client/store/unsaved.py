@@ -27,9 +27,9 @@ from wxcontroller.core.ownthread import in_own_thread
 log = logging.getLogger(__name__)
 FILE = "unsaved.json"
 _RESERVE = "unsaved.reserve"
-# A poll returns at most some dozens of messages.
+# A poll returns a few dozen messages at most.
 _RESERVE_BYTES = 256 << 10
-# The rest of a stop's time (TimeoutStopSec=10).
+# What remains of TimeoutStopSec=10 after the other steps of a stop.
 _SECONDS = 1.0
 
 
@@ -49,14 +49,14 @@ class Unsaved:
         self._durable = durable
         with contextlib.suppress(OSError):
             self._reserve.touch(0o600)
-            # Also one that an earlier start, on a full disk, could not complete.
+            # An earlier start on a full disk may have left it incomplete.
             with self._reserve.open("r+b") as stream:
                 os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
         try:
             found = kept_json(self._file.read_bytes())
         except OSError:
             return durable
-        # One that the log has got since is of another state.
+        # If the log has a later state, its messages have been stored since.
         if found.get("after") != digest(durable):
             return durable
         self._kept = frozenset(text(one) for one in items(found.get("ids")))
@@ -64,7 +64,7 @@ class Unsaved:
         return base64.b64decode(text(found.get("state")))
 
     def begin(self, state: bytes | None, ids: Sequence[str], written: "asyncio.Future[None]") -> None:
-        """Note a state that is being ``written`` to the log, and the messages that only it has."""
+        """Note a state that is being ``written`` to the log, and the messages that only this state has."""
         if ids and state is not None:
             self._state, self._ids = state, ids
         written.add_done_callback(lambda done: self._written(state, done))
@@ -78,7 +78,7 @@ class Unsaved:
         _ = asyncio.get_running_loop().run_in_executor(None, delete, self._file)
 
     async def keep(self) -> bool:
-        """Write what the log has not got; return whether nothing is lost."""
+        """Write the messages that the log could not take; return whether none are lost."""
         if not self._ids:
             return True
         content = {
