@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -386,8 +386,9 @@ class Admission:
             try:
                 place.__enter__()
             except Busy as busy:
-                # Requests whose callers do not send the rest make room for one that is complete.
-                unfinished = [each for each in self._connections if not each.idle]
+                # Requests whose callers do not send the rest make room for another one.
+                own = cast(CallerConnection, request.protocol)
+                unfinished = [each for each in self._connections if not each.idle and each is not own]
                 if not busy.is_full or not self._close_waiting(unfinished):
                     raise
                 await asyncio.sleep(_ROOM_SECONDS)

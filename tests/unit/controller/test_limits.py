@@ -153,6 +153,11 @@ async def test_unfinished_requests_make_room_for_others(tmp_path: Path) -> None:
         assert len(attackers) == 100
 
 
+async def test_an_upload_without_a_place_is_refused_with_an_answer(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_requests=2) as host, busy(host, [NEVER] * 2):
+        assert (await (await connected(host, form(1000)[:-10])).answer())[0] == 503
+
+
 async def test_working_connections_keep_their_places(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections=16) as host, busy(host, [NEVER] * 8) as working:
         for _ in range(50):
