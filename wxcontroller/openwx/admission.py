@@ -326,8 +326,8 @@ class Admission:
     def note_unread(self, connection: CallerConnection) -> None:
         """Count a large answer until it is read; abort the oldest unread ones of an address that has too much."""
         peer = self._connections.get(connection)
-        # A reverse proxy reads for all of its callers.
-        if peer is None or is_within((peer,), self._limits().proxies):
+        # A reverse proxy reads for all of its callers, and so does the controller at an account's socket.
+        if not peer or is_within((peer,), self._limits().proxies):
             return
         same = self._unread.setdefault(peer, {})
         same[connection] = connection.unread

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.tokens import token
@@ -16,7 +17,8 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.addresses import Network
 from wxcontroller.core.settings import Settings, read_settings
 from wxcontroller.openwx import admission
-from wxcontroller.openwx.admission import Resource
+from wxcontroller.openwx.admission import PortLimits, Resource
+from wxcontroller.openwx.connection import connections
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 
@@ -212,3 +214,30 @@ async def test_failures_count_for_the_caller_whom_a_trusted_proxy_names(tmp_path
         # Root's token is for this machine.
         assert await status(host, get("/v1/accounts", through("192.0.2.3"), bearer(ROOT_TOKEN))) == 401
         assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
+
+
+async def test_local_sockets_have_no_share_of_unread_answers(tmp_path: Path) -> None:
+    """At an account's socket the controller reads for all of its callers: slow ones must not end those of others."""
+    app, path = web.Application(), str(tmp_path / "api.sock")
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * (1 << 20))
+
+    app.router.add_get("/", large)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    assert runner.server is not None
+    limits = PortLimits(60, 60, 60, 8192, 100, connections=100, per_peer=100, requests=100, long_polls=1, bodies=1)
+    make = connections(runner.server, "test", admission.Admission(lambda: limits))
+    serving = await asyncio.get_running_loop().create_unix_server(make, path)
+    callers = []
+    for _ in range(64):
+        reader, writer = await asyncio.open_unix_connection(path, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), PATIENCE)
+        callers.append((reader, writer))
+    for reader, writer in callers:
+        assert len(await asyncio.wait_for(reader.read(), PATIENCE)) > 1 << 20
+        writer.close()
+    serving.close()
+    await runner.cleanup()
