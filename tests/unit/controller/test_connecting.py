@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -22,13 +22,14 @@ import pytest
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.controller.machine import Machine, unix_listener
+from wxcontroller.controller.account_port import connecting
 from wxcontroller.controller.account_port.connecting import AcceptedBy, connect
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tcptable import listeners, program_of
+from wxcontroller.core.tcptable import Pair, listeners, owners_of_other_ends, program_of
 
 ALICE, MALLORY = 61_111, 61_222
 # Listens, accepts, and prints what it receives until the end of the connection.
@@ -254,6 +255,24 @@ async def test_program_that_never_accepts_costs_little(place: Place) -> None:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     assert share < 0.25
+
+
+async def test_callers_that_hang_up_do_not_have_the_table_read_all_the_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.run(ALICE, "port", place.account.port, "later")
+    looks = list[float]()
+
+    def slow(pairs: Collection[Pair]) -> dict[Pair, int]:
+        looks.append(time.monotonic())
+        time.sleep(0.1)  # a large table
+        return owners_of_other_ends(pairs)
+
+    monkeypatch.setattr(connecting, "owners_of_other_ends", slow)
+    for _ in range(8):
+        with contextlib.suppress(TimeoutError):
+            await place.connect(0.05)
+    assert len(looks) == 1
 
 
 async def test_connection_that_the_program_ends_fails_at_once(place: Place) -> None:

@@ -138,10 +138,15 @@ class AcceptedBy:
             if self._began > asked:
                 return
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
-            self._began = time.monotonic()
-            self._found = await asyncio.to_thread(owners_of_other_ends, frozenset(self._sought))
-            ended = time.monotonic()
-            self._next = ended + _TABLE_REST * (ended - self._began)
+            began = time.monotonic()
+            try:
+                found = await asyncio.to_thread(owners_of_other_ends, frozenset(self._sought))
+            finally:
+                # Also for a look that fails or is cancelled, as when its caller hangs up.
+                ended = time.monotonic()
+                self._next = ended + _TABLE_REST * (ended - began)
+            # Only now: the others that wait would take an earlier look for this one.
+            self._began, self._found = began, found
 
 
 async def _by_path(node: int, directory: int, account: Account) -> socket.socket:
