@@ -123,6 +123,19 @@ async def test_one_call_to_a_compromised_account_takes_a_part_of_the_time(tmp_pa
     assert found.share < _SHARE, str(found)
 
 
+@pytest.mark.parametrize("attack", ["interim answers", "interim answers in /v1"])
+async def test_interim_answers_without_end_are_no_answer(tmp_path: Path, attack: str) -> None:
+    answers, path = ATTACKS[attack]
+    with Host(tmp_path) as host:
+        async with (
+            mallory(host, answers),
+            started(host),
+            aiohttp.ClientSession(f"http://127.0.0.1:{host.address[1]}") as http,
+            http.get(path, timeout=aiohttp.ClientTimeout(5)) as answer,
+        ):
+            assert answer.status == 502
+
+
 async def main() -> None:
     for attack in sys.argv[1:] or ATTACKS:
         with tempfile.TemporaryDirectory() as directory:
