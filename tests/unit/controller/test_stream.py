@@ -118,6 +118,23 @@ async def test_a_too_long_event_is_announced_and_the_next_ones_follow(host: Mach
     assert [one["id"] for one in again.got] == [long["id"], last["id"]]
 
 
+async def test_a_too_long_event_is_announced_in_the_accounts_own_stream(host: Machine) -> None:
+    host.limit(stream_event_bytes=64 << 10)
+    alice = await host.start("alice")
+    stream = {"Accept": "text/event-stream"}
+    async with host.http.get("/v1/accounts/alice/events", headers=stream) as answer, asyncio.timeout(PATIENCE):
+        say(alice, "short", "x" * 200_000, "next")
+        got: list[JsonObject] = []
+        while len(got) < 3:
+            line = await answer.content.readline()
+            if line.startswith(b"data: ") and "report" in (event := obj(json.loads(line[6:]))):
+                got.append(event)
+    first, long, last = got
+    assert (obj(first["report"])["content"], obj(last["report"])["content"]) == ("short", "next")
+    assert (long["account"], long["report"], str(long["see"])[-len(str(long["id"])) :]) == ("alice", {}, long["id"])
+    assert int(str(long["omitted"])) > 200_000
+
+
 async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

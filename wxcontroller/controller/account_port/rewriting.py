@@ -11,12 +11,13 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from wxcontroller.controller.account_port.hub import EVENT_VALUES
+from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
 from wxcontroller.controller.fleetport import Destination
 from wxcontroller.core.budget import read_whole
-from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.records.decoding import ANSWER_BYTES, Undecodable, WireRecord, decode, decode_aside, encode
 from wxcontroller.core.records.events import EventRecord, Opening
 from wxcontroller.core.records.texts import FailureRecord
@@ -88,7 +89,7 @@ async def _stream(
     try:
         async for sent in events_in(response.content, event_bytes, budget):
             with budget.working():
-                event = await _event(sent.type, sent.data, destination.account)
+                event = await _event(sent, destination.account)
             if event:
                 await write(answer.write(event))
     except (aiohttp.ClientError, TimeoutError, ValueError):
@@ -99,17 +100,20 @@ async def _stream(
     return answer
 
 
-async def _event(kind: str, data: bytes, account: str) -> bytes:
+async def _event(sent: SentEvent, account: str) -> bytes:
     """Return an event of a stream, written again from its record; nothing for one that is not valid."""
-    if kind == "here":
+    if sent.type == "here":
         return eventstream.event("here")
+    if sent.omitted:
+        short = announced(parse_name(account), sent.id, sent)
+        return eventstream.event(short.type, short.body, short.id) if short else b""
     try:
-        if kind == "open":
-            opening = decode(data, Opening)
+        if sent.type == "open":
+            opening = decode(sent.data, Opening)
             opening.locate(account)
             return eventstream.event("open", encode(opening))
-        event = await decode_aside(data, EventRecord, EVENT_VALUES)
+        event = await decode_aside(sent.data, EventRecord, EVENT_VALUES)
     except Undecodable:
         return b""
     event.locate(account)
-    return eventstream.event(event.type, encode(event), event.id) if event.type == kind else b""
+    return eventstream.event(event.type, encode(event), event.id) if event.type == sent.type else b""
