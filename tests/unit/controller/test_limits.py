@@ -16,6 +16,7 @@ from tests.unit.controller.machine import Machine, raw
 from tests.unit.heads import BODIES, REFUSED
 from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.openwx import admission
 from wxcontroller.openwx.admission import Resource
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -153,6 +154,22 @@ async def test_unfinished_requests_make_room_for_others(tmp_path: Path) -> None:
         assert len(attackers) == 100
 
 
+async def test_unfinished_requests_make_room_at_the_limit_of_requests(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_requests=4) as host:
+        attackers = [await connected(host, form(1000)[:-10]) for _ in range(4)]
+        await until(lambda: host.shared.admission.taken(Resource.REQUESTS) == len(attackers))
+        health = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert (await (await connected(host)).ask(health))[0] == 200
+
+
+async def test_room_is_made_by_the_address_with_most_that_wait(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_connections=16) as host:
+        other = await connected(host, address="127.0.0.2")
+        attackers = [await connected(host, b"GET / HTTP/1.1\r\n") for _ in range(50)]
+        assert (await other.ask(SMALL))[0] == 200
+        assert await attackers[0].closed() == b""
+
+
 async def test_an_upload_without_a_place_is_refused_with_an_answer(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_requests=2) as host, busy(host, [NEVER] * 2):
         assert (await (await connected(host, form(1000)[:-10])).answer())[0] == 503
@@ -160,8 +177,8 @@ async def test_an_upload_without_a_place_is_refused_with_an_answer(tmp_path: Pat
 
 async def test_working_connections_keep_their_places(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_connections=16) as host, busy(host, [NEVER] * 8) as working:
-        for _ in range(50):
-            await connected(host, b"GET / HTTP/1.1\r\n")
+        attackers = [await connected(host, b"GET / HTTP/1.1\r\n") for _ in range(50)]
+        assert await attackers[0].closed() == b""
         assert host.process("alice").requests.count("GET /openwx/never?client=alice") == 8
         assert not any(peer.reader.at_eof() for peer in working)
 
@@ -193,6 +210,15 @@ async def test_unread_answers_are_bounded(host: Machine) -> None:
     for attacker in sockets:
         attacker.close()
     assert most < 64 << 20
+
+
+async def test_unread_answers_of_one_address_are_bounded(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "PEER_UNREAD_BYTES", 2 << 20)
+    request = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    peers = [await connected(host, request * 30) for _ in range(64)]
+    await until(lambda: host.shared.admission.dropped.total["unread"])
+    await peers[0].closed()
+    assert (await (await connected(host)).ask(SMALL))[0] == 200
 
 
 async def test_pipelined_answers_arrive_when_they_are_read(host: Machine) -> None:
