@@ -221,9 +221,17 @@ async def test_silent_handshakes_of_one_address_make_room(tmp_path: Path, monkey
     async with Machine(tmp_path, max_connections=64, **tls) as host, contextlib.AsyncExitStack() as stack:
         host.shared.tls = tls_context(host.settings)
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
+        other, writer = await asyncio.open_connection(*host.address, local_addr=("127.0.0.3", 0))
+        stack.callback(writer.close)
+        silent = []
         for _ in range(200):
-            _, writer = await asyncio.open_connection(*host.address, local_addr=("127.0.0.2", 0))
+            reader, writer = await asyncio.open_connection(*host.address, local_addr=("127.0.0.2", 0))
             stack.callback(writer.close)
+            silent.append(reader)
+        async with asyncio.timeout(listener.TLS_HANDSHAKE_SECONDS / 2):
+            for oldest in (silent[0], silent[150]):  # one address has a small part of the places
+                assert await oldest.read() == b""
+        assert not other.at_eof()
         url = f"https://127.0.0.1:{host.address[1]}/v1/access"
         for _ in range(20):
             connector = aiohttp.TCPConnector(ssl=trusting(certificate))
