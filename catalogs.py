@@ -14,7 +14,9 @@ change of its translation.
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -102,11 +104,12 @@ def _needed_by(script: str) -> list[Path]:
 
 def _compile(catalog: str, path: Path) -> None:
     made = path.with_suffix(f".{os.getpid()}.mo")  # tests side by side read the one that is replaced
-    command = ("msgfmt", "--check", "-o", made, "-")
-    subprocess.run(command, input=catalog, encoding="utf-8", check=True, stderr=subprocess.DEVNULL)
+    output("msgfmt", "--check", "-o", made, "-", given=catalog)
     made.replace(path)
 
 
-def output(*command: str | Path) -> str:
-    """Return what a program prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+def output(*command: str | Path, given: str = "") -> str:
+    """Return what a program of gettext prints, with ``given`` as its input."""
+    if shutil.which(command[0]) is None:
+        sys.exit(f"{command[0]} is not installed (package gettext): run make deps")
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True, encoding="utf-8").stdout

@@ -5,7 +5,6 @@ help of wxctl, descriptions of the API, meanings of options, states.
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -90,8 +89,8 @@ def main() -> None:
         pot.flush()
         for path in CATALOGS:
             merge = ("msgmerge", "--quiet", "--update", "--backup=none", "--no-fuzzy-matching", "--no-wrap")
-            subprocess.run([*merge, path, pot.name], check=True)
-            subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
+            output(*merge, path, pot.name)
+            output("msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path)
             missing = output("msgattrib", "--untranslated", "--no-wrap", path)
             matches = re.findall(r'^msgid (".+")$', missing, re.MULTILINE)
             sys.stdout.write(f"{path.parts[-3]}: {len(matches)} texts are shown in English:\n")
