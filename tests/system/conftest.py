@@ -1,5 +1,6 @@
 """Booted hosts for the tests of this directory; the journal in reports of failures."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -60,5 +61,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "call" and report.failed:
         used = getattr(item, "funcargs", {}).values()
         for booted in {one for one in (getattr(each, "host", each) for each in used) if isinstance(one, Host)}:
-            report.sections.append((f"journal of {booted.name}", booted.journal(*_JOURNAL_UNITS, lines=120)))
+            # An error here would end the whole run.
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                report.sections.append((f"journal of {booted.name}", booted.journal(*_JOURNAL_UNITS, lines=120)))
     return report

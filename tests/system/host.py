@@ -450,7 +450,8 @@ def _remove(path: Path) -> None:
 
 
 def sweep() -> None:
-    """Take down hosts whose process and reaper have both ended."""
+    """Take down hosts whose process and reaper have both ended. Raises HostError."""
+    _check_machine()  # first: without /proc, every process seems to have ended
     for place in WORK.glob("*"):
         try:
             owner = int((place / "owner").read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import output_of
+from tests.programs import output_of, run
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
@@ -143,3 +143,13 @@ def test_make_run_succeeds_and_removes_its_host(debs: list[Path]) -> None:
     for sentence in ("webhook got: login [1]", "running again after", "webhook got: stop"):
         assert sentence in printed, printed
     assert name not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.parametrize("proc", ["", "mount -t proc proc {0}/proc; "], ids=["bare", "proc"])
+def test_make_run_says_in_one_line_that_a_chroot_is_not_enough(proc: str, debs: list[Path], tmp_path: Path) -> None:
+    inside = f"cd {ROOT} && exec /usr/bin/python3 -m tests.system.walkthrough --exit {debs[0]}"
+    script = "mount --bind / {0}; mount --bind /dev {0}/dev; " + proc + "exec chroot {0} sh -c '{1}'"
+    command = ("unshare", "--mount", "sh", "-ec", script.format(tmp_path, inside))
+    done = run(*command, env={"TESTHOST_DIR": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (1, ""), done.stdout
+    assert "cannot boot in a chroot" in done.stdout.splitlines()[-1]
