@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -219,6 +220,9 @@ async def test_unread_answers_of_one_address_are_bounded(host: Machine, monkeypa
     await until(lambda: host.shared.admission.dropped.total["unread"])
     await peers[0].closed()
     assert (await (await connected(host)).ask(SMALL))[0] == 200
+    async with host.http.get("/metrics") as answer:
+        metrics = await answer.text()
+    assert re.search(r'\nwxcontroller_connections_dropped_total\{reason="unread"\} [1-9]', metrics)
 
 
 async def test_pipelined_answers_arrive_when_they_are_read(host: Machine) -> None:

@@ -22,20 +22,16 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 
-class _Notifications(Collector):
-    """Publishes the numbers of accepted notifications. ``counts`` are by dialect and state."""
+class _Counted(Collector):
+    """Publishes a count that is kept elsewhere, by the values of its labels."""
 
-    def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
-        self._counts = counts
+    def __init__(self, name: str, words: str, labels: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> None:
+        self._name, self._words, self._labels, self._counts = name, words, labels, counts
 
     def collect(self) -> Iterator[Metric]:
-        total = CounterMetricFamily(
-            "wxcontroller_notifications",
-            "Notifications by dialect and state of the send; repeated: counted together with an identical one.",
-            labels=("dialect", "state"),
-        )
-        for (dialect, state), number in sorted(self._counts.items()):
-            total.add_metric((dialect, state), number)
+        total = CounterMetricFamily(self._name, self._words, labels=self._labels)
+        for values, number in sorted(self._counts.items()):
+            total.add_metric(values, number)
         yield total
 
 
@@ -124,8 +120,15 @@ class Figures:
             {"version": __version__}
         )
         self.requests = RequestFigures(self.registry)
-        self.notifications: Counter[tuple[str, str]] = Counter()  # by dialect and state
-        self.registry.register(_Notifications(self.notifications))
+        self.notifications: Counter[tuple[str, ...]] = Counter()  # by dialect and state
+        self.registry.register(
+            _Counted(
+                "wxcontroller_notifications",
+                "Notifications by dialect and state of the send; repeated: counted together with an identical one.",
+                ("dialect", "state"),
+                self.notifications,
+            )
+        )
         self._readers = Gauge("wxcontroller_event_readers", "Readers of /v1/events.", registry=self.registry)
         self._settings = Gauge(
             "wxcontroller_settings_refused",
@@ -155,6 +158,14 @@ async def metrics(request: web.Request) -> web.Response:
     shared, figures, who = context(request), request.app[FIGURES], caller(request)
     registry = CollectorRegistry()
     registry.register(figures.registry)
+    registry.register(
+        _Counted(
+            "wxcontroller_connections_dropped",
+            "Connections that made room for others. refused: new ones; unread: with answers that were not read.",
+            ("reason",),
+            {(why,): number for why, number in shared.admission.dropped.total.items()},
+        )
+    )
     if shared.fleet is not None and who.instances is None:
         registry.register(_Hosts(shared.fleet))
     try:

@@ -64,7 +64,7 @@ class _Bucket:
 class Notifications:
     """Takes notifications for targets, and counts them, by dialect and state, in ``counts``."""
 
-    def __init__(self, shared: Context, counts: Counter[tuple[str, str]]) -> None:
+    def __init__(self, shared: Context, counts: Counter[tuple[str, ...]]) -> None:
         self._shared = shared
         self._sender = TargetSender(shared.accounts.registry, shared.ports)
         self._buckets: dict[str, _Bucket] = {}
