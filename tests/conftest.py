@@ -34,12 +34,14 @@ _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
 _LONGEST = [
     "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
     for name in """
-        system/documents system/packaging system/fleet_move page/list system/fleet_owners system/units
-        system/wxctl system/stuck unit/fleet/failsafe system/upgrade page/people page/walk
-        system/torture system/keeper unit/fleet/owner_faults fleet/fleet page/races system/access
-        system/alerts system/package system/account system/doctor system/attack page/api
-        unit/durability/crashpoints unit/controller/restart lint/style unit/client/reply_window
-        unit/fleet/takeovers unit/client/retry_lane unit/fleet/keeper unit/fleet/etcd
+        system/documents system/export page/list system/packaging system/fleet_move system/wxctl system/fleet_owners
+        system/units page/walk page/people system/stuck unit/fleet/failsafe system/neighbors unit/controller/limits
+        unit/durability/lifecycle system/keeper page/races unit/client/reply_window unit/fleet/owner_faults
+        page/hostile fleet/fleet system/upgrade unit/durability/crashpoints system/torture system/upgrade_running
+        system/attack system/access lint/style system/package unit/controller/restart system/alerts
+        unit/controller/load unit/fleet/keeper contract/client_contract unit/controller/fastpath
+        unit/client/ilink_served page/api system/account unit/fleet/takeovers unit/durability/unsaved
+        unit/client/retry_lane unit/client/truncated system/doctor unit/fleet/faults
     """.split()
 ]
 

@@ -1,6 +1,5 @@
 """Two installed hosts and an etcd, by the guide: who owns an account, and takes it over."""
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,9 +10,8 @@ import pytest
 
 from tests.etcd import guide, member_settings
 from tests.programs import program
-from tests.system.actors import Json, Phone, Webhook, log_in, until
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until
 from tests.system.fleet import ADDRESSES, GUIDE, Fleet, fleet, of_hosts
-from tests.system.host import Host
 from tests.system.pages import step
 
 pytestmark = pytest.mark.system
@@ -58,25 +56,26 @@ def follow_guide(both: Fleet, place: Path) -> None:
         host.run("bash", "-euc", re.sub("^(apt install|wxctl fleet).*$", "", commands, flags=re.MULTILINE))
 
 
-def owners(host: Host) -> Json:
+def owners(caller: Caller) -> Json:
     """Return the owners of accounts as a host shows them."""
-    return json.loads(host.run("wxctl", "fleet", "--json", check=False).stdout)["etcd"]
+    _, answer = caller.v1("GET", "/fleet")
+    return answer["etcd"]
 
 
-def has_lease(host: Host) -> bool:
-    return not owners(host)["reason"]
+def has_lease(caller: Caller) -> bool:
+    return not owners(caller)["reason"]
 
 
-def outlook(host: Host, account: str) -> Json:
+def outlook(caller: Caller, account: str) -> Json:
     """Return an account's owner and future as a host shows them."""
-    return next(each for each in owners(host)["accounts"] if each["account"] == account)
+    return next(each for each in owners(caller)["accounts"] if each["account"] == account)
 
 
 def test_an_account_of_a_lost_host_continues_on_another_one(pair: Fleet) -> None:
     first, second = pair.hosts.values()
     there, here, phone = pair.caller("host-b"), pair.caller("host-a"), Phone(first)
-    for host in (first, second):
-        until(partial(has_lease, host), "a lease")
+    for caller in (here, there):
+        until(partial(has_lease, caller), "a lease")
     log_in(there, phone, NAME, phone.account("主人"), placement="host-b")
     uin = phone.account("官方")
     options = {"driver": "ilink", "placement": "host-b"}
@@ -90,19 +89,19 @@ def test_an_account_of_a_lost_host_continues_on_another_one(pair: Fleet) -> None
             commands = of_hosts(step(page, heading), "host-b", "host-a").replace("alice", "bob")
             second.run("bash", "-euc", commands.replace("wxctl fleet", "wxctl fleet || true"))  # no copy yet
         second.run("systemctl", "start", "wxcontroller-standby.service")
-        until(lambda: outlook(first, "bob")["bundle_at"], "a standby bundle")
-        assert outlook(first, "bob")["taker"] == "host-a"
+        until(lambda: outlook(here, "bob")["bundle_at"], "a standby bundle")
+        assert outlook(here, "bob")["taker"] == "host-a"
         logins = len(phone.call("GET", "/logins"))
         pair.lose("host-b")
-        until(lambda: outlook(first, "bob")["taken_from"] == "host-b", "the takeover")
+        until(lambda: outlook(here, "bob")["taken_from"] == "host-b", "the takeover")
         until(lambda: first.run("systemctl", "is-active", "wxclient@bob", check=False).returncode == 0, "the account")
         here.until_state("bob", "running")
         phone.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": "after the loss"})
         hook.wait_for(lambda report: report.get("content") == "after the loss", "what arrives now")
         assert len(phone.call("GET", "/logins")) == logins  # no code was asked for
-        assert outlook(first, NAME)["held"] is True  # by default
+        assert outlook(here, NAME)["held"] is True  # by default
         pair.bring_back("host-b")
-        until(partial(has_lease, second), "a lease")
+        until(partial(has_lease, there), "a lease")
         until(lambda: pair.running(NAME) == ["host-b"], "the account that was held")
         # The copy there runs, without WeChat, until what it received is delivered. Who talks to WeChat: tests/fleet.
         until(lambda: pair.running("bob") == ["host-a"], "the end of the lost copy")
