@@ -13,7 +13,6 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.ilink import routes
-from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.unsupported import offered
@@ -33,7 +32,7 @@ PORT_HEADERS = 100
 LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", routes.POLL})
 
 
-def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Guard) -> web.Application:
+def application(parts: Parts, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it cannot serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
@@ -43,7 +42,12 @@ def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Gu
     app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)
     app.on_response_prepare.append(no_page)
     jsonp = config.flag("jsonp")
-    calls = {**Reading(parts).calls(), **sends.calls(), **Contacts(parts).calls(), **Avatars(parts).calls()}
+    calls = {
+        **Reading(parts).calls(),
+        **SendCalls(parts).calls(),
+        **Contacts(parts).calls(),
+        **Avatars(parts).calls(),
+    }
     endpoints = {name: _endpoint(offered(name, handler, parts), jsonp) for name, handler in calls.items()}
 
     async def with_format(request: web.Request) -> web.StreamResponse:
@@ -57,7 +61,7 @@ def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Gu
     for path, endpoint in {**paths, "/openwx/{name:[a-z_]+}.{format:[^/]+}": with_format}.items():
         app.router.add_get(path, endpoint)
         app.router.add_post(path, endpoint)
-    v1.add_routes(app, parts, fetcher)
+    v1.add_routes(app, parts)
     app.router.add_options("/{path:.+}", options)
     app.on_response_prepare.append(_name)
     return app

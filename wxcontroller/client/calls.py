@@ -15,6 +15,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.directory import Directory
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
@@ -88,9 +89,12 @@ Answer: TypeAlias = JsonValue | Rendered | web.Response
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """The objects that calls use. ``request_stop`` ends the process in an orderly way."""
+    """The connected parts that calls use. ``request_stop`` ends the process in an orderly way.
+
+    One object, because running programs of an earlier version pass theirs to modules that they load late.
+    """
 
     config: ClientConfig
     facts: ClientFacts
@@ -104,12 +108,13 @@ class Parts:
     reporter: Reporter
     driver: Driver
     media: MediaPreparer
+    fetcher: MediaFetcher
     request_stop: Callable[[], None]
     requests: Requests
     tasks: Tasks
     sending: Sending
     directory: Directory
-    consults: Consults = field(default_factory=Consults)
+    consults: Consults
 
     def not_running(self) -> JsonObject:
         return {

@@ -24,7 +24,7 @@ from wxcontroller.core.limits import DEFAULTS, Limits, limits_in
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.paths import API_SOCKET, Paths
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.webhooksecrets import CREDENTIAL, VARIABLE, secrets_in, secrets_in_variable
 
@@ -61,6 +61,11 @@ class ClientConfig:
     def targets(self) -> Targets:
         """The permitted targets of reports and heartbeats."""
         return Targets.parse(self.options["webhook_targets"].split())
+
+    @property
+    def api_socket(self) -> Path:
+        """The socket of the account's API, in its runtime directory."""
+        return self.state_path.with_name(API_SOCKET)
 
     def flag(self, option: str) -> bool:
         return self.options[option] == "1"

@@ -6,14 +6,13 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
+from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.deliveries.outbound import TargetConnector
 from wxcontroller.core.account import redacted
-from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreachable import unreached
 from wxcontroller.core.urls import url_of
 from wxcontroller.core.watchdog import Deadlines
@@ -28,7 +27,6 @@ _OVERTIME = 45.0
 # The first heartbeat follows the login immediately, however long the interval is.
 _LOOK_SECONDS = 1.0
 _CALL = re.compile(r"/openwx/[a-z_]+")
-_ANYWHERE = Targets()
 _OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -49,41 +47,39 @@ def command_of(location: str, port: int) -> URL | None:
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Polls ``address`` every ``interval`` seconds while ``running`` returns true; ``port`` is the account's own API,
-    as poll_api names it.
+    """Polls poll_api while ``running`` returns true.
 
-    It is called at the socket ``path``, because another program may have the port. ``own`` are the headers that
-    authenticate this process there, sent nowhere else. ``tls`` None: the system's
+    The account's own API is called at its socket, because another program may have the port, which poll_api
+    names. ``own`` are the headers that authenticate this process there, sent nowhere else. ``tls`` None: the system's
     authorities are trusted.
     """
 
-    address: str
-    interval: float
-    port: int
-    path: Path
+    config: ClientConfig
     agent: str
     own: Mapping[str, str] = field(repr=False)
     running: Callable[[], bool]
-    targets: Targets = _ANYWHERE
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    tls: ssl.SSLContext | None = None
+    deadlines: Deadlines
+    tls: ssl.SSLContext | None
     _complaint: str = ""  # each failure is logged once, until a heartbeat succeeds
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        if not self.address:
+        if not self.config.poll_api:
             return
-        headers = {"User-Agent": self.agent}
+        headers, interval = {"User-Agent": self.agent}, self.config.seconds("plugin_openwx_poll_interval")
         jar = aiohttp.DummyCookieJar()
         timeout = aiohttp.ClientTimeout(total=HEARTBEAT_ANSWER_SECONDS, connect=10)
         command_timeout = aiohttp.ClientTimeout(total=HEARTBEAT_COMMAND_SECONDS, connect=10)
         longest = HEARTBEAT_ANSWER_SECONDS + HEARTBEAT_COMMAND_SECONDS + _OVERTIME
         async with (
             aiohttp.ClientSession(
-                connector=TargetConnector(self.targets, self.tls), timeout=timeout, headers=headers, cookie_jar=jar
+                connector=TargetConnector(self.config.targets, self.tls),
+                timeout=timeout,
+                headers=headers,
+                cookie_jar=jar,
             ) as web,
             aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(str(self.path)),
+                connector=aiohttp.UnixConnector(str(self.config.api_socket)),
                 timeout=command_timeout,
                 headers=headers,
                 cookie_jar=jar,
@@ -93,20 +89,20 @@ class Heartbeat:
                 if self.running():
                     with self.deadlines.within(longest, "the heartbeat"):
                         await self._beat(web, own)
-                    await asyncio.sleep(self.interval)
+                    await asyncio.sleep(interval)
                 else:
-                    await asyncio.sleep(min(self.interval, _LOOK_SECONDS))
+                    await asyncio.sleep(min(interval, _LOOK_SECONDS))
 
     async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
         """Poll once with ``web``; run the returned command with ``own``, as this account's API is not a webhook."""
         try:
             # Not followed by the library: a redirect is the command.
-            async with web.get(self.address, allow_redirects=False) as answer:
+            async with web.get(self.config.poll_api, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            self._complain(f"the heartbeat of {redacted(self.address)} fails: {unreached(problem)}")
+            self._complain(f"the heartbeat of {redacted(self.config.poll_api)} fails: {unreached(problem)}")
             return
-        command = command_of(location, self.port) if location else None
+        command = command_of(location, self.config.port) if location else None
         if location and command is None:
             self._complain("poll_api redirects to something that is not this account's API; it is not followed")
             return

@@ -5,7 +5,6 @@ durable before it is acknowledged to WeChat, and no later one is delivered befor
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from wxcontroller.client.config import ClientConfig
@@ -17,7 +16,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.resuming import with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.media import MediaIndex, media_to_json
-from wxcontroller.core.model import Direction, MessageKind, MessageMedia
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts
@@ -36,14 +35,11 @@ class Incoming:
     fetcher: MediaFetcher
     media: MediaIndex
     quotes: Quotes
-    heard: Callable[[str], None]  # called with the chat's id when a person writes
 
     async def take(self, event: MessageArrived) -> None:
         """Report a message, or hold its place until its media are here."""
         message = event.message
         self.consults.heard(message)
-        if message.direction is Direction.RECEIVED:
-            self.heard(message.chat)
         try:
             # Resolved now: the roster may change while media are fetched.
             report = reports.received(message, chat_of(self.roster, message))

@@ -1,4 +1,7 @@
-"""Whether queued sends are valid in a login, and whether the account may log in again after losing its session.
+"""Which parts of an account take an event of the driver: its session, its send queue, its reports.
+
+They decide whether queued sends are valid in a login, and whether the account may log in again after losing its
+session.
 
 The ids of recipients are valid in one login only. A login that is lost soon after the account has moved to this host
 was most likely ended by its former host, which still runs it. Logging in again would end the session there, that host
@@ -8,9 +11,11 @@ would log in again, and so on.
 import time
 from dataclasses import dataclass, field
 
+from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.core.model import Direction
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
 
@@ -25,10 +30,11 @@ class RunningElsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """Passes the driver's events on to the session, and updates the send queue accordingly."""
+    """Passes the driver's events on to the session, the send queue and the reports of messages."""
 
     session: Session
     sends: SendQueue
+    incoming: Incoming
     lasting_ids: bool  # as in Capabilities: queued sends may wait for the next login
     log: EventLog
     began: float = field(default_factory=time.monotonic)
@@ -45,6 +51,10 @@ class Logins:
                     self.sends.logged_out()
                 else:
                     self.sends.over(_OVER)
+            case base.MessageArrived():
+                if event.message.direction is Direction.RECEIVED:
+                    self.sends.heard(event.message.chat)
+                await self.incoming.take(event)
             case base.ServiceState():
                 self.sends.note_service(event)
             case base.Accepted() if event.way is not base.LoginWay.STORED:

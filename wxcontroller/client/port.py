@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from aiohttp import web
 
@@ -43,9 +42,9 @@ class CannotListen(WxError):
 
 @contextlib.asynccontextmanager
 async def listening(
-    app: web.Application, config: ClientConfig, guard: Guard, path: Path, note: Callable[[Text], None]
+    app: web.Application, config: ClientConfig, guard: Guard, note: Callable[[Text], None]
 ) -> AsyncIterator[None]:
-    """Serve the account's API during a block, at the socket ``path`` and on its port.
+    """Serve the account's API during a block, at its socket and on its port.
 
     ``note`` is called with the reason why the port cannot be used, and with an empty text once it is.
 
@@ -59,7 +58,7 @@ async def listening(
     acceptor = Acceptor(connections(http, SERVER, admission), lambda: admission.limits.connections, admission.dropped)
     try:
         with contextlib.ExitStack() as sockets:
-            acceptor.start([sockets.enter_context(_own_socket(config, path))])
+            acceptor.start([sockets.enter_context(_own_socket(config))])
             guard.tell_controller()
             taking = None
             if not _take_port(acceptor, sockets, config, note):
@@ -75,9 +74,9 @@ async def listening(
         await runner.cleanup()
 
 
-def _own_socket(config: ClientConfig, path: Path) -> socket.socket:
+def _own_socket(config: ClientConfig) -> socket.socket:
     """Listen in the runtime directory. Raises CannotListen."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    path, listener = config.api_socket, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)  # an earlier process's, where a drop-in preserves the directory
         # By a descriptor: a path in a socket's address has 107 bytes at most.

@@ -1,14 +1,18 @@
-"""The lifecycle of one account: connects its parts, starts them and shuts them down in order.
+"""The life of an account's process, in phases: open the store, take up what is left, connect the parts, listen, be
+ready, drive, drain, close.
 
-The API starts first, so that the account answers from the first moment; then the database, the deliveries and
-the queue of sends, which continue where the last process stopped; then the login. A stop has the reverse order:
-queued sends go out, the driver ends, the last reports are delivered, and the database is closed.
+No phase before READY waits for the disk or for WeChat: the API answers from the first moment, and reports what the
+process waits for. A stop ends the phase *drive*, at once if it was requested earlier. Then queued sends go out, the
+driver ends, the last reports are delivered, and the store is closed while the API still answers.
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wxcontroller.client import memory
@@ -35,29 +39,29 @@ from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
-from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.sends.drain import Drain
 from wxcontroller.client.sends.idempotency import Requests
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
-from wxcontroller.client.sends.replies import Replies, Reply
+from wxcontroller.client.sends.replies import Replies
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.session import Session
 from wxcontroller.client.store.driverstate import DriverState
-from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.eventlog import EventLog, Held
 from wxcontroller.client.store.files import FileStore
 from wxcontroller.client.store.lock import locked_state
 from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.client.store.retention import Keeping
-from wxcontroller.client.store.sends import SendStore
+from wxcontroller.client.store.sends import LeftoverSends, SendStore
 from wxcontroller.client.store.unsaved import Unsaved
 from wxcontroller.client.tasks import Tasks
+from wxcontroller.core.faultpoints import Phase, reached
 from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.loginbook import holder
 from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
-from wxcontroller.core.paths import API_SOCKET, DELIVERIES_FILE, Paths
+from wxcontroller.core.paths import DELIVERIES_FILE, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.watchdog import Deadlines, Watchdog
@@ -80,9 +84,36 @@ DEFAULT_AGENT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """An account's data on its disk, opened. ``session`` and ``decisions`` are files of the driver."""
+
+    events: EventLog
+    sends: SendStore
+    unsaved: Unsaved
+    driver: DriverState
+    session: FileStore
+    decisions: FileStore
+
+    async def close(self) -> bool:
+        """Write the rest; return whether no message is lost."""
+        await self.events.close(STORE_SECONDS)
+        return await self.unsaved.keep()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connected parts: those that calls use, and those that only run. ``works`` run until they are cancelled."""
+
+    parts: Parts
+    guard: Guard
+    logins: Logins
+    works: tuple[Callable[[], Coroutine[object, object, None]], ...]
+
+
 @dataclass(slots=True)
 class Client:
-    """The parts of a running client, wired together."""
+    """An account's process. ``run`` is its life; the other methods are the phases."""
 
     config: ClientConfig
     make_driver: DriverFactory
@@ -90,194 +121,186 @@ class Client:
     quick_retries: tuple[float, ...] = QUICK_RETRIES
     paths: Paths = field(default_factory=Paths)
     permit: "HostPermit | None" = None
+    _notifier: Notifier = field(default_factory=Notifier, init=False)
+    _deadlines: Deadlines = field(default_factory=Deadlines, init=False)
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
 
         Raises CannotListen without the socket of the API, and StateInUse while another process runs the account.
         """
-        with locked_state(self.config.cookie_path.parent, self.config.name.instance):
-            return await self._run(stopping)
+        private, instance = self.config.cookie_path.parent, self.config.name.instance
+        with locked_state(private, instance), contextlib.closing(PublicFiles()) as files:
+            files.write(self.config.pid_path, f"{os.getpid()}\n".encode())
+            # Closed after the store, which still answers calls that wait for the disk.
+            async with contextlib.AsyncExitStack() as listener:
+                store = await self._open(private)
+                reached(Phase.OPENED)
+                try:
+                    # Before this process writes anything.
+                    left, held = store.sends.left(self.config.adopted), store.events.held()
+                    reached(Phase.TAKEN_UP)
+                    connected = self._connect(store, left, held, files, stopping)
+                    reached(Phase.CONNECTED)
+                    app = application(connected.parts, connected.guard)
+                    note = connected.parts.session.note_port
+                    await listener.enter_async_context(listening(app, self.config, connected.guard, note))
+                    reached(Phase.LISTENING)
+                    self._notifier.ready()
+                    reached(Phase.READY)
+                    await self._work(connected, stopping)
+                finally:
+                    # Last, because everything above may still write.
+                    is_lost = not await store.close()
+                    reached(Phase.CLOSED)
+                    files.remove(self.config.pid_path)
+        return (self.permit.exit_code if self.permit else 0) or (_LOST if is_lost else 0)
 
-    async def _run(self, stopping: asyncio.Event) -> int:
-        config, roster, notifier, deadlines = self.config, Roster(), Notifier(), Deadlines()
-        watchdog = Watchdog(notifier, deadlines)
-        agent = config.options["http_agent"] or DEFAULT_AGENT
-        private = config.cookie_path.parent
-        limits = config.limits
-        tasks, events = Tasks(), EventLog(private / "events.db", deadlines, epoch=config.epoch)
+    @property
+    def _adopter(self) -> str:
+        return self.permit.adopter if self.permit else ""
+
+    async def _open(self, private: Path) -> OpenStore:
+        config = self.config
+        # Before anything is fetched: afterwards an unfinished file may be one that is being written.
+        await asyncio.to_thread(remove_unfinished, private)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
-        unsaved, is_lost = Unsaved(private), False
-        session_file = FileStore(route.session_file(config.cookie_path), keep)
-        session_file.forget_once(config.logged_out, FileStore(private / "logged_out"))
-        driver_state = DriverState(events, unsaved, keep, route.ending)
+        session = FileStore(route.session_file(config.cookie_path), keep)
+        session.forget_once(config.logged_out, FileStore(private / "logged_out"))
+        events, unsaved = EventLog(private / "events.db", self._deadlines, epoch=config.epoch), Unsaved(private)
+        sends = SendStore(events, config.options["driver"], config.limits.idempotency_keys)
+        events.open()
+        driver, decisions = DriverState(events, unsaved, keep, route.ending), FileStore(private / "decisions.json")
+        return OpenStore(events, sends, unsaved, driver, session, decisions)
+
+    def _connect(
+        self,
+        store: OpenStore,
+        left: "asyncio.Future[LeftoverSends]",
+        held: "asyncio.Future[list[Held]]",
+        files: PublicFiles,
+        stopping: asyncio.Event,
+    ) -> Connected:
+        """Make all parts, each from those before it."""
+        config, events, deadlines, limits = self.config, store.events, self._deadlines, self.config.limits
+        instance, agent = config.name.instance, config.options["http_agent"] or DEFAULT_AGENT
+        tls = client_context(config.options["ca_file"])
+        options = {name: config.options[name] for name in ROUTES[config.options["driver"]].options}
         driver = self.make_driver(
             DriverContext(
-                config.name.name,
-                {name: config.options[name] for name in route.options},
-                session_file,
-                driver_state,
-                deadlines,
-                limits,
-                FileStore(private / "decisions.json"),
-                holder(self.paths, config.name.instance),
+                *(config.name.name, options, store.session, store.driver, deadlines, limits),
+                store.decisions,
+                holder(self.paths, instance),
                 self.permit.fence if self.permit else None,
             )
         )
-
-        # Functions instead of the objects' methods: the parts that they call are made further below.
-        def send_reply(reply: Reply, event: int) -> None:
-            send_calls.reply(reply, event)
-
-        replies = Replies(roster, send_reply)
-        tls = client_context(config.options["ca_file"])
-        delivery = Delivery(
-            receiver_of(config, agent, tls),
-            policy_of(config, self.quick_retries),
-            events,
-            replies.answered,
-            deadlines,
-        )
-        media_index = MediaIndex(events)
+        roster, tasks, consults, facts = Roster(), Tasks(), Consults(), facts_of(config)
+        media_index, fetcher = MediaIndex(events), MediaFetcher(config, driver)
         ring = EventRing(config.number("check_event_list_max_size"), limits.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
-        consults, fetcher = Consults(), MediaFetcher(config, driver)
-        store = SendStore(events, config.options["driver"], limits.idempotency_keys)
-        preparer = MediaPreparer(config, agent, media_index, store.reported_files, deadlines)
-
-        window = driver.capabilities.window
-
-        def note_writer(peer: str) -> None:
-            sends.heard(peer)
-
-        incoming = Incoming(config, roster, reporter, consults, fetcher, media_index, Quotes(events), note_writer)
-        facts = facts_of(config)
-        files = PublicFiles()
-        session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
-        adopter = self.permit.adopter if self.permit else ""
-        resuming = Resuming(reporter, fetcher, session.running, may_log_in=not adopter)
+        watchdog = Watchdog(self._notifier, deadlines)
+        session = Session(config, facts, roster, self._notifier, watchdog, reporter, store.driver, files)
+        running = session.running.is_set
+        preparer = MediaPreparer(config, agent, media_index, store.sends.reported_files, deadlines)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
-        sends = SendQueue(
-            pacer_of(config, window),
-            Sender(driver, roster, reporter, media_index, report_bytes, deadlines),
-            preparer,
-            store,
-            tasks,
-            SendBackoff(self.backoff),
+        sender = Sender(driver, roster, reporter, media_index, report_bytes, deadlines)
+        pacer, backoff = pacer_of(config, driver.capabilities.window), SendBackoff(self.backoff)
+        policy, most = (
             route_policy_of(config, driver.capabilities, session.note_limits),
             config.number("send_queue_max"),
         )
-        minutes = Minutes(config.name.instance, events, session.running.is_set)
-        logins = Logins(session, sends, driver.capabilities.lasting_ids, events)
-        parts = Parts(
-            config=config,
-            facts=facts,
-            session=session,
-            roster=roster,
-            minutes=minutes,
-            sends=sends,
-            events=ring,
-            log=events,
-            delivery=delivery,
-            reporter=reporter,
-            driver=driver,
-            media=preparer,
-            request_stop=stopping.set,
-            requests=Requests(store, tasks),
-            tasks=tasks,
-            sending=Sending(sends, driver),
-            directory=Directory(roster),
-            consults=consults,
+        sends = SendQueue(pacer, sender, preparer, store.sends, tasks, backoff, policy, most)
+        sending = Sending(sends, driver)
+        receiver, retries = receiver_of(config, agent, tls), policy_of(config, self.quick_retries)
+        delivery = Delivery(receiver, retries, events, Replies(roster, sending.reply).answered, deadlines)
+        incoming = Incoming(config, roster, reporter, consults, fetcher, media_index, Quotes(events))
+        minutes = Minutes(instance, events, running)
+        guard = Guard(instance, self.paths, files, limits.token_failures)
+        heartbeat = Heartbeat(config, agent, guard.headers, running, deadlines, tls)
+        deliveries_file = config.state_path.with_name(DELIVERIES_FILE)
+        return Connected(
+            Parts(
+                config=config,
+                facts=facts,
+                session=session,
+                roster=roster,
+                minutes=minutes,
+                sends=sends,
+                events=ring,
+                log=events,
+                delivery=delivery,
+                reporter=reporter,
+                driver=driver,
+                media=preparer,
+                fetcher=fetcher,
+                request_stop=stopping.set,
+                requests=Requests(store.sends, tasks),
+                tasks=tasks,
+                sending=sending,
+                directory=Directory(roster),
+                consults=consults,
+            ),
+            guard,
+            Logins(session, sends, incoming, driver.capabilities.lasting_ids, events),
+            (
+                partial(sends.run, left),
+                heartbeat.run,
+                Keeping(config, events, fetcher, store.sends).run,
+                minutes.run,
+                memory.trim,
+                Publisher(deliveries_file, events, delivery, minutes).run,
+                partial(Resuming(reporter, fetcher, session.running, not self._adopter).run, held),
+                watchdog.watch,
+            ),
         )
-        send_calls = SendCalls(parts)
-        guard = Guard(config.name.instance, self.paths, files, limits.token_failures)
-        own_socket = config.state_path.with_name(API_SOCKET)
-        heartbeat = Heartbeat(
-            config.poll_api,
-            config.seconds("plugin_openwx_poll_interval"),
-            config.port,
-            own_socket,
-            agent,
-            guard.headers,
-            lambda: session.state is LoginState.RUNNING,
-            config.targets,
-            deadlines,
-            tls,
-        )
-        files.write(config.pid_path, f"{os.getpid()}\n".encode())
-        # Before anything is fetched: afterwards an unfinished file may be one that is being written.
-        await asyncio.to_thread(remove_unfinished, private)
-        app = application(parts, send_calls, fetcher, guard)
-        async with listening(app, config, guard, own_socket, session.note_port):
-            # READY means that the API responds. The database may still be waiting for its disk, which the API then
-            # reports.
-            notifier.ready()
-            events.open()
-            # Clean up after an earlier process before this one writes anything.
-            left, held = store.left(config.adopted), asyncio.ensure_future(events.held())
-            try:
-                async with asyncio.TaskGroup() as group:
-                    # Ended separately, because it delivers the last reports of the other tasks.
-                    posting = group.create_task(delivery.run())
-                    works = (
-                        sends.run(left),
-                        heartbeat.run(),
-                        Keeping(config, events, fetcher, store).run(),
-                        minutes.run(),
-                        memory.trim(),
-                        Publisher(
-                            config.state_path.with_name(DELIVERIES_FILE), events, delivery, lambda: minutes.recent
-                        ).run(),
-                        resuming.run(held),
-                        watchdog.watch(),
-                    )
-                    helpers = [group.create_task(work) for work in works]
-                    drain = Drain(sends, session, notifier, config.seconds("stop_drain"))
-                    if self.permit is not None:
-                        helpers.append(group.create_task(self.permit.watch(stopping)))
-                        drain = replace(drain, left=self.permit.left)
-                    if self.permit is not None and adopter:
-                        from wxcontroller.client.settling import settle  # seldom
 
-                        if not await settle(adopter, sends, events, delivery, stopping):
-                            self.permit.exit_code = 75  # EX_TEMPFAIL: systemd tries again
-                    else:
-                        await self._drive(driver.run(logins.handle), session, drain, stopping)
-                    notifier.stopping()
-                    # The driver has ended, so nothing new arrives; the last reports of these tasks are still
-                    # delivered.
-                    for helper in helpers:
-                        helper.cancel()
-                    await asyncio.wait(helpers)
-                    # Closed after the queue: these tasks wait for calls that the queue answers.
-                    await tasks.close()
-                    await fetcher.close()
-                    if not adopter:  # an adopted account runs on another host
-                        session.stop()
-                    await delivery.flush(FLUSH_SECONDS)
-                    posting.cancel()
-            finally:
-                held.cancel()
-                # Last, because everything above may still write.
-                await events.close(STORE_SECONDS)
-                is_lost = not await unsaved.keep()
-                files.remove(config.pid_path)
-                files.close()
-        return (self.permit.exit_code if self.permit else 0) or (_LOST if is_lost else 0)
+    async def _work(self, connected: Connected, stopping: asyncio.Event) -> None:
+        """Run the parts: drive, drain and close."""
+        parts = connected.parts
+        async with asyncio.TaskGroup() as group:
+            # Ended separately, because it delivers the last reports of the other tasks.
+            posting = group.create_task(parts.delivery.run())
+            helpers = [group.create_task(work()) for work in connected.works]
+            if self.permit is not None:
+                helpers.append(group.create_task(self.permit.watch(stopping)))
+            if self.permit is not None and self._adopter:
+                from wxcontroller.client.settling import settle  # seldom
 
-    async def _drive(
-        self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event
-    ) -> None:
-        """Run the driver until a stop is requested. If it ends earlier, stay up: API and state give the reason."""
+                if not await settle(self._adopter, parts.sends, parts.log, parts.delivery, stopping):
+                    self.permit.exit_code = 75  # EX_TEMPFAIL: systemd tries again
+            else:
+                await self._drive(connected, stopping)
+            reached(Phase.DRAINED)
+            self._notifier.stopping()
+            # The driver has ended, so nothing new arrives; the last reports of these tasks are still delivered.
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.wait(helpers)
+            # Closed after the queue: these tasks wait for calls that the queue answers.
+            await parts.tasks.close()
+            await parts.fetcher.close()
+            if not self._adopter:  # an adopted account runs on another host
+                parts.session.stop()
+            await parts.delivery.flush(FLUSH_SECONDS)
+            posting.cancel()
+
+    async def _drive(self, connected: Connected, stopping: asyncio.Event) -> None:
+        """Run the driver until a stop is requested, and then while queued sends go out.
+
+        If it ends earlier, stay up: API and state give the reason.
+        """
+        parts, session = connected.parts, connected.parts.session
         session.move(LoginState.LOADING, Text("logging in to WeChat"))
-        working = asyncio.create_task(driving)
+        working = asyncio.create_task(parts.driver.run(connected.logins.handle))
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+            reached(Phase.DRIVEN)
             # Only then can sends go out; otherwise a stop would wait for nothing.
             if not working.done() and session.state is LoginState.RUNNING:
-                await drain.run()
+                drain = Drain(parts.sends, session, self._notifier, self.config.seconds("stop_drain"))
+                await (replace(drain, left=self.permit.left) if self.permit else drain).run()
             if working.done():
                 session.end(ended(working))
                 while not asked.done():

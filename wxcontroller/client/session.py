@@ -6,7 +6,7 @@ import io
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import assert_never
 
 from wxcontroller.client.config import ClientConfig
@@ -36,7 +36,7 @@ _FRESH = 10.0
 class Session:
     """Follows the driver's events and publishes the session's state.
 
-    Event reports (login, state_change, …) go to ``reporter``, messages to ``message``. The state file, the QR
+    Event reports (login, state_change, …) go to ``reporter``. The state file, the QR
     file, systemd's status line and the journal are written here and nowhere else.
     """
 
@@ -48,7 +48,6 @@ class Session:
         notifier: Notifier,
         watchdog: Watchdog,
         reporter: Reporter,
-        message: Callable[[base.MessageArrived], Awaitable[None]],
         driver_state: DriverState,
         files: PublicFiles,
     ) -> None:
@@ -74,7 +73,6 @@ class Session:
         self._watchdog = watchdog
         self._reporter = reporter
         self._report = reporter.event
-        self._message = message
         self._driver_state = driver_state
         self._files = files
         self.running = asyncio.Event()  # set while the state is RUNNING
@@ -165,7 +163,6 @@ class Session:
                     self.last_received = int(time.time())
                 if event.message.card is not None:
                     self.roster.meet(event.message.card.id)
-                await self._message(event)
             case base.Checkpoint():
                 await self._checkpoint(event)
             case base.ServiceState():

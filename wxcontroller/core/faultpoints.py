@@ -1,9 +1,9 @@
-"""Points between two durable steps at which a test kills the process.
+"""Points between two durable steps, and between two phases of a process, at which a test ends the process.
 
 Tests crash the process at each of them, to show that nothing is lost or repeated. tests/torture/crashpoints.py starts
 an account with WXCLIENT_KILL_AT=POINT:COUNT in its environment; the process then kills itself with SIGKILL when it
-reaches that point for the COUNT-th time. No option, setting or request can trigger it, and without the variable a
-point costs one comparison.
+reaches that point for the COUNT-th time, or sends itself the signal of POINT:COUNT:SIGNAL, a number. No option,
+setting or request can trigger it, and without the variable a point costs one comparison.
 """
 
 import itertools
@@ -24,13 +24,26 @@ class Point(StrEnum):
     RESULT_STORED = "result-stored"  # how a send ended is committed with its report
 
 
-_NAME, _, _COUNT = os.environ.get(VARIABLE, "").partition(":")
+class Phase(StrEnum):
+    """Phases of an account's process: each is complete when its point is reached."""
+
+    OPENED = "opened"  # the store is being opened
+    TAKEN_UP = "taken-up"  # what an earlier process left has been asked for
+    CONNECTED = "connected"  # all parts are made
+    LISTENING = "listening"  # calls are answered
+    READY = "ready"  # so systemd has been told
+    DRIVEN = "driven"  # a stop is requested, or the driver has ended
+    DRAINED = "drained"  # queued sends have gone out
+    CLOSED = "closed"  # everything is on disk
+
+
+_NAME, _COUNT, _SIGNAL = f"{os.environ.get(VARIABLE, '')}::".split(":")[:3]
 _visits = itertools.count(1)
 # Commits are made one by one then: jobs that share one have nothing between them.
 ARMED = bool(_NAME)
 
 
-def reached(point: Point) -> None:
-    """Kill the process if this is the point, and the time, that it was started for."""
+def reached(point: Point | Phase) -> None:
+    """End the process if this is the point, and the time, that it was started for."""
     if point == _NAME and next(_visits) == int(_COUNT):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), int(_SIGNAL or signal.SIGKILL))

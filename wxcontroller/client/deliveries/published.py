@@ -10,11 +10,11 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.receivers import stored_error
+from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
@@ -36,13 +36,11 @@ _PUBLIC = 0o640
 class Publisher:
     """Writes ``path`` for as long as it runs."""
 
-    def __init__(
-        self, path: Path, events: EventLog, delivery: Delivery, heartbeats: Callable[[], Heartbeats | None]
-    ) -> None:
+    def __init__(self, path: Path, events: EventLog, delivery: Delivery, minutes: Minutes) -> None:
         self._path = path
         self._log = events
         self._delivery = delivery
-        self._heartbeats = heartbeats
+        self._minutes = minutes
         self._written: tuple[DeliveryState, Heartbeats | None] | None = None
 
     async def run(self) -> None:
@@ -58,7 +56,7 @@ class Publisher:
     def _publish(self) -> None:
         if not self._log.counts.name and not self._log.trouble:
             return  # not opened yet: unknown does not mean that all is well
-        state, heartbeats = now = self._state(), self._heartbeats()
+        state, heartbeats = now = self._state(), self._minutes.recent
         if now == self._written:
             return
         content: JsonObject = {**state.as_json(), "heartbeats": heartbeats.as_json() if heartbeats else None}

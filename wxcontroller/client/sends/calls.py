@@ -17,8 +17,7 @@ from wxcontroller.client.sends.outcomes import (
     UNKNOWN_WORD,
     upload_failure,
 )
-from wxcontroller.client.sends.preparing import BadMedia, described
-from wxcontroller.client.sends.replies import Reply
+from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
@@ -150,15 +149,6 @@ class SendCalls:
             except Unsupported as problem:
                 reason = str(problem)
         return {"id": handle, "code": FAILED, "status": "revoke failure", "reason": reason}
-
-    def reply(self, reply: Reply, event: int) -> None:
-        """Send a webhook's reply to an event, once: the text, then media, only by URL."""
-        media = described({"media_path": reply.media}) if reply.media else None
-        sends = self.parts.sending.sends(Order((reply.target,), reply.is_group, reply.content, media, origin="code"))
-        if refusal := self.parts.sends.no_room(len(sends)):
-            self.parts.sends.refuse(sends, refusal, reply.login)
-        else:
-            _ = self.parts.sends.place(sends, reply_to=event, login=reply.login)
 
     # -- sends
 

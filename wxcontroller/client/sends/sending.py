@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wxcontroller.client.sends.model import Media, Quoted, Request, Send
+from wxcontroller.client.sends.preparing import described
 from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.sends.replies import Reply
 from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.client.store.sends import StoredSends
 from wxcontroller.drivers.base import Driver
@@ -64,6 +66,15 @@ class Sending:
             send.interim, send.urgent, send.hold = order.interim, order.urgent, order.hold
             send.client_id = self.driver.new_client_id()
         return found
+
+    def reply(self, reply: Reply, event: int) -> None:
+        """Send a webhook's reply to an event, once: the text, then media, only by URL."""
+        media = described({"media_path": reply.media}) if reply.media else None
+        sends = self.sends(Order((reply.target,), reply.is_group, reply.content, media, origin="code"))
+        if refusal := self.queue.no_room(len(sends)):
+            self.queue.refuse(sends, refusal, reply.login)
+        else:
+            _ = self.queue.place(sends, reply_to=event, login=reply.login)
 
     async def store(self, sends: Sequence[Send], request: Request | None, latest: float) -> StoredSends:
         """Queue messages, and wait until they are on disk.

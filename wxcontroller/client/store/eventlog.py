@@ -290,12 +290,14 @@ class EventLog:
         """Return whether earlier processes ran the account, and none of them in its present epoch."""
         return self._earlier is not None and 0 < await asyncio.shield(self._earlier) < self.epoch
 
-    async def held(self) -> list[Held]:
+    def held(self) -> "asyncio.Future[list[Held]]":
         """Return entries that an earlier process left held. Call it before this one holds any."""
-        return [
-            Held(ReservedEntry(seq, body=body), kept_json(body), kept_json(source))
-            for seq, body, source in await self.write(tables.held)
-        ]
+        return self.write(
+            lambda db: [
+                Held(ReservedEntry(seq, body=body), kept_json(body), kept_json(source))
+                for seq, body, source in tables.held(db)
+            ]
+        )
 
     async def sweep(self, limits: RetentionLimits) -> Swept:
         """Apply age and size once; see RetentionLimits."""

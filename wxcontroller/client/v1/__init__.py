@@ -14,7 +14,6 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.routes import ConsumerRoutes
-from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.v1.answers import RequestRefused, refusal, with_refusals
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
@@ -38,12 +37,12 @@ if TYPE_CHECKING:
 LOGOUT_SECONDS = 20.0
 
 
-def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> None:
+def add_routes(app: web.Application, parts: Parts) -> None:
     """Route all of /v1, and the iLink API."""
     consumer_routes = ConsumerRoutes(parts)
 
     async def status(_: web.Request) -> web.StreamResponse:
-        return json_answer({**status_of(parts, fetcher), "consumers": await consumer_routes.shown()})
+        return json_answer({**status_of(parts), "consumers": await consumer_routes.shown()})
 
     async def options(_: web.Request) -> web.StreamResponse:
         return json_answer(options_of(parts.config))

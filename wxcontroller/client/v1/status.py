@@ -5,7 +5,6 @@ from pathlib import Path
 
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
-from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
@@ -15,7 +14,7 @@ from wxcontroller.core.messages import text_fields
 from wxcontroller.core.model import Direction
 
 
-def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
+def status_of(parts: Parts) -> JsonObject:
     """Return the STATUS object. Times are seconds since 1970, null when it has not happened."""
     session, roster, delivery = parts.session, parts.roster, parts.delivery
     return {
@@ -57,7 +56,7 @@ def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
             "not_sent": parts.sends.ending.not_sent,
         },
         "messages_24h": parts.minutes.messages_24h(),
-        "media": {"files": fetcher.kept.files, "bytes": fetcher.kept.bytes},
+        "media": {"files": parts.fetcher.kept.files, "bytes": parts.fetcher.kept.bytes},
         "roster": {
             "contacts": len(roster.contacts),
             "groups": len(roster.groups),
