@@ -30,9 +30,9 @@ import aiohttp
 from tests.torture.ledger import Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
-from wxcontroller.client.sends.outcomes import UNKNOWN_WORD
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.verdict import UNKNOWN_WORD
 from wxcontroller.sandbox.ilink.model import RecordedCall
 
 _CHAPTER = 50  # runs of one account

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
-from wxcontroller.client.sends.outcomes import FAILED, UNKNOWN_WORD
 from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Group
+from wxcontroller.core.verdict import FAILED, UNKNOWN_WORD
 
 log = logging.getLogger(__name__)
 # Below ua_request_timeout, so that a caller behind the controller still gets our answer and its reason.

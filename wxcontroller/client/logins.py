@@ -17,9 +17,9 @@ from wxcontroller.client.session import Session
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.model import Direction
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.verdict import Cause
 from wxcontroller.drivers import base
 
-_OVER = "the session is over, and ids change with the next one"
 # WeChat ends the older of two sessions at its next sync on the web, and within half a minute over iLink.
 CLAIM_SECONDS = 180.0
 
@@ -50,7 +50,7 @@ class Logins:
                 if self.lasting_ids:
                     self.sends.logged_out()
                 else:
-                    self.sends.over(_OVER)
+                    self.sends.over(Cause.SESSION_OVER)
             case base.MessageArrived():
                 if event.message.direction is Direction.RECEIVED:
                     self.sends.heard(event.message.chat)

@@ -7,9 +7,9 @@ import asyncio
 import logging
 
 from wxcontroller.client.deliveries.delivery import Delivery
-from wxcontroller.client.sends.outcomes import MOVED
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.core.verdict import Cause
 
 log = logging.getLogger(__name__)
 # Time for the webhook. It is short because other hosts refuse calls for the account while two hosts have a process of
@@ -31,7 +31,7 @@ async def settle(
         "host %s has adopted the account: %d queued sends end here; reports are still delivered", adopter, len(sends)
     )
     sends.stop_accepting()
-    sends.over(MOVED)
+    sends.over(Cause.MOVED)
 
     def is_done() -> bool:
         return not (sends.unsettled() or events.writing or (delivery.address and events.counts.waiting))

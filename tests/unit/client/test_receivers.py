@@ -17,9 +17,9 @@ from wxcontroller.client.deliveries.lanes import (
     DeliveryOutcome,
     Lane,
     Lanes,
+    NextStep,
     Policy,
     Result,
-    Verdict,
 )
 from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Receiver, posting
@@ -167,7 +167,7 @@ def after(lanes: Lanes, attempt: Attempt, result: Result, now: float = 0.0) -> D
 @pytest.mark.parametrize(("asked", "pause"), [(7.0, 7.0), (0.0, 1.0), (1e9, 3600.0)])
 def test_receivers_retry_after_is_followed_within_bounds(asked: float, pause: float) -> None:
     result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)
-    assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, pause)
+    assert after(Lanes(POLICY), queue("a"), result) == Decision(NextStep.AGAIN, pause)
 
 
 def test_pauses_double_from_the_first_to_the_longest_in_both_lanes() -> None:
@@ -176,7 +176,7 @@ def test_pauses_double_from_the_first_to_the_longest_in_both_lanes() -> None:
     aside = [after(lanes, queue(str(number)), FAILED) for number in range(3)]
     assert [each.pause for each in aside] == [2.0, 2.0, 2.0]  # the first of its quick retries
     *_, moved = [after(lanes, queue("2"), FAILED) for _ in QUICK_RETRIES]
-    assert moved.verdict is Verdict.ASIDE
+    assert moved.step is NextStep.ASIDE
     later = [after(lanes, Attempt("2", Lane.RETRY, "receive_message", number), FAILED).pause for number in range(8)]
     for found in (pauses, [moved.pause, *later]):
         for number, pause in enumerate(found):
@@ -204,8 +204,8 @@ def test_a_slow_failing_report_leaves_most_of_the_time_to_others() -> None:
 
 def test_report_that_is_always_cut_off_moves_aside() -> None:
     lanes = Lanes(POLICY)
-    verdicts = [after(lanes, queue("a"), Result(DeliveryOutcome.CUT_OFF)).verdict for _ in range(7)]
-    assert verdicts == [Verdict.AGAIN] * 6 + [Verdict.ASIDE]
+    steps = [after(lanes, queue("a"), Result(DeliveryOutcome.CUT_OFF)).step for _ in range(7)]
+    assert steps == [NextStep.AGAIN] * 6 + [NextStep.ASIDE]
 
 
 PAUSES = BackoffPolicy(transient_first=1, transient_max=5, throttled_first=60, throttled_max=200)

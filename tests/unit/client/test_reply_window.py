@@ -15,13 +15,13 @@ from tests.unit.drivers.ilink_kit import quick
 from tests.unit.durability.routes import PICTURE
 from wxcontroller.client.sends import order, window
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import Hold
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.client.sends.window import Windows
 from wxcontroller.client.sends.windowed import WindowedRoute
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.verdict import Cause
 from wxcontroller.drivers.base import ReplyWindow, Upload
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.sandbox.faults import FaultKind
@@ -268,18 +268,18 @@ def table(per_message: int = 10, per_day: int = 0) -> Windows:
 
 def test_window_opens_with_a_message_and_closes_after_a_day() -> None:
     windows = table()
-    assert windows.hold("a", False, 0.0) is Hold.NO_CONTEXT
+    assert windows.hold("a", False, 0.0) is Cause.NO_CONTEXT
     windows.heard("a", 0.0, has_held=False)
     windows.heard("a", 1.0, has_held=False)
     day = 1.0 + 86400
     assert windows.hold("a", False, day - 1) is None
     assert windows.hold("a", False, day + 1) is None
     windows.attempted("a", day + 1)
-    assert windows.hold("a", False, day + 2) is Hold.WINDOW
+    assert windows.hold("a", False, day + 2) is Cause.WINDOW
     windows.heard("a", day + 3, has_held=False)
     assert windows.hold("a", False, day + 4) is None
     windows.login_changed()
-    assert windows.hold("a", False, day + 4) is Hold.NO_CONTEXT
+    assert windows.hold("a", False, day + 4) is Cause.NO_CONTEXT
 
 
 def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
@@ -287,10 +287,10 @@ def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
     for peer in ("a", "b"):
         windows.heard(peer, 1000.0, has_held=False)
     windows.throttle("a", 1000.0, "1")
-    assert windows.hold("b", False, 1000.0 + 3599) is Hold.THROTTLED
+    assert windows.hold("b", False, 1000.0 + 3599) is Cause.THROTTLED
     assert windows.hold("b", False, 1000.0 + 3601) is None
     windows.throttle("b", 5000.0, "2")
-    assert windows.hold("a", False, 5000.0 + 7199) is Hold.THROTTLED
+    assert windows.hold("a", False, 5000.0 + 7199) is Cause.THROTTLED
     windows.heard("a", 5001.0, has_held=True)
     assert windows.hold("a", False, 5002.0) is None
 
@@ -339,15 +339,15 @@ def test_three_refused_sends_in_two_windows_teach_a_limit_for_a_day() -> None:
     assert windows.learned_limit(3001.0) == (6, 3001 + 86400)
     windows.heard("b", 3500.0, has_held=True)  # ends the silence
     # One send is tried after each message, and while it is refused, no more than that.
-    assert windows.hold("a", False, 3501.0) is Hold.LEARNED
+    assert windows.hold("a", False, 3501.0) is Cause.LEARNED
     assert windows.hold("b", False, 3501.0) is None
     windows.throttle("b", 3502.0, "4")
     windows.heard("a", 3600.0, has_held=True)
-    assert windows.hold("b", False, 3601.0) is Hold.LEARNED
+    assert windows.hold("b", False, 3601.0) is Cause.LEARNED
     assert windows.hold("a", False, 3601.0) is None
     # After a day nothing is held for it, although nobody wrote.
     assert windows.learned_limit(3001.0 + 86401) == (0, 0)
-    assert windows.hold("b", False, 3600.0 + 86399) is not Hold.LEARNED
+    assert windows.hold("b", False, 3600.0 + 86399) is not Cause.LEARNED
 
 
 def test_a_learned_limit_ends_with_the_first_message_taken_above_it() -> None:
@@ -392,7 +392,7 @@ def test_a_learned_limit_is_never_below_four() -> None:
         refused(windows, 2000.0 + 10 * number, f"{number}")
     assert windows.learned_limit(2100.0)[0] == 4
     delivered(windows, 3000.0, 3)
-    assert windows.hold("a", False, 3003.0) is Hold.LEARNED
+    assert windows.hold("a", False, 3003.0) is Cause.LEARNED
 
 
 def test_refusals_at_counts_that_wechat_took_later_teach_nothing() -> None:
@@ -412,7 +412,7 @@ def test_stricter_budget_applies_and_the_daily_one_survives_messages() -> None:
         assert windows.hold("a", False, float(at + 1)) is None
         windows.taken("a", True, float(at + 1))
     windows.heard("a", 10.0, has_held=False)
-    assert windows.hold("a", False, 10.0) is Hold.BUDGET_24H
+    assert windows.hold("a", False, 10.0) is Cause.BUDGET_24H
     assert windows.next_change(10.0) == 86401.0
     assert windows.hold("a", False, 86400.0 + 1.5) is None
 
@@ -430,7 +430,7 @@ async def test_last_send_of_a_window_is_reserved_for_the_reply() -> None:
     now = 103.0
     policy = WindowedRoute(window=ReplyWindow(), table=windows, now=lambda: now)
     assert [*policy.review(queued, None)] == []
-    assert (older.step, older.held, answer.step) == (SendStep.HELD, Hold.BUDGET, SendStep.QUEUED)
+    assert (older.step, older.verdict.cause, answer.step) == (SendStep.HELD, Cause.BUDGET, SendStep.QUEUED)
     assert policy.next(queued, probing=False) is answer
     # Without an answer, the oldest goes after a minute.
     now = 161.0

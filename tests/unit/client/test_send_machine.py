@@ -38,7 +38,6 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import Outcome, SendState
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.preparing import BadMedia
@@ -54,6 +53,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.model import Contact, MessageKind
+from wxcontroller.core.verdict import Cause, SendState
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.openwx.media import MediaFacts
@@ -277,9 +277,9 @@ class Preparer:
 class SlowSender(Sender):
     """Reads content for a report from a slow disk."""
 
-    async def facts(self, send: Send, outcome: Outcome) -> MediaFacts | None:
+    async def facts(self, send: Send) -> MediaFacts | None:
         await asyncio.sleep(1.5 if send.media is not None else 0)
-        return await Sender.facts(self, send, outcome)
+        return await Sender.facts(self, send)
 
 
 @dataclass
@@ -489,7 +489,7 @@ class Machine(RuleBasedStateMachine):
         self.do(_within(lambda: self.process.queue.login(self.own)))
 
     def _changed_login(self) -> None:
-        self.process.queue.over("the session is over")
+        self.process.queue.over(Cause.SESSION_OVER)
         self.own += "'"
         roster = self.process.queue.sender.roster
         roster.me, roster.login = Contact(self.own, "me"), self.own

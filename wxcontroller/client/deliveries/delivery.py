@@ -22,9 +22,9 @@ from wxcontroller.client.deliveries.lanes import (
     DeliveryOutcome,
     Lane,
     Lanes,
+    NextStep,
     Policy,
     Result,
-    Verdict,
 )
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster, Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
@@ -256,7 +256,7 @@ class Delivery:
         decision = self._lanes.after(attempt, result, began, time.monotonic())
         if lane is Lane.QUEUE:
             self._queue.popleft()
-            if decision.verdict is Verdict.AGAIN:
+            if decision.step is NextStep.AGAIN:
                 # Counted in memory, because the disk may be unwritable for longer than the pause.
                 self._queue.appendleft(replace(entry, attempts=entry.attempts + 1))
             else:
@@ -289,14 +289,14 @@ class Delivery:
         # Its text may contain parts of the response's headers.
         error, status = one_line(str(result.error)) if result.error else "", result.status
         next_at = time.time() + decision.pause
-        match decision.verdict:
-            case Verdict.DELIVERED:
+        match decision.step:
+            case NextStep.DELIVERED:
                 self.delivered += 1
                 self._error = NOTHING
                 # The next failure begins a new series.
                 self._told.pop("", None)
                 self._log.delivered(entry, status, lighter, more=bool(self._queue) or self._is_full)
-            case Verdict.DEAD:
+            case NextStep.DEAD:
                 self.refused += 1
                 self._error = result.error
                 self._log.died(entry, error, status)
@@ -305,12 +305,12 @@ class Delivery:
                     *(redacted(self.address), entry.type, error),
                     extra=fields(Event.DELIVERY_DEAD),
                 )
-            case Verdict.ASIDE:
+            case NextStep.ASIDE:
                 self.failed += 1
                 self._error, self._retry_error = NOTHING, result.error
                 self._log.moved_aside(entry, kind, error, status, next_at)
                 self._log_failure(kind, entry, error, decision.pause, Lane.RETRY)
-            case Verdict.AGAIN:
+            case NextStep.AGAIN:
                 self.failed += 1
                 self._error = result.error
                 self._log.failed(entry, error, status, next_at)

@@ -86,7 +86,7 @@ class Result:
     answer: bytes = b""
 
 
-class Verdict(Enum):
+class NextStep(Enum):
     """The fate of a report after an attempt."""
 
     DELIVERED = auto()
@@ -97,7 +97,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    verdict: Verdict
+    step: NextStep
     pause: float = 0.0
 
 
@@ -182,11 +182,11 @@ class Lanes:
     def after(self, attempt: Attempt, result: Result, began: float, now: float) -> Decision:
         """Decide what to do with a report that was posted between ``began`` and ``now``."""
         decision = self._decide(attempt, result)
-        if decision.verdict is Verdict.AGAIN:
+        if decision.step is NextStep.AGAIN:
             self._paused_until = now + decision.pause
-        if decision.verdict is Verdict.ASIDE:
+        if decision.step is NextStep.ASIDE:
             self._retry_at = min(self._retry_at, now + decision.pause)
-        if attempt.lane is Lane.RETRY and decision.verdict is not Verdict.AGAIN:
+        if attempt.lane is Lane.RETRY and decision.step is not NextStep.AGAIN:
             self._rested_at = now + _RETRY_REST * (now - began)
         return decision
 
@@ -201,23 +201,23 @@ class Lanes:
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX
             outcome = DeliveryOutcome.FAILED if is_answer else DeliveryOutcome.UNREACHED
         if outcome is DeliveryOutcome.DAMAGED or result.status in self.policy.final:
-            return Decision(Verdict.DEAD)
+            return Decision(NextStep.DEAD)
         if outcome is DeliveryOutcome.UNREACHED or (self.policy.strict and outcome is DeliveryOutcome.FAILED):
-            return Decision(Verdict.AGAIN, self._pause(result.retry_after))
+            return Decision(NextStep.AGAIN, self._pause(result.retry_after))
         # Any answer, also an error, shows that the receiver is reached: the next outage begins with a short pause.
         self._backoff.reset()
         if outcome is DeliveryOutcome.ACCEPTED:
             self.asides.discard(attempt.kind)
-            return Decision(Verdict.DELIVERED)
+            return Decision(NextStep.DELIVERED)
         if attempt.lane is Lane.QUEUE and attempt.kind not in self.asides:
             self._head.errors += 1
             if self._head.errors <= len(self.policy.quick_retries):
-                return Decision(Verdict.AGAIN, self.policy.quick_retries[self._head.errors - 1])
+                return Decision(NextStep.AGAIN, self.policy.quick_retries[self._head.errors - 1])
         self.asides.add(attempt.kind)
         # In the retry lane the pause follows from the stored count of attempts, so that it survives a restart.
         backoff = Backoff(self.policy.first, self.policy.longest)
         backoff.tries = attempt.retries + 1 if attempt.lane is Lane.RETRY else 0
-        return Decision(Verdict.ASIDE, backoff.next())
+        return Decision(NextStep.ASIDE, backoff.next())
 
     def _pause(self, retry_after: float | None) -> float:
         pause = self._backoff.next()

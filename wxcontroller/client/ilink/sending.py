@@ -24,11 +24,11 @@ from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.sends.model import Part, Request, Send
-from wxcontroller.client.sends.outcomes import UNKNOWN_WORD, WORST_FIRST, Outcome, Refusal, SendState
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.verdict import UNKNOWN_WORD, WORST_FIRST, Cause, SendState, Verdict
 
 # Agents wait 15 s for an answer (17).
 ANSWER_SECONDS = 14.0
@@ -47,7 +47,7 @@ _MEDIA_ITEMS = {
 }
 _PROGRESS_CARDS = (11, 12)
 _RECIPIENT_UNKNOWN = -3
-_RECIPIENT = (Refusal.BAD_RECIPIENT.value, Refusal.NO_PEER.value)
+_RECIPIENT = (Cause.BAD_RECIPIENT.value, Cause.NO_PEER.value)
 
 
 class NotAccepted(Exception):
@@ -263,7 +263,7 @@ class AgentSending:
                     order = replace(order, media=media)
                 sends += self.parts.sending.sends(order)
         except NotAccepted as problem:
-            why = Refusal.NO_PEER.value if problem.ret == _RECIPIENT_UNKNOWN else ""
+            why = Cause.NO_PEER.value if problem.ret == _RECIPIENT_UNKNOWN else ""
             return as_json(_Verdict(SendState.REFUSED, str(problem), refusal=why))
         except OSError as problem:
             _discard(sends)
@@ -296,8 +296,8 @@ class AgentSending:
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:
             outcome = send.answer.result() if send.answer.done() else None
-            if send.outcome is not None and (outcome is None or outcome.get("state") == SendState.HELD.value):
-                found.append(verdict_of(send.outcome, send.client_id))  # no caller got its result
+            if send.state.is_final and (outcome is None or outcome.get("state") == SendState.HELD.value):
+                found.append(verdict_of(send.verdict, send.client_id))  # no caller got its result
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
             found.append(
@@ -360,9 +360,8 @@ def _ended(answer: JsonObject) -> _Verdict:
     return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
 
 
-def verdict_of(outcome: Outcome, own_id: str) -> _Verdict:
-    is_delivered = outcome.state is SendState.DELIVERED
-    return _Verdict(outcome.state, outcome.info, outcome.message_id if is_delivered else "", outcome.refusal, own_id)
+def verdict_of(found: Verdict, own_id: str) -> _Verdict:
+    return _Verdict(found.state, str(found.detail), found.message_id, found.cause or "", own_id)
 
 
 def as_json(verdict: _Verdict) -> JsonObject:

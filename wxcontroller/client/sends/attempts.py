@@ -16,7 +16,7 @@ from wxcontroller.client.sends.availability import UNREACHED, Availability
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import FAILED, TOO_MANY_TODAY, failed_by, refused, sent_as, unknown
+from wxcontroller.client.sends.outcomes import failed_by, sent_as
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
@@ -24,11 +24,12 @@ from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, IllegalStep,
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
-from wxcontroller.core.messages import NOTHING
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.verdict import Cause, SendState, Verdict
 
 log = logging.getLogger(__name__)
-_TOO_LATE = "it got no answer, and that was too long ago to try it again"
-_NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
+_TOO_LATE = N_("it got no answer, and that was too long ago to try it again")
+_NO_WINDOW = N_("it got no answer, and the reply window does not allow to try it again")
 
 
 @dataclass(slots=True)
@@ -49,11 +50,11 @@ class Attempts:
     async def attempt(self, send: Send) -> None:
         """Try to send a message, and handle the outcome."""
         if send.step is SendStep.LOST and (why := self._not_again(send)):
-            self.ending.end(send, unknown(why))
+            self.ending.end(send, Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text(why)))
             return
         if send.step is not SendStep.NOTED and (refusal := self.pacer.refusal):
             self.availability.last_error = refusal
-            self.ending.end(send, refused(TOO_MANY_TODAY, str(refusal)))
+            self.ending.end(send, Verdict(SendState.REFUSED, Cause.DAILY_LIMIT, refusal))
             return
         rest = 0.0
         try:
@@ -76,7 +77,8 @@ class Attempts:
                 rest = TELL_SECONDS
             elif isinstance(problem, Unsupported | OSError):
                 self.availability.last_error = reason_of(problem)
-                self.ending.end(send, refused(FAILED, str(problem)))
+                cause = Cause.UNSUPPORTED if isinstance(problem, Unsupported) else Cause.MEDIA_FAILED
+                self.ending.end(send, Verdict(SendState.REFUSED, cause, self.availability.last_error))
             else:
                 raise
         else:
@@ -87,8 +89,8 @@ class Attempts:
             )
             self.backoff.reset()
             self.ending.end(send, sent_as(message_id))
-            for other, outcome in self.policy.overtaken(send, self.sends):
-                self.ending.end(other, outcome)
+            for other, verdict in self.policy.overtaken(send, self.sends):
+                self.ending.end(other, verdict)
         finally:
             self.pacer.sent(rest)
 
@@ -158,7 +160,7 @@ class Attempts:
         handling, doubtful = problem.handling, send.step in IN_DOUBT
         kept = self.policy.keeps(send, problem)
         if kept is False or (kept and doubtful):
-            self.ending.end(send, failed_by(problem))
+            self.ending.end(send, failed_by(problem, kept is False))
             return 0.0
         if kept:
             # WeChat has answered that it did not accept the send: it counts as untried, and has all its attempts in

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.outcomes import Hold
 from wxcontroller.client.sends.policy import RoutePolicy
-from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.verdict import RULES, Cause
 from wxcontroller.drivers.base import ServiceState
 
 # Attempts in a row without a connection after which WeChat counts as unreachable. They take a quarter of a minute.
@@ -28,32 +28,32 @@ class Stall:
 @dataclass(slots=True)
 class Availability:
     """``login`` is the account's own id while it is logged in, else "". ``over``: why sends of the last login can
-    never go out, or "". ``since``: the time since which nobody is logged in, or WeChat is unreachable.
+    never go out, if they cannot. ``since``: the time since which nobody is logged in, or WeChat is unreachable.
     """
 
     policy: RoutePolicy
     since: float
     login: str = ""
-    over: str = ""
+    over: Cause | None = None
     service: ServiceState = ServiceState()
     failures: int = 0  # attempts in a row without a connection
     last_error: Text = NOTHING  # reason why the last attempt failed; empty if it succeeded
 
     @property
-    def blocked(self) -> Hold | None:
+    def blocked(self) -> Cause | None:
         """The reason why no send goes out, or None. If WeChat is unreachable, one send at a time still tests it."""
         if not self.login:
-            return Hold.OFFLINE
+            return Cause.OFFLINE
         if self.service.confirming:
-            return Hold.CONFIRMING
-        return Hold.UNREACHABLE if self.failures >= UNREACHED else None
+            return Cause.CONFIRMING
+        return Cause.UNREACHABLE if self.failures >= UNREACHED else None
 
     def log_in(self, own: str) -> None:
         """Note that the account is logged in, with this id."""
-        self.login, self.over, self.failures = own, "", 0
+        self.login, self.over, self.failures = own, None, 0
 
-    def log_out(self, over: str) -> None:
-        """Note that nobody is logged in; ``over``: why the ids that sends are addressed to have ended, or ""."""
+    def log_out(self, over: Cause | None) -> None:
+        """Note that nobody is logged in; ``over``: why the ids that sends are addressed to have ended, if so."""
         if self.login and not self.failures:
             self.since = self.policy.now()
         self.login, self.over, self.failures = "", over, 0
@@ -70,7 +70,7 @@ class Availability:
             return None
         until = min(map(self.waits_until, sends), default=math.inf)
         if not self.login:
-            return Stall("for the account to be logged in", Text(Hold.OFFLINE.words), until)
+            return Stall("for the account to be logged in", Text(RULES[Cause.OFFLINE].text), until)
         return Stall("until WeChat can be reached", self.last_error, until)
 
     def waits_until(self, send: Send) -> float:
@@ -79,9 +79,9 @@ class Availability:
         return max(until, self.since + _SHORT_OUTAGE) if self.login else until
 
     @property
-    def words(self) -> str:
+    def words(self) -> Text:
         """Return why sends have waited too long."""
         kept = self.policy.keep_seconds
         if self.login:
-            return f"WeChat could not be reached for {max(kept, _SHORT_OUTAGE):g} s"
-        return f"the account was not logged in for {kept:g} s"
+            return Text(N_("WeChat could not be reached for {seconds} s"), seconds=f"{max(kept, _SHORT_OUTAGE):g}")
+        return Text(N_("the account was not logged in for {seconds} s"), seconds=f"{kept:g}")

@@ -9,14 +9,7 @@ from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
 from wxcontroller.client.sends.model import Media, Part, Request, Send
-from wxcontroller.client.sends.outcomes import (
-    FAILED,
-    OTHER_REQUEST,
-    STILL_QUEUED,
-    TAKEN,
-    UNKNOWN_WORD,
-    upload_failure,
-)
+from wxcontroller.client.sends.outcomes import OTHER_REQUEST, upload_failure
 from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
@@ -25,6 +18,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Message
+from wxcontroller.core.verdict import FAILED, STILL_QUEUED, TAKEN, UNKNOWN_WORD
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.idempotencykey import KEY_HEADER

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from wxcontroller.client.sends.model import Send, answer_of
-from wxcontroller.client.sends.outcomes import TAKEN, Outcome
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
 from wxcontroller.client.sends.states import QueuedSends, SendStep
@@ -18,6 +17,7 @@ from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.verdict import TAKEN, Verdict
 
 # A send's result is on disk before its caller gets it, unless the disk takes longer than this.
 TELL_SECONDS = 5.0
@@ -38,14 +38,14 @@ class Ending:
     ended: asyncio.Event = field(default_factory=asyncio.Event)  # set with each end
     recording: _Recording | None = None
 
-    def end(self, send: Send, outcome: Outcome) -> None:
+    def end(self, send: Send, verdict: Verdict) -> None:
         """End a send, now; its report and the answer to its caller follow."""
-        self.sends.move(send, SendStep.ENDED, outcome)
+        self.sends.move(send, SendStep.ENDED, verdict)
         self.policy.ended(send)
         if send.state in TAKEN:
             for other in self.sends.bundle(send):
                 other.begun = True
-        if outcome.code == 0:
+        if verdict.openwx_code == 0:
             self.sent[send.kind] += 1
         else:
             self.not_sent += 1
@@ -54,11 +54,10 @@ class Ending:
 
     async def _record(self, send: Send, previous: _Recording | None) -> "asyncio.Future[object]":
         """Have the end of a send written with its report, after that of the ``previous`` one."""
-        assert send.outcome is not None
-        facts = await self.sender.facts(send, send.outcome)
+        facts = await self.sender.facts(send)
         if previous is not None and not previous.done():
             await asyncio.wait({previous})
-        result = send.result(send.outcome, facts, self.policy.verdicts)
+        result = send.result(facts, self.policy.verdicts)
         answer = answer_of(result)
         stored = self.sender.report(send, result, self.store.end(send, answer, self.policy.as_bytes))
         # If the disk does not accept writes, answer the caller after a timeout anyway: the message has been sent.

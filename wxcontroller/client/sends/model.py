@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from wxcontroller.client.sends.outcomes import STILL_QUEUED, Hold, Outcome, SendState
 from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, SendStep
 from wxcontroller.client.store.files import delete
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.verdict import SendState, Verdict
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.reports import SendResult
@@ -46,15 +46,16 @@ def answer_of(result: SendResult) -> JsonObject:
     return answer
 
 
-def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
+def held_answer(send: "Send", place: int) -> JsonObject:
     """Return the answer to the caller of a held send; ``place`` is its place among those of its person."""
+    held = send.verdict
     return {
         "id": send.client_id,
-        "code": STILL_QUEUED,
-        "status": f"{why.until}: {why.words}",
-        "state": SendState.HELD.value,
-        "reason": why.value,
-        "held_until": int(send.hold_until),
+        "code": held.openwx_code,
+        "status": held.openwx_status,
+        "state": held.state.value,
+        "reason": held.cause,
+        "held_until": int(held.when),
         "position": place,
     }
 
@@ -164,18 +165,17 @@ class Send:
     queued_at: float = field(default_factory=time.time)
     tried: float = 0.0
     attempts_left: int = DEFAULTS.send_tries
-    step: SendStep = SendStep.STORING  # changed by ``states.QueuedSends.move`` only, as ``outcome``
+    step: SendStep = SendStep.STORING  # changed by ``states.QueuedSends.move`` only, as ``verdict``
     bundle: str = ""  # the same for all parts of one message to one receiver
     begun: bool = False  # one of the earlier parts was sent
     interim: bool = False  # progress, not an answer: it may be dropped
     urgent: bool = False  # it precedes other waiting sends (order.py)
     hold: float | None = None  # seconds requested by the caller, None for the account's
     hold_until: float = 0.0  # end of holding, seconds since 1970; 0: not held
-    held: Hold | None = None  # why it is or was held
     strikes: int = 0  # refusals in windows that were fresh
     struck: float = 0.0  # when the last such window was opened
     quoted: Quoted | None = None  # the message that a text replies to
-    outcome: Outcome | None = None  # how it ended
+    verdict: Verdict = Verdict(SendState.WAITING)
     # The result for the answer. It never fails; None: the send has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -205,14 +205,8 @@ class Send:
         return self.content if self.quoted is None else self.quoted.head + self.content
 
     @property
-    def verdict(self) -> str:
-        """Its outcome, as in the index of messages."""
-        return "" if self.outcome is None else f"{self.outcome.state.value} {self.outcome.refusal}".strip()
-
-    @property
     def state(self) -> SendState:
-        """Its state, which follows from its step and its outcome."""
-        return self.step.state if self.outcome is None else self.outcome.state
+        return self.verdict.state
 
     def is_at(self, *steps: SendStep) -> bool:
         return self.step in steps
@@ -226,8 +220,8 @@ class Send:
         """Return the current answer for a send reported as held (``answer``), which may have been released since."""
         if answer.get("state") != SendState.HELD.value or self.state.is_final:
             return answer
-        if self.step is SendStep.HELD and (why := self.held) is not None:
-            return {**answer, "reason": why.value, "status": f"{why.until}: {why.words}"}
+        if self.state is SendState.HELD:
+            return {**answer, "reason": self.verdict.cause, "status": self.verdict.openwx_status}
         gone = dict.fromkeys(("reason", "held_until", "position"))
         rest = {name: value for name, value in answer.items() if name not in gone}
         return {**rest, "status": "still queued; the send_message report will tell", "state": self.state.value}
@@ -237,25 +231,26 @@ class Send:
         if not self.answer.done():
             self.answer.set_result(answer)
 
-    def result(self, outcome: Outcome, media: MediaFacts | None = None, verdict: bool = False) -> SendResult:
-        """Return the result as in a report; with ``verdict`` also as values for programs."""
-        words: JsonObject = {"state": outcome.state.value}
-        if outcome.refusal:
-            words["refusal"] = outcome.refusal
+    def result(self, media: MediaFacts | None, with_state: bool) -> SendResult:
+        """Return the result as in a report, also ``with_state`` and cause for programs."""
+        verdict = self.verdict
+        words: JsonObject = {"state": verdict.state.value}
+        if verdict.state is SendState.REFUSED:
+            words["refusal"] = verdict.cause
         return SendResult(
-            message_id=outcome.message_id,
+            message_id=verdict.message_id,
             local_id=self.client_id,
             target=self.target,
             is_group=self.is_group,
             content=self.content,
             time=int(time.time()),
-            code=outcome.code,
-            status=outcome.status,
-            info=outcome.info,
+            code=verdict.openwx_code,
+            status=verdict.openwx_status,
+            info=str(verdict.detail) or verdict.openwx_status,
             attempts_left=self.attempts_left,
             media=media,
             origin=self.origin,
-            verdict=words if verdict else {},
+            verdict=words if with_state else {},
             quote=self.quoted.as_json() if self.quoted else {},
         )
 

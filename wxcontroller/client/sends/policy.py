@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.outcomes import Hold, Outcome
 from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.verdict import Cause, Verdict
 from wxcontroller.drivers.base import ServiceState
 
 if TYPE_CHECKING:
@@ -88,11 +88,12 @@ class RoutePolicy:
         """Return the send to go next, or None. ``probing``: WeChat is unreachable, and one send finds out."""
 
         def is_free(send: Send) -> bool:
-            return send.step is not SendStep.HELD or (probing and send.held is Hold.UNREACHABLE and self.may_go(send))
+            unreached = probing and send.verdict.cause is Cause.UNREACHABLE
+            return send.step is not SendStep.HELD or (unreached and self.may_go(send))
 
         return order.following(filter(is_free, order.prepared(sends, self.line)), self.rank)
 
-    def review(self, sends: QueuedSends, blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
+    def review(self, sends: QueuedSends, blocked: Cause | None) -> Iterator[tuple[Send, Verdict]]:
         """Hold and release sends; yield those that cannot be held. ``blocked``: why none can go."""
         return iter(())
 
@@ -119,7 +120,7 @@ class RoutePolicy:
     def ended(self, send: Send) -> None:
         """A send has ended."""
 
-    def overtaken(self, sent: Send, sends: Iterable[Send]) -> Sequence[tuple[Send, Outcome]]:
+    def overtaken(self, sent: Send, sends: Iterable[Send]) -> Sequence[tuple[Send, Verdict]]:
         """Return the sends that are dropped because another one was sent."""
         return ()
 

@@ -32,6 +32,7 @@ from wxcontroller.core.files import sync
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.urls import is_web_address, url_of
+from wxcontroller.core.verdict import Cause
 from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.openwx import media as contract
@@ -75,8 +76,9 @@ _HIDDEN = (
 class BadMedia(urlfetch.BadSource):
     """Media that cannot be sent. ``message`` is the original's text, ``reason`` ours, with ``facts`` as values."""
 
-    def __init__(self, status: str, reason: str, facts: MediaFacts) -> None:
+    def __init__(self, status: str, reason: str, facts: MediaFacts, cause: Cause = Cause.MEDIA_FAILED) -> None:
         super().__init__(status)
+        self.cause = cause
         self.reason = reason
         self.facts = facts
 
@@ -249,8 +251,9 @@ class MediaPreparer:
                 with self.deadlines.within(_STUCK_SECONDS, "fetching what to send"):
                     source = await urlfetch.fetch(url, stream, self._limit, private, self.agent, seconds, self._names)
             except urlfetch.BadSource as problem:
-                status = problem.message if isinstance(problem, urlfetch.SourceTooLarge) else "invaild media_path"
-                raise BadMedia(status, problem.message, _facts(params)) from None
+                if isinstance(problem, urlfetch.SourceTooLarge):
+                    raise BadMedia(problem.message, "", _facts(params), Cause.TOO_LARGE) from None
+                raise BadMedia("invaild media_path", problem.message, _facts(params)) from None
         return path, source
 
     async def _copied(self, params: Mapping[str, str], label: str) -> tuple[Path, int]:
@@ -323,7 +326,9 @@ class MediaPreparer:
         return self.config.number("media_size_max")
 
     def _too_large(self, params: Mapping[str, str]) -> BadMedia:
-        return BadMedia(f"media size exceed, maximum size is {self._limit} bytes", "", _facts(params))
+        return BadMedia(
+            f"media size exceed, maximum size is {self._limit} bytes", "", _facts(params), Cause.TOO_LARGE
+        )
 
 
 # -- in a thread

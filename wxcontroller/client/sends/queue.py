@@ -27,7 +27,6 @@ from wxcontroller.client.sends.availability import Availability, Stall
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
 from wxcontroller.client.sends.model import Media, Request, Send
-from wxcontroller.client.sends.outcomes import FAILED, MOVED, NOT_SENT, OTHER_ROUTE, Hold, Outcome, Refusal, refused
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
@@ -36,6 +35,8 @@ from wxcontroller.client.sends.states import CANCELLABLE, IN_DOUBT, WITH_WECHAT,
 from wxcontroller.client.store.sends import LeftoverSends, SendStore, StoredSends
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, Text, verbatim
+from wxcontroller.core.verdict import FAILED, Cause, SendState, Verdict
 from wxcontroller.drivers.base import ServiceState
 
 if TYPE_CHECKING:
@@ -45,12 +46,6 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 10_000
 # Wait briefly for more messages of the person before held sends are sent.
 _RELEASE_SECONDS = 1.0
-_NOBODY = "the chat is not known (any more)"
-_OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
-_REFUSALS = {
-    **{_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER},
-    **{OTHER_ROUTE: Refusal.OTHER_ROUTE, MOVED: Refusal.MOVED},
-}
 
 
 class _Phase(IntEnum):
@@ -216,7 +211,7 @@ class SendQueue:
         for send in self._assign_ids(sends, None, login):
             self._sends.add(send)
             self._sends.move(send, SendStep.QUEUED)
-            self._end(send, refused(FAILED, info))
+            self._end(send, Verdict(SendState.REFUSED, Cause.QUEUE_FULL, verbatim(info), code=FAILED, status=info))
 
     def stop_accepting(self) -> None:
         """Accept nothing more; what waits is still sent."""
@@ -271,10 +266,10 @@ class SendQueue:
         log.info("%d sends of the previous run are queued again", len(found))
         self.pacer.sent()  # regardless of its age
         self._sends.add_first([send for send, _ in found])
-        for send, why in found:
-            if why:
-                self._not_sent(send, why)
-        self._entered([send for send, why in found if not why])
+        for send, verdict in found:
+            if verdict is not None:
+                self._end(send, verdict)
+        self._entered([send for send, verdict in found if verdict is None])
 
     def _entered(self, sends: Iterable[Send]) -> None:
         """Take note of stored messages; media that are not ready are prepared meanwhile."""
@@ -293,7 +288,8 @@ class SendQueue:
                 log.exception("finding the content of a send failed")
                 problem = BadMedia("internal error, see the journal of this account", "", media.facts)
             media.facts = problem.facts
-            failed = refused(FAILED, problem.reason or problem.message, problem.message, Refusal.MEDIA_FAILED)
+            why = verbatim(problem.reason or problem.message)
+            failed = Verdict(SendState.REFUSED, problem.cause, why, status=problem.message)
             # Its text, too: a caller repeats a message that failed. A webhook's reply has no caller.
             whole = {send.bundle for send in self._sends if send.media is media and send.origin != "code"}
             for send in self.waiting():
@@ -317,7 +313,7 @@ class SendQueue:
         """
         for send in self._sends:
             if send.client_id == client_id and send.step in CANCELLABLE:
-                self._end(send, refused(NOT_SENT, "cancelled", refusal=Refusal.CANCELLED))
+                self._end(send, Verdict(SendState.REFUSED, Cause.CANCELLED))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TELL_SECONDS):
                         if (recording := self.ending.recording) is not None:
@@ -339,10 +335,10 @@ class SendQueue:
 
     def logged_out(self) -> None:
         """Nobody is logged in; sends wait for the next login of the same owner."""
-        self.over("")
+        self.over(None)
 
-    def over(self, why: str) -> None:
-        """The login has ended, and with it the ids that sends are addressed to; ``why`` is "" if these last."""
+    def over(self, why: Cause | None) -> None:
+        """The login has ended, and with it the ids that sends are addressed to; ``why`` is None if these last."""
         self.availability.log_out(why)
         self._end_unsendable(self.waiting())
         self._news.set()
@@ -368,21 +364,17 @@ class SendQueue:
         """Report those that can no longer go out as not sent."""
         for send in sends:
             if send.step not in WITH_WECHAT and not send.state.is_final and (why := self._never(send)):
-                self._not_sent(send, why)
+                self._end(send, Verdict(SendState.REFUSED, why))
 
-    def _never(self, send: Send) -> str:
-        """Return why a send can no longer go out, or ""."""
+    def _never(self, send: Send) -> Cause | None:
+        """Return why a send can no longer go out, None if it can."""
         if not self.availability.login:
             return self.availability.over
         # A reply names oneself, as its report did; whose login it is may be another id (drivers.base.Profile).
         if send.login not in (self.availability.login, self.sender.roster.own):
-            return _OTHER_LOGIN
+            return Cause.OTHER_USER
         # A reply to a report of an earlier run was accepted before the roster was loaded.
-        return _NOBODY if send.origin == "code" and not self.sender.knows(send) else ""
-
-    def _not_sent(self, send: Send, why: str) -> None:
-        words = why if send.step in IN_DOUBT else f"not sent: {why}"
-        self._end(send, refused(NOT_SENT, words, refusal=_REFUSALS.get(why, "")))
+        return Cause.NO_PEER if send.origin == "code" and not self.sender.knows(send) else None
 
     # -- sending
 
@@ -412,7 +404,7 @@ class SendQueue:
 
     def _next(self) -> Send | None:
         blocked = self.availability.blocked
-        probing = blocked is Hold.UNREACHABLE
+        probing = blocked is Cause.UNREACHABLE
         return self.policy.next(self._sends, probing) if blocked is None or probing else None
 
     def _review(self) -> None:
@@ -420,23 +412,23 @@ class SendQueue:
         if (stall := self.stall) is not None and (now := self.policy.now()) > stall.until:
             for send in self.waiting():
                 if now > self.availability.waits_until(send):
-                    self._not_sent(send, self.availability.words)
-        for send, outcome in self.policy.review(self._sends, self.availability.blocked):
-            self._end(send, outcome)
+                    self._end(send, Verdict(SendState.REFUSED, Cause.EXPIRED, self.availability.words))
+        for send, verdict in self.policy.review(self._sends, self.availability.blocked):
+            self._end(send, verdict)
         if self.availability.blocked is None:
             for send in self.policy.new_sends(self._sends):
                 _ = self.place([send])
 
-    def _end(self, send: Send, outcome: Outcome) -> None:
+    def _end(self, send: Send, verdict: Verdict) -> None:
         self.attempts.interrupt(send)
-        self.ending.end(send, outcome)
+        self.ending.end(send, verdict)
 
     async def _close(self) -> None:
         self._phase = _Phase.STOPPED
         # keep_seconds=0: the operator wants nothing to be sent later.
         for send in self.waiting() if not self.policy.keep_seconds else ():
-            words = "stopped while sending" if send.step in IN_DOUBT else "not sent: stopping"
-            self._end(send, refused(NOT_SENT, words))
+            stopped = Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text(N_("stopped while sending")))
+            self._end(send, stopped if send.step in IN_DOUBT else Verdict(SendState.REFUSED, Cause.STOPPING))
         if self.ending.recording is not None:
             await asyncio.wait({self.ending.recording}, timeout=TELL_SECONDS)
         if len(self):

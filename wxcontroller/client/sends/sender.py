@@ -12,7 +12,6 @@ from wxcontroller.client.people import send_chat
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import Outcome
 from wxcontroller.client.store.eventlog import Within
 from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.core.errors import ReferenceRefused, WeChatError
@@ -92,19 +91,19 @@ class Sender:
         chat = send_chat(self.roster, send.is_group, send.target)
         return json.dumps(reports.sent_sides(send.is_group, send.target, chat))
 
-    async def facts(self, send: Send, outcome: Outcome) -> MediaFacts | None:
+    async def facts(self, send: Send) -> MediaFacts | None:
         """Return the media part of a send's report, with content; None for a text."""
         media = send.media
         if media is None:
             return None
-        data, failed = "", outcome.code != 0
+        data, failed = "", send.verdict.openwx_code != 0
         if self.report_bytes and media.kept is not None:
             data = await asyncio.to_thread(content_of, str(media.kept), self.report_bytes)
         return replace(
             media.facts,
             id="" if failed else media.facts.id,
             client_id=send.client_id,
-            error=outcome.info if failed else "",
+            error=str(send.verdict.detail) if failed else "",
             data=data,
         )
 
@@ -116,7 +115,7 @@ class Sender:
         file, media = "", send.media
         if media is not None and media.kept is not None and body.get("media_data") and self.reporter.delivers(body):
             media.reported, file = True, str(media.kept)
-        return self.reporter.sent(body, within, file, send.verdict)
+        return self.reporter.sent(body, within, file, send.verdict.mark)
 
 
 def stuck_after(media: Media) -> float:

@@ -6,13 +6,13 @@ A send stands at one step, and the step gives its state:
 | ----------- | ------- | ---------------------------------------------------- | -------------------------------- |
 | STORING     | waiting | is being written to disk                             | QUEUED NOTED, or not accepted    |
 | QUEUED      | waiting | waits for its turn                                   | HELD UPLOADING ENDED             |
-| HELD        | held    | cannot go now, for the reason ``held``               | QUEUED UPLOADING ENDED           |
+| HELD        | held    | cannot go now, for the cause of its verdict          | HELD QUEUED UPLOADING ENDED      |
 | UPLOADING   | sending | has its content passed to WeChat, if there is any    | QUEUED NOTED ENDED               |
 | NOTED       | sending | is noted on disk as handed over, or about to be      | QUEUED HANDED_OVER ENDED         |
 | HANDED_OVER | sending | is with WeChat, whose answer is awaited              | QUEUED LOST ENDED                |
 | LOST        | sending | may have arrived: it is repeated under the same id   | REPEATING ENDED                  |
 | REPEATING   | sending | is with WeChat again                                 | LOST ENDED                       |
-| ENDED       | final   | has an outcome, which is being written as its report | SETTLED                          |
+| ENDED       | final   | has a verdict, which is being written as its report  | SETTLED                          |
 | SETTLED     | final   | has its report on disk, and is not in the queue      |                                  |
 
 The final states are delivered, accepted, refused and unknown; none can be left. A send that may have arrived ends as
@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from wxcontroller.client.sends.outcomes import Outcome, SendState, unknown
+from wxcontroller.core.verdict import Cause, SendState, Verdict
 
 if TYPE_CHECKING:
     from wxcontroller.client.sends.model import Send
@@ -56,7 +56,7 @@ class SendStep(Enum):
 _AFTER = {
     SendStep.STORING: {SendStep.QUEUED, SendStep.NOTED, SendStep.NOT_ACCEPTED},
     SendStep.QUEUED: {SendStep.HELD, SendStep.UPLOADING, SendStep.ENDED},
-    SendStep.HELD: {SendStep.QUEUED, SendStep.UPLOADING, SendStep.ENDED},
+    SendStep.HELD: {SendStep.HELD, SendStep.QUEUED, SendStep.UPLOADING, SendStep.ENDED},
     SendStep.UPLOADING: {SendStep.QUEUED, SendStep.NOTED, SendStep.ENDED},
     SendStep.NOTED: {SendStep.QUEUED, SendStep.HANDED_OVER, SendStep.ENDED},
     SendStep.HANDED_OVER: {SendStep.QUEUED, SendStep.LOST, SendStep.ENDED},
@@ -96,18 +96,18 @@ class QueuedSends:
             self.add(send)
         self._sends.update(others)
 
-    def move(self, send: "Send", step: SendStep, outcome: "Outcome | None" = None) -> None:
-        """Move a send to a step; ENDED needs an outcome. Raises IllegalStep."""
-        if outcome is not None and outcome.state is SendState.REFUSED and send.step in IN_DOUBT:
-            outcome = unknown(outcome.info)
-        if step not in _AFTER.get(send.step, ()) or (outcome is None) is (step is SendStep.ENDED):
+    def move(self, send: "Send", step: SendStep, verdict: Verdict | None = None) -> None:
+        """Move a send to a step; HELD and ENDED need a verdict. Raises IllegalStep."""
+        if verdict is not None and verdict.state is SendState.REFUSED and send.step in IN_DOUBT:
+            verdict = Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, verdict.reason)
+        if step not in _AFTER.get(send.step, ()) or (verdict is None) is (step in (SendStep.HELD, SendStep.ENDED)):
             raise IllegalStep(f"{send.step.name} -> {step.name}")
         self._at[send.step] -= 1
         if step in (SendStep.SETTLED, SendStep.NOT_ACCEPTED):
             del self._sends[send]
         else:
             self._at[step] += 1
-        send.step, send.outcome = step, outcome or send.outcome
+        send.step, send.verdict = step, verdict or (send.verdict if send.state.is_final else Verdict(step.state))
 
     def bundle(self, send: "Send") -> list["Send"]:
         """Return the parts of a send's message that are in the queue, in order."""

@@ -21,9 +21,9 @@ import json
 from collections import deque
 from dataclasses import dataclass, field
 
-from wxcontroller.client.sends.outcomes import Hold
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.core.messages import N_
+from wxcontroller.core.verdict import Cause
 from wxcontroller.drivers.base import ReplyWindow
 
 # An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
@@ -74,7 +74,7 @@ class PeerWindow:
 
     opened: float = 0.0
     sent: int = 0
-    closed: Hold | None = None
+    closed: Cause | None = None
     late: bool = False
     answer_until: float = 0.0
     without_id: int = 0
@@ -127,28 +127,28 @@ class Windows:
 
     # -- questions
 
-    def hold(self, peer: str, interim: bool, now: float, reminder: bool = False) -> Hold | None:
+    def hold(self, peer: str, interim: bool, now: float, reminder: bool = False) -> Cause | None:
         """Return why a send to ``peer`` cannot go now, None if it can. ``reminder``: it asks the person to write."""
         found = self.peers.get(peer)
         if found is None or not found.opened:
-            return Hold.NO_CONTEXT
+            return Cause.NO_CONTEXT
         if found.closed:
             return found.closed
         if self.is_silent(now):
-            return Hold.THROTTLED
+            return Cause.THROTTLED
         # After a pause, the first attempt is for a person whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
         # Closed after a day is WeChat's rule, which only an attempt can
         # confirm: one is allowed, as its answer decides (9).
         if over and (found.late or self.refusals):
-            return Hold.WINDOW
+            return Cause.WINDOW
         left = self.left(found, now)
         kept = _KEPT_FOR_FINALS if interim else int(self.reminder and not reminder and not self._tries(found, now))
         if left <= kept:
             if not (daily := self._daily(now)) or daily - self.sent_today(now) > kept:
-                return Hold.BUDGET
-            return Hold.BUDGET_24H if self.per_day else Hold.LEARNED
-        return Hold.RESTRICTED if interim and found.restricted else None
+                return Cause.BUDGET
+            return Cause.BUDGET_24H if self.per_day else Cause.LEARNED
+        return Cause.RESTRICTED if interim and found.restricted else None
 
     def left(self, peer: PeerWindow, now: float) -> int:
         """Return how many more sends both budgets allow."""
@@ -289,7 +289,7 @@ class Windows:
         else:
             self._recent.append(_Sends(now, now, 1))
 
-    def close(self, peer: str, why: Hold) -> None:
+    def close(self, peer: str, why: Cause) -> None:
         """WeChat reported that a window is closed, or that no send is possible before the person writes."""
         if found := self.peers.get(peer):
             found.closed = why
@@ -324,7 +324,7 @@ class Windows:
     def login_changed(self) -> None:
         """A new login: WeChat's tokens of the old one are invalid, and people must write first."""
         for peer in self.peers.values():
-            peer.closed = Hold.NO_CONTEXT
+            peer.closed = Cause.NO_CONTEXT
 
     # -- on disk, and for people
 
@@ -345,7 +345,7 @@ class Windows:
             # Another number is another version's, or damage: the person's next message opens a window in any case.
             if len(entry) == 7:
                 name, opened, sent, closed, late, answer_until, without_id = entry
-                why = Hold(text(closed)) if text(closed) in [*Hold] else None
+                why = Cause(text(closed)) if text(closed) in {*Cause} else None
                 self.peers[text(name)] = PeerWindow(
                     as_float(opened), integer(sent), why, late is True, as_float(answer_until), integer(without_id)
                 )

@@ -19,13 +19,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 
 from wxcontroller.client.sends.model import REMINDER, Send, held_answer
-from wxcontroller.client.sends.outcomes import NOT_SENT, TAKEN, Hold, Outcome, Refusal, SendState, refused
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.client.sends.states import CANCELLABLE, QueuedSends, SendStep
 from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER_WORDS, RESTRICTED_WORDS, Windows
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.verdict import RULES, TAKEN, Cause, SendState, Verdict
 from wxcontroller.drivers.base import ReplyWindow, ServiceState
 from wxcontroller.openwx.statefile import SendLimits
 
@@ -138,10 +138,10 @@ class WindowedRoute(RoutePolicy):
         longest = min(longest, INTERIM_SECONDS) if send.interim else longest
         send.hold_until = send.queued_at + longest if longest else 0.0
 
-    def review(self, sends: QueuedSends, blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
+    def review(self, sends: QueuedSends, blocked: Cause | None) -> Iterator[tuple[Send, Verdict]]:
         """See RoutePolicy."""
         now, places = self.now(), Counter[str]()
-        ahead: dict[tuple[str, bool], Hold] = {}
+        ahead: dict[tuple[str, bool], Cause] = {}
         for send in sends:
             # One that may have arrived is not held: it would arrive twice when the window opens.
             if send.step not in (SendStep.QUEUED, SendStep.HELD):
@@ -154,15 +154,13 @@ class WindowedRoute(RoutePolicy):
             ahead.setdefault((send.target, send.interim), why)
             places[send.target] += 1
             place = places[send.target]
-            if outcome := self._refusal(send, why, place, sends, now):
-                yield send, outcome
-            elif send.step is not SendStep.HELD or send.held is not why:
-                if send.step is not SendStep.HELD:
-                    sends.move(send, SendStep.HELD)
-                send.held = why
-                send.tell(held_answer(send, why, place))
+            if verdict := self._refusal(send, why, place, sends, now):
+                yield send, verdict
+            elif send.verdict.cause is not why:
+                sends.move(send, SendStep.HELD, Verdict(SendState.HELD, why, when=send.hold_until))
+                send.tell(held_answer(send, place))
 
-    def _why_held(self, send: Send, ahead: Mapping[tuple[str, bool], Hold], now: float) -> Hold | None:
+    def _why_held(self, send: Send, ahead: Mapping[tuple[str, bool], Cause], now: float) -> Cause | None:
         """Return why a send cannot go now, None if it can. ``ahead``: why others of that person cannot."""
         why = self.table.hold(send.target, send.interim, now, send.reminder)
         if send.reminder or self._is_answer(send, now):
@@ -170,7 +168,7 @@ class WindowedRoute(RoutePolicy):
         # Finals wait for finals, interims for both.
         before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
         if before is None and self.table.keeps_for_answer(send.target, now):
-            return Hold.BUDGET
+            return Cause.BUDGET
         return before or why
 
     def _is_answer(self, send: Send, now: float) -> bool:
@@ -179,29 +177,30 @@ class WindowedRoute(RoutePolicy):
             return False
         return send.queued_at >= self.table.peers[send.target].opened
 
-    def _refusal(self, send: Send, why: Hold, place: int, sends: QueuedSends, now: float) -> Outcome | None:
+    def _refusal(self, send: Send, why: Cause, place: int, sends: QueuedSends, now: float) -> Verdict | None:
         """Return how a send ends that cannot be held, or not for longer; None when it can."""
-        words, refusal = "", ""
+        reason, cause = Text(RULES[why].text), Cause.QUEUE_FULL
         if not send.hold_until:
-            words, refusal = why.words, Refusal.NOT_WANTED
+            cause = Cause.NOT_WANTED
         elif now >= send.hold_until:
-            words, refusal = f"held too long: {why.words}", Refusal.EXPIRED
+            reason, cause = Text(N_("held too long: {why}"), why=reason), Cause.EXPIRED
         elif place > MAX_HELD:
-            words = f"{MAX_HELD} messages are held for this person"
+            reason = Text(N_("{number} messages are held for this person"), number=MAX_HELD)
         # Sends that are held already stay: only the newest is refused.
         elif send.media is not None and send.step is not SendStep.HELD:
             # A file for several people is on disk once.
             contents = {id(other.media): other.media for other in held_of(sends) if other.media is not None}
-            if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MAX_HELD_BYTES:
-                words, refusal = f"{MAX_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
-        return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
+            if sum(media.facts.size for media in contents.values()) + send.media.facts.size <= MAX_HELD_BYTES:
+                return None
+            reason = Text(N_("{megabytes} MB of media are held"), megabytes=MAX_HELD_BYTES >> 20)
+        else:
+            return None
+        return Verdict(SendState.REFUSED, cause, reason)
 
-    def overtaken(self, sent: Send, sends: Iterable[Send]) -> Sequence[tuple[Send, Outcome]]:
+    def overtaken(self, sent: Send, sends: Iterable[Send]) -> Sequence[tuple[Send, Verdict]]:
         """Return progress messages that are older than a sent answer."""
-        words = "not sent: an answer went out before it"
-        outcome = refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN)
         return [
-            (other, outcome)
+            (other, Verdict(SendState.REFUSED, Cause.OVERTAKEN))
             for other in sends
             if not sent.interim
             and other.interim
@@ -265,7 +264,7 @@ class WindowedRoute(RoutePolicy):
         if problem.handling not in (FailureHandling.WAIT, FailureHandling.WAIT_FOR_PEER):
             return None
         if problem.handling is FailureHandling.WAIT_FOR_PEER:
-            self.table.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
+            self.table.close(send.target, Cause.NO_CONTEXT if problem.ret is None else Cause.WINDOW)
         elif self.table.throttle(send.target, self.now(), send.client_id):
             self._notice()
             opened = self.table.peers[send.target].opened

@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Send, quoted_from
-from wxcontroller.client.sends.outcomes import ADOPTED, OTHER_ROUTE
 from wxcontroller.client.sends.states import SendStep
 from wxcontroller.client.store.lostsends import LOST_ROW
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.values import as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.verdict import Cause, SendState, Verdict
 from wxcontroller.drivers.base import Upload
 from wxcontroller.openwx.media import MediaFacts
 
 Row = tuple[object, ...]
-# Why a send that lost content to damage cannot go out.
-_LOST = "its record in the event log was damaged"
+# Why some sends can no longer go out.
+_NEVER = {
+    NEVER_AGAIN: Verdict(
+        SendState.UNKNOWN,
+        Cause.NO_ANSWER,
+        Text(N_("the host that the account was adopted from may have sent it")),
+    ),
+    LOST_ROW: Verdict(SendState.REFUSED, Cause.DAMAGED),
+}
+_OTHER_ROUTE = Verdict(SendState.REFUSED, Cause.OTHER_ROUTE)
 # The stored facts of media, beside their kind.
 _WORDS, _NUMBERS = ("id", "path", "name", "mime", "ext", "md5"), ("size", "mtime", "chunks")
 
@@ -36,13 +45,14 @@ def send_row(send: Send, route: str, media: int | None) -> Row:
     )
 
 
-def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send, str]:
-    """Return a send of an earlier process, and why it can no longer go out, or ""."""
+def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send, Verdict | None]:
+    """Return a send of an earlier process, and its verdict if it can no longer go out."""
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, *more = row
     sides, number, request, interim, hold_until, strikes, struck, route, urgent, quote, place, begun = more
     # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
-    never = {NEVER_AGAIN: ADOPTED, LOST_ROW: _LOST}.get(as_int(attempts_left), "")
+    # LOST: the process ended between handing it to WeChat and storing the result.
+    step = SendStep.LOST if as_float(tried) > 0 else SendStep.QUEUED
     send = Send(
         target=str(target),
         is_group=bool(is_group),
@@ -57,8 +67,8 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send,
         queued_at=as_float(queued_at),
         tried=as_float(tried),
         attempts_left=as_int(attempts_left),
-        # LOST: the process ended between handing it to WeChat and storing the result.
-        step=SendStep.LOST if as_float(tried) > 0 else SendStep.QUEUED,
+        step=step,
+        verdict=Verdict(step.state),
         bundle=f"place {as_int(place)}",
         begun=bool(begun),
         interim=bool(interim),
@@ -68,7 +78,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> tuple[Send,
         struck=as_float(struck),
         quoted=quoted_from(quote),
     )
-    return send, never or ("" if route == own_route else OTHER_ROUTE)
+    return send, _NEVER.get(send.attempts_left) or (None if route == own_route else _OTHER_ROUTE)
 
 
 def media_row(media: Media) -> Row:

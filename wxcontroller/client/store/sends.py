@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Part, Request, Send
-from wxcontroller.client.sends.outcomes import TAKEN
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message, skip_lost
 from wxcontroller.client.store.lostsends import enter_requested
@@ -25,6 +24,7 @@ from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.verdict import TAKEN, Verdict
 
 _DAYS_KEPT = 7
 _SENDS = (
@@ -57,8 +57,8 @@ class LeftoverSends:
     _sends: Sequence[Row] = field(repr=False)
     _media: Sequence[Row] = field(repr=False)
 
-    def sends(self) -> list[tuple[Send, str]]:
-        """Return the sends with their media, and why they can no longer go out, or ""."""
+    def sends(self) -> list[tuple[Send, Verdict | None]]:
+        """Return the sends with their media, and the verdict on those that can no longer go out."""
         media = {as_int(row[0]): media_of(row) for row in self._media}
         return [send_of(row, media, self._route) for row in self._sends]
 

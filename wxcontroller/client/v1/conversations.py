@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.outcomes import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, SendState
+from wxcontroller.client.sends.outcomes import verdict_of
 from wxcontroller.client.store.history import RECALLED, Found
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.receivedmedia import file_of
+from wxcontroller.core.verdict import UNKNOWN_CODE, WORST_FIRST, SendState
 from wxcontroller.openwx.media import LABELS
 from wxcontroller.openwx.objects import lasting_id
 
@@ -154,17 +155,14 @@ def state_of_logged(found: Found) -> JsonObject:
 
 def state_of_send(send: Send) -> JsonObject:
     """Return the state or result of a send."""
-    held, outcome = send.held if send.state is SendState.HELD else None, send.outcome
-    detail: str | None = held.words if held else None
-    if outcome is not None and outcome.state is not SendState.DELIVERED:
-        detail = outcome.info
+    verdict = verdict_of(send)
     return {
-        "state": send.state.value,
-        "reason": held.value if held else (outcome.refusal or None) if outcome is not None else None,
-        "detail": detail,
-        "held_until": int(send.hold_until) or None if held else None,
-        "handle": f"{outcome.message_id}:{send.target}" if outcome is not None and outcome.message_id else None,
-        "code": STILL_QUEUED if outcome is None else outcome.code,
+        "state": verdict.state.value,
+        "reason": verdict.cause,
+        "detail": str(verdict.detail) or None,
+        "held_until": int(verdict.when) or None,
+        "handle": f"{verdict.message_id}:{send.target}" if verdict.message_id else None,
+        "code": verdict.openwx_code,
     }
 
 

@@ -4,7 +4,6 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.outcomes import SendState
 from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send
@@ -12,6 +11,7 @@ from wxcontroller.client.v1.finding import look_up
 from wxcontroller.client.v1.fitting import PAGE_SENDS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import N_
+from wxcontroller.core.verdict import SendState
 
 
 class Sends:

@@ -1,0 +1,284 @@
+"""The verdict on a send: its state, why it did not go out, what ends that, and what people and programs can do.
+
+The account makes a verdict where the state of a send moves (``client.sends.states``). All APIs, wxctl, the dashboard
+and the journal render it from the one table below; none of them decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wxcontroller.core.messages import N_, NOTHING, Text
+
+# Codes of /openwx (openwx-api 0): a failure with media or with a request's form; a send that never went out.
+FAILED = -1
+NOT_SENT = -5
+# Ours.
+STILL_QUEUED = -7
+TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allows
+# Unknown whether it was sent: the original's code and status for an unreadable answer of WeChat. The code has other
+# meanings, too, so it always comes with this status.
+UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
+_REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
+
+
+class SendState(StrEnum):
+    """The state of a send; the same words everywhere."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    HELD = "held"  # it cannot go now, and its cause ends
+    DELIVERED = "delivered"  # WeChat returned an id
+    ACCEPTED = "accepted"  # WeChat took it without an id
+    REFUSED = "refused"  # it was not sent and will not be
+    UNKNOWN = "unknown"  # the answer was lost: it may have arrived
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
+
+
+# A request with several sends has the worst of their states.
+WORST_FIRST = (
+    SendState.REFUSED,
+    SendState.UNKNOWN,
+    SendState.HELD,
+    SendState.WAITING,
+    SendState.SENDING,
+    SendState.ACCEPTED,
+    SendState.DELIVERED,
+)
+# WeChat has them, or may have them.
+TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
+
+
+class Cause(StrEnum):
+    """Why a send is held, was refused, or may have arrived. The values are codes for programs."""
+
+    # Of held sends.
+    NO_CONTEXT = "no-context"
+    WINDOW = "window"
+    BUDGET = "budget"
+    BUDGET_24H = "budget-24h"  # the limit of a day that is set
+    LEARNED = "learned-limit"  # and one learned from refusals
+    THROTTLED = "throttled"
+    RESTRICTED = "restricted"
+    CONFIRMING = "confirming"
+    OFFLINE = "offline"
+    UNREACHABLE = "unreachable"
+    # Of refused ones.
+    BAD_RECIPIENT = "bad-recipient"  # or content that WeChat does not accept
+    NO_PEER = "no-peer"
+    TOO_LARGE = "too-large"
+    MEDIA_REFUSED = "media-refused"
+    MEDIA_FAILED = "media-failed"
+    EXPIRED = "expired"
+    OVERTAKEN = "overtaken"
+    CANCELLED = "cancelled"
+    OTHER_USER = "other-user"
+    OTHER_ROUTE = "other-route"
+    MOVED = "moved"
+    NOT_WANTED = "not-wanted"  # it cannot go now, and is not to be held
+    REFUSED_TWICE = "refused-twice"
+    TOO_FREQUENT = "too-frequent"
+    WECHAT_FAILED = "wechat-failed"
+    SESSION_OVER = "session-over"
+    DAILY_LIMIT = "daily-limit"
+    QUEUE_FULL = "queue-full"
+    STOPPING = "stopping"
+    DAMAGED = "damaged"
+    UNSUPPORTED = "unsupported"
+    # Of those that may have arrived.
+    NO_ANSWER = "no-answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a cause means: ``text`` is the reason, ``{why}`` if that is the evidence; ``ends`` is until when it holds.
+
+    ``remedy`` is for people and callers of /v1, ``agent`` for AI agents, if they need other words. ``code`` is that
+    of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink. ``condition`` is the code of the
+    condition that the account has meanwhile, for causes that last until somebody acts.
+    """
+
+    text: str
+    remedy: str
+    ends: str = ""
+    agent: str = ""
+    code: int = NOT_SENT
+    ret: int = -2
+    condition: str = ""
+
+
+_WRITES = N_("until the person writes")
+_ASK = N_("ask the person to write to the account; then it is sent, do not send it again")
+_LOOK_UP = N_("look up the recipient's present id, and send it again")
+# For agents: they see tools instead of paths and commands, and read English.
+_FIND = "find_people and read_messages return ids of people and groups; send it again with the present one"
+RULES: Mapping[Cause, Rule] = {
+    Cause.NO_CONTEXT: Rule(N_("the person has not written since the login"), _ASK, _WRITES),
+    Cause.WINDOW: Rule(N_("the reply window is closed"), _ASK, _WRITES),
+    Cause.BUDGET: Rule(N_("the messages of this window are used up"), _ASK, _WRITES),
+    Cause.BUDGET_24H: Rule(
+        N_("the messages of 24 hours are used up (budget_24h)"),
+        N_("wait, or raise the option budget_24h; do not send it again"),
+        N_("until earlier messages are a day old"),
+    ),
+    Cause.LEARNED: Rule(
+        N_(
+            "a limit is reached that was learned from refusals of WeChat; one message is tried after each message of "
+            "the person"
+        ),
+        _ASK,
+        _WRITES,
+        condition="sends-limited",
+    ),
+    Cause.THROTTLED: Rule(N_("WeChat throttles the bot for some time"), _ASK, _WRITES),
+    Cause.RESTRICTED: Rule(
+        N_("WeChat restricts this person"),
+        N_("send it without interim, or to another WeChat user"),
+        N_("until WeChat shows messages to the person again"),
+        condition="person-restricted",
+    ),
+    Cause.CONFIRMING: Rule(
+        N_("it is being checked whether the session is over"),
+        N_("wait a minute; do not send it again"),
+        N_("for a moment"),
+    ),
+    Cause.OFFLINE: Rule(
+        N_("the account is not logged in"),
+        N_("log the account in; do not send it again"),
+        N_("until the account is logged in"),
+        "the account's owner has to log it in; get_login_code returns the code to scan",
+        condition="needs-scan",
+    ),
+    Cause.UNREACHABLE: Rule(
+        N_("WeChat cannot be reached"),
+        N_("check the network of this machine with wxctl doctor; do not send it again"),
+        N_("until WeChat can be reached"),
+        "tell your user that the server cannot reach WeChat; do not send it again",
+        condition="offline",
+    ),
+    Cause.BAD_RECIPIENT: Rule("{why}", N_("correct recipient or content, and send it again"), ret=-3),
+    Cause.NO_PEER: Rule(N_("the chat is not known (any more)"), _LOOK_UP, agent=_FIND, ret=-3),
+    Cause.TOO_LARGE: Rule(
+        "{why}", N_("send a smaller file, or raise the option media_size_max and send it again"), code=FAILED
+    ),
+    Cause.MEDIA_REFUSED: Rule("{why}", N_("send a text, or the file when WeChat accepts media again"), code=FAILED),
+    Cause.MEDIA_FAILED: Rule("{why}", N_("make the content available, and send it again"), code=FAILED),
+    Cause.EXPIRED: Rule("{why}", N_("send it again: it waits once more, or goes out if the cause has ended")),
+    Cause.OVERTAKEN: Rule(N_("an answer went out before it"), N_("nothing needs to be done: the answer was sent")),
+    Cause.CANCELLED: Rule(N_("cancelled"), N_("send it again if it is still wanted")),
+    Cause.OTHER_USER: Rule(
+        N_("the account has logged in again, and all ids have changed since"), _LOOK_UP, agent=_FIND
+    ),
+    Cause.OTHER_ROUTE: Rule(
+        N_("other-route: the account has another driver now, and everybody has another id there"),
+        _LOOK_UP,
+        agent=_FIND,
+    ),
+    Cause.MOVED: Rule(
+        N_("another host has adopted the account"), N_("send it again: the host that has the account now sends it")
+    ),
+    Cause.NOT_WANTED: Rule("{why}", N_("send it again without hold=0: then it waits")),
+    Cause.REFUSED_TWICE: Rule(
+        "{why}", N_("change the message, and send it again: WeChat refused it in two reply windows")
+    ),
+    Cause.TOO_FREQUENT: Rule("{why}", N_("wait an hour, and send it again, then more slowly (option send_interval)")),
+    Cause.WECHAT_FAILED: Rule("{why}", N_("send it again later")),
+    Cause.SESSION_OVER: Rule(
+        N_("the session is over, and ids change with the next one"),
+        N_("log the account in, look up the recipient's present id, and send it again"),
+        agent="the account's owner has to log it in; then find_people returns the present ids",
+    ),
+    Cause.DAILY_LIMIT: Rule(
+        "{why}", N_("send it again tomorrow, or raise the option send_daily_max"), code=TOO_MANY_TODAY
+    ),
+    Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait")),
+    Cause.STOPPING: Rule(N_("stopping"), N_("start the account, and send it again")),
+    Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
+    Cause.UNSUPPORTED: Rule("{why}", N_("use an account on a route that supports it: docs/routes.md"), code=FAILED),
+    Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
+}
+# The contract's words for it came without.
+_BARE = frozenset(
+    {Cause.CANCELLED, Cause.BAD_RECIPIENT, Cause.REFUSED_TWICE, Cause.WECHAT_FAILED, Cause.TOO_FREQUENT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a send.
+
+    ``evidence`` is WeChat's answer, or our rule with its values, for causes that need it. ``when``: until when it is
+    held or waits at most, in seconds since 1970, 0 for no such time. ``code`` is WeChat's or that of /openwx if it is
+    not the cause's, ``status`` the word of /openwx if it is not the reason. ``message_id`` is WeChat's, or "".
+    """
+
+    state: SendState
+    cause: Cause | None = None
+    evidence: Text = NOTHING
+    when: float = 0.0
+    code: int | None = None
+    status: str = ""
+    message_id: str = ""
+
+    @property
+    def rule(self) -> Rule | None:
+        return RULES[self.cause] if self.cause else None
+
+    @property
+    def reason(self) -> Text:
+        """Why it did not go out."""
+        if (rule := self.rule) is None or rule.text == "{why}":
+            return self.evidence
+        return Text(rule.text)
+
+    @property
+    def detail(self) -> Text:
+        """The reason, with what it means for the message."""
+        if self.state is SendState.UNKNOWN:
+            return Text(N_("it may have arrived: {why}"), why=self.reason)
+        if self.state is SendState.REFUSED and self.openwx_code == NOT_SENT and self.cause not in _BARE:
+            return Text(N_("not sent: {why}"), why=self.reason)
+        return self.reason
+
+    @property
+    def ends(self) -> Text:
+        """Until when it is held."""
+        return Text(self.rule.ends) if self.rule and self.state is not SendState.REFUSED else NOTHING
+
+    def remedy(self, agent: bool = False) -> Text:
+        """Return what people and callers can do, or what an AI agent can do."""
+        return Text((agent and self.rule.agent) or self.rule.remedy) if self.rule else NOTHING
+
+    @property
+    def mark(self) -> str:
+        """State and cause, for an index."""
+        return f"{self.state} {self.cause or ''}".strip()
+
+    @property
+    def openwx_code(self) -> int:
+        """The code of /openwx."""
+        if self.code is not None:
+            return self.code
+        match self.state:
+            case SendState.DELIVERED | SendState.ACCEPTED:
+                return 0
+            case SendState.UNKNOWN:
+                return UNKNOWN_CODE
+            case SendState.REFUSED:
+                return self.rule.code if self.rule else NOT_SENT
+            case _:
+                return STILL_QUEUED
+
+    @property
+    def openwx_status(self) -> str:
+        """The status of /openwx."""
+        if self.openwx_code == 0:
+            return "success"
+        if self.state is SendState.UNKNOWN:
+            return UNKNOWN_WORD
+        if self.state is SendState.HELD:
+            return f"held {self.ends}: {self.reason}"
+        return self.status or (_REFUSED_WORD if self.code is not None else str(self.detail))
