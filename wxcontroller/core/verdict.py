@@ -232,7 +232,8 @@ class Verdict:
         """Why it did not go out."""
         if (rule := self.rule) is None or rule.text == "{why}":
             return self.evidence
-        return Text(rule.text)
+        what = Text(rule.text)
+        return Text(N_("{what}: {why}"), what=what, why=self.evidence) if self.evidence else what
 
     @property
     def detail(self) -> Text:

@@ -6,6 +6,7 @@ They are answered at the account's own port, and by the controller for the accou
 from collections.abc import Mapping
 
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.verdict import Cause
 from wxcontroller.openwx.describing import (
     BINARY,
     JSON,
@@ -31,10 +32,6 @@ from wxcontroller.openwx.objects import FRIEND_ATTRIBUTES, GROUP_ATTRIBUTES
 TAG = "an account"
 _UID = either(WHOLE, TEXT)
 _SWITCH = word("0", "1")
-REFUSALS = (
-    *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
-    *("cancelled", "other-user", "other-route", "moved", "not-wanted", "refused-twice"),
-)
 _DONE: Fields = {"code": (WHOLE, "0 on success"), "status": (TEXT, "success, or the reason for the failure")}
 _REASON: Fields = {"reason": (TEXT, "details of the failure")}
 # Fields of sends on routes with a reply window.
@@ -46,7 +43,7 @@ _VERDICT: Fields = {
         ),
         "result of the send, or held, on routes with a reply window; with code -3, the state of the login",
     ),
-    "refusal": (word(*REFUSALS), "why it was refused, for programs"),
+    "refusal": (word(*Cause), "why it was refused, for programs"),
     "held_until": (WHOLE, "when it is refused if it is still held, in seconds since 1970"),
     "position": (WHOLE, "its position among the messages held for the person"),
     "parts": (listing(WHOLE), "number of pieces sent, and their total"),

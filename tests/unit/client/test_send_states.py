@@ -14,6 +14,7 @@ from tests.unit.durability.routes import PICTURE
 from wxcontroller.client.sends import availability
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.verdict import RULES, Cause
 from wxcontroller.drivers.base import Capabilities, ReplyWindow
 from wxcontroller.drivers.web.driver import WebDriver
 
@@ -139,6 +140,9 @@ async def test_caller_learns_that_wechat_is_unreachable(start: Start, webhook: W
     assert "WeChat can be reached" in text(answer["status"])
     assert answer["reason"] == ("unreachable" if route.window else "can't connect")
     assert integer(answer["held_until"]) > time.time() + 3000
+    [send] = await listed(client)
+    assert (send["reason"], send["held_until"]) == ("unreachable", answer["held_until"])
+    assert obj(send["remedy_text"])["template"] == RULES[Cause.UNREACHABLE].remedy
     driver.outcomes.clear()
     [report] = await webhook.until_sends(1)
     assert report["code"] == ""

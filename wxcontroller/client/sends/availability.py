@@ -7,22 +7,13 @@ from dataclasses import dataclass
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.policy import RoutePolicy
 from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.core.verdict import RULES, Cause
+from wxcontroller.core.verdict import Cause, SendState, Verdict
 from wxcontroller.drivers.base import ServiceState
 
 # Attempts in a row without a connection after which WeChat counts as unreachable. They take a quarter of a minute.
 UNREACHED = 5
 # A moment without a connection ends no send, whatever ``keep_seconds`` is.
 _SHORT_OUTAGE = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Why no send goes out: what they wait for, the reason, and when they are reported as not sent."""
-
-    wait: str
-    why: Text
-    until: float
 
 
 @dataclass(slots=True)
@@ -64,14 +55,14 @@ class Availability:
             self.since = self.policy.now()
         self.failures += 1
 
-    def stall(self, sends: Iterable[Send]) -> Stall | None:
-        """Return why none of ``sends`` goes out at present, None if they do."""
+    def stall(self, sends: Iterable[Send]) -> Verdict | None:
+        """Return the verdict on ``sends`` if none goes out at present, until when the first one waits, else None."""
         if self.login and not self.failures:
             return None
         until = min(map(self.waits_until, sends), default=math.inf)
         if not self.login:
-            return Stall("for the account to be logged in", Text(RULES[Cause.OFFLINE].text), until)
-        return Stall("until WeChat can be reached", self.last_error, until)
+            return Verdict(SendState.WAITING, Cause.OFFLINE, when=until)
+        return Verdict(SendState.WAITING, Cause.UNREACHABLE, self.last_error, until)
 
     def waits_until(self, send: Send) -> float:
         """Return until when a send waits for a login, or for WeChat."""

@@ -235,16 +235,16 @@ class SendCalls:
 
     def _still_queued(self) -> JsonObject:
         stall, number = self.parts.sends.stall, len(self.parts.sends)
-        why = f" {stall.wait}" if stall else ""
+        why = f" {stall.ends}" if stall else ""
         answer: JsonObject = {
             "id": None,
             "code": STILL_QUEUED,
             "status": f"still queued, {number} sends wait{why}; the send_message report will tell",
         }
         if stall is not None:
-            answer["reason"] = str(stall.why)
-        if stall is not None and math.isfinite(stall.until):
-            answer["held_until"] = int(stall.until)
+            answer["reason"] = str(stall.evidence or stall.reason)
+        if stall is not None and math.isfinite(stall.when):
+            answer["held_until"] = int(stall.when)
         return answer
 
     def _unsendable(self, call: Call) -> JsonObject | None:

@@ -1,6 +1,5 @@
 """The verdicts on sends that WeChat took, or did not take (``core.verdict``)."""
 
-from wxcontroller.client.sends.model import Send
 from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.verdict import FAILED, Cause, SendState, Verdict
@@ -11,12 +10,6 @@ _CAUSES = {
     FailureHandling.WAIT: Cause.TOO_FREQUENT,
     FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED,
 }
-
-
-def verdict_of(send: Send) -> Verdict:
-    """Return the verdict on a send. A program of 2.3.0 that runs on after an upgrade knows only the state."""
-    found: object = send.verdict
-    return found if isinstance(found, Verdict) else Verdict(SendState(send.state))
 
 
 def sent_as(message_id: str) -> Verdict:

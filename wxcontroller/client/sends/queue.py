@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.attempts import Attempts
-from wxcontroller.client.sends.availability import Availability, Stall
+from wxcontroller.client.sends.availability import Availability
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
 from wxcontroller.client.sends.model import Media, Request, Send
@@ -120,9 +120,14 @@ class SendQueue:
         return not self.availability.login
 
     @property
-    def stall(self) -> Stall | None:
-        """Why no send goes out at present, None if they do."""
+    def stall(self) -> Verdict | None:
+        """The verdict on all sends if none goes out at present, None if they do."""
         return self.availability.stall(self._sends)
+
+    def verdict(self, send: Send) -> Verdict:
+        """Return the verdict on a send, with the cause if it waits because none goes out."""
+        waits = send.state is SendState.WAITING
+        return (waits and self.availability.stall([send])) or send.verdict
 
     @property
     def is_silent(self) -> bool:
@@ -409,7 +414,7 @@ class SendQueue:
 
     def _review(self) -> None:
         """End sends that have waited too long, hold those that cannot go, and release those that can."""
-        if (stall := self.stall) is not None and (now := self.policy.now()) > stall.until:
+        if (stall := self.stall) is not None and (now := self.policy.now()) > stall.when:
             for send in self.waiting():
                 if now > self.availability.waits_until(send):
                     self._end(send, Verdict(SendState.REFUSED, Cause.EXPIRED, self.availability.words))
@@ -440,7 +445,7 @@ class SendQueue:
         """Return for how many seconds nothing changes unless there are news."""
         now, times = self.policy.now(), [math.inf]
         if (stall := self.stall) is not None:
-            times.append(stall.until - now)
+            times.append(stall.when - now)
         if (change := self.policy.change_in(self._sends, self.availability.blocked is not None)) is not None:
             times.append(change)
         return max(0.01, min(times))

@@ -107,7 +107,9 @@ class QueuedSends:
             del self._sends[send]
         else:
             self._at[step] += 1
-        send.step, send.verdict = step, verdict or (send.verdict if send.state.is_final else Verdict(step.state))
+        if verdict is None and not send.state.is_final:
+            verdict = Verdict(step.state, when=send.hold_until)
+        send.step, send.verdict = step, verdict or send.verdict
 
     def bundle(self, send: "Send") -> list["Send"]:
         """Return the parts of a send's message that are in the queue, in order."""

@@ -4,28 +4,18 @@ A message has one permanent id. That of a send of ours is the id that its call a
 every other message has WeChat's.
 """
 
-from collections.abc import Iterable
-
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.outcomes import verdict_of
-from wxcontroller.client.store.history import RECALLED, Found
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
+from wxcontroller.client.store.history import Found
+from wxcontroller.client.v1.outcomes import NO_STATE, state_of_logged
+from wxcontroller.core.jsontypes import JsonObject, integer, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.receivedmedia import file_of
-from wxcontroller.core.verdict import UNKNOWN_CODE, WORST_FIRST, SendState
 from wxcontroller.openwx.media import LABELS
 from wxcontroller.openwx.objects import lasting_id
 
 _KINDS = {kind.value: kind for kind in MessageKind}
-# For a send whose report is no longer stored.
-GONE: JsonObject = {
-    "state": SendState.UNKNOWN.value,
-    "reason": None,
-    "detail": "its report is not kept any more",
-    "code": UNKNOWN_CODE,
-}
 
 
 class Conversations:
@@ -59,7 +49,7 @@ class Conversations:
         }
 
     def queued(self, send: Send) -> JsonObject:
-        """Return a send that has not ended, as a message."""
+        """Return a send of the queue as a message, without more of its state."""
         directory, media, quoted = self._directory, send.media, send.quoted
         return {
             "id": send.client_id,
@@ -81,8 +71,8 @@ class Conversations:
                 "text": quoted.content,
             },
             "origin": send.origin,
-            **state_of_send(send),
-            "recalled": False,
+            **NO_STATE,
+            "state": send.state.value,
         }
 
     def _sender(self, report: JsonObject) -> JsonObject:
@@ -130,50 +120,6 @@ def text_of(found: Found) -> str:
 def summary_of(found: Found) -> str:
     """Return the preview of a quoted message."""
     return text_of(found) or LABELS.get(kind_of(found), "")
-
-
-NO_STATE: JsonObject = {
-    **dict.fromkeys(("state", "reason", "detail", "held_until", "handle", "code")),
-    "recalled": False,
-}
-
-
-def state_of_logged(found: Found) -> JsonObject:
-    """Return the result of an own send, from the log."""
-    state, _, reason = found.indexed.verdict.partition(" ")
-    recalled = reason == RECALLED
-    return {
-        "state": state or SendState.UNKNOWN.value,
-        "reason": reason if reason and not recalled else None,
-        "detail": None if state == SendState.DELIVERED.value else text(found.report.get("info")) or None,
-        "held_until": None,
-        "handle": handle if ":" in (handle := text(found.report.get("id"))) else None,
-        "code": integer(found.report.get("code")),
-        "recalled": recalled,
-    }
-
-
-def state_of_send(send: Send) -> JsonObject:
-    """Return the state or result of a send."""
-    verdict = verdict_of(send)
-    return {
-        "state": verdict.state.value,
-        "reason": verdict.cause,
-        "detail": str(verdict.detail) or None,
-        "held_until": int(verdict.when) or None,
-        "handle": f"{verdict.message_id}:{send.target}" if verdict.message_id else None,
-        "code": verdict.openwx_code,
-    }
-
-
-def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
-    """Return the response to the caller of a send, and its status: 200 if the outcome is known, else 202."""
-    keys = ("state", "reason", "detail", "held_until", "handle", "code")
-    parts = [{"id": id_, **{key: state.get(key) for key in keys}} for id_, state in zip(ids, states, strict=True)]
-    worst = min(parts, key=lambda part: WORST_FIRST.index(SendState(text(part["state"]))))
-    over = all(SendState(text(part["state"])).is_final for part in parts)
-    shown: list[JsonValue] = [*parts]
-    return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
 
 
 def described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:

@@ -10,13 +10,13 @@ import sqlite3
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store import events, history
 from wxcontroller.client.store.history import Found
-from wxcontroller.client.v1.conversations import (
-    Conversations,
-)
+from wxcontroller.client.v1.conversations import Conversations
 from wxcontroller.client.v1.finding import look_up, no_such_message
 from wxcontroller.client.v1.fitting import fitting
+from wxcontroller.client.v1.outcomes import state_of_send
 from wxcontroller.client.v1.selecting import bad, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
 from wxcontroller.core.messages import N_
@@ -58,7 +58,7 @@ class Messages:
         if before is None and not (after is not None and page.more):
             wanted = set(chats)
             queued = self._parts.sends.waiting()
-            pending = [self._shown.queued(send) for send in queued if not chats or send.target in wanted]
+            pending = [self._queued(send) for send in queued if not chats or send.target in wanted]
         messages = [self._shown.logged(found, name) for found in page.found]
         # Those that are furthest from where the reader continues fit last.
         fit = fitting(messages, size_of) if after is not None else fitting(reversed(messages), size_of)[::-1]
@@ -91,6 +91,9 @@ class Messages:
         more, shown = len(seqs) > len(chats), list[JsonValue](chats)
         return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
 
+    def _queued(self, send: Send) -> JsonObject:
+        return {**self._shown.queued(send), **state_of_send(send, self._parts.sends)}
+
     def _chat(self, found: Found, log: str) -> JsonObject:
         last = self._shown.logged(found, log)
         return {
@@ -105,7 +108,7 @@ class Messages:
         """GET one by its id."""
         looked = await look_up(self._parts, request.match_info["id"])
         if looked.send is not None:
-            return json_answer(self._shown.queued(looked.send))
+            return json_answer(self._queued(looked.send))
         if looked.logged is None:
             raise no_such_message(request.match_info["id"])
         return json_answer(self._shown.logged(looked.logged, looked.log))
@@ -113,7 +116,7 @@ class Messages:
 
 def size_of(message: JsonObject) -> int:
     """Return about how many bytes a message has as JSON, at most; its fields but the texts are short."""
-    return 1024 + 6 * (len(text(message["text"])) + len(text(field(message["quote"], "text"))))
+    return 2048 + 6 * (len(text(message["text"])) + len(text(field(message["quote"], "text"))))
 
 
 def _seq(log: str, cursor: str, name: str) -> int:

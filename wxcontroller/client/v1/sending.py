@@ -13,15 +13,9 @@ from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, Order
 from wxcontroller.client.store import history
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.conversations import (
-    GONE,
-    Conversations,
-    answer_of,
-    state_of_logged,
-    state_of_send,
-    summary_of,
-)
+from wxcontroller.client.v1.conversations import Conversations, summary_of
 from wxcontroller.client.v1.finding import look_up, no_such_message, settle
+from wxcontroller.client.v1.outcomes import GONE, answer_of, state_of_logged, state_of_send
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.client.v1.sendrequest import REMEDY, SendRequest, flag_in, read_request, seconds_in
 from wxcontroller.core.errors import Unsupported, WeChatError
@@ -120,7 +114,7 @@ class MessageSending:
         states: list[JsonObject] = []
         for id_ in ids:
             if id_ in sends:
-                states.append(state_of_send(sends[id_]))
+                states.append(state_of_send(sends[id_], self._parts.sends))
             else:
                 found = (await look_up(self._parts, id_)).logged
                 states.append(state_of_logged(found) if found is not None else GONE)

@@ -6,9 +6,10 @@ from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send
+from wxcontroller.client.v1.conversations import kind_of
 from wxcontroller.client.v1.finding import look_up
 from wxcontroller.client.v1.fitting import PAGE_SENDS
+from wxcontroller.client.v1.outcomes import state_of_logged, state_of_send
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.verdict import SendState
@@ -23,14 +24,27 @@ class Sends:
     async def listed(self, _: web.Request) -> web.StreamResponse:
         """GET: those that have not ended, in order."""
         waiting = list(self._parts.sends.waiting())
-        shown: list[JsonValue] = [send_row(send) for send in waiting[:PAGE_SENDS]]
+        shown: list[JsonValue] = [self._row(send) for send in waiting[:PAGE_SENDS]]
         return json_answer({"sends": shown, "more": len(waiting) > PAGE_SENDS})
+
+    def _row(self, send: Send) -> JsonObject:
+        return {
+            "id": send.client_id,
+            "peer": send.target,
+            "is_group": send.is_group,
+            "kind": send.kind.value,
+            "interim": send.interim,
+            "urgent": send.urgent,
+            "queued_at": int(send.queued_at),
+            "attempts_left": send.attempts_left,
+            **shown(state_of_send(send, self._parts.sends)),
+        }
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one by its id, including ended ones."""
         looked = await look_up(self._parts, request.match_info["id"])
         if looked.send is not None:
-            return json_answer(send_row(looked.send))
+            return json_answer(self._row(looked.send))
         if looked.logged is None or not looked.logged.indexed.send:
             raise no_such_send(N_("there is no send with this id"), N_("it may be too old (event_keep_days)"))
         return json_answer(logged_send_row(looked.logged))
@@ -56,33 +70,20 @@ def no_such_send(words: str, remedy: str) -> RequestRefused:
     return RequestRefused(404, "no-such-send", words, remedy)
 
 
-def send_row(send: Send) -> JsonObject:
-    state = state_of_send(send)
-    return {
-        "id": send.client_id,
-        "state": state["state"],
-        "reason": state["reason"],
-        "detail": state["detail"],
-        "peer": send.target,
-        "is_group": send.is_group,
-        "kind": send.kind.value,
-        "interim": send.interim,
-        "urgent": send.urgent,
-        "queued_at": int(send.queued_at),
-        "held_until": None if send.state.is_final else int(send.hold_until) or None,
-        "attempts_left": send.attempts_left,
-    }
+# Those of a message, not of a send.
+_NOT_SHOWN = ("handle", "code", "recalled")
+
+
+def shown(state: JsonObject) -> JsonObject:
+    return {name: value for name, value in state.items() if name not in _NOT_SHOWN}
 
 
 def logged_send_row(found: Found) -> JsonObject:
-    state, is_group = state_of_logged(found), found.type != "friend_message"
+    is_group = found.type != "friend_message"
     return {
         "id": found.indexed.send,
-        "state": state["state"],
-        "reason": state["reason"],
-        "detail": state["detail"],
         "peer": text(found.report.get("group_id" if is_group else "receiver_id")),
         "is_group": is_group,
         "kind": kind_of(found).value,
-        "held_until": None,
+        **shown(state_of_logged(found)),
     }

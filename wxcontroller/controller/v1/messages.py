@@ -7,10 +7,10 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.olderclients import pass_on_newer
-from wxcontroller.controller.v1.sends import HOLDS, STATES
+from wxcontroller.controller.v1.sends import VERDICT, VERDICT_OPTIONAL
 from wxcontroller.core.records.messages import ChatPage, MessagePage, MessageRecord, Recall, SentMessage
 from wxcontroller.core.records.people import ContactPage, GroupPage, MemberList
-from wxcontroller.openwx.described import REFUSALS
+from wxcontroller.core.verdict import SendState
 from wxcontroller.openwx.describing import (
     BINARY,
     NUMBER,
@@ -56,10 +56,7 @@ _FIELDS: Fields = {
 _OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
 _PERSON = record({"id": TEXT, "name": TEXT})
 _OUTCOME: Fields = {
-    "state": (word(*STATES), "its state or result"),
-    "reason": (maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
-    "detail": (maybe(TEXT), "the reason in words"),
-    "held_until": (maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+    **VERDICT,
     "handle": (maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
     "code": (maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
 }
@@ -73,7 +70,8 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "SentPart": record(
         {"id": (TEXT, "the id of this message"), **_OUTCOME},
-        meaning="one of the messages that a send consists of",
+        VERDICT_OPTIONAL,
+        "one of the messages that a send consists of",
     ),
     "SentMessage": record(
         {
@@ -82,7 +80,8 @@ SCHEMAS: Mapping[str, Schema] = {
             **_OUTCOME,
             "parts": (listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
         },
-        meaning="the result of a send; its state is the worst of its parts",
+        VERDICT_OPTIONAL,
+        "the result of a send; its state is the worst of its parts",
     ),
     "MessageMedia": record(
         {
@@ -122,10 +121,11 @@ SCHEMAS: Mapping[str, Schema] = {
                 "api, code (a webhook's reply), reminder or device (another device); null: received",
             ),
             **_OUTCOME,
-            "state": (maybe(word(*STATES)), "the state or result of a send"),
+            "state": (maybe(word(*SendState)), "the state or result of a send"),
             "recalled": (SWITCH, "whether it was recalled with this API"),
         },
-        meaning="a message; state, reason, detail, held_until, handle and code describe a send",
+        VERDICT_OPTIONAL,
+        "a message; state, reason, detail, ends, remedy, held_until, handle and code describe a send",
     ),
     "Chat": record(
         {

@@ -5,16 +5,38 @@ from collections.abc import Mapping
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.core.records.messages import CancelledSend, SendList, SendRecord, TypingRecord
-from wxcontroller.openwx.described import REFUSALS
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
+from wxcontroller.core.verdict import Cause, SendState
+from wxcontroller.openwx.describing import (
+    AS_DATA,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Fields,
+    Parameter,
+    Schema,
+    listing,
+    maybe,
+    record,
+    ref,
+    texts,
+    word,
+)
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-send", "being-sent")
-HOLDS = (
-    *("no-context", "window", "budget", "budget-24h", "learned-limit", "throttled", "restricted", "confirming"),
-    *("offline", "unreachable"),
-)
-STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
+# The verdict on a send, and what of it may be missing.
+VERDICT: Fields = {
+    "state": (word(*SendState), "its state, or its result"),
+    "reason": (
+        maybe(word(*Cause)),
+        "a code for why it is held, waits until the account can send, was refused, or may have arrived; null: none",
+    ),
+    "detail": (maybe(TEXT), "the reason in words"),
+    "detail_text": AS_DATA,
+    **texts(ends="until when it is held or waits", remedy="what to do about the reason"),
+    "held_until": (maybe(WHOLE), "when it is refused if it still waits or is held, in seconds since 1970"),
+}
+VERDICT_OPTIONAL = ("detail_text", "ends", "ends_text", "remedy", "remedy_text")
 _NEVER = "in seconds since 1970; null: never"
 SCHEMAS: Mapping[str, Schema] = {
     "Send": record(
@@ -27,12 +49,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "urgent": (SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
             "queued_at": (WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": (WHOLE, "attempts that are left"),
-            "state": (word(*STATES), "its state, or its result"),
-            "reason": (maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
-            "detail": (maybe(TEXT), "more about the state, in words"),
-            "held_until": (maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+            **VERDICT,
         },
-        ("interim", "urgent", "queued_at", "attempts_left", "detail"),
+        ("interim", "urgent", "queued_at", "attempts_left", "detail", *VERDICT_OPTIONAL),
         "a message to be sent; interim, urgent, queued_at and attempts_left are not kept after it has ended",
     ),
     "Window": record(

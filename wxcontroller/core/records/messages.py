@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from wxcontroller.core.receivedmedia import MEDIA_FILE
 from wxcontroller.core.records.decoding import Whole, WireRecord, Word
+from wxcontroller.core.records.texts import TextData
 
 
 class NamedRecord(WireRecord, kw_only=True):
@@ -45,13 +46,23 @@ class QuoteRecord(WireRecord, kw_only=True):
     text: str | UnsetType = UNSET
 
 
-class OutcomeRecord(WireRecord, kw_only=True):
-    """The state of a send."""
+class VerdictRecord(WireRecord, kw_only=True):
+    """The verdict on a send; programs of 2.3.0 know no texts but ``detail``."""
 
-    state: Word | None = None
     reason: Word | None = None
     detail: str | None = None
+    detail_text: TextData | None | UnsetType = UNSET
+    ends: str | UnsetType = UNSET
+    ends_text: TextData | None | UnsetType = UNSET
+    remedy: str | UnsetType = UNSET
+    remedy_text: TextData | None | UnsetType = UNSET
     held_until: Whole | None = None
+
+
+class OutcomeRecord(VerdictRecord, kw_only=True):
+    """The state of a message."""
+
+    state: Word | None = None
     handle: str | None = None
     code: Whole | None = None
 
@@ -139,20 +150,17 @@ class Recall(WireRecord, kw_only=True):
     result: Word | UnsetType = UNSET
 
 
-class SendRecord(WireRecord, kw_only=True):
+class SendRecord(VerdictRecord, kw_only=True):
     """A message to be sent. What is not kept after its end is left out then."""
 
     id: str
     state: Word | UnsetType = UNSET
-    reason: Word | None | UnsetType = UNSET
-    detail: str | None | UnsetType = UNSET
     peer: str | UnsetType = UNSET
     is_group: bool | UnsetType = UNSET
     kind: Word | UnsetType = UNSET
     interim: bool | UnsetType = UNSET
     urgent: bool | UnsetType = UNSET
     queued_at: Whole | UnsetType = UNSET
-    held_until: Whole | None | UnsetType = UNSET
     attempts_left: Whole | UnsetType = UNSET
 
 
