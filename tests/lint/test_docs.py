@@ -1,11 +1,14 @@
 """Documents: links lead somewhere, and generated parts are up to date."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.reference import PAGES, filled
+from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -31,3 +34,23 @@ def test_links_lead_somewhere() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_generated_parts_are_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == filled(name), "out of date: make docs"
+
+
+@pytest.mark.parametrize("page", ["limits.md", "zh/limits.md"])
+def test_limits_have_the_numbers_of_the_page(page: str) -> None:
+    _, of_controller, of_accounts, *others = (ROOT / "docs" / page).read_text(encoding="utf-8").split("\n## ")
+    settings = Settings()
+    for section, default in (
+        (of_controller, lambda name: getattr(settings, name)),
+        (of_accounts, lambda name: OPTIONS[name].default),
+    ):
+        rows = re.findall(r"^\|[^|]*\| (`[^|]*`) \| ([0-9, ]+) \|", section, re.MULTILINE)
+        assert len(rows) > 15
+        for names, numbers in rows:
+            expected = [float(number) for number in numbers.split(", ")]
+            assert [float(default(name)) for name in re.findall("`([a-z_]+)`", names)] == expected, names
+    fixed = r"^\|[^|]*\| ([0-9]+) \|(?:[^|]*\|)? `([a-z0-9_.]+)\.(_?[A-Z_]+)` \|$"
+    rows = re.findall(fixed, "\n".join(others), re.MULTILINE)
+    assert len(rows) > 140
+    for number, module, name in rows:
+        assert getattr(import_module(f"wxcontroller.{module}"), name) == int(number), name
