@@ -13,6 +13,7 @@ from tests.unit.controller.machine import ROOT_TOKEN
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.tokens import expiry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import NotAllowed, WxError
 from wxcontroller.core.paths import Paths
@@ -55,6 +56,11 @@ def test_token_is_created_listed_and_revoked_without_a_controller(wxctl: Wxctl, 
     assert "this was the last token" in revoked.stderr
     assert not kept(root).read().required
     assert not port_book(Paths(root)).current().closed
+
+
+@pytest.mark.parametrize(("when", "hours"), [("12h", 12), ("30d", 720), ("8w", 1344), ("1y", 8760)])
+def test_expiry_after_a_time(when: str, hours: int) -> None:
+    assert abs((expiry(when) or 0) - time.time() - hours * 3600) < 60
 
 
 def test_tokens_of_agents_are_listed_and_revoked_as_others_are(wxctl: Wxctl, root: Path, unused_url: str) -> None:

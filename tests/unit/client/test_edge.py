@@ -8,14 +8,17 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, running
+from tests.unit.client.test_guard import close
 from tests.unit.heads import REFUSED
 from wxcontroller.client import bodies
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import obj
 
 
 async def test_web_pages_cannot_call_an_accounts_port(start: Start) -> None:
     client = await running(start)
-    form = {"id": "@ann", "content": "x"}
+    [shown] = close(client, (Scope.SEND, ("alice",)))  # not with a valid token either
+    form = {"id": "@ann", "content": "x", "token": shown}
     for headers in (
         {"Origin": "https://evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
@@ -25,11 +28,12 @@ async def test_web_pages_cannot_call_an_accounts_port(start: Start) -> None:
         async with client.http.post(client.address("send_friend_message"), data=form, headers=headers) as answer:
             assert (answer.status, (await answer.json())["code"]) == (403, -6), headers
     # All names of the host are checked.
-    path = b"/openwx/send_friend_message?id=@ann&content=x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    path = f"/openwx/send_friend_message?id=@ann&content=x&token={shown} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode()
     for head in (b"GET http://evil.example" + path + b"\r\n", b"GET " + path + b"Origin: null\r\n\r\n"):
         status, body = await raw(client, head)
         assert (status, obj(json.loads(body))["code"]) == (403, -6), head
     assert client.driver.sends == []
+    assert obj(await client.post("send_friend_message", **form))["code"] == 0
 
 
 async def raw(client: RunningClient, sent: bytes, seconds: float = PATIENCE) -> tuple[int, bytes]:

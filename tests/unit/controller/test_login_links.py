@@ -44,7 +44,9 @@ async def opened(host: Machine, secret: str, browser: str = FIRST) -> tuple[int,
     return status, answer.get("state") or obj(answer.get("error")).get("code"), answer
 
 
-async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -> None:
+async def test_the_first_browser_sees_the_code_and_nothing_else(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     control = bearer(token(host, Scope.CONTROL))
     process = await waiting(host)
     secret, link = await made(host, control)
@@ -65,6 +67,15 @@ async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -
     process.say(LoginState.CONFIRMING, qrcode_link="https://login.weixin.qq.com/l/AbC", logins=0)
     _, state, answer = await opened(host, secret)
     assert (state, answer["code"]) == ("confirm", None)
+    # The journal records creation, first use and revocation, without the secret.
+    caplog.set_level("INFO")
+    secret, link = await made(host, control)
+    for _ in range(2):
+        await opened(host, secret)
+    await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=control)
+    lines = [record.getMessage() for record in caplog.records if str(link["id"]) in record.getMessage()]
+    assert [line.rpartition(": ")[2].split()[0] for line in lines] == ["created", "opened", "revoked"]
+    assert secret not in caplog.text
 
 
 async def test_links_of_other_accounts_are_neither_listed_nor_revoked(host: Machine) -> None:

@@ -73,6 +73,20 @@ async def test_address_of_the_connection_is_an_allowed_host(host: Machine, monke
             assert answer.status == status, name
 
 
+async def test_names_in_the_settings_are_allowed_hosts_with_any_port(tmp_path: Path) -> None:
+    settings = {"allow_hosts": ("wx.example",), "allow_origins": ("https://panel.example:8443",)}
+    async with Machine(tmp_path, **settings) as host:
+        for name, status in (
+            ("wx.example", 200),
+            ("WX.example.:8443", 200),
+            ("panel.example", 200),
+            ("sub.wx.example", 403),
+        ):
+            for path in ("/v1/accounts", "/v1/health"):
+                async with host.http.get(path, headers={"Host": name}) as answer:
+                    assert answer.status == status, (name, path)
+
+
 async def test_repeated_host_or_absolute_target_is_checked(host: Machine) -> None:
     for head in (
         b"GET /v1/accounts HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n",

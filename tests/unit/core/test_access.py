@@ -58,6 +58,19 @@ def test_ipv6_network_is_one_caller_and_mapped_addresses_are_ipv4() -> None:
     assert caller_of("fe80::1%eth0") == caller_of("fe80::2")
 
 
+def test_failures_are_answered_again_with_time_and_summarized_every_ten_seconds() -> None:
+    now = 0.0
+    limiter = FailureLimiter(lambda: now)
+    assert [limiter.failed("a").log for _ in range(BURST + 1)] == [True] + [False] * BURST
+    now = 9.9
+    last = limiter.failed("a")
+    assert (last.retry_after, last.log, last.unlogged) == (0, False, BURST + 1)
+    now = 10.1
+    assert (limiter.failed("a").unlogged, limiter.failed("b").log) == (BURST + 1, True)
+    now += 2 * SECONDS_EACH
+    assert [limiter.failed("a").retry_after > 0 for _ in range(5)] == [False] * 3 + [True] * 2
+
+
 def test_memory_does_not_grow_with_callers() -> None:
     limiter = FailureLimiter(lambda: 0.0)
     for number in range(20_000):
