@@ -58,10 +58,11 @@ class WebCall:
     cookies: dict[str, str]
     body: bytes = b""
     _json: JsonObject | None = field(default=None)
+    _uin: int | None = field(default=None)  # of a session that no cookies name
 
     def who(self) -> int | None:
         """Return the account that this call claims to be from, unchecked."""
-        uin = integer(self.cookies.get("wxuin", ""))
+        uin = self._uin or integer(self.cookies.get("wxuin", ""))
         if uin in self.sandbox.accounts:
             return uin
         login = self.sandbox.logins.all.get(self.request.query.get("uuid", ""))
@@ -115,8 +116,17 @@ class WebCall:
         return account, session
 
     def uploader(self, base_request: JsonValue) -> tuple[ServerAccount, ServerSession]:
-        """Return the session of an upload, whose BaseRequest is in a part of the form (5.8)."""
-        account, session = self._by_cookies()
+        """Return the session of an upload, whose BaseRequest is in a part of the form (5.8).
+
+        itchat 1.2 and wxpy upload without cookies, and WeChat took their files: the form identifies the session.
+        """
+        if self.cookies.get("wxsid") or self.cookies.get("wxuin"):
+            account, session = self._by_cookies()
+        else:
+            base = obj(base_request)
+            account, session = self._named(text(base.get("Sid")).replace("\\/", "/"), base.get("Uin"), "BaseRequest")
+            self._uin = account.uin
+            self.breach(COOKIE_INVALID, "cookies wxsid and wxuin are missing")
         self.check_base_request(session, base_request, True)
         session.learn(account.world)
         return account, session
@@ -127,11 +137,15 @@ class WebCall:
             raise WebRefusal(COOKIE_INVALID, "cookie wxsid or wxuin is missing")
         if sid.startswith('"'):
             self.note("cookie values are sent in quotes")
+        return self._named(sid, uin, "cookies wxsid and wxuin")
+
+    def _named(self, sid: str, uin: JsonValue, where: str) -> tuple[ServerAccount, ServerSession]:
+        """Return the session that a request names in ``where``, if it is alive and at home here."""
         session = self.sandbox.sessions.get(sid)
         if session is None:
-            raise WebRefusal(NO_SESSION, "cookie wxsid is of no session here")
+            raise WebRefusal(NO_SESSION, f"{where}: there is no such session here")
         if integer(uin) != session.uin:
-            raise WebRefusal(SESSION_INVALID, "cookie wxuin does not belong to wxsid")
+            raise WebRefusal(SESSION_INVALID, f"{where}: the account is not that of the session")
         if session.dead:
             raise WebRefusal(session.dead, f"the session ended with {session.dead}")
         if not serves(self.host, session.domain):

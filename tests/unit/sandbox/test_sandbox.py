@@ -159,6 +159,33 @@ async def test_protocol_violation_is_noted_and_refused_only_in_strict_mode(stric
     assert "User-Agent is missing or a library's" in noted
 
 
+@pytest.mark.parametrize("session", ["own", "unknown"])
+async def test_upload_without_cookies_is_noted_and_taken_by_its_form(session: str) -> None:
+    """itchat 1.2.32 and wxpy 0.3.9.8 upload so."""
+    async with wechat(OPTIONS) as world, aiohttp.ClientSession(world.url) as http:
+        alice = world.sandbox.add_account()
+        async with world.online(alice):
+            own = alice.session
+            assert own is not None
+            sid = own.sid if session == "own" else "another"
+            base = {"Uin": own.uin, "Sid": sid, "Skey": own.skey, "DeviceID": "e123456789012345"}
+            sizes = {"TotalLen": 5, "StartPos": 0, "DataLen": 5, "MediaType": 4, "UploadType": 2}
+            sides = {"FromUserName": own.username(alice.wxid), "ToUserName": "filehelper", "ClientMediaId": "1"}
+            form = aiohttp.FormData({"name": "a.txt", "type": "text/plain", "size": "5", "mediatype": "doc"})
+            form.add_field("uploadmediarequest", json.dumps({"BaseRequest": base, **sizes, **sides}))
+            form.add_field("webwx_data_ticket", own.data_ticket)
+            form.add_field("filename", b"12345", filename="a.txt")
+            url = "/cgi-bin/mmwebwx-bin/webwxuploadmedia?f=json"
+            async with http.post(url, data=form, headers={"Host": f"file.{own.domain}"}) as response:
+                answer = json.loads(await response.text())
+    noted = {violation.what: violation for violation in world.sandbox.ledger.violations if violation.uin == alice.uin}
+    if session == "own":
+        assert answer["BaseResponse"]["Ret"] == 0 and answer["MediaId"]
+        assert noted["cookies wxsid and wxuin are missing"].refused is None
+    else:
+        assert answer["BaseResponse"]["Ret"] == 1100
+
+
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
     directory = tmp_path / "new"
     assert tls.make_ca(directory)
