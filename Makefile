@@ -25,8 +25,8 @@ ROUNDS = exec $(PYTHON) -m tests.fleet $(if $(FLEET_SEED),--seed $(FLEET_SEED))
 # Recipes use exec: a signal to make then reaches the program, not a shell.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
-# Five processes keep two processors busy: three begin with booted hosts, which mostly wait (tests/conftest.py).
-SIDE_BY_SIDE = -n 5 --dist loadfile
+# Six processes keep two processors busy: three begin with booted hosts, which mostly wait (tests/conftest.py).
+SIDE_BY_SIDE = -n 6 --dist loadfile
 
 # Only what is needed to build the packages.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
@@ -60,8 +60,9 @@ host-tree: deb test-deps
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
 
-release: deps ## build a release in dist/release: packages, source package, wheel, checksums
+release: host-tree ## build a release in dist/release: packages, source package, wheel, checksums
 	@[ -z "$$(git status --porcelain)" ] || { echo "uncommitted changes: commit or stash them first"; exit 1; }
+	$(PYTEST) tests/system -m release </dev/null
 	@tests/system/release
 
 run: deb ## a narrated walk-through in a booted test host (RUN_ARGS=--exit: exit at its end)
@@ -75,7 +76,7 @@ docs: ## generate docs/reference and docs/zh/reference from the tables in the co
 	$(PYTHON) -m tests.reference
 
 test: host-tree ## everything: lint, unit, contract and system tests
-	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=10 </dev/null
+	exec $(PYTEST) tests -m "not release" $(SIDE_BY_SIDE) --durations=10 </dev/null
 
 lint: test-deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null

@@ -1,4 +1,7 @@
-"""The packages, checked by Debian's tools; the source package and the wheel; `make deps` and `make run`."""
+"""The packages, checked by Debian's tools; the source package and the wheel; `make deps` and `make run`.
+
+What takes long and hardly ever breaks is left to a release.
+"""
 
 import hashlib
 import os
@@ -42,6 +45,7 @@ def released(debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
     return place
 
 
+@pytest.mark.release
 def test_source_package_builds_the_same_packages(released: Path, fleet_debs: list[Path], tmp_path: Path) -> None:
     """Byte by byte, in another place, time zone, language and umask."""
     [source] = released.glob("*.dsc")
@@ -68,6 +72,7 @@ def test_release_installs_by_apt_on_a_bare_host(bare_host: Host, released: Path)
     assert (status, b'"code":0' in body) == (200, True), body
 
 
+@pytest.mark.release
 def test_autopkgtests_pass(bare_host: Host, debs: list[Path]) -> None:
     """As Debian's infrastructure would run debian/tests, on the host of the test above."""
     # All dependencies are in the tree, and without sources apt need not wait for name servers.
