@@ -17,6 +17,7 @@ import logging
 import os
 import select
 import socket
+import struct
 import sys
 import termios
 import time
@@ -47,6 +48,8 @@ UNREAD_BYTES = 64 << 10
 _UNREAD_PAUSE = 0.05  # between two checks of what the caller has read
 # The kernel takes this much of an answer beyond what is on its way; without a limit, 4 MB.
 _NOT_SENT_BYTES = 256 << 10
+# Of SO_LINGER: on, for no time.
+_RESET = struct.pack("ii", 1, 0)
 # aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
 _NEVER = 1e9
 _IDLE = -1.0
@@ -343,8 +346,12 @@ class HttpConnection(web.RequestHandler):
         self.abort()
 
     def abort(self) -> None:
-        """Break the connection."""
+        """Break the connection, and have the kernel drop what the caller has not read."""
         if self._wire is not None:
+            # Otherwise the kernel keeps that for minutes after the end, and no longer shows it to anybody.
+            with contextlib.suppress(OSError):
+                connection = self._wire.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._wire.abort()
 
     # -- the usual way
