@@ -65,6 +65,24 @@ async def test_crash_within_a_batch_loses_no_message(wechat: Bench, stored: int)
         await wechat.hear(drive, "four")
 
 
+async def test_batch_of_an_earlier_login_brings_no_context_token(wechat: Bench) -> None:
+    """WeChat would accept a send with it, and never show the message."""
+    async with wechat.online() as drive:
+        await wechat.hear(drive, "hello")
+    phone.write_text(wechat.sandbox, wechat.account, "how are you?")
+    async with wechat.drive() as drive:
+        drive.hold = lambda event: isinstance(event, base.MessageArrived)
+        await drive.until(base.Checkpoint, lambda event: bool(event.carries))
+    wechat.store.clear()
+    async with wechat.online() as drive:
+        assert drive.texts() == ["how are you?"]
+        with pytest.raises(WeChatError):
+            await drive.driver.send_text(wechat.peer, "fine", "c1")
+        assert not wechat.requests("sendmessage")
+        await wechat.hear(drive, "hello?")
+        await drive.driver.send_text(wechat.peer, "fine", "c2")
+
+
 async def test_crash_during_another_commit_loses_no_message(wechat: Bench) -> None:
     async with wechat.online() as drive:
         await wechat.hear(drive, "hello")

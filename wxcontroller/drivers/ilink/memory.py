@@ -97,9 +97,10 @@ class ILinkMemory:
         # A cursor belongs to a bot (5.3).
         if credentials.bot_id != self._bot:
             self._bot, self.cursor = credentials.bot_id, ""
+        # Context tokens are invalid after a login: a message with one would be accepted but never shown.
         for peer in self.peers.values():
-            # They are invalid after a login: a message with one would be accepted but never shown.
             peer.context = ""
+        self.batch = [{**obj(message), "context_token": ""} for message in self.batch]
 
     def forget(self) -> None:
         """Drop the session. Raises OSError."""
