@@ -111,7 +111,7 @@ torture-messages: host-tree ## messages while everything around the accounts fai
 
 torture-crashes: test-deps ## accounts that end between two durable steps, on each route (TORTURE_CRASHES=, TORTURE_SEED=)
 	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null
-	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 8)) --route ilink --pause 0.02 </dev/null
+	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 4)) --route ilink </dev/null
 	@$(CRASH) --runs $$(($(TORTURE_CRASHES) / 20)) --route filehelper </dev/null
 
 torture-neighbors: host-tree ## restarts of an account while another one takes its port (TORTURE_RESTARTS=)

@@ -10,17 +10,24 @@ the account runs undisturbed until all is settled, and what was sent is compared
 - A send that was accepted, or repeated with its Idempotency-Key until it was, has arrived once. One whose caller lost
   the connection has arrived once or not at all; one that was refused has not.
 - What has arrived is reported once, as a success, and nothing else is.
+
+On the iLink route accounts are also logged out and scanned again. A login never shows a position or a context token
+of another one.
 """
 
 import argparse
 import asyncio
+import contextlib
+import json
 import logging
 import random
+import shutil
+import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -29,11 +36,14 @@ import aiohttp
 
 from tests.torture.ledger import Ledger
 from tests.unit.durability.process import Process, processed
-from tests.unit.durability.routes import ROUTES, WEB, Route
+from tests.unit.durability.routes import ILINK, ROUTES, WEB, Route
+from wxcontroller.core.account import LOGGED_OUT
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.verdict import UNKNOWN_WORD
+from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.model import RecordedCall
+from wxcontroller.sandbox.logins import LoginStage
 
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 60.0  # in which a point is reached
@@ -48,21 +58,45 @@ _MAYBE = "it may have arrived"
 ProcessCall: TypeAlias = tuple[int, RecordedCall]
 
 
-def lost_answers(calls: Sequence[ProcessCall]) -> list[set[str]]:
+def lost_answers(calls: Sequence[ProcessCall], stored: Collection[str]) -> list[set[str]]:
     """Return the messages of each answer that was on its way to a process when that was killed.
 
     On the iLink route WeChat gives each answer once. What a poll shows as its position was on disk, so everything
-    that it covers has to be, too. Of the answers whose position is never shown, only the last of a process can have
-    been on its way: after any other it asked again, and so had read it.
+    that it covers has to be, too; and so has what a killed process had ``stored``. Of the answers with other
+    positions, only the last of a process can have been on its way: after any other it asked again, so it had read it.
     """
     polls = [(life, call) for life, call in calls if call.endpoint == "getupdates"]
-    shown = {text(poll.body.get("get_updates_buf")) for _, poll in polls}
+    shown = {text(poll.body.get("get_updates_buf")) for _, poll in polls} | {*stored}
     last = {life: poll.seq for life, poll in polls}
     return [
         {text(obj(msg)["message_id"]) for msg in items(poll.answer.get("msgs"))}
         for life, poll in polls
         if poll.seq == last[life] and poll.answer.get("msgs") and text(poll.answer["get_updates_buf"]) not in shown
     ]
+
+
+def foreign_marks(calls: Sequence[ProcessCall]) -> list[str]:
+    """Return the calls that showed a position or a context token of another login."""
+    owners: dict[str, str] = {}
+    found: list[str] = []
+    for _, call in calls:
+        login = call.headers.get("Authorization", "")
+        marks = text(call.body.get("get_updates_buf")), text(obj(call.body.get("msg")).get("context_token"))
+        if any(mark and owners.get(mark, login) != login for mark in marks):
+            found.append(f"{call.endpoint} {call.seq}")
+        owners[text(call.answer.get("get_updates_buf"))] = login
+        owners |= {text(obj(message).get("context_token")): login for message in items(call.answer.get("msgs"))}
+    return found
+
+
+def stored_position(state: Path) -> str:
+    """Return the position that a killed process has on disk, from a copy: opening a log changes it."""
+    with tempfile.TemporaryDirectory() as place:
+        for path in state.glob("events.db*"):
+            shutil.copy(path, place)
+        with contextlib.closing(sqlite3.connect(Path(place, "events.db"))) as db:
+            found = db.execute("SELECT value FROM driver WHERE name = 'position-ilink'").fetchone()
+    return text(obj(json.loads(found[0])).get("cursor")) if found else ""
 
 
 @dataclass
@@ -83,6 +117,7 @@ class Chapter:
     unsure: list[str] = field(default_factory=list)
     renamed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
     pending: dict[str, JsonValue] = field(default_factory=dict)  # keyed requests that are not accepted yet: answers
+    stored: set[str] = field(default_factory=set)  # positions that killed processes had on disk
     _calls: list[ProcessCall] = field(default_factory=list)
     _life: int = 0  # how many processes have ended
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,10 +131,12 @@ class Chapter:
         self._next_life()
         async with asyncio.TaskGroup() as group:
             _ = group.create_task(self._write())
+            phone = group.create_task(self._scan())
             sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
             turn: list[Point] = []
             for _ in range(runs):
-                turn = turn or self.chance.sample([*Point], len(Point))  # each comes before any comes again
+                points = [*self.account.route.latest]
+                turn = turn or self.chance.sample(points, len(points))  # each comes before any comes again
                 await self._run(turn.pop())
             self.account.environ.pop(VARIABLE, None)
             await self.account.launch()
@@ -110,6 +147,7 @@ class Chapter:
             for task in waiting:
                 task.cancel()
             self._silent.set()  # not cancelled: a picture that is being sent would not be noted
+            phone.cancel()
         await self._settled()
         await self.account.stop()
         return self._faults()
@@ -120,6 +158,8 @@ class Chapter:
 
     async def _run(self, point: Point) -> None:
         self.account.environ[VARIABLE] = f"{point}:{self.chance.randint(1, self.account.route.latest[point])}"
+        if point in (Point.LOGIN_CONFIRMED, Point.LOGIN_STORED):
+            self.account.environ[LOGGED_OUT] = f"logout {self._life}"
         await self.account.launch()
         self._next_life()
         process = self.account.process
@@ -142,6 +182,8 @@ class Chapter:
         """
         self._note_calls()
         self._life += 1
+        if self.account.route is ILINK:
+            self.stored.add(stored_position(self.account.paths.state("alice")))
 
     def _note_calls(self) -> None:
         """Note WeChat's new calls; their answers come into the same objects."""
@@ -163,7 +205,7 @@ class Chapter:
         maybe = {str(report["content"]) for _, report in reports if str(report.get("info")).startswith(_MAYBE)}
         reported = {str(report.get("id")) for _, report in reports}
         # Each of these answers is lost as a whole, or not at all.
-        lost = {one for answer in lost_answers(self._calls) if not answer & reported for one in answer}
+        lost = {one for answer in lost_answers(self._calls, self.stored) if not answer & reported for one in answer}
         ledger = Ledger()
         ledger.sent = {
             "in": [message for message in self.incoming if message not in lost],
@@ -185,6 +227,7 @@ class Chapter:
             ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
             ("answered differently when repeated", self.renamed),
             ("never accepted", [f"{one}: {answer}" for one, answer in self.pending.items()]),
+            ("marks of another login", foreign_marks(self._calls)),
         ):
             found += [f"{what}: {text}" for text in texts]
         return found
@@ -196,6 +239,15 @@ class Chapter:
         while not self._silent.is_set():
             await self._write_one()
             await self._pause(self.pause)
+
+    async def _scan(self) -> None:
+        """Be the owner, who scans the code that is shown."""
+        while True:
+            link = self.account.state().get("qrcode_link")
+            for code in self.account.wechat.sandbox.logins.newest_first() if link else ():
+                if isinstance(code, ILinkCode) and code.link == link and code.state is LoginStage.WAITING:
+                    ILINK.confirm(self.account, code)
+            await asyncio.sleep(0.05)
 
     async def _write_one(self) -> None:
         if self.chance.random() < 0.1:
@@ -285,7 +337,7 @@ class Result:
         )
 
     def __str__(self) -> str:
-        points = ", ".join(f"{point} {self.killed[point]}" for point in Point)
+        points = ", ".join(f"{point} {self.killed[point]}" for point in Point if point in self.killed)
         counts = ", ".join(f"{number} {what}" for what, number in self.counts.items())
         verdict = f"{len(self.faults)} FAULTS" if self.faults else "nothing lost, nothing repeated"
         return f"{self.killed.total()} kills ({points}), {counts}: {verdict}"

@@ -17,6 +17,9 @@ VARIABLE = "WXCLIENT_KILL_AT"
 class Point(StrEnum):
     """Durable steps: each is complete when its point is reached."""
 
+    LOGIN_CONFIRMED = "login-confirmed"  # a phone has confirmed a login, of which nothing is on disk
+    LOGIN_STORED = "login-stored"  # its session is on disk, but not its position
+    POLLED = "polled"  # WeChat has handed over messages that it does not repeat (iLink)
     EVENT_STORED = "event-stored"  # an event is committed, but not reported to its writer yet
     POSITION_STORED = "position-stored"  # so is the driver's position after it
     ACKNOWLEDGED = "acknowledged"  # WeChat has answered a request that showed the position

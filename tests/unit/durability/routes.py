@@ -15,6 +15,7 @@ from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.items import ItemMedia
 from wxcontroller.sandbox.ilink.model import User
 
@@ -43,8 +44,8 @@ ONE_TO_ONE = frozenset(
 class Route:
     """The web route; another one differs in what it overrides.
 
-    ``latest`` are the latest visits at which an account is killed at a point. ``unsupported`` are the calls that are
-    answered with the route's name and code -10. ``sent_call`` is the sandbox's call, below an account, that tells
+    ``latest`` are the points at which accounts are killed, with the latest visits. ``unsupported`` are the calls that
+    are answered with the route's name and code -10. ``sent_call`` is the sandbox's call, below an account, that tells
     what the account has sent.
     """
 
@@ -111,8 +112,11 @@ class ILink(Route):
     sent_call = "ilink/sent"
     capabilities = ILinkDriver.capabilities
     unsupported = ONE_TO_ONE
-    # At most one send a second goes out.
+    # At most one send a second goes out. Logins are here: ids and queued sends outlast them.
     latest: ClassVar[Mapping[Point, int]] = {
+        Point.LOGIN_CONFIRMED: 1,
+        Point.LOGIN_STORED: 1,
+        Point.POLLED: 8,
         Point.EVENT_STORED: 20,
         Point.POSITION_STORED: 12,
         Point.ACKNOWLEDGED: 8,
@@ -121,7 +125,15 @@ class ILink(Route):
     }
 
     async def scan(self, one: Staged) -> None:
-        phone.confirm(one.wechat.sandbox, await waiting_code(one.wechat.sandbox, 20), one.account)
+        self.confirm(one, await waiting_code(one.wechat.sandbox, 20))
+
+    def confirm(self, one: Staged, code: ILinkCode) -> None:
+        """Confirm a login. WeChat hands messages that its predecessor has not polled to the new one."""
+        old = self._user(one).bot
+        bot = phone.confirm(one.wechat.sandbox, code, one.account)
+        if old is not None:
+            bot.pending.extend(old.pending)
+            old.pending.clear()
 
     def write(self, one: Staged, words: str) -> str:
         return text(phone.write_text(one.wechat.sandbox, one.account, words)["message_id"])

@@ -187,6 +187,7 @@ class ILinkDriver:
 
     async def _store(self, credentials: Credentials, pulse: Pulse) -> None:
         """Store the credentials of a new login, before anything is received with them."""
+        reached(Point.LOGIN_CONFIRMED)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         while True:
             try:
@@ -199,6 +200,7 @@ class ILinkDriver:
                 )
                 await pulse.pause(pause.next())
             else:
+                reached(Point.LOGIN_STORED)
                 await pulse.emit(self._memory.checkpoint())
                 return
 

@@ -149,6 +149,8 @@ class Poller:
     # -- its messages
 
     async def _received(self, found: Updates) -> None:
+        if found.batch:
+            reached(Point.POLLED)
         self._failures, self._heard = 0, time.monotonic()
         self._hint = found.hint or self._hint
         moved = bool(found.cursor) and found.cursor != self.memory.cursor

@@ -9,6 +9,7 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.drivers.base import (
     Accepted,
@@ -363,8 +364,10 @@ class QrLogin:
         session = self._session(page, desktop)
         memory = self._saved.memory
         memory.session, memory.uin, memory.desktop = session, session.uin, desktop
+        reached(Point.LOGIN_CONFIRMED)
         # Before Accepted is shown: a crash from here on resumes this session instead of asking for another scan.
         await self._saved.save()
+        reached(Point.LOGIN_STORED)
         await self._pulse.emit(Accepted(way))
         try:
             init = await self._init(session, keep_keys=False)
