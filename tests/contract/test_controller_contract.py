@@ -11,6 +11,7 @@ from tests.openapi.validating import Judge
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.v1.described import openapi
+from wxcontroller.core.envfile import parse
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
 ENDPOINTS = [each for each in document.ENDPOINTS if each["scope"] == "controller"]
@@ -115,6 +116,28 @@ async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject,
 def _kinds(answer: JsonObject) -> JsonObject:
     """Return the types of the values that differ from call to call."""
     return {key: type(answer[key]).__name__ for key in FREE if key in answer}
+
+
+# Parameters of start_client, and what they become in the account's environment (1.5).
+VARIABLES: Mapping[str, tuple[str, str, str]] = {
+    "client": ("shop01", "ACCOUNT", "shop01"),
+    "post_api": ("http://a/b?client=x&y=1", "PLUGIN_OPENWX_POST_API", "http://a/b?y=1&client=shop01"),
+    "poll_api": ("http://a/c", "PLUGIN_OPENWX_POLL_API", "http://a/c?client=shop01"),
+    "plugin_openwx_post_event": ("0", "PLUGIN_OPENWX_POST_EVENT", "0"),
+    "plugin_openwx_post_media_data": ("0", "PLUGIN_OPENWX_POST_MEDIA_DATA", "0"),
+    "plugin_openwx_poll_interval": ("7", "PLUGIN_OPENWX_POLL_INTERVAL", "7"),
+    "send_interval": ("9", "SEND_INTERVAL", "9"),  # the contract's "*"
+}
+
+
+async def test_every_parameter_of_a_start_reaches_the_account(host: Machine) -> None:
+    [names] = [obj(each["params"]) for each in ENDPOINTS if each["path"] == START]
+    assert {*names} == {*VARIABLES} - {"send_interval"} | {"*"}
+    sent = {name: value for name, (value, _, _) in VARIABLES.items()}
+    answer = await host.get("start_client", **sent)
+    variables = parse(host.paths.account_file("shop01").read_text())
+    for name, (value, variable, expected) in VARIABLES.items():
+        assert (answer[name], variables[f"MOJO_WEIXIN_{variable}"]) == (value, expected)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:4], ids=lambda endpoint: text(endpoint["path"]))

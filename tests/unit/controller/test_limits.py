@@ -95,7 +95,7 @@ async def test_slow_head_times_out(tmp_path: Path) -> None:
 _UPGRADE = NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 FLOODS = {
     "one endless head": (NEVER, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000),
-    "requests": (NEVER, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000),
+    "requests": (NEVER, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100),
     "another protocol": (_UPGRADE, b"x" * 200_000),
 }
 
