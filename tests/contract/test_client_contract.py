@@ -20,6 +20,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ANN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
+from wxcontroller.client import avatar
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
@@ -336,6 +337,20 @@ async def test_whose_picture_is_fetched(start: Start, parameters: Mapping[str, s
     # The contract's "now" and "now+1h".
     now, expires = (parsedate_to_datetime(answer.headers[name]).timestamp() for name in ("Last-Modified", "Expires"))
     assert (abs(now - time.time()) < 60, expires - now) == (True, 3600)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"\xff\xd8\xff" + bytes(avatar.AVATAR_BYTES), None])
+async def test_picture_that_is_none_or_too_large_or_late_is_missing(
+    start: Start, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    client = await running(start)
+    if content is None:
+        monkeypatch.setattr(avatar, "AVATAR_SECONDS", 0.05)
+        monkeypatch.setattr(client.driver, "avatar", lambda *_: asyncio.sleep(PATIENCE))
+    else:
+        client.driver.contents["avatar @ann"] = content
+    answer = await ask(client, "get_avatar", {"id": "@ann"})
+    assert (answer.status, answer.body) == (503, b"")
 
 
 Scene = Callable[[RunningClient, JsonObject], Awaitable[Reply]]

@@ -219,6 +219,28 @@ async def test_connected_address_is_checked(
     assert asked == []
 
 
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("http://[bad", "redirects to an invalid URL"),
+        ("ftp://127.0.0.1/a", "only http:// and https://"),
+        ("/a", "more than 5 redirects"),
+    ],
+)
+async def test_redirects_that_lead_nowhere(start: Start, location: str, why: str) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"Location": location})
+
+    client = await running(start, WXCLIENT_MEDIA_PRIVATE_URLS="1")
+    async with serving(serve, "127.0.0.1") as port:
+        answer = await upload(client, f"http://127.0.0.1:{port}/a")
+    assert (answer["code"], answer["status"], why in str(answer["reason"])) == (-1, "invaild media_path", True)
+    assert len(asked) == (6 if location == "/a" else 1)
+
+
 async def test_redirect_to_a_private_address_is_not_followed(
     client: RunningClient, two_servers: tuple[int, list[str]], world: dict[str, list[str]]
 ) -> None:

@@ -104,6 +104,16 @@ async def test_a_token_leaves_streams_to_others(host: Machine) -> None:
                 assert last == [200, 200]
 
 
+async def test_root_is_served_beyond_a_limit(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_requests=2) as host:
+        never = "/openwx/never?client=alice"
+        await host.start("alice")
+        async with busy(host, [get(never, bearer(token(host, Scope.ADMIN))) for _ in range(2)]):
+            assert await status(host, get("/v1/accounts", bearer(token(host, Scope.ADMIN)))) == 503
+            for _ in range(3):
+                assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
+
+
 @pytest.mark.parametrize("path", ["/openwx/check_event?client=alice", "/v1/accounts/alice/events"])
 async def test_a_token_leaves_an_accounts_long_polls_to_others(tmp_path: Path, path: str) -> None:
     async with Machine(tmp_path, client={"api_long_polls_max": "8"}) as host:
