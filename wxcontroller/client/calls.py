@@ -40,6 +40,8 @@ _PORTION_SECONDS = 0.01
 _PARSED_AT_ONCE = 256 * 1024  # bytes of a body that can be parsed without delaying the event loop
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
+# Libraries and browsers name a part's file so if the program does not name it.
+_INVENTED_NAMES = ("", "media_data", "blob")
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 
@@ -153,7 +155,12 @@ def parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[s
     values = dict(parameters.values_of(query, content_type, body))
     data = Attached(values.pop("media_data", None))
     values.pop(credentials.NAME, None)  # already checked; not a parameter of the call
-    return {name: parameters.text_of(name, value) for name, value in values.items()}, data
+    given = {name: parameters.text_of(name, value) for name, value in values.items()}
+    if data and not any(given.get(name) for name in ("media_name", "media_path", "media_id")):
+        name = parameters.file_name_of(content_type, body, "media_data")
+        if name not in _INVENTED_NAMES:
+            given["media_name"] = name
+    return given, data
 
 
 def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:

@@ -159,7 +159,7 @@ _MEDIA = (
     Parameter("media_path", "http(s) address, or file below one of media_paths"),
     Parameter("media_data", "the content itself", BINARY),
     Parameter("media_id", "ID:CODE of media that were sent or received; wins over path and data"),
-    Parameter("media_name", "file name to show"),
+    Parameter("media_name", "file name to show; by default that of the uploaded part"),
     Parameter("media_mime", "type, overrides the detected one"),
     Parameter("media_ext", "extension, overrides the detected one"),
     Parameter("media_size", "size of the content that media_id names", WHOLE),

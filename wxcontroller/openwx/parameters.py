@@ -144,7 +144,10 @@ def _values(kind: str, boundary: bytes, body: Body, only: str | None, files: boo
 
 def file_name_of(content_type: str, body: Body, field: str) -> str:
     """Return the name of an uploaded file, "" for none. Raises BadParameter as ``form_pairs``."""
-    for _, _, head, _ in multipart_spans(body, _usable(form(content_type)[1])):
+    kind, boundary = form(content_type)
+    if kind != _MULTIPART_FORM:
+        return ""
+    for _, _, head, _ in multipart_spans(body, _usable(boundary)):
         if field_name(head, files=True) == field:
             if extended := re.search(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", head, re.IGNORECASE):
                 return text(unquote_to_bytes(extended[1]), "a file's name")

@@ -99,16 +99,17 @@ class Port:
             return content
 
     async def call(
-        self, name: str, form: Mapping[str, str], data: bytes = b"", filename: str = "x", key: str = ""
+        self, name: str, form: Mapping[str, str], data: bytes = b"", filename: str = "media_data", key: str = ""
     ) -> tuple[int, JsonValue]:
         """Call with a form, and an Idempotency-Key if one is given; ``data`` is its media_data."""
-        body, headers = aiohttp.FormData(dict(form)), {"Idempotency-Key": key} if key else {}
+        # Names as curl and browsers send them: UTF-8 that is not percent-encoded.
+        body, headers = aiohttp.FormData(dict(form), quote_fields=False), {"Idempotency-Key": key} if key else {}
         if data:
             body.add_field("media_data", data, filename=filename)
         async with self.http.post(self.address(name), data=body, headers=headers) as answer:
             return answer.status, json.loads(await answer.read())
 
-    async def post(self, call: str, data: bytes = b"", filename: str = "x", /, **form: str) -> JsonValue:
+    async def post(self, call: str, data: bytes = b"", filename: str = "media_data", /, **form: str) -> JsonValue:
         status, body = await self.call(call, form, data, filename)
         assert status == 200
         return body

@@ -178,6 +178,23 @@ async def test_binary_content_is_read_from_both_kinds_of_form(client: RunningCli
     assert [file.name for file, _ in client.driver.uploads] == ["media.png", "b.png"]
 
 
+@pytest.mark.parametrize(
+    ("part", "form", "shown"),
+    [
+        ("report.pdf", {}, "report.pdf"),
+        ("../tmp/报告.pdf", {}, "报告.pdf"),
+        ("r.pdf", {"media_name": "report.pdf"}, "report.pdf"),
+        ("r.pdf", {"media_path": "/srv/report.pdf"}, "report.pdf"),
+        ("media_data", {}, "media.dat"),
+    ],
+)
+async def test_uploaded_part_names_the_file_if_nothing_else_does(
+    client: RunningClient, part: str, form: dict[str, str], shown: str
+) -> None:
+    answer = obj(await client.post("upload_media", b"%PDF-", part, **form))
+    assert (answer["code"], answer["media_name"]) == (0, shown)
+
+
 async def test_uploaded_media_are_sent_by_id(client: RunningClient) -> None:
     answer = obj(await client.post("upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf"))
     assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
