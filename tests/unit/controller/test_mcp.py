@@ -128,6 +128,16 @@ async def test_both_kinds_of_handshake(host: Machine) -> None:
     assert (status, answer["error"]["code"]) == (400, -32020)
 
 
+@pytest.mark.parametrize("version", ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"])
+async def test_ping_is_answered_in_every_revision(host: Machine, version: str) -> None:
+    headers = {**bearer(token(host, Scope.READ)), "MCP-Protocol-Version": version, "Mcp-Method": "ping"}
+    prefix = "io.modelcontextprotocol/"
+    meta = {f"{prefix}protocolVersion": version, f"{prefix}clientCapabilities": {}}
+    params = {"params": {"_meta": meta}} if version == "2026-07-28" else {}
+    status, answer = await post(host, {"jsonrpc": "2.0", "id": 1, "method": "ping", **params}, headers)
+    assert (status, answer["id"], answer.get("error")) == (200, 1, None)
+
+
 async def test_a_token_is_needed_even_while_the_api_is_open(host: Machine) -> None:
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     assert (await host.v1("GET", "accounts"))[0] == 200
