@@ -81,6 +81,7 @@ class Shell:
     @classmethod
     @contextmanager
     def open(cls, host: Host, directory: str) -> Iterator["Shell"]:
+        """Open a shell in which a start waits for the scan, as on the terminal that a reader has."""
         host.run("mkdir", "-p", directory)
         enter = ["nsenter", "-a", "-r", "-w", "-t", str(host.leader), "--"]
         process = subprocess.Popen(
@@ -95,6 +96,8 @@ class Shell:
         threading.Thread(target=shell._read, daemon=True).start()
         try:
             shell._write(f"cd {directory}")
+            wait = 'case $1 in start|restart) set -- "$1" --wait "${@:2}";; esac'
+            shell._write(f'wxctl() {{ {wait}; command wxctl "$@"; }}')
             yield shell
         finally:
             process.kill()

@@ -92,7 +92,7 @@ def first_start(stage: Stage) -> None:
 
 def logged_in(stage: Stage) -> None:
     """Log alice in, for pages that begin with a running account."""
-    starting = threading.Thread(target=stage.host.run, args=("wxctl", "start", "alice"))
+    starting = threading.Thread(target=stage.host.run, args=("wxctl", "start", "alice", "--wait"))
     starting.start()
     scan(stage)
     starting.join(60)

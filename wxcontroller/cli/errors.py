@@ -12,6 +12,10 @@ class NeedsHuman(WxError, exit_code=6):
     """The account has stopped trying: it has to be checked and started again."""
 
 
+class ScanNeeded(WxError, exit_code=10):
+    """A QR code waits for a scan, and nobody is there to see it."""
+
+
 class Declined(WxError, exit_code=130):
     """A question was answered with no."""
 

@@ -25,6 +25,7 @@ EXITS: Mapping[int, tuple[str, str]] = MappingProxyType(
         ),
         8: ("exists", "It exists already and was not overwritten."),
         9: ("locked", "An exported account cannot be decrypted: the passphrase is wrong or the file is damaged."),
+        10: ("needs-scan", "The account is started and waits for the scan of its QR code."),
         78: ("configuration", "A configuration file is invalid."),
         INTERRUPTED: (
             "interrupted",
@@ -44,6 +45,7 @@ def short() -> str:
     lines = (
         "0 done, 1 failed, 2 invalid arguments, 3 controller unreachable,",
         "4 not found, 5 unit failed, 6 needs attention, 7 access denied,",
-        f"8 exists already, 9 decryption failed, 78 invalid settings, {INTERRUPTED} interrupted.",
+        "8 exists already, 9 decryption failed, 10 waits for a scan,",
+        f"78 invalid settings, {INTERRUPTED} interrupted.",
     )
     return "\n  ".join(lines)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.errors import NeedsHuman
+from wxcontroller.cli.errors import NeedsHuman, ScanNeeded
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Issue
 from wxcontroller.core.errors import ControllerUnreachable, UnitFailed, WxError
@@ -36,12 +36,14 @@ def follow(
     name: AccountName,
     display: Display,
     timeout: float,
+    scans: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> AccountView:
     """Show the account's states until it is running, and return it.
 
-    Raises NeedsHuman, UnitFailed or WxError with the reason when it ends otherwise or ``timeout`` seconds pass, and
-    ControllerUnreachable if the controller stays unreachable. The account itself is not changed.
+    Raises NeedsHuman, UnitFailed or WxError with the reason when it ends otherwise or ``timeout`` seconds pass,
+    ScanNeeded as soon as there is a code unless ``scans``, and ControllerUnreachable if the controller stays
+    unreachable. The account itself is not changed.
     """
     begun = clock()
     unreachable_since: float | None = None
@@ -56,7 +58,15 @@ def follow(
                 raise
             display.say(Text("the controller does not answer, waiting for it"))
         else:
-            display.show(account, _link(api, name, account))
+            link = _link(api, name, account)
+            if link and not scans:
+                raise ScanNeeded(
+                    N_("{account} waits for the scan of a QR code"),
+                    N_("show the code: {command}; it is also on the dashboard"),
+                    account=name.name,
+                    command=command("qr", name.name),
+                )
+            display.show(account, link)
             if account.condition is Condition.RUNNING:
                 return account
             problem = start_failure(account)

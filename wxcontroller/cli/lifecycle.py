@@ -13,7 +13,7 @@ from wxcontroller.cli.errors import BadUsage, Declined, file_problems
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.verbs import verb
-from wxcontroller.cli.work import ActionWatch, Work, run
+from wxcontroller.cli.work import ActionWatch, Following, Work, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
@@ -28,7 +28,12 @@ _TIMEOUT = click.option(
     metavar="S",
     help="Stop waiting after S seconds; the account keeps running.",
 )
-_NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is up, without following the login.")
+_WAIT = click.option(
+    "--wait/--no-wait",
+    default=None,
+    help="Wait for the scan also without a terminal; or return when the unit is up. "
+    "By default, a start without a terminal ends when a code has to be scanned.",
+)
 
 
 _OPTIONS = click.option(
@@ -79,7 +84,7 @@ def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | No
 @_OPTIONS
 @_POST_API
 @_DRIVER
-@_NO_WAIT
+@_WAIT
 @_TIMEOUT
 def start(
     session: WxctlRun,
@@ -87,16 +92,17 @@ def start(
     pairs: tuple[str, ...],
     post_api: str | None,
     driver: str | None,
-    no_wait: bool,
+    wait: bool | None,
     timeout: float,
 ) -> None:
     """Start accounts and follow them until they are running. A NAME like 'shop-*' matches accounts.
 
-    For a single account, its QR code is shown here. Options are stored with the account and apply to later
+    For a single account, its QR code is shown here. Without a terminal, or for several accounts, a QR code ends
+    the wait with status 10 and the command that shows it. Options are stored with the account and apply to later
     starts. Ctrl-C stops following; the account keeps running.
     """
     options = start_options(pairs, post_api, driver)
-    following = 0 if no_wait else timeout
+    following = Following(0 if wait is False else timeout, wait)
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         new = is_new(api, account)
@@ -107,7 +113,7 @@ def start(
             watch.note(note)
         return watch.follow(account, started, following)
 
-    run(session, names, Work(act, start_outcome(following)))
+    run(session, names, Work(act, start_outcome(following.seconds)))
 
 
 @verb("Stop accounts.", "wxctl stop alice", "wxctl stop alice bob 'shop-*'")
@@ -134,20 +140,20 @@ def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
 
 @verb("Restart accounts and follow them until they run.", "wxctl restart alice", "wxctl restart 'shop-*'")
 @names_argument
-@_NO_WAIT
+@_WAIT
 @_TIMEOUT
-def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
+def restart(session: WxctlRun, names: tuple[str, ...], wait: bool | None, timeout: float) -> None:
     """Restart accounts, for instance after an upgrade, and follow them until they are running.
 
     A NAME like 'shop-*' matches accounts that are not stopped.
     """
-    following = 0 if no_wait else timeout
+    following = Following(0 if wait is False else timeout, wait)
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         return watch.follow(account, api.restart(account), following)
 
     # A pattern must not start accounts that were stopped on purpose.
-    run(session, names, Work(act, start_outcome(following), stopped_too=False))
+    run(session, names, Work(act, start_outcome(following.seconds), stopped_too=False))
 
 
 @verb("Log an account out of WeChat and stop it.", "wxctl logout alice --yes")

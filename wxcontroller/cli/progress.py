@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
-from wxcontroller.cli.errors import NeedsHuman, NoLongerFollowed
+from wxcontroller.cli.errors import NoLongerFollowed
 from wxcontroller.cli.language import say, wrapped
 from wxcontroller.cli.terminal import qr_text, too_small
 from wxcontroller.core import messages
@@ -160,7 +160,7 @@ class Bar:
 
 
 class StateOnly:
-    """For one of several accounts: its state next to the bar. Ends when it needs a person, or by ``stopped``."""
+    """For one of several accounts: its state next to the bar. Ends by ``stopped``."""
 
     def __init__(self, bar: Bar, stopped: Event) -> None:
         self._bar = bar
@@ -170,10 +170,6 @@ class StateOnly:
         if self._stopped.is_set():
             raise NoLongerFollowed(
                 N_("{account} is no longer followed; its state is unchanged"), account=account.name
-            )
-        if link:
-            raise NeedsHuman(
-                N_("{account} shows a QR code to scan"), command("qr", account.name), account=account.name
             )
         self._bar.state(account.name, account.condition.value)
 

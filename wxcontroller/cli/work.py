@@ -3,7 +3,8 @@
 One plain name is the usual case: it is followed with its QR code on the screen, and its JSON is one object. Several
 names, or a pattern, are done by at most four at a time; each has a line when it ends, its JSON is an element of an
 array, and a summary follows. A person cannot scan several codes at once, so an account that needs one counts as
-failed, with the command that shows its code. The exit code is then the highest of all.
+failed, with the command that shows its code, unless the caller waits for scans. The exit code is then the highest of
+all.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ _AT_ONCE = 4
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How long to follow a start, 0 for not at all; ``scans``: also while a code waits for its scan, None for only
+    where a terminal shows it."""
+
+    seconds: float
+    scans: bool | None = None
+
+
 class ActionWatch(ABC):
     """Shows the progress of an action."""
 
@@ -46,12 +56,12 @@ class ActionWatch(ABC):
         """Show a message immediately, in addition to the result."""
         tell(words, err=True)
 
-    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
-        """Follow a start until the account runs; ``timeout`` 0: return ``view``. Raises as ``follow.follow``."""
-        return self.shown(account, timeout) if timeout else view
+    def follow(self, account: AccountName, view: AccountView, following: Following) -> AccountView:
+        """Follow a start until the account runs, if at all. Raises as ``follow.follow``."""
+        return self.shown(account, following) if following.seconds else view
 
     @abstractmethod
-    def shown(self, account: AccountName, timeout: float) -> AccountView:
+    def shown(self, account: AccountName, following: Following) -> AccountView:
         """Show an account while it is followed; return it."""
 
 
@@ -147,17 +157,19 @@ class _Alone(ActionWatch):
     session: WxctlRun
     api: Api
 
-    def shown(self, account: AccountName, timeout: float) -> AccountView:
+    def shown(self, account: AccountName, following: Following) -> AccountView:
         from wxcontroller.cli.answer import answer_on_terminal
         from wxcontroller.cli.follow import follow
         from wxcontroller.cli.progress import display_for
         from wxcontroller.cli.terminal import console
 
+        target = console(stderr=self.session.json)
+        scans = following.scans if following.scans is not None else target.is_terminal
         try:
             while True:
                 try:
-                    with display_for(console(stderr=self.session.json)) as display:
-                        return follow(self.api, account, display, timeout)
+                    with display_for(target) as display:
+                        return follow(self.api, account, display, following.seconds, scans)
                 except NeedsHuman:
                     if not answer_on_terminal(self.session, self.api, account):
                         raise
@@ -234,8 +246,9 @@ class _Several(ActionWatch):
         self._bar = bar
         self.stopped = Event()
 
-    def shown(self, account: AccountName, timeout: float) -> AccountView:
+    def shown(self, account: AccountName, following: Following) -> AccountView:
         from wxcontroller.cli.follow import follow
         from wxcontroller.cli.progress import StateOnly
 
-        return follow(self._api, account, StateOnly(self._bar, self.stopped), timeout)
+        display = StateOnly(self._bar, self.stopped)
+        return follow(self._api, account, display, following.seconds, following.scans is True)

@@ -52,7 +52,7 @@ def shops(host: Host) -> list[str]:
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
-    done = wxctl("start", "alice")
+    done = wxctl("start", "alice", "--wait")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("alice: scanning: waiting for a scan of QR code 1 of 10") == 1
     assert "alice: confirming" in done.stdout
@@ -77,17 +77,30 @@ def test_failed_start_ends_with_the_reason(
     wxctl: Wxctl, host: Host, states: tuple[State, ...], code: int, words: str
 ) -> None:
     host.script = [*states]
-    done = wxctl("start", "alice")
+    done = wxctl("start", "alice", "--wait")
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert "wxctl " in done.stderr.splitlines()[-1]  # what to do
 
 
 def test_start_gives_up_waiting_but_not_the_account(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", SCANNING)
-    done = wxctl("start", "alice", "--timeout", "1")
+    done = wxctl("start", "alice", "--wait", "--timeout", "1")
     assert done.returncode == 1
     assert "alice: still scanning after 1 s" in done.stderr
     assert host.changes == ["POST accounts/alice/start"]
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_start_in_a_script_ends_when_a_code_has_to_be_scanned(
+    wxctl: Wxctl, host: Host, verb: str, form: tuple[str, ...]
+) -> None:
+    host.add("alice", SCANNING)
+    host.script = [LOADING, SCANNING]
+    done = wxctl(*form, verb, "alice", "--timeout", "60")
+    assert (done.returncode, "wxctl qr alice" in done.stderr, LINK in done.stderr) == (10, True, False)
+    if form:
+        assert json.loads(done.stderr.splitlines()[-1])["error"]["code"] == "needs-scan"
 
 
 def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, host: Host) -> None:

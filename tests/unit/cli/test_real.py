@@ -93,5 +93,5 @@ def test_a_restart_keeps_the_login_and_a_logout_needs_confirmation(wxctl: Wxctl)
     assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
     assert "needs a scan" in wxctl("logout", "小店", "--yes").stdout
     done = wxctl("start", "小店", "another")  # a code is shown for a single account only
-    assert (done.returncode, "wxctl qr 小店" in done.stderr) == (6, True)
+    assert (done.returncode, "wxctl qr 小店" in done.stderr) == (10, True)
     assert wxctl("logout", "nobody", "-y").returncode == 4
