@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 
 # Codes of /openwx (openwx-api 0): a failure with media or with a request's form; a send that never went out.
 FAILED = -1
@@ -88,6 +89,9 @@ class Cause(StrEnum):
     STOPPING = "stopping"
     DAMAGED = "damaged"
     UNSUPPORTED = "unsupported"
+    # Of calls that are refused before there is a send.
+    NOT_RUNNING = "not-running"
+    UNAVAILABLE = "unavailable"  # it cannot be stored
     # Of those that may have arrived.
     NO_ANSWER = "no-answer"
 
@@ -97,8 +101,9 @@ class Rule:
     """What a cause means: ``text`` is the reason, ``{why}`` if that is the evidence; ``ends`` is until when it holds.
 
     ``remedy`` is for people and callers of /v1, ``agent`` for AI agents, if they need other words. ``code`` is that
-    of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink. ``condition`` is the code of the
-    condition that the account has meanwhile, for causes that last until somebody acts.
+    of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink, ``status`` that of a refused
+    notification. ``passes``: the same message can be sent again later. ``condition`` is the code of the condition
+    that the account has meanwhile, for causes that last until somebody acts.
     """
 
     text: str
@@ -107,6 +112,8 @@ class Rule:
     agent: str = ""
     code: int = NOT_SENT
     ret: int = -2
+    status: int = 409
+    passes: bool = False
     condition: str = ""
 
 
@@ -115,6 +122,8 @@ _ASK = N_("ask the person to write to the account; then it is sent, do not send 
 _LOOK_UP = N_("look up the recipient's present id, and send it again")
 # For agents: they see tools instead of paths and commands, and read English.
 _FIND = "find_people and read_messages return ids of people and groups; send it again with the present one"
+_START = N_("start the account, and send it again")
+_ASK_TO_START = "ask your user to start the account; list_accounts shows its state"
 RULES: Mapping[Cause, Rule] = {
     Cause.NO_CONTEXT: Rule(N_("the person has not written since the login"), _ASK, _WRITES),
     Cause.WINDOW: Rule(N_("the reply window is closed"), _ASK, _WRITES),
@@ -150,6 +159,7 @@ RULES: Mapping[Cause, Rule] = {
         N_("log the account in; do not send it again"),
         N_("until the account is logged in"),
         "the account's owner has to log it in; get_login_code returns the code to scan",
+        passes=True,
         condition="needs-scan",
     ),
     Cause.UNREACHABLE: Rule(
@@ -162,7 +172,10 @@ RULES: Mapping[Cause, Rule] = {
     Cause.BAD_RECIPIENT: Rule("{why}", N_("correct recipient or content, and send it again"), ret=-3),
     Cause.NO_PEER: Rule(N_("the chat is not known (any more)"), _LOOK_UP, agent=_FIND, ret=-3),
     Cause.TOO_LARGE: Rule(
-        "{why}", N_("send a smaller file, or raise the option media_size_max and send it again"), code=FAILED
+        "{why}",
+        N_("send a smaller file, or raise the option media_size_max and send it again"),
+        code=FAILED,
+        status=413,
     ),
     Cause.MEDIA_REFUSED: Rule("{why}", N_("send a text, or the file when WeChat accepts media again"), code=FAILED),
     Cause.MEDIA_FAILED: Rule("{why}", N_("make the content available, and send it again"), code=FAILED),
@@ -194,8 +207,10 @@ RULES: Mapping[Cause, Rule] = {
     Cause.DAILY_LIMIT: Rule(
         "{why}", N_("send it again tomorrow, or raise the option send_daily_max"), code=TOO_MANY_TODAY
     ),
-    Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait")),
-    Cause.STOPPING: Rule(N_("stopping"), N_("start the account, and send it again")),
+    Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), passes=True),
+    Cause.STOPPING: Rule(N_("stopping"), _START, agent=_ASK_TO_START, passes=True),
+    Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, passes=True),
+    Cause.UNAVAILABLE: Rule("{why}", N_("free space on the disk of the account, and send it again"), passes=True),
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
     Cause.UNSUPPORTED: Rule("{why}", N_("use an account on a route that supports it: docs/routes.md"), code=FAILED),
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
@@ -204,6 +219,37 @@ RULES: Mapping[Cause, Rule] = {
 _BARE = frozenset(
     {Cause.CANCELLED, Cause.BAD_RECIPIENT, Cause.REFUSED_TWICE, Cause.WECHAT_FAILED, Cause.TOO_FREQUENT}
 )
+
+
+# Calls that are refused before there is a send had these codes first.
+_OF_CALLS = {"no-such-peer": Cause.NO_PEER, "not-logged-in": Cause.OFFLINE}
+
+
+def rule_of(code: str) -> Rule | None:
+    """Return the rule for the reason of a send, or the code of a refused call; None for others."""
+    return RULES[Cause(code)] if code in set(Cause) else RULES[_OF_CALLS[code]] if code in _OF_CALLS else None
+
+
+# What agents can do about other failures of calls.
+_FAILED_CALLS = {
+    "unknown-account": "list_accounts returns the accounts",
+    "no-such-message": "read_messages returns ids of messages; older ones may be deleted",
+}
+
+
+def for_agents(code: str) -> str:
+    """Return what an AI agent can do about the reason of a send, or about the code of a refused call; "": unknown."""
+    rule = rule_of(code)
+    return (rule.agent or rule.remedy) if rule else _FAILED_CALLS.get(code, "")
+
+
+def words_of(answer: JsonObject) -> Text:
+    """Return what /v1 says about a send, in one text: why it did not go out, until when, and what to do."""
+    what, ends, remedy = (text_in(answer, name) for name in ("detail", "ends", "remedy"))
+    if ends:
+        held = answer.get("state") == SendState.HELD
+        what = Text(N_("held {ends}: {why}") if held else N_("waiting {ends}: {why}"), ends=ends, why=what)
+    return Text(N_("{what}; {remedy}"), what=what, remedy=remedy) if remedy else what
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +295,10 @@ class Verdict:
         """Until when it is held."""
         return Text(self.rule.ends) if self.rule and self.state is not SendState.REFUSED else NOTHING
 
-    def remedy(self, agent: bool = False) -> Text:
-        """Return what people and callers can do, or what an AI agent can do."""
-        return Text((agent and self.rule.agent) or self.rule.remedy) if self.rule else NOTHING
+    @property
+    def remedy(self) -> Text:
+        """What people and callers can do."""
+        return Text(self.rule.remedy) if self.rule else NOTHING
 
     @property
     def mark(self) -> str:

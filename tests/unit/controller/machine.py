@@ -274,6 +274,8 @@ class Process:
                 return _error(404, "no-such-path")
             case "messages" if self.sends is not None and request.method == "POST":
                 sent = await self._send(request, self.sends)
+                if sent.get("code") == 100:
+                    return _error(404, "no-such-peer")
                 outcome: JsonObject = {"state": "delivered" if sent.get("code") == 0 else "refused"}
                 return web.json_response(sent and {"chat": "@x", "parts": [], **outcome, **sent})
             case "contacts" | "groups" as kind if self.sends is not None:
@@ -298,13 +300,15 @@ class Process:
     async def _send(self, request: web.Request, sends: list[dict[str, str]]) -> JsonObject:
         if "json" in request.headers["Content-Type"]:
             message = obj(await request.json())
-            form = {"id": text(message["to"]), "content": text(message["text"])}
-            form["idempotency_key"] = request.headers["Idempotency-Key"]
+            form = {name: "1" if value is True else text(value) for name, value in message.items()}
         else:
             values = parameters.values_of("", request.headers["Content-Type"], await request.read())
             form = {
-                name: value.read().decode("latin-1" if name == "media_data" else "utf-8") for name, value in values
+                name: value.read().decode("latin-1" if name in ("media_data", "file") else "utf-8")
+                for name, value in values
             }
+        if key := request.headers.get("Idempotency-Key"):
+            form |= {"id": form["to"], "content": form.get("text", ""), "idempotency_key": key}
         answer = self.send_answer(form)
         if answer.get("code") in (0, -7) and form["idempotency_key"] not in {
             send["idempotency_key"] for send in sends

@@ -112,6 +112,13 @@ async def test_remedies_name_tools(host: Machine) -> None:
     process.serve = fixed(404, {"Content-Type": "application/json"}, json.dumps({"error": error}).encode())
     failed, words = await called(host, shown, "send_message", account="alice", to="x", text="hi")
     assert (failed, "find_people" in words, "GET" in words) == (True, True, False)
+    # Also those of sends: what an account says to do is not passed on.
+    for state in ("refused", "held"):
+        sent = {"id": "1", "state": state, "reason": "no-peer", "detail": "gone", "remedy": "use GET …/contacts"}
+        answer = json.dumps({**sent, "remedy_text": {"template": "GET", "values": {}}, "parts": [sent]}).encode()
+        process.serve = fixed(200, {"Content-Type": "application/json"}, answer)
+        failed, words = await called(host, shown, "send_message", account="alice", to="x", text="hi")
+        assert (failed, "find_people" in words, "GET" in words) == (state == "refused", True, False)
 
 
 async def test_both_kinds_of_handshake(host: Machine) -> None:

@@ -144,7 +144,7 @@ async def test_each_dialect_becomes_one_text(host: Machine) -> None:
         assert (status, answer["state"]) == (200, "delivered"), name
         [send] = process.sends
         sent = (send["call"], send["id"], send["content"])
-        assert sent == ("send_friend_message", "filehelper", expected.lstrip("!")), name
+        assert sent == ("messages", "filehelper", expected.lstrip("!")), name
         assert (send.get("urgent") == "1") == expected.startswith("!"), name
 
 
@@ -156,10 +156,11 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
     _, answer = await post(host, "/notify/ops/message", shown, '{"message": "n"}')
     assert (answer["appid"], answer["message"], answer["state"]) == (1, "n", "delivered")
     answers: list[tuple[JsonObject, int, str]] = [
-        ({"code": 0, "id": "7", "status": "success", "state": "accepted"}, 200, "accepted"),
-        ({"code": -7, "id": "7", "status": "held until the person writes: …", "state": "held"}, 200, "held"),
-        ({"code": -1, "id": None, "status": "unknown data", "reason": "it may have arrived: x"}, 200, "unknown"),
-        ({"code": -8, "id": None, "status": "the daily limit of 3 sends is used up"}, 409, "refused"),
+        ({"code": 0, "id": "7", "state": "accepted", "detail": "…"}, 200, "accepted"),
+        ({"code": -7, "id": "7", "state": "held", "reason": "window", "detail": "…"}, 200, "held"),
+        ({"code": -1, "id": "7", "state": "unknown", "reason": "no-answer", "detail": "…"}, 200, "unknown"),
+        ({"code": -8, "id": "7", "state": "refused", "reason": "daily-limit", "detail": "…"}, 409, "refused"),
+        ({"code": -1, "id": "7", "state": "refused", "reason": "too-large", "detail": "…"}, 413, "refused"),
     ]
     current = iter([response for response, _, _ in answers for _ in range(2)])
     process.send_answer = lambda _: next(current)
@@ -175,12 +176,12 @@ async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> No
 
 async def test_a_refusal_says_why_and_how_much_was_sent(host: Machine) -> None:
     process, shown = await account(host), await target(host)
-    answer: JsonObject = {"code": -1, "id": None, "status": "invaild media_path", "reason": "the server answered 404"}
+    answer: JsonObject = {"code": -1, "id": "7", "detail": "the server answered 404", "remedy": "repair it"}
     process.send_answer = lambda _: answer
     status, found = await post(host, "/notify/ops", shown, "look", Attach="https://x.example/a.png")
-    assert (status, found["reason"]) == (409, "the server answered 404")
+    assert (status, found["reason"]) == (409, "the server answered 404; repair it")
     # Part of it has arrived: a client that tries again, as after an error, would repeat that.
-    answer |= {"status": "media upload failure 1/1", "state": "refused", "parts": [1, 2]}
+    answer |= {"state": "refused", "parts": [{"id": "7", "state": "delivered"}, {"id": "8", "state": "refused"}]}
     status, found = await post(host, "/notify/ops", shown, "look", Attach="https://x.example/a.png")
     assert (status, found["state"], found["parts"]) == (200, "refused", [1, 2])
     assert found["reason"]
@@ -234,7 +235,7 @@ async def test_files_are_sent_with_their_names(host: Machine) -> None:
     assert (await post(host, "/notify/ops", shown, content, method="PUT", Filename="b.bin"))[0] == 200
     assert (await post(host, "/notify/ops", shown, Attach="https://x.example/c.png", Filename="c.png"))[0] == 200
     assert process.sends is not None
-    found = [(send.get("content"), send["media_name"], send.get("media_path")) for send in process.sends]
+    found = [(send.get("text"), send["media_name"], send.get("media_url")) for send in process.sends]
     assert found == [("look", "a.bin", None), (None, "b.bin", None), (None, "c.png", "https://x.example/c.png")]
     assert [content in body for _, _, body in process.seen] == [True, True, False]
     status, answer = await post(host, "/ops?filename=big", shown, b"x" * (host.settings.max_body + 1))
@@ -428,7 +429,12 @@ async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
 
 async def test_refused_text_is_not_deduplicated(host: Machine) -> None:
     process, shown = await account(host), await target(host)
-    process.send_answer = lambda _: {"id": None, "code": -8, "status": "the daily limit is used up"}
+    process.send_answer = lambda _: {
+        "id": "7",
+        "code": -8,
+        "state": "refused",
+        "detail": "…",
+    }
     for _ in range(2):
         assert (await post(host, "/notify/ops", shown, "m"))[0] == 409
     process.send_answer = lambda _: SENT

@@ -72,6 +72,6 @@ def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tu
 
 def _words(verdict: Verdict) -> JsonObject:
     """Return state, cause and texts; the detail also if there is none."""
-    texts = {"detail": verdict.detail, "ends": verdict.ends, "remedy": verdict.remedy()}
+    texts = {"detail": verdict.detail, "ends": verdict.ends, "remedy": verdict.remedy}
     given = text_fields(**{name: each for name, each in texts.items() if each})
     return {"state": verdict.state.value, "reason": verdict.cause, "detail": None, **given}

@@ -19,11 +19,12 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.mcp.tools import REMEDIES, SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
+from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
 from wxcontroller.core.messages import N_
+from wxcontroller.core.verdict import for_agents
 from wxcontroller.openwx import credentials
 
 PATH = "/mcp"
@@ -218,7 +219,7 @@ async def called(request: web.Request, who: Caller, params: JsonObject) -> JsonO
             return failure(f"{wrong}; see the tool's inputSchema")
         return {"content": list[JsonValue](await tool.run(ToolCall(request, who, arguments))), "isError": False}
     except WxError as problem:
-        remedy = REMEDIES.get(problem.code) or str(problem.remedy_text)
+        remedy = for_agents(problem.code) or str(problem.remedy_text)
         return failure("; ".join(filter(None, (str(problem.text), remedy))))
 
 

@@ -30,10 +30,11 @@ from wxcontroller.core.budget import read_whole
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.mediatype import media_type
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.records.decoding import Undecodable, WireRecord, as_object, decode
 from wxcontroller.core.records.messages import MessagePage, SentMessage
 from wxcontroller.core.records.people import ContactPage, GroupPage
+from wxcontroller.core.verdict import SendState, for_agents
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 
@@ -161,8 +162,14 @@ def text_content(value: JsonValue) -> JsonObject:
     return {"type": "text", "text": json.dumps(value, ensure_ascii=False)}
 
 
-def without_nulls(found: JsonObject) -> JsonObject:
-    return {name: value for name, value in found.items() if value is not None}
+def brief(found: JsonObject) -> JsonObject:
+    """Return an object without nulls and texts as data; what an account says to do is replaced by our words."""
+    shown: JsonObject = {
+        name: value for name, value in found.items() if value is not None and not name.endswith("_text")
+    }
+    if "remedy" in shown:
+        shown["remedy"] = for_agents(text(found.get("reason")))
+    return shown
 
 
 async def list_accounts(call: ToolCall) -> Content:
@@ -201,10 +208,10 @@ def shown_messages(answer: JsonObject, after: str) -> JsonObject:
     found: list[JsonValue] = []
     next_: JsonValue = after or None
     for each in items(answer.get("messages")):
-        message = without_nulls(obj(each))
+        message = brief(obj(each))
         next_ = message.get("cursor", next_)
         if media := obj(message.get("media")):
-            message["media"] = without_nulls({**media, "url": None})
+            message["media"] = brief({**media, "url": None})
         found.append(message)
     return {"messages": found, "after": next_, "more": answer.get("more") is True}
 
@@ -216,12 +223,11 @@ async def send_message(call: ToolCall) -> Content:
     headers = {"Content-Type": "application/json", **({KEY_HEADER: key} if key else {})}
     body = to_bytes({**sent, "wait": SEND_SECONDS})
     answer = await ask(call, call.account(), "/v1/messages", SentMessage, "POST", headers, body)
-    went = [part for part in items(answer.get("parts")) if text(obj(part).get("state")) not in ("", "refused")]
+    parts = [obj(part) for part in items(answer.get("parts"))]
     # Of what went in part, an agent that sees an error sends all again.
-    if answer.get("state") == "refused" and not went:
-        why = text(answer.get("detail")) or text(answer.get("reason"))
-        raise Refused("not-sent", Text(N_("the message was refused: {why}"), why=why), "")
-    return [text_content(without_nulls(answer))]
+    if all(part.get("state") == SendState.REFUSED for part in (answer, *parts)):
+        raise Refused(text(answer.get("reason")), text_in(answer, "detail"), "")
+    return [text_content({**brief(answer), "parts": list[JsonValue](map(brief, parts))})]
 
 
 async def get_media(call: ToolCall) -> Content:
@@ -254,14 +260,6 @@ async def get_login_code(call: ToolCall) -> Content:
     ]
 
 
-# What an agent can do about a failure, by its code, where the remedy of other callers names commands or paths of /v1.
-REMEDIES: Mapping[str, str] = {
-    "unknown-account": "list_accounts returns the accounts",
-    "no-such-peer": "find_people and read_messages return ids of people and groups",
-    "no-such-message": "read_messages returns ids of messages; older ones may be deleted",
-    "not-running": "ask your user to start the account; list_accounts shows its state",
-    "not-logged-in": "the account's owner has to log it in; get_login_code returns the code to scan",
-}
 _ACCOUNT = {"account": string_schema("name of the account, from list_accounts", 64)}
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool

@@ -1,15 +1,15 @@
 """Passing a notification on to its target's account, and its result.
 
-The account's program gets an ordinary send with an idempotency key of ours: if the connection breaks, the same
-request is made again, and the message goes out once. Programs of 2.0.0 know all of this except ``urgent``, which
-they ignore.
+The account's program gets an ordinary send of /v1 with an idempotency key of ours: if the connection breaks, the same
+request is made again, and the message goes out once. The result is the verdict that it answers.
 """
 
 import asyncio
+import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from urllib.parse import quote_plus, urlencode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from urllib.parse import quote_plus
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure
@@ -17,21 +17,25 @@ from wxcontroller.controller.notify.notification import Attachment
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.messages import N_, NOTHING, Text, verbatim
+from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 from wxcontroller.core.notifytargets import NotifyTarget
+from wxcontroller.core.verdict import TAKEN, Rule, SendState, rule_of, words_of
+from wxcontroller.openwx.idempotencykey import KEY_HEADER
+from wxcontroller.openwx.newmessage import FILE_FIELD
 
 # Programs that notify wait for the answer, mostly for 10 to 30 seconds, and count no answer as a failure.
 ANSWER_SECONDS = 8.0
 _SEARCH_SECONDS = 5.0
 _PAUSE = 0.5
 _ANSWER_VALUES = 5000
-_NOT_FOUND, _QUEUED, _UNKNOWN_WORD = 100, -7, "unknown data"  # openwx-api 0; client/sends/model.py
+_MARGIN = 1.0  # of the time for an answer: the account answers earlier where a send is
+_NO_PEER = "no-such-peer"
 # In this order: the first that matches decides, as in wxctl send.
 _FRIEND_KEYS = ("displayname", "markname", "name")
 _GROUP_KEYS = ("displayname", "name")
-REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
+REFUSED, UNKNOWN, WAITING = SendState.REFUSED, SendState.UNKNOWN, SendState.WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,14 @@ class NotifyVerdict:
     """The result of a notification: the ``state`` of its send, the reason if it was not just sent, and the send's id.
 
     ``parts`` are how many of how many messages were sent, if there is more than one. ``status`` is the HTTP status of
-    a refusal, ``retry_after`` after how many seconds it may end. ``passing``: the refusal may be temporary, as for a
-    stopped account.
+    a refusal, ``retry_after`` after how many seconds it may end. ``cause`` is its code in /v1. ``passing``: the
+    refusal may be temporary, as for a stopped account.
     """
 
     state: str
     reason: Text = NOTHING
     id: str = ""
+    cause: str = ""
     status: int = 409
     passing: bool = False
     retry_after: int = 0
@@ -81,37 +86,30 @@ class TargetSender:
                 account=target.account,
                 driver=account.driver,
             )
-        fields = {"content": content} if content else {}
+        fields: JsonObject = {"text": content} if content else {}
         if urgent:
-            fields["urgent"] = "1"
+            fields["urgent"] = True
         latest = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        answer = await self._sent(account, target, {**fields, "id": target.peer}, attachment, key, latest)
-        if isinstance(answer, NotifyVerdict) or integer(answer.get("code")) != _NOT_FOUND:
-            return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
+        result = await self._sent(account, {**fields, "to": target.peer}, attachment, key, latest)
+        if result.cause != _NO_PEER:
+            return result
         found = await self._search(account, target)
         if isinstance(found, NotifyVerdict):
             return found
         # A new key, because it is a different request: the same key with another id would be refused.
-        answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
-        return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
+        return await self._sent(account, {**fields, "to": found}, attachment, f"{key}-2", latest)
 
     async def _sent(
-        self,
-        account: Account,
-        target: NotifyTarget,
-        fields: Mapping[str, str],
-        attachment: Attachment | None,
-        key: str,
-        latest: float,
-    ) -> JsonObject | NotifyVerdict:
-        """Make the call, and repeat it if unanswered; return the answer, or the outcome known without one."""
-        path = "/openwx/send_group_message" if target.is_group else "/openwx/send_friend_message"
+        self, account: Account, fields: JsonObject, attachment: Attachment | None, key: str, latest: float
+    ) -> NotifyVerdict:
+        """Make the call, and repeat it if unanswered; return its result."""
         loop, lost = asyncio.get_running_loop(), NOTHING
         while True:
-            headers, body = encoded({**fields, "idempotency_key": key}, attachment)
+            seconds = max(0.1, latest - loop.time())
+            headers, body = encoded({**fields, "wait": max(0.0, seconds - _MARGIN)}, attachment)
             try:
                 _, content = await self.ports.exchange(
-                    account, path, max(0.1, latest - loop.time()), Scope.SEND, "POST", headers, body
+                    account, "/v1/messages", seconds, Scope.SEND, "POST", {**headers, KEY_HEADER: key}, body
                 )
             except NotRunning as problem:
                 # If an answer was lost, the message may have been accepted: only a repetition shows this.
@@ -123,9 +121,9 @@ class TargetSender:
                 lost = problem.text
             else:
                 answer = obj(_json(content))
-                if isinstance(answer.get("code"), int):
-                    return answer
-                return NotifyVerdict(UNKNOWN, Text(N_("the account's program returned a response without a code")))
+                if answer.get("error") or answer.get("state") in set(SendState):
+                    return result_of(answer)
+                return NotifyVerdict(UNKNOWN, Text(N_("the account's program returned a response without a state")))
             if loop.time() + _PAUSE >= latest:
                 return NotifyVerdict(UNKNOWN, lost)
             await asyncio.sleep(_PAUSE)
@@ -164,44 +162,46 @@ def new_key() -> str:
     return f"notify-{uuid.uuid4()}"
 
 
-def verdict(answer: JsonObject) -> NotifyVerdict:
-    """Return the result in an account's answer to a send. Routes without reply windows give no state."""
-    code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
-    why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
-    numbers = [integer(number) for number in items(answer.get("parts"))]
-    parts = (numbers[0], numbers[1]) if len(numbers) == 2 else None
-    if code == 0:
-        done = state if state in ("delivered", "accepted") else "delivered" if identity else "accepted"
-        return NotifyVerdict(done, id=identity, parts=parts)
-    if code == _QUEUED:
-        return NotifyVerdict("held" if state == "held" else WAITING, why, identity, parts=parts)
-    # The status has the contract's words, the reason the cause.
-    if answer.get("reason"):
-        why = verbatim(one_line(answer.get("reason")))
-    if state == UNKNOWN or text(answer.get("status")) == _UNKNOWN_WORD:
-        return NotifyVerdict(UNKNOWN, why, parts=parts)
-    return NotifyVerdict(REFUSED, why, passing=code == -3, parts=parts)  # -3: it is not logged in
+def result_of(answer: JsonObject) -> NotifyVerdict:
+    """Return the result in the answer of /v1 to a send."""
+    if error := obj(answer.get("error")):
+        cause = text(error.get("code"))
+        return refused_by(rule_of(cause), text_in(error, "message"), cause)
+    state, cause = SendState(text(answer.get("state"))), text(answer.get("reason"))
+    sent = [text(member(part, "state")) in TAKEN for part in items(answer.get("parts"))]
+    found = refused_by(rule_of(cause), words_of(answer), cause)
+    return replace(
+        found,
+        state=WAITING if state is SendState.SENDING else state,
+        id=text(answer.get("handle")) or text(answer.get("id")),
+        parts=(sum(sent), len(sent)) if len(sent) > 1 else None,
+    )
+
+
+def refused_by(rule: Rule | None, reason: Text, cause: str) -> NotifyVerdict:
+    return NotifyVerdict(
+        REFUSED, reason, cause=cause, status=rule.status if rule else 409, passing=rule is not None and rule.passes
+    )
 
 
 def _refused(message: str, **values: str) -> NotifyVerdict:
     return NotifyVerdict(REFUSED, Text(message, **values))
 
 
-def encoded(
-    fields: Mapping[str, str], attachment: Attachment | None
-) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
+def encoded(fields: JsonObject, attachment: Attachment | None) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
     """Return headers and body of a send."""
-    if attachment is None:
-        return form(fields)
-    if attachment.url:
-        named = {"media_name": attachment.name} if attachment.name else {}
-        return form({**fields, **named, "media_path": attachment.url})
+    if attachment is not None and attachment.name:
+        fields = {**fields, "media_name": attachment.name}
+    if attachment is None or attachment.url:
+        named: JsonObject = {"media_url": attachment.url} if attachment else {}
+        body = json.dumps({**fields, **named}).encode()
+        return {"Content-Type": "application/json", "Content-Length": str(len(body))}, body
     boundary = uuid.uuid4().hex
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in {**fields, "media_name": attachment.name}.items()
+        for name, value in {**fields, **({"urgent": "1"} if "urgent" in fields else {})}.items()
     ).encode()
-    head += f'--{boundary}\r\nContent-Disposition: form-data; name="media_data"\r\n\r\n'.encode()
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="{FILE_FIELD}"\r\n\r\n'.encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
     headers = {
         "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -214,8 +214,3 @@ def encoded(
         yield tail
 
     return headers, pieces()
-
-
-def form(fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
-    body = urlencode(fields).encode()
-    return {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}, body
