@@ -13,8 +13,8 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.cdn import AgentFile, Cdn
@@ -23,12 +23,14 @@ from wxcontroller.client.ilink.contexts import MessageContext, context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.sends.model import Part, Request, Send
+from wxcontroller.client.sends.model import Request, Send
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.v1.answers import RequestRefused
+from wxcontroller.client.v1.outcomes import check_state, outcomes_of, worst_of
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import UNKNOWN_WORD, WORST_FIRST, Cause, SendState, Verdict
+from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict, rule_of
 
 # Agents wait 15 s for an answer (17).
 ANSWER_SECONDS = 14.0
@@ -46,8 +48,6 @@ _MEDIA_ITEMS = {
     5: ("video_item", MessageKind.VIDEO),
 }
 _PROGRESS_CARDS = (11, 12)
-_RECIPIENT_UNKNOWN = -3
-_RECIPIENT = (Cause.BAD_RECIPIENT.value, Cause.NO_PEER.value)
 
 
 class NotAccepted(Exception):
@@ -86,17 +86,6 @@ class _Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
-    """The state of a part of a message, with its text, WeChat's id and the reason for a refusal."""
-
-    state: SendState
-    words: str = ""
-    message_id: str = ""
-    refusal: str = ""
-    own_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _ToldHeld:
     """A message that was reported to its agent as held, and which the agent may repeat.
 
@@ -132,12 +121,17 @@ class AgentSending:
         key = self._key(consumer, recipient, content, text(message.get("client_id")))
         request = Request(key, content, "ilink")
         interim = consumer.options.interim and bool(message.get("interim"))
-        verdict = await self.parts.requests.once(
+        latest = _now() + ANSWER_SECONDS
+        begun = await self.parts.requests.once(
             request,
             lambda: self._work(consumer, request, recipient, contents, interim),
             self._again,
         )
-        return self._answer(consumer, recipient, content, key, verdict)
+        if "ret" in begun:
+            return begun
+        outcomes = await outcomes_of(self.parts, [text(id_) for id_ in items(begun.get("messages"))], latest)
+        # The last of several equal ones: a quote refers to the most recent.
+        return self._answer(consumer, recipient, content, key, worst_of(reversed(outcomes)))
 
     def held(self, consumer: Consumer) -> int:
         """Return how many messages of a consumer are held."""
@@ -201,17 +195,16 @@ class AgentSending:
 
     def _target(self, recipient: _Recipient, number: int) -> str:
         """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
-        if not (self.parts.at_work or self.parts.holds_for_login):
-            raise NotAccepted(-2, f"not sent: the account is not running: {self.parts.session.status}")
-        target = self.ids.target(recipient.id)
-        if not target:
-            raise NotAccepted(-3, "not sent: the recipient is not known in this login of the account")
+        try:
+            check_state(self.parts, number)
+        except RequestRefused as problem:
+            rule = rule_of(problem.code)
+            raise NotAccepted(rule.ret if rule else -2, f"not sent: {problem}") from None
+        gone = Verdict(SendState.REFUSED, Cause.NO_PEER)
+        if not (target := self.ids.target(recipient.id)):
+            raise NotAccepted(RULES[Cause.NO_PEER].ret, str(gone.detail))
         if recipient.member and not self.ids.is_member(target, recipient.member):
             raise NotAccepted(-3, _INVALID)
-        if trouble := self.parts.log.trouble:
-            raise NotAccepted(-2, f"not sent: it cannot be stored: {trouble}")
-        if refusal := self.parts.sends.refusal(number):
-            raise NotAccepted(-2, f"not sent: {refusal}")
         return target
 
     # -- through the queue
@@ -250,7 +243,7 @@ class AgentSending:
         contents: Sequence[_Content],
         interim: bool,
     ) -> JsonObject:
-        """Queue a new message, and return its state."""
+        """Queue a new message; return the ids of its parts, or the refusal."""
         latest = _now() + ANSWER_SECONDS
         hold = 0.0 if consumer.options.when_held is WhenHeld.DROP else None
         sends: list[Send] = []
@@ -263,114 +256,64 @@ class AgentSending:
                     order = replace(order, media=media)
                 sends += self.parts.sending.sends(order)
         except NotAccepted as problem:
-            why = Cause.NO_PEER.value if problem.ret == _RECIPIENT_UNKNOWN else ""
-            return as_json(_Verdict(SendState.REFUSED, str(problem), refusal=why))
+            return problem.answer
         except OSError as problem:
             _discard(sends)
             gone = isinstance(problem, FileNotFoundError)
             words = "the content is no longer here; upload it again" if gone else str(problem.strerror)
-            return as_json(_Verdict(SendState.REFUSED, f"not sent: {words}"))
-        keyed = replace(request, target=target, parts={send.part: {} for send in sends})
+            return NotAccepted(-2, f"not sent: {words}").answer
+        begun: JsonObject = {"messages": [send.client_id for send in sends]}
+        keyed = replace(request, answer=begun, target=target, parts={send.part: {} for send in sends})
         try:
             added = await self.parts.sending.store(sends, keyed, latest)
-        except TimeoutError:
-            return as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
+        except TimeoutError:  # it may be stored yet
+            return begun
         except Unavailable as problem:
-            return as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
+            return NotAccepted(-2, f"not sent: {problem}").answer
         if added.earlier is not None:  # the same message was on its way to the disk
             return await self._again(added.earlier)
         consumer.sent += len(sends)
         _ = self.consumers.keep(consumer)
-        return as_json(await self._verdict(sends, {}, latest))
+        return begun
 
     async def _again(self, earlier: Request) -> JsonObject:
-        """Return the state of a repeated message."""
-        latest = _now() + ANSWER_SECONDS
-        sends = [send for send in await self.parts.sending.unsettled() if send.request == earlier.key]
-        found = await self.parts.requests.store.request(earlier.key)  # after it: one of both has each
-        return as_json(await self._verdict(sends, found.parts if found else {}, latest))
-
-    async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
-        """Wait until the states of a message's parts are known; return the worst."""
-        await self.parts.sending.wait(sends, latest)
-        found = [_ended(answer) for answer in ended.values() if answer]
-        for send in sends:
-            outcome = send.answer.result() if send.answer.done() else None
-            if send.state.is_final and (outcome is None or outcome.get("state") == SendState.HELD.value):
-                found.append(verdict_of(send.verdict, send.client_id))  # no caller got its result
-                continue
-            waits = _Verdict(SendState.WAITING, own_id=send.client_id)
-            found.append(
-                waits if outcome is None else replace(_ended(send.at_present(outcome)), own_id=send.client_id)
-            )
-        if not found:
-            return _Verdict(SendState.UNKNOWN)
-        # The last of several equal ones: a quote refers to the most recent.
-        return min(reversed(found), key=lambda part: WORST_FIRST.index(part.state))
+        """Return the ids of the parts of a message that is repeated."""
+        if earlier.answer is not None:
+            return earlier.answer
+        # Queued by 2.3.0, which stored no ids.
+        waiting = [send for send in await self.parts.sending.unsettled() if send.request == earlier.key]
+        return {"messages": [send.client_id for send in waiting]}
 
     # -- how it is answered
 
     def _answer(
-        self, consumer: Consumer, recipient: _Recipient, content: str, key: str, kept: JsonObject
+        self, consumer: Consumer, recipient: _Recipient, content: str, key: str, found: JsonObject
     ) -> JsonObject:
-        verdict = from_json(kept)
-        ours: JsonObject = {"ret": 0, "message_id": number_of(verdict.own_id or key)}
-        marks = consumer.name, content
-        if verdict.state is not SendState.HELD:
+        """Return the verdict of /v1 on a message in iLink's form."""
+        ours: JsonObject = {"ret": 0, "message_id": number_of(text(found.get("id")) or key)}
+        state, marks, detail = SendState(text(found["state"])), (consumer.name, content), text(found.get("detail"))
+        rule = rule_of(text(found.get("reason")))
+        if state is not SendState.HELD:
             self._told_held.pop(marks, None)
-        match verdict.state:
+        match state:
             case SendState.DELIVERED:
-                return {"ret": 0, "message_id": number_of(verdict.message_id)}
+                return {"ret": 0, "message_id": number_of(text(found.get("handle")).partition(":")[0])}
             case SendState.ACCEPTED:
                 return {"ret": 0}
-            case SendState.HELD if consumer.options.when_held is WhenHeld.ACCEPT:
-                return ours
-            case SendState.HELD:
+            case SendState.HELD if consumer.options.when_held is not WhenHeld.ACCEPT:
                 told = self._told_held.get(marks)
                 if told is None or told.key != key:
                     answered = recipient.answers.seq if recipient.answers else 0
                     self._told_held[marks] = _ToldHeld(key, time.time(), answered)
                 while len(self._told_held) > _MAX_FOLDED:
                     self._told_held.popitem(last=False)
-                return {"ret": -2, "errmsg": f"held: {verdict.words.removeprefix('held ')}"}
+                return {"ret": rule.ret if rule else -2, "errmsg": f"held: {text(found.get('ends'))}: {detail}"}
             case SendState.REFUSED:
-                ret = _RECIPIENT_UNKNOWN if verdict.refusal in _RECIPIENT else -2
-                return {"ret": ret, "errmsg": verdict.words}
+                return {"ret": rule.ret if rule else -2, "errmsg": detail}
             case SendState.UNKNOWN:
-                return {"ret": -2, "errmsg": "unknown: it may have arrived"}
+                return {"ret": -2, "errmsg": f"unknown: {detail}"}
             case _:
                 return ours
-
-
-def _ended(answer: JsonObject) -> _Verdict:
-    """Return a part's result: on routes with reply windows a state, else the contract's code."""
-    identifier, _, receiver = text(answer.get("id")).partition(":")
-    words = text(answer.get("reason")) or text(answer.get("status"))
-    if text(answer.get("state")) in set(SendState):
-        state = SendState(text(answer.get("state")))
-        if state is SendState.HELD:
-            words = text(answer.get("status"))
-        if state is SendState.SENDING:
-            state = SendState.WAITING
-    elif answer.get("code") == 0:
-        state = SendState.DELIVERED if receiver else SendState.ACCEPTED
-    else:
-        state = SendState.UNKNOWN if answer.get("status") == UNKNOWN_WORD else SendState.REFUSED
-    is_delivered = state is SendState.DELIVERED and bool(receiver)
-    return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
-
-
-def verdict_of(found: Verdict, own_id: str) -> _Verdict:
-    return _Verdict(found.state, str(found.detail), found.message_id, found.cause or "", own_id)
-
-
-def as_json(verdict: _Verdict) -> JsonObject:
-    return {**asdict(verdict), "state": verdict.state.value}
-
-
-def from_json(kept: JsonObject) -> _Verdict:
-    names = ("words", "message_id", "refusal", "own_id")
-    return _Verdict(SendState(text(kept.get("state"))), *(text(kept.get(name)) for name in names))
 
 
 def prefix(consumer: Consumer) -> str:

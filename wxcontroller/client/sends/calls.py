@@ -14,11 +14,11 @@ from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Message
-from wxcontroller.core.verdict import FAILED, STILL_QUEUED, TAKEN, UNKNOWN_WORD
+from wxcontroller.core.verdict import FAILED, STILL_QUEUED, TAKEN, UNKNOWN_WORD, WORST_FIRST, SendState
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.idempotencykey import KEY_HEADER
@@ -31,8 +31,6 @@ _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
 _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
 _ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already executed"}
-# A send has the worst state of its parts.
-_WORST_FIRST = ("refused", "unknown", "held", "accepted", "delivered")
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
 
 _Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
@@ -367,10 +365,9 @@ def is_worse(answer: JsonObject, other: JsonObject) -> bool:
 
 
 def _rank(answer: JsonObject) -> int:
-    state = answer.get("state")
-    if state in _WORST_FIRST:
-        return _WORST_FIRST.index(str(state))
-    return len(_WORST_FIRST) - 1 if answer.get("code") == 0 else 0
+    # Routes without reply windows report no state.
+    state = text(answer.get("state")) or ("delivered" if answer.get("code") == 0 else "refused")
+    return WORST_FIRST.index(SendState(state)) if state in set(SendState) else 0
 
 
 def unsent_answer(words: str) -> JsonObject:

@@ -171,7 +171,7 @@ class SendQueue:
 
     def unsettled(self) -> list[Send]:
         """Return the sends whose end is not stored, in order."""
-        return [send for send in self._sends.all if send.step is not SendStep.STORING]
+        return list(self._sends.all)
 
     def gauge(self) -> JsonObject:
         """Return the reply windows' status as JSON, nothing on a route without windows."""

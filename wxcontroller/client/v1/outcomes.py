@@ -4,13 +4,16 @@ A module of its own: a program of 2.3.0 that runs on after an upgrade loads it t
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from wxcontroller.client.calls import Parts
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.store.history import RECALLED, Found
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
-from wxcontroller.core.messages import text_fields
+from wxcontroller.client.v1.answers import RequestRefused
+from wxcontroller.client.v1.finding import look_up
+from wxcontroller.core.jsontypes import JsonObject, integer, text
+from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.verdict import UNKNOWN_CODE, WORST_FIRST, Cause, SendState, Verdict
 
 NO_STATE: JsonObject = {
@@ -58,16 +61,55 @@ def state_of_send(send: Send, sends: SendQueue) -> JsonObject:
     }
 
 
-def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
-    """Return the response to the caller of a send, and its status: 200 if the outcome is known, else 202."""
-    parts = [
-        {"id": id_, **{name: value for name, value in state.items() if name != "recalled"}}
-        for id_, state in zip(ids, states, strict=True)
-    ]
-    worst = min(parts, key=lambda part: WORST_FIRST.index(SendState(text(part["state"]))))
-    over = all(SendState(text(part["state"])).is_final for part in parts)
-    shown: list[JsonValue] = [*parts]
-    return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
+async def outcomes_of(parts: Parts, ids: Sequence[str], latest: float) -> list[JsonObject]:
+    """Return the results of messages, or where they are at ``latest``, by the loop's time."""
+    # Those that are not among them have ended: the log says how.
+    queued = {send.client_id: send for send in await parts.sending.unsettled() if send.client_id in ids}
+    await parts.sending.wait([*queued.values()], latest)
+    found: list[JsonObject] = []
+    for id_ in ids:
+        if id_ in queued:
+            state = state_of_send(queued[id_], parts.sends)
+        else:
+            logged = (await look_up(parts, id_)).logged
+            state = GONE if logged is None else state_of_logged(logged)
+        found.append({"id": id_, **{name: value for name, value in state.items() if name != "recalled"}})
+    return found
+
+
+def worst_of(states: Iterable[JsonObject]) -> JsonObject:
+    """Return the worst state of the messages of a send, the first of several; unknown if there is none."""
+    return min(states, key=lambda state: WORST_FIRST.index(SendState(text(state["state"]))), default=GONE)
+
+
+def check_state(parts: Parts, number: int) -> None:
+    """Raise RequestRefused while ``number`` more messages cannot be sent or queued."""
+    if parts.sends.closing:
+        raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
+    if parts.sends.no_room(number):
+        raise RequestRefused(
+            429,
+            "queue-full",
+            N_("{number} messages are already waiting in the queue"),
+            N_("send again when the queue is shorter"),
+            number=len(parts.sends),
+        )
+    if parts.log.trouble:
+        raise RequestRefused(
+            503,
+            "unavailable",
+            Text("the message cannot be stored: {why}", why=parts.log.trouble),
+            N_("check the disk of the state directory"),
+        )
+    if not parts.at_work and not parts.holds_for_login:
+        name = parts.config.name.name
+        raise RequestRefused(
+            409,
+            "not-logged-in",
+            Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
+            N_("log in: wxctl start {account}"),
+            account=name,
+        )
 
 
 def _words(verdict: Verdict) -> JsonObject:

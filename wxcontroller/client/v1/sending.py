@@ -15,7 +15,7 @@ from wxcontroller.client.store import history
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import Conversations, summary_of
 from wxcontroller.client.v1.finding import look_up, no_such_message, settle
-from wxcontroller.client.v1.outcomes import GONE, answer_of, state_of_logged, state_of_send
+from wxcontroller.client.v1.outcomes import check_state, outcomes_of, worst_of
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.client.v1.sendrequest import REMEDY, SendRequest, flag_in, read_request, seconds_in
 from wxcontroller.core.errors import Unsupported, WeChatError
@@ -23,6 +23,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, MessageKind
 from wxcontroller.core.urls import is_web_address
+from wxcontroller.core.verdict import SendState
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, key_of
 from wxcontroller.openwx.newmessage import FILE_FIELD
@@ -107,19 +108,10 @@ class MessageSending:
         if "error" in begun:
             return json_answer({"error": begun["error"]}, integer(begun.get("status")))
         ids = [text(id_) for id_ in items(begun.get("messages"))]
-        # Those that are not among them have ended: the log says how.
-        queued = {send.client_id: send for send in await self._parts.sending.unsettled()}
-        sends = {id_: queued[id_] for id_ in ids if id_ in queued}
-        await self._parts.sending.wait([*sends.values()], latest)
-        states: list[JsonObject] = []
-        for id_ in ids:
-            if id_ in sends:
-                states.append(state_of_send(sends[id_], self._parts.sends))
-            else:
-                found = (await look_up(self._parts, id_)).logged
-                states.append(state_of_logged(found) if found is not None else GONE)
-        answer, status = answer_of(ids, states, text(begun.get("chat")))
-        return json_answer(answer, status)
+        states = await outcomes_of(self._parts, ids, latest)
+        worst, over = worst_of(states), all(SendState(text(one["state"])).is_final for one in states)
+        answer: JsonObject = {**worst, "id": ids[0], "chat": text(begun.get("chat")), "parts": [*states]}
+        return json_answer(answer, 200 if over else 202)
 
     async def _order(self, asked: SendRequest) -> tuple[Order, str]:
         """Return what to send, and the chat's id, once all of it is checked. Raises RequestRefused."""
@@ -140,7 +132,7 @@ class MessageSending:
         hold = seconds_in(asked, "hold", MAX_HOLD)
         interim, urgent = flag_in(asked, "interim"), flag_in(asked, "urgent")
         self._check_capabilities(asked, bool(sources))
-        self._check_state(1 + bool(asked.get("text") and sources))
+        check_state(self._parts, 1 + bool(asked.get("text") and sources))
         target = parts.directory.find(to)
         if target is None:
             raise RequestRefused(
@@ -195,36 +187,6 @@ class MessageSending:
             missing = missing or MessageKind.FILE
         if missing is not None:
             raise self._unsupported(Text("messages of the kind {kind}", kind=missing.value))
-
-    def _check_state(self, number: int) -> None:
-        """Raise Refused while nothing can be sent or queued."""
-        parts = self._parts
-        if parts.sends.closing:
-            raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
-        if parts.sends.no_room(number):
-            raise RequestRefused(
-                429,
-                "queue-full",
-                N_("{number} messages are already waiting in the queue"),
-                N_("send again when the queue is shorter"),
-                number=len(parts.sends),
-            )
-        if parts.log.trouble:
-            raise RequestRefused(
-                503,
-                "unavailable",
-                Text("the message cannot be stored: {why}", why=parts.log.trouble),
-                N_("check the disk of the state directory"),
-            )
-        if not parts.at_work and not parts.holds_for_login:
-            name = parts.config.name.name
-            raise RequestRefused(
-                409,
-                "not-logged-in",
-                Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
-                N_("log in: wxctl start {account}"),
-                account=name,
-            )
 
     def _unsupported(self, what: Text) -> RequestRefused:
         return RequestRefused(
@@ -289,7 +251,7 @@ class MessageSending:
 
     async def _recalled(self, message_id: str, target: str) -> None:
         if not self._parts.at_work:
-            self._check_state(0)
+            check_state(self._parts, 0)
         try:
             await self._parts.sending.recall(message_id, target)
         except TimeoutError:
