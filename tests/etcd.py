@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.programs import TOOLS, program
-from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 
@@ -63,8 +63,8 @@ class EtcdServers:
     def endpoints(self) -> tuple[str, ...]:
         return tuple(f"http://{member.address}:{member.client}" for member in self.members)
 
-    def settings(self, **changed: str) -> EtcdSettings:
-        return EtcdSettings(self.endpoints, takeovers=TakeoverSettings(), failsafe=False, **changed)
+    def settings(self, user: str = "", password: str = "") -> EtcdSettings:
+        return EtcdSettings(self.endpoints, user=user, password=password)
 
     def start(self, member: Member) -> None:
         """Start a member, or start it again."""

@@ -8,7 +8,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
@@ -18,10 +18,11 @@ from wxcontroller.core import access
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
 from wxcontroller.core.journal import MESSAGE_IDS, Event
-from wxcontroller.core.limits import LIMITS, Limit, shown
+from wxcontroller.core.limits import LIMITS, Of
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.tables import TableRow, rows, shown
 from wxcontroller.core.targets import Targets
 from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
@@ -155,21 +156,19 @@ def toml(value: object) -> str:
 
 def keys() -> list[list[tuple[str, str, str]]]:
     """Return name, default and description of the settings, and of their table [alerts]."""
-    tables = ("alerts", "client", "fleet", "limits")
     return [
         [
-            (entry.name, toml(getattr(of(), entry.name)), entry.metadata["doc"])
-            for entry in fields(of)
-            if entry.name not in tables
+            (name, toml(each.default), each.meaning)
+            for name, each in rows(of).items()
+            if name not in ("alerts", "client", "fleet", "limits")
         ]
         for of in (Settings, AlertSettings)
     ]
 
 
-def audiences() -> list[list[Limit]]:
+def audiences() -> list[list[TableRow]]:
     """Return the limits of both ports, of the controller's, and of an account's."""
-    of = [(True, True), (True, False), (False, True)]
-    return [[one for one in LIMITS.values() if (one.for_controller, one.for_accounts) == each] for each in of]
+    return [[one for one in LIMITS.values() if one.origin == of] for of in (Of.BOTH, Of.CONTROLLER, Of.ACCOUNTS)]
 
 
 def comments(of: type) -> Mapping[str, str]:
@@ -192,7 +191,7 @@ def settings_man(page: str, translated: bool) -> str:
             Entry(
                 limit.name,
                 f"*{limit.name}* = {shown(limit.default)}",
-                f"{sentence(limit.meaning)} From {shown(limit.low)} to {shown(limit.high)}.",
+                f"{sentence(limit.meaning)} From {shown(limit.kind.low)} to {shown(limit.kind.high)}.",
             )
             for limit in limits
         ]
@@ -216,7 +215,12 @@ def settings_file(page: str, _: bool) -> str:
 def limits(page: str, translated: bool) -> str:
     tables = [
         [
-            (code(one.name), code(shown(one.default)), f"{shown(one.low)} to {shown(one.high)}", Words(one.meaning))
+            (
+                code(one.name),
+                code(shown(one.default)),
+                f"{shown(one.kind.low)} to {shown(one.kind.high)}",
+                Words(one.meaning),
+            )
             for one in listed
         ]
         for listed in audiences()
@@ -227,7 +231,7 @@ def limits(page: str, translated: bool) -> str:
 def options(page: str, translated: bool) -> str:
     tables = [
         [
-            (code(one.name), code(one.default), Words(one.meaning), code(one.variable))
+            (code(one.name), code(one.default), Words(one.meaning), code(one.key))
             for one in OPTIONS.values()
             if one.origin is origin
         ]
@@ -243,7 +247,7 @@ def options_man(page: str, translated: bool) -> str:
     page = with_entries(
         page, [Entry(one.name, f"*{one.name}* ({one.default or empty})", sentence(one.meaning)) for one in known]
     )
-    page = with_list(page, [one.name for one in known if one.variable.startswith("WXCLIENT_")])
+    page = with_list(page, [one.name for one in known if one.key.startswith("WXCLIENT_")])
     return with_list(page, [one.name for one in known if one.origin is Origin.SETTINGS])
 
 

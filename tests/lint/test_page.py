@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wxcontroller.controller.page.render import ROUTES as OFFERED
-from wxcontroller.core.options import OPTIONS, Choice
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers import ROUTES
 
 STATIC = Path(__file__).parents[2] / "wxcontroller/controller/page/static"
@@ -102,6 +102,4 @@ def test_style_sheets_load_nothing() -> None:
 
 
 def test_option_and_page_offer_all_routes() -> None:
-    words = OPTIONS["driver"].check
-    assert isinstance(words, Choice)
-    assert set(words.allowed) == {route.driver for route in OFFERED} == set(ROUTES)
+    assert set(OPTIONS["driver"].words) == {route.driver for route in OFFERED} == set(ROUTES)

@@ -13,7 +13,7 @@ from tests.unit.fleet.conftest import tls
 from tests.unit.fleet.hosts import FleetHost, fleet_of
 from tests.unit.fleet.test_faults import down
 from wxcontroller.controller.hostrows import HostRows
-from wxcontroller.core.fleetsettings import TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.states import LoginState
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
 from wxcontroller.fleet.owners import Owners
@@ -61,7 +61,7 @@ def test_account_of_an_absent_host_shows_why_it_is_not_taken_over(browser: Brows
     a, b = (cast("FleetHost", host.machine) for host in fleet)
     owners = Owners(cast("Etcd", None), "", "a", lambda: 0, 0)
     owners.accounts["bob"] = AccountRecord("bob", "b", 3, "started", cast("EtcdEntry", None))
-    outlooks = Outlooks(owners, TakeoverSettings(), lambda *_: 0)
+    outlooks = Outlooks(owners, EtcdSettings(), lambda *_: 0)
     a.fleet._rows = HostRows(a.fleet.hosts, outlooks.held)
     fleet[0].run(down(a, b))
     row = "#rows-attention [data-account=bob]"

@@ -145,12 +145,13 @@ def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -
 
 def complete_option(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the options that a request may set: KEY, or KEY= where values are expected."""
-    from wxcontroller.core.options import OPTIONS, Choice, Origin
+    from wxcontroller.core.options import OPTIONS, Origin
+    from wxcontroller.core.tables import Choice
 
     key, equals, begun = incomplete.partition("=")
     if equals:
-        check = OPTIONS[key].check if key in OPTIONS else None
-        values = check.allowed if isinstance(check, Choice) else ()
+        kind = OPTIONS[key].kind if key in OPTIONS else None
+        values = kind.words if isinstance(kind, Choice) else ()
         return [CompletionItem(f"{key}={value}") for value in values if value.startswith(begun)]
     settable = [option for option in OPTIONS.values() if option.origin is Origin.REQUEST]
     return [CompletionItem(f"{o.name}=", help=o.meaning) for o in settable if o.name.startswith(incomplete)]

@@ -119,17 +119,17 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         raise BadSettings(refused.text, refused.remedy_text)
     options: dict[str, str] = {}
     for option in OPTIONS.values():
-        value = environ.get(option.variable)
+        value = environ.get(option.key)
         if option.origin is Origin.IGNORED or value is None:
             continue
         try:
-            options[option.name] = option.check(value)
+            options[option.name] = option.kind.check(value)
         except ValueError as problem:
             raise BadSettings(
                 N_("account {account}: {variable} {problem}"),
                 remedy,
                 account=str(name),
-                variable=option.variable,
+                variable=option.key,
                 problem=reason_of(problem),
             ) from None
     try:
@@ -140,7 +140,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     proxy = read_credential("proxy", environ, paths.credentials)
     if proxy is not None:  # the admin's: no request changes the way out of such an account
         try:
-            options["proxy"] = OPTIONS["proxy"].check(proxy)
+            options["proxy"] = OPTIONS["proxy"].kind.check(proxy)
         except ValueError as problem:
             raise BadSettings(
                 N_("account {account}: the credential proxy {problem}"),

@@ -80,8 +80,8 @@ class HostOwners:
         self.records = Owners(
             *(self._etcd, settings.prefix, hosts.name, self.keeper.lease, LEASE_SECONDS, latest), self._promises.left
         )
-        self.outlooks = Outlooks(self.records, settings.takeovers, standbys.made)
-        self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings.takeovers)
+        self.outlooks = Outlooks(self.records, settings, standbys.made)
+        self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings)
         self.starts = HostStarts(shared)
         self.unclaimed: dict[str, WxError] = {}
         self._acting: dict[str, asyncio.Task[None]] = {}

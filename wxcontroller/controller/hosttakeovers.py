@@ -22,7 +22,7 @@ from wxcontroller.controller.errors import ArrivalRefused
 from wxcontroller.controller.receiving import imported, not_receiving
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError, file_failed
-from wxcontroller.core.fleetsettings import TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
@@ -55,7 +55,7 @@ class HostTakeovers:
     """The takeovers by this host. ``counts`` are those since the start, by how they have ended."""
 
     def __init__(
-        self, shared: Context, hosts: Hosts, owners: Owners, outlooks: Outlooks, settings: TakeoverSettings
+        self, shared: Context, hosts: Hosts, owners: Owners, outlooks: Outlooks, settings: EtcdSettings
     ) -> None:
         self._shared = shared
         self._hosts = hosts
@@ -70,7 +70,7 @@ class HostTakeovers:
 
     def due(self, registered: Collection[str]) -> list[str]:
         """Return the accounts whose takeover by this host begins or continues. Raises OSError."""
-        now, rate = time.monotonic(), self._settings.rate
+        now, rate = time.monotonic(), self._settings.takeover_rate
         # A token bucket for one second: after a pause, not all accounts of a host begin at once.
         self._allowed = min(max(1.0, rate), self._allowed + (now - self._looked) * rate)
         self._looked = now
@@ -116,7 +116,7 @@ class HostTakeovers:
         if self._owners.name not in hosts:
             return False
         waits = hosts.index(self._owners.name) * _NEXT_HOST_SECONDS
-        return lost >= self._settings.after + waits
+        return lost >= self._settings.takeover_after + waits
 
     def _bundle_of(self, instance: str, kept: Mapping[str, KeptBundle]) -> KeptBundle | None:
         """Return the bundle here from which an account is taken over, None if there is none."""
@@ -173,7 +173,7 @@ class HostTakeovers:
             max(bundle.epoch, *rows, 0),
             bundle.at,
             self._hosts.settings.egress,
-            round(self._settings.pause),
+            round(self._settings.takeover_pause),
         )
         log.warning(
             "account %s: host %s is lost, and this host takes it over in epoch %d, from a bundle of epoch %d that is "

@@ -109,7 +109,7 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         # Their merged form is above. The plain variable is reserved for the administrator's file, where it takes
         # precedence.
         if name not in _MERGED:
-            variables[OPTIONS[name].variable] = value
+            variables[OPTIONS[name].key] = value
     variables.update({variable_of(name): value for name, value in account.limits.items()})
     variables[INSTANCE] = instance
     variables[DESIRED] = account.desired.value
@@ -164,9 +164,9 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
             in_file(origin, Text("invalid port {port}", port=port)), N_("start the account again")
         )
     options = {
-        option.name: variables[option.variable]
+        option.name: variables[option.key]
         for option in OPTIONS.values()
-        if option.origin is not Origin.IGNORED and option.variable in variables
+        if option.origin is not Origin.IGNORED and option.key in variables
     }
     for name_of, merged in _MERGED.items():
         if name_of not in options and variables.get(merged):

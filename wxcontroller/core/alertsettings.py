@@ -1,20 +1,11 @@
 """The table [alerts] of the settings: the channels, and after how long an alert is due."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
 from wxcontroller.core.catalog import LANGUAGES
-from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import Text
-from wxcontroller.core.parsers import Parser, int_between, number, web_address
-
-T = TypeVar("T")
-# Addresses that any sendmail accepts, local users included; never an option, and nothing that could form a header.
-_ADDRESS = re.compile(r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?")
-
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.tables import URL, Choice, Word, integer, row, seconds
 
 # More recipients are hardly people; sendmail gets each as an argument.
 ALERT_ADDRESSES = 1000
@@ -29,19 +20,21 @@ class Channel(StrEnum):
     COMMAND = "command"
 
 
-def addresses(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError(Text('must be an address in quotes, several with commas, or ""'))
-    found = [part.strip() for part in value.split(",") if part.strip()]
-    for each in found:
-        if not _ADDRESS.fullmatch(each):
-            raise ValueError(Text('names {item}, an address is like "ops@example.org"', item=f"{each[:64]!r}"))
+_ADDRESS = Word(
+    N_('names {item}, an address is like "ops@example.org"'),
+    # Local users, too; never an option, and nothing that could form a header.
+    r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?",
+)
+
+
+def _addresses(value: str) -> str:
+    found = [_ADDRESS(part.strip()) for part in value.split(",") if part.strip()]
     if len(found) > ALERT_ADDRESSES:
         raise ValueError(Text("must name at most {most} addresses", most=ALERT_ADDRESSES))
     return ", ".join(found)
 
 
-def argv(value: object) -> object:
+def _argv(value: object) -> object:
     words = [value] if isinstance(value, str) and value else value or []
     if not isinstance(words, list) or not all(isinstance(word, str) and "\0" not in word for word in words):
         raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/page-ops", "urgent:"]'))
@@ -52,56 +45,32 @@ def argv(value: object) -> object:
     return tuple(words)
 
 
-def _language(value: object) -> object:
-    if value and value not in LANGUAGES:
-        raise ValueError(Text('must be {languages} or ""', languages=", ".join(f'"{each}"' for each in LANGUAGES)))
-    return value or ""
-
-
-def setting(default: T, parse: Parser, doc: str) -> T:
-    return field(default=default, metadata={"parse": parse, "doc": doc})
-
-
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
     """Durations are in seconds."""
 
-    webhook: str = setting("", web_address, "URL that alerts are posted to")
-    mail: str = setting("", addresses, "mail addresses that alerts are sent to, by sendmail")
-    command: tuple[str, ...] = setting((), argv, "program to run for each alert, with its arguments")
-    after: float = setting(300, number(10, 86400), "how long an account may be offline or starting before an alert")
-    delivery_after: float = setting(
-        900, number(60, 604800), "how long a report may wait for its receiver before an alert"
+    webhook: str = row("", URL, "URL that alerts are posted to")
+    mail: str = row(
+        "",
+        Word(N_('must be an address in quotes, several with commas, or ""'), made=_addresses),
+        "mail addresses that alerts are sent to, by sendmail",
     )
-    disk_low: int = setting(
-        512 * 1024 * 1024, int_between(0, 1 << 50), "free bytes on a disk below which an alert is sent"
+    command: tuple[str, ...] = row((), _argv, "program to run for each alert, with its arguments")
+    after: float = row(300, seconds(10, 86400), "how long an account may be offline or starting before an alert")
+    delivery_after: float = row(
+        900, seconds(60, 604800), "how long a report may wait for its receiver before an alert"
     )
-    interval: float = setting(3600, number(60, 604800), "shortest time between two alerts of a kind for an account")
-    per_hour: int = setting(20, int_between(1, 1000), "most alerts per hour; further ones are combined")
-    language: str = setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
+    disk_low: int = row(
+        512 * 1024 * 1024, integer(0, 1 << 50, "bytes"), "free bytes on a disk below which an alert is sent"
+    )
+    interval: float = row(3600, seconds(60, 604800), "shortest time between two alerts of a kind for an account")
+    per_hour: int = row(20, integer(1, 1000), "most alerts per hour; further ones are combined")
+    language: str = row(
+        "", Choice((*LANGUAGES, "")), "language of alerts, en or zh-CN; empty: by the locale of the service"
+    )
 
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Return the ways that are set up."""
         addresses = {Channel.WEBHOOK: self.webhook, Channel.MAIL: self.mail, Channel.COMMAND: self.command}
         return tuple(channel for channel, target in addresses.items() if target)
-
-
-_FIELDS = {entry.name: entry for entry in fields(AlertSettings)}
-
-
-def parse_alerts(value: object) -> Mapping[str, object]:
-    """Check the table; return its keys for AlertSettings. Raises ValueError naming the key."""
-    if not isinstance(value, dict):
-        raise ValueError(Text("must be a table, as [alerts]"))
-    found: dict[str, object] = {}
-    for key, setting in value.items():
-        entry = _FIELDS.get(key)
-        if entry is None:
-            raise ValueError(Text("has no key {key}", key=key))
-        parse: Parser = entry.metadata["parse"]
-        try:
-            found[key] = parse(setting)
-        except ValueError as problem:
-            raise ValueError(Text("key {key} {problem}", key=key, problem=reason_of(problem))) from None
-    return found

@@ -24,14 +24,14 @@ from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, UnknownAccount, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.limits import OF_ACCOUNTS, variable_of
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.notifytargets import NotifyTargetFile, NotifyTargets
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.rendering import render_account
-from wxcontroller.core.settings import Settings, load_settings, problems_in
+from wxcontroller.core.settings import Settings, examine, settings_files
 from wxcontroller.core.tokens import TokenFile
 
 T = TypeVar("T")
@@ -86,17 +86,11 @@ def check_configuration(paths: Paths) -> list[Finding]:
 
     Raises PermissionError for a directory that only root or the controller may look into.
     """
-    found = list(_settings(paths))
-    settings = Settings()
+    loaded, problems = examine(settings_files(paths))
+    found, settings = [finding(paths.settings_file, problem) for problem in problems], loaded.settings
     if not found:
-        try:
-            loaded = load_settings(paths)
-        except BadSettings as problem:
-            found.append(finding(paths.settings_file, problem))
-        else:
-            settings = loaded.settings
-            found += [_notice(notice) for notice in loaded.notices]
-            found += template(paths, settings)
+        found = [_notice(notice) for notice in loaded.notices]
+        found += template(paths, settings)
     for part in (
         _accounts(paths, settings),
         _tokens(paths),
@@ -112,17 +106,9 @@ def check_configuration(paths: Paths) -> list[Finding]:
     return list(dict.fromkeys(found))  # several parts look at the accounts' directory
 
 
-def _settings(paths: Paths) -> Iterator[Finding]:
-    for file in (paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))):
-        for key, problem in problems_in(file):
-            yield finding(file, problem, key)
-
-
 def _notice(notice: Text) -> Finding:
-    words = _part(notice, "problem")
-    path, key = Path(str(notice.values["file"])), str(words.values["key"])
-    line = line_of(path, key) or line_of(path, f"limits.{key}")
-    return Finding(Level.WARN, path, words, Text("remove it"), key, line)
+    path, key = Path(str(notice.values["file"])), str(notice.values["key"])
+    return Finding(Level.WARN, path, _part(notice, "problem"), Text("remove it"), key, line_of(path, key))
 
 
 def template(paths: Paths, settings: Settings) -> Iterator[Finding]:
@@ -248,9 +234,9 @@ def _variables(file: Path) -> Generator[Finding, None, dict[str, str] | None]:
         yield finding(file, problem, str(_part(problem.text, "problem").values.get("key", "")))
         return None
     checks: dict[str, tuple[Callable[[str], object], str]] = {
-        limit.variable: (limit.read, limit.meaning) for limit in LIMITS.values() if limit.for_accounts
+        variable_of(name): (limit.kind.number, limit.meaning) for name, limit in OF_ACCOUNTS.items()
     } | {
-        option.variable: (option.check, option.meaning)
+        option.key: (option.kind.check, option.meaning)
         for option in OPTIONS.values()
         if option.origin is not Origin.IGNORED
     }
@@ -417,7 +403,7 @@ def _credentials(paths: Paths, settings: Settings) -> Iterator[Finding]:
                 yield Finding(Level.FAIL, file, Text("others can read it"), verbatim(f"chmod 600 {file}"))
             value = content.decode().strip()
             if name == "proxy" and value:
-                OPTIONS["proxy"].check(value)
+                OPTIONS["proxy"].kind.check(value)
         except (UnicodeDecodeError, ValueError) as problem:
             yield Finding(Level.FAIL, file, reason_of(problem), Text("correct it"))
         except OSError as problem:
@@ -434,10 +420,8 @@ def unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Find
 def finding(file: Path, problem: WxError, key: str = "") -> Finding:
     """Return a problem's text. A file and key that it names itself are more exact than those where it was found."""
     file, message = Path(str(problem.text.values.get("file", file))), _part(problem.text, "problem")
-    named = str(message.values.get("key", ""))
-    if key and named == key.partition(".")[0]:
+    if not key and (key := str(problem.text.values.get("key", ""))):
         message = _part(message, "problem")
-    key = key or (named if isinstance(problem, BadSettings) else "")
     line = _LINE.search(str(message))
     number = int(line[1]) if line else line_of(file, key) if key else 0
     return Finding(Level.FAIL, file, message, problem.remedy_text, key, number)

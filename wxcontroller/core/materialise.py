@@ -27,7 +27,6 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.files import replace_file, sync
 from wxcontroller.core.leaving import Gone, Leaving, gone_from
-from wxcontroller.core.limits import shown
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.options import ANY_ADDRESS, OPTIONS, SAME, check_options
@@ -36,6 +35,7 @@ from wxcontroller.core.porttable import PortTable
 from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired, TakeoverPolicy
+from wxcontroller.core.tables import shown
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
 
@@ -248,7 +248,7 @@ class Materialiser:
         targets = self.settings.webhook_targets
         try:
             found = variables_in(self.paths.override_file(name.instance), root_owned=True) or {}
-            own = found.get(OPTIONS[TARGETS].variable)
+            own = found.get(OPTIONS[TARGETS].key)
         except OSError:
             # The administrator's file may be root's alone: systemd reads it, and the account's own process checks
             # each address again.
@@ -261,7 +261,7 @@ class Materialiser:
                     N_("account {account}: {variable} {problem}"),
                     N_("correct {file}"),
                     account=str(name),
-                    variable=OPTIONS[TARGETS].variable,
+                    variable=OPTIONS[TARGETS].key,
                     problem=reason_of(problem),
                     file=self.paths.override_file(name.instance),
                 ) from None

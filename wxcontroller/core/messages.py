@@ -91,9 +91,10 @@ def verbatim(words: str) -> Text:
     return Text("{words}", words=words)
 
 
-def in_file(path: str | Path, problem: Text) -> Text:
-    """Return a text about a file; readers that show the file elsewhere take ``problem`` from its values."""
-    return Text("{file}: {problem}", file=path, problem=problem)
+def in_file(path: str | Path, problem: Text, key: str = "") -> Text:
+    """Return a text about a file, or a key in it; readers that show both elsewhere take its value ``problem``."""
+    place = {"key": key} if key else {}
+    return Text("{file}: {problem}", file=path, problem=problem, **place)
 
 
 def text_fields(**texts: Text) -> JsonObject:

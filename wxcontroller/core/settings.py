@@ -6,33 +6,41 @@ reported as without effect.
 """
 
 import ipaddress
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from wxcontroller.core.addresses import Network, parse_ip
-from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
-from wxcontroller.core.errors import BadOption, BadSettings, reason_of
-from wxcontroller.core.fleetsettings import FleetSettings, fleet_of, parse_fleet
+from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.journal import LEVELS
-from wxcontroller.core.limits import DEFAULTS, Limits, parse_limits
+from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.options import Origin, check_options
-from wxcontroller.core.parsers import Parser
-from wxcontroller.core.parsers import int_between as _int_between
-from wxcontroller.core.parsers import number as _number
-from wxcontroller.core.parsers import web_address as _url
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.tables import (
+    FILE,
+    SWITCH,
+    URL,
+    CheckedTable,
+    Choice,
+    KeyProblem,
+    Table,
+    Word,
+    Words,
+    Wrong,
+    entries,
+    integer,
+    row,
+    seconds,
+)
 from wxcontroller.core.targets import SETTING as TARGETS
-from wxcontroller.core.targets import Targets
+from wxcontroller.core.targets import Target, Targets
 
-T = TypeVar("T")
 # In characters. An option of the administrator's may be longer than one of a request (options.OPTION_LENGTH).
 _OPTION_LENGTH = 1 << 16
-_ORIGIN = re.compile(r"https?://([0-9A-Za-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 # All of webhook_targets together: they are one variable in the environment of each account.
 WEBHOOK_TARGETS_LENGTH = 50_000
 
@@ -45,28 +53,7 @@ class Listen:
     port: int
 
 
-def switch(value: object) -> object:
-    if not isinstance(value, bool):
-        raise ValueError(Text("must be true or false"))
-    return value
-
-
-def _word(*allowed: str) -> Parser:
-    def parse(value: object) -> object:
-        if value not in allowed:
-            raise ValueError(Text("must be one of {allowed}", allowed=", ".join(f'"{word}"' for word in allowed)))
-        return value
-
-    return parse
-
-
-def absolute(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise ValueError(Text("must be an absolute path in quotes"))
-    return Path(value)
-
-
-def _listen(value: object) -> object:
+def _listen(value: object) -> tuple[Listen, ...]:
     entries = value if isinstance(value, list) else [value]
     addresses: list[Listen] = []
     for entry in entries:
@@ -89,150 +76,141 @@ def _listen(value: object) -> object:
     return tuple(addresses)
 
 
-def file(value: object) -> object:
-    if not isinstance(value, str) or (value and not re.fullmatch(r"/.+|[0-9A-Za-z._-]+", value)):
-        raise ValueError(Text('must be an absolute path in quotes, the name of a credential of the unit, or ""'))
-    return value
-
-
-def origins(value: object) -> object:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(Text('must be a list like ["https://panel.example"]'))
-    for each in value:
-        scheme, separator, rest = each.partition("://")
-        if each != "*" and (scheme not in ("http", "https") or not separator or not rest or "/" in rest):
-            raise ValueError(
-                Text('names {item}, an origin is like "https://panel.example:8443", or "*" for all', item=f"{each!r}")
-            )
-    return tuple(value)
-
-
-def _origin(value: object) -> object:
-    if value == "":
-        return value
-    if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
-        raise ValueError(Text(N_('must be an origin like "https://wx.example", without a path, or ""')))
-    return value
-
-
-def hosts(value: object) -> object:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(Text('must be a list like ["panel.example"]'))
-    for each in value:
-        if each != "*" and not re.fullmatch(r"[0-9A-Za-z._\[\]:-]+", each):
-            raise ValueError(Text('names {item}, a host is like "panel.example", or "*" for all', item=f"{each!r}"))
-    return tuple(value)
-
-
-def networks(value: object) -> object:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(Text(N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]')))
-    found: list[Network] = []
-    for each in value:
-        try:
-            found.append(ipaddress.ip_network(each))
-        except ValueError:
-            raise ValueError(Text(N_("contains {value}, which is not an address or network"), value=each)) from None
-    return tuple(found)
-
-
-def _targets(value: object) -> object:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(Text('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]'))
-    targets = Targets.parse(value)
+def _targets(value: object) -> Targets:
+    targets = Targets(_TARGETS(value))
     if len(str(targets)) > WEBHOOK_TARGETS_LENGTH:
         raise ValueError(Text("has more than {most} characters", most=WEBHOOK_TARGETS_LENGTH))
     return targets
 
 
-def _client(value: object) -> object:
-    if not isinstance(value, dict):
-        raise ValueError(Text("must be a table of account options, as [client]"))
-    if TARGETS in value:
-        raise ValueError(Text("has the option {option}, which stands above the tables, as a list", option=TARGETS))
-    pairs: list[tuple[str, str]] = []
-    for name, setting in value.items():
-        if isinstance(setting, bool):
-            setting = "1" if setting else "0"
-        if not isinstance(setting, str | int | float):
-            raise ValueError(Text("option {option} must be text, a number, true or false", option=name))
-        pairs.append((str(name), str(setting)))
-    try:
-        return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).options)
-    except BadOption as problem:
-        raise ValueError(str(problem)) from None
+def _client(content: object) -> Mapping[str, str]:
+    return entries(content, Text("must be a table of account options, as [client]"), _option)
 
 
-def _setting(default: T, parse: Parser, doc: str) -> T:
-    return field(default=default, metadata={"parse": parse, "doc": doc})
+def _option(name: str, value: object) -> Mapping[str, str]:
+    if name == TARGETS:
+        raise ValueError(Text("must be set above the tables, as a list"))
+    if isinstance(value, bool):
+        value = "1" if value else "0"
+    if not isinstance(value, str | int | float):
+        raise ValueError(Text("must be text, a number, true or false"))
+    return check_options([(name, str(value))], Origin.SETTINGS, _OPTION_LENGTH).options
 
 
-def table(parse: Parser, doc: str) -> Mapping[str, str]:
-    return field(default_factory=dict[str, str], metadata={"parse": parse, "doc": doc})
+_ORIGIN = Word(
+    N_('must be an origin like "https://wx.example", without a path, or ""'),
+    r"(https?://([0-9A-Za-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?)?",
+)
+_ORIGINS = Words(
+    N_('must be a list like ["https://panel.example"]'),
+    Word(N_('names {item}, an origin is like "https://panel.example:8443", or "*" for all'), r"\*|https?://[^/]+"),
+)
+_HOSTS = Words(
+    N_('must be a list like ["panel.example"]'),
+    Word(N_('names {item}, a host is like "panel.example", or "*" for all'), r"\*|[0-9A-Za-z._\[\]:-]+"),
+)
+_NETWORKS = Words(
+    N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]'),
+    Word(N_("contains {item}, which is not an address or network"), made=ipaddress.ip_network),
+)
+_TARGETS = Words(
+    N_('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]'), Word(made=Target.parse)
+)
+_PATH = Word(N_("must be an absolute path in quotes"), r"(?s:/.*)", Path)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(CheckedTable):
     """The controller's settings. Durations are in seconds."""
 
-    listen: tuple[Listen, ...] = _setting(
+    listen: tuple[Listen, ...] = row(
         (Listen("127.0.0.1", 2000),), _listen, "addresses, used only without wxcontroller.socket"
     )
-    backend_start_port: int = _setting(3000, _int_between(1024, 65000), "lowest port given to an account")
-    backend_end_port: int = _setting(4999, _int_between(1024, 65000), "highest port given to an account")
-    post_api: str = _setting("", _url, "default report URL of accounts")
-    poll_api: str = _setting("", _url, "heartbeat URL of the controller itself")
-    webhook_targets: Targets = _setting(
+    backend_start_port: int = row(3000, integer(1024, 65000), "lowest port given to an account")
+    backend_end_port: int = row(4999, integer(1024, 65000), "highest port given to an account")
+    post_api: str = row("", URL, "default report URL of accounts")
+    poll_api: str = row("", URL, "heartbeat URL of the controller itself")
+    webhook_targets: Targets = row(
         Targets(), _targets, "address prefixes allowed for post_api and poll_api of accounts; empty: any"
     )
-    poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
-    max_clients: int = _setting(100, _int_between(1, 10000), "accounts that may run at a time")
-    check_interval: float = _setting(5, _number(0.5, 3600), "pause between two checks of all units")
-    template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), absolute, "account template (jinja2)")
-    log_level: str = _setting("info", _word(*LEVELS), "level of detail in the journal")
-    http_debug: bool = _setting(False, switch, "log each request to the controller, without secrets")
-    ua_connect_timeout: float = _setting(10, _number(0.1, 600), "connect timeout towards an account")
-    ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
-    ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
-    start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to start")
-    stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to stop")
-    drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for running requests at a stop")
-    max_body: int = _setting(64 * 1024 * 1024, _int_between(1024, 1 << 32), "largest request body in bytes")
-    max_bodies: int = _setting(
-        256 << 20, _int_between(1 << 20, 1 << 36), "bytes of request bodies held in memory at a time"
+    poll_interval: float = row(5, seconds(0.1, 86400), "pause between two heartbeats of the controller")
+    max_clients: int = row(100, integer(1, 10000), "accounts that may run at a time")
+    check_interval: float = row(5, seconds(0.5, 3600), "pause between two checks of all units")
+    template_path: Path = row(Path("/etc/wxcontroller/client.env.j2"), _PATH, "account template (jinja2)")
+    log_level: str = row("info", Choice(tuple(LEVELS)), "level of detail in the journal")
+    http_debug: bool = row(False, SWITCH, "log each request to the controller, without secrets")
+    ua_connect_timeout: float = row(10, seconds(0.1, 600), "connect timeout towards an account")
+    ua_request_timeout: float = row(120, seconds(1, 3600), "longest proxied request")
+    ua_inactivity_timeout: float = row(120, seconds(1, 3600), "longest silence of a proxied request")
+    start_timeout: float = row(40, seconds(1, 600), "longest wait for an account's unit to start")
+    stop_timeout: float = row(40, seconds(1, 600), "longest wait for an account's unit to stop")
+    drain_timeout: float = row(15, seconds(0, 3600), "longest wait for running requests at a stop")
+    max_body: int = row(64 * 1024 * 1024, integer(1024, 1 << 32, "bytes"), "largest request body in bytes")
+    max_bodies: int = row(
+        256 << 20, integer(1 << 20, 1 << 36, "bytes"), "bytes of request bodies held in memory at a time"
     )
-    max_connections: int = _setting(4096, _int_between(16, 65536), "callers' connections at a time")
-    max_connections_per_peer: int = _setting(2048, _int_between(8, 65536), "of them from one address")
-    max_requests: int = _setting(1024, _int_between(8, 65536), "concurrent requests, except long polls")
-    max_long_polls: int = _setting(
-        1024, _int_between(8, 65536), "check_event, consult and streams of events at a time"
+    max_connections: int = row(4096, integer(16, 65536), "callers' connections at a time")
+    max_connections_per_peer: int = row(2048, integer(8, 65536), "of them from one address")
+    max_requests: int = row(1024, integer(8, 65536), "concurrent requests, except long polls")
+    max_long_polls: int = row(1024, integer(8, 65536), "check_event, consult and streams of events at a time")
+    max_readers: int = row(32, integer(1, 4096), "readers of events at a time")
+    max_headers: int = row(100, integer(20, 1000), "headers of a request")
+    max_head: int = row(64 * 1024, integer(8192, 1 << 20, "bytes"), "bytes of a request's head")
+    idle_timeout: float = row(75, seconds(1, 3600), "longest pause of a connection without a request")
+    header_timeout: float = row(20, seconds(0.1, 600), "longest time for the head of a request")
+    send_timeout: float = row(60, seconds(0.1, 3600), "longest time without progress while sending a response")
+    unknown_options: str = row("refuse", Choice(("refuse", "ignore")), "what to do with an unknown start parameter")
+    allow_origins: tuple[str, ...] = row((), _ORIGINS, "additional web origins whose pages may call the API")
+    allow_hosts: tuple[str, ...] = row(
+        (), _HOSTS, "additional host names of the API, for example behind a reverse proxy"
     )
-    max_readers: int = _setting(32, _int_between(1, 4096), "readers of events at a time")
-    max_headers: int = _setting(100, _int_between(20, 1000), "headers of a request")
-    max_head: int = _setting(64 * 1024, _int_between(8192, 1 << 20), "bytes of a request's head")
-    idle_timeout: float = _setting(75, _number(1, 3600), "longest pause of a connection without a request")
-    header_timeout: float = _setting(20, _number(0.1, 600), "longest time for the head of a request")
-    send_timeout: float = _setting(60, _number(0.1, 3600), "longest time without progress while sending a response")
-    unknown_options: str = _setting("refuse", _word("refuse", "ignore"), "what to do with an unknown start parameter")
-    allow_origins: tuple[str, ...] = _setting((), origins, "additional web origins whose pages may call the API")
-    allow_hosts: tuple[str, ...] = _setting(
-        (), hosts, "additional host names of the API, for example behind a reverse proxy"
+    trusted_proxies: tuple[Network, ...] = row(
+        (), _NETWORKS, "addresses of reverse proxies whose X-Forwarded-For is trusted"
     )
-    trusted_proxies: tuple[Network, ...] = _setting(
-        (), networks, "addresses of reverse proxies whose X-Forwarded-For is trusted"
+    public_url: str = row(
+        "", _ORIGIN, "origin at which others reach the controller, behind a proxy; empty: as each request names it"
     )
-    public_url: str = _setting(
-        "", _origin, "origin at which others reach the controller, behind a proxy; empty: as each request names it"
+    ilink_serve: bool = row(False, SWITCH, "serve the iLink API to agents under /ilink")
+    ilink_pair_digits: bool = row(False, SWITCH, "agents that pair have to enter six digits from the page")
+    mcp_serve: bool = row(False, SWITCH, "serve MCP to AI agents under /mcp")
+    alerts: AlertSettings = row(
+        AlertSettings(), Table(AlertSettings, "alerts"), "[alerts]: alerts when an account goes offline"
     )
-    ilink_serve: bool = _setting(False, switch, "serve the iLink API to agents under /ilink")
-    ilink_pair_digits: bool = _setting(False, switch, "agents that pair have to enter six digits from the page")
-    mcp_serve: bool = _setting(False, switch, "serve MCP to AI agents under /mcp")
-    alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
-    tls_certificate: str = _setting("", file, "certificate with its chain, PEM: a path, or a credential's name")
-    tls_key: str = _setting("", file, "the key of tls_certificate, PEM: a path, or a credential's name")
-    fleet: FleetSettings | None = _setting(None, parse_fleet, "[fleet]: other hosts whose accounts are shown here")
-    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: limits on external input")
-    client: Mapping[str, str] = table(_client, "[client]: defaults of account options")
+    tls_certificate: str = row("", FILE, "certificate with its chain, PEM: a path, or a credential's name")
+    tls_key: str = row("", FILE, "the key of tls_certificate, PEM: a path, or a credential's name")
+    fleet: FleetSettings | None = row(
+        None, Table(FleetSettings, "fleet"), "[fleet]: other hosts whose accounts are shown here"
+    )
+    limits: Limits = row(DEFAULTS, Table(Limits, "limits"), "[limits]: limits on external input")
+    client: Mapping[str, str] = row({}, _client, "[client]: defaults of account options")
+
+    def problems(self) -> Iterator[KeyProblem]:
+        if self.backend_end_port < self.backend_start_port:
+            yield KeyProblem(
+                Text(
+                    "backend_end_port {end} is below backend_start_port {start}",
+                    end=self.backend_end_port,
+                    start=self.backend_start_port,
+                ),
+                ("backend_end_port", "backend_start_port"),
+                Text("choose a range of at least one port, and allow it in wxclient.slice (SocketBindAllow=)"),
+            )
+        for option, address in (
+            ("post_api", self.post_api),
+            *((option, self.client.get(option, "")) for option in ("post_api", "poll_api")),
+        ):
+            if address and not self.webhook_targets.allow(address):
+                yield KeyProblem(
+                    Text("{option} in the settings is not among {setting}", option=option, setting=TARGETS),
+                    (TARGETS,),
+                    Text("add its address to {setting}, or use another one", setting=TARGETS),
+                )
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            yield KeyProblem(
+                Text("only one of tls_certificate and tls_key is set"),
+                ("tls_certificate" if self.tls_certificate else "tls_key",),
+                Text("set both, or none; wxcontroller.toml(5)"),
+            )
 
 
 # Options of the original controller without effect, with the reasons.
@@ -267,117 +245,69 @@ def load_settings(paths: Paths) -> Loaded:
 
     A missing file means defaults. Raises BadSettings with file, key and remedy for anything unusable.
     """
-    return read_settings([paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))])
+    return read_settings(settings_files(paths))
+
+
+def settings_files(paths: Paths) -> list[Path]:
+    return [paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))]
 
 
 def read_settings(files: Iterable[Path]) -> Loaded:
     """Read settings from these files, the first of which is the main one. As load_settings."""
-    files = list(files)
-    values: dict[str, object] = {}
-    notices: list[Text] = []
-    read: list[Path] = []
-    origin: dict[str, Path] = {}
+    loaded, problems = examine(files)
+    if problems:
+        raise problems[0]
+    return loaded
+
+
+def examine(files: Iterable[Path]) -> tuple[Loaded, list[BadSettings]]:
+    """Read settings; return them and all problems, with which they are the defaults."""
+    content, origins = dict[str, object](), dict[str, Path]()
+    read, notices, refused = list[Path](), list[Text](), list[BadSettings]()
     for path in files:
-        content = _read(path)
-        if content is None:
-            continue
-        read.append(path)
-        for key, value in content.items():
-            if key in OBSOLETE:
-                notices.append(
-                    in_file(path, Text("{key} has no effect: {reason}", key=key, reason=Text(OBSOLETE[key])))
-                )
-                continue
-            parsed = _parse(path, key, value)
-            origin[key] = path
-            if key in _TABLES and isinstance(parsed, dict):
-                earlier = values.get(key, {})
-                parsed = {**(earlier if isinstance(earlier, dict) else {}), **parsed}
-            values[key] = parsed
-    if isinstance(alerts := values.get("alerts"), dict):
-        values["alerts"] = AlertSettings(**alerts)
-    if isinstance(fleet := values.get("fleet"), dict):
         try:
-            values["fleet"] = fleet_of(fleet)
-        except ValueError as problem:
-            raise BadSettings(
-                in_file(origin["fleet"], Text("{key} {problem}", key="fleet", problem=reason_of(problem))),
-                N_("wxcontroller.toml(5) explains each key"),
-            ) from None
-    if isinstance(limits := values.get("limits"), dict):
-        values["limits"] = DEFAULTS.with_numbers(limits)
-    settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
-    if settings.backend_end_port < settings.backend_start_port:
-        where = origin.get("backend_end_port") or origin.get("backend_start_port") or files[0]
-        key = "backend_end_port" if "backend_end_port" in origin else "backend_start_port"
-        raise BadSettings(
-            in_file(
-                where,
-                Text(
-                    "backend_end_port {end} is below backend_start_port {start}",
-                    key=key,  # a literal here would be a plural form for xgettext
-                    end=settings.backend_end_port,
-                    start=settings.backend_start_port,
-                ),
-            ),
-            N_("choose a range of at least one port, and allow it in wxclient.slice (SocketBindAllow=)"),
-        )
-    for option, address in (
-        ("post_api", settings.post_api),
-        *((option, settings.client.get(option, "")) for option in ("post_api", "poll_api")),
-    ):
-        if address and not settings.webhook_targets.allow(address):
-            raise BadSettings(
-                in_file(
-                    origin[TARGETS],
-                    Text(
-                        "{option} in the settings is not among {setting}", option=option, setting=TARGETS, key=TARGETS
-                    ),
-                ),
-                N_("add its address to {setting}, or use another one"),
-                setting=TARGETS,
-            )
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        only = "tls_certificate" if settings.tls_certificate else "tls_key"
-        where = origin.get(only, files[0])
-        raise BadSettings(
-            in_file(where, Text("only one of tls_certificate and tls_key is set", key=only)),
-            N_("set both, or none; wxcontroller.toml(5)"),
-        )
-    return Loaded(settings, tuple(notices), tuple(read))
+            found = _read(path)
+        except BadSettings as problem:
+            refused.append(problem)
+            continue
+        if found is not None:
+            read.append(path)
+            for key in OBSOLETE.keys() & found.keys():
+                del found[key]
+                words = Text("{key} has no effect: {reason}", key=key, reason=Text(OBSOLETE[key]))
+                notices.append(in_file(path, words, key))
+            content = merged(content, found)
+            origins |= dict.fromkeys(_keys(found), path)
+    settings = Settings()
+    if not refused:
+        try:
+            settings = Table(Settings, "")(content)
+        except Wrong as wrong:
+            refused = [_refused(problem, origins) for problem in wrong.problems]
+    return Loaded(settings, tuple(notices), tuple(read)), refused
 
 
-def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
-    """Return all problems of a single file by key, "" for the file as a whole."""
-    try:
-        content = _read(path) or {}
-    except BadSettings as problem:
-        return [("", problem)]
-    return [
-        problem
-        for key, value in content.items()
-        if key not in OBSOLETE
-        for problem in problems_with(path, key, value)
-    ]
+def merged(earlier: Mapping[str, object], later: Mapping[str, object]) -> dict[str, object]:
+    """Return the content of two files: the later one wins, key by key, also in tables."""
+    both = {
+        key: merged(table, value)
+        for key, value in later.items()
+        if isinstance(value, dict) and isinstance(table := earlier.get(key), dict)
+    }
+    return {**earlier, **later, **both}
 
 
-def problems_with(path: Path, key: str, value: object) -> list[tuple[str, BadSettings]]:
-    """Return the problems of a key; of a table, those of each key, as TABLE.KEY."""
-    parts: dict[str, object] = {}
-    if key in _TABLES and isinstance(value, dict):
-        parts = {f"{key}.{name}": {name: inner} for name, inner in value.items()}
-    found = [(place, problem) for place, part in parts.items() if (problem := _problem(path, key, part))]
-    if not found and (problem := _problem(path, key, value)):
-        found = [(key, problem)]
-    return found
+def _keys(content: Mapping[str, object], place: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield place + key
+        if isinstance(value, dict):
+            yield from _keys(value, f"{place}{key}.")
 
 
-def _problem(path: Path, key: str, value: object) -> BadSettings | None:
-    try:
-        _parse(path, key, value)
-    except BadSettings as problem:
-        return problem
-    return None
+def _refused(problem: KeyProblem, origins: Mapping[str, Path]) -> BadSettings:
+    """Return a problem as one of the file that sets its key."""
+    key = next(key for key in problem.keys if key in origins)
+    return BadSettings(in_file(origins[key], problem.text, key), problem.remedy)
 
 
 def _read(path: Path) -> dict[str, object] | None:
@@ -403,25 +333,4 @@ def _read(path: Path) -> dict[str, object] | None:
         raise BadSettings(
             in_file(path, Text("cannot be read: {reason}", reason=reason_of(problem))),
             N_("make it readable for user wxcontroller"),
-        ) from None
-
-
-_FIELDS = {entry.name: entry for entry in fields(Settings)}
-# Merged key by key over the files.
-_TABLES = ("alerts", "client", "fleet", "limits")
-
-
-def _parse(path: Path, key: str, value: object) -> object:
-    entry = _FIELDS.get(key)
-    if entry is None:
-        raise BadSettings(
-            in_file(path, Text("unknown key {key}", key=key)), N_("wxcontroller.toml(5) lists all keys")
-        )
-    try:
-        parse: Parser = entry.metadata["parse"]
-        return parse(value)
-    except ValueError as problem:
-        raise BadSettings(
-            in_file(path, Text("{key} {problem}", key=key, problem=reason_of(problem))),
-            N_("wxcontroller.toml(5) explains each key"),
         ) from None

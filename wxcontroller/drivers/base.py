@@ -551,7 +551,7 @@ class DriverContext:
 
     def differs(self, option: str) -> bool:
         """Whether an option has another value than its default."""
-        return self.text(option) != OPTIONS[option].default
+        return bool(self.text(option) != OPTIONS[option].default)
 
     def flag(self, option: str) -> bool:
         return self.text(option) == "1"

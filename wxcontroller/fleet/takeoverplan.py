@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wxcontroller.core.commands import command
-from wxcontroller.core.fleetsettings import TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.options import ANY_ADDRESS
@@ -36,7 +36,7 @@ class Outlook:
 class Outlooks:
     """The outlooks of all accounts. ``made`` returns this host's data about standby bundles."""
 
-    def __init__(self, owners: Owners, settings: TakeoverSettings, made: BundleAge) -> None:
+    def __init__(self, owners: Owners, settings: EtcdSettings, made: BundleAge) -> None:
         self._owners = owners
         self._settings = settings
         self._made = made
@@ -65,7 +65,7 @@ class Outlooks:
         words = N_("{host} takes it over {seconds} s after the end of the lease of {source}")
         if not found.bundle_at:
             words = N_("{host} takes it over {seconds} s after the end of the lease of {source}, if it has a bundle")
-        return Text(words, host=found.hosts[0], seconds=round(self._settings.after), source=record.host)
+        return Text(words, host=found.hosts[0], seconds=round(self._settings.takeover_after), source=record.host)
 
     def held(self, instance: str) -> Text:
         """Return why no host runs an account, NOTHING if it is not known here."""
@@ -155,7 +155,7 @@ class Outlooks:
             words = N_(
                 "it was taken over from {host} less than {hours} h ago and is not taken over again before that"
             )
-            return Text(words, host=taken.source, hours=f"{self._settings.pause / 3600:g}")
+            return Text(words, host=taken.source, hours=f"{self._settings.takeover_pause / 3600:g}")
         another = command("set", record.name, "standby=HOST")
         if not record.standby:
             return Text(N_("it has no standby host; name one: {another}"), another=another)

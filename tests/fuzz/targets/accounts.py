@@ -38,7 +38,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.eventlines import events_in
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -209,7 +209,7 @@ def _records(data: bytes) -> None:
     owners = Owners(etcd, _PREFIX, "a", lambda: 1, 0)
     if (changes := etcd._changes(_ETCD, _object(_ETCD, data))) is not None:
         owners._follow(changes)
-    shown = Outlooks(owners, TakeoverSettings(), lambda *_: -1).as_json()
+    shown = Outlooks(owners, EtcdSettings(), lambda *_: -1).as_json()
     check_encodable(json.dumps(shown))
     assert len(owners.accounts) <= len(items(shown.get("accounts")))
 

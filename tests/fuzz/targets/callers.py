@@ -79,7 +79,7 @@ def _start(*pairs: str) -> None:
     """The options of a start are in the account's file as they were given, and nothing else is."""
     given = {name: value for name, _, value in (pair.partition("=") for pair in pairs) if name}
     for option, value in check_options(list(given.items()), Origin.SETTINGS).options.items():
-        assert OPTIONS[option].check(value) == value
+        assert OPTIONS[option].kind.check(value) == value
     wanted = start_options(given, ignore_unknown=True)
     account = Account(parse_name("alice"), 3000, options=wanted.checked.options, parameters=wanted.echo)
     again = account_from(parse(render_account(account, _PATHS, TEMPLATE)), "x")

@@ -98,7 +98,7 @@ def _secret(address: str) -> None:
         public = (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query)
         assert "hunter2" in unquote_plus(" ".join(public))
     egress.shown(address)
-    checked = OPTIONS["post_api"].check(address)
+    checked = OPTIONS["post_api"].kind.check(address)
     named = with_client(checked, "小店")
     assert without_client(named) == without_client(checked)
     assert not checked or "client=" in named

@@ -66,14 +66,14 @@ def test_external_text_becomes_one_short_line() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("hook = 1", "has no key hook"),
-        ('webhook = "ftp://x/"', "key webhook must be"),
-        ('mail = "a b@c"', "key mail names 'a b@c'"),
-        ('mail = "-oQ/tmp"', "key mail names"),
-        ('mail = "a@b\\nBcc: c@d"', "key mail names"),
+        ("hook = 1", "alerts.hook is not a known key"),
+        ('webhook = "ftp://x/"', "alerts.webhook must be"),
+        ('mail = "a b@c"', "alerts.mail names 'a b@c'"),
+        ('mail = "-oQ/tmp"', "alerts.mail names"),
+        ('mail = "a@b\\nBcc: c@d"', "alerts.mail names"),
         ('command = "tell"', "absolute path"),
-        ('command = ["/bin/sh", 5]', "key command must be a list"),
-        ("after = 1", "key after must be a number from 10"),
+        ('command = ["/bin/sh", 5]', "alerts.command must be a list"),
+        ("after = 1", "alerts.after must be a number of seconds from 10"),
     ],
 )
 def test_invalid_value_is_refused_by_name(tmp_path: Path, line: str, words: str) -> None:

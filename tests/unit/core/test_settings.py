@@ -10,7 +10,7 @@ import pytest
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Listen, Settings, load_settings
 
@@ -41,14 +41,14 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("max_client = 5\n", "unknown key max_client"),
+        ("max_client = 5\n", "max_client is not a known key"),
         ("max_clients = 0\n", "max_clients must be"),
         ("max_clients = \n", "not TOML"),
         ('[client]\nproxy = "http://h"\n', "option proxy must be"),
         ('webhook_targets = "https://bots.example/"\n', "webhook_targets must be a list"),
         (f'webhook_targets = ["http://{"x" * 63}.example/{"y" * 50_000}"]\n', "webhook_targets has more than"),
         ('webhook_targets = ["http://a/"]\npost_api = "http://b/"\n', "post_api in the settings is not among"),
-        ('[client]\nwebhook_targets = "http://a/"\n', "stands above the tables"),
+        ('[client]\nwebhook_targets = "http://a/"\n', "client.webhook_targets must be set above"),
         ('listen = [{ host = "wx.example", port = 2000 }]\n', "not an IP address"),
         ('tls_certificate = "x.pem"\n', "only one of"),
         ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
@@ -125,10 +125,15 @@ def test_etcd_and_labels_can_be_in_another_file(tmp_path: Path) -> None:
     fleet = load_settings(paths).settings.fleet
     assert fleet is not None
     endpoints = ("https://e-1:2379", "https://[2001:db8::2]:2379")
-    takeovers = TakeoverSettings(60.0, 86400.0, 0.1)
     assert fleet.etcd == EtcdSettings(
-        endpoints, "shop", "/ca.pem", user="a", password="etcd-password", takeovers=takeovers, failsafe=True
+        *(endpoints, "shop", "/ca.pem"),
+        user="a",
+        password="etcd-password",
+        takeover_after=60,
+        takeover_rate=0.1,
+        failsafe=True,
     )
+    assert fleet.etcd.takeover_pause == 86400
     assert (fleet.etcd.prefix, fleet.labels, fleet.egress) == ("/wxcontroller/shop/", ("eu", "line-2"), "office")
 
 
@@ -145,12 +150,15 @@ def test_password_may_be_sent_unencrypted_to_an_etcd_on_this_host(tmp_path: Path
     [
         (f"[fleet.hosts.b]\n{B}", "needs the name of this host"),
         (f'[fleet]\nname = "b"\n[fleet.hosts.b]\n{B}', "lists this host, b"),
-        ('[fleet]\nname = "a b"\n', "a host name consists of"),
+        ('[fleet]\nname = "a b"\n', "fleet.name must consist of"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "http://b"\ntoken = "t"\n', "https://"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://u:p@b"\ntoken = "t"\n', "https://"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://b"\n', "needs a token, or a certificate"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}[fleet.hosts.c]\n{B}', "same url"),
-        (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}scope = "fleet"\n', "one of read, send, control, admin"),
+        (
+            f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}scope = "fleet"\n',
+            'fleet.hosts.b.scope must be one of "read", "send"',
+        ),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}accounts = []\n', "list of account names"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}from = ["192.0.2.11/8"]\n', "addresses or networks"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\ntoken = "t"\n', "needs a url"),

@@ -10,7 +10,7 @@ from tests.torture.crashpoints import crash
 from tests.unit.durability.process import processed
 from tests.unit.durability.routes import FILEHELPER, ILINK, ROUTES, WEB, Route
 from wxcontroller.core.faultpoints import VARIABLE, Point
-from wxcontroller.core.limits import LIMITS
+from wxcontroller.core.limits import LIMITS, variable_of
 from wxcontroller.core.options import OPTIONS
 
 
@@ -50,6 +50,4 @@ async def test_login_that_crashes_interrupt_needs_another_scan_only_until_it_is_
 
 
 def test_no_option_can_set_a_crash_point() -> None:
-    assert VARIABLE not in {option.variable for option in OPTIONS.values()} | {
-        one.variable for one in LIMITS.values()
-    }
+    assert VARIABLE not in {option.key for option in OPTIONS.values()} | {variable_of(name) for name in LIMITS}

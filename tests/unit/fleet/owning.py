@@ -23,7 +23,7 @@ from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.errors import UnitFailed, WxError
-from wxcontroller.core.fleetsettings import TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, read_json, text
 from wxcontroller.core.messages import verbatim
 from wxcontroller.core.states import UnitState
@@ -317,7 +317,7 @@ FleetMaker: TypeAlias = Callable[..., AbstractAsyncContextManager[Fleet]]
 
 @contextlib.asynccontextmanager
 async def _fleet(
-    root: Path, kind: type[OwningHost], names: Iterable[str], takeovers: TakeoverSettings | None
+    root: Path, kind: type[OwningHost], names: Iterable[str], takeovers: EtcdSettings | None
 ) -> AsyncIterator[tuple[Fleet, contextlib.AsyncExitStack]]:
     """Hosts that do not know each other yet and have no leases. No two run an account at the same time."""
     async with contextlib.AsyncExitStack() as stack:
@@ -327,7 +327,7 @@ async def _fleet(
         for number, name in enumerate(names):
             (root / name).mkdir()
             host = kind(root / name, name, number)
-            host.etcd = replace(servers.settings(), takeovers=takeovers or TakeoverSettings())
+            host.etcd = replace(takeovers or EtcdSettings(), endpoints=servers.endpoints)
             host.ran = fleet.ran
             host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
             fleet.hosts.append(await stack.enter_async_context(host))
@@ -340,7 +340,7 @@ async def owning_fleet(
     root: Path,
     *names: str,
     known: bool = True,
-    takeovers: TakeoverSettings | None = None,
+    takeovers: EtcdSettings | None = None,
 ) -> AsyncIterator[Fleet]:
     """Hosts that hold leases and, if ``known``, reach each other."""
     async with _fleet(root, OwningHost, names, takeovers) as (fleet, _):
@@ -354,7 +354,7 @@ async def owning_fleet(
 
 @contextlib.asynccontextmanager
 async def failsafe_fleet(
-    root: Path, *names: str, takeovers: TakeoverSettings | None = None, off: Iterable[str] = ()
+    root: Path, *names: str, takeovers: EtcdSettings | None = None, off: Iterable[str] = ()
 ) -> AsyncIterator[Fleet]:
     """Hosts in fail-safe mode, except for those in ``off``, that hold leases and reach each other."""
     async with _fleet(root, SafeHost, names, takeovers) as (fleet, stack):

@@ -73,7 +73,7 @@ async def test_an_account_is_not_taken_over_while_its_host_is_confirmed(
             await until(lambda: a.since)
             await until(lambda: "a" not in b.ownership.records.hosts)
             began = time.monotonic()
-            await until(lambda: time.monotonic() > began + SOON.after + 2)
+            await until(lambda: time.monotonic() > began + SOON.takeover_after + 2)
             assert set(a.units.processes) == {"eve"}
             assert "etcd responds to b, c" in str(a.ownership.trouble)
             assert "may run it without etcd" in text(

@@ -21,7 +21,7 @@ from wxcontroller.controller import hosttakeovers
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
+from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import PeerCredentials
@@ -31,8 +31,8 @@ from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import AccountRecord, LivingHost, Owner
 from wxcontroller.fleet.takeoverplan import Outlooks
 
-SOON = TakeoverSettings(after=1.0, pause=60.0, rate=20.0)
-LATER = replace(SOON, after=60.0)  # later than the test ends
+SOON = EtcdSettings(takeover_after=1.0, takeover_pause=60.0, takeover_rate=20.0)
+LATER = replace(SOON, takeover_after=60.0)  # later than the test ends
 OPTIONS = {"driver": "ilink", "takeover": "any", "standby": "b", "placement": ""}
 
 
@@ -218,7 +218,7 @@ async def test_account_is_not_taken_over_twice_in_a_row(owning: FleetMaker, monk
 
 
 async def test_accounts_are_taken_over_one_at_a_time(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with owning("a", "b", known=False, takeovers=replace(SOON, rate=1.0)) as fleet:
+    async with owning("a", "b", known=False, takeovers=replace(SOON, takeover_rate=1.0)) as fleet:
         a, b = fleet.hosts
         names = ("alice", "bob", "eve", "mallory")
         for name in names:

@@ -11,7 +11,8 @@ from pathlib import PurePath
 
 from wxcontroller.core.catalog import entries
 from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.options import OPTIONS, Option, Origin
+from wxcontroller.core.options import OPTIONS, Origin
+from wxcontroller.core.tables import TableRow
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",
@@ -89,7 +90,7 @@ def translations(language: str) -> Iterator[tuple[str, object]]:
     def shown(text: str) -> str:
         return everything.get(text, text)
 
-    def described(option: Option) -> list[object]:
+    def described(option: TableRow) -> list[object]:
         return [shown(option.meaning), option.unit, option.words, option.origin is Origin.REQUEST]
 
     yield "meanings", {option.name: described(option) for option in OPTIONS.values()}

@@ -15,8 +15,10 @@ from wxcontroller.core import access
 from wxcontroller.core.access import LADDER, MEANINGS, Scope
 from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
+from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.tables import SWITCH as ZERO_OR_ONE
+from wxcontroller.core.tables import Choice, Number, TableRow
 from wxcontroller.openwx import described
 from wxcontroller.openwx.describing import (
     ANYTHING,
@@ -52,18 +54,20 @@ def _words(kind: type[StrEnum]) -> Schema:
     return word(*(each.value for each in kind))
 
 
-def _option(option: Option) -> Schema:
+def _option(option: TableRow) -> Schema:
     """Return the schema of an option's value, as text or typed."""
-    check, schema = option.check, either(TEXT, NUMBER, SWITCH)
-    if check is flag:
+    kind, schema = option.kind, either(TEXT, NUMBER, SWITCH)
+    if kind is ZERO_OR_ONE:
         schema = either(SWITCH, word("0", "1"), {"enum": [0, 1]})
-    elif isinstance(check, Choice):
-        schema = word(*check.allowed)
-    elif isinstance(check, Whole):
-        schema = either({"type": "integer", "minimum": check.low, "maximum": check.high}, digits("[0-9]{1,12}"))
-    elif isinstance(check, Seconds):
-        number: Schema = {"type": "number", "minimum": check.low, "maximum": check.high}
-        schema = either(number, digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
+    elif isinstance(kind, Choice):
+        schema = word(*kind.words)
+    elif isinstance(kind, Number):
+        number: Schema = {
+            "type": "integer" if kind.whole else "number",
+            "minimum": kind.low,
+            "maximum": kind.high,
+        }
+        schema = either(number, digits("[0-9]{1,12}" if kind.whole else r"[0-9]{1,9}(\.[0-9]{1,6})?"))
     # Not "default": generators send that value when the caller gives none.
     return {**schema, "description": option.meaning, "x-default": option.default}
 

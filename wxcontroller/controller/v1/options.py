@@ -13,11 +13,12 @@ from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
-from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.limits import shown as written
+from wxcontroller.core.limits import OF_ACCOUNTS
 from wxcontroller.core.messages import N_, Text, text_fields
-from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_options
+from wxcontroller.core.options import OPTIONS, SAME, Origin, check_options
 from wxcontroller.core.records.accounts import AccountAnswer
+from wxcontroller.core.tables import TableRow
+from wxcontroller.core.tables import shown as written
 from wxcontroller.openwx.describing import AS_DATA, TEXT, listing, maybe, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 
@@ -121,10 +122,10 @@ def _options(view: View, answer: Answer) -> JsonObject:
     }
 
 
-def canonical(option: Option, value: str) -> str:
+def canonical(option: TableRow, value: str) -> str:
     """Return a value as a program takes it: the admin's file may have it in another spelling."""
     try:
-        return option.check(value)
+        return str(option.kind.check(value))
     except ValueError:
         return value
 
@@ -132,8 +133,7 @@ def canonical(option: Option, value: str) -> str:
 def _limits(limits: Mapping[str, str]) -> JsonObject:
     """Return the limits of an account's process; only the admin can set them."""
     found: JsonObject = {}
-    for limit in LIMITS.values():
-        if limit.for_accounts:
-            default, origin = written(limit.default), "settings" if limit.name in limits else "default"
-            found[limit.name] = {"value": limits.get(limit.name, default), "default": default, "from": origin}
+    for name, limit in OF_ACCOUNTS.items():
+        default, origin = written(limit.default), "settings" if name in limits else "default"
+        found[name] = {"value": limits.get(name, default), "default": default, "from": origin}
     return found
