@@ -3,8 +3,7 @@
 All accounts read one file, and any of them may be compromised. So it holds no token's hash: each token that is bound
 to one account is stored as a mark that only this account recognizes, and only when the token is shown to it. A token
 for more than one account is not listed, and is not accepted at an account's port, where a compromised process could
-collect it. Tokens of scopes outside the ladder open nothing at these ports; accounts that still run 2.0.0's code
-could not read a file that names these scopes.
+collect it. Tokens of scopes outside the ladder open nothing at these ports, and are not listed either.
 """
 
 import hashlib

@@ -33,7 +33,7 @@ class Route:
     controller checks them and imports no driver.
 
     Each route has its own session file and position, so that an account that comes back to a route needs no new
-    login. The web route's have no ending: 2.0.0 reads them, too.
+    login. The web route's have no ending.
     """
 
     module: str

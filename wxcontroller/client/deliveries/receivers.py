@@ -183,7 +183,7 @@ async def read_some(answer: PostAnswer) -> bytes:
 def stored_error(error: str, status: int) -> Text:
     """Return the text of a failure that was stored in English, with the HTTP status that goes with it."""
     answered = Text("the webhook returned {status}", status=status)
-    if error in (str(answered), f"it answers {status}"):  # as version 2.2 and older stored it
+    if error == str(answered):
         return answered
     return verbatim(error) if error else NOTHING
 

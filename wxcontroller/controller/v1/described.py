@@ -116,8 +116,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "code": (word(*dict.fromkeys(CODES)), "code of the failure"),
             **texts(message="the failure", remedy="remedy"),
             "values": ({"type": "object"}, "values used in message and remedy, by name"),
-        },
-        ("message_text", "remedy_text", "values"),  # programs of 2.0.0 have none
+        }
     ),
     "Options": {
         "type": "object",
@@ -216,7 +215,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "last_message_time": (ANYTHING, "time of the last message in either direction, in seconds since 1970"),
             "last_sync_time": (maybe(WHOLE), "time of WeChat's last answer, in seconds since 1970"),
             "memory": (maybe(WHOLE), "private memory of the process, in bytes"),
-            "capabilities": (ref("Capabilities"), "capabilities of its route; missing for version 2.0.0"),
+            "capabilities": (ref("Capabilities"), "capabilities of its route"),
             "windows": (listing(ref("Window")), "one for each person; not on every route"),
             "sending": (ref("Sending"), "limits of sends; not on every route"),
             "consumers": {

@@ -46,7 +46,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "is_group": (SWITCH, "whether that is a group"),
             "kind": (TEXT, "text, image, video or file"),
             "interim": (SWITCH, "whether it is progress, which may be dropped"),
-            "urgent": (SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
+            "urgent": (SWITCH, "whether it is sent before others"),
             "queued_at": (WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": (WHOLE, "attempts that are left"),
             **VERDICT,

@@ -106,9 +106,9 @@ class Consent:
         return _NO_MODE_LEFT[self._choice]
 
     def push_mode(self, stored: bool | None) -> bool | None:
-        """Return the mode of a push login with the cookies of a session in mode ``stored``; None to skip it.
+        """Return the mode of a push login with the cookies of a session in mode ``stored``, which they keep.
 
-        The cookies keep their mode, also those of desktop sessions opened by 2.0.0 without the owner's agreement.
+        None to skip it.
         """
         desktop = stored is True if self._choice is None else self._choice
         return None if self._exhausted(desktop) else desktop

@@ -2,7 +2,7 @@
 
 ``aiohttp.CookieJar`` decides which cookies a request gets. WeChat's values contain ``/`` and ``+`` and go back
 exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` use pickle;
-here it is JSON, in the format of 2.0.0.
+here it is JSON.
 
 Implemented here is what aiohttp 3.11 cannot do; tests in ``tests/unit/drivers`` that fail without it are named:
 
