@@ -1,8 +1,10 @@
 """Documents: links lead somewhere, and generated parts are up to date."""
 
 import re
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,10 +42,11 @@ def test_generated_parts_are_up_to_date(name: str) -> None:
 def test_limits_have_the_numbers_of_the_page(page: str) -> None:
     _, of_controller, of_accounts, *others = (ROOT / "docs" / page).read_text(encoding="utf-8").split("\n## ")
     settings = Settings()
-    for section, default in (
+    defaults: list[tuple[str, Callable[[str], Any]]] = [
         (of_controller, lambda name: getattr(settings, name)),
         (of_accounts, lambda name: OPTIONS[name].default),
-    ):
+    ]
+    for section, default in defaults:
         rows = re.findall(r"^\|[^|]*\| (`[^|]*`) \| ([0-9, ]+) \|", section, re.MULTILINE)
         assert len(rows) > 15
         for names, numbers in rows:
