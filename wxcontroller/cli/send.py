@@ -11,27 +11,21 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, name_argument
-from wxcontroller.cli.errors import BadUsage, NoResponse, NotOffered
+from wxcontroller.cli.errors import BadUsage, NoResponse
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import verb
-from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.verdict import SendState, words_of
 from wxcontroller.openwx.idempotencykey import key_of
 from wxcontroller.openwx.parameters import BadParameter
 
 # In this order: the first with a match decides.
-_FRIEND_KEYS = ("id", "displayname", "markname", "name")
-_GROUP_KEYS = ("id", "displayname", "name")
-_KEYS = ("id", "name", "remark", "nickname")  # of /v1
-_NOT_FOUND = 100  # openwx-api 0
-_NOT_RUNNING = -3
-_QUEUED = -7  # accepted, and still queued after a long wait
-_UNKNOWN = -1, "unknown data"  # it may have arrived
+_KEYS = ("id", "name", "remark", "nickname")
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.5, 2.0, 8.0
 
 
@@ -42,7 +36,6 @@ class Recipient:
     id: str
     shown: str
     group: bool
-    is_lasting: bool = False
 
     @property
     def text(self) -> Text:
@@ -111,54 +104,48 @@ def send(
     thing = Text("the file {file}", file=file.name) if file else Text("the message")
     what = Text("{account}: {thing} to {text}", account=account.name, thing=thing, text=recipient.text)
     keyed = _Keyed(api, account, what, key or str(uuid.uuid4()), timeout)
-    if recipient.is_lasting:
-        answer: JsonValue = posted(keyed, recipient, content, file)
-    else:  # its program is older than POST …/messages
-        endpoint = "send_group_message" if recipient.group else "send_friend_message"
-        form = {"id": recipient.id, "idempotency_key": keyed.key}
-        body = file_body({**form, "media_name": file.name}, "media_data", file) if file else None
-        given = body or {**form, "content": content}
-        answer = keyed.ask(lambda: api.openwx(endpoint, account, given))
-    code = integer(field(answer, "code"))
-    queued = code == _QUEUED
-    if field(answer, "state") == "unknown" or (code, field(answer, "status")) == _UNKNOWN:
-        words = json_text(field(answer, "reason"))
+    answer = posted(keyed, recipient, content, file)
+    state, words = answer.get("state"), words_of(answer)
+    if state == SendState.UNKNOWN:
         raise WxError(
             N_("{what} may have been sent or not: {words}"),
-            N_("check on the phone before you send it again"),
+            text_in(answer, "remedy") or N_("check on the phone before you send it again"),
             what=what,
-            words=words,
+            words=text_in(answer, "detail"),
         )
-    if not queued:
-        raise_for(api, answer, account, Text("{thing} to {text} was not sent", thing=thing, text=recipient.text))
-    state, reason = field(answer, "state"), one_line(field(answer, "reason"))
+    if state == SendState.REFUSED:
+        raise WxError(
+            N_("{account}: {thing} to {text} was not sent: {why}, code {code}"),
+            text_in(answer, "remedy"),
+            account=account.name,
+            thing=thing,
+            text=recipient.text,
+            # Not "was not sent: not sent: …".
+            why=(detail := text_in(answer, "detail")).values.get("why", detail),
+            code=json_text(answer.get("code")),
+        )
     if session.json:
         session.emit(answer)
-    elif state == "held":
-        tell("held: not yet sent to {recipient}, {status}", recipient=recipient.text, status=_status(answer))
-    elif state == "accepted":
-        tell("sent to {recipient}: {reason}", recipient=recipient.text, reason=reason)
-    elif queued:
-        tell("not sent yet, but it will be: {status}", status=_status(answer))
-    else:
+    elif state == SendState.HELD:
+        tell("not yet sent to {recipient}: {words}", recipient=recipient.text, words=words)
+    elif state == SendState.ACCEPTED:
+        tell("sent to {recipient}: {reason}", recipient=recipient.text, reason=words)
+    elif state == SendState.DELIVERED:
         tell("sent to {recipient}", recipient=recipient.text)
+    else:
+        tell("not sent yet, but it will be: {status}", status=words or Text(N_("it waits in the queue")))
 
 
 def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | None) -> JsonObject:
     """Send by /v1; return its answer with the members that --json has had before: the old API's."""
     message: JsonObject = {"to": recipient.id, "text": content}
     body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else message
-    asked = keyed.ask(lambda: keyed.api.post_message(keyed.account, body, keyed.key))
-    answer, detail = obj(asked), field(asked, "detail")
-    held, done = answer.get("state") == "held", answer.get("code") == 0
+    answer = obj(keyed.ask(lambda: keyed.api.post_message(keyed.account, body, keyed.key)))
+    held, done, detail = answer.get("state") == SendState.HELD, answer.get("code") == 0, answer.get("detail")
     words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}
     # For a held send its state; else the text of the old API.
     words["reason"] = answer.get("reason") if held else detail
     return {**answer, **words, "id": answer.get("handle") or answer.get("id"), "message": answer.get("id")}
-
-
-def _status(answer: JsonValue) -> str:
-    return one_line(field(answer, "status"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +175,7 @@ class _Keyed:
             except WxError as problem:
                 lost = problem.text
             else:
-                if integer(field(answer, "code")) != _NOT_RUNNING:
-                    return answer
+                return answer
         raise NoResponse(
             N_("{what} may have been sent or not: {lost}"),
             N_("repeat the command with --key {key}: it is not sent twice then"),
@@ -205,15 +191,7 @@ class _Keyed:
 
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:
     """Return the person or group ``to`` names. Raises WxError if there is none or more than one."""
-    try:
-        found = people_named(api, account, to, only_groups)
-    except NotOffered:
-        found = []
-        if not only_groups:
-            found += search(api, account, "search_friend", _FRIEND_KEYS, to)
-        # An id is unique; names are searched among both.
-        if not any(person.id == to for person in found):
-            found += search(api, account, "search_group", _GROUP_KEYS, to)
+    found = people_named(api, account, to, only_groups)
     if not found:
         raise WxError(
             N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
@@ -237,7 +215,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
 
 
 def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
-    """Return those with this name, by the first attribute with a match. Raises NotOffered."""
+    """Return those with this name, by the first attribute with a match."""
     recipients: list[Recipient] = []
     for kind in ("groups",) if only_groups else ("contacts", "groups"):
         if any(person.id == to for person in recipients):
@@ -246,61 +224,7 @@ def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> 
         by_key = ([person for person in people if person.get(key) == to] for key in _KEYS)
         matches = next((some for some in by_key if some), [])
         recipients += [
-            Recipient(
-                json_text(person.get("id")), one_line(person.get("name")) or to, kind == "groups", is_lasting=True
-            )
+            Recipient(json_text(person.get("id")), one_line(person.get("name")) or to, kind == "groups")
             for person in matches
         ]
     return recipients
-
-
-def search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:
-    group = endpoint == "search_group"
-    for key in keys:
-        answer = api.openwx(endpoint, account, {key: to})
-        if isinstance(answer, list):
-            matches = [
-                Recipient(json_text(field(row, "id")), one_line(field(row, "displayname")) or to, group)
-                for row in items(answer)
-                if json_text(field(row, "id"))
-            ]
-            if matches:
-                return matches
-        elif integer(field(answer, "code")) != _NOT_FOUND:
-            raise_for(api, answer, account, Text("its contacts cannot be searched"))
-    return []
-
-
-def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> None:
-    """Raise for an answer in the original format whose code is not 0."""
-    code, why = field(answer, "code"), one_line(field(answer, "status"))
-    if code is None or integer(code) == 0:
-        return
-    if why in ("client not exists", "client not found"):
-        # The old API answers the same for a stopped account; this raises UnknownAccount if the account does not
-        # exist.
-        view = api.account(account)
-        raise WxError(
-            N_("account {account} is not running: its state is {condition}"),
-            N_("start it: {command}"),
-            account=account.name,
-            condition=Text(view.condition.value),
-            command=command("start", account.name),
-        )
-    # An account says it, too.
-    why = (one_line(field(answer, "reason")) or why or say("no reason given")).removeprefix("not sent: ")
-    # The account reports a refused send itself.
-    state = one_line(field(answer, "state")).removeprefix("refused")
-    detail = (
-        Text("{why} (state {state}), code {code}", why=why, state=state, code=json_text(code))
-        if state
-        else Text("{why}, code {code}", why=why, code=json_text(code))
-    )
-    raise WxError(
-        N_("{account}: {what}: {detail}"),
-        N_("see: {command}"),
-        account=account.name,
-        what=what,
-        detail=detail,
-        command=command("status", account.name),
-    )

@@ -142,7 +142,6 @@ class Process:
         self.options: bytes | None = None
         self.responds = asyncio.Event()  # cleared, it answers neither
         self.responds.set()
-        self.knows_ack = True
         self.has_socket = True
         self.answers: list[JsonValue] | None = []  # to its question; None for a program that asks nothing
         self.accepted = "yes"
@@ -270,8 +269,6 @@ class Process:
                 people = self.groups if request.path.endswith("group") else self.friends
                 found = [person for person in people if obj(person).get(key) == value]
                 return web.json_response(found or {"code": 100, "status": "object not found"})
-            case "deliveries/ack" | "messages" | "contacts" | "groups" if not self.knows_ack:
-                return _error(404, "no-such-path")
             case "messages" if self.sends is not None and request.method == "POST":
                 sent = await self._send(request, self.sends)
                 if sent.get("code") == 100:

@@ -110,7 +110,7 @@ export function chatOf(name, signal) {
   function item(message) {
     const { id, direction, sender, text, time, quote, cursor } = message;
     const mine = direction === "out";
-    const outcome = mine && outcomeOf(message, who.called);
+    const outcome = mine && outcomeOf(message);
     const parts = [
       who.kind === "group" && !mine && sender && h("small", { className: "from" }, sender.name),
       quote && h("blockquote", {}, quote.text),

@@ -2,7 +2,7 @@
 
 import { call, may, Problem } from "./api.js";
 import { $, h, icon, setHidden, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { t, textOf } from "./i18n.js";
 import { explain } from "./notices.js";
 import { outcomeOf } from "./messagewords.js";
 import { path } from "./paths.js";
@@ -124,9 +124,9 @@ export function composer(name, signal, sent) {
 
   function tellOutcome(answer, to) {
     const { state } = answer;
-    if (state === "refused") throw new Problem("not-sent", answer.detail ?? "");
+    if (state === "refused") throw new Problem("not-sent", textOf(answer, "detail"), textOf(answer, "remedy"));
     if (state === "delivered" || state === "accepted") showResult("good", t("Sent to {who}.", { who: to.called }));
-    else showResult(outcomeOf(answer, to.called)[0], outcomeOf(answer, to.called)[1]);
+    else showResult(...outcomeOf(answer));
   }
 
   function grow() {

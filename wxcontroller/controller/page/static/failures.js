@@ -38,8 +38,6 @@ const FAILURES = {
   "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
   "too-many-readers": () => [t("Too many pages are open."), t("Close some pages.")],
   "not-sent": () => [t("It was not sent."), ""],
-  queued: () => [t("The message is waiting to be sent."), t("The list of events shows when it is sent.")],
-  unsure: () => [t("It may or may not have been sent."), t("Check on the phone before you send it again.")],
   disk: () => [t("The disk cannot be written."), t("Free some space on /var.")],
   "tokens-left": () => [
     t("Some tokens are also valid for the next account of this name."),

@@ -1,6 +1,6 @@
 // Messages in words: their kind, and the outcome of sends.
 
-import { t } from "./i18n.js";
+import { t, textOf } from "./i18n.js";
 import { size } from "./words.js";
 
 const KINDS = {
@@ -23,19 +23,7 @@ const STATES = {
   delivered: () => ["", t("delivered")],
   accepted: () => ["", t("accepted")],
   refused: () => ["bad", t("not sent")],
-  unknown: () => ["attention", t("unknown: check on the phone before you send it again")],
-};
-const HOLDS = {
-  "no-context": (who) => t("held until {who} writes", { who }),
-  window: (who) => t("held until {who} writes", { who }),
-  budget: (who) => t("held until {who} writes", { who }),
-  "budget-24h": () => t("held until earlier messages are a day old"),
-  "learned-limit": (who) => t("held until {who} writes: WeChat refused more messages in 24 hours", { who }),
-  throttled: () => t("held: WeChat throttles the bot"),
-  restricted: () => t("held: WeChat accepts messages for this person but does not show them"),
-  confirming: () => t("held: checking whether the session is still valid"),
-  offline: () => t("held: the account is not logged in"),
-  unreachable: () => t("held: WeChat cannot be reached"),
+  unknown: () => ["attention", t("unknown")],
 };
 
 export const kindName = (kind) => KINDS[kind]?.() ?? "";
@@ -48,13 +36,14 @@ export function previewOf({ kind, text, media, direction, state }) {
   return [failed, what, name || text].filter(Boolean).join(" ");
 }
 
-// Return [tone, words] for a message sent to `who`, null if it has no state.
-export function outcomeOf({ state, reason, detail, recalled }, who) {
+// Return [tone, words] for a sent message, null if it has no state: why it did not go out, until when, and what to do.
+export function outcomeOf(message) {
+  const { state, recalled } = message;
   if (recalled) return ["", t("recalled")];
   if (!state) return null;
   const [tone, word] = STATES[state]?.() ?? ["", state];
-  if (state === "held") return [tone, (HOLDS[reason] ?? (() => word))(who)];
-  return [tone, detail && (state === "refused" || state === "unknown") ? `${word} · ${detail}` : word];
+  const more = state === "delivered" || state === "accepted" ? [] : ["ends", "detail", "remedy"];
+  return [tone, [word, ...more.map((name) => textOf(message, name))].filter(Boolean).join(" · ")];
 }
 
 // Return kind and size of a message's content.
