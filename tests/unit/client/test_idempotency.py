@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
+from wxcontroller.client.sends.idempotency import fingerprint_of
 from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.sends import LeftoverSends, SendStore
@@ -55,6 +57,35 @@ async def test_a_key_that_came_with_another_request_is_refused(client: RunningCl
         assert "needs a new key" in str(answer["status"])
     assert len(client.driver.sends) == 1
     assert (await ask(client, ANN))[1]["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"content": "hi", "id": "@ann"}, True),
+        ({**ANN, "client": "alice", "token": "x", "datatype": "jsonp", "callback": "f"}, True),
+        ({"content": "hiid@ann"}, False),
+        ({**ANN, "media_name": ""}, False),
+    ],
+)
+def test_what_makes_a_request_another_one(other: Form, same: bool) -> None:
+    assert (fingerprint_of("consult", other, b"") == fingerprint_of("consult", ANN, b"")) is same
+
+
+async def test_a_repeated_consult_returns_the_reply_that_came_in_between(start: Start) -> None:
+    client = await running(start)
+    asked = asyncio.create_task(ask(client, ANN, "consult"))
+    await until(lambda: client.driver.sends)
+    await client.until_queued(0)
+    await client.stop()
+    await asyncio.wait({asked})
+    asked.exception()  # its connection has ended
+    client = await running(start)
+    client.driver.play([message("not she", sender="@ben", chat="@ben"), message("yes", id="42")])
+    await until(lambda: client.get("check_event"), lambda events: "yes" in str(events))
+    expected = {"id": "42", "reply": "yes", "code": 0, "status": "success"}
+    assert await ask(client, {**ANN, "content": "hi"}, "consult") == (200, expected)
+    assert client.driver.sends == []
 
 
 async def test_failures_uploads_and_sends_without_a_result_are_done_once(start: Start, webhook: Webhook) -> None:

@@ -241,6 +241,25 @@ async def test_redirects_that_lead_nowhere(start: Start, location: str, why: str
     assert len(asked) == (6 if location == "/a" else 1)
 
 
+async def test_name_by_the_server_and_no_proxy_of_the_environment(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        asked.append(request.host)
+        return web.Response(body=PNG, headers={"Content-Disposition": 'attachment; filename="cat.png"'})
+
+    async with serving(serve, "127.0.0.1", "127.0.0.2") as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.2:{port}")
+        client = await running(start, WXCLIENT_MEDIA_PRIVATE_URLS="1")
+        answer = await upload(client, f"http://127.0.0.3:{port}/a")
+        assert "refused" in str(answer["reason"])
+        answer = await upload(client, f"http://127.0.0.1:{port}/a")
+    assert (answer["code"], answer["media_name"]) == (0, "cat.png")
+    assert asked == [f"127.0.0.1:{port}"]
+
+
 async def test_redirect_to_a_private_address_is_not_followed(
     client: RunningClient, two_servers: tuple[int, list[str]], world: dict[str, list[str]]
 ) -> None:

@@ -11,10 +11,14 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.sends.backoff import BackoffPolicy
+from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.options import OPTIONS
+from wxcontroller.drivers.filehelper.driver import FileHelperDriver
+from wxcontroller.drivers.ilink.driver import ILinkDriver
+from wxcontroller.drivers.web.driver import WebDriver
 
 INTERVAL, DRAIN, DAILY = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN", "WXCLIENT_SEND_DAILY_MAX"
 
@@ -84,6 +88,15 @@ async def test_repeated_throttling_pauses_the_queue_longer(start: Start) -> None
     await until(lambda: len(client.driver.sends) == 5)
     assert time.monotonic() - begun > 0.3 + 0.6
     assert [content for _, content, _ in client.driver.sends] == list("01234")
+
+
+def test_pauses_and_times_of_sends_are_the_documented_ones() -> None:
+    backoff, retry, wait = SendBackoff(), FailureHandling.RETRY_SAME_ID, FailureHandling.WAIT
+    assert [backoff.next_pause(retry, attempt) for attempt in range(1, 7)] == [1, 2, 4, 8, 15, 15]
+    assert [backoff.next_pause(wait, 1) for _ in range(6)] == [60, 120, 240, 480, 600, 600]
+    for driver in (WebDriver, ILinkDriver, FileHelperDriver):
+        assert driver.capabilities.repeat_seconds == 300
+    assert (DEFAULTS.send_tries, DEFAULTS.send_answer_seconds) == (5, 100)
 
 
 async def test_throttled_queue_shows_the_reason(start: Start) -> None:

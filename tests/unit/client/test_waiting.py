@@ -13,6 +13,7 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import ANN, logged_in, message
 from wxcontroller.client import session
 from wxcontroller.client.checkevent import EventRing
+from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.messages import Text
@@ -225,6 +226,42 @@ async def test_consult_ignores_a_message_from_before_its_question(start: Start, 
     await until(lambda: len(client.driver.sends) == 2)
     client.driver.play([message("yes", id="42")])
     assert await asked == {"id": "42", "reply": "yes", **SUCCESS}
+
+
+@pytest.mark.parametrize(
+    ("content", "pieces"),
+    [
+        ("aaaa b bb\ncc dd", ["aaaa b bb\n", "cc dd"]),  # at a line end rather than at a space
+        ("aaaaaa bbbbbbb", ["aaaaaa ", "bbbbbbb"]),
+        ("ab cdefghijkl", ["ab cdefghi", "jkl"]),  # no piece of a few words
+        ("aaaaaaaaae\u0301bbb", ["aaaaaaaaa", "e\u0301bbb"]),
+        ("\u0301" * 15, ["\u0301" * 10, "\u0301" * 5]),
+        ("aaaaaaaa\U0001f469\u200d\U0001f469bb", ["aaaaaaaa", "\U0001f469\u200d\U0001f469bb"]),
+        ("aaaaaaaaa\U0001f44d\U0001f3fdbb", ["aaaaaaaaa", "\U0001f44d\U0001f3fdbb"]),
+        ("a" * 10, ["a" * 10]),
+    ],
+)
+def test_where_a_long_text_is_divided(content: str, pieces: list[str]) -> None:
+    assert [*split_text(content, 10)] == pieces
+
+
+async def test_consult_with_a_long_timeout_waits_longer_than_other_calls(start: Start) -> None:
+    client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="0.5")
+    asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="30"))
+    short = obj(await client.get("consult", id="@ben", content="?", timeout="0.5"))
+    assert short["reply_status"] == "reply timeout"
+    await asyncio.sleep(0.3)
+    client.driver.play([message("yes", id="42")])
+    assert await asked == {"id": "42", "reply": "yes", **SUCCESS}
+
+
+async def test_change_or_recall_without_an_answer_may_have_been_done(client: RunningClient) -> None:
+    calls = {"stick": {"id": "@ann"}, "create_group": {"friends": "@ann"}, "revoke_message": {"id": "1:@ann"}}
+    for call, parameters in calls.items():
+        client.driver.outcomes = [WeChatError("connection lost", unsure=True)]
+        answer = obj(await client.get(call, **parameters))
+        words = "it may be revoked: " if call == "revoke_message" else "it may have been done: "
+        assert (answer["code"], str(answer["reason"]).startswith(words)) == (-1, True), answer
 
 
 async def test_consult_divides_a_long_text(client: RunningClient) -> None:

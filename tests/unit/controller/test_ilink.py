@@ -233,6 +233,9 @@ async def test_a_new_token_of_a_consumer_replaces_the_one_before(stage: Stage) -
     first = await stage.token()
     status, answer = await stage.host.v1("PUT", "accounts/alice/consumers/helper", {"when_held": "accept"})
     assert (status, "token" in answer) == (200, False)
+    wrong_ones: list[JsonObject] = [{"token": "yes"}, {"expires": True}, {"expires": "soon"}]
+    for wrong in wrong_ones:
+        assert (await stage.host.v1("PUT", "accounts/alice/consumers/helper", wrong))[0] == 400, wrong
     second = await stage.token(token=True)
     assert await stage.call("getconfig", first) == SESSION_OVER
     assert (await stage.call("getconfig", second))["ret"] == 0

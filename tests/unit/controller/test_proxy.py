@@ -11,7 +11,7 @@ import pytest
 import yarl
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, fixed
+from tests.unit.controller.machine import Machine, fixed, raw
 from wxcontroller.core.states import LoginState
 
 MEGABYTES_20 = 20 * 1024 * 1024
@@ -33,6 +33,21 @@ async def test_method_target_headers_and_body_arrive_unchanged(host: Machine) ->
         assert headers["Host"] == f"127.0.0.1:{host.process('alice').account.port}"
         assert (headers["X-Own"], headers["User-Agent"]) == ("yes", "me")
         assert headers["Content-Length"] == "1000"
+
+
+@pytest.mark.parametrize("call", [b"echo", b"get_user_info"])  # any call, and one on the fast path
+@pytest.mark.parametrize("connection", [b"close, x-hop", b"close"])
+async def test_headers_that_are_for_the_controller_are_not_passed_on(
+    host: Machine, call: bytes, connection: bytes
+) -> None:
+    process = await host.start("alice")
+    process.echo = True
+    head = b"GET /openwx/" + call + b"?client=alice HTTP/1.1\r\nHost: localhost\r\nX-Own: 1\r\nX-Hop: 2\r\n"
+    head += b"Cookie: a=b\r\nReferer: http://localhost/x\r\nConnection: " + connection + b"\r\n\r\n"
+    assert (await raw(host, head))[0] == 200
+    [(_, seen, _)] = process.seen
+    assert (seen["X-Own"], "X-Hop" in seen) == ("1", connection == b"close")
+    assert {"Cookie", "Referer"}.isdisjoint(seen)
 
 
 async def test_client_may_be_a_form_field(host: Machine) -> None:
