@@ -34,6 +34,24 @@ async def test_invalid_name_is_refused_with_a_reason(host: Machine) -> None:
     assert AccountFiles(host.paths).instances() == []
 
 
+async def test_start_while_the_old_process_is_still_exiting_is_not_lost(host: Machine) -> None:
+    """As after stop_client at the account's own port: no action of the controller is under way."""
+    await host.start("alice")
+    host.units.records["alice"] = UnitRecord("alice", UnitState.DEACTIVATING, "stop-sigterm")
+    host.units.calls.clear()
+    answer = await host.get("start_client", client="alice")
+    assert (answer["code"], answer["status"]) == (0, "success")
+    assert host.units.calls[-1:] == ["start wxclient@alice.service"]
+
+
+async def test_start_of_an_account_that_was_started_by_hand_keeps_it_on(host: Machine) -> None:
+    await host.start("alice")
+    await host.get("stop_client", client="alice")
+    await host.units.act(Verb.START, "alice", PATIENCE)
+    assert (await host.get("start_client", client="alice"))["status"] == "client already exists"
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
+
+
 async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     async with host.http.get("/openwx/start_client?client=a&send_interval=1&client=b&send_interval=7") as answer:
         assert json.loads(await answer.read())["client"] == "b"

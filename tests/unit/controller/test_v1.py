@@ -39,6 +39,14 @@ async def test_errors_have_a_code_a_message_and_a_remedy(host: Machine) -> None:
     assert host.units.calls == []
 
 
+async def test_health_is_degraded_while_systemd_does_not_answer(host: Machine) -> None:
+    assert (await host.v1("GET", "health"))[1]["status"] == "ok"
+    host.units.broken = True
+    status, answer = await host.v1("GET", "health")
+    assert (status, answer["status"]) == (503, "degraded")
+    assert "systemd" in str(answer["reason"])
+
+
 async def test_internal_error_returns_a_number_and_logs_the_trace(
     host: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
