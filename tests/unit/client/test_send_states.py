@@ -131,6 +131,15 @@ async def test_only_attempts_with_a_connection_count(
     assert obj((await client.get_v1())["queue"])["sent_today"] == (1 if content else 2)
 
 
+async def test_repetition_without_a_connection_uses_up_no_send_of_a_window(start: Start, webhook: Webhook) -> None:
+    client, driver = await entered(start, webhook, WINDOWED)
+    driver.outcomes = [WeChatError("no answer", unsure=True), NO_CONNECTION, NO_CONNECTION]
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
+    status = await client.get_v1()
+    [row] = items(status["windows"])
+    assert (obj(row)["sent"], obj(status["sending"])["sent_24h"]) == (2, 2)  # both may have arrived
+
+
 @both_routes
 async def test_caller_learns_that_wechat_is_unreachable(start: Start, webhook: Webhook, route: Capabilities) -> None:
     client, driver = await entered(start, webhook, route, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="1")
