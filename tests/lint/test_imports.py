@@ -115,7 +115,6 @@ def test_processes_that_are_many_load_no_msgspec() -> None:
         for package in ("client", "drivers", "openwx")
         for path in sorted((PACKAGE / package).rglob("*.py"))
         for line, name in imports(path)
-        if name.startswith(("msgspec", "wxcontroller.core.records."))
-        and name != "wxcontroller.core.records.dataclass"
+        if name.startswith(("msgspec", "wxcontroller.core.records"))
     ]
     assert wrong == []

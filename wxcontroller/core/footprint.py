@@ -21,9 +21,9 @@ def prepare() -> None:
         deferred.install(_LATER)
     import dataclasses  # not before: it takes inspect
 
-    from wxcontroller.core import records
+    from wxcontroller.core import leanclasses
 
-    dataclasses.dataclass = records.dataclass  # type: ignore[assignment]
+    dataclasses.dataclass = leanclasses.dataclass  # type: ignore[assignment]
 
 
 def trust_by_directory() -> None:
@@ -86,7 +86,7 @@ _INSPECT: dict[str, Any] = {
 # Imported by the libraries we use, and used by them for rare work of an account. The memory that each saves is in
 # docs/performance.md.
 _LATER: Mapping[str, deferred.Names] = {
-    **dict.fromkeys("attr.converters attr.filters attr.validators idna pickle".split(), ""),
+    **dict.fromkeys("attr.validators idna pickle".split(), ""),
     "aiohttp.client_ws": "DEFAULT_WS_CLIENT_TIMEOUT ClientWebSocketResponse ClientWSTimeout",
     "aiohttp.multipart": "BadContentDispositionHeader BadContentDispositionParam BodyPartReader MultipartReader "
     "MultipartWriter content_disposition_filename parse_content_disposition",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wxcontroller.core import records
+from wxcontroller.core import leanclasses
 
 
 def failure(work: Callable[..., object], *args: object, **named: object) -> str:
@@ -54,4 +54,4 @@ def behavior(dataclass: Callable[..., Any]) -> list[object]:
 
 
 def test_records_behave_as_dataclasses_of_the_library() -> None:
-    assert behavior(records.dataclass) == behavior(dataclasses.dataclass)
+    assert behavior(leanclasses.dataclass) == behavior(dataclasses.dataclass)
