@@ -66,4 +66,5 @@ class Logins:
 
     async def _is_elsewhere(self, lost: base.SessionLost) -> bool:
         recent = time.monotonic() - self.began < CLAIM_SECONDS
-        return lost.reason is base.LossReason.KICKED and recent and await self.log.is_first_of_epoch()
+        taken = lost.reason in (base.LossReason.KICKED, base.LossReason.REPLACED)
+        return taken and recent and await self.log.is_first_of_epoch()

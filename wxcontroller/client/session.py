@@ -84,7 +84,7 @@ class Session:
         self._loaded = False
         self._heard = False
         self._login_marks: tuple[str, ...] | None = None  # of the login, None while it is not known
-        self._refusal = NOTHING  # why the login is tried another way, until it succeeds
+        self._why_scan = NOTHING  # why a code has to be scanned, if the last session ended or was refused
         self._final_refusal = NOTHING  # logged with the remedy, which follows
         self._publish()
 
@@ -292,7 +292,7 @@ class Session:
             extra=fields(Event.QRCODE, self.config.name.name),
         )
         status = Text("waiting for a scan of QR code {number} of {limit}", number=event.number, limit=event.limit)
-        self.move(LoginState.SCANNING, status, self._refusal)
+        self.move(LoginState.SCANNING, status, self._why_scan)
 
     def _hindered(self, event: base.LoginStalled) -> None:
         """Show in the status why the login is stuck, and log each reason once."""
@@ -308,7 +308,7 @@ class Session:
         # A stored session of another login may follow: forget the last one.
         self._loaded = self._heard = False
         self.roster.clear()
-        self.reason = self._refusal = self._final_refusal = NOTHING
+        self.reason = self._why_scan = self._final_refusal = NOTHING
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
         self.move(LoginState.UPDATING, Text("loading account data"))
 
@@ -321,7 +321,7 @@ class Session:
         way = event.way or Text("another way")
         words = Text("{refusal}; scan the new code to try {way}", refusal=refusal, way=way)
         log.error("login refused by WeChat: %s", words, extra=fields(Event.LOGIN_REFUSED, self.config.name.name))
-        self._refusal = self._status = self.reason = Text("WeChat refused the login: {words}", words=words)
+        self._why_scan = self._status = self.reason = Text("WeChat refused the login: {words}", words=words)
         self._publish()
 
     def _roster_loaded(self) -> None:
@@ -370,6 +370,7 @@ class Session:
             event.ret,
             extra=fields(Event.SESSION_LOST, self.config.name.name),
         )
+        self._why_scan = Text("{reason} (code {code})", reason=Text(event.reason), code=event.ret)
         self.move(LoginState.LOADING, Text("session over ({reason}), logging in again", reason=Text(event.reason)))
 
     async def _checkpoint(self, event: base.Checkpoint) -> None:

@@ -33,9 +33,10 @@ class LoginWay(StrEnum):
 class LossReason(StrEnum):
     """Why a session ended."""
 
-    LOGGED_OUT = N_("logged out")
+    LOGGED_OUT = N_("logged out on the phone, or by WeChat")
     KICKED = N_("ended by the phone or another login")
-    COOKIE = N_("session no longer accepted")
+    COOKIE = N_("the login has expired")
+    REPLACED = N_("another client has this WeChat user, or WeChat dropped the login")
     TOO_FREQUENT = N_("too many requests")
     ERRORS = N_("too many unknown errors")
 

@@ -370,6 +370,22 @@ async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
     await client.until_state("loading")
 
 
+async def test_code_is_shown_with_the_end_of_the_last_session(start: Start) -> None:
+    client = start()
+    shown = set()
+    for reason, ret in (("LOGGED_OUT", 1100), ("KICKED", 1101), ("COOKIE", 1102), ("REPLACED", -14)):
+        client.driver.play([*logged_in()])
+        await client.until_state("running")
+        lost = base.SessionLost(base.LossReason[reason], ret)
+        client.driver.play([lost, base.QrReady("https://login.weixin.qq.com/l/x", b"code", 1, 3)])
+        reason_shown = str((await client.until_state("scaning"))["reason"])
+        assert str(ret) in reason_shown
+        shown.add(reason_shown)
+    assert len(shown) == 4
+    client.driver.play([*logged_in()])
+    assert (await client.until_state("running"))["reason"] == ""
+
+
 async def test_stuck_login_gives_the_reason(start: Start) -> None:
     client = start()
     client.driver.play([base.LoginStalled(Text("jslogin: can't connect"))])

@@ -162,6 +162,14 @@ async def test_every_interface_names_the_same_accounts(host: Machine, troubled: 
     assert severities["old"] == 1
 
 
+async def test_remedy_names_every_command_that_it_takes(host: Machine, troubled: AlertWatch) -> None:
+    """A running account keeps its receiver until it is restarted."""
+    for name in ("webhook", "late", "lost"):
+        _, account = await host.v1("GET", f"accounts/{name}")
+        remedy = str(obj(account["advice"])["remedy"])
+        assert remedy.index(f"wxctl set {name} ") < remedy.index(f"wxctl restart {name}")
+
+
 async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_path: Path) -> None:
     process = await host.start("alice")
     process.say(LoginState.OFFLINE, reason="no network", version="2.0.0")

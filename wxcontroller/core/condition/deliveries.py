@@ -83,9 +83,10 @@ def lost(facts: Facts, deliveries: DeliveryState) -> Issue | None:
         n=deliveries.dropped,
     )
     remedy = Text(
-        N_("fix the receiver {webhook}, or allow a larger log: {set}"),
+        N_("fix the receiver {webhook}, or allow a larger log: {set}, then {restart}"),
         webhook=facts.webhook or "post_api",
         set=facts.wxctl("set", "event_keep_bytes=BYTES"),
+        restart=facts.wxctl("restart"),
     )
     return Issue(Code.LOST, Severity.ERROR, headline, remedy, deliveries.dropped_at, deliveries.dropped)
 
@@ -132,9 +133,10 @@ def is_damaged(facts: Facts, deliveries: DeliveryState) -> bool:
 
 def fix_receiver(facts: Facts) -> Text:
     return Text(
-        N_("fix the receiver {webhook}, or use another one: {set}; see: {deliveries}"),
+        N_("fix the receiver {webhook}, or use another one: {set}, then {restart}; see: {deliveries}"),
         webhook=facts.webhook or "post_api",
         set=facts.wxctl("set", "post_api=URL"),
+        restart=facts.wxctl("restart"),
         deliveries=facts.wxctl("deliveries list"),
     )
 

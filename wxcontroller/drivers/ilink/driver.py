@@ -142,7 +142,7 @@ class ILinkDriver:
                     await self._receive(credentials, pulse, stored)
             except Claimed as problem:
                 return Ended(EndReason.TAKEN, already_used(problem.account))
-            await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
+            await pulse.emit(SessionLost(LossReason.REPLACED, SESSION_TIMEOUT))
             await self._emit_service()  # later, so that nothing is sent in between
             self._memory.credentials = credentials = None
             now = time.monotonic()
