@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import shlex
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,6 +23,7 @@ from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text
+from wxcontroller.core.names import unit_of
 from wxcontroller.core.states import LoginState, UnitState
 
 MINUTE = 60
@@ -162,12 +165,17 @@ async def test_every_interface_names_the_same_accounts(host: Machine, troubled: 
     assert severities["old"] == 1
 
 
-async def test_remedy_names_every_command_that_it_takes(host: Machine, troubled: AlertWatch) -> None:
-    """A running account keeps its receiver until it is restarted."""
-    for name in ("webhook", "late", "lost"):
-        _, account = await host.v1("GET", f"accounts/{name}")
-        remedy = str(obj(account["advice"])["remedy"])
-        assert remedy.index(f"wxctl set {name} ") < remedy.index(f"wxctl restart {name}")
+@pytest.mark.parametrize("name", ["webhook", "lost"])
+async def test_remedy_with_an_option_takes_effect_as_it_is(host: Machine, troubled: AlertWatch, name: str) -> None:
+    _, account = await host.v1("GET", f"accounts/{name}")
+    commands = str(obj(obj(account["advice"])["values"])["set"])
+    replaced = commands.replace("=URL", "=http://127.0.0.1:9/new").replace("=BYTES", "=2000000")
+    before, run = len(host.units.calls), Wxctl(host.paths.root, host.url)
+    for each in replaced.split(" && "):
+        words = shlex.split(each)[1:]
+        done = await asyncio.to_thread(run, *words, *(["--no-wait"] if "restart" in words else []))
+        assert done.returncode == 0, done.stderr
+    assert f"restart {unit_of(name)}" in host.units.calls[before:]
 
 
 async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_path: Path) -> None:

@@ -128,13 +128,16 @@ def through(way: _Way) -> CheckResult:
     try:
         proxy = parse_proxy(way.proxy)
     except ValueError as problem:
-        return fail(Text("the option proxy {problem}", problem=reason_of(problem)), Text("wxctl set NAME proxy=…"))
+        return fail(
+            Text("the option proxy {problem}", problem=reason_of(problem)),
+            Text("wxctl set NAME proxy=… && wxctl restart NAME"),
+        )
     try:
         socket.create_connection((proxy.host, proxy.port), _WAIT).close()
     except OSError as problem:
         return fail(
             Text("the proxy {proxy} cannot be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
-            Text("check that it is running; to use another one: wxctl set NAME proxy=…"),
+            Text("check that it is running; to use another one: wxctl set NAME proxy=… && wxctl restart NAME"),
         )
     return ok(Text("the proxy {proxy} answers", proxy=str(proxy)))
 
@@ -155,7 +158,8 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         yield fail(
             Text("{way} cannot be reached: {reason}", way=str(way), reason=reason_of(problem)),
             Text(
-                "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: wxctl set NAME proxy=…"
+                "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: "
+                "wxctl set NAME proxy=… && wxctl restart NAME"
             ),
         )
         return

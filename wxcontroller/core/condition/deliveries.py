@@ -83,10 +83,9 @@ def lost(facts: Facts, deliveries: DeliveryState) -> Issue | None:
         n=deliveries.dropped,
     )
     remedy = Text(
-        N_("fix the receiver {webhook}, or allow a larger log: {set}, then {restart}"),
+        N_("fix the receiver {webhook}, or allow a larger log: {set}"),
         webhook=facts.webhook or "post_api",
-        set=facts.wxctl("set", "event_keep_bytes=BYTES"),
-        restart=facts.wxctl("restart"),
+        set=facts.wxctl_set("event_keep_bytes=BYTES"),
     )
     return Issue(Code.LOST, Severity.ERROR, headline, remedy, deliveries.dropped_at, deliveries.dropped)
 
@@ -133,10 +132,9 @@ def is_damaged(facts: Facts, deliveries: DeliveryState) -> bool:
 
 def fix_receiver(facts: Facts) -> Text:
     return Text(
-        N_("fix the receiver {webhook}, or use another one: {set}, then {restart}; see: {deliveries}"),
+        N_("fix the receiver {webhook}, or use another one: {set}; see: {deliveries}"),
         webhook=facts.webhook or "post_api",
-        set=facts.wxctl("set", "post_api=URL"),
-        restart=facts.wxctl("restart"),
+        set=facts.wxctl_set("post_api=URL"),
         deliveries=facts.wxctl("deliveries list"),
     )
 

@@ -230,6 +230,10 @@ class Facts:
         """Return a command about this account, to be put into a remedy."""
         return command(verb, self.name.name, *options)
 
+    def wxctl_set(self, *options: str) -> str:
+        """Return the commands that set options of this account and let them take effect."""
+        return f"{self.wxctl('set', *options)} && {self.wxctl('restart')}"
+
 
 def minutes(number: int) -> Text:
     """Return a duration as text."""
