@@ -212,7 +212,12 @@ RULES: Mapping[Cause, Rule] = {
     Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, passes=True),
     Cause.UNAVAILABLE: Rule("{why}", N_("free space on the disk of the account, and send it again"), passes=True),
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
-    Cause.UNSUPPORTED: Rule("{why}", N_("use an account on a route that supports it: docs/routes.md"), code=FAILED),
+    Cause.UNSUPPORTED: Rule(
+        "{why}",
+        N_("use an account on a route that supports it: docs/routes.md"),
+        agent="send it with another account, or in another form: this account cannot send it",
+        code=FAILED,
+    ),
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
 }
 # The contract's words for it came without.

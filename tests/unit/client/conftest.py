@@ -17,7 +17,7 @@ from tests.ports import free_port
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.client.webhook import Webhook as Webhook
 from tests.unit.client.webhook import hooked as hooked
-from tests.unit.durability.routes import ILINK
+from tests.unit.durability.routes import ILINK, WEB
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import HostPermit
@@ -229,6 +229,15 @@ async def ilink(tmp_path: Path) -> "AsyncIterator[Stage]":
     from tests.unit.client.stage import Stage, staged  # which needs this module
 
     async with staged(tmp_path, ILINK, Stage) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> "AsyncIterator[Stage]":
+    """An account of the web route on the sandbox."""
+    from tests.unit.client.stage import Stage, staged
+
+    async with staged(tmp_path, WEB, Stage) as stage:
         yield stage
 
 

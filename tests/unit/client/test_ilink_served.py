@@ -29,12 +29,6 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield found
 
 
-@pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(tmp_path, WEB, Stage) as stage:
-        yield stage
-
-
 def texts(messages: list[dict[str, object]]) -> list[object]:
     return [message["item_list"][0]["text_item"]["text"] for message in messages]  # type: ignore[index]
 

@@ -289,31 +289,36 @@ class AgentSending:
     def _answer(
         self, consumer: Consumer, recipient: _Recipient, content: str, key: str, found: JsonObject
     ) -> JsonObject:
-        """Return the verdict of /v1 on a message in iLink's form."""
-        ours: JsonObject = {"ret": 0, "message_id": number_of(text(found.get("id")) or key)}
-        state, marks, detail = SendState(text(found["state"])), (consumer.name, content), text(found.get("detail"))
-        rule = rule_of(text(found.get("reason")))
-        if state is not SendState.HELD:
+        """Return the answer for the verdict of /v1, and remember what was reported as held."""
+        marks = consumer.name, content
+        if found["state"] != SendState.HELD:
             self._told_held.pop(marks, None)
-        match state:
-            case SendState.DELIVERED:
-                return {"ret": 0, "message_id": number_of(text(found.get("handle")).partition(":")[0])}
-            case SendState.ACCEPTED:
-                return {"ret": 0}
-            case SendState.HELD if consumer.options.when_held is not WhenHeld.ACCEPT:
-                told = self._told_held.get(marks)
-                if told is None or told.key != key:
-                    answered = recipient.answers.seq if recipient.answers else 0
-                    self._told_held[marks] = _ToldHeld(key, time.time(), answered)
-                while len(self._told_held) > _MAX_FOLDED:
-                    self._told_held.popitem(last=False)
-                return {"ret": rule.ret if rule else -2, "errmsg": f"held: {text(found.get('ends'))}: {detail}"}
-            case SendState.REFUSED:
-                return {"ret": rule.ret if rule else -2, "errmsg": detail}
-            case SendState.UNKNOWN:
-                return {"ret": -2, "errmsg": f"unknown: {detail}"}
-            case _:
-                return ours
+        elif (told := self._told_held.get(marks)) is None or told.key != key:
+            answered = recipient.answers.seq if recipient.answers else 0
+            self._told_held[marks] = _ToldHeld(key, time.time(), answered)
+            while len(self._told_held) > _MAX_FOLDED:
+                self._told_held.popitem(last=False)
+        return form_of(found, key, consumer.options.when_held is WhenHeld.ACCEPT)
+
+
+def form_of(found: JsonObject, key: str, accepts_held: bool = False) -> JsonObject:
+    """Return the verdict of /v1 on a message in iLink's form."""
+    ours: JsonObject = {"ret": 0, "message_id": number_of(text(found.get("id")) or key)}
+    detail, rule = text(found.get("detail")), rule_of(text(found.get("reason")))
+    ret = rule.ret if rule else -2
+    match SendState(text(found["state"])):
+        case SendState.DELIVERED:
+            return {"ret": 0, "message_id": number_of(text(found.get("handle")).partition(":")[0])}
+        case SendState.ACCEPTED:
+            return {"ret": 0}
+        case SendState.HELD if not accepts_held:
+            return {"ret": ret, "errmsg": f"held: {text(found.get('ends'))}: {detail}"}
+        case SendState.REFUSED:
+            return {"ret": ret, "errmsg": detail}
+        case SendState.UNKNOWN:
+            return {"ret": ret, "errmsg": f"unknown: {detail}"}
+        case _:
+            return ours
 
 
 def prefix(consumer: Consumer) -> str:

@@ -39,7 +39,7 @@ def state_of_logged(found: Found) -> JsonObject:
     # The report has the evidence, in English.
     info = None if verdict.state is SendState.DELIVERED else text(found.report.get("info")) or None
     return {
-        **_words(verdict),
+        **words_of_verdict(verdict),
         "detail": info,
         "held_until": None,
         "handle": handle if ":" in (handle := text(found.report.get("id"))) else None,
@@ -53,7 +53,7 @@ def state_of_send(send: Send, sends: SendQueue) -> JsonObject:
     of_today: object = send.verdict  # a send of 2.3.0 has only a state
     verdict = sends.verdict(send) if isinstance(of_today, Verdict) else Verdict(SendState(send.state))
     return {
-        **_words(verdict),
+        **words_of_verdict(verdict),
         "held_until": int(verdict.when) or None if math.isfinite(verdict.when) else None,
         "handle": f"{verdict.message_id}:{send.target}" if verdict.message_id else None,
         "code": verdict.openwx_code,
@@ -112,7 +112,7 @@ def check_state(parts: Parts, number: int) -> None:
         )
 
 
-def _words(verdict: Verdict) -> JsonObject:
+def words_of_verdict(verdict: Verdict) -> JsonObject:
     """Return state, cause and texts; the detail also if there is none."""
     texts = {"detail": verdict.detail, "ends": verdict.ends, "remedy": verdict.remedy}
     given = text_fields(**{name: each for name, each in texts.items() if each})

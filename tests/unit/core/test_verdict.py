@@ -1,0 +1,70 @@
+"""Every cause on every surface: none invents or loses a state, a cause or what to do, whatever the route."""
+
+import pytest
+
+from wxcontroller.client.ilink.sending import form_of
+from wxcontroller.client.v1.outcomes import words_of_verdict
+from wxcontroller.controller.mcp.tools import brief
+from wxcontroller.controller.notify.sending import result_of
+from wxcontroller.core.condition.model import Code
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
+from wxcontroller.core.verdict import NOT_SENT, RULES, Cause, SendState, Verdict, for_agents, words_of
+
+HOLDS = [cause for cause, rule in RULES.items() if rule.ends]
+VERDICTS = [
+    *(Verdict(SendState.HELD, cause, when=5.0) for cause in HOLDS),
+    *(Verdict(SendState.WAITING, cause, Text("evidence"), 5.0) for cause in (Cause.OFFLINE, Cause.UNREACHABLE)),
+    *(Verdict(SendState.REFUSED, cause, Text("evidence")) for cause in RULES if cause not in HOLDS),
+    Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text("evidence")),
+]
+
+
+def test_every_cause_has_a_rule_with_words() -> None:
+    assert {*RULES} == {*Cause}
+    assert all(rule.text and rule.remedy for rule in RULES.values())
+    assert {rule.condition for rule in RULES.values()} <= {"", *Code}
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_agents_are_told_nothing_that_they_cannot_do(cause: Cause) -> None:
+    words = for_agents(cause)
+    assert words
+    assert not any(foreign in words for foreign in ("wxctl", "/v1", "/openwx", "docs/", "GET "))
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.mark)
+def test_surfaces_agree(verdict: Verdict) -> None:
+    rule = verdict.rule
+    assert rule is not None
+    shown: JsonObject = {"id": "7", "handle": None, **words_of_verdict(verdict)}
+    assert (shown["state"], shown["reason"], shown["remedy"]) == (verdict.state, verdict.cause, rule.remedy)
+    if verdict.evidence and rule.text == "{why}":
+        assert "evidence" in str(shown["detail"])
+    # Notifications and wxctl.
+    result = result_of(shown)
+    for words in (str(result.reason), str(words_of(shown))):
+        assert str(shown["detail"]) in words
+        assert rule.remedy in words
+        assert not verdict.ends or str(verdict.ends) in words
+    assert (result.state, result.cause) == (verdict.state, verdict.cause)
+    refused = verdict.state is SendState.REFUSED
+    assert (result.refused, result.status, result.passing) == (refused, rule.status, rule.passes)
+    # MCP.
+    reduced = brief(shown)
+    assert (reduced["state"], reduced["reason"], reduced["remedy"]) == (
+        verdict.state,
+        verdict.cause,
+        for_agents(verdict.cause or ""),
+    )
+    # iLink: 0 means that it is on its way.
+    answer = form_of(shown, "key")
+    waits = verdict.state is SendState.WAITING
+    assert answer["ret"] == (0 if waits else rule.ret)
+    assert waits or str(shown["detail"]) in str(answer["errmsg"])
+    assert verdict.state is not SendState.HELD or form_of(shown, "key", accepts_held=True)["ret"] == 0
+    # /openwx: a status for people, and codes that tell what was not sent from what may have arrived.
+    codes = {SendState.HELD: -7, SendState.WAITING: -7, SendState.UNKNOWN: -1}
+    assert verdict.openwx_code == codes.get(verdict.state, rule.code)
+    assert (verdict.openwx_status == "unknown data") is (verdict.state is SendState.UNKNOWN)
+    assert refused is (verdict.openwx_code in (NOT_SENT, -1, -8) and verdict.state is not SendState.UNKNOWN)
