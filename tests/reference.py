@@ -24,6 +24,7 @@ from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tables import TableRow, rows, shown
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict
 from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,7 +174,7 @@ def audiences() -> list[list[TableRow]]:
 
 def comments(of: type) -> Mapping[str, str]:
     """Return the comments of an enum's members."""
-    return dict(re.findall(r'^ +([A-Z_]+) = "[\w-]+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
+    return dict(re.findall(r'^ +([A-Z0-9_]+) = "[\w-]+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
 
 
 def settings(page: str, translated: bool) -> str:
@@ -316,11 +317,29 @@ def endpoints(page: str, translated: bool) -> str:
     return with_tables(page, translated, *tables)
 
 
+def causes(page: str, translated: bool) -> str:
+    meanings, rows = comments(Cause), []
+    for cause, rule in RULES.items():
+        by_wechat = cause in (Cause.BAD_RECIPIENT, Cause.REFUSED_TWICE, Cause.TOO_FREQUENT, Cause.WECHAT_FAILED)
+        codes = "WeChat's" if by_wechat else str(Verdict(state_of(cause), cause).openwx_code)
+        meaning = meanings[cause.name] + (f"; held {rule.ends}" if rule.ends else "")
+        rows.append((code(cause), Words(codes), code(rule.ret), Words(meaning), Words(rule.remedy)))
+    return with_tables(page, translated, rows)
+
+
+def state_of(cause: Cause) -> SendState:
+    """Return the state of sends with a cause."""
+    if cause is Cause.NO_ANSWER:
+        return SendState.UNKNOWN
+    return SendState.HELD if RULES[cause].ends else SendState.REFUSED
+
+
 _MADE: Mapping[str, Callable[[str, bool], str]] = {
     **{
         f"reference/{each.__name__}.md": each for each in (settings, limits, options, states, events, journal, errors)
     },
     "access.md": endpoints,
+    "sends.md": causes,
 }
 _MANUALS = {"wxclient.8.scd": options_man, "wxcontroller.toml.5.scd": settings_man}
 # Pages with generated parts: what makes them, and whether they are translated.

@@ -28,13 +28,13 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.verdict import NOT_RUNNING
 from wxcontroller.drivers.base import Driver
 from wxcontroller.openwx import credentials, parameters
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
-NOT_RUNNING = -3
 # Rendering holds the loop up for no longer than this.
 _PORTION_SECONDS = 0.01
 _PARSED_AT_ONCE = 256 * 1024  # bytes of a body that can be parsed without delaying the event loop

@@ -13,6 +13,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 
 # Codes of /openwx (openwx-api 0): a failure with media or with a request's form; a send that never went out.
 FAILED = -1
+NOT_RUNNING = -3
 NOT_SENT = -5
 # Ours.
 STILL_QUEUED = -7
@@ -57,43 +58,43 @@ class Cause(StrEnum):
     """Why a send is held, was refused, or may have arrived. The values are codes for programs."""
 
     # Of held sends.
-    NO_CONTEXT = "no-context"
-    WINDOW = "window"
-    BUDGET = "budget"
-    BUDGET_24H = "budget-24h"  # the limit of a day that is set
-    LEARNED = "learned-limit"  # and one learned from refusals
-    THROTTLED = "throttled"
-    RESTRICTED = "restricted"
-    CONFIRMING = "confirming"
-    OFFLINE = "offline"
-    UNREACHABLE = "unreachable"
+    NO_CONTEXT = "no-context"  # the person has not written since the login
+    WINDOW = "window"  # the last message is more than 24 hours old, or WeChat reports the window closed
+    BUDGET = "budget"  # the sends of this window are used up
+    BUDGET_24H = "budget-24h"  # the option budget_24h is reached
+    LEARNED = "learned-limit"  # a limit learned from refusals; each message of the person allows one attempt
+    THROTTLED = "throttled"  # WeChat throttles the bot
+    RESTRICTED = "restricted"  # WeChat accepts messages for this person but does not show them; only of progress
+    CONFIRMING = "confirming"  # the account confirms whether its session is over, in 15 seconds at most
+    OFFLINE = "offline"  # the account is not logged in
+    UNREACHABLE = "unreachable"  # WeChat cannot be reached
     # Of refused ones.
-    BAD_RECIPIENT = "bad-recipient"  # or content that WeChat does not accept
-    NO_PEER = "no-peer"
-    TOO_LARGE = "too-large"
-    MEDIA_REFUSED = "media-refused"
-    MEDIA_FAILED = "media-failed"
-    EXPIRED = "expired"
-    OVERTAKEN = "overtaken"
-    CANCELLED = "cancelled"
-    OTHER_USER = "other-user"
-    OTHER_ROUTE = "other-route"
-    MOVED = "moved"
-    NOT_WANTED = "not-wanted"  # it cannot go now, and is not to be held
-    REFUSED_TWICE = "refused-twice"
-    TOO_FREQUENT = "too-frequent"
-    WECHAT_FAILED = "wechat-failed"
-    SESSION_OVER = "session-over"
-    DAILY_LIMIT = "daily-limit"
-    QUEUE_FULL = "queue-full"
-    STOPPING = "stopping"
-    DAMAGED = "damaged"
-    UNSUPPORTED = "unsupported"
+    BAD_RECIPIENT = "bad-recipient"  # WeChat does not accept the recipient or the content
+    NO_PEER = "no-peer"  # the person or group is not known, or no longer
+    TOO_LARGE = "too-large"  # the file is larger than media_size_max
+    MEDIA_REFUSED = "media-refused"  # WeChat does not let this account send media; it is tried again once a day
+    MEDIA_FAILED = "media-failed"  # the file cannot be read or fetched, or WeChat's media server did not accept it
+    EXPIRED = "expired"  # it waited or was held for too long
+    OVERTAKEN = "overtaken"  # progress that is older than an answer
+    CANCELLED = "cancelled"  # cancelled by DELETE
+    OTHER_USER = "other-user"  # the account has logged in again, or another person has, and all ids have changed
+    OTHER_ROUTE = "other-route"  # the account uses another route now
+    MOVED = "moved"  # another host has adopted the account
+    NOT_WANTED = "not-wanted"  # it cannot go now, and holding was disabled for it
+    REFUSED_TWICE = "refused-twice"  # WeChat refused it in two new windows
+    TOO_FREQUENT = "too-frequent"  # WeChat refuses it because too many messages were sent
+    WECHAT_FAILED = "wechat-failed"  # WeChat reported an error of its own to all attempts
+    SESSION_OVER = "session-over"  # the session has ended, and ids change with the next one
+    DAILY_LIMIT = "daily-limit"  # send_daily_max is reached
+    QUEUE_FULL = "queue-full"  # too many messages wait, or 500 messages for this person or 50 MB of media are held
+    STOPPING = "stopping"  # the account was stopped, and send_keep_seconds is 0
+    DAMAGED = "damaged"  # the record of the message was damaged
+    UNSUPPORTED = "unsupported"  # this route cannot send it
     # Of calls that are refused before there is a send.
-    NOT_RUNNING = "not-running"
-    UNAVAILABLE = "unavailable"  # it cannot be stored
+    NOT_RUNNING = "not-running"  # the account is not running
+    UNAVAILABLE = "unavailable"  # the message cannot be stored
     # Of those that may have arrived.
-    NO_ANSWER = "no-answer"
+    NO_ANSWER = "no-answer"  # WeChat's response was lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,10 @@ RULES: Mapping[Cause, Rule] = {
     ),
     Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), passes=True),
     Cause.STOPPING: Rule(N_("stopping"), _START, agent=_ASK_TO_START, passes=True),
-    Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, passes=True),
-    Cause.UNAVAILABLE: Rule("{why}", N_("free space on the disk of the account, and send it again"), passes=True),
+    Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True),
+    Cause.UNAVAILABLE: Rule(
+        "{why}", N_("free space on the disk of the account, and send it again"), code=FAILED, passes=True
+    ),
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
     Cause.UNSUPPORTED: Rule(
         "{why}",

@@ -67,4 +67,4 @@ def test_surfaces_agree(verdict: Verdict) -> None:
     codes = {SendState.HELD: -7, SendState.WAITING: -7, SendState.UNKNOWN: -1}
     assert verdict.openwx_code == codes.get(verdict.state, rule.code)
     assert (verdict.openwx_status == "unknown data") is (verdict.state is SendState.UNKNOWN)
-    assert refused is (verdict.openwx_code in (NOT_SENT, -1, -8) and verdict.state is not SendState.UNKNOWN)
+    assert refused is (verdict.openwx_code in (NOT_SENT, -1, -3, -8) and verdict.state is not SendState.UNKNOWN)
