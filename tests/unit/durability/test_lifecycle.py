@@ -1,7 +1,6 @@
 """An account's life above its driver, on every route, and messages that arrive when it ends."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -32,33 +31,14 @@ async def test_second_process_of_an_account_does_not_start(tmp_path: Path) -> No
         await account.start()
 
 
-async def stop_while_locked(account: Process) -> str:
-    """Hand a message to an account on the iLink route whose log is locked, and stop it; return the message's id."""
-    await account.start(login=True)
-    await written(account, "before")
-    with locked(account.paths.state("alice") / "events.db"):
-        message = account.route.write(account, "while it is locked")
-        await account.until_v1(lambda found: found["trouble"], "deliveries")
-        assert any(message in json.dumps(call.answer) for call in account.wechat.sandbox.ilink.exchanges)
-        await account.stop()
-    return message
-
-
-async def test_stop_while_the_log_is_locked_loses_no_message_of_ilink(tmp_path: Path) -> None:
-    async with processed(tmp_path, ILINK) as account:
-        message = await stop_while_locked(account)
-        assert message not in {str(report.get("id")) for report in account.webhook.reports}
-        await account.start()
-        await account.webhook.until(lambda reports: message in {str(report.get("id")) for report in reports})
-        await written(account, "after")
-        assert [str(report.get("id")) for report in account.webhook.reports].count(message) == 1
-        await until(lambda: not (account.paths.state("alice") / "unsaved.json").exists())
-
-
 async def test_messages_that_cannot_be_kept_at_a_stop_are_named(tmp_path: Path) -> None:
     async with processed(tmp_path, ILINK) as account:
         (account.paths.state("alice") / "unsaved.json").mkdir()
-        message = await stop_while_locked(account)
+        await account.start(login=True)
+        with locked(account.paths.state("alice") / "events.db"):
+            message = account.route.write(account, "while it is locked")
+            await account.until_v1(lambda found: found["trouble"], "deliveries")
+            await account.stop()
         assert account.process is not None and account.process.returncode == 74
         text = account.log.read_text()
         assert "1 messages from WeChat are lost" in text and message in text
@@ -116,8 +96,7 @@ async def synced(account: Process) -> None:
     await until(lambda: account.wechat.requests("webwxsync") != before)
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path, end: str) -> None:
+async def test_unstored_message_is_received_again_after_a_crash(tmp_path: Path) -> None:
     async with processed(tmp_path) as account:
         account.account.resend = False  # what was acknowledged is gone
         await account.start(login=True)
@@ -127,7 +106,7 @@ async def test_unstored_message_is_received_again_after_a_restart(tmp_path: Path
             account.wechat.hear(account.account, "second")
             await synced(account)
             await asyncio.sleep(0.3)  # time to write whatever is not in the log
-            await (account.stop() if end == "stop" else account.kill())
+            await account.kill()
         await account.start()
         account.wechat.hear(account.account, "third")
         await reported(account, "third")

@@ -16,6 +16,7 @@ class Volume:
     """A file system mounted at ``place``."""
 
     place: Path
+    image: Path
 
     def fill(self) -> None:
         """Leave no free space."""
@@ -29,6 +30,11 @@ class Volume:
     def fail(self) -> None:
         """Make it read-only as an error of the device does: files that are open for writing fail, too."""
         output_of("mount", "-o", "remount,abort", self.place)
+
+    def repair(self) -> None:
+        """Make it writable again after ``fail``; nothing may use it."""
+        output_of("umount", self.place)
+        output_of("mount", "-o", "loop", self.image, self.place)
 
     def freeze(self) -> None:
         """Let each write hang until ``thaw``."""
@@ -46,6 +52,6 @@ def mounted(place: Path, image: Path) -> Iterator[Volume]:
     output_of("mkfs.ext4", "-q", "-m", "0", image)
     output_of("mount", "-o", "loop", image, place)
     try:
-        yield Volume(place)
+        yield Volume(place, image)
     finally:
         output_of("umount", place)
