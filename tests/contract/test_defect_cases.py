@@ -69,6 +69,33 @@ async def test_a_caller_that_leaves_as_its_event_comes_loses_none() -> None:
     assert await ring.take(0.0) == [report]
 
 
+def media(number: int, size: int) -> JsonObject:
+    return {"media_path": f"/m/{number}", "media_data": "x" * size}
+
+
+async def test_events_for_check_event_lose_their_media_before_they_are_dropped() -> None:
+    ring = EventRing(20, limit=100)
+    assert await ring.take(0.0) == []
+    for number in range(3):
+        ring.put(media(number, 60))
+    ring.put({"content": "y" * 50})
+    assert (ring.dropped, await ring.take(0.0)) == (
+        0,
+        [*(media(number, 0) for number in range(3)), {"content": "y" * 50}],
+    )
+    for letter in "abc":
+        ring.put({"content": letter * 60})
+    assert (ring.dropped, await ring.take(0.0)) == (2, [{"content": "c" * 60}])
+
+
+async def test_media_for_check_event_are_few_until_it_is_called() -> None:
+    ring, size = EventRing(20), 700_000
+    for expected in ([0, 0, size], [size] * 3):
+        for number in range(3):
+            ring.put(media(number, size))
+        assert [len(str(report["media_data"])) for report in await ring.take(0.0)] == expected
+
+
 FRIEND: JsonObject = {"type": "friend_message", "sender_id": "@ann", "receiver_id": "@me"}
 TEAM: JsonObject = {"type": "group_message", "sender_id": "@c", "receiver_id": "@me", "group_id": "@@team"}
 RECEIVED: JsonObject = {"post_type": "receive_message"}
