@@ -1,8 +1,11 @@
 """The edge of an account's HTTP API: foreign pages, malformed requests, and forms of a path."""
 
 import asyncio
+import errno
 import json
 import re
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -69,11 +72,26 @@ async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatc
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
         (b"Content-Length: 100\r\n\r\nid=", 408),
         (b"Transfer-Encoding: chunked\r\n\r\n3\r\nid=\r\n", 408),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\r\nid=\r\nxyz\r\n", 400),
         (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nid=ab", 415),
     ):
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
     assert client.driver.sends == []
+
+
+async def test_large_body_that_cannot_be_kept_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept in a file, not in memory."""
+
+    def nameless(_: Path) -> IO[bytes]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bodies, "nameless", nameless)
+    client = await running(start)
+    for size, expected in ((1000, (200, 0)), (2 << 20, (507, -1))):
+        status, answer = await client.call("upload_media", {"media_name": "a.bin"}, bytes(size))
+        assert (status, obj(answer)["code"]) == expected
+    assert "No space left" in str(obj(answer)["status"])
 
 
 async def test_media_type_that_is_no_text_is_refused(client: RunningClient) -> None:
