@@ -7,8 +7,10 @@ import time
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.serving import serving
 from tests.unit.client.conftest import Webhook
 from wxcontroller.client.deliveries.lanes import (
     QUICK_RETRIES,
@@ -50,6 +52,24 @@ async def test_malformed_chunk_of_an_answer_does_not_delay_reports() -> None:
             assert (await poster.post(b"{}", {})).outcome is DeliveryOutcome.ACCEPTED
         assert time.monotonic() - began < WEBHOOK_ANSWER_SECONDS
         server.close()
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("status", [307, 308])
+async def test_up_to_five_redirects_are_followed_with_the_report(status: int) -> None:
+    got: list[tuple[str, bytes]] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        got.append((request.method, await request.read()))
+        left = int(request.path[1:])
+        headers = {"Location": f"/{left - 1}"} if left else {}
+        return web.Response(status=status if left else 204, headers=headers)
+
+    async with serving(serve, "127.0.0.1") as port:
+        for hops, outcome in ((5, DeliveryOutcome.ACCEPTED), (6, DeliveryOutcome.FAILED)):
+            async with posting(Receiver(f"http://127.0.0.1:{port}/{hops}", "test"), Policy()) as poster:
+                assert (await poster.post(b'{"a":1}', {})).outcome is outcome
+    assert got == [("POST", b'{"a":1}')] * 12
 
 
 @pytest.mark.usefixtures("both_ways")

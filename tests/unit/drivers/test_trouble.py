@@ -9,9 +9,18 @@ from tests.unit.drivers.kit import OUTAGE, Wechat, counted, friend, hurried
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers import base
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.drivers.web.wire.timing import WebTiming
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
+
+
+def test_times_of_the_routes_are_the_documented_ones() -> None:
+    web, ilink = WebTiming(), ILinkTiming()
+    assert (web.offline_after, web.group_refresh, web.code_life) == (45, 3600, 120)
+    assert (ilink.code_refresh, ilink.code_life) == (80, 120)
+
 
 # -- codes
 
