@@ -17,12 +17,13 @@ from wxcontroller.controller.v1.described import CODES
 from wxcontroller.core import access
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.journal import MESSAGE_IDS, Event
 from wxcontroller.core.limits import LIMITS, Of
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Listen, Settings
 from wxcontroller.core.states import LoginState, UnitState
-from wxcontroller.core.tables import TableRow, rows, shown
+from wxcontroller.core.tables import Table, TableRow, rows, shown
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict
 from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
@@ -155,15 +156,15 @@ def toml(value: object) -> str:
             return f'"{value}"'
 
 
-def keys() -> list[list[tuple[str, str, str]]]:
-    """Return name, default and description of the settings, and of their table [alerts]."""
+def keys(*of: type) -> list[list[tuple[str, str, str]]]:
+    """Return name, default and description of the settings in these tables, without tables in them."""
     return [
         [
             (name, toml(each.default), each.meaning)
-            for name, each in rows(of).items()
-            if name not in ("alerts", "client", "fleet", "limits")
+            for name, each in rows(table).items()
+            if each.meaning and name != "client" and not isinstance(each.kind, Table)
         ]
-        for of in (Settings, AlertSettings)
+        for table in of
     ]
 
 
@@ -178,12 +179,13 @@ def comments(of: type) -> Mapping[str, str]:
 
 
 def settings(page: str, translated: bool) -> str:
-    tables = [[(code(name), code(default), Words(words)) for name, default, words in table] for table in keys()]
+    of = keys(Settings, AlertSettings, FleetSettings, HostSettings, EtcdSettings)
+    tables = [[(code(name), code(default), Words(words)) for name, default, words in table] for table in of]
     return with_tables(page, translated, *tables, [(code(name), Words(why)) for name, why in OBSOLETE.items()])
 
 
 def settings_man(page: str, translated: bool) -> str:
-    for table in keys():
+    for table in keys(Settings, AlertSettings):
         page = with_entries(
             page, [Entry(name, f"*{name}* = {value}", sentence(words)) for name, value, words in table]
         )
@@ -201,7 +203,7 @@ def settings_man(page: str, translated: bool) -> str:
 
 
 def settings_file(page: str, _: bool) -> str:
-    for table in keys():
+    for table in keys(Settings, AlertSettings):
         page = with_entries(
             page, [Entry(name, f"#{name} = {value}", sentence(words)) for name, value, words in table]
         )

@@ -46,29 +46,29 @@ def _without_slash(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HostSettings(CheckedTable):
-    """Another host. ``token``, ``ca_file``, ``certificate`` and ``key`` are paths or credentials' names, or "".
-
-    Without a ``url`` it only calls this host, and nothing is forwarded to it. Its callers may do here what ``scope``
-    allows with ``accounts`` (names; none: all), from addresses within ``sources`` (none: any).
-    """
+    """Another host. Files are paths or credentials' names, or ""."""
 
     name: str
     url: str = row(
-        "", Word(N_('must be like "https://host-b.example:2443", without a path'), f"https{_ADDRESS}", _without_slash)
+        "",
+        Word(N_('must be like "https://host-b.example:2443", without a path'), f"https{_ADDRESS}", _without_slash),
+        "its address; without one, it only calls this host",
     )
-    token: str = row("", FILE)
-    ca_file: str = row("", FILE)
-    certificate: str = row("", FILE)
-    key: str = row("", FILE)
-    scope: Scope = row(Scope.SEND, Choice(LADDER))
-    # An empty list is refused: it would mean all.
+    token: str = row("", FILE, "file with a token of scope fleet, created on that host")
+    ca_file: str = row("", FILE, "authority of its certificate, PEM; empty: those of the system")
+    certificate: str = row("", FILE, "client certificate for calls of that host, instead of a token, PEM")
+    key: str = row("", FILE, "its key, PEM")
+    scope: Scope = row(Scope.SEND, Choice(LADDER), "what callers of that host may do here")
     accounts: tuple[str, ...] = row(
         (),
+        # An empty list would mean all.
         Words(N_('must be a list of account names like ["alice"]'), Word(made=lambda name: parse_name(name).name), 1),
+        "accounts that they may access; not set: all",
     )
     sources: tuple[Network, ...] = row(
         (),
         Words(N_('must be a list of addresses or networks like ["192.0.2.11"]'), Word(made=ipaddress.ip_network), 1),
+        "addresses and networks from which they may call; not set: any",
         key="from",
     )
 
@@ -88,35 +88,33 @@ class HostSettings(CheckedTable):
 
 @dataclass(frozen=True, slots=True)
 class EtcdSettings(CheckedTable):
-    """The etcd that records which host owns an account: the addresses of its members, like ``https://etcd-1:2379``.
-
-    ``ca_file``, ``certificate``, ``key`` and ``password`` are paths or credentials' names, or "". ``fleet`` keeps
-    several fleets in one etcd apart. ``failsafe``: see fleet/failsafe.py.
-
-    Accounts of a lost host are taken over ``takeover_after`` seconds after its lease has ended: restarting a machine
-    takes less. ``takeover_pause`` is the least number of seconds between two takeovers of an account, so that hosts
-    that come and go do not pass it around. ``takeover_rate`` is how many accounts a host takes over per second.
-    """
+    """The etcd that records which host owns an account. Files are paths or credentials' names, or ""."""
 
     endpoints: tuple[str, ...] = row(
         (),
         Words(
             N_('must be a list like ["https://etcd-1.example:2379"], without paths'),
-            Word("", f"https?{_ADDRESS}", _without_slash),
-            1,
-            _ETCD_MEMBERS,
+            Word(pattern=f"https?{_ADDRESS}", made=_without_slash),
+            *(1, _ETCD_MEMBERS),
         ),
+        "addresses of its members",
     )
-    fleet: str = row("main", _WORD)
-    ca_file: str = row("", FILE)
-    certificate: str = row("", FILE)
-    key: str = row("", FILE)
-    user: str = row("", _WORD)
-    password: str = row("", FILE)
-    takeover_after: float = row(120.0, seconds(0, 86400))
-    takeover_pause: float = row(86400.0, seconds(60, 30 * 86400))
-    takeover_rate: float = row(1.0, number(0.01, 100))
-    failsafe: bool = row(False, SWITCH)
+    fleet: str = row("main", _WORD, "name of the fleet; several fleets can share an etcd")
+    ca_file: str = row("", FILE, "authority of the members' certificates, PEM; empty: those of the system")
+    certificate: str = row("", FILE, "client certificate, PEM")
+    key: str = row("", FILE, "its key, PEM")
+    user: str = row("", _WORD, "user of etcd")
+    password: str = row("", FILE, "file with the user's password; sent to https addresses and loopback only")
+    takeover_after: float = row(
+        # Restarting a machine takes less.
+        *(120.0, seconds(0, 86400), "how long the lease of a lost host has ended before its accounts are taken over")
+    )
+    takeover_pause: float = row(
+        # So that hosts that come and go do not pass accounts around.
+        *(86400.0, seconds(60, 30 * 86400), "shortest time between two takeovers of an account")
+    )
+    takeover_rate: float = row(1.0, number(0.01, 100), "accounts that this host takes over per second")
+    failsafe: bool = row(False, SWITCH, "run on without etcd while all other hosts confirm it")
 
     @property
     def prefix(self) -> str:
@@ -146,20 +144,18 @@ def _hosts(content: object) -> tuple[HostSettings, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings(CheckedTable):
-    """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only.
+    """The table [fleet]."""
 
-    ``labels`` are words by which accounts are placed on this host. ``egress`` is another one: hosts with the same
-    egress reach WeChat from the same address.
-    """
-
-    name: str = row("", _NAME)
-    client_ca: str = row("", FILE)
+    name: str = row("", _NAME, "name of this host, which the others use; required")
+    client_ca: str = row("", FILE, "authority of other hosts' client certificates, PEM; empty: tokens only")
     hosts: tuple[HostSettings, ...] = row((), _hosts)
     etcd: EtcdSettings | None = row(None, Table(EtcdSettings, "fleet.etcd"))
     labels: tuple[str, ...] = row(
-        (), Words(N_('must be a list of words like ["eu", "line-2"]'), Word("", _WORD.pattern), 0, _LABELS)
+        (),
+        Words(N_('must be a list of words like ["eu", "line-2"]'), Word(pattern=_WORD.pattern), most=_LABELS),
+        "words by which accounts are placed on this host",
     )
-    egress: str = row("", _WORD)
+    egress: str = row("", _WORD, "word for the address from which this host reaches WeChat; hosts may share one")
 
     @property
     def credentials(self) -> frozenset[str]:
