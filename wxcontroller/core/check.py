@@ -436,14 +436,16 @@ def _part(text: Text, name: str) -> Text:
 def line_of(file: Path, key: str) -> int:
     """Return the number of the line on which a key is set, 0 when it is not found.
 
-    A key of a table in a TOML file is given as TABLE.KEY. In a file of variables the last line counts.
+    A key of a table in a TOML file is given as TABLE.KEY; of one that cannot be found, such as a quoted key with a
+    dot, it is the line of its table. In a file of variables the last line counts.
     """
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return 0
     if file.suffix == ".toml":
-        return toml_line(lines, key.split("."))
+        keys = key.split(".")
+        return next(filter(None, (toml_line(lines, keys[:count]) for count in range(len(keys), 0, -1))), 0)
     pattern = re.compile(rf"\s*{re.escape(key)}\s*=")
     return max((number for number, line in enumerate(lines, 1) if pattern.match(line)), default=0)
 

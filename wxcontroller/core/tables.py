@@ -235,8 +235,8 @@ class KeyProblem:
 
     def within(self, table: str) -> "KeyProblem":
         """Return it as a problem of the table around its own."""
-        keys = tuple(f"{table}.{key}".rstrip(".") for key in self.keys)
-        return replace(self, keys=keys, place=f"{table}.{self.place}".rstrip("."))
+        place, *keys = (f"{table}.{key}" if key else table for key in (self.place, *self.keys))
+        return replace(self, keys=tuple(keys), place=place)
 
 
 class Wrong(ValueError):

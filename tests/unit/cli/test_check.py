@@ -53,6 +53,14 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
             "fail",
         ),
         ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "is set", "fail"),
+        (
+            *("wxcontroller.toml.d/a.toml", '[fleet]\nname = "a"\n[fleet.hosts.c]\n[fleet.hosts.b]\n\nurl = "b"\n'),
+            *(6, "fleet.hosts.b.url", "must be like", "fail"),
+        ),
+        (
+            *("wxcontroller.toml.d/a.toml", '[fleet]\nname = "a"\n[fleet.hosts."b.c"]\n'),
+            *(3, "fleet.hosts.b.c", "must consist of", "fail"),
+        ),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "unknown variable", "warn"),

@@ -135,9 +135,17 @@ def test_options_that_a_request_may_not_set_are_refused(name: str, value: str) -
 
 
 def test_values_become_canonical() -> None:
-    assert check_options([("download_media", "yes"), ("qrcode_count_max", "007")]).options == {
+    written = {
+        "download_media": "yes",
+        "keep_cookie": " FALSE ",
+        "qrcode_count_max": "007",
+        "webhook_final": "410, 400",
+    }
+    assert check_options(written.items()).options == {
         "download_media": "1",
+        "keep_cookie": "0",
         "qrcode_count_max": "7",
+        "webhook_final": "410,400",
     }
 
 

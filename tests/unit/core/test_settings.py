@@ -65,6 +65,13 @@ def test_invalid_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, c
     assert refused.value.exit_code == 78
 
 
+def test_an_error_does_not_contain_a_pasted_key(tmp_path: Path) -> None:
+    """Errors of a reload are shown on the dashboard, with the values of their texts."""
+    with pytest.raises(BadSettings, match="tls_key must be") as refused:
+        load_settings(write(tmp_path, 'tls_key = "-----BEGIN PRIVATE KEY----- s3cret"\n'))
+    assert "s3cret" not in f"{refused.value} {refused.value.as_json()}"
+
+
 def test_obsolete_options_are_accepted_with_a_notice(tmp_path: Path) -> None:
     loaded = load_settings(write(tmp_path, 'pid_path = "/tmp/x"\n'))
     assert loaded.settings == Settings()
@@ -114,16 +121,18 @@ def test_hosts_of_several_files_are_merged(tmp_path: Path) -> None:
     assert b.scope is Scope.SEND
 
 
-def test_etcd_and_labels_can_be_in_another_file(tmp_path: Path) -> None:
+def test_tables_within_fleet_are_merged_key_by_key(tmp_path: Path) -> None:
     etcd = (
         '[fleet.etcd]\nendpoints = ["https://e-1:2379/", "https://[2001:db8::2]:2379"]\nfleet = "shop"\n'
         'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\ntakeover_after = 60\ntakeover_rate = 0.1\n'
         "failsafe = true\n"
     )
     hosts = f'[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\negress = "office"\n[fleet.hosts.b]\n{B}'
-    paths = write(tmp_path, hosts, b=etcd)
+    more = "[fleet.hosts.b]\nscope = 'read'\n[fleet.etcd]\nfailsafe = false\n"
+    paths = write(tmp_path, hosts, b=etcd, c=more)
     fleet = load_settings(paths).settings.fleet
     assert fleet is not None
+    assert fleet.hosts == (HostSettings("b", "https://b.example:2443", "fleet-b", scope=Scope.READ),)
     endpoints = ("https://e-1:2379", "https://[2001:db8::2]:2379")
     assert fleet.etcd == EtcdSettings(
         *(endpoints, "shop", "/ca.pem"),
@@ -131,7 +140,6 @@ def test_etcd_and_labels_can_be_in_another_file(tmp_path: Path) -> None:
         password="etcd-password",
         takeover_after=60,
         takeover_rate=0.1,
-        failsafe=True,
     )
     assert fleet.etcd.takeover_pause == 86400
     assert (fleet.etcd.prefix, fleet.labels, fleet.egress) == ("/wxcontroller/shop/", ("eu", "line-2"), "office")
