@@ -15,6 +15,7 @@ from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, record
 from wxcontroller.controller.view import View
 from wxcontroller.controller.viewcache import Views
 from wxcontroller.core.account import Account
+from wxcontroller.core.condition.model import NO_END, LastEnd
 from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.filecache import Stamp
 from wxcontroller.core.messages import N_, NOTHING, Text
@@ -37,6 +38,8 @@ class AccountViews:
         self.state_files = StateFiles(paths)
         # Accounts whose processes crash repeatedly; updated by the restart counter.
         self.crash_loops: set[str] = set()
+        # How the last processes of these accounts ended, and of those whose units have failed or are being restarted.
+        self.ends: Mapping[str, LastEnd] = {}
         # Who has the ports of accounts that cannot use them, by instance.
         self.port_users: Mapping[str, Text] = {}
         # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
@@ -80,7 +83,7 @@ class AccountViews:
         return views
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
-        looked = (frozenset(self.crash_loops), self.port_users, self._patience())
+        looked = (frozenset(self.crash_loops), self.ends, self.port_users, self._patience())
         others = (*looked, self.host, self.duplicates, self.unclaimed)
         return self._views.current(units, others)
 
@@ -145,6 +148,7 @@ class AccountViews:
         return View(
             *(account, unit, state, unreadable, deliveries, loops, patience, recent, until),
             *(host, also_on, obstacle, self.port_users.get(instance, NOTHING)),
+            ended=self.ends.get(instance, NO_END),
         )
 
     async def look_for_port_users(self, views: Iterable[View]) -> None:

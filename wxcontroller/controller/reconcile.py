@@ -231,8 +231,8 @@ class RestartDelays:
         try:
             if due.pop("", None):
                 await self._units.shorten_own_delay()
-            for instance, count in (await self._units.restarts(due)).items():
-                if count:
+            for instance, restarts in (await self._units.restarts(due)).items():
+                if restarts.count:
                     await self._units.act(Verb.RESET_FAILED, instance, SYSTEMD_LOOK_SECONDS)
         except UnitFailed as problem:
             log.warning("cannot reset restart delays: %s", problem)

@@ -19,7 +19,7 @@ from typing import Protocol
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed, reason_of
 from wxcontroller.core.jsontypes import field, items, read_json, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
@@ -45,6 +45,15 @@ _MOMENTARY = (
 )
 _REEXEC_SECONDS = 10.0
 _REEXEC_LOOK = 0.2
+# What systemd is asked for about restarts. ExecMainCode has the numbers of waitid(2).
+_RESTARTS = ("Id", "NRestarts", "Result", "ExecMainCode", "ExecMainStatus", "StateChangeTimestamp")
+_EXITED = "1"
+# Ends that systemd's result describes better than the signal that it sent.
+_RESULTS = {
+    "watchdog": N_("it hung, and was killed by the watchdog"),
+    "oom-kill": N_("it ran out of memory"),
+    "timeout": N_("it did not start in time"),
+}
 _RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
 
 
@@ -82,6 +91,17 @@ def absent(instance: str) -> UnitRecord:
     return UnitRecord(instance, UnitState.ABSENT, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often systemd has restarted a unit automatically, since when (seconds since 1970, 0 for unknown) it is in
+    its present state, and how its last process ended; NOTHING while one runs.
+    """
+
+    count: int
+    since: int = 0
+    end: Text = NOTHING
+
+
 class Units(Protocol):
     """The controller's interface to systemd. All methods raise UnitFailed with systemd's message."""
 
@@ -101,8 +121,8 @@ class Units(Protocol):
         """Stop an account's unit and delete its private state and runtime directories."""
         ...
 
-    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
-        """Return how often systemd has restarted these accounts' units automatically since their last start."""
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, Restarts]:
+        """Return how often and why systemd has restarted these accounts' units since their last start."""
         ...
 
     async def deliver(self, channel: Channel, on: bool) -> None:
@@ -171,11 +191,11 @@ class Systemd:
     async def shorten_own_delay(self) -> None:
         await self._change(Verb.RESET_FAILED, _OWN_UNIT, SYSTEMD_LOOK_SECONDS)
 
-    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, Restarts]:
         units = [unit_of(instance) for instance in instances]
         if not units:
             return {}
-        asked = ["show", "--property=Id,NRestarts", "--", *units]
+        asked = ["show", "--timestamp=unix", f"--property={','.join(_RESTARTS)}", "--", *units]
         code, output, complaint = await self._run(asked, SYSTEMD_LOOK_SECONDS)
         if code != 0:
             raise UnitFailed(
@@ -334,15 +354,31 @@ def parse_list(output: bytes) -> dict[str, UnitRecord]:
     return found
 
 
-def parse_restarts(output: bytes) -> dict[str, int]:
-    """Read the answer of ``show --property=Id,NRestarts``: lines of one unit, an empty line, the next unit."""
-    found: dict[str, int] = {}
+def parse_restarts(output: bytes) -> dict[str, Restarts]:
+    """Read the answer of ``show``: lines of one unit, an empty line, the next unit."""
+    found: dict[str, Restarts] = {}
     for block in output.decode("utf-8", "replace").split("\n\n"):
         lines = dict(line.partition("=")[::2] for line in block.splitlines())
         instance, count = instance_of(lines.get("Id", "")), lines.get("NRestarts", "")
         if instance is not None and count.isdecimal():
-            found[instance] = int(count)
+            since = lines.get("StateChangeTimestamp", "").removeprefix("@")
+            found[instance] = Restarts(int(count), int(since) if since.isdecimal() else 0, end_of(lines))
     return found
+
+
+def end_of(unit: Mapping[str, str]) -> Text:
+    """Return how a unit's last process ended, NOTHING if it still runs or ended well."""
+    result, code, status = (unit.get(name, "") for name in ("Result", "ExecMainCode", "ExecMainStatus"))
+    if result in _RESULTS:
+        return Text(_RESULTS[result])
+    if not status.isdecimal() or status == "0":
+        return NOTHING
+    if code == _EXITED:
+        return Text(N_("exit status {status}"), status=int(status))
+    try:
+        return Text(N_("signal {name}"), name=signal.Signals(int(status)).name)
+    except ValueError:
+        return Text(N_("signal {name}"), name=status)
 
 
 def _first_words(complaint: bytes) -> str:

@@ -12,7 +12,7 @@ from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts, Instant
+from wxcontroller.core.condition.model import LOGIN_SECONDS, NO_END, Assessment, Facts, Instant, LastEnd
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.heartbeats import Recent
@@ -37,7 +37,7 @@ class View:
     may take. ``recent`` are its last minutes and hours, while it has a process that publishes them. ``until`` is when
     time alone changes it, by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others
     that have the account. ``obstacle`` is why it cannot run: this host cannot claim it, in a fleet with etcd, or its
-    settings are invalid. ``port_user`` says who has its port.
+    settings are invalid. ``port_user`` says who has its port, ``ended`` how its last process ended.
     """
 
     account: Account
@@ -53,6 +53,7 @@ class View:
     also_on: str = ""
     obstacle: WxError | None = None
     port_user: Text = NOTHING
+    ended: LastEnd = NO_END
     _assessed: list[tuple[float, Assessment]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
@@ -85,6 +86,11 @@ class View:
     @property
     def starting(self) -> bool:
         return self.unit.has_process and self.unit.state is UnitState.ACTIVATING
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its unit has failed, or systemd waits to start it again."""
+        return self.unit.state is UnitState.FAILED or self.unit.sub.startswith("auto-restart")
 
     @property
     def login(self) -> LoginState | None:
@@ -166,6 +172,7 @@ class View:
             leaving=self.account.leaving.to if self.account.leaving else "",
             obstacle=self.obstacle,
             port_user=self.port_user,
+            ended=self.ended,
         )
         self._assessed[:] = [(now, assess(facts))]
         return self._assessed[0][1]
@@ -206,7 +213,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "login_state": view.login.value if view.login else None,
         "state": view.word or None,
         **text_fields(status=view.status, reason=view.reason),
-        "since": live.since or None if live else None,
+        "since": (live.since if live else view.ended.since) or None,
         "input": live.asks.as_json() if live and live.asks else None,
         "pid": view.pid,
         "port": account.port,

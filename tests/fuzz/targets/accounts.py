@@ -28,10 +28,10 @@ from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.receivedfiles import ReceivedFiles
 from wxcontroller.controller.account_port.hub import event_of
 from wxcontroller.controller.hostrows import HostRows
+from wxcontroller.controller.journallines import line_of
 from wxcontroller.controller.mcp.tools import failure_in, object_of, shown_messages
 from wxcontroller.controller.statefiles import state_of
 from wxcontroller.controller.v1.cursor import Cursor, parse
-from wxcontroller.controller.v1.journal import line_of
 from wxcontroller.controller.v1.journalstream import _event
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account

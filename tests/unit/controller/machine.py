@@ -39,7 +39,7 @@ from wxcontroller.controller.authentication import Gate
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.server import Server
-from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
+from wxcontroller.controller.units import MAX_AGE, Restarts, UnitRecord, Verb
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
@@ -349,6 +349,7 @@ class StandInUnits:
         self.broken = False
         self.remembered: dict[str, UnitRecord] | None = None
         self.restarted: dict[str, int] = {}
+        self.ended: dict[str, Restarts] = {}  # how the last processes ended
         self.delivering: set[Channel] = set()
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
@@ -381,8 +382,11 @@ class StandInUnits:
         self.calls.append(f"start wxclient-purge@{instance}.service")
         await self._stop(instance)
 
-    async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
-        return {instance: self.restarted.get(instance, 0) for instance in instances}
+    async def restarts(self, instances: Iterable[str]) -> Mapping[str, Restarts]:
+        return {
+            instance: replace(self.ended.get(instance, Restarts(0)), count=self.restarted.get(instance, 0))
+            for instance in instances
+        }
 
     async def deliver(self, channel: Channel, on: bool) -> None:
         if self.broken:

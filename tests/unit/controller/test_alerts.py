@@ -13,20 +13,21 @@ import pytest_asyncio
 from tests.i18n import compiled
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
+from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.units import Verb
+from wxcontroller.controller.units import Restarts, UnitRecord, Verb
 from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import Alert, AlertEvent, Kind
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.messages import Text, text_fields
-from wxcontroller.core.states import LoginState
+from wxcontroller.core.states import LoginState, UnitState
 
 STEP = 5.0
 
@@ -178,11 +179,53 @@ async def test_a_crash_loop_is_alerted_although_the_account_runs_in_between(watc
     assert "keeps exiting" in alert.text
     watched.watch = watched.another()  # a restart of the controller does not end the loop
     assert await watched.live(60) == []
-    # After ten quiet minutes it is over, and restarts spread over a day are no loop.
-    assert kinds(await watched.live(700)) == ["recovery alice failed"]
+    # Processes that lived for a minute must live for two. Restarts spread over a day are no loop.
+    assert kinds(await watched.live(150)) == ["recovery alice failed"]
     for count in range(4, 14):
         crash(count)
         assert await watched.live(500) == []
+
+
+async def test_a_crash_loop_is_over_once_the_process_has_run_for_a_minute(watched: Watched) -> None:
+    await watched.running("alice")
+    for count in range(1, 5):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live()
+    await watched.live(55)
+    assert watched.host.accounts.crash_loops == {"alice"}
+    await watched.live(10)
+    assert watched.host.accounts.crash_loops == set()
+
+
+async def test_last_end_of_a_failed_or_restarted_process_is_told(watched: Watched) -> None:
+    host, unit = watched.host, "wxclient@alice.service"
+    lines = [
+        line("Traceback (most recent call last):", PRIORITY="3"),
+        line("cannot bind 127.0.0.1:3001", PRIORITY="3"),
+        line("bye", PRIORITY="6"),
+        line(f"{unit}: Main process exited, code=exited, status=7/NOTRUNNING", PRIORITY="5"),
+        line(f"{unit}: Failed with result 'exit-code'.", PRIORITY="4"),
+        line("Failed to start wxclient@alice.service - WeChat account alice.", PRIORITY="3"),
+    ]
+    async with Journal(host.paths, b"".join(lines)).open():
+        await watched.running("alice")
+        for record in (
+            UnitRecord("alice", UnitState.ACTIVATING, "auto-restart"),
+            UnitRecord("alice", UnitState.FAILED, "failed"),
+        ):
+            await host.units.kill("alice", record)
+            host.units.ended["alice"] = Restarts(1, 1_700_000_007, Text("exit status {status}", status=7))
+            await watched.live()
+            _, account = await host.v1("GET", "accounts/alice")
+            advice = obj(account["advice"])
+            assert str(advice["message"]).endswith("(exit status 7, last error: cannot bind 127.0.0.1:3001)")
+            assert (account["since"], advice["since"]) == (1_700_000_007, 1_700_000_007)
+            await host.start("alice")
+        del host.units.ended["alice"]
+        await watched.live()
+        _, account = await host.v1("GET", "accounts/alice")
+        assert account["since"] != 1_700_000_007
 
 
 async def test_crash_loops_are_known_without_a_channel_and_after_a_restart(watched: Watched) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Systemd, UnitRecord, Verb, record
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Restarts, Systemd, UnitRecord, Verb, record
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
 
@@ -57,6 +57,26 @@ async def test_units_are_read(script: Script) -> None:
     assert script.calls == ["--no-ask-password list-units --all --full --no-pager --output=json wxclient@*.service"]
     assert not found["x-abc"].has_process
     assert found["alice"].has_process
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "status", "told"),
+    [
+        ("exit-code", 1, 3, "exit status 3"),
+        ("signal", 2, 9, "signal SIGKILL"),
+        ("core-dump", 3, 11, "signal SIGSEGV"),
+        ("watchdog", 3, 6, "it hung, and was killed by the watchdog"),
+        ("oom-kill", 2, 9, "it ran out of memory"),
+        ("success", 0, 0, ""),
+    ],
+)
+async def test_end_of_a_process_is_read(script: Script, result: str, code: int, status: int, told: str) -> None:
+    numbers = f"NRestarts=2\nExecMainCode={code}\nExecMainStatus={status}\nStateChangeTimestamp=@1700000000"
+    shown = f"Result={result}\n{numbers}\nId=wxclient@alice.service\n\nNRestarts=0\nId=wxclient@bob.service"
+    async with Systemd(script.does(f"printf '%s\n' '{shown}'")) as units:
+        found = await units.restarts(["alice", "bob"])
+    assert (found["alice"].count, found["alice"].since, str(found["alice"].end)) == (2, 1_700_000_000, told)
+    assert found["bob"] == Restarts(0)
 
 
 async def test_concurrent_queries_share_one_systemctl_call(script: Script) -> None:

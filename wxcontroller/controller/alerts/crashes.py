@@ -5,9 +5,11 @@ controller: a crash loop does not end because it is not observed. Time without a
 import logging
 from collections import deque
 from collections.abc import Iterable
+from itertools import pairwise
 
 from wxcontroller.controller.units import Units
 from wxcontroller.controller.view import View
+from wxcontroller.core.condition.model import LastEnd
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 
@@ -15,6 +17,8 @@ log = logging.getLogger(__name__)
 # This many restarts in this many seconds. A single one needs no alert: systemd handles it.
 _MANY = 3
 _WINDOW = 600.0
+# A loop is over when a process has lived for this long, and for twice as long as those of the loop.
+_QUIET = 60.0
 
 
 class Crashes:
@@ -24,21 +28,27 @@ class Crashes:
         self._units = units
         self._pids: dict[str, int] = {}
         self._counts: dict[str, deque[tuple[float, int]]] = {}
+        self.ends: dict[str, LastEnd] = {}  # of the last processes, as far as known
 
     async def look(self, views: Iterable[View], now: float) -> set[str]:
         """Return the instances that loop; ``now`` in monotonic seconds."""
-        changed = []
+        changed, ended = [], set()
         for view in views:
             pid = view.pid or 0
             if view.unit.sub.startswith("auto-restart") or self._pids.get(view.instance) != pid:
                 changed.append(view.instance)
             self._pids[view.instance] = pid
+            if view.has_ended:
+                ended.add(view.instance)
         try:
             counts = await self._units.restarts(changed)
         except UnitFailed as problem:
             log.warning("%s", problem)
             counts = {}
-        for instance, count in counts.items():
+        for instance, restarts in counts.items():
+            count = restarts.count
+            if restarts.end or instance in ended:
+                self.ends[instance] = LastEnd(restarts.since, restarts.end)
             history = self._counts.setdefault(instance, deque())
             if history and count < history[-1][1]:
                 history.clear()  # started again by hand
@@ -47,8 +57,9 @@ class Crashes:
 
     def forget(self, instances: Iterable[str]) -> None:
         """Drop all accounts but these."""
-        for gone in (self._pids.keys() | self._counts.keys()) - set(instances):
+        for gone in (self._pids.keys() | self._counts.keys() | self.ends.keys()) - set(instances):
             self._pids.pop(gone, None)
+            self.ends.pop(gone, None)
             self._counts.pop(gone, None)
 
     @property
@@ -79,5 +90,6 @@ def is_crash_loop(history: deque[tuple[float, int]], now: float) -> bool:
     # The last count before the window is the baseline.
     while len(history) > 1 and history[1][0] < now - _WINDOW:
         history.popleft()
-    recent = history[-1][0] >= now - _WINDOW
-    return recent and history[-1][1] - history[0][1] >= _MANY
+    lives = [after - before for (before, count), (after, next_) in pairwise(history) if next_ > count]
+    quiet = min(max(_QUIET, 2 * max(lives, default=0.0)), _WINDOW)
+    return history[-1][0] >= now - quiet and history[-1][1] - history[0][1] >= _MANY

@@ -25,11 +25,13 @@ from wxcontroller.controller.alerts.findings import (
 )
 from wxcontroller.controller.alerts.schedule import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
+from wxcontroller.controller.journallines import last_error
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Alert, AlertEvent
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.condition.model import NO_END, LastEnd
 from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
@@ -43,6 +45,8 @@ _SELDOM = 60.0
 _KEEP_SECONDS = 60.0
 _STUCK = 300.0
 _HOUR = 3600.0
+# Journals read in one look: each takes a process.
+_READ_AT_ONCE = 4
 # Alerts kept in memory for channels whose spools are full. Older ones are dropped, because other channels have them.
 _MAX_LATE = 30
 
@@ -132,9 +136,35 @@ class AlertWatch:
         found = list(views)
         loops = await self._crashes.look(found, steady)
         self.accounts.crash_loops = loops
+        ends = await self._ends(view for view in found if view.instance in loops or view.has_ended)
+        if ends != self.accounts.ends:
+            self.accounts.ends = ends
         return [
-            view if view.loops == (view.instance in loops) else replace(view, loops=not view.loops) for view in found
+            replace(view, loops=view.instance in loops, ended=ends.get(view.instance, NO_END))
+            if view.loops != (view.instance in loops) or view.ended != ends.get(view.instance, NO_END)
+            else view
+            for view in found
         ]
+
+    async def _ends(self, views: Iterable[View]) -> dict[str, LastEnd]:
+        """Return how the last processes of these accounts ended, with the last lines of a few new ones."""
+        ends = {view.instance: end for view in views if (end := self._crashes.ends.get(view.instance))}
+        before = self.accounts.ends
+        unread = []
+        for instance, end in ends.items():
+            known = before.get(instance, NO_END)
+            if replace(known, line="") == end:
+                ends[instance] = known
+            else:
+                unread.append(instance)
+        socket = self.accounts.paths.journal_socket
+        for instance in unread[_READ_AT_ONCE:]:
+            del ends[instance]  # until the next look
+        del unread[_READ_AT_ONCE:]
+        lines = await asyncio.gather(*(last_error(socket, instance) for instance in unread))
+        for instance, line in zip(unread, lines, strict=True):
+            ends[instance] = replace(ends[instance], line=line)
+        return ends
 
     async def look_seldom(self) -> None:
         """Look at the disks, until cancelled."""

@@ -14,9 +14,10 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
+from wxcontroller.controller.journallines import line_of
 from wxcontroller.controller.view import View
 from wxcontroller.core.commands import command
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 
 # Limit of one answer: far more than its lines usually have. On a cold disk, journalctl may need many of these
@@ -24,10 +25,6 @@ from wxcontroller.core.messages import N_
 JOURNAL_BYTES = 8 << 20
 JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100
-_LATEST = 1 << 62
-# Per line: a message that is not text is a list of at most 48 KiB bytes.
-_LINE_VALUES = 60_000
-_INFO = 6  # systemd's default for lines without a priority
 _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 
 
@@ -109,26 +106,3 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
         why=why,
         logs=command("logs", view.account.name.name),
     )
-
-
-def line_of(raw: bytes) -> JsonObject | None:
-    """Return one line as the page shows it, None for anything else."""
-    try:
-        found = obj(read_json(raw, values=_LINE_VALUES))
-    except ValueError:
-        return None
-    message = found.get("MESSAGE")
-    if isinstance(message, list):  # bytes that are not text
-        message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
-    return {
-        "cursor": printable(found.get("__CURSOR")),
-        "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
-        "priority": integer(found.get("PRIORITY"), _INFO),
-        "message": printable(message),
-        "event": printable(found.get("WX_EVENT")) or None,
-    }
-
-
-def printable(value: JsonValue) -> str:
-    """Return a text without lone surrogates, which cannot be encoded."""
-    return text(value).encode("utf-8", "replace").decode()

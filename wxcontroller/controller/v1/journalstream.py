@@ -9,9 +9,10 @@ import re
 from aiohttp import web
 
 from wxcontroller.controller.context import context
+from wxcontroller.controller.journallines import line_of
 from wxcontroller.controller.sse import server_sent, wants_stream
 from wxcontroller.controller.v1.calls import Calls
-from wxcontroller.controller.v1.journal import answering, journal, journal_query, line_of
+from wxcontroller.controller.v1.journal import answering, journal, journal_query
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import NUMBER, STREAM, TEXT, WHOLE, OnRequest, Parameter, listing, maybe, record
 from wxcontroller.openwx.eventstream import HEARTBEAT, event

@@ -74,7 +74,7 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
         return None
     if facts.obstacle is not None:
         return issue(facts, Code.FAILED, Severity.ERROR, facts.obstacle.text, facts.obstacle.remedy_text)
-    headline = Text(N_("unit {unit} has failed"), unit=facts.name.unit)
+    headline = with_end(facts, Text(N_("unit {unit} has failed"), unit=facts.name.unit))
     return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 
 
@@ -82,7 +82,7 @@ def crash_loop(facts: Facts, _: Condition) -> Issue | None:
     """The process keeps exiting; in between the account may even be running."""
     if not facts.loops:
         return None
-    headline = Text(N_("the process keeps exiting; systemd restarts it each time"))
+    headline = with_end(facts, Text(N_("the process keeps exiting; systemd restarts it each time")))
     return issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, look_at_log(facts))
 
 
@@ -90,7 +90,7 @@ def restarting(facts: Facts, condition: Condition) -> Issue | None:
     """Its process ended unexpectedly, and systemd waits to start another one."""
     if condition is not Condition.RESTARTING or facts.loops:
         return None
-    headline = Text(N_("the process exited unexpectedly; systemd is restarting it"))
+    headline = with_end(facts, Text(N_("the process exited unexpectedly; systemd is restarting it")))
     return issue(facts, Code.RESTARTING, Severity.WARNING, headline, look_at_log(facts))
 
 
@@ -298,7 +298,12 @@ CHECKS = (
 
 
 def issue(facts: Facts, code: Code, severity: Severity, headline: Text, remedy: Text) -> Issue:
-    return Issue(code, severity, headline, remedy, facts.client.since if facts.client else 0)
+    return Issue(code, severity, headline, remedy, facts.client.since if facts.client else facts.ended.since)
+
+
+def with_end(facts: Facts, what: Text) -> Text:
+    """Return a headline with how the last process ended, if that is known."""
+    return Text("{what} ({how})", what=what, how=facts.ended.words) if facts.ended.words else what
 
 
 def look_at_log(facts: Facts) -> Text:

@@ -159,6 +159,28 @@ def _number(value: JsonValue) -> int | None:
     return max(0, min(integer(value), 1 << 40)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+@dataclass(frozen=True, slots=True)
+class LastEnd:
+    """The end of an account's last process: since when it has none (seconds since 1970, 0 for unknown), ``how`` it
+    ended, and its last line in the journal.
+    """
+
+    since: int = 0
+    how: Text = NOTHING
+    line: str = ""
+
+    @property
+    def words(self) -> Text:
+        """How it ended, NOTHING if that is unknown."""
+        if not self.line:
+            return self.how
+        line = Text(N_("last error: {line}"), line=self.line)
+        return Text("{how}, {line}", how=self.how, line=line) if self.how else line
+
+
+NO_END = LastEnd()
+
+
 class Instant:
     """The time of an assessment, in seconds since 1970.
 
@@ -193,7 +215,7 @@ class Facts:
     version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``also_on``
     are the other hosts that have an account of its name, or ""; ``leaving`` is the host to which it is being moved,
     or "". ``obstacle`` is why it cannot run: bad settings, or another host that owns it. ``port_user`` says who has
-    its port, if known.
+    its port, if known; ``ended`` how its last process ended, while its unit has failed or keeps being restarted.
     """
 
     name: AccountName
@@ -212,6 +234,7 @@ class Facts:
     leaving: str = ""
     obstacle: WxError | None = None
     port_user: Text = NOTHING
+    ended: LastEnd = NO_END
 
     @property
     def restarts(self) -> bool:

@@ -1,0 +1,71 @@
+"""Lines of journals of accounts, from the program behind wxclient-journal.socket; and the last error in them."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json, text
+from wxcontroller.core.names import unit_of
+
+_LATEST = 1 << 62
+# Per line: a message that is not text is a list of at most 48 KiB bytes.
+_LINE_VALUES = 60_000
+_INFO, _ERROR = 6, 3  # systemd's priorities; the first is its default
+# How far back the last error is looked for: a traceback has as many lines.
+_LOOKED_AT = 60
+_ANSWER_BYTES = 1 << 20
+_ERROR_SECONDS = 3.0
+_ERROR_CHARACTERS = 200
+
+
+def line_of(raw: bytes) -> JsonObject | None:
+    """Return one line as the page shows it, None for anything else."""
+    try:
+        found = obj(read_json(raw, values=_LINE_VALUES))
+    except ValueError:
+        return None
+    message = found.get("MESSAGE")
+    if isinstance(message, list):  # bytes that are not text
+        message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
+    return {
+        "cursor": printable(found.get("__CURSOR")),
+        "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
+        "priority": integer(found.get("PRIORITY"), _INFO),
+        "message": printable(message),
+        "event": printable(found.get("WX_EVENT")) or None,
+    }
+
+
+def printable(value: JsonValue) -> str:
+    """Return a text without lone surrogates, which cannot be encoded."""
+    return text(value).encode("utf-8", "replace").decode()
+
+
+async def last_error(socket: Path, instance: str) -> str:
+    """Return the last line of an account's newest process that is an error, else its last line; "" if unknown."""
+    content = b""
+    with contextlib.suppress(OSError):  # a TimeoutError is one
+        async with asyncio.timeout(_ERROR_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            try:
+                writer.write(f"{instance} {_LOOKED_AT}\n".encode())
+                while (piece := await reader.read(1 << 16)) and len(content) < _ANSWER_BYTES:
+                    content += piece
+            finally:
+                writer.close()
+    return await asyncio.to_thread(_last_error, content, unit_of(instance)) if content else ""
+
+
+def _last_error(content: bytes, unit: str) -> str:
+    """Return the last error before the end of the process, which systemd logs with the unit's name."""
+    found = [line for each in content.splitlines() if (line := line_of(each))]
+    messages = [text(line["message"]).strip() for line in found]
+    ended = [at for at, message in enumerate(messages) if message.startswith(f"{unit}: Main process exited")]
+    error = last = ""
+    for line, message in zip(found[: ended[-1] if ended else None], messages, strict=False):
+        if not message or message.startswith((f"{unit}: ", "Start", "Stop", "Failed to start")):
+            continue
+        last = message
+        if integer(line["priority"]) <= _ERROR:
+            error = message
+    return one_line(error or last)[:_ERROR_CHARACTERS]
