@@ -11,15 +11,18 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, name_argument
-from wxcontroller.cli.errors import BadUsage, NoResponse
+from wxcontroller.cli.errors import BadUsage, NeedsHuman, NoResponse
+from wxcontroller.cli.follow import exit_code
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import verb
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.states import LoginState
 from wxcontroller.core.verdict import SendState, words_of
 from wxcontroller.openwx.idempotencykey import key_of
 from wxcontroller.openwx.parameters import BadParameter
@@ -193,6 +196,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
     """Return the person or group ``to`` names. Raises WxError if there is none or more than one."""
     found = people_named(api, account, to, only_groups)
     if not found:
+        check_login(api, account)
         raise WxError(
             N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
             N_(
@@ -212,6 +216,23 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
             several=several,
         )
     return found[0]
+
+
+def check_login(api: Api, account: AccountName) -> None:
+    """Raise NeedsHuman or WxError if the account is not logged in: nobody is found then."""
+    view = api.account(account)
+    if view.login_state in (None, LoginState.RUNNING, LoginState.OFFLINE):
+        return
+    kind = NeedsHuman if exit_code(view) == NeedsHuman.exit_code else WxError
+    advice = view.assessment.advice
+    raise kind(
+        N_("{account} is not logged in, so its contacts are not known: {reason}"),
+        advice.remedy
+        if advice
+        else Text(N_("wait for the login: {command}"), command=command("status", account.name)),
+        account=account.name,
+        reason=view.headline or Text(view.condition.value),
+    )
 
 
 def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:

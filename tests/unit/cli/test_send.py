@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.host import RUNNING, Host
+from tests.unit.cli.host import RUNNING, SCANNING, Host, State, up
 from tests.unit.controller.machine import SENT, Process
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.states import LoginState
 
 CONTACTS: list[JsonObject] = [
     {"id": "filehelper", "name": "文件传输助手", "displayname": "文件传输助手"},
@@ -24,6 +25,7 @@ DELIVERED: JsonObject = {
     **{"id": "c1", "state": "delivered", "reason": None, "detail": None, "handle": "77:@c", "code": 0}
 }
 SILENT: JsonObject = {}
+LOADING_STATE = up(LoginState.LOADING, status="loading")
 LOADING: JsonObject = {"code": -3, "status": "client not running: logging in", "id": None}
 
 
@@ -38,6 +40,18 @@ def program(host: Host) -> Process:
 def sent(program: Process) -> list[tuple[str, str]]:
     """The messages that were sent: to whom, and their texts."""
     return [(send["id"], send["content"]) for send in program.sends or []]
+
+
+@pytest.mark.parametrize(("state", "code", "shown"), [(SCANNING, 6, "wxctl qr new"), (LOADING_STATE, 1, "wxctl ")])
+def test_account_that_never_logged_in_says_so(wxctl: Wxctl, host: Host, state: State, code: int, shown: str) -> None:
+    host.add("new", state)
+    process = host.process("new")
+    process.sends, process.friends, process.groups = [], [], []
+    done = wxctl("send", "new", "filehelper", "hello")
+    assert (done.returncode, "new is not logged in" in done.stderr, shown in done.stderr) == (code, True, True), (
+        done.stderr
+    )
+    assert "no friend or group" not in done.stderr
 
 
 def queue(program: Process, **facts: JsonValue) -> None:
