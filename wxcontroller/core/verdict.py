@@ -25,15 +25,15 @@ _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
 class SendState(StrEnum):
-    """The state of a send; the same words everywhere."""
+    """The state of a send, the worst first; the same words everywhere."""
 
-    WAITING = "waiting"
-    SENDING = "sending"
-    HELD = "held"  # it cannot go now, and its cause ends
-    DELIVERED = "delivered"  # WeChat returned an id
-    ACCEPTED = "accepted"  # WeChat took it without an id
     REFUSED = "refused"  # it was not sent and will not be
     UNKNOWN = "unknown"  # the answer was lost: it may have arrived
+    HELD = "held"  # it cannot go now, and its cause ends
+    WAITING = "waiting"
+    SENDING = "sending"
+    ACCEPTED = "accepted"  # WeChat took it without an id
+    DELIVERED = "delivered"  # WeChat returned an id
 
     @property
     def is_final(self) -> bool:
@@ -41,15 +41,7 @@ class SendState(StrEnum):
 
 
 # A request with several sends has the worst of their states.
-WORST_FIRST = (
-    SendState.REFUSED,
-    SendState.UNKNOWN,
-    SendState.HELD,
-    SendState.WAITING,
-    SendState.SENDING,
-    SendState.ACCEPTED,
-    SendState.DELIVERED,
-)
+WORST_FIRST = (*SendState,)
 # WeChat has them, or may have them.
 TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
 
@@ -87,7 +79,7 @@ class Cause(StrEnum):
     SESSION_OVER = "session-over"  # the session has ended, and ids change with the next one
     DAILY_LIMIT = "daily-limit"  # send_daily_max is reached
     QUEUE_FULL = "queue-full"  # too many messages wait, or 500 messages for this person or 50 MB of media are held
-    STOPPING = "stopping"  # the account was stopped, and send_keep_seconds is 0
+    STOPPING = "stopping"  # the account is stopping, or was stopped while send_keep_seconds is 0
     DAMAGED = "damaged"  # the record of the message was damaged
     UNSUPPORTED = "unsupported"  # this route cannot send it
     # Of calls that are refused before there is a send.
@@ -102,9 +94,9 @@ class Rule:
     """What a cause means: ``text`` is the reason, ``{why}`` if that is the evidence; ``ends`` is until when it holds.
 
     ``remedy`` is for people and callers of /v1, ``agent`` for AI agents, if they need other words. ``code`` is that
-    of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink, ``status`` that of a refused
-    notification. ``passes``: the same message can be sent again later. ``condition`` is the code of the condition
-    that the account has meanwhile, for causes that last until somebody acts.
+    of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink, ``status`` that of HTTP. ``passes``: the
+    same message can be sent again later. ``condition`` is the code of the condition that the account has meanwhile,
+    for causes that last until somebody acts.
     """
 
     text: str
@@ -208,11 +200,15 @@ RULES: Mapping[Cause, Rule] = {
     Cause.DAILY_LIMIT: Rule(
         "{why}", N_("send it again tomorrow, or raise the option send_daily_max"), code=TOO_MANY_TODAY
     ),
-    Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), passes=True),
-    Cause.STOPPING: Rule(N_("stopping"), _START, agent=_ASK_TO_START, passes=True),
+    Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), status=429, passes=True),
+    Cause.STOPPING: Rule("{why}", _START, agent=_ASK_TO_START, status=503, passes=True),
     Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True),
     Cause.UNAVAILABLE: Rule(
-        "{why}", N_("free space on the disk of the account, and send it again"), code=FAILED, passes=True
+        "{why}",
+        N_("free space on the disk of the account, and send it again"),
+        code=FAILED,
+        status=503,
+        passes=True,
     ),
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
     Cause.UNSUPPORTED: Rule(
@@ -327,6 +323,11 @@ class Verdict:
                 return self.rule.code if self.rule else NOT_SENT
             case _:
                 return STILL_QUEUED
+
+    @property
+    def openwx_info(self) -> str:
+        """The text of /openwx for people."""
+        return str(self.detail) or self.openwx_status
 
     @property
     def openwx_status(self) -> str:

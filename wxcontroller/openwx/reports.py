@@ -14,6 +14,7 @@ from wxcontroller.core.model import (
     Message,
     MessageKind,
 )
+from wxcontroller.core.verdict import SendState, Verdict
 from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.media import MediaFacts
@@ -61,30 +62,34 @@ class Chat:
 class SendResult:
     """The result of a send.
 
-    ``code`` is WeChat's code, 0 for success, -5 if it was never sent. ``status`` is the contract's word for it,
-    ``info`` the text for people. ``verdict`` adds ``state`` and ``refusal``.
-    ``quote`` describes the quoted message.
+    ``with_state``: on a route whose reports also have ``state`` and ``refusal``. ``quote`` describes the quoted
+    message.
     """
 
-    message_id: str
+    verdict: Verdict
     local_id: str
     target: str
     is_group: bool
     content: str
     time: int
-    code: int
-    status: str
-    info: str
     attempts_left: int
     media: MediaFacts | None = None
     origin: str = "api"  # "code": a webhook's reply
-    verdict: JsonObject = field(default_factory=dict)
+    with_state: bool = False
     quote: JsonObject = field(default_factory=dict)
 
     @property
     def handle(self) -> str:
         """The contract's id of a sent message, good for revoking it: ``<msgid>:<receiver or group>``."""
-        return f"{self.message_id}:{self.target}" if self.message_id else self.local_id
+        return f"{message_id}:{self.target}" if (message_id := self.verdict.message_id) else self.local_id
+
+    @property
+    def state(self) -> JsonObject:
+        """State and cause for programs, where reports have them."""
+        if not self.with_state:
+            return {}
+        found: JsonObject = {"state": self.verdict.state.value}
+        return {**found, "refusal": self.verdict.cause} if self.verdict.state is SendState.REFUSED else found
 
 
 def received(message: Message, chat: Chat, facts: MediaFacts | None = None) -> JsonObject:
@@ -121,11 +126,11 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
         "content": media.content_of(result.media) if result.media else result.content,
         "source": "local",
         "from": result.origin,
-        "code": result.code or "",
-        "msg": "发送成功" if result.code == 0 else "发送失败",
-        "info": result.info,
+        "code": (code := result.verdict.openwx_code) or "",
+        "msg": "发送成功" if code == 0 else "发送失败",
+        "info": result.verdict.openwx_info,
         "ttl": result.attempts_left or "",
-        **result.verdict,
+        **result.state,
         **result.quote,
     }
     if result.media:

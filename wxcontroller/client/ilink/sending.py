@@ -24,13 +24,13 @@ from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.sends.model import Request, Send
+from wxcontroller.client.sends.outcomes import refusal_of
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.outcomes import check_state, outcomes_of, worst_of
+from wxcontroller.client.v1.outcomes import outcomes_of, worst_of
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict, rule_of
+from wxcontroller.core.verdict import Cause, SendState, Verdict, rule_of
 
 # Agents wait 15 s for an answer (17).
 ANSWER_SECONDS = 14.0
@@ -195,14 +195,10 @@ class AgentSending:
 
     def _target(self, recipient: _Recipient, number: int) -> str:
         """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
-        try:
-            check_state(self.parts, number)
-        except RequestRefused as problem:
-            rule = rule_of(problem.code)
-            raise NotAccepted(rule.ret if rule else -2, f"not sent: {problem}") from None
-        gone = Verdict(SendState.REFUSED, Cause.NO_PEER)
-        if not (target := self.ids.target(recipient.id)):
-            raise NotAccepted(RULES[Cause.NO_PEER].ret, str(gone.detail))
+        target = self.ids.target(recipient.id)
+        refusal = refusal_of(self.parts, number) or (None if target else Verdict(SendState.REFUSED, Cause.NO_PEER))
+        if refusal is not None and (rule := refusal.rule) is not None:
+            raise NotAccepted(rule.ret, f"not sent: {refusal.reason}")
         if recipient.member and not self.ids.is_member(target, recipient.member):
             raise NotAccepted(-3, _INVALID)
         return target

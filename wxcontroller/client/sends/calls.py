@@ -9,7 +9,7 @@ from wxcontroller.client.calls import NOT_FOUND_ID, Answer, Call, Handler, Parts
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
 from wxcontroller.client.sends.model import Media, Part, Request, Send
-from wxcontroller.client.sends.outcomes import OTHER_REQUEST, upload_failure
+from wxcontroller.client.sends.outcomes import OTHER_REQUEST, refusal_of, upload_failure
 from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MAX_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
@@ -18,7 +18,7 @@ from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Message
-from wxcontroller.core.verdict import FAILED, STILL_QUEUED, TAKEN, UNKNOWN_WORD, WORST_FIRST, SendState
+from wxcontroller.core.verdict import FAILED, STILL_QUEUED, TAKEN, UNKNOWN_WORD, WORST_FIRST, Cause, SendState
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.idempotencykey import KEY_HEADER
@@ -155,7 +155,7 @@ class SendCalls:
         """Queue a text, media or both. ``at_once`` is the answer if it does not wait for the result."""
         latest, media, content = self._latest(), None, call.get("content")
         number = len(targets) * (bool(content) + call.has_media)
-        if refusal := self.parts.sends.refusal(number):
+        if refusal := self.parts.sends.no_room(number):
             return unsent_answer(refusal)
         if at_once is None and call.flag("async"):
             at_once = _ACCEPTED
@@ -248,13 +248,11 @@ class SendCalls:
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
             return unsent_answer("content and media are empty, nothing to send")
-        if refusal := self.parts.sends.refusal():
-            return unsent_answer(refusal)
-        if self.parts.log.trouble:
-            return unsent_answer(f"not sent: it cannot be stored: {self.parts.log.trouble}")
-        if self.parts.at_work or self.parts.holds_for_login:
+        if (refusal := refusal_of(self.parts)) is None:
             return None
-        return {"id": None, **self.parts.not_running()}
+        if refusal.cause is Cause.OFFLINE:
+            return {"id": None, **self.parts.not_running()}
+        return unsent_answer(str(refusal.evidence))
 
     # -- requests that are made again
 

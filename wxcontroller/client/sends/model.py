@@ -37,10 +37,11 @@ class Part(StrEnum):
 
 def answer_of(result: SendResult) -> JsonObject:
     """Return a send's part of an answer."""
-    answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
-    if result.status != result.info:
-        answer["reason"] = result.info
-    answer |= result.verdict
+    verdict = result.verdict
+    answer: JsonObject = {"id": result.handle, "code": verdict.openwx_code, "status": verdict.openwx_status}
+    if verdict.openwx_status != verdict.openwx_info:
+        answer["reason"] = verdict.openwx_info
+    answer |= result.state
     if result.media is not None:
         answer["media_id"] = result.media.id
     return answer
@@ -233,24 +234,17 @@ class Send:
 
     def result(self, media: MediaFacts | None, with_state: bool) -> SendResult:
         """Return the result as in a report, also ``with_state`` and cause for programs."""
-        verdict = self.verdict
-        words: JsonObject = {"state": verdict.state.value}
-        if verdict.state is SendState.REFUSED:
-            words["refusal"] = verdict.cause
         return SendResult(
-            message_id=verdict.message_id,
+            verdict=self.verdict,
             local_id=self.client_id,
             target=self.target,
             is_group=self.is_group,
             content=self.content,
             time=int(time.time()),
-            code=verdict.openwx_code,
-            status=verdict.openwx_status,
-            info=str(verdict.detail) or verdict.openwx_status,
             attempts_left=self.attempts_left,
             media=media,
             origin=self.origin,
-            verdict=words if with_state else {},
+            with_state=with_state,
             quote=self.quoted.as_json() if self.quoted else {},
         )
 

@@ -1,8 +1,13 @@
-"""The verdicts on sends that WeChat took, or did not take (``core.verdict``)."""
+"""The verdicts on sends that WeChat took, or did not take, and that the account cannot queue (``core.verdict``)."""
+
+from typing import TYPE_CHECKING
 
 from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.verdict import FAILED, Cause, SendState, Verdict
+from wxcontroller.core.messages import N_, Text, verbatim
+from wxcontroller.core.verdict import FAILED, NOT_RUNNING, Cause, SendState, Verdict
+
+if TYPE_CHECKING:
+    from wxcontroller.client.calls import Parts
 
 OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
 _WITHOUT_ID = N_("accepted by WeChat without an id: nobody knows whether it is shown")
@@ -10,6 +15,21 @@ _CAUSES = {
     FailureHandling.WAIT: Cause.TOO_FREQUENT,
     FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED,
 }
+
+
+def refusal_of(parts: "Parts", number: int = 1) -> Verdict | None:
+    """Return the verdict on ``number`` more sends if they cannot be queued now."""
+    if parts.sends.closing:
+        stopping = Text(N_("the account is stopping, nothing more is sent"))
+        return Verdict(SendState.REFUSED, Cause.STOPPING, stopping)
+    if words := parts.sends.no_room(number):
+        return Verdict(SendState.REFUSED, Cause.QUEUE_FULL, verbatim(words))
+    if trouble := parts.log.trouble:
+        why = Text(N_("not sent: it cannot be stored: {why}"), why=trouble)
+        return Verdict(SendState.REFUSED, Cause.UNAVAILABLE, why)
+    if parts.at_work or parts.holds_for_login:
+        return None
+    return Verdict(SendState.REFUSED, Cause.OFFLINE, parts.session.status, code=NOT_RUNNING)
 
 
 def sent_as(message_id: str) -> Verdict:

@@ -97,10 +97,6 @@ class SendQueue:
 
     # -- status
 
-    def refusal(self, number: int = 1) -> str:
-        """Return why ``number`` more sends are not accepted, as a text for the sender; "" if they are."""
-        return "the account is stopping, nothing more is sent" if self.closing else self.no_room(number)
-
     def no_room(self, number: int) -> str:
         """Return why ``number`` more sends are too many, "" when they are not."""
         if len(self) + self._sends.at(SendStep.STORING) + number <= self.limit:
@@ -432,8 +428,9 @@ class SendQueue:
         self._phase = _Phase.STOPPED
         # keep_seconds=0: the operator wants nothing to be sent later.
         for send in self.waiting() if not self.policy.keep_seconds else ():
+            refused = Verdict(SendState.REFUSED, Cause.STOPPING, Text(N_("stopping")))
             stopped = Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text(N_("stopped while sending")))
-            self._end(send, stopped if send.step in IN_DOUBT else Verdict(SendState.REFUSED, Cause.STOPPING))
+            self._end(send, stopped if send.step in IN_DOUBT else refused)
         if self.ending.recording is not None:
             await asyncio.wait({self.ending.recording}, timeout=TELL_SECONDS)
         if len(self):

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.outcomes import refusal_of
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.store.history import RECALLED, Found
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.finding import look_up
 from wxcontroller.core.jsontypes import JsonObject, integer, text
-from wxcontroller.core.messages import N_, Text, text_fields
+from wxcontroller.core.messages import text_fields
 from wxcontroller.core.verdict import UNKNOWN_CODE, WORST_FIRST, Cause, SendState, Verdict
 
 NO_STATE: JsonObject = {
@@ -84,32 +85,9 @@ def worst_of(states: Iterable[JsonObject]) -> JsonObject:
 
 def check_state(parts: Parts, number: int) -> None:
     """Raise RequestRefused while ``number`` more messages cannot be sent or queued."""
-    if parts.sends.closing:
-        raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
-    if parts.sends.no_room(number):
-        raise RequestRefused(
-            429,
-            "queue-full",
-            N_("{number} messages are already waiting in the queue"),
-            N_("send again when the queue is shorter"),
-            number=len(parts.sends),
-        )
-    if parts.log.trouble:
-        raise RequestRefused(
-            503,
-            "unavailable",
-            Text("the message cannot be stored: {why}", why=parts.log.trouble),
-            N_("check the disk of the state directory"),
-        )
-    if not parts.at_work and not parts.holds_for_login:
-        name = parts.config.name.name
-        raise RequestRefused(
-            409,
-            "not-logged-in",
-            Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
-            N_("log in: wxctl start {account}"),
-            account=name,
-        )
+    if (verdict := refusal_of(parts, number)) is not None and (rule := verdict.rule) is not None:
+        code = "not-logged-in" if verdict.cause is Cause.OFFLINE else verdict.cause or ""
+        raise RequestRefused(rule.status, code, verdict.reason, verdict.remedy)
 
 
 def words_of_verdict(verdict: Verdict) -> JsonObject:
