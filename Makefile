@@ -14,6 +14,7 @@ TORTURE_MESSAGES = 20000
 TORTURE_CRASHES = 1000
 TORTURE_RESTARTS = 100
 TORTURE_HISTORIES = 10000
+TORTURE_YEARS = 100
 TORTURE_SEED =
 CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
 # For make fleet: rounds with all times divided by ten, rounds in real time, and each fault once in fail-safe mode.
@@ -41,7 +42,8 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	curl e2fsprogs nodejs npm
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \
-	mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends
+	mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
+	torture-years
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,7 +98,7 @@ mutants: test-deps ## break each behavior in tests/mutants.toml and check that i
 mutants-random: test-deps ## break the code at random, and report how much the tests notice (N=400 SEED= JOBS=)
 	exec $(PYTHON) -m tests.mutants_random $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) </dev/null
 
-torture: torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
+torture: torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends torture-years ## long runs: a million inputs, 20,000 messages during failures, 1,000 crashes
 
 torture-inputs: test-deps ## mutated inputs for the decoders (TORTURE_INPUTS=)
 	@exec $(PYTHON) -m tests.fuzz --inputs $(TORTURE_INPUTS) </dev/null
@@ -123,6 +125,9 @@ bare-check: ## README's commands on a bare machine, and the packages whose progr
 
 torture-sends: test-deps ## histories of the send queue: what can happen to sends, in any order (TORTURE_HISTORIES=, TORTURE_SEED=)
 	@SEED=$(or $(TORTURE_SEED),$(shell date +%s)) HISTORIES=$(TORTURE_HISTORIES) exec $(PYTEST) tests/unit/client/test_send_machine.py $(if $(TORTURE_SEED),--hypothesis-seed=$(TORTURE_SEED)) </dev/null
+
+torture-years: test-deps ## years of an account's reports, on a simulated clock (TORTURE_YEARS=, TORTURE_SEED=)
+	@SEED=$(or $(TORTURE_SEED),$(shell date +%s)) YEARS=$(TORTURE_YEARS) exec $(PYTEST) tests/unit/client/test_year.py --timeout 7200 </dev/null
 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
