@@ -147,18 +147,22 @@ async def test_remarks_and_friend_requests(client: RunningClient) -> None:
     assert await client.get("make_friend", id="@c", verify="hi") == SUCCESS
     request = {"id": "@new", "displayname": "Nia", "ticket": "v2_x@stranger"}
     assert await client.get("accept_friend_request", **request) == {**SUCCESS, **request}
+    unnamed = {"id": "@new", "ticket": "v2_x@stranger"}
+    assert await client.get("accept_friend_request", **unnamed) == {**SUCCESS, **unnamed, "displayname": None}
     assert client.driver.commands == [
         ("set_remark", "@ann", "小安"),
         ("set_remark", "@ann", ""),
         ("set_remark", "@c", "x"),
         ("ask_friend", "@c", "hi"),
-        ("accept_friend", "@new", "v2_x@stranger"),
+        *[("accept_friend", "@new", "v2_x@stranger")] * 2,
     ]
 
 
 async def test_groups_and_pinned_chats(client: RunningClient) -> None:
     made = {**SUCCESS, "group_id": "@@new"}
     assert await client.get("create_group", friends="@ann,@ben", displayname="组") == made
+    [new] = items(await client.get("search_group", id="@@new"))  # known at once
+    assert [obj(member)["id"] for member in items(obj(new)["member"])] == ["@me", "@ann", "@ben"]
     for call, parameters in (
         ("invite_friend", {"id": "@@team", "friends": "@ann,@ben"}),
         ("kick_group_member", {"id": "@@team", "members": "@c"}),
@@ -168,6 +172,8 @@ async def test_groups_and_pinned_chats(client: RunningClient) -> None:
     ):
         assert await client.get(call, **parameters) == SUCCESS, call
     assert obj(await client.get("kick_group_member", id="@@team", members="@ben"))["code"] == 100  # no member
+    [team] = items(await client.get("search_group", id="@@team"))
+    assert ("@c" in str(team), obj(team)["displayname"]) == (False, "新")
     assert client.driver.commands == [
         ("create_group", "@ann", "@ben", "组"),
         ("invite", "@@team", "@ann", "@ben"),
@@ -366,8 +372,14 @@ async def test_lost_session_and_outage_are_not_running(start: Start) -> None:
     assert (state["login_state"], state["reason"]) == ("offline", "no answer for 60 s")
     client.driver.play([base.Online()])
     assert (await client.until_state("running"))["reason"] == ""
+    people = [await client.get(call) for call in ("get_user_info", "get_friend_info", "get_group_info")]
+    [ann] = items(await client.get("search_friend", id="@ann"))
     client.driver.play([base.SessionLost(base.LossReason.LOGGED_OUT, 1100)])
     await client.until_state("loading")
+    # The last known people; other calls are refused.
+    assert [await client.get(call) for call in ("get_user_info", "get_friend_info", "get_group_info")] == people
+    assert await client.get("search_friend", id="@ann") == [ann]
+    assert obj(await client.get("stick", id="@ann"))["code"] == -3
 
 
 async def test_code_is_shown_with_the_end_of_the_last_session(start: Start) -> None:

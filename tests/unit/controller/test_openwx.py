@@ -12,6 +12,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -78,6 +79,7 @@ async def test_options_without_effect_are_listed(host: Machine) -> None:
     assert "_" not in answer
     assert "/tmp/" not in host.paths.account_file("alice").read_text().replace(str(host.paths.root), "")
     assert (await host.get("start_client", client="bob", tmpdir="/tmp\nX=1"))["code"] == 6
+    assert (await host.get("start_client", client="bob", callback="a\nb"))["code"] == 6
     assert (await host.get("start_client", client="bob", sizzle="2"))["code"] == 6
     assert AccountFiles(host.paths).instances() == ["alice"]
 
@@ -157,6 +159,23 @@ async def test_port_is_kept_over_stop_and_start(host: Machine) -> None:
     again = await host.start("b")
     assert again.account.port == first.account.port
     assert (await host.start("c")).account.port == before.account.port
+
+
+async def test_stop_that_fails_has_a_reason(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(verb: Verb, instance: str, timeout: float) -> None:
+        raise UnitFailed("the job was canceled", "see the journal")
+
+    await host.start("alice")
+    monkeypatch.setattr(host.units, "act", act)
+    answer = await host.get("stop_client", client="alice")
+    assert (answer["code"], answer["status"]) == (1, "failure")
+    assert "the job was canceled" in str(answer["reason"])
+
+
+async def test_a_slash_or_a_format_after_a_call_is_ignored(host: Machine) -> None:
+    for call, code in (("start_client.json", 0), ("check_client/", 0), ("stop_client.x", 0), ("start_client/", 0)):
+        assert (await host.get(call, client="alice"))["code"] == code, call
+    assert "alice" in host.units.processes
 
 
 async def test_unit_that_does_not_start_is_reported(host: Machine) -> None:

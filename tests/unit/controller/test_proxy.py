@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yarl
+from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, fixed, raw
@@ -48,6 +49,27 @@ async def test_headers_that_are_for_the_controller_are_not_passed_on(
     [(_, seen, _)] = process.seen
     assert (seen["X-Own"], "X-Hop" in seen) == ("1", connection == b"close")
     assert {"Cookie", "Referer"}.isdisjoint(seen)
+
+
+async def test_pictures_of_people_are_cached_for_an_hour_whatever_the_account_says(host: Machine) -> None:
+    (await host.start("alice")).serve = fixed(200, {"Content-Type": "image/png", "Cache-Control": "max-age=999999"})
+    async with host.http.get("/openwx/get_avatar?client=alice&id=x") as answer:
+        assert (answer.headers["Cache-Control"], "Expires" in answer.headers) == ("max-age=3600", True)
+
+
+async def test_answer_that_ends_early_does_not_look_complete(host: Machine) -> None:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"x" * 100_000)
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    (await host.start("alice")).serve = serve
+    with pytest.raises(aiohttp.ClientPayloadError):
+        async with host.http.get("/openwx/echo?client=alice") as answer:
+            await answer.read()
 
 
 async def test_client_may_be_a_form_field(host: Machine) -> None:
