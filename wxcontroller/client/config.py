@@ -80,8 +80,8 @@ class ClientConfig:
 def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> ClientConfig:
     """Read the environment of ``wxclient@INSTANCE.service`` (openwx-api 1.5).
 
-    A removed limit is logged. Raises BadSettings naming the account, the variable and the remedy, also for an account
-    that is being moved to another host, and FileFailed for one whose secrets cannot be read.
+    Raises BadSettings naming the account, the variable and the remedy, also for an account that is being moved to
+    another host, and FileFailed for one whose secrets cannot be read.
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
