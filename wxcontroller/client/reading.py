@@ -41,7 +41,7 @@ class Reading:
 
     async def get_user_info(self, _: Call) -> Answer:
         me = self.parts.roster.me
-        return objects.user(me) if me else self.parts.not_running()
+        return {**objects.user(me), **self.parts.roster.extra} if me else self.parts.not_running()
 
     async def get_friend_info(self, _: Call) -> Answer:
         roster = self.parts.roster

@@ -22,6 +22,7 @@ class Roster:
 
     me: Contact | None = None
     login: str = ""  # whose login it is (drivers.base.Profile)
+    extra: Mapping[str, str] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     changes: int = 0  # counts changes of people and groups, so that viewers know when to query again
@@ -83,7 +84,7 @@ class Roster:
 
     def clear(self) -> None:
         """Forget all people: after a new login all ids are different."""
-        self.me, self.login = None, ""
+        self.me, self.login, self.extra = None, "", {}
         self.contacts.clear()
         self.groups.clear()
         self._strangers.clear()

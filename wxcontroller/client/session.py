@@ -130,7 +130,7 @@ class Session:
                 self._refused(event)
             case base.Profile():
                 events = self.roster.rename(event.me)
-                self.roster.login = event.owner or event.me.id
+                self.roster.login, self.roster.extra = event.owner or event.me.id, event.extra
                 self._login_marks = event.marks or None
                 if self._loaded:  # a login provides it in parts
                     self._reporter.events(events)

@@ -15,6 +15,7 @@ _NEEDS: Mapping[str, Callable[[Capabilities], bool]] = {
     **dict.fromkeys(_GROUP_CALLS, lambda able: able.groups),
     **dict.fromkeys(_CONTACT_CALLS, lambda able: able.contacts),
     "revoke_message": lambda able: able.recall,
+    "get_avatar": lambda able: able.avatars,
 }
 
 

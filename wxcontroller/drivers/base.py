@@ -196,12 +196,13 @@ class LoginRefused:
 class Profile:
     """Oneself, at login and when it changes. ``owner`` identifies the login on routes with lasting ids: sends wait
     for the next login of the same owner. By default it is oneself. ``marks`` are hashes that tell other accounts of
-    the host that this login is in use (DriverContext.holder).
+    the host that this login is in use (DriverContext.holder). ``extra`` are further fields of get_user_info.
     """
 
     me: Contact
     owner: str = ""
     marks: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,11 @@ SCHEMAS: Mapping[str, Schema] = {
     "Failure": record(
         {"code": (WHOLE, "not 0"), "status": (TEXT, "the reason")}, meaning="why a request was refused"
     ),
-    "User": record(_PERSON, meaning="oneself"),
+    "User": record(
+        {**_PERSON, "ilink_user_id": (TEXT, "on the iLink route: id of the person who scanned the code")},
+        ("ilink_user_id",),
+        "oneself",
+    ),
     "Friend": record({**_PERSON, "category": (TEXT, "kind: friend, official account or WeChat's own, in Chinese")}),
     "Member": record(_PERSON, meaning="a group member; markname is the nickname"),
     "Group": record({**_GROUP, "member": (listing(ref("Member")), "all members")}),

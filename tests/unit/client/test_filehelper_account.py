@@ -29,6 +29,7 @@ async def test_unsupported_calls_are_refused_with_a_reason(stage: Stage) -> None
     assert await code("send_group_message", id="@@x", content="x") == -10
     assert await code("revoke_message", id="1") == -10
     assert await code("make_friend", id="x") == -10
+    assert await code("get_avatar", id="filehelper") == -10
     assert await code("set_markname", id="filehelper", new="x") != 0
     assert await code("send_friend_message", bytes(LARGE + 1), id="filehelper") != 0
     requests = [stage.wechat.requests(call) for call in ("webwxcheckupload", "webwxuploadmedia")]

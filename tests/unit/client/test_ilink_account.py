@@ -8,9 +8,16 @@ import pytest
 from tests.patience import until
 from tests.unit.client.stage import Stage, staged
 from tests.unit.durability.routes import ROUTES, Route
-from wxcontroller.core.jsontypes import text
+from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
+
+
+async def test_profile_names_the_person_and_pictures_are_unsupported(ilink: Stage) -> None:
+    client = await ilink.enter()
+    assert obj(await client.get("get_user_info"))["ilink_user_id"] == ilink.ilink.peer
+    answer = obj(await client.get("get_avatar", id=ilink.ilink.peer))
+    assert (answer["code"], "ilink" in str(answer["status"])) == (-10, True)
 
 
 async def test_a_restart_needs_no_scan(ilink: Stage) -> None:

@@ -209,7 +209,8 @@ class ILinkDriver:
         self._tickets.clear()
         await pulse.emit(accepted(stored))
         me = Contact(id=credentials.bot_id, name=credentials.bot_id)
-        await pulse.emit(Profile(me, credentials.user_id, marks(credentials, self._world)))
+        extra = {"ilink_user_id": credentials.user_id}
+        await pulse.emit(Profile(me, credentials.user_id, marks(credentials, self._world), extra))
         await self._notify(credentials, pulse)
         peers = [peer for peer in self._memory.peers if peer != credentials.user_id]
         people = [credentials.user_id, *peers] if credentials.user_id else peers
