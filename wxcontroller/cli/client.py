@@ -130,8 +130,11 @@ def reports_words(reports: JsonObject) -> str:
                 count=f"{dead:,}",
             )
         )
-    if lost := integer(reports.get("dropped")):
-        damaged = integer(reports.get("damaged_at")) >= integer(reports.get("dropped_at"))
+    lost, damaged_at = integer(reports.get("dropped")), integer(reports.get("damaged_at"))
+    damaged = damaged_at >= integer(reports.get("dropped_at")) > 0
+    if damaged and not lost:
+        words += say("; ") + say("some may be lost, because the event log was damaged")
+    if lost:
         words += say("; ")
         if damaged:
             words += say("{number} lost, because the event log was damaged", number=f"{lost:,}")

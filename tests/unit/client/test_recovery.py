@@ -78,7 +78,7 @@ async def test_the_write_ahead_log_is_kept_with_the_damaged_file(opened: Opened,
     log = opened()
     log.append(report(99), deliver=True)
     assert await log.settled(10)
-    assert log.counts.dropped >= 1
+    assert log.counts.dropped_at > 0
     [aside, kept] = [name for name in sets(tmp_path) if not name.endswith("-shm")]
     assert kept == f"{aside}-wal"
     assert (tmp_path / kept).stat().st_size == len(wal)

@@ -191,6 +191,23 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     assert obj(advice["values"])["running"] == "2.0.0"
 
 
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        ((3, 1), "3 undelivered reports were lost"),
+        ((0, 1), "undelivered reports may be lost"),
+        ((0, 0), "no undelivered report was lost"),
+    ],
+)
+async def test_unknown_losses_are_no_number(host: Machine, lost: tuple[int, int], told: str) -> None:
+    now = int(time.time())
+    (await host.start("alice")).say(LoginState.RUNNING, version=__version__, last_sync_uptime=uptime())
+    deliveries = DeliveryState(damaged_at=now, dropped=lost[0], dropped_at=lost[1] * now)
+    replace_file(host.paths.deliveries_file("alice"), json.dumps(deliveries.as_json()).encode())
+    _, account = await host.v1("GET", "accounts/alice")
+    assert told in str(obj(account["advice"])["message"])
+
+
 async def test_a_stopped_account_has_no_problems(host: Machine) -> None:
     await host.start("alice")
     await host.get("stop_client", client="alice")

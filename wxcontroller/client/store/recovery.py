@@ -155,8 +155,8 @@ def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> Rescu
     now = str(int(time.time()))
     new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))
     if lost != 0:
-        # An unknown number counts as one: it is reported all the same.
-        new.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE name = 'dropped'", (lost or 1,))
+        # An unknown number, perhaps none, is reported by the time only.
+        new.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE name = 'dropped'", (lost or 0,))
         new.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (now,))
     if copied["sends"].is_complete:
         sends = sends or 0

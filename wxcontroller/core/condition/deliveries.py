@@ -99,6 +99,10 @@ def damaged(facts: Facts, deliveries: DeliveryState) -> Issue | None:
         "the event log was damaged; {n} undelivered reports were lost",
         n=deliveries.dropped,
     )
+    if not deliveries.dropped and deliveries.dropped_at:
+        headline = Text(N_("the event log was damaged; undelivered reports may be lost"))
+    elif not deliveries.dropped:
+        headline = Text(N_("the event log was damaged; no undelivered report was lost"))
     remedy = Text(
         N_("check the disk; the damaged file is kept in {directory}; see: {logs}"),
         directory=_directory(facts),
