@@ -89,6 +89,10 @@ class UnitStarts:
             raise
         except UnitFailed as problem:
             now = await record(self._units, instance, 0)
+            if now.state is UnitState.ACTIVE and not unit.has_process:
+                # systemctl lost its connection, as while systemd is re-executed, or gave up too early.
+                log.info("%s is up, although: %s", unit_of(instance), problem.message)
+                return
             failure = UnitFailed(
                 N_("{problem}; the unit's state is now {now}"), problem.remedy, problem=problem.text, now=now.words
             )

@@ -343,6 +343,7 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse = ""
+        self.lost = ""  # starts succeed, and systemctl fails with this reason
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
         self.holding = asyncio.Event()
@@ -407,6 +408,8 @@ class StandInUnits:
             await process.run()
             self.processes[instance] = process
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVE, "running")
+        if self.lost:
+            raise UnitFailed(f"{unit_of(instance)}: start failed: {self.lost}")
 
     async def _stop(self, instance: str) -> None:
         if instance in self.records:
