@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.commands import command
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
@@ -228,7 +229,8 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
     if not found:
         tell("no accounts yet; begin with: wxctl start NAME", err=True)
         return
-    rows = [row for row in map(obj, found) if all_ or any(row.get(key) for key in _WORTH_A_ROW)]
+    stopped = {view.name for view in api.accounts() if view.condition is Condition.STOPPED}
+    rows = [row for row in map(obj, found) if all_ or _is_worth_a_row(row, stopped)]
     hidden = len(found) - len(rows)
     if hidden:
         note = Text(
@@ -261,6 +263,13 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
         ],
         wraps="LAST ERROR",
     )
+
+
+def _is_worth_a_row(row: JsonObject, stopped: Container[str]) -> bool:
+    """Return whether an account's counts show trouble; that a stopped account does not answer is none."""
+    if row.get("error") and text(row.get("account")) in stopped:
+        return False
+    return any(row.get(key) for key in _WORTH_A_ROW)
 
 
 def describe(name: AccountName, found: JsonObject) -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.host import RUNNING, Host
+from tests.unit.cli.host import DOWN, RUNNING, STOPPED, Host
 from wxcontroller.core.jsontypes import JsonObject
 
 
@@ -46,6 +46,15 @@ def test_stopped_account_is_named_with_the_command_that_starts_it(wxctl: Wxctl, 
     assert (done.returncode, done.stdout) == (1, "")
     assert "alice is not running" in done.stderr
     assert "wxctl start alice" in done.stderr
+
+
+def test_overview_has_rows_for_trouble_but_not_for_stopped_accounts(wxctl: Wxctl, host: Host) -> None:
+    host.add("calm", STOPPED)
+    host.add("down", DOWN)
+    rows = wxctl("deliveries", "list").stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["down"]
+    every = wxctl("deliveries", "list", "--all").stdout.splitlines()[1:]
+    assert [row.split()[0] for row in every] == ["calm", "down"]
 
 
 def test_secrets_have_the_format_of_standard_webhooks(wxctl: Wxctl, tmp_path: Path) -> None:
