@@ -7,7 +7,7 @@ from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 from wxcontroller.cli.account import AccountView, account_view
-from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, form_body, json_body
+from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, json_body
 from wxcontroller.cli.errors import NoResponse
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
@@ -204,11 +204,6 @@ class Api(Connection):
         """Create a link that lets another person scan the code; its ``url`` is relative to the controller's."""
         return obj(self._ask("POST", name, "login-links"))
 
-    def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | RequestBody) -> JsonValue:
-        """Call a single-account endpoint by POST and return its answer, whatever its code (openwx-api 2)."""
-        body = form if isinstance(form, RequestBody) else form_body(form)
-        return self.call("POST", f"/openwx/{endpoint}?{urlencode({'client': name.name})}", body, name, _SEND)
-
     def consumers(self, name: AccountName) -> JsonObject:
         """Return the agents that use an account by the iLink API."""
         return obj(self._ask("GET", name, "consumers"))
@@ -246,11 +241,11 @@ class Api(Connection):
         return obj(self.call("POST", path("ilink", "pairings", code), json_body(options)))
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
-        """Return contacts or groups (``kind``) with ``wanted`` in a name or id. Raises NotOffered."""
+        """Return contacts or groups (``kind``) with ``wanted`` in a name or id."""
         return [obj(person) for person in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
 
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
-        """Send a message and return its state. Raises NotOffered."""
+        """Send a message and return its state."""
         body = message if isinstance(message, RequestBody) else json_body(message)
         headers = {"Idempotency-Key": key}
         return obj(self.call("POST", path("accounts", name.name, "messages"), body, name, _SEND, headers))

@@ -18,10 +18,10 @@ from dataclasses import field as field_of
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, NotOffered, WrongUrl
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.errors import (
@@ -43,7 +43,6 @@ _LOOK = 1.0  # for an answer; then whether there is a controller to give it
 ANSWER = 30.0
 _KINDS: Mapping[str, type[WxError]] = {
     **dict.fromkeys(("no-such-event", "unknown-target"), UnknownAccount),
-    **dict.fromkeys(("older-version", "no-such-path"), NotOffered),
     **dict.fromkeys(("account-exists", "target-exists"), AccountExists),
     "unit-failed": UnitFailed,
 }
@@ -78,11 +77,6 @@ def _kind(connection: HTTPConnection) -> type[ControllerUnreachable]:
 def json_body(members: Mapping[str, JsonValue]) -> RequestBody:
     content = json.dumps(dict(members)).encode()
     return RequestBody("application/json", len(content), lambda: (content,))
-
-
-def form_body(form: Mapping[str, str]) -> RequestBody:
-    content = urlencode(form).encode()
-    return RequestBody("application/x-www-form-urlencoded", len(content), lambda: (content,))
 
 
 class _RootConnection(HTTPConnection):

@@ -24,10 +24,6 @@ class NoLongerFollowed(WxError, exit_code=130):
     """A start was interrupted after its request. The account is not changed."""
 
 
-class NotOffered(WxError):
-    """The controller or the account's process is too old for the call."""
-
-
 class WrongUrl(ControllerUnreachable):
     """The controller's URL is answered by another service, or with another protocol than the URL names."""
 

@@ -219,19 +219,14 @@ RULES: Mapping[Cause, Rule] = {
     ),
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
 }
-# The contract's words for it came without.
-_BARE = frozenset(
-    {Cause.CANCELLED, Cause.BAD_RECIPIENT, Cause.REFUSED_TWICE, Cause.WECHAT_FAILED, Cause.TOO_FREQUENT}
-)
-
-
+_NO_RULE = Rule("{why}", "")  # without a cause
 # Calls that are refused before there is a send had these codes first.
 _OF_CALLS = {"no-such-peer": Cause.NO_PEER, "not-logged-in": Cause.OFFLINE}
 
 
-def rule_of(code: str) -> Rule | None:
-    """Return the rule for the reason of a send, or the code of a refused call; None for others."""
-    return RULES[Cause(code)] if code in set(Cause) else RULES[_OF_CALLS[code]] if code in _OF_CALLS else None
+def rule_of(code: str) -> Rule:
+    """Return the rule for the reason of a send, or for the code of a refused call."""
+    return RULES[_OF_CALLS.get(code) or Cause(code)] if code in _OF_CALLS or code in set(Cause) else _NO_RULE
 
 
 # What agents can do about other failures of calls.
@@ -243,8 +238,7 @@ _FAILED_CALLS = {
 
 def for_agents(code: str) -> str:
     """Return what an AI agent can do about the reason of a send, or about the code of a refused call; "": unknown."""
-    rule = rule_of(code)
-    return (rule.agent or rule.remedy) if rule else _FAILED_CALLS.get(code, "")
+    return rule_of(code).agent or rule_of(code).remedy or _FAILED_CALLS.get(code, "")
 
 
 def words_of(answer: JsonObject) -> Text:
@@ -274,35 +268,35 @@ class Verdict:
     message_id: str = ""
 
     @property
-    def rule(self) -> Rule | None:
-        return RULES[self.cause] if self.cause else None
+    def rule(self) -> Rule:
+        return RULES[self.cause] if self.cause else _NO_RULE
 
     @property
     def reason(self) -> Text:
         """Why it did not go out."""
-        if (rule := self.rule) is None or rule.text == "{why}":
+        if self.rule.text == "{why}":
             return self.evidence
-        what = Text(rule.text)
+        what = Text(self.rule.text)
         return Text(N_("{what}: {why}"), what=what, why=self.evidence) if self.evidence else what
 
     @property
     def detail(self) -> Text:
         """The reason, with what it means for the message."""
-        if self.state is SendState.UNKNOWN:
+        if self.state is SendState.UNKNOWN and self.reason:
             return Text(N_("it may have arrived: {why}"), why=self.reason)
-        if self.state is SendState.REFUSED and self.openwx_code == NOT_SENT and self.cause not in _BARE:
-            return Text(N_("not sent: {why}"), why=self.reason)
+        if self.state is SendState.REFUSED and self.openwx_code == NOT_SENT and self.cause is not Cause.CANCELLED:
+            return Text(N_("not sent: {why}"), why=self.reason) if self.reason else NOTHING
         return self.reason
 
     @property
     def ends(self) -> Text:
         """Until when it is held."""
-        return Text(self.rule.ends) if self.rule and self.state is not SendState.REFUSED else NOTHING
+        return NOTHING if self.state is SendState.REFUSED else Text(self.rule.ends)
 
     @property
     def remedy(self) -> Text:
         """What people and callers can do."""
-        return Text(self.rule.remedy) if self.rule else NOTHING
+        return Text(self.rule.remedy)
 
     @property
     def mark(self) -> str:
@@ -314,15 +308,11 @@ class Verdict:
         """The code of /openwx."""
         if self.code is not None:
             return self.code
-        match self.state:
-            case SendState.DELIVERED | SendState.ACCEPTED:
-                return 0
-            case SendState.UNKNOWN:
-                return UNKNOWN_CODE
-            case SendState.REFUSED:
-                return self.rule.code if self.rule else NOT_SENT
-            case _:
-                return STILL_QUEUED
+        if self.state in (SendState.DELIVERED, SendState.ACCEPTED):
+            return 0
+        if self.state is SendState.REFUSED:
+            return self.rule.code
+        return UNKNOWN_CODE if self.state is SendState.UNKNOWN else STILL_QUEUED
 
     @property
     def openwx_info(self) -> str:

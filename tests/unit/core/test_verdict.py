@@ -36,7 +36,6 @@ def test_agents_are_told_nothing_that_they_cannot_do(cause: Cause) -> None:
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.mark)
 def test_surfaces_agree(verdict: Verdict) -> None:
     rule = verdict.rule
-    assert rule is not None
     shown: JsonObject = {"id": "7", "handle": None, **words_of_verdict(verdict)}
     assert (shown["state"], shown["reason"], shown["remedy"]) == (verdict.state, verdict.cause, rule.remedy)
     if verdict.evidence and rule.text == "{why}":

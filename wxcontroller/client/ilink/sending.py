@@ -197,8 +197,8 @@ class AgentSending:
         """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
         target = self.ids.target(recipient.id)
         refusal = refusal_of(self.parts, number) or (None if target else Verdict(SendState.REFUSED, Cause.NO_PEER))
-        if refusal is not None and (rule := refusal.rule) is not None:
-            raise NotAccepted(rule.ret, f"not sent: {refusal.reason}")
+        if refusal is not None:
+            raise NotAccepted(refusal.rule.ret, f"not sent: {refusal.reason}")
         if recipient.member and not self.ids.is_member(target, recipient.member):
             raise NotAccepted(-3, _INVALID)
         return target
@@ -300,8 +300,7 @@ class AgentSending:
 def form_of(found: JsonObject, key: str, accepts_held: bool = False) -> JsonObject:
     """Return the verdict of /v1 on a message in iLink's form."""
     ours: JsonObject = {"ret": 0, "message_id": number_of(text(found.get("id")) or key)}
-    detail, rule = text(found.get("detail")), rule_of(text(found.get("reason")))
-    ret = rule.ret if rule else -2
+    detail, ret = text(found.get("detail")), rule_of(text(found.get("reason"))).ret
     match SendState(text(found["state"])):
         case SendState.DELIVERED:
             return {"ret": 0, "message_id": number_of(text(found.get("handle")).partition(":")[0])}

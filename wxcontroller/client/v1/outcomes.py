@@ -85,9 +85,9 @@ def worst_of(states: Iterable[JsonObject]) -> JsonObject:
 
 def check_state(parts: Parts, number: int) -> None:
     """Raise RequestRefused while ``number`` more messages cannot be sent or queued."""
-    if (verdict := refusal_of(parts, number)) is not None and (rule := verdict.rule) is not None:
+    if (verdict := refusal_of(parts, number)) is not None:
         code = "not-logged-in" if verdict.cause is Cause.OFFLINE else verdict.cause or ""
-        raise RequestRefused(rule.status, code, verdict.reason, verdict.remedy)
+        raise RequestRefused(verdict.rule.status, code, verdict.reason, verdict.remedy)
 
 
 def words_of_verdict(verdict: Verdict) -> JsonObject:

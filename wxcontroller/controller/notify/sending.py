@@ -21,7 +21,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 from wxcontroller.core.notifytargets import NotifyTarget
-from wxcontroller.core.verdict import TAKEN, Rule, SendState, rule_of, words_of
+from wxcontroller.core.verdict import TAKEN, SendState, rule_of, words_of
 from wxcontroller.openwx.idempotencykey import KEY_HEADER
 from wxcontroller.openwx.newmessage import FILE_FIELD
 
@@ -164,23 +164,20 @@ def new_key() -> str:
 
 def result_of(answer: JsonObject) -> NotifyVerdict:
     """Return the result in the answer of /v1 to a send."""
-    if error := obj(answer.get("error")):
-        cause = text(error.get("code"))
-        return refused_by(rule_of(cause), text_in(error, "message"), cause)
-    state, cause = SendState(text(answer.get("state"))), text(answer.get("reason"))
+    error = obj(answer.get("error"))
+    cause = text(error.get("code") if error else answer.get("reason"))
+    rule = rule_of(cause)
+    refused = NotifyVerdict(REFUSED, text_in(error, "message"), cause=cause, status=rule.status, passing=rule.passes)
+    if error:
+        return refused
+    state = SendState(text(answer.get("state")))
     sent = [text(member(part, "state")) in TAKEN for part in items(answer.get("parts"))]
-    found = refused_by(rule_of(cause), words_of(answer), cause)
     return replace(
-        found,
+        refused,
         state=WAITING if state is SendState.SENDING else state,
+        reason=words_of(answer),
         id=text(answer.get("handle")) or text(answer.get("id")),
         parts=(sum(sent), len(sent)) if len(sent) > 1 else None,
-    )
-
-
-def refused_by(rule: Rule | None, reason: Text, cause: str) -> NotifyVerdict:
-    return NotifyVerdict(
-        REFUSED, reason, cause=cause, status=rule.status if rule else 409, passing=rule is not None and rule.passes
     )
 
 
