@@ -63,6 +63,8 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     assert [message["content"] for message in await webhook.messages(2)] == ["one", "three"]
     _, answer = await client.v1("POST", "deliveries/replay", {"all": True})
     assert answer["replayed"] == 1
+    ids = [f"{number:032x}" for number in range(1001)]
+    assert [(await client.v1("POST", "deliveries/replay", {"ids": ids[at:]}))[0] for at in (0, 1)] == [400, 404]
     assert [message["content"] for message in await webhook.messages(3)] == ["one", "three", "two"]
     found = await until(client, dead=0, pending=0)
     assert found["deliveries"] == []

@@ -7,15 +7,15 @@ import aiohttp
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient, Start
+from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from wxcontroller.client.sends import sending
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
 from wxcontroller.core.records.accounts import StatusRecord
 from wxcontroller.core.records.decoding import decode
-from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
+from wxcontroller.drivers.base import Accepted, DriverEvent, LoginWay, Online, Profile, RosterLoaded
 
 ANN_NUMBER, TEAM_NUMBER = "140737488355327", "7000000001"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -35,6 +35,18 @@ async def history(client: RunningClient, query: str = "") -> list[JsonObject]:
     status, page = await client.v1("GET", f"messages{query}")
     assert status == 200, page
     return [obj(message) for message in items(page["messages"])]
+
+
+async def test_pages_have_a_most(start: Start) -> None:
+    client = start(**{POST_API: "http://127.0.0.1:1/"})
+    people = tuple(Contact(f"@{number}", f"n{number}") for number in range(1001))
+    entered: list[DriverEvent] = [Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded(people, ()), Online()]
+    client.driver.play([*entered, *(message("hi", chat=each.id, sender=each.id) for each in people)])
+    await client.until_state("running")
+    await client.until_v1(lambda page: integer(page["pending"]) > 1001, "deliveries?limit=1")
+    for path, most in (("messages", 200), ("chats", 200), ("contacts", 1000), ("events", 1000), ("deliveries", 1000)):
+        page = await client.get_v1(f"{path}?limit=5000")
+        assert len(items(page[path])) == most, path
 
 
 async def until_history(client: RunningClient, number: int, query: str = "?limit=200") -> list[JsonObject]:

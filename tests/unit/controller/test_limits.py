@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
+from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine, raw
 from tests.unit.heads import BODIES, REFUSED
 from wxcontroller.controller.event_loop import EventLoop
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.openwx import admission
 from wxcontroller.openwx.admission import Resource
@@ -111,6 +113,33 @@ async def test_pipelined_flood_ends_the_connection(host: Machine, flood: str) ->
     assert await peer.closed() == b""
     await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
     assert (await host.get("check_client"))["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/openwx/check_client", 1 << 20),
+        ("/v1/accounts", 65536),
+        ("/v1/accounts/alice/deliveries/replay", 1 << 20),
+        ("/mcp", 262144),
+    ],
+)
+async def test_bodies_of_a_call_have_its_limit(tmp_path: Path, path: str, most: int) -> None:
+    async with Machine(tmp_path, mcp_serve=True) as host:
+        await host.start("alice")
+        headers = bearer(token(host, Scope.ADMIN)) | {"Content-Type": "application/json"}
+        method = "GET" if path.startswith("/openwx") else "POST"
+        for size, is_too_large in ((most, False), (most + 1, True)):
+            body = b"{}" + b" " * (size - 2)
+            async with host.http.request(method, path, data=body, headers=headers) as answer:
+                assert (answer.status == 413) == is_too_large, await answer.text()
+
+
+async def test_readers_of_events_name_a_thousand_accounts_at_most(host: Machine) -> None:
+    host.limit(request_line_bytes=1 << 20)
+    names = ",".join(f"a{each}" for each in range(1001))
+    status, answer = await host.v1("GET", f"events?account={names}")
+    assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
 
 
 # -- answers
