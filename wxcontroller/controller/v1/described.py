@@ -116,7 +116,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "code": (word(*dict.fromkeys(CODES)), "code of the failure"),
             **texts(message="the failure", remedy="remedy"),
             "values": ({"type": "object"}, "values used in message and remedy, by name"),
-        }
+        },
+        ("message_text", "remedy_text", "values"),  # an account's failure is passed on without what it leaves out
     ),
     "Options": {
         "type": "object",
