@@ -151,6 +151,12 @@ async def test_history_is_paged_both_ways_over_a_restart_and_login(start: Start,
     assert [obj(chat)["id"] for chat in items(rest["chats"])] == ["@ben"]
 
 
+async def test_receiver_is_what_a_report_gives(client: RunningClient) -> None:
+    for to in (ANN_NUMBER, int(ANN_NUMBER), "@ann1"):
+        status, sent = await client.v1("POST", "messages", {"to": to, "text": "hi"})
+        assert (status, sent["state"], sent["chat"]) == (200, "delivered", ANN_NUMBER)
+
+
 async def test_a_message_is_recalled_or_cancelled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = start(MOJO_WEIXIN_SEND_INTERVAL="60")
     await enter(client)
@@ -195,7 +201,8 @@ async def test_invalid_arguments_change_nothing(start: Start) -> None:
         ({"text": "hi"}, 400, "bad-request"),
         ({"to": ANN_NUMBER}, 400, "bad-request"),
         ({"to": ANN_NUMBER, "text": "hi", "color": "red"}, 400, "bad-request"),
-        ({"to": 5, "text": "hi"}, 400, "bad-request"),
+        ({"to": True, "text": "hi"}, 400, "bad-request"),
+        ({"to": 5, "text": "hi"}, 404, "no-such-peer"),
         ({"to": ANN_NUMBER, "text": "hi", "hold": -1}, 400, "bad-request"),
         ({"to": ANN_NUMBER, "text": "hi", "interim": "yes"}, 400, "bad-request"),
         ({"to": ANN_NUMBER, "media_url": "/etc/passwd"}, 400, "bad-request"),

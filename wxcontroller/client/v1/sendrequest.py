@@ -68,7 +68,9 @@ def texts(body: bytes) -> dict[str, str]:
         if value is None:
             continue
         # To Python, True is a number too.
-        right = isinstance(value, bool) if kind is bool else isinstance(value, kind) and not isinstance(value, bool)
+        # The uid of a person in a report is a number.
+        taken = (str, int) if name == "to" else kind
+        right = isinstance(value, bool) if kind is bool else isinstance(value, taken) and not isinstance(value, bool)
         if not right:
             raise bad(
                 N_("{name} must be {type}"),

@@ -36,7 +36,7 @@ CODES = (
 )
 _MEDIA_TYPES = ("image", "video", "file", "emoticon")
 _MEANINGS = {
-    "to": "the lasting id of a person or group, from contacts, groups or chats",
+    "to": "the id of a person or group: a lasting one, or that of a report; also as a number",
     "text": "the text; long ones are split where the route needs it",
     "reply_to": "the id of the message in the same chat that this one replies to",
     "media_url": "an http or https URL of content to send",
