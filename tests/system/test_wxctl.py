@@ -303,7 +303,7 @@ def test_doctor_says_why_the_controller_does_not_start(world: World) -> None:
     try:
         assert "journalctl -u wxcontroller" in world.wxctl("stop", NAME, code=3)
         printed = world.wxctl("doctor", "--quiet", code=1)
-        assert f"fail  configuration: {wrong}:1: nonsense: unknown key" in printed
+        assert f"fail  configuration: {wrong}:1: nonsense: is not a known key" in printed
         assert "fail  controller: " in printed
     finally:
         world.host.run("rm", wrong)
