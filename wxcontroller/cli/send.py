@@ -172,13 +172,9 @@ class _Keyed:
             time.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
             try:
-                if not self._heeded():
-                    continue
-                answer = request()
+                return request()
             except WxError as problem:
                 lost = problem.text
-            else:
-                return answer
         raise NoResponse(
             N_("{what} may have been sent or not: {lost}"),
             N_("repeat the command with --key {key}: it is not sent twice then"),
@@ -186,10 +182,6 @@ class _Keyed:
             lost=lost,
             key=self.key,
         )
-
-    def _heeded(self) -> bool:
-        """Whether the account's program runs and supports keys: any other would send the message twice."""
-        return "held" in obj(self.api.account(self.account).raw.get("queue"))
 
 
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:

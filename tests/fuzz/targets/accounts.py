@@ -112,7 +112,7 @@ def _answer(letter: str, data: bytes) -> None:
 
 
 def _mcp(data: bytes) -> None:
-    to_bytes(failure_in("alice", 500, data).as_json())
+    to_bytes(failure_in(500, data).as_json())
     shown = shown_messages(object_of(data, MessagePage, "alice"), "0badcafe-1")
     to_bytes(shown)
     assert shown["more"] in (True, False)

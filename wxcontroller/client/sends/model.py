@@ -223,9 +223,8 @@ class Send:
             return answer
         if self.state is SendState.HELD:
             return {**answer, "reason": self.verdict.cause, "status": self.verdict.openwx_status}
-        gone = dict.fromkeys(("reason", "held_until", "position"))
-        rest = {name: value for name, value in answer.items() if name not in gone}
-        return {**rest, "status": "still queued; the send_message report will tell", "state": self.state.value}
+        code, words = self.verdict.openwx_code, "still queued; the send_message report will tell"
+        return {"id": self.client_id, "code": code, "status": words, "state": self.state.value}
 
     def tell(self, answer: JsonObject | None) -> None:
         """Notify the waiting caller, once."""

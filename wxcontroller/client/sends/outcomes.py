@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
 _WITHOUT_ID = N_("accepted by WeChat without an id: nobody knows whether it is shown")
-_CAUSES = {
-    FailureHandling.WAIT: Cause.TOO_FREQUENT,
-    FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED,
-}
+_CAUSES = {FailureHandling.WAIT: Cause.TOO_FREQUENT, FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED}
 
 
 def refusal_of(parts: "Parts", number: int = 1) -> Verdict | None:

@@ -19,12 +19,9 @@ from wxcontroller.openwx.media import MediaFacts
 
 Row = tuple[object, ...]
 # Why some sends can no longer go out.
+_ADOPTED = N_("the host that the account was adopted from may have sent it")
 _NEVER = {
-    NEVER_AGAIN: Verdict(
-        SendState.UNKNOWN,
-        Cause.NO_ANSWER,
-        Text(N_("the host that the account was adopted from may have sent it")),
-    ),
+    NEVER_AGAIN: Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text(_ADOPTED)),
     LOST_ROW: Verdict(SendState.REFUSED, Cause.DAMAGED),
 }
 _OTHER_ROUTE = Verdict(SendState.REFUSED, Cause.OTHER_ROUTE)

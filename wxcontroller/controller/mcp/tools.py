@@ -22,7 +22,6 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import Refused
 from wxcontroller.controller.qrdrawing import drawn
-from wxcontroller.controller.v1.olderclients import older_program
 from wxcontroller.controller.v1.qr import no_code
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
@@ -375,18 +374,16 @@ async def fetch(
     if len(content) > limit:
         raise Refused("too-large", N_("the answer has more than {most} bytes"), N_("ask for less"), most=limit)
     if response.status >= 400:
-        raise failure_in(name, response.status, content)
+        raise failure_in(response.status, content)
     kind = media_type(response.headers.get("Content-Type", ""))
     return kind if _MIME.fullmatch(kind) else "application/octet-stream", content
 
 
-def failure_in(name: str, status: int, content: bytes) -> WxError:
-    """Return the failure that an account's program reports; one of an earlier version may not know the call."""
+def failure_in(status: int, content: bytes) -> WxError:
+    """Return the failure that an account's program reports."""
     try:
         error = obj(obj(read_json(content, values=1000)).get("error"))
     except ValueError:
         error = {}
-    if error.get("code") == "no-such-path":
-        return older_program(name)
     message = text(error.get("message")) or f"the account answered {status}"
     return Refused(text(error.get("code"), "failed"), message[:1000], text(error.get("remedy"))[:1000])

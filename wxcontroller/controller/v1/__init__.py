@@ -3,8 +3,7 @@
 A module for each subject. A call is declared once, above its handler (``calls``, where to start); ``index`` collects
 all calls, from which the routes and the OpenAPI document (``described``, ``openapi``) are made. Scopes are in
 ``core.access``. ``rows`` keeps the rows of all accounts for lists and streams. Calls about data that only an
-account's process has are forwarded to it (``messages``, ``sends``, ``deliveries``); ``olderclients`` answers for
-processes that are too old for a call.
+account's process has are forwarded to it (``messages``, ``sends``, ``deliveries``).
 """
 
 from functools import cache

@@ -7,13 +7,13 @@ from aiohttp import web
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port import status
 from wxcontroller.controller.account_port.failures import NotRunning
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
 from wxcontroller.controller.v1.calls import IGNORED, PASSED_ON, Calls, both
-from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
@@ -270,4 +270,4 @@ CALLS.route(
     record({"account": TEXT, "id": TEXT, "answered": SWITCH}),
     PASSED_ON,
     body=record({"id": TEXT, "value": TEXT}),
-)(pass_on_newer)
+)(pass_on_v1)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls, both
 from wxcontroller.controller.v1.events import LIMIT
-from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text
@@ -167,7 +167,7 @@ CALLS.route(
         LIMIT,
     ),
     decoded=DeliveryPage,
-)(pass_on_newer)
+)(pass_on_v1)
 for _verb, _done, _meaning in (
     ("replay", "replayed", "send reports again; all: the dead letters"),
     ("purge", "purged", "discard waiting reports or dead letters"),
@@ -181,7 +181,7 @@ for _verb, _done, _meaning in (
         PASSED_ON,
         body=ref("Choice"),
         decoded=Changed,
-    )(pass_on_newer)
+    )(pass_on_v1)
 CALLS.route(
     "GET",
     "accounts/{name}/deliveries/{id}",
@@ -191,7 +191,7 @@ CALLS.route(
     parameters=(_ID,),
     decoded=DeliveryRecord,
     pattern="accounts/{name}/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}",
-)(pass_on_newer)
+)(pass_on_v1)
 _CONTENT = Content({"application/octet-stream": BINARY, "*/*": ANYTHING})
 CALLS.route(
     "GET",
@@ -205,4 +205,4 @@ CALLS.route(
         Parameter("If-Modified-Since", "time of the cached copy", place="header"),
     ),
     also={206: _CONTENT, 304: Content({}), 416: Content({})},
-)(pass_on_newer)
+)(pass_on_v1)

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
-from wxcontroller.controller.v1.olderclients import pass_on_newer
-from wxcontroller.controller.v1.sends import VERDICT, VERDICT_OPTIONAL
 from wxcontroller.core.records.messages import ChatPage, MessagePage, MessageRecord, Recall, SentMessage
 from wxcontroller.core.records.people import ContactPage, GroupPage, MemberList
-from wxcontroller.core.verdict import SendState
+from wxcontroller.core.verdict import Cause, SendState
 from wxcontroller.openwx.describing import (
+    AS_DATA,
     BINARY,
     NUMBER,
     SWITCH,
@@ -24,6 +24,7 @@ from wxcontroller.openwx.describing import (
     maybe,
     record,
     ref,
+    texts,
     word,
 )
 from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
@@ -55,6 +56,19 @@ _FIELDS: Fields = {
 }
 _OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
 _PERSON = record({"id": TEXT, "name": TEXT})
+# The verdict on a send, and what of it may be missing.
+VERDICT: Fields = {
+    "state": (word(*SendState), "its state, or its result"),
+    "reason": (
+        maybe(word(*Cause)),
+        "a code for why it is held, waits until the account can send, was refused, or may have arrived; null: none",
+    ),
+    "detail": (maybe(TEXT), "the reason in words"),
+    "detail_text": AS_DATA,
+    **texts(ends="until when it is held or waits", remedy="what to do about the reason"),
+    "held_until": (maybe(WHOLE), "when it is refused if it still waits or is held, in seconds since 1970"),
+}
+VERDICT_OPTIONAL = ("detail_text", "ends", "ends_text", "remedy", "remedy_text")
 _OUTCOME: Fields = {
     **VERDICT,
     "handle": (maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
@@ -276,4 +290,4 @@ def limit(maximum: int) -> Parameter:
 )
 async def passed_on(request: web.Request) -> web.StreamResponse:
     """Pass a request on, whose body may be as large as an upload."""
-    return await pass_on_newer(request, context(request).settings.max_body)
+    return await pass_on_v1(request, context(request).settings.max_body)

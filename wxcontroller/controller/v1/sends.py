@@ -4,39 +4,12 @@ from collections.abc import Mapping
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.controller.v1.messages import VERDICT, VERDICT_OPTIONAL
 from wxcontroller.core.records.messages import CancelledSend, SendList, SendRecord, TypingRecord
-from wxcontroller.core.verdict import Cause, SendState
-from wxcontroller.openwx.describing import (
-    AS_DATA,
-    SWITCH,
-    TEXT,
-    WHOLE,
-    Fields,
-    Parameter,
-    Schema,
-    listing,
-    maybe,
-    record,
-    ref,
-    texts,
-    word,
-)
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-send", "being-sent")
-# The verdict on a send, and what of it may be missing.
-VERDICT: Fields = {
-    "state": (word(*SendState), "its state, or its result"),
-    "reason": (
-        maybe(word(*Cause)),
-        "a code for why it is held, waits until the account can send, was refused, or may have arrived; null: none",
-    ),
-    "detail": (maybe(TEXT), "the reason in words"),
-    "detail_text": AS_DATA,
-    **texts(ends="until when it is held or waits", remedy="what to do about the reason"),
-    "held_until": (maybe(WHOLE), "when it is refused if it still waits or is held, in seconds since 1970"),
-}
-VERDICT_OPTIONAL = ("detail_text", "ends", "ends_text", "remedy", "remedy_text")
 _NEVER = "in seconds since 1970; null: never"
 SCHEMAS: Mapping[str, Schema] = {
     "Send": record(

@@ -1,7 +1,7 @@
 """Tests of an account's webhook and proxy, made by the account's process, from where they are used."""
 
+from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
-from wxcontroller.controller.v1.olderclients import pass_on_newer
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Fields, maybe, record, texts
 
 _ENDED: Fields = {"account": TEXT, "status": maybe(WHOLE), "milliseconds": WHOLE, **texts("error")}
@@ -12,7 +12,7 @@ CALLS.route(
     "send a signed test event to the webhook, and return its answer",
     record({**_ENDED, "answer": TEXT}),
     PASSED_ON,
-)(pass_on_newer)
+)(pass_on_v1)
 CALLS.route(
     "POST",
     "accounts/{name}/proxy/test",
@@ -20,4 +20,4 @@ CALLS.route(
     record({**_ENDED, "reached": SWITCH, "host": TEXT, **texts("remedy")}),
     PASSED_ON,
     body=record({"proxy": TEXT}, ("proxy",)),
-)(pass_on_newer)
+)(pass_on_v1)
