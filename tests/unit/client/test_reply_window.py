@@ -282,6 +282,22 @@ def test_window_opens_with_a_message_and_closes_after_a_day() -> None:
     assert windows.hold("a", False, day + 4) is Cause.NO_CONTEXT
 
 
+def test_a_send_is_reserved_for_the_answer_for_a_minute() -> None:
+    windows = table(per_message=1)
+    windows.heard("a", 1000.0, has_held=True)
+    assert [windows.keeps_for_answer("a", 1000.0 + seconds) for seconds in (0, 59, 61)] == [True, True, False]
+
+
+async def test_progress_is_held_for_ten_minutes_at_most() -> None:
+    route = WindowedRoute(window=ReplyWindow(), table=table(), seconds=86400.0)
+    held = []
+    for interim, hold in ((False, None), (False, 60.0), (True, None), (True, 60.0), (True, 0.0)):
+        send = Send("a", False, "x", interim=interim, hold=hold, queued_at=1000.0)
+        route.limit(send)
+        held.append(send.hold_until)
+    assert held == [87400.0, 1060.0, 1600.0, 1060.0, 0.0]
+
+
 def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
     windows = table()
     for peer in ("a", "b"):
@@ -291,8 +307,13 @@ def test_each_throttling_doubles_the_pause_of_all_sends() -> None:
     assert windows.hold("b", False, 1000.0 + 3601) is None
     windows.throttle("b", 5000.0, "2")
     assert windows.hold("a", False, 5000.0 + 7199) is Cause.THROTTLED
+    windows.heard("a", 5001.0, has_held=False)  # an attempt to another person would only lengthen it
+    assert windows.hold("a", False, 5002.0) is Cause.THROTTLED
     windows.heard("a", 5001.0, has_held=True)
     assert windows.hold("a", False, 5002.0) is None
+    for number in range(10):
+        windows.throttle("a", 6000.0, str(number))
+    assert windows.throttled_until == 6000.0 + 86400
 
 
 def refused(windows: Windows, at: float, *sends: str) -> None:

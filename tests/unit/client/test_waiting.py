@@ -261,6 +261,11 @@ async def test_consult_with_a_long_timeout_waits_longer_than_other_calls(start: 
     assert await asked == {"id": "42", "reply": "yes", **SUCCESS}
 
 
+async def test_a_send_is_held_for_a_week_at_most(client: RunningClient) -> None:
+    for hold, code in (("604801", -1), ("-1", -1), ("soon", -1), ("604800", 0)):
+        assert obj(await client.get("send_friend_message", id="@ann", content="x", hold=hold))["code"] == code, hold
+
+
 async def test_change_or_recall_without_an_answer_may_have_been_done(client: RunningClient) -> None:
     calls = {"stick": {"id": "@ann"}, "create_group": {"friends": "@ann"}, "revoke_message": {"id": "1:@ann"}}
     for call, parameters in calls.items():
