@@ -1,6 +1,7 @@
 """The list of accounts and the overviews, in Chromium on a controller whose accounts the tests make up."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,17 @@ while (walker.nextNode()) {
 }
 return found;
 """
+# The colours of bubbles and of what is behind their text.
+BUBBLES = """
+const [side, kinds] = arguments, list = document.getElementById("messages");
+return kinds.map((kind) => {
+  const line = list.appendChild(document.createElement("li")), bubble = document.createElement("span");
+  [line.className, bubble.className] = [side, kind];
+  line.append(bubble);
+  const { color, backgroundColor } = getComputedStyle(bubble);
+  return [color, backgroundColor];
+});
+"""
 # The lines on which the controls of a form are.
 MIDDLES = """
 const controls = document.querySelectorAll("#options form > :is(input, select, button:not(.plain))");
@@ -107,6 +119,24 @@ def browser(served: Served, language: str, browser_of: Callable[[str], Browser])
         tab.open()
         tab.find("#rows [data-account=bob]")
         yield tab
+
+
+def test_content_of_bubbles_has_contrast(browser: Browser) -> None:
+    browser.open("#/a/alice")
+    browser.find("#account h1")
+    for theme in ("light", "dark"):
+        browser.colours(theme)
+        for side in ("me", "other"):
+            for text, background in browser.script(BUBBLES, side, ("bubble", "bubble faint", "bubble file")):
+                lighter, darker = sorted((luminance(text), luminance(background)), reverse=True)
+                assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (theme, side, text, background)
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of an rgb(…) colour, by WCAG 2."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
