@@ -343,6 +343,7 @@ class StandInUnits:
         self.records: dict[str, UnitRecord] = {}
         self.calls: list[str] = []
         self.refuse = ""
+        self.serve: Handler | None = None  # of processes from their start on
         self.lost = ""  # starts succeed, and systemctl fails with this reason
         self.hold: asyncio.Event | None = None
         self.hold_stops = True
@@ -405,6 +406,7 @@ class StandInUnits:
             raise UnitFailed(f"{unit_of(instance)}: start failed: {self.refuse}", f"see: wxctl logs {instance}")
         if instance not in self.processes:
             process = Process(self.paths, instance)
+            process.serve = self.serve
             await process.run()
             self.processes[instance] = process
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVE, "running")

@@ -192,8 +192,8 @@ async def test_agents_stay_logged_in_while_the_account_is_stopped(
     assert (await stage.call("sendtyping", token))["ret"] == 0
     monkeypatch.undo()
     poll = stage.polling(token)
-    process = await stage.host.start("alice")  # the poll that is held goes to the new process
-    process.serve = stage.agent.serve
+    stage.host.units.serve = stage.agent.serve
+    await stage.host.start("alice")  # the poll that is held goes to the new process
     await asyncio.wait_for(stage.agent.polled.wait(), PATIENCE)
     stage.agent.message.set()
     assert (await within(poll))["get_updates_buf"] == "next"
