@@ -95,7 +95,8 @@ class Tour:
 
     def _restart(self, hook: Webhook) -> None:
         step("5. It is a service like any other, and runs while the controller is restarted")
-        self.shell("systemctl", "--no-pager", "status", "wxclient@alice")
+        self.shell("systemctl", "--no-pager", "--lines=0", "status", "wxclient@alice")
+        self.shell("journalctl", "--no-pager", "--lines=8", "--unit=wxclient@alice")
         self.shell("wxctl", "list")
         before = self.caller.account("alice")["pid"]
         self.shell("systemctl", "restart", "wxcontroller")
