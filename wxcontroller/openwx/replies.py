@@ -52,12 +52,6 @@ def record_reply(code: int, status: str, parameters: Mapping[str, str], /, **fac
 
 
 API_NOT_FOUND = reply(NO_API, "api not found")  # HTTP 403
-# HTTP 403, for calls of the controller's own that came by POST.
-READ_BY_GET = reply(
-    NO_API,
-    "api not found",
-    reason="this call is read by GET, with its parameters in the query or as JSON in the body",
-)
 CLIENT_MISSING = reply(CLIENT, "client not found")
 CLIENT_UNKNOWN = reply(CLIENT, "client not exists")
 STATE_UNREADABLE = reply(CLIENT, "client state file read error")

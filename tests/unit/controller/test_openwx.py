@@ -72,15 +72,6 @@ async def test_parameters_may_be_in_a_form_or_in_json(host: Machine) -> None:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
 
 
-@pytest.mark.parametrize("call", ["start_client", "check_client", "get_qrcode"])
-@pytest.mark.parametrize("where", ["/openwx/{}", "/openwx/{}?client=alice"])
-async def test_post_to_a_call_that_is_read_by_get_says_so(host: Machine, call: str, where: str) -> None:
-    await host.start("alice")
-    async with host.http.post(where.format(call), json={"client": "alice"}) as answer:
-        told = json.loads(await answer.read())
-    assert (answer.status, told["status"], "GET" in told["reason"]) == (403, "api not found", True)
-
-
 async def test_start_succeeds_if_the_unit_is_up_although_systemctl_failed(host: Machine) -> None:
     host.units.lost = "Transport endpoint is not connected"
     assert (await host.get("start_client", client="alice"))["code"] == 0

@@ -61,8 +61,6 @@ NOT_SENT_ON = frozenset(
     }
 )
 # Responses that the contract lets a browser cache (openwx-api 2.6), in seconds; an account cannot change it.
-# Here they came by another method: an account does not know them either. (It does stop_client.)
-_READ_BY_GET = ("start_client", "check_client", "get_qrcode")
 _KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
 # Maximum age of the units' state that explains why an account is down. The controller's own starts are always
 # included.
@@ -115,8 +113,6 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     """Pass a request on to the account that ``client`` names, in its query or its body."""
     if request.method == _UNKNOWN:
         return json_response(replies.API_NOT_FOUND, 403)
-    if request.path.rpartition("/")[2] in _READ_BY_GET:
-        return json_response(replies.READ_BY_GET, 403)
     shared = context(request)
     # The query is passed on unchanged; only its client is read here.
     raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
