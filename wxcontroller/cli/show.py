@@ -18,6 +18,7 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
     "name": lambda account: (account.name,),
     "state": lambda account: (account.condition.value, account.name),
     "since": lambda account: (-account.since, account.name),
+    "severity": lambda account: (-account.assessment.severity.rank, account.condition.value, account.name),
 }
 
 
@@ -40,18 +41,16 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 @click.option(
     "--sort",
     type=click.Choice(list(_SORTING)),
-    default="name",
-    show_default=True,
-    help="Sort by name, by state, or by the latest change of state.",
+    help="Sort by name, by state, by the latest change of state, or with the worst first, as --trouble does.",
 )
-def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) -> None:
+def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str | None) -> None:
     """List accounts with their state and since when, port, user and status text."""
     api = session.api()
     api.probe()
     accounts = api.accounts()
     shown = [
         account
-        for account in sorted(accounts, key=_SORTING[sort])
+        for account in sorted(accounts, key=_SORTING[sort or ("severity" if trouble else "name")])
         if (not states or account.condition.value in states)
         and (not trouble or account.assessment.severity.is_trouble)
     ]

@@ -22,9 +22,9 @@ from wxcontroller.core.tokens import Token
 _BLACK, _WHITE = "color(16)", "color(231)"  # the two that colour schemes leave alone
 _TITLES = (N_("NAME"), N_("STATE"), N_("SINCE"), N_("PORT"), N_("USER"), N_("STATUS"))
 _GAP = 2  # between columns
-# Of a list: the columns that are always there; those of port and user, before which none is cut; the least and the
-# most that is shown of the user.
-_KEPT, _PORT, _USER, _MIN_USER, _MAX_USER = 2, 3, 4, 4, 20
+# Of a list: the columns of port, user and status; the most that is shown of the user, and what is left of the status
+# before other columns make room for it.
+_PORT, _USER, _STATUS, _MAX_USER, _MIN_STATUS = 3, 4, 5, 20, 40
 _BORDER = 2  # white modules around a code; the standard requires 4, phones accept 2 on our white background
 
 
@@ -41,8 +41,8 @@ def console(stderr: bool = False) -> Console:
 def account_table(accounts: list[AccountView], width: int | None) -> Group:
     """Return the table of ``wxctl list``, at most ``width`` columns wide (None: as wide as it gets).
 
-    Rows that are too wide are cut in the status and, beyond a few columns, in the user's name, which others choose.
-    Name, state, since and port keep their width, to be compared over the rows; columns without any room are left out.
+    The status says why and what to do, so the user's name, which others choose, and then the port make room for it.
+    The others keep their width, to be compared over the rows; a status without any room is left out.
     """
     rows = [
         (
@@ -58,12 +58,11 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
     titles = [say(title) for title in _TITLES]
     widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
     if width is not None:
-        available = width - sum(widths[:_KEPT]) - _GAP
-        for column in range(_KEPT, len(widths)):
-            least = widths[column] if column < _USER else _MIN_USER
-            limit = _MAX_USER if column == _USER else width
-            widths[column] = min(widths[column], limit, available - _GAP) if available - _GAP >= least else 0
-            available -= widths[column] + _GAP if widths[column] else 0
+        widths[_USER] = min(widths[_USER], _MAX_USER)
+        for spare in (_USER, _PORT):
+            if room_for_status(widths, width) < min(widths[_STATUS], _MIN_STATUS):
+                widths[spare] = 0
+        widths[_STATUS] = max(0, min(widths[_STATUS], room_for_status(widths, width)))
     # Not a rich table: on a narrow terminal, it shrinks columns that must keep their width.
     lines = [_line(map(Text, titles), widths)]
     for account, (name, state, *more) in zip(accounts, rows, strict=True):
@@ -71,6 +70,10 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
     if width is not None:
         lines[0].stylize("bold")
     return Group(*lines)
+
+
+def room_for_status(widths: Sequence[int], width: int) -> int:
+    return width - sum(each + _GAP for each in widths[:_STATUS] if each)
 
 
 def _line(cells: Iterable[Text], widths: Sequence[int]) -> Text:

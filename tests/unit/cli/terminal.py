@@ -17,11 +17,11 @@ from tests.unit.cli.conftest import Wxctl
 
 
 class Terminal:
-    """wxctl on a terminal of 100 columns and 50 lines."""
+    """wxctl on a terminal of 50 lines."""
 
-    def __init__(self, wxctl: Wxctl, *arguments: str) -> None:
+    def __init__(self, wxctl: Wxctl, *arguments: str, columns: int = 100) -> None:
         master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.cli.forked", *arguments],
             cwd=wxctl.directory,

@@ -99,11 +99,24 @@ def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
         (["--state", "failed", "--trouble"], "f"),
         (["--sort", "since"], "apsdfz"),  # accounts without a process have no time
         (["--sort", "state"], "dfpasz"),
+        (["--trouble"], "dfps"),
+        (["--sort", "severity"], "dfpsaz"),
         ([], "adfpsz"),
     ):
         done = wxctl("list", *arguments)
         assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(names)
     assert [load["name"] for load in json.loads(wxctl("list", "--json", "--trouble").stdout)] == list("dfps")
+
+
+def test_worst_accounts_come_first_and_say_why_in_80_columns(wxctl: Wxctl, host: Host) -> None:
+    host.add("a-scan", SCANNING)
+    host.add("shop-number-17", PARKED.but(user={"id": "@a", "name": "小店客服一号"}))
+    terminal = Terminal(wxctl, "list", "--trouble", columns=80)
+    terminal.until("must be scanned")
+    assert terminal.end() == 0
+    first, *_ = [line for line in terminal.seen.splitlines() if "shop-number-17" in line]
+    assert "no phone scanned any of the QR codes" in first  # and is not cut
+    assert terminal.seen.index("shop-number-17") < terminal.seen.index("a-scan")
 
 
 # --- show
