@@ -35,6 +35,8 @@ async def test_messages_that_cannot_be_kept_at_a_stop_are_named(tmp_path: Path) 
     async with processed(tmp_path, ILINK) as account:
         (account.paths.state("alice") / "unsaved.json").mkdir()
         await account.start(login=True)
+        account.route.write(account, "before")  # once it is stored, the next poll begins whatever the log does
+        await account.webhook.messages(1)
         with locked(account.paths.state("alice") / "events.db"):
             message = account.route.write(account, "while it is locked")
             await account.until_v1(lambda found: found["trouble"], "deliveries")
