@@ -252,7 +252,9 @@ class OtherHost:
 
     def _become(self, state: HostState, reason: Text) -> None:
         self._greeted.set()
-        if state is not HostState.UP:
+        # One failure proves nothing: at boot, the network may come up later than this controller.
+        is_first_failure = state is HostState.UNREACHABLE and self.state is HostState.CONNECTING
+        if state is not HostState.UP and not is_first_failure:
             self.met.set()
         if state is self.state and str(reason) == str(self.reason):
             return

@@ -19,9 +19,11 @@ from wxcontroller.controller.alerts.findings import hosts_of as judged
 from wxcontroller.controller.reconcile import BootMark, after_boot
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj, text
-from wxcontroller.fleet.host import HostState
+from wxcontroller.core.messages import Text
+from wxcontroller.fleet.host import HostState, OtherHost
 
 Pair = tuple[FleetHost, FleetHost]
 
@@ -260,6 +262,31 @@ async def test_accounts_of_another_host_are_not_started(
         assert BootMark(a.paths).is_set()
         if does == "started" or (does, here) == ("lost", 2):
             await until(lambda: "eve" in a.accounts.duplicates)  # which is an alert
+
+
+async def test_accounts_wait_for_a_host_that_is_not_reached_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot, the network may come up later than the controller."""
+    greet, tried = OtherHost._greet, list[str]()
+
+    async def later(self: OtherHost) -> None:
+        tried.append(self.name)
+        if len(tried) == 1:
+            raise HostFailure(self.name, Text("no route to host"))
+        await greet(self)
+
+    monkeypatch.setattr(OtherHost, "_greet", later)
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        for host, epoch in ((a, 1), (b, 2)):
+            assert (await host.v1("POST", "accounts", {"name": "eve", "epoch": epoch}))[0] == 201
+        await a.v1("POST", "accounts/eve/start")
+        await boot(a)
+        await b.join()
+        await a.join(a.describe(b))
+        await come_back(a)
+        assert len(tried) > 1
+        assert "eve" not in a.units.processes
 
 
 async def test_a_host_that_hangs_delays_no_boot_for_long(tmp_path: Path) -> None:
