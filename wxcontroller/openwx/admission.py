@@ -361,7 +361,7 @@ class Admission:
             if closed < 1 + len(most) // _DROPPED_PART and connection.quiet:
                 # At once, not when the loop reports its end: the new one takes this place.
                 self.leave(connection)
-                connection.force_close()
+                (connection.abort if connection.unread else connection.force_close)()
                 closed += 1
         self.dropped.note("waiting", closed)
         return closed > 0

@@ -219,6 +219,8 @@ class HttpConnection(web.RequestHandler):
         connection = transport.get_extra_info("socket")
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
+            # The same limit after the end, when only the kernel has what was not read: it would wait for minutes.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.limits.unread * 1000))
         self._begin_idling()
         # Answered, not only closed: the caller sees why, and that it may try again.
         if not self._admission.enter(self, self.peername):
@@ -348,7 +350,7 @@ class HttpConnection(web.RequestHandler):
     def abort(self) -> None:
         """Break the connection, and have the kernel drop what the caller has not read."""
         if self._wire is not None:
-            # Otherwise the kernel keeps that for minutes after the end, and no longer shows it to anybody.
+            # Otherwise the kernel keeps that after the end, which nobody counts.
             with contextlib.suppress(OSError):
                 connection = self._wire.get_extra_info("socket")
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
