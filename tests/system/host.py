@@ -499,7 +499,8 @@ def _running(pid: int, what: bytes = b"nspawn") -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z" and what in command
+    # Without a command line: the kernel is just beginning to run its program, which takes a while on a busy machine.
+    return stat.rpartition(")")[2].split()[0] != "Z" and (what in command or not command)
 
 
 def _gone(pid: int, seconds: float) -> bool:
