@@ -7,9 +7,11 @@ programs, and English.
 import gettext
 import inspect
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from shutil import get_terminal_size
 
 import click
 
@@ -19,6 +21,7 @@ from wxcontroller.core.messages import Text, Translate, Value
 # Before a paragraph with fixed line breaks.
 _VERBATIM = "\b\n"
 _EXAMPLES = re.compile(r"(Examples?:)( wxctl .*)")
+_NARROWEST = 20  # columns of a text: on a narrower terminal, the terminal breaks its lines
 # A line may end at a Chinese character, but not before a comma or closing bracket, nor behind an opening one.
 _OPENING, _CLOSING = "（“《", "，。；：、）”》！？…"
 _WIDE = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
@@ -124,6 +127,15 @@ def wrapped(text: str, width: int) -> list[str]:
             lines.append("")
         lines[-1] += piece if lines[-1] else piece.lstrip()
     return lines
+
+
+def behind(head: str, words: str) -> str:
+    """Return words behind a head. On a terminal they are wrapped and stay behind it; elsewhere they are one line."""
+    if not sys.stdout.isatty():
+        return head + words
+    margin = columns(head)
+    lines = wrapped(words, max(get_terminal_size().columns - margin, _NARROWEST))
+    return head + ("\n" + " " * margin).join(lines)
 
 
 class _Formatter(click.HelpFormatter):

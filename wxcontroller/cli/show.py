@@ -8,7 +8,7 @@ import click
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.context import WxctlRun, optional_name_argument
 from wxcontroller.cli.follow import exit_code, titled
-from wxcontroller.cli.language import left_aligned, padded, say, tell
+from wxcontroller.cli.language import behind, left_aligned, padded, say, tell
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.jsontypes import field, items, one_line
@@ -114,11 +114,12 @@ def overview(session: WxctlRun) -> None:
         *((N_("settings:"), say(notice)) for notice in notices),
         (N_("accounts:"), f"{len(accounts)}" + (f" ({several})" if several else "")),
     ):
-        click.echo(left_aligned(title, 11) + f" {words}")
+        click.echo(behind(left_aligned(title, 11) + " ", words))
     for account in accounts:
         for issue in account.assessment.issues:
             if issue.severity.is_trouble:
-                click.echo(f"  {say(titled(account.name, issue))}\n    {say(issue.remedy)}")
+                click.echo(behind("  ", say(titled(account.name, issue))))
+                click.echo(behind("    ", say(issue.remedy)))
 
 
 def describe(account: AccountView) -> None:
@@ -134,12 +135,13 @@ def describe(account: AccountView) -> None:
         heading.append(f" ({account.instance})", "dim")
     heading.append(say(" is ")).append(say(condition.value), account.style)
     target.print(heading)
-    # Not repeated if an issue shows it already.
-    reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
+    # A reason is shown once: by the issue that it explains, else in the status that contains it.
+    status = account.status, account.status.values.get("reason")
+    issues = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
-        (N_("status"), "" if account.status and account.status in reasons else say(account.status) or "-"),
-        (N_("reason"), "" if account.reason in (account.status, *reasons) else say(account.reason)),
+        (N_("status"), "" if any(each and each in issues for each in status) else say(account.status) or "-"),
+        (N_("reason"), "" if account.reason in (*status, *issues) else say(account.reason)),
         (N_("login"), say(login)),
         (N_("since"), moment(account.since)),
         (N_("user"), account.user or "-"),
@@ -158,4 +160,4 @@ def describe(account: AccountView) -> None:
         *((str(issue.severity), say(issue.full_text)) for issue in account.assessment.issues),
     ):
         if value:
-            target.print(f"{padded(title, 11)}: {value}")
+            click.echo(behind(f"{padded(title, 11)}: ", value))

@@ -24,6 +24,7 @@ from tests.unit.cli.host import (
     SCANNING,
     STOPPED,
     Host,
+    parked,
     up,
 )
 from tests.unit.cli.terminal import Terminal
@@ -33,7 +34,7 @@ from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
 
@@ -117,6 +118,20 @@ def test_worst_accounts_come_first_and_say_why_in_80_columns(wxctl: Wxctl, host:
     first, *_ = [line for line in terminal.seen.splitlines() if "shop-number-17" in line]
     assert "no phone scanned any of the QR codes" in first  # and is not cut
     assert terminal.seen.index("shop-number-17") < terminal.seen.index("a-scan")
+
+
+def test_long_reasons_are_wrapped_in_80_columns(wxctl: Wxctl, host: Host) -> None:
+    words = "jslogin: cannot connect to login.wx.qq.com: its name is not known to the resolver; check the resolver"
+    status = Text("login is stuck, retrying: {reason}", reason=Text(words))
+    host.add("alice", up(LoginState.LOADING, **text_fields(status=status, reason=Text(words))))
+    host.add("bob", parked(Text(words)))
+    for arguments, times in ((["status", "alice"], 1), (["status", "bob"], 1), (["status"], 2)):
+        terminal = Terminal(wxctl, *arguments, columns=80)
+        shown = terminal.rest()
+        terminal.end()
+        assert max(map(len, shown.splitlines())) <= 80, shown
+        assert " ".join(shown.split()).count(words) == times, shown
+    assert words in wxctl("status", "alice").stdout  # on one line for grep
 
 
 # --- show

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.language import left_aligned, say
+from wxcontroller.cli.language import behind, left_aligned, say
 from wxcontroller.cli.verbs import verb
 
 
@@ -34,10 +34,11 @@ def doctor(session: WxctlRun, quiet: bool, root: Path) -> None:
         if session.json or (result.level is Level.OK and quiet):
             continue
         colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[result.level]
-        click.echo(click.style(left_aligned(result.level, 5), fg=colour, bold=result.level is Level.FAIL), nl=False)
-        click.echo(f" {say(result.what)}{say(': ')}{say(result.message)}")
+        level = left_aligned(result.level, 5)
+        line = behind(f"{level} ", say(result.what) + say(": ") + say(result.message))
+        click.echo(click.style(level, fg=colour, bold=result.level is Level.FAIL) + line.removeprefix(level))
         if result.remedy:
-            click.echo(f"        {say(result.remedy)}")
+            click.echo(behind(" " * 8, say(result.remedy)))
     if session.json:
         session.emit([result.as_json() for result in found if result.level is not Level.OK or not quiet])
     if any(result.level is Level.FAIL for result in found):
