@@ -19,7 +19,7 @@ from wxcontroller.cli.language import texts
 from wxcontroller.controller.page.api import meanings
 from wxcontroller.core.catalog import DOMAIN, LOCALE
 from wxcontroller.core.check import Level
-from wxcontroller.core.condition.model import Condition
+from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -68,7 +68,7 @@ def _tables() -> Iterator[str]:
     yield from meanings()
     yield from (option.meaning for option in OPTIONS.values())
     yield from (limit.meaning for limit in LIMITS.values() if limit.meaning)
-    for words in (Condition, Desired, LoginState, UnitState, Level):
+    for words in (Condition, Desired, LoginState, Severity, UnitState, Level):
         yield from (word.value for word in words)
     yield from (*_SUBSTATES, *_DELIVERY_WORDS, *_ORIGINS)
 
