@@ -13,7 +13,7 @@ class NeedsHuman(WxError, exit_code=6):
 
 
 class ScanNeeded(WxError, exit_code=10):
-    """A QR code waits for a scan, and nobody is there to see it."""
+    """The account is started and shows a QR code, and the caller does not wait for its scan."""
 
 
 class Declined(WxError, exit_code=130):

@@ -31,8 +31,8 @@ _TIMEOUT = click.option(
 _WAIT = click.option(
     "--wait/--no-wait",
     default=None,
-    help="Wait for the scan also without a terminal; or return when the unit is up. "
-    "By default, a start without a terminal ends when a code has to be scanned.",
+    help="Wait until the QR code is scanned, or return when the unit is up. By default, a start without a terminal, "
+    "or of several accounts, ends with status 10 when a code has to be scanned.",
 )
 
 
@@ -97,9 +97,9 @@ def start(
 ) -> None:
     """Start accounts and follow them until they are running. A NAME like 'shop-*' matches accounts.
 
-    For a single account, its QR code is shown here. Without a terminal, or for several accounts, a QR code ends
-    the wait with status 10 and the command that shows it. Options are stored with the account and apply to later
-    starts. Ctrl-C stops following; the account keeps running.
+    The QR code of a single account is shown here. Without a terminal, or for several accounts, the command ends with
+    status 10 when a code has to be scanned, and names the command that shows it. Options are stored with the account
+    and apply to later starts. Ctrl-C stops following; the account keeps running.
     """
     options = start_options(pairs, post_api, driver)
     following = Following(0 if wait is False else timeout, wait)

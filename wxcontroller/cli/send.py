@@ -146,7 +146,7 @@ def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | Non
     answer = obj(keyed.ask(lambda: keyed.api.post_message(keyed.account, body, keyed.key)))
     held, done, detail = answer.get("state") == SendState.HELD, answer.get("code") == 0, answer.get("detail")
     words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}
-    # For a held send its state; else the text of the old API.
+    # For a held send its cause; else the text of the old API.
     words["reason"] = answer.get("reason") if held else detail
     return {**answer, **words, "id": answer.get("handle") or answer.get("id"), "message": answer.get("id")}
 
