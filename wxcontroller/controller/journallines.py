@@ -42,7 +42,9 @@ def printable(value: JsonValue) -> str:
 
 
 async def last_error(socket: Path, instance: str) -> str:
-    """Return the last line of an account's newest process that is an error, else its last line; "" if unknown."""
+    """Return the last error of an account's newest process; "" if unknown. A program that gives its lines no
+    priorities has its last line returned.
+    """
     content = b""
     with contextlib.suppress(OSError):  # a TimeoutError is one
         async with asyncio.timeout(_ERROR_SECONDS):
@@ -63,9 +65,12 @@ def _last_error(content: bytes, unit: str) -> str:
     ended = [at for at, message in enumerate(messages) if message.startswith(f"{unit}: Main process exited")]
     error = last = ""
     for line, message in zip(found[: ended[-1] if ended else None], messages, strict=False):
-        if not message or message.startswith((f"{unit}: ", "Start", "Stop", "Failed to start")):
+        words = message.removeprefix(f"{unit}: ")
+        is_systemds = words != message and not words.startswith("Failed at step ")
+        if not message or is_systemds or message.startswith(("Start", "Stop", "Failed to start")):
             continue
-        last = message
         if integer(line["priority"]) <= _ERROR:
-            error = message
+            error = words
+        elif line["event"] is None:  # of another program, whose lines have no priorities
+            last = words
     return one_line(error or last)[:_ERROR_CHARACTERS]

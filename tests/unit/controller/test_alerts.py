@@ -198,12 +198,30 @@ async def test_a_crash_loop_is_over_once_the_process_has_run_for_a_minute(watche
     assert watched.host.accounts.crash_loops == set()
 
 
-async def test_last_end_of_a_failed_or_restarted_process_is_told(watched: Watched) -> None:
+_TRACEBACK, _BIND, _BYE = "Traceback (most recent call last):", "cannot bind 127.0.0.1:3001", "bye"
+
+
+@pytest.mark.parametrize(
+    ("journal", "shown"),
+    [
+        ([(_TRACEBACK, "3"), (_BIND, "3"), (_BYE, "6")], f", last error: {_BIND}"),
+        ([("Can't locate Mojo/Weixin.pm in @INC", "6")], ", last error: Can't locate Mojo/Weixin.pm in @INC"),
+        (
+            [("{unit}: Failed at step EXEC spawning /usr/bin/perl: No such file or directory", "3")],
+            ", last error: Failed at step EXEC spawning /usr/bin/perl: No such file or directory",
+        ),
+        ([("scaning → stop: stopped", "state")], ""),  # a line of the account's own that is no error
+    ],
+)
+async def test_last_end_of_a_failed_or_restarted_process_is_told(
+    watched: Watched, journal: list[tuple[str, str]], shown: str
+) -> None:
     host, unit = watched.host, "wxclient@alice.service"
     lines = [
-        line("Traceback (most recent call last):", PRIORITY="3"),
-        line("cannot bind 127.0.0.1:3001", PRIORITY="3"),
-        line("bye", PRIORITY="6"),
+        *(
+            line(words.format(unit=unit), **({"WX_EVENT": kind} if kind == "state" else {"PRIORITY": kind}))
+            for words, kind in journal
+        ),
         line(f"{unit}: Main process exited, code=exited, status=7/NOTRUNNING", PRIORITY="5"),
         line(f"{unit}: Failed with result 'exit-code'.", PRIORITY="4"),
         line("Failed to start wxclient@alice.service - WeChat account alice.", PRIORITY="3"),
@@ -219,7 +237,7 @@ async def test_last_end_of_a_failed_or_restarted_process_is_told(watched: Watche
             await watched.live()
             _, account = await host.v1("GET", "accounts/alice")
             advice = obj(account["advice"])
-            assert str(advice["message"]).endswith("(exit status 7, last error: cannot bind 127.0.0.1:3001)")
+            assert str(advice["message"]).endswith(f"(exit status 7{shown})")
             assert (account["since"], advice["since"]) == (1_700_000_007, 1_700_000_007)
             await host.start("alice")
         del host.units.ended["alice"]
