@@ -2,9 +2,9 @@
 
 One plain name is the usual case: it is followed with its QR code on the screen, and its JSON is one object. Several
 names, or a pattern, are done by at most four at a time; each has a line when it ends, its JSON is an element of an
-array, and a summary follows. A person cannot scan several codes at once, so an account that needs one counts as
-failed, with the command that shows its code, unless the caller waits for scans. The exit code is then the highest of
-all.
+array, and a summary follows. A person cannot scan several codes at once, so an account that needs a scan is no longer
+followed, and the command that shows its code is printed, unless the caller waits for scans. The exit code is then the
+highest of all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import click
 
 from wxcontroller.cli.context import WxctlRun, error_as_json
-from wxcontroller.cli.errors import NeedsHuman
+from wxcontroller.cli.errors import NeedsHuman, ScanNeeded
 from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
 from wxcontroller.core.commands import command
@@ -227,14 +227,12 @@ def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work:
 
 
 def summary(codes: list[int]) -> Text:
-    done, interrupted = codes.count(0), codes.count(INTERRUPTED)
-    words = N_("{done} done, {failed} failed, {interrupted} interrupted")
-    counts = Text(
-        words if interrupted else N_("{done} done, {failed} failed"),
-        done=done,
-        failed=len(codes) - done - interrupted,
-        interrupted=interrupted,
-    )
+    done, scans, interrupted = map(codes.count, (0, ScanNeeded.exit_code, INTERRUPTED))
+    counts = Text(N_("{done} done, {failed} failed"), done=done, failed=len(codes) - done - scans - interrupted)
+    if scans:
+        counts = Text(N_("{counts}, {number} to be scanned"), counts=counts, number=scans)
+    if interrupted:
+        counts = Text(N_("{counts}, {number} interrupted"), counts=counts, number=interrupted)
     return Text("{n} account: {counts}", "{n} accounts: {counts}", n=len(codes), counts=counts)
 
 

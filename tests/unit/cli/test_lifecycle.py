@@ -242,6 +242,9 @@ def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxc
     assert done.stdout.splitlines()[-1] == "4 accounts: 1 done, 3 failed"
     for words in ("no phone scanned", "wxctl start parked", "has failed", "wxctl logs broken", "no account nobody"):
         assert words in done.stderr
+    host.add("new", SCANNING)
+    done = wxctl("restart", "fine", "new")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (10, "2 accounts: 1 done, 0 failed, 1 to be scanned")
 
 
 def test_json_is_an_object_for_a_name_and_an_array_for_several_or_a_pattern(
