@@ -29,7 +29,7 @@ class SendState(StrEnum):
 
     REFUSED = "refused"  # it was not sent and will not be
     UNKNOWN = "unknown"  # the answer was lost: it may have arrived
-    HELD = "held"  # it cannot go now, and its cause ends
+    HELD = "held"  # it cannot be sent now, but will be when the cause ends
     WAITING = "waiting"
     SENDING = "sending"
     ACCEPTED = "accepted"  # WeChat took it without an id
@@ -56,13 +56,13 @@ class Cause(StrEnum):
     BUDGET_24H = "budget-24h"  # the option budget_24h is reached
     LEARNED = "learned-limit"  # a limit learned from refusals; each message of the person allows one attempt
     THROTTLED = "throttled"  # WeChat throttles the bot
-    RESTRICTED = "restricted"  # WeChat accepts messages for this person but does not show them; only of progress
-    CONFIRMING = "confirming"  # the account confirms whether its session is over, in 15 seconds at most
+    RESTRICTED = "restricted"  # WeChat accepts messages for this person but does not show them (only progress waits)
+    CONFIRMING = "confirming"  # the account is checking whether its session is still valid, for 15 seconds at most
     OFFLINE = "offline"  # the account is not logged in
     UNREACHABLE = "unreachable"  # WeChat cannot be reached
     # Of refused ones.
     BAD_RECIPIENT = "bad-recipient"  # WeChat does not accept the recipient or the content
-    NO_PEER = "no-peer"  # the person or group is not known, or no longer
+    NO_PEER = "no-peer"  # the person or group is unknown
     TOO_LARGE = "too-large"  # the file is larger than media_size_max
     MEDIA_REFUSED = "media-refused"  # WeChat does not let this account send media; it is tried again once a day
     MEDIA_FAILED = "media-failed"  # the file cannot be read or fetched, or WeChat's media server did not accept it
@@ -72,10 +72,10 @@ class Cause(StrEnum):
     OTHER_USER = "other-user"  # the account has logged in again, or another person has, and all ids have changed
     OTHER_ROUTE = "other-route"  # the account uses another route now
     MOVED = "moved"  # another host has adopted the account
-    NOT_WANTED = "not-wanted"  # it cannot go now, and holding was disabled for it
+    NOT_WANTED = "not-wanted"  # it cannot be sent now, and holding was disabled for it
     REFUSED_TWICE = "refused-twice"  # WeChat refused it in two new windows
     TOO_FREQUENT = "too-frequent"  # WeChat refuses it because too many messages were sent
-    WECHAT_FAILED = "wechat-failed"  # WeChat reported an error of its own to all attempts
+    WECHAT_FAILED = "wechat-failed"  # WeChat reported an error of its own at every attempt
     SESSION_OVER = "session-over"  # the session has ended, and ids change with the next one
     DAILY_LIMIT = "daily-limit"  # send_daily_max is reached
     QUEUE_FULL = "queue-full"  # too many messages wait, or 500 messages for this person or 50 MB of media are held
@@ -111,10 +111,10 @@ class Rule:
 
 
 _WRITES = N_("until the person writes")
-_ASK = N_("ask the person to write to the account; then it is sent, do not send it again")
-_LOOK_UP = N_("look up the recipient's present id, and send it again")
+_ASK = N_("ask the person to write to the account: it is sent then; do not send it again")
+_LOOK_UP = N_("look up the recipient's current id, and send it again")
 # For agents: they see tools instead of paths and commands, and read English.
-_FIND = "find_people and read_messages return ids of people and groups; send it again with the present one"
+_FIND = "find_people and read_messages return ids of people and groups; send it again with the current one"
 _START = N_("start the account, and send it again")
 _ASK_TO_START = "ask your user to start the account; list_accounts shows its state"
 RULES: Mapping[Cause, Rule] = {
@@ -122,20 +122,22 @@ RULES: Mapping[Cause, Rule] = {
     Cause.WINDOW: Rule(N_("the reply window is closed"), _ASK, _WRITES),
     Cause.BUDGET: Rule(N_("the messages of this window are used up"), _ASK, _WRITES),
     Cause.BUDGET_24H: Rule(
-        N_("the messages of 24 hours are used up (budget_24h)"),
+        N_("the messages allowed in 24 hours are used up (budget_24h)"),
         N_("wait, or raise the option budget_24h; do not send it again"),
         N_("until earlier messages are a day old"),
     ),
     Cause.LEARNED: Rule(
         N_(
-            "a limit is reached that was learned from refusals of WeChat; one message is tried after each message of "
-            "the person"
+            "the limit learned from WeChat's refusals is reached; one message is tried after each message of the "
+            "person"
         ),
         _ASK,
         _WRITES,
         condition="sends-limited",
     ),
-    Cause.THROTTLED: Rule(N_("WeChat throttles the bot for some time"), _ASK, _WRITES),
+    Cause.THROTTLED: Rule(
+        N_("WeChat is throttling the bot"), _ASK, N_("until the person writes, or WeChat accepts messages again")
+    ),
     Cause.RESTRICTED: Rule(
         N_("WeChat restricts this person"),
         N_("send it without interim, or to another WeChat user"),
@@ -143,7 +145,7 @@ RULES: Mapping[Cause, Rule] = {
         condition="person-restricted",
     ),
     Cause.CONFIRMING: Rule(
-        N_("it is being checked whether the session is over"),
+        N_("the account is checking whether its session is still valid"),
         N_("wait a minute; do not send it again"),
         N_("for a moment"),
     ),
@@ -163,7 +165,7 @@ RULES: Mapping[Cause, Rule] = {
         condition="offline",
     ),
     Cause.BAD_RECIPIENT: Rule("{why}", N_("correct recipient or content, and send it again"), ret=-3),
-    Cause.NO_PEER: Rule(N_("the chat is not known (any more)"), _LOOK_UP, agent=_FIND, ret=-3),
+    Cause.NO_PEER: Rule(N_("the person or group is unknown"), _LOOK_UP, agent=_FIND, ret=-3),
     Cause.TOO_LARGE: Rule(
         "{why}",
         N_("send a smaller file, or raise the option media_size_max and send it again"),
@@ -172,30 +174,32 @@ RULES: Mapping[Cause, Rule] = {
     ),
     Cause.MEDIA_REFUSED: Rule("{why}", N_("send a text, or the file when WeChat accepts media again"), code=FAILED),
     Cause.MEDIA_FAILED: Rule("{why}", N_("make the content available, and send it again"), code=FAILED),
-    Cause.EXPIRED: Rule("{why}", N_("send it again: it waits once more, or goes out if the cause has ended")),
-    Cause.OVERTAKEN: Rule(N_("an answer went out before it"), N_("nothing needs to be done: the answer was sent")),
+    Cause.EXPIRED: Rule("{why}", N_("send it again: it waits again, or is sent at once if the cause has ended")),
+    Cause.OVERTAKEN: Rule(N_("an answer was sent before it"), N_("nothing needs to be done: the answer was sent")),
     Cause.CANCELLED: Rule(N_("cancelled"), N_("send it again if it is still wanted")),
     Cause.OTHER_USER: Rule(
         N_("the account has logged in again, and all ids have changed since"), _LOOK_UP, agent=_FIND
     ),
     Cause.OTHER_ROUTE: Rule(
-        N_("other-route: the account has another driver now, and everybody has another id there"),
+        N_("other-route: the account uses another driver now, where ids differ"),
         _LOOK_UP,
         agent=_FIND,
     ),
     Cause.MOVED: Rule(
         N_("another host has adopted the account"), N_("send it again: the host that has the account now sends it")
     ),
-    Cause.NOT_WANTED: Rule("{why}", N_("send it again without hold=0: then it waits")),
+    Cause.NOT_WANTED: Rule("{why}", N_("send it again without hold=0, so that it waits")),
     Cause.REFUSED_TWICE: Rule(
         "{why}", N_("change the message, and send it again: WeChat refused it in two reply windows")
     ),
-    Cause.TOO_FREQUENT: Rule("{why}", N_("wait an hour, and send it again, then more slowly (option send_interval)")),
+    Cause.TOO_FREQUENT: Rule(
+        "{why}", N_("wait an hour and send it again; then send more slowly (option send_interval)")
+    ),
     Cause.WECHAT_FAILED: Rule("{why}", N_("send it again later")),
     Cause.SESSION_OVER: Rule(
-        N_("the session is over, and ids change with the next one"),
-        N_("log the account in, look up the recipient's present id, and send it again"),
-        agent="the account's owner has to log it in; then find_people returns the present ids",
+        N_("the session has ended, and ids change with the next one"),
+        N_("log the account in, look up the recipient's current id, and send it again"),
+        agent="the account's owner has to log it in; then find_people returns the current ids",
     ),
     Cause.DAILY_LIMIT: Rule(
         "{why}", N_("send it again tomorrow, or raise the option send_daily_max"), code=TOO_MANY_TODAY
@@ -205,7 +209,7 @@ RULES: Mapping[Cause, Rule] = {
     Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True),
     Cause.UNAVAILABLE: Rule(
         "{why}",
-        N_("free space on the disk of the account, and send it again"),
+        N_("free space on the account's disk, and send it again"),
         code=FAILED,
         status=503,
         passes=True,

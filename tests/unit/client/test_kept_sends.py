@@ -89,7 +89,7 @@ async def test_end_of_the_session_ends_queued_sends(
     client.driver.play([event])
     answer = obj(await caller)
     assert (answer["code"], answer["status"]) == (
-        (-5, "not sent: the session is over, and ids change with the next one")
+        (-5, "not sent: the session has ended, and ids change with the next one")
     )
     await webhook.messages(3)
     assert [(text, code) for text, code, _ in ended(webhook)] == [
@@ -121,7 +121,7 @@ async def test_unanswered_send_is_not_repeated_too_late(start: Start, webhook: W
     again = await running(start, **{POST_API: webhook.address})
     await webhook.messages(2)
     assert [text for _, text, _ in again.driver.sends] == ["next"]
-    why = "it may have arrived: it got no answer, and that was too long ago to try it again"
+    why = "it may have arrived: WeChat did not answer, and it is too late to try again"
     assert ended(webhook) == [("on its way", -1, why), ("next", "", "success")]
 
 

@@ -28,8 +28,8 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.verdict import Cause, SendState, Verdict
 
 log = logging.getLogger(__name__)
-_TOO_LATE = N_("it got no answer, and that was too long ago to try it again")
-_NO_WINDOW = N_("it got no answer, and the reply window does not allow to try it again")
+_TOO_LATE = N_("WeChat did not answer, and it is too late to try again")
+_NO_WINDOW = N_("WeChat did not answer, and the reply window allows no further attempt")
 
 
 @dataclass(slots=True)

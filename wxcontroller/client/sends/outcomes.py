@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wxcontroller.client.calls import Parts
 
 OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
-_WITHOUT_ID = N_("accepted by WeChat without an id: nobody knows whether it is shown")
+_WITHOUT_ID = N_("WeChat accepted it without an id: it may not be shown")
 _CAUSES = {FailureHandling.WAIT: Cause.TOO_FREQUENT, FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED}
 
 

@@ -161,7 +161,8 @@ async def metrics(request: web.Request) -> web.Response:
     registry.register(
         _Counted(
             "wxcontroller_connections_dropped",
-            "Connections that made room for others. refused: new ones; unread: with answers that were not read.",
+            "Connections dropped when too many were open. waiting: idle or unfinished; unread: with unread answers; "
+            "refused: new.",
             ("reason",),
             {(why,): number for why, number in shared.admission.dropped.total.items()},
         )

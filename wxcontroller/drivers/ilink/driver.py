@@ -269,7 +269,7 @@ class ILinkDriver:
         poller = self._live("sendmessage")
         if poller.confirming:
             raise WeChatError(
-                N_("it is being checked whether the session is over"),
+                N_("the account is checking whether its session is still valid"),
                 N_("the message is sent again in a moment"),
                 unsure=False,
                 handling=FailureHandling.RETRY_SAME_ID,
