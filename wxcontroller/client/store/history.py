@@ -52,7 +52,7 @@ T = TypeVar("T")
 class Indexed:
     """An event in the index. ``send`` is the id of a send of ours, "" for other messages.
 
-    ``verdict`` is how that ended: a SendState, and a Refusal or ``recalled`` after a space, "" when it is not known.
+    ``verdict`` is how that ended: a SendState, and a Cause or ``recalled`` after a space, "" when it is not known.
     """
 
     chat: str
