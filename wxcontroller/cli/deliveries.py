@@ -266,7 +266,7 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
 
 
 def _is_worth_a_row(row: JsonObject, stopped: Container[str]) -> bool:
-    """Return whether an account's counts show trouble; that a stopped account does not answer is none."""
+    """Return whether an account's counts show trouble. A stopped account that does not answer is no trouble."""
     if row.get("error") and text(row.get("account")) in stopped:
         return False
     return any(row.get(key) for key in _WORTH_A_ROW)

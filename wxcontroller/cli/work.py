@@ -42,8 +42,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """How long to follow a start, 0 for not at all; ``scans``: also while a code waits for its scan, None for only
-    where a terminal shows it."""
+    """How many ``seconds`` to follow a start, 0 for not at all, and whether also while a code waits for its scan.
+
+    ``scans`` is None for: only if the code is shown on a terminal.
+    """
 
     seconds: float
     scans: bool | None = None

@@ -40,7 +40,7 @@ _PORTION_SECONDS = 0.01
 _PARSED_AT_ONCE = 256 * 1024  # bytes of a body that can be parsed without delaying the event loop
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
-# Libraries and browsers name a part's file so if the program does not name it.
+# Names that libraries and browsers give a part's file if the program gives none.
 _INVENTED_NAMES = ("", "media_data", "blob")
 _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
