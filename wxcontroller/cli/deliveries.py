@@ -275,7 +275,7 @@ def _is_worth_a_row(row: JsonObject, stopped: Container[str]) -> bool:
 def describe(name: AccountName, found: JsonObject) -> None:
     to = one_line(found.get("to"))
     tell(
-        "{account} → {to}: {pending} wait, {dead} dead, {lost} lost",
+        "{account} → {to}: {pending} waiting, {dead} dead, {lost} lost",
         account=name.name,
         to=to or Text("none (no post_api)"),
         pending=integer(found.get("pending")),

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wxcontroller.cli.account import AccountView
-from wxcontroller.cli.language import say
+from wxcontroller.cli.language import behind, say
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.core import messages
 from wxcontroller.core.jsontypes import one_line
@@ -89,22 +89,44 @@ def _line(cells: Iterable[Text], widths: Sequence[int]) -> Text:
 
 
 def print_table(table: RenderableType, target: Console) -> None:
-    """Print a table; outside a terminal without the padding of the last column, which would be noise."""
+    """Print a table."""
+    for line in table_lines(table, target):
+        click.echo(line, color=True)
+
+
+def table_lines(table: RenderableType, target: Console) -> list[str]:
+    """Return a table's lines, without the padding of the last column, which would be noise outside a terminal."""
     with target.capture() as captured:
         target.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), color=True)
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str | Text]], wraps: str) -> None:
-    """Print a table with these titles; on a narrow terminal the texts of the column ``wraps`` take several lines."""
+    """Print a table with these titles; on a narrow terminal the texts of the column ``wraps`` take several lines.
+
+    If it is the last column and has too little room, they are below their rows.
+    """
     target = console()
+    cells = [[Text(one_line(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    *widths, last = [
+        max([cell_len(say(title)), *(row[column].cell_len for row in cells)]) for column, title in enumerate(titles)
+    ]
+    room = target.width - sum(width + _GAP for width in widths)
+    shown = titles[:-1] if titles[-1] == wraps and room < min(last, _MIN_STATUS) else titles
     table = Table(box=None, pad_edge=False, header_style="bold" if target.is_terminal else "")
-    for title in titles:
+    for title in shown:
         table.add_column(say(title), no_wrap=title != wraps)
-    for row in rows:
-        table.add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in row))
-    print_table(table, target)
+    for row in cells:
+        table.add_row(*row[: len(shown)])
+    if shown is titles:
+        print_table(table, target)
+        return
+    head, *lines = table_lines(table, target)
+    click.echo(head, color=True)
+    for line, (*_, text) in zip(lines, cells, strict=True):
+        click.echo(line, color=True)
+        if text.plain:
+            click.echo(behind("  ", text.plain))
 
 
 def print_tokens(tokens: Iterable[Token], now: float) -> None:

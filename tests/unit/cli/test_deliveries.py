@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import DOWN, RUNNING, STOPPED, Host
+from tests.unit.cli.terminal import Terminal
 from wxcontroller.core.jsontypes import JsonObject
 
 
@@ -55,6 +57,25 @@ def test_overview_has_rows_for_trouble_but_not_for_stopped_accounts(wxctl: Wxctl
     assert [row.split()[0] for row in rows] == ["down"]
     every = wxctl("deliveries", "list", "--all").stdout.splitlines()[1:]
     assert [row.split()[0] for row in every] == ["calm", "down"]
+
+
+def test_errors_can_be_read_in_80_columns(wxctl: Wxctl, host: Host) -> None:
+    error = "connection to 127.0.0.1:9 refused; check that it is running, and that its address is the one in post_api"
+    host.add("alice", RUNNING)
+
+    async def serve(_: web.Request) -> web.StreamResponse:
+        state = {"state": "pending", "lane": "queue", "attempts": 9, "next_at": time.time() + 99}
+        row = {"id": "c744577e-1", "seq": 1, "time": 1_700_000_000, "type": "state_change", **state}
+        rows = [{**row, "last_error": error}, {**row, "last_error": ""}]
+        return web.json_response({"to": "http://127.0.0.1:9/x", "pending": 2, "dead": 0, "deliveries": rows})
+
+    host.process("alice").serve = serve
+    terminal = Terminal(wxctl, "deliveries", "list", "alice", columns=80)
+    shown = terminal.rest()
+    assert terminal.end() == 0, shown
+    assert max(map(len, shown.splitlines())) <= 80, shown
+    assert error in " ".join(shown.split()), shown
+    assert error in wxctl("deliveries", "list", "alice").stdout  # in its row
 
 
 def test_secrets_have_the_format_of_standard_webhooks(wxctl: Wxctl, tmp_path: Path) -> None:
