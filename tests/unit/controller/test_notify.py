@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import FormData
+from aiohttp import FormData, web
 from multidict import CIMultiDict
 
 from tests.patience import PATIENCE, until
@@ -20,7 +20,7 @@ from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
 from wxcontroller.controller.notify.routes import NOTIFICATIONS
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 # Longer than any test.
 HOUR = 3600.0
@@ -371,6 +371,37 @@ async def test_request_with_a_lost_response_is_repeated_with_its_key(host: Machi
     assert (status, content["state"]) == (200, "delivered")
     assert len(tries) == 2
     assert len(set(tries)) == 1
+
+
+# Answers of an account that was taken over.
+HOSTILE_ANSWERS: list[JsonValue] = [
+    None,
+    "x",
+    [],
+    {},
+    {"state": []},
+    {"state": {}},
+    {"state": "x" * 100},
+    {"error": [1]},
+    {"error": {"code": []}},
+    {"error": {"code": {}, "message": [], "remedy": {}}},
+    {"state": "refused", "reason": ["x"], "detail": {}},
+    {"state": "refused", "reason": "x", "detail": [], "ends": {}},
+    {"state": "sending", "parts": "x", "id": []},
+    {"state": "delivered", "parts": [1, {"state": []}], "handle": {}, "ends": "x", "left_out": []},
+]
+
+
+@pytest.mark.parametrize("answer", HOSTILE_ANSWERS, ids=repr)
+async def test_odd_answers_of_an_account_are_results(host: Machine, answer: JsonValue) -> None:
+    process, shown = await account(host), await target(host)
+
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return web.json_response(answer)
+
+    process.serve = serve
+    status, content = await post(host, "/notify/ops", shown, "m")
+    assert (status, content["state"]) in {(200, "unknown"), (200, "waiting"), (200, "delivered"), (409, "refused")}
 
 
 async def storm(host: Machine, shown: str, texts: list[str]) -> Counter[str]:

@@ -121,7 +121,7 @@ class TargetSender:
                 lost = problem.text
             else:
                 answer = obj(_json(content))
-                if answer.get("error") or answer.get("state") in set(SendState):
+                if obj(answer.get("error")) or text(answer.get("state")) in set(SendState):
                     return result_of(answer)
                 return NotifyVerdict(UNKNOWN, Text(N_("the account's program returned a response without a state")))
             if loop.time() + _PAUSE >= latest:
