@@ -12,7 +12,6 @@ import itertools
 import logging
 import os
 import random
-import selectors
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -33,6 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.unit.client.simulated import Clock, Timers
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
@@ -60,7 +60,6 @@ from wxcontroller.openwx.media import MediaFacts
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-EPOCH = 1_790_000_000.0
 PEERS = ("@ann", "@ben")
 # Messages that an account may send in a day, and to a person who has written once.
 DAILY, BUDGET = 40, 5
@@ -120,30 +119,6 @@ def drawn(step: str, kind: Callable[..., Any] = rule) -> Callable[[Step], Step]:
         **{name: st.sampled_from(each) for name, each in ARGUMENTS[step].items()}
     )
     return decorator
-
-
-@dataclass
-class Clock:
-    passed: float = 0.0
-    jumped: float = 0.0
-
-    def steady(self) -> float:
-        return self.passed
-
-    def time(self) -> float:
-        return EPOCH + self.passed + self.jumped
-
-
-class _Timers(selectors.SelectSelector):
-    """Lets the clock jump to the next timer."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self._clock.passed += max(0.0, timeout or 0.0)
-        return super().select(0)
 
 
 class Disk:
@@ -296,7 +271,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.loop = asyncio.SelectorEventLoop(_Timers(self.clock))
+        self.loop = asyncio.SelectorEventLoop(Timers(self.clock))
         self.loop.time = self.clock.steady  # type: ignore[method-assign]
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         for script in SCHEMA:

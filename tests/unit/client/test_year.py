@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import random
-import selectors
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import TypeVar
 import pytest
 
 from tests.unit.client.scripted import ScriptedDriver
+from tests.unit.client.simulated import Clock, Timers
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.delivery import Delivery
@@ -40,7 +40,6 @@ from wxcontroller.core.paths import Paths
 
 T = TypeVar("T")
 HOUR, DAY = 3600.0, 86400.0
-EPOCH = 1_790_000_000.0
 DAYS = 400
 BODY = 300
 # Limits of the log in bytes, and the days for which dead letters are kept: in every other year nothing is dropped.
@@ -54,36 +53,6 @@ ANSWERS = {
     FAILING: (DeliveryOutcome.FAILED, 500, False),
     CUT: (DeliveryOutcome.CUT_OFF, 0, True),
 }
-
-
-@dataclass
-class Clock:
-    passed: float = 0.0
-    jumped: float = 0.0
-
-    def steady(self) -> float:
-        return self.passed
-
-    def time(self) -> float:
-        return EPOCH + self.passed + self.jumped
-
-
-class Timers(selectors.SelectSelector):
-    """Lets the clock jump to the next timer when no thread works for the loop."""
-
-    def __init__(self, clock: Clock, is_busy: Callable[[], bool]) -> None:
-        super().__init__()
-        self._clock, self._is_busy = clock, is_busy
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        found = super().select(0)
-        if found or timeout == 0:
-            return found
-        if self._is_busy():
-            return super().select(1.0)
-        assert timeout is not None, "everything waits, and nothing will happen"
-        self._clock.passed += timeout
-        return found
 
 
 @dataclass(eq=False)
