@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -305,6 +306,25 @@ async def test_queued_sends_of_an_adopted_account_are_unknown(start: Start, webh
     reports = await webhook.messages(6)
     assert [(report["content"], report["code"]) for report in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
     assert [text for _, text, _ in again.driver.sends] == ["c", "d"]
+
+
+@pytest.mark.parametrize(("age", "code"), [(0, ""), (4000, -5)])
+async def test_a_restored_account_sends_what_has_not_waited_too_long(
+    start: Start, webhook: Webhook, age: int, code: JsonValue
+) -> None:
+    client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
+    await first_of(client, "a", "b")
+    assert await client.stop() == 0
+    await stored(client, f"UPDATE sends SET time = time - {age}")
+    await stored(client, f"UPDATE events SET time = time - {age}")
+    log = client.paths.state("alice") / "events.db"
+    shutil.copy(log, log.with_name("copy"))
+    log.with_name("copy").replace(log)
+    again = start(**{POST_API: webhook.address})
+    if not age:
+        await again.login()
+    await webhook.messages(3)  # those that are too old end before it is logged in
+    assert [(text, code) for text, code, _ in ended(webhook)[1:]] == [("a", code), ("b", code)]
 
 
 PNG = b"\x89PNG\r\n\x1a\n"

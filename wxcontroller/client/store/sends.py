@@ -25,6 +25,7 @@ from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.verdict import TAKEN, Verdict
+from wxcontroller.openwx.eventtypes import RESET
 
 _DAYS_KEPT = 7
 _SENDS = (
@@ -320,7 +321,9 @@ def left(db: sqlite3.Connection, route: str) -> LeftoverSends:
     """Return the stored sends that have not ended, in order."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY place, seq").fetchall()
-    (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
+    # The event of a restore is of this start, and says nothing about when the account ran.
+    last = "SELECT time FROM events WHERE type != ? ORDER BY seq DESC LIMIT 1"
+    (alive,) = db.execute(last, (RESET,)).fetchone() or (0.0,)
     return LeftoverSends(
         days(db), max([as_float(alive), *(as_float(row[1]) for row in sends)]), windows(db), route, sends, media
     )
