@@ -29,6 +29,7 @@ from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
 from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
+from wxcontroller.cli.sends import sends
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.target import target
 from wxcontroller.cli.transfer import adopt, export, import_, move
@@ -64,7 +65,7 @@ def cli() -> None:
 
 cli.params[:0] = global_options()
 for _verb in (
-    *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, messages, events),
+    *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, sends, messages, events),
     *(deliveries, alert, ilink),
     *(answer, logout, remove, export, import_, move, adopt, tokens.token, target, fleet, config, doctor),
 ):

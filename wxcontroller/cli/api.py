@@ -254,6 +254,14 @@ class Api(Connection):
         """Return a page of an account's history; ``query`` as GET /v1/accounts/NAME/messages takes it."""
         return obj(self._ask("GET", name, "messages", query=query))
 
+    def sends(self, name: AccountName) -> JsonObject:
+        """Return the sends of an account that have not ended."""
+        return obj(self._ask("GET", name, "sends"))
+
+    def cancel_send(self, name: AccountName, send: str) -> None:
+        """Cancel one of them. Raises WxError if WeChat may have it, or there is none with this id."""
+        self._ask("DELETE", name, "sends", send)
+
     def alerts(self) -> JsonObject:
         """Return the alert channels and the current problems."""
         return obj(self.call("GET", "/v1/alerts"))

@@ -10,7 +10,7 @@ from wxcontroller.cli.verbs import verb
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
 from wxcontroller.core.messages import N_
 
-_STATES = {
+STATES = {
     "waiting": N_("waiting"),
     "sending": N_("being sent"),
     "held": N_("held"),
@@ -18,7 +18,7 @@ _STATES = {
     "unknown": N_("sent or not"),
     "accepted": N_("accepted without an id"),
 }
-_KINDS = {
+KINDS = {
     "image": N_("picture"),
     "emoticon": N_("sticker"),
     "voice": N_("voice message"),
@@ -76,11 +76,11 @@ def line(message: JsonObject) -> str:
     chat = one_line(message.get("chat_name")) or one_line(message.get("chat"))
     sender = one_line(field(message.get("sender"), "name"))
     own, words = message.get("direction") == "out", one_line(message.get("text"))
-    kind = _KINDS.get(text(message.get("kind")))
+    kind = KINDS.get(text(message.get("kind")))
     if kind:
         named = one_line(field(message.get("media"), "name"))
         words = " ".join(part for part in (f"[{say(kind)}]", named, words) if part)
-    state = _STATES.get(text(message.get("state")))
+    state = STATES.get(text(message.get("state")))
     if message.get("recalled") is True:
         state = N_("recalled")
     who = f"→ {chat}" if own else f"{chat} {sender}" if message.get("is_group") else chat

@@ -1,6 +1,7 @@
 """wxctl against a real controller with real accounts at the sandbox."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,28 @@ def test_texts_and_files_are_sent_and_are_in_the_history(wxctl: Wxctl, tmp_path:
     assert (file["media"]["name"], file["media"]["size"]) == ('图"片.bin', 768_000)
     done = wxctl("send", "alice", "nobody of this name", "x")
     assert (done.returncode, "no friend or group" in done.stderr) == (1, True)
+
+
+def test_sends_that_wait_are_listed_and_cancelled(wxctl: Wxctl, running: Served) -> None:
+    assert wxctl("set", "alice", "send_interval=60").returncode == 0
+    assert wxctl("restart", "alice").returncode == 0
+    for content in "abcd":
+        call = f"send_friend_message?client=alice&id=filehelper&content={content}&async=1"
+        with urllib.request.urlopen(f"{running.url}/openwx/{call}") as answer:
+            assert json.load(answer)["code"] == 0
+    waiting = [send["id"] for send in output(wxctl, "sends", "list", "alice")]
+    assert len(waiting) >= 3
+    assert all(send in wxctl("sends", "list", "alice").stdout for send in waiting)
+    assert wxctl("sends", "cancel", "alice", waiting[-1]).stdout == "1 message of alice cancelled\n"
+    assert [send["id"] for send in output(wxctl, "sends", "list", "alice")] == waiting[:-1]
+    again = wxctl("sends", "cancel", "alice", waiting[-1], waiting[-2])
+    assert (again.returncode, again.stdout) == (1, "1 message of alice cancelled\n")
+    assert wxctl("sends", "cancel", "alice").returncode == 2
+    assert wxctl("sends", "cancel", "alice", "--all").returncode == 0
+    none = wxctl("sends", "list", "alice")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert wxctl("set", "alice", "--unset", "send_interval").returncode == 0
+    assert wxctl("restart", "alice").returncode == 0
 
 
 def test_a_restart_keeps_the_login_and_a_logout_needs_confirmation(wxctl: Wxctl) -> None:

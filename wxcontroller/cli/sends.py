@@ -1,0 +1,104 @@
+"""The verbs about sends: list those that wait or are held, and cancel them."""
+
+from collections.abc import Iterator
+
+import click
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun, json_option, name_argument
+from wxcontroller.cli.deliveries import require_selection, when
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.messages import KINDS, STATES
+from wxcontroller.cli.verbs import verb_group
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonValue, items, obj, text
+from wxcontroller.core.messages import N_, NP_
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.verdict import SendState, words_of
+
+_CANCELLED = NP_("{n} message of {account} cancelled", "{n} messages of {account} cancelled")
+
+
+@verb_group(
+    "List and cancel messages that are not sent yet.",
+    "wxctl sends list alice",
+    "wxctl sends cancel alice 8f0c2d4e",
+    "wxctl sends cancel alice --all",
+)
+def sends() -> None:
+    """Manage an account's messages that wait to be sent or are held. The account must be running."""
+
+
+@sends.verb("List waiting and held messages.", "wxctl sends list alice", options=json_option)
+@name_argument
+def list_(session: WxctlRun, name: str) -> None:
+    """List the messages that wait to be sent or are held, in their order, with the reason."""
+    api = session.api()
+    account = api.resolve(name)
+    found = api.sends(account)
+    if session.emitted(found.get("sends")):
+        return
+    rows = [obj(send) for send in items(found.get("sends"))]
+    if not rows:
+        tell("{account}: no message waits", err=True, account=account.name)
+        return
+    from wxcontroller.cli.terminal import print_rows
+
+    print_rows(
+        (N_("ID"), N_("WHEN"), N_("TO"), N_("KIND"), N_("STATE"), N_("REASON")),
+        [
+            (
+                text(row.get("id")),
+                when(row.get("queued_at")),
+                text(row.get("peer")),
+                say(KINDS.get(text(row.get("kind")), N_("text"))),
+                say(STATES.get(text(row.get("state")), text(row.get("state")))),
+                say(words_of(row)),
+            )
+            for row in rows
+        ],
+        wraps="REASON",
+    )
+    if found.get("more"):
+        tell("there are more; cancel some, or wait", err=True)
+
+
+@sends.verb(
+    "Cancel waiting and held messages.", "wxctl sends cancel alice 8f0c2d4e", "wxctl sends cancel alice --all"
+)
+@name_argument
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "all_", is_flag=True, help="All waiting and held messages.")
+def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> None:
+    """Cancel the messages with these IDs, or all. Each is reported as not sent.
+
+    A message that is being sent cannot be cancelled, because WeChat may have it already.
+    """
+    require_selection(ids, all_, "wxctl sends cancel NAME --all cancels all")
+    api = session.api()
+    account = api.resolve(name)
+    cancelled: list[JsonValue] = []
+    problem: WxError | None = None
+    for send in ids or _cancellable(api, account):
+        try:
+            api.cancel_send(account, send)
+        except WxError as failed:
+            problem = failed
+        else:
+            cancelled.append(send)
+    if not session.emitted(cancelled):
+        tell(*_CANCELLED, account=account.name, n=len(cancelled))
+    if problem is not None:
+        raise problem
+
+
+def _cancellable(api: Api, account: AccountName) -> Iterator[str]:
+    """Yield the ids of all messages that are not being sent, each once; one answer may not have all."""
+    tried: set[str] = set()
+    while True:
+        rows = [obj(row) for row in items(api.sends(account).get("sends"))]
+        new = [text(row.get("id")) for row in rows if row.get("state") != SendState.SENDING]
+        if tried.issuperset(new):
+            return
+        yield from (send for send in new if send not in tried)
+        tried.update(new)
