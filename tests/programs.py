@@ -13,7 +13,7 @@ TOOLS, FETCHED = ROOT / ".cache/venv/bin", ROOT / ".cache/thirdparty"
 # Debian's packages of programs with other names.
 _PACKAGES = {
     **{"etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2", "mkfs.ext4": "e2fsprogs", "node": "nodejs"},
-    **{"systemd-analyze": "systemd", "zbarimg": "zbar-tools"},
+    **{"java": "default-jre-headless", "systemd-analyze": "systemd", "zbarimg": "zbar-tools"},
 }
 
 

@@ -41,18 +41,16 @@ def maybe(schema: Schema) -> Schema:
 
 
 def either(*schemas: Schema) -> Schema:
-    """Return the schema of a choice of these, which may be choices themselves."""
+    """Return the schema of a choice of these, which may be choices themselves.
+
+    A list among objects must be a named schema: openapi-generator makes no usable name for a nameless one. The same
+    for a list of types, which would be shorter.
+    """
     return {"anyOf": [choice for schema in schemas for choice in (items(schema.get("anyOf")) or [schema])]}
 
 
 def listing(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
-
-
-def listing_or(schema: Schema, instead: Schema) -> Schema:
-    """Return the schema of a list, or of an object ``instead``; as one schema, because Redoc cannot show a choice of
-    lists."""
-    return {**instead, "type": ["array", "object"], "items": schema}
 
 
 def explained(schema: Schema, meaning: str) -> Schema:

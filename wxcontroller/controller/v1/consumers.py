@@ -23,7 +23,19 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, text_fields
 from wxcontroller.core.tokens import Token
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
+from wxcontroller.openwx.describing import (
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Parameter,
+    Schema,
+    either,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
 from wxcontroller.openwx.describing import texts as text_schemas
 
 _SECONDS = 10.0
@@ -34,11 +46,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "ConsumerOptions": record(
         {
             "owner": (TEXT, "the person treated as its user, on the web route and File Transfer"),
-            "peers": {
-                "type": ["array", "string"],
-                "items": TEXT,
-                "description": "people whose messages it receives: all, or a list of ids",
-            },
+            "peers": (either(TEXT, listing(TEXT)), "people whose messages it receives: all, or a list of ids"),
             "groups": (word("off", "on", "at"), "group messages; at: only those that mention the account"),
             "own": (SWITCH, "also messages sent from other devices"),
             "public": (SWITCH, "also messages of public accounts"),
