@@ -16,6 +16,7 @@ import pytest
 
 from tests.openapi.world import ClientUnits
 from tests.patience import until
+from tests.programs import program
 from tests.thirdparty.test_clients import ILINK, Client, check_installed
 from tests.unit.client.stage import ilink_driver
 from tests.unit.controller.machine import Machine
@@ -23,6 +24,7 @@ from tests.unit.drivers.ilink_kit import bench, waiting_code
 from tests.unit.drivers.kit import friend, script, wechat
 from wxcontroller.cli.ilink import FORMS, Access
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
 
@@ -67,9 +69,9 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def controller(root: Path, url: str, route: str) -> AsyncIterator[Machine]:
+async def controller(root: Path, url: str, route: str, pace: str) -> AsyncIterator[Machine]:
     """Run a controller with the real account alice, which is not logged in yet."""
-    options = {"server": url, "driver": route, "send_interval": "0", "synccheck_interval": "0"}
+    options = {"server": url, "driver": route, "send_interval": pace, "synccheck_interval": "0"}
     if route == "ilink":
         options["budget_per_inbound"] = "2"
     host = Machine(root, client=options, ilink_serve=True)
@@ -86,14 +88,14 @@ async def controller(root: Path, url: str, route: str) -> AsyncIterator[Machine]
 
 
 @contextlib.asynccontextmanager
-async def stage(root: Path, route: str) -> AsyncIterator[Stage]:
-    """Run a controller and WeChat; alice is logged in."""
+async def stage(root: Path, route: str, pace: str = "0") -> AsyncIterator[Stage]:
+    """Run a controller and WeChat; alice is logged in, and sends a message every ``pace`` seconds at most."""
     if route == "ilink":
-        async with bench() as ilink, controller(root, ilink.url, route) as host:
+        async with bench() as ilink, controller(root, ilink.url, route, pace) as host:
             phone.confirm(ilink.sandbox, await waiting_code(ilink.sandbox), ilink.account)
             yield Stage(host, route, ilink.url, ilink.account)
     else:
-        async with wechat() as web, controller(root, web.url, route) as host:
+        async with wechat() as web, controller(root, web.url, route, pace) as host:
             person = web.sandbox.add_account("Alice")
             await web.scan(person)
             yield Stage(host, route, web.url, person, friend(person))
@@ -166,6 +168,34 @@ async def test_agent_uses_an_account_on_either_route(tmp_path: Path, client: Cli
                 await converse(world, client, printed)
             except (AssertionError, TimeoutError) as error:
                 raise AssertionError(f"{error!r}\n{printed.read_text()}") from error
+
+
+async def apprise(url: str, words: str, home: Path) -> bool:
+    """Send a notification with apprise; return whether it reports it as sent."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home)}
+    command = (program("apprise"), "-b", words, url)
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=asyncio.subprocess.DEVNULL)
+    return await process.wait() == 0
+
+
+async def test_alarms_at_once_are_reported_as_sent_at_the_default_pace(tmp_path: Path) -> None:
+    [client] = [one for one in ILINK if one.name == "openilink-sdk-python"]
+    home = tmp_path / "home"
+    home.mkdir()
+    alarms = [f"alarm {number}" for number in range(4)]
+    async with stage(tmp_path / "host", "web", OPTIONS["send_interval"].default) as world:
+        await logged_in(world.host)
+        _, made = await world.host.v1("POST", "targets", {"name": "ops", "account": "alice", "peer": "filehelper"})
+        url = f"ntfy://{made['token']}@{world.host.url.removeprefix('http://')}/ops?auth=token"
+        async with running(client, home, BASE_URL=world.host.url) as printed:
+            await pair(world.host, printed)
+            await until_polling(world.host)
+            await world.receive(text=TEXT)
+            reported = await asyncio.gather(*(apprise(url, words, home) for words in alarms))
+            await world.until_sent(5)
+        assert reported == [True] * 4
+        sent = [text(message["text"]) for message in await world.ask("GET", "sent")]
+        assert sorted(sent) == sorted([*alarms, f"echo: {TEXT}"])
 
 
 async def logged_in(host: Machine) -> None:

@@ -5,6 +5,7 @@ A real controller, a real account and WeChat's sandbox; what they send arrives o
 
 import json
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,11 @@ def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def sent(running: Served) -> list[tuple[str, str]]:
-    """Return the texts and the names of files that alice has sent, oldest first."""
+    """Return the texts and the names of files that alice has sent, oldest first, once none waits."""
+    deadline = time.monotonic() + PATIENCE
+    while call("GET", f"{running.url}/v1/accounts/alice/sends")["sends"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     found = call("GET", f"{running.url}/v1/accounts/alice/events?type=send_message&limit=500")
     reports = [event["report"] for event in found["events"]]
     return [(report.get("content", ""), report.get("media_name", "")) for report in reports]
@@ -76,7 +81,12 @@ def test_the_client_of_ntfy(running: Served, token: str, tmp_path: Path) -> None
     ):
         done = run(tmp_path, "ntfy", "publish", *arguments)
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["state"] in ("delivered", "accepted")
+        answer = json.loads(done.stdout)
+        assert answer["state"] in ("waiting", "delivered", "accepted")
+        # What became of it is known later.
+        sent(running)
+        send = call("GET", f"{running.url}/v1/accounts/alice/sends/{answer['send_id']}")
+        assert send["state"] in ("delivered", "accepted")
     found = sent(running)
     assert ("🎉 T\nntfy: 你好", "") in found
     assert any(name == "report.txt" for _, name in found)
