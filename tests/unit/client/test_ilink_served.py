@@ -16,7 +16,7 @@ from tests.unit.client.stage import Stage, staged
 from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
-from wxcontroller.client.ilink import cdn, contexts, polling, sending, serving
+from wxcontroller.client.ilink import cdn, consumers, contexts, polling, sending, serving
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState
@@ -176,13 +176,16 @@ async def test_message_repeated_while_the_disk_is_slow_is_sent_once(
 ) -> None:
     agent = await ilink.attended()
     peer = await meet(agent, ilink)
+    await agent.set(wait=0)
     async with busy_disk(ilink.client):
         monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.2)
         await agent.send_text("once", peer, client_id="a")  # it gets no result in time
         monkeypatch.undo()
         again = asyncio.create_task(agent.send_text("once", peer, client_id="a"))
         await asyncio.sleep(0.2)
-    answer = await again
+    assert (await again)["ret"] == 0
+    await agent.set(wait=14)
+    answer = await agent.send_text("once", peer, client_id="a")
     assert answer["ret"] == 0, answer
     assert [(one.text, one.message_id) for one in ilink.ilink.sent()] == [("once", str(answer["message_id"]))]
 
@@ -283,6 +286,20 @@ async def test_a_held_message_is_answered_as_its_consumer_wants(ilink: Stage) ->
     assert (answer["ret"], type(answer["message_id"]), (await agent.shown())["held"]) == (0, int, 1)
     await meet(agent, ilink, "go on")
     assert await ilink.until_sent(3) == ["one", "two", "accepted"]
+
+
+async def test_a_queued_message_is_answered_after_the_consumers_wait(web: Stage) -> None:
+    agent = await web.attended(MOJO_WEIXIN_SEND_INTERVAL="600")
+    peer = await meet(agent, web)
+    assert (await agent.send_text("one", peer))["ret"] == 0
+    await agent.set(wait=0)
+    begun = asyncio.get_running_loop().time()
+    answer = await agent.send_text("two", peer)
+    assert (answer["ret"], type(answer["message_id"])) == (0, int)
+    assert asyncio.get_running_loop().time() - begun < consumers.ANSWER_SECONDS
+    assert web.sent() == ["one"]
+    status, _ = await agent.manage("PUT", f"/v1/consumers/{agent.name}", {"wait": 15})
+    assert status == 400
 
 
 async def test_a_consumer_that_sends_too_fast_is_told_when_to_go_on(

@@ -19,6 +19,8 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, t
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_BACKLOG = 525_600  # minutes: a year
+# Agents wait 15 s for an answer to a send (17).
+ANSWER_SECONDS = 14
 # Agents name themselves; WeChat accepts no longer descriptions (ilink-bot-protocol 3).
 _DESCRIPTION = 256
 _FACTS = ("bot_agent", "channel_version", "user_id", "online", "last_poll", "sent", "skipped", "skipped_to")
@@ -45,7 +47,8 @@ class ConsumerOptions:
     """A consumer's settings: the messages that it gets, and the answers to its sends.
 
     ``peers`` are the iLink ids of the people it may talk to, None for all. ``owner`` is the id of the agent's user,
-    "" for the default. ``backlog`` is in minutes: older messages are skipped.
+    "" for the default. ``backlog`` is in minutes: older messages are skipped. ``wait``: seconds until a send is
+    answered that is only queued.
     """
 
     owner: str = ""
@@ -54,6 +57,7 @@ class ConsumerOptions:
     own: bool = False
     backlog: int = 1440
     when_held: WhenHeld = WhenHeld.REFUSE
+    wait: int = ANSWER_SECONDS
     interim: bool = False
     public: bool = False
 
@@ -79,6 +83,8 @@ class ConsumerOptions:
                 case "when_held", str() if value in set(WhenHeld):
                     found[name] = WhenHeld(value)
                 case "backlog", int() if not isinstance(value, bool) and 1 <= value <= MAX_BACKLOG:
+                    found[name] = value
+                case "wait", int() if not isinstance(value, bool) and 0 <= value <= ANSWER_SECONDS:
                     found[name] = value
                 case _:
                     raise ValueError(name)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.cdn import AgentFile, Cdn
-from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook, WhenHeld
+from wxcontroller.client.ilink.consumers import ANSWER_SECONDS, Consumer, ConsumerBook, WhenHeld
 from wxcontroller.client.ilink.contexts import MessageContext, context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
@@ -32,8 +32,6 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.verdict import Cause, SendState, Verdict, rule_of
 
-# Agents wait 15 s for an answer (17).
-ANSWER_SECONDS = 14.0
 MAX_TEXT = 16 << 10  # bytes, as at WeChat
 MAX_ITEMS = 20
 # A repeat of a held message within this time is the same message.
@@ -121,7 +119,7 @@ class AgentSending:
         key = self._key(consumer, recipient, content, text(message.get("client_id")))
         request = Request(key, content, "ilink")
         interim = consumer.options.interim and bool(message.get("interim"))
-        latest = _now() + ANSWER_SECONDS
+        latest = _now() + consumer.options.wait
         begun = await self.parts.requests.once(
             request,
             lambda: self._work(consumer, request, recipient, contents, interim),

@@ -13,13 +13,13 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.cdn import Cdn, TransferRefused
-from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerBook
+from wxcontroller.client.ilink.consumers import ANSWER_SECONDS, NAME, Consumer, ConsumerBook
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
 from wxcontroller.client.ilink.messages import MessageMapping
 from wxcontroller.client.ilink.polling import HOLD_SECONDS, SESSION_OVER, Polling
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.ilink.sending import ANSWER_SECONDS, AgentSending
+from wxcontroller.client.ilink.sending import AgentSending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.typing import Typing

@@ -55,9 +55,10 @@ SCHEMAS: Mapping[str, Schema] = {
                 word("refuse", "accept", "drop"),
                 "the answer to a send that must wait for the person to write",
             ),
+            "wait": (WHOLE, "seconds to wait for the outcome of a send, at most 14; 0 answers once it is stored"),
             "interim": (SWITCH, "its sends are progress messages, which may be dropped"),
         },
-        ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "interim"),
+        ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "wait", "interim"),
         "options of an agent that uses an account through the iLink API",
     ),
     "Consumer": record(
