@@ -8,6 +8,8 @@ installed, and a plain proxy made with aiohttp (``bench.plain``). The backend, n
 program, so that the figures are of the proxies alone. The load and the backend have one core, the proxies the other.
 CPU is what the kernel has counted for the proxy and what it starts (``bench.cpu``).
 
+No two requests are equal: each has another query, another header, and another body of another length.
+
 A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
 (least to most) of the rounds; then the median of the times of the requests, and their p99. ``--short`` is for tests:
 one quick round of all cases, without peers.
@@ -16,6 +18,7 @@ one quick round of all cases, without peers.
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -30,8 +33,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 from bench.cpu import Counter, counted
+from bench.standin import PAGE
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
@@ -43,7 +48,7 @@ CHECKOUT = Path(__file__).parents[1]
 CORES = sorted(os.sched_getaffinity(0))
 _SYSTEMCTL = '#!/bin/sh\ncase "$*" in *list-units*) echo "[]";; esac\n'
 _SMALL, _MB = b'{"code":0,"status":"success"}', 1 << 20
-_FORM = b"client=bench&id=filehelper&content=" + b"hello%20" * 20
+_FORM_TYPE, _JSON_TYPE = "application/x-www-form-urlencoded", "application/json"
 _COMMON = """
 daemon off; master_process off; pid {root}/nginx-{name}.pid; error_log {root}/nginx-{name}.log;
 events {{ worker_connections 1024; }}
@@ -51,7 +56,8 @@ http {{ access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fa
 uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000; default_type application/json; {http} }}
 """
 _BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; {sockets} root {root}/www;
-  location /openwx/get_group_info {{ try_files /$arg_size =404; }} location / {{ return 200 '{small}'; }} }}"""
+  location /openwx/get_group_info {{ try_files /$arg_size =404; }} location /v1/ {{ return 200 '{page}'; }}
+  location / {{ return 200 '{small}'; }} }}"""
 _PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
   proxy_set_header Connection ""; }} }}"""
@@ -82,50 +88,66 @@ _CADDY = """{{
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of load. ``token``: on a controller that has tokens; ``size``: of the answer of get_group_info."""
+    """One kind of load.
+
+    ``token``: on a controller that has tokens, in a header or in the ``form``. ``kind`` is the type of the body, ""
+    for a GET. ``size`` is that of the answer of get_group_info. ``closes``: each request has its own connection.
+    """
 
     name: str
     connections: int
-    call: str = "get_user_info"
-    token: bool = False
-    form: bytes = b""
+    path: str = "/openwx/get_user_info?client=bench&"
+    token: str = ""
+    kind: str = ""
     size: int = 0
+    closes: bool = False
 
-    def request(self, token: str) -> bytes:
-        """Return the bytes of one request."""
-        shown = f"X-Auth-Token: {token}\r\n" if self.token else ""
-        common = f"Host: 127.0.0.1:2000\r\nUser-Agent: bench\r\nAccept: */*\r\n{shown}"
-        if not self.form:
-            size = f"&size={self.size}" if self.size else ""
-            return f"GET /openwx/{self.call}?client=bench{size} HTTP/1.1\r\n{common}\r\n".encode()
-        kind = "application/x-www-form-urlencoded"
-        head = f"POST /openwx/{self.call} HTTP/1.1\r\n{common}Content-Type: {kind}\r\n"
-        return f"{head}Content-Length: {len(self.form)}\r\n\r\n".encode() + self.form
+    def requests(self, token: str) -> Iterator[bytes]:
+        """Yield requests, each another one."""
+        shown = f"X-Auth-Token: {token}\r\n" if self.token == "header" else ""
+        ends = "Connection: close\r\n" if self.closes else ""
+        common = f"Host: 127.0.0.1:2000\r\nUser-Agent: bench\r\nAccept: */*\r\n{shown}{ends}"
+        size = f"size={self.size}&" if self.size else ""
+        for number in itertools.count(secrets.randbelow(1 << 20)):
+            query, other = f"{self.path}{size}_={number}", f"X-Request-Id: {number * 7919:016x}\r\n"
+            if not self.kind:
+                yield f"GET {query} HTTP/1.1\r\n{common}{other}\r\n".encode()
+                continue
+            fields = {"id": "filehelper", "content": f"hello {number}" * (5 + number % 20)}
+            if self.token == "form":
+                fields["token"] = token
+            if "client=" not in self.path and self.path.startswith("/openwx/"):
+                fields["client"] = "bench"
+            body = urlencode(fields) if self.kind == _FORM_TYPE else json.dumps(fields)
+            head = f"POST {query} HTTP/1.1\r\n{common}{other}Content-Type: {self.kind}\r\n"
+            yield f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
+_SEND, _GROUPS = "/openwx/send_friend_message?", "/openwx/get_group_info?client=bench&"
 CASES = (
     Case("GET, 1 connection", 1),
     Case("GET, 16 connections", 16),
     Case("GET, 64 connections", 64),
-    Case("GET with a token, 16 connections", 16, token=True),
-    Case("POST form, 64 connections", 64, "send_friend_message", form=_FORM),
-    Case("POST form with a token, 64 connections", 64, "send_friend_message", token=True, form=_FORM),
-    Case("1 MB, 4 connections", 4, "get_group_info", size=_MB),
+    Case("GET with a token, 16 connections", 16, token="header"),
+    Case("GET, Connection: close", 16, closes=True),
+    Case("POST form, 64 connections", 64, _SEND, kind=_FORM_TYPE),
+    Case("POST form, token in a header", 64, _SEND, "header", _FORM_TYPE),
+    Case("POST form, token in the form", 64, _SEND, "form", _FORM_TYPE),
+    Case("POST JSON, 64 connections", 64, _SEND, kind=_JSON_TYPE),
+    Case("/v1 messages, 64 connections", 64, "/v1/accounts/bench/messages?"),
+    Case("1 MB, 4 connections", 4, _GROUPS, size=_MB),
 )
 GROWTH = (
     *(Case(f"GET, {number} connection{'s' * (number > 1)}", number) for number in (1, 4, 16, 64, 256)),
-    *(
-        Case(f"{size:,} bytes, 4 connections", 4, "get_group_info", size=size)
-        for size in (100, 10_000, _MB, 20 * _MB)
-    ),
+    *(Case(f"{size:,} bytes, 4 connections", 4, _GROUPS, size=size) for size in (100, 10_000, _MB, 20 * _MB)),
 )
 
 
 class _Caller(asyncio.Protocol):
     """Sends a request, takes its answer, and so on. ``seconds`` are the times of the answers."""
 
-    def __init__(self, request: bytes, seconds: list[float]) -> None:
-        self._request, self._seconds = request, seconds
+    def __init__(self, requests: Iterator[bytes], seconds: list[float], once: bool) -> None:
+        self._requests, self._seconds, self._once = requests, seconds, once
         self._held, self._left, self._began = b"", -1, 0.0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stop = False
@@ -143,12 +165,14 @@ class _Caller(asyncio.Protocol):
             head, data, self._held = self._held[:end].lower(), self._held[end + 4 :], b""
             if b" 200 " not in head[:16]:
                 raise SystemExit(f"a bad answer: {head!r} {data!r}")
-            self._left = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            self._left = int(length) if length else len(data)  # nginx sends small answers in one chunk
         self._left -= len(data)
         if not self._left:
             self._left = -1
             self._seconds.append(time.perf_counter() - self._began)
-            self._send()
+            if not self._once:
+                self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
@@ -159,7 +183,7 @@ class _Caller(asyncio.Protocol):
             self._transport.close()
             return
         self._began = time.perf_counter()
-        self._transport.write(self._request)  # type: ignore[attr-defined]
+        self._transport.write(next(self._requests))  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -178,18 +202,24 @@ class Proxy:
         return sum(counter.seconds() for counter in self.counters)
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> list[float]:
+async def load(port: int, case: Case, token: str, seconds: float) -> list[float]:
     """Load a port; return how long each answer took."""
-    loop, found = asyncio.get_running_loop(), list[float]()
-    callers = []
-    for _ in range(connections):
-        _, caller = await loop.create_connection(lambda: _Caller(request, found), "127.0.0.1", port)
-        callers.append(caller)
-    await asyncio.sleep(seconds)
-    for caller in callers:
-        caller.stop = True
-    async with asyncio.timeout(60):
-        await asyncio.gather(*(caller.ended for caller in callers))
+    loop, found, requests = asyncio.get_running_loop(), list[float](), case.requests(token)
+    latest = loop.time() + seconds
+
+    async def call() -> None:
+        while True:
+            made = loop.create_connection(lambda: _Caller(requests, found, case.closes), "127.0.0.1", port)
+            _, caller = await made
+            if not case.closes:
+                await asyncio.sleep(latest - loop.time())
+                caller.stop = True
+            async with asyncio.timeout(60):
+                await caller.ended
+            if loop.time() >= latest:
+                return
+
+    await asyncio.gather(*(call() for _ in range(case.connections)))
     return found
 
 
@@ -198,10 +228,10 @@ async def measure(proxies: Sequence[Proxy], cases: Sequence[Case], token: str, r
     for case in cases:
         for _ in range(rounds):
             for proxy in proxies:
-                port, request = proxy.closed if case.token else proxy.port, case.request(token)
-                await load(port, request, case.connections, seconds / 10)
+                port = proxy.closed if case.token else proxy.port
+                await load(port, case, token, seconds / 10)
                 before = proxy.cpu()
-                times = sorted(await load(port, request, case.connections, seconds))
+                times = sorted(await load(port, case, token, seconds))
                 proxy.micros.setdefault(case.name, []).append((proxy.cpu() - before) / len(times) * 1e6)
                 proxy.p50.setdefault(case.name, []).append(statistics.median(times) * 1e6)
                 proxy.p99.setdefault(case.name, []).append(times[int(len(times) * 0.99)] * 1e6)
@@ -397,7 +427,7 @@ def _start_backend(
         for size in {case.size for case in (*CASES, *GROWTH) if case.size}:
             (root / f"www/{size}").write_bytes(b"x" * size)
         sockets = " ".join(f"listen unix:{each};" for each in own)
-        conf = _BACKEND.format(port=port, sockets=sockets, root=root, small=_SMALL.decode())
+        conf = _BACKEND.format(port=port, sockets=sockets, root=root, small=_SMALL.decode(), page=PAGE.decode())
         stack.enter_context(nginx(program, root, "backend", 0, port, conf))
     else:
         stack.enter_context(

@@ -4,11 +4,14 @@ import sys
 
 from aiohttp import web
 
+# A page of messages without any.
+PAGE = b'{"account":"bench","log":"0badcafe","messages":[],"pending":[],"more":false,"next":null}'
+
 
 async def answer(request: web.Request) -> web.Response:
     await request.read()
     size = int(request.query.get("size", 0))
-    body = b"x" * size if size else b'{"code":0,"status":"success"}'
+    body = b"x" * size if size else PAGE if request.path.startswith("/v1/") else b'{"code":0,"status":"success"}'
     return web.Response(body=body, content_type="application/json")
 
 
