@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import stat
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +19,12 @@ from tests.patience import PATIENCE, until
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
+from wxcontroller.controller.notify.repeats import KEEP_SECONDS, REMEMBERED_TEXTS, Repeat, Repeats
 from wxcontroller.controller.notify.routes import NOTIFICATIONS
+from wxcontroller.controller.notify.sending import UNKNOWN, NotifyVerdict
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.notifytargets import TARGETS, NotifyTargets, new_target, rendered
 
 # Longer than any test.
 HOUR = 3600.0
@@ -456,6 +460,47 @@ async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
         [send] = process.sends
         assert (send["content"], send["urgent"], send["idempotency_key"]) == ("again\n(×2)", "1", key)
         await until(lambda: b"again" not in host.paths.notify_repeats.read_bytes())
+
+
+async def test_only_so_many_texts_are_remembered_for_counting(tmp_path: Path) -> None:
+    sent = Counter[str]()
+
+    async def send(_: str, content: str, _urgent: bool, _key: str) -> NotifyVerdict:
+        sent[content] += 1
+        return NotifyVerdict("delivered")
+
+    repeats = Repeats(tmp_path / "repeats", send, HOUR)
+    for number in (*range(REMEMBERED_TEXTS + 1), 0, REMEMBERED_TEXTS):
+        await repeats.send("ops", str(number), False)
+    assert (sent["0"], sent[str(REMEMBERED_TEXTS)]) == (1, 2)
+
+
+async def test_counts_that_cannot_be_sent_are_dropped_after_their_time(tmp_path: Path) -> None:
+    async def send(*_: object) -> NotifyVerdict:
+        return NotifyVerdict(UNKNOWN)
+
+    path, now = tmp_path / "repeats", time.time()
+    old, new = (Repeat("ops", text, now - age, 2) for text, age in (("old", KEEP_SECONDS), ("new", KEEP_SECONDS / 2)))
+    path.write_text(json.dumps({"repeats": [old.as_json(), new.as_json()]}))
+    async with Repeats(path, send).running():
+        await until(lambda: b'"old"' not in path.read_bytes())
+        assert b'"new"' in path.read_bytes()
+
+
+@pytest.mark.parametrize(("length", "status"), [(256, 201), (257, 400)])
+async def test_peers_of_targets_have_a_limited_length(host: Machine, length: int, status: int) -> None:
+    await account(host)
+    body: JsonObject = {"name": "ops", "account": "alice", "peer": "x" * length}
+    assert (await host.v1("POST", "targets", body, bearer(ROOT_TOKEN)))[0] == status
+
+
+async def test_targets_are_limited_in_number(host: Machine) -> None:
+    await account(host)
+    made = [new_target(f"t{number}", "alice", "filehelper", False, "web")[1] for number in range(TARGETS - 1)]
+    host.paths.notify_targets.write_bytes(rendered(NotifyTargets({each.name: each for each in made})))
+    await target(host)
+    body: JsonObject = {"name": "more", "account": "alice", "peer": "filehelper"}
+    assert (await host.v1("POST", "targets", body, bearer(ROOT_TOKEN)))[0] == 400
 
 
 async def test_refused_text_is_not_deduplicated(host: Machine) -> None:

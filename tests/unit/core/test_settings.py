@@ -54,6 +54,8 @@ def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
         ("backend_start_port = 4000\nbackend_end_port = 3999\n", "backend_end_port"),
         ("[client]\nload = 1\n", "unknown option: load"),
         ('trusted_proxies = ["a.example"]\n', "trusted_proxies"),
+        (f'[alerts]\nmail = "{",".join(["ops"] * 1001)}"\n', "must name at most 1000 addresses"),
+        (f"[alerts]\ncommand = {['/bin/page'] * 1001}\n", "must have at most 1000 words"),
     ],
 )
 def test_invalid_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, content: str, words: str) -> None:
@@ -153,12 +155,31 @@ def test_password_may_be_sent_unencrypted_to_an_etcd_on_this_host(tmp_path: Path
     assert fleet.etcd == EtcdSettings((url,), user="a", password="p")
 
 
+def _fleet_of(hosts: int) -> str:
+    """Return the settings of a fleet with so many other hosts."""
+    tables = (f'[fleet.hosts.h{each}]\nurl = "https://h{each}"\ntoken = "t"\n' for each in range(hosts))
+    return '[fleet]\nname = "a"\n' + "".join(tables)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'[alerts]\nmail = "{",".join(["ops"] * 1000)}"\n',
+        f"[alerts]\ncommand = {['/bin/page'] * 1000}\n",
+        _fleet_of(64),
+    ],
+)
+def test_lists_may_be_as_long_as_their_limits(tmp_path: Path, content: str) -> None:
+    load_settings(write(tmp_path, content))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (f"[fleet.hosts.b]\n{B}", "needs the name of this host"),
         (f'[fleet]\nname = "b"\n[fleet.hosts.b]\n{B}', "lists this host, b"),
         ('[fleet]\nname = "a b"\n', "fleet.name must consist of"),
+        (_fleet_of(65), "must have at most 64 hosts"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "http://b"\ntoken = "t"\n', "https://"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://u:p@b"\ntoken = "t"\n', "https://"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://b"\n', "needs a token, or a certificate"),
