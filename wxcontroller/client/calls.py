@@ -15,6 +15,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.directory import Directory
+from wxcontroller.client.holders import parameters_of
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.reporting import Reporter
@@ -49,12 +50,13 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 class Call:
     """One request's parameters: the last value of a name; ``media_data`` is decoded when it is used.
 
-    ``key`` is its Idempotency-Key, "" for none.
+    ``key`` is its Idempotency-Key, "" for none. ``holder`` are the parameters that name the caller (holders.py).
     """
 
     parameters: Mapping[str, str]
     media_data: Attached = field(default_factory=Attached)
     key: str = ""
+    holder: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
@@ -72,8 +74,9 @@ class Call:
 
     @property
     def media(self) -> dict[str, str]:
-        """All ``media_*`` but the content."""
-        return {name: value for name, value in self.parameters.items() if name.startswith("media_") and value}
+        """All ``media_*`` but the content, and whose it is."""
+        given = {name: value for name, value in self.parameters.items() if name.startswith("media_") and value}
+        return {**given, **self.holder}
 
     @property
     def has_media(self) -> bool:
@@ -147,7 +150,7 @@ async def read_call(request: web.Request) -> Call:
     else:
         given, data = parsed(query, content_type, body)
     key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
-    return Call(given, data, key)
+    return Call(given, data, key, parameters_of(request))
 
 
 def parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[str, str], Attached]:

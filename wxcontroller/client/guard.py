@@ -1,7 +1,7 @@
 """Access to an account's port: for the controller, token holders and, while there are no tokens, local programs.
 
 Web pages have no access. The controller shows the secret that this process made when it started, which is in a file
-that the controller can read; with it comes the scope of the controller's caller.
+that the controller can read; with it come the scope of the controller's caller and whose token that is.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import json_answer
+from wxcontroller.client.holders import set_holder
 from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.v1.answers import RequestRefused, refusal
 from wxcontroller.core import access
@@ -26,7 +27,7 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.summaries import cause
-from wxcontroller.core.tokens import digest
+from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.openwx import credentials, crosssite, parameters, replies
 from wxcontroller.openwx.admission import (
     ADMISSION,
@@ -98,6 +99,7 @@ class Guard:
             return EVERYTHING
         if same and scope in set(Scope):
             request[_SCOPE] = Scope(scope)
+            set_holder(request, request.headers.get(credentials.HOLDER_HEADER, ""))
             return EVERYTHING
         # No token exists: as on the controller's port, programs of this machine may do everything.
         if not self._book.current().closed:
@@ -115,6 +117,7 @@ class Guard:
         if token is None or found is None:
             return claim_of_unknown("")
         request[_SCOPE] = found.scope
+        set_holder(request, token_id(token))
         return claim_of_admitted(digest(token), "", reserve=False)
 
     async def _scope(self, request: web.Request) -> Scope | None:

@@ -18,6 +18,13 @@ TOKEN_FORM_BYTES = 1 << 20
 _RAW_NAME = NAME.encode()
 # The controller's header for an account: the caller's scope, and the secret of the account's port.
 PORT_HEADER = "X-Wxcontroller"
+# With it: whose token the caller has. The account shares its disk among the holders (client/holders.py).
+HOLDER_HEADER = "X-Wx-Holder"
+
+
+def holder_header(holder: str) -> dict[str, str]:
+    """Return the header that names the holder of a call for an account, none for a caller without a token."""
+    return {HOLDER_HEADER: holder} if holder else {}
 
 
 def from_headers(authorization: str | None, x_auth_token: str | None) -> str | None:

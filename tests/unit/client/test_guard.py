@@ -106,6 +106,19 @@ async def test_controller_presents_the_ports_secret_and_its_callers_scope(start:
     assert await ask(client, "/v1/status", {PORT_HEADER: f"read {secret_of(client)}"}) == (200, None)
 
 
+async def test_tokens_at_the_own_port_have_shares_of_the_disk(start: Start) -> None:
+    client = await running(start, WXCLIENT_MEDIA_KEEP_BYTES="4000000", MOJO_WEIXIN_SEND_INTERVAL="600")
+    one, other = close(client, (Scope.SEND, ("alice",)), (Scope.SEND, ("alice",)))
+
+    async def upload(token: str) -> int:
+        form = aiohttp.FormData({"to": "@ann", "wait": "0"})
+        form.add_field("file", bytes(100_000), filename="a.bin")
+        return (await ask(client, "/v1/messages", {"X-Auth-Token": token}, form))[0]
+
+    assert [await upload(one) for _ in range(8)].count(429) >= 3
+    assert await upload(other) == 202
+
+
 async def test_token_bound_to_this_account_is_accepted(start: Start) -> None:
     client = await running(start, WXCLIENT_LIMIT_TOKEN_FAILURES="100")
     own, bobs, wide, both = close(

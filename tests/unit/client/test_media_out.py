@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import gzip
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -13,12 +16,14 @@ from tests.serving import answering, serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.webhook import Server
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Uploaded
+from wxcontroller.openwx.credentials import HOLDER_HEADER, PORT_HEADER
 
 PRIVATE = {"WXCLIENT_MEDIA_PRIVATE_URLS": "1"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+LARGE = PNG + bytes(100_000)
 
 
 class Files(Server):
@@ -29,6 +34,8 @@ class Files(Server):
         match request.path:
             case "/a.png":
                 return web.Response(body=PNG, content_type="image/png")
+            case "/large":
+                return web.Response(body=LARGE, content_type="image/png")
             case "/again":
                 raise web.HTTPFound("/a.png")
             case "/round":
@@ -92,6 +99,41 @@ async def test_content_of_waiting_sends_takes_a_part_of_the_disk(start: Start, f
     assert sum(file.stat().st_size for file in media.iterdir()) < 1_400_000
     # Texts take no room.
     assert obj(await client.get("send_friend_message", id="@ann", content="hi", **{"async": "1"}))["code"] == 0
+
+
+@pytest.mark.parametrize("way", ["openwx", "file", "url"])
+async def test_one_token_leaves_room_for_the_content_of_others(start: Start, files: Files, way: str) -> None:
+    client = await running(start, WXCLIENT_MEDIA_KEEP_BYTES="4000000", MOJO_WEIXIN_SEND_INTERVAL="600", **PRIVATE)
+    media, secret = client.paths.media("alice"), client.paths.port_secret("alice").read_text().strip()
+    client.http.headers[PORT_HEADER] = f"send {secret}"
+
+    async def send(holder: str) -> JsonObject:
+        client.http.headers[HOLDER_HEADER] = holder
+        if way == "openwx":
+            return obj(await client.post("send_friend_message", LARGE, id="@ann", **{"async": "1"}))
+        if way == "url":
+            body = {"to": "@ann", "wait": 0, "media_url": files.address("large")}
+            return (await client.v1("POST", "messages", body))[1]
+        form = aiohttp.FormData({"to": "@ann", "wait": "0"})
+        form.add_field("file", LARGE, filename="a.png")
+        return (await client.v1("POST", "messages", form))[1]
+
+    async def refusals(answers: Sequence[JsonObject]) -> int:
+        shown = [(await client.v1("GET", f"messages/{one['id']}"))[1] if one.get("id") else one for one in answers]
+        words = [json.dumps(one) for one in shown]
+        return sum("of this token" in one and (way == "openwx" or "queue-full" in one) for one in words)
+
+    def taken() -> int:
+        return sum(file.stat().st_size for file in media.iterdir())
+
+    # The first one goes out at once; two are fetched at a time.
+    answers = [await send("a") for _ in range(8)]
+    await until(partial(refusals, answers), lambda number: number >= 3)
+    before = taken()
+    assert before <= 4 * len(LARGE)
+    other = await send("b")
+    await until(lambda: taken() == before + len(LARGE))
+    assert await refusals([other]) == 0
 
 
 async def test_content_of_undelivered_reports_refuses_no_sends(start: Start, webhook: Webhook) -> None:

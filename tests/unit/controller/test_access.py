@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import yarl
+from multidict import CIMultiDict
 
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
@@ -325,6 +326,7 @@ async def test_a_damaged_token_file_admits_only_root(
         {"form": True},
         {"json": {"content": "你好", "token": "{}"}},
         {"headers": {"X-Auth-Token": "{}"}, "query": "token=wrong", "data": {"token": "{}", "content": "你好"}},
+        {"headers": {"X-Auth-Token": "{}", "X-Wx-Holder": "another"}},
     ],
 )
 async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine, sent: dict[str, object]) -> None:
@@ -348,6 +350,8 @@ async def test_tokens_are_accepted_in_all_places_and_not_forwarded(host: Machine
     assert "token" not in everything.lower()
     assert "Authorization" not in seen
     assert seen["X-Wxcontroller"] == f"send {process.secret}"
+    # Its id alone, by which the account shares its disk.
+    assert CIMultiDict(seen).getall("X-Wx-Holder") == [shown.split("_")[1]]
     if data is not None:
         assert "你好".encode() in body or b"%E4%BD%A0%E5%A5%BD" in body
         assert int(seen["Content-Length"]) == len(body)
@@ -372,6 +376,7 @@ async def test_accounts_do_not_see_the_tokens_of_calls_of_v1(host: Machine, wher
     assert shown not in line + str(seen) + body.decode()
     assert "Cookie" not in seen
     assert seen["X-Wxcontroller"] == f"control {process.secret}"
+    assert seen["X-Wx-Holder"] == shown.split("_")[1]
 
 
 async def test_large_forms_are_not_searched_for_a_token(host: Machine) -> None:

@@ -212,8 +212,9 @@ async def test_key_arrives_as_the_header_of_the_send(host: Machine) -> None:
     shown = token(host, Scope.SEND, "alice")
     for key in ("order 4711", '"order 4711"'):
         await called(host, shown, "send_message", account="alice", to="ann", text="hi", idempotency_key=key)
-    keys = {headers["Idempotency-Key"] for line, headers, _ in process.seen if line == "POST /v1/messages"}
-    assert keys == {"order 4711"}
+    sends = [headers for line, headers, _ in process.seen if line == "POST /v1/messages"]
+    assert {headers["Idempotency-Key"] for headers in sends} == {"order 4711"}
+    assert {headers["X-Wx-Holder"] for headers in sends} == {shown.split("_")[1]}
 
 
 async def test_slow_uploads_of_one_token_do_not_block_others(host: Machine) -> None:

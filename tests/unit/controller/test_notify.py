@@ -272,7 +272,7 @@ async def test_target_tokens_are_accepted_in_all_places_and_not_forwarded(
         assert shown not in json.dumps(answer)
     secret = shown.rpartition("_")[2]
     assert secret not in caplog.text
-    assert process.seen
+    assert {headers["X-Wx-Holder"] for _, headers, _ in process.seen} == {"target ops"}
     assert all(secret not in f"{line}{headers}{body!r}" for line, headers, body in process.seen)
 
 

@@ -25,12 +25,13 @@ from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.sends.model import Request, Send
 from wxcontroller.client.sends.outcomes import refusal_of
+from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.outcomes import outcomes_of, worst_of
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import Cause, SendState, Verdict, rule_of
+from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict, rule_of
 
 MAX_TEXT = 16 << 10  # bytes, as at WeChat
 MAX_ITEMS = 20
@@ -246,11 +247,14 @@ class AgentSending:
             for content in contents:
                 order = Order((target,), recipient.is_group, content.words, interim=interim, hold=hold)
                 if (file := content.file) is not None:
-                    media = await self.parts.media.copy_of(file.path, file.kind, content.name)
+                    media = await self.parts.media.copy_of(file.path, file.kind, content.name, consumer.bot_id)
                     order = replace(order, media=media)
                 sends += self.parts.sending.sends(order)
         except NotAccepted as problem:
             return problem.answer
+        except BadMedia as problem:
+            _discard(sends)
+            return NotAccepted(RULES[problem.cause].ret, f"not sent: {problem.message}").answer
         except OSError as problem:
             _discard(sends)
             gone = isinstance(problem, FileNotFoundError)

@@ -3,12 +3,12 @@
 Content is written to a file below the account's media directory, which outlives the process; content that WeChat
 already stores needs none. Preparing one file delays no other send, and is bounded: few are fetched from web servers
 at a time, fewer from one host, so that a hanging one does not block the others, and few are read from disk, so that a
-slow disk leaves threads to the event log. All content of sends that wait takes a part of the disk, in bytes.
+slow disk leaves threads to the event log. All content of sends that wait takes a part of the disk, in bytes, and that
+of one token a part of this.
 """
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 
 from wxcontroller.client.bodies import Attached, ContentTooLarge
 from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.holders import held_by, prefix_of
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement, confinement
 from wxcontroller.client.sends.model import Media
@@ -48,6 +49,8 @@ _READ_AT_A_TIME = 2
 # All content of waiting sends together takes at most this part of what received media may take (media_keep_bytes).
 # A send is accepted while there is less, so that it has room for one file of any allowed size.
 _SENDS_PART = 4
+# One token at its limit leaves room for three others. More would let two of them end everybody's sends.
+_HOLDERS_PART = 4
 # A download that exceeds the limit for a URL by this much hangs.
 _STUCK_SECONDS = 900.0
 _WORDS = {kind.value: kind for kind in contract.CODES}
@@ -116,11 +119,11 @@ class MediaPreparer:
                 media.kept = path
         return media
 
-    async def copy_of(self, path: Path, kind: MessageKind, name: str) -> Media:
-        """Return media for a copy of a file of the account's own. Raises OSError."""
-        params = {"media_type": kind.value, "media_name": name}
+    async def copy_of(self, path: Path, kind: MessageKind, name: str, holder: str) -> Media:
+        """Return media for a copy of a file of the account's own. Raises OSError, and BadMedia for want of room."""
+        params = {"media_type": kind.value, "media_name": name, **held_by(holder)}
         media = described({key: value for key, value in params.items() if value})
-        media.kept = await self._duplicate(path)
+        media.kept = await self._duplicate(path, media.params)
         return media
 
     async def prepare(self, media: Media) -> None:
@@ -181,7 +184,7 @@ class MediaPreparer:
         if found.path:
             try:
                 # A copy: retention may delete the received file before the send's turn comes.
-                media.kept = await self._duplicate(Path(found.path))
+                media.kept = await self._duplicate(Path(found.path), params)
                 await self._inspect(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
             except OSError:  # tidied up
                 pass
@@ -202,10 +205,10 @@ class MediaPreparer:
     @contextlib.asynccontextmanager
     async def _new_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
         """Create a file that is on disk after the block, or deleted if the block fails. Raises BadMedia if the disk
-        fails."""
+        fails or there is no room."""
         try:
-            await self._check_room()
-            path, stream = await asyncio.to_thread(created, self.config.media_dir)
+            await self._check_room(params)
+            path, stream = await asyncio.to_thread(created, self.config.media_dir, prefix_of(params))
             try:
                 with stream:
                     yield path, stream
@@ -218,23 +221,34 @@ class MediaPreparer:
         except OSError as problem:
             raise unreadable(problem, params) from None
 
-    async def _duplicate(self, path: Path) -> Path:
-        """Return a copy of a file of the account's own. Raises OSError."""
+    async def _duplicate(self, path: Path, params: Mapping[str, str]) -> Path:
+        """Return a copy of a file of the account's own. Raises OSError, and BadMedia if there is no room."""
         async with self._reading:
-            await self._check_room()
-            return await asyncio.to_thread(duplicate, path, self.config.media_dir)
+            await self._check_room(params)
+            return await asyncio.to_thread(duplicate, path, self.config.media_dir, prefix_of(params))
 
-    async def _check_room(self) -> None:
-        """Raise OSError if the content of waiting sends takes too much of the disk."""
-        limit, directory = self.config.number("media_keep_bytes") // _SENDS_PART, self.config.media_dir
-        if not limit or await asyncio.to_thread(bytes_of_sends, directory) < limit:
+    async def _check_room(self, params: Mapping[str, str]) -> None:
+        """Raise BadMedia if the content of waiting sends takes too much of the disk, that of all or of one token.
+        Raises OSError, too.
+        """
+        if not (limit := self.config.number("media_keep_bytes") // _SENDS_PART):
+            return
+        if (own := prefix_of(params)) != SEND_PREFIX:
+            share = max(1, limit // _HOLDERS_PART)
+            words = f"the content of the waiting sends of this token takes {share} bytes, its share for this account"
+            await self._check_taken(own, share, words, params)
+        words = f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes"
+        await self._check_taken(SEND_PREFIX, limit, words, params)
+
+    async def _check_taken(self, prefix: str, limit: int, words: str, params: Mapping[str, str]) -> None:
+        directory = self.config.media_dir
+        if await asyncio.to_thread(bytes_of_sends, directory, prefix=prefix) < limit:
             return
         # Content for reports does not count: a receiver that is away for days must not end all sends.
         with contextlib.suppress(Unavailable):
-            if await asyncio.to_thread(bytes_of_sends, directory, await self.reported_files()) < limit:
+            if await asyncio.to_thread(bytes_of_sends, directory, await self.reported_files(), prefix) < limit:
                 return
-        words = f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes; try again later"
-        raise OSError(errno.EDQUOT, words)
+        raise BadMedia(words, "", _facts(params), Cause.QUEUE_FULL)
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return the semaphore for fetches from a URL's host. It is dropped with its last user."""
@@ -339,9 +353,9 @@ def opened(confined: Confinement, label: str) -> IO[bytes]:
     return os.fdopen(confined.open(label), "rb")
 
 
-def created(directory: Path) -> tuple[Path, IO[bytes]]:
+def created(directory: Path, prefix: str) -> tuple[Path, IO[bytes]]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=SEND_PREFIX, dir=directory)
+    descriptor, name = tempfile.mkstemp(prefix=prefix, dir=directory)
     return Path(name), os.fdopen(descriptor, "wb")
 
 
@@ -351,13 +365,13 @@ def make_durable(path: Path) -> None:
     sync(path.parent)
 
 
-def duplicate(received: Path, directory: Path) -> Path:
+def duplicate(received: Path, directory: Path, prefix: str) -> Path:
     """Return a copy of a received file that retention does not delete. Raises OSError.
 
     A second name would cost nothing, but the unit's system call filter forbids links.
     """
     with open(os.open(received, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as source:  # noqa: PTH123
-        path, stream = created(directory)
+        path, stream = created(directory, prefix)
         try:
             with stream:
                 shutil.copyfileobj(source, stream, 1 << 20)

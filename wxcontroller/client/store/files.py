@@ -12,12 +12,14 @@ from wxcontroller.core.files import replace_file
 SEND_PREFIX = ".send."
 
 
-def bytes_of_sends(directory: Path, without: frozenset[str] = frozenset()) -> int:
-    """Return how much of the disk the content of sends takes, ``without`` these paths. Raises OSError."""
+def bytes_of_sends(directory: Path, without: frozenset[str] = frozenset(), prefix: str = SEND_PREFIX) -> int:
+    """Return how much of the disk the content of sends takes, of those whose names begin with ``prefix``, ``without``
+    these paths. Raises OSError.
+    """
     total = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith(SEND_PREFIX) and entry.path not in without:
+            if entry.name.startswith(prefix) and entry.path not in without:
                 with contextlib.suppress(FileNotFoundError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.directory import id_of
+from wxcontroller.client.holders import parameters_of
 from wxcontroller.client.sends.idempotency import OtherRequest, fingerprint_of
 from wxcontroller.client.sends.model import Quoted, Request
 from wxcontroller.client.sends.preparing import BadMedia
@@ -20,10 +21,10 @@ from wxcontroller.client.v1.selecting import bad
 from wxcontroller.client.v1.sendrequest import REMEDY, SendRequest, flag_in, read_request, seconds_in
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import Contact, Group, MessageKind
 from wxcontroller.core.urls import is_web_address
-from wxcontroller.core.verdict import SendState
+from wxcontroller.core.verdict import RULES, Cause, SendState
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, key_of
 from wxcontroller.openwx.newmessage import FILE_FIELD
@@ -41,7 +42,7 @@ class MessageSending:
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """POST: send a text, media or both to a person or group."""
-        asked = await read_request(request)
+        asked = replace(await read_request(request), holder=parameters_of(request))
         try:
             key = key_of(request.headers.getall(KEY_HEADER, ()), "")
         except parameters.BadParameter as problem:
@@ -147,11 +148,15 @@ class MessageSending:
         media = None
         if sources:
             params = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}
+            params |= asked.holder
             if asked.get("media_url"):
                 params["media_path"] = asked.get("media_url")
             try:
                 media = await parts.media.describe(params, asked.upload)
             except BadMedia as problem:
+                if problem.cause is Cause.QUEUE_FULL:
+                    rule = RULES[problem.cause]
+                    raise RequestRefused(rule.status, problem.cause, verbatim(problem.message), rule.remedy) from None
                 raise RequestRefused(
                     500,
                     "disk",

@@ -24,10 +24,11 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """The content of a request. ``upload`` is a file in it."""
+    """The content of a request. ``upload`` is a file in it, ``holder`` names the caller as a parameter of content."""
 
     fields: Mapping[str, str]
     upload: Attached = field(default_factory=Attached)
+    holder: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         return self.fields.get(name, "")

@@ -14,6 +14,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import AdmissionSlot
 from wxcontroller.openwx.connection import HandedOver, HttpConnection
+from wxcontroller.openwx.credentials import HOLDER_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ class ProxiedExchange:
     def ask(self, backend: Backend) -> None:
         """Send the request over a connection."""
         self._backend = backend
-        backend.ask(self, self._line + backend.begin[self._caller.scope] + self._sent)
+        token = self._caller.token
+        holder = f"{HOLDER_HEADER}: {token}\r\n".encode() if token else b""
+        backend.ask(self, self._line + backend.begin[self._caller.scope] + holder + self._sent)
 
     async def ask_new(self, seconds: float) -> None:
         """Send the request over a new connection."""

@@ -57,6 +57,7 @@ NOT_SENT_ON = frozenset(
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
         *("x-wx-consumer", "x-wx-origin"),  # set by the controller (controller/ilink)
+        credentials.HOLDER_HEADER.lower(),  # set by the controller, too
         CALLER_HEADER.lower(),  # another host's, to this one
     }
 )
@@ -85,7 +86,9 @@ class _Port:
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
     ) -> aiohttp.ClientResponse:
-        return await self._ports.open(self._account, target, caller.scope, method, headers, body)
+        sent = CIMultiDict(headers)
+        sent.update(credentials.holder_header(caller.token))
+        return await self._ports.open(self._account, target, caller.scope, method, sent, body)
 
     @property
     def account(self) -> str:

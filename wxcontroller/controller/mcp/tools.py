@@ -34,6 +34,7 @@ from wxcontroller.core.records.decoding import Undecodable, WireRecord, as_objec
 from wxcontroller.core.records.messages import MessagePage, SentMessage
 from wxcontroller.core.records.people import ContactPage, GroupPage
 from wxcontroller.core.verdict import SendState, for_agents
+from wxcontroller.openwx.credentials import holder_header
 from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 
@@ -366,8 +367,9 @@ async def fetch(
 ) -> tuple[str, bytes]:
     """Return type and content of an answer of at most ``limit`` bytes. Raises as ``ask``."""
     account = call.shared.accounts.account(name)
+    sent = {**(headers or {}), **holder_header(call.who.token)}
     try:
-        async with await call.shared.ports.open(account, target, call.who.scope, method, headers, body) as response:
+        async with await call.shared.ports.open(account, target, call.who.scope, method, sent, body) as response:
             content = await read_whole(response, call.shared.ports.budget(account), limit)
     except (aiohttp.ClientError, OSError) as problem:
         raise failure_of(account, problem) from None

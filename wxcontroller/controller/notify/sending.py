@@ -24,6 +24,7 @@ from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 from wxcontroller.core.notifytargets import NotifyTarget
 from wxcontroller.core.verdict import TAKEN, SendState, rule_of, words_of
+from wxcontroller.openwx.credentials import holder_header
 from wxcontroller.openwx.idempotencykey import KEY_HEADER
 from wxcontroller.openwx.newmessage import FILE_FIELD
 
@@ -91,26 +92,33 @@ class TargetSender:
         if urgent:
             fields["urgent"] = True
         latest = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        result = await self._sent(account, {**fields, "to": target.peer}, attachment, key, latest)
+        result = await self._sent(account, target, {**fields, "to": target.peer}, attachment, key, latest)
         if result.cause != _NO_PEER:
             return result
         found = await self._search(account, target)
         if isinstance(found, NotifyVerdict):
             return found
         # A new key, because it is a different request: the same key with another id would be refused.
-        return await self._sent(account, {**fields, "to": found}, attachment, f"{key}-2", latest)
+        return await self._sent(account, target, {**fields, "to": found}, attachment, f"{key}-2", latest)
 
     async def _sent(
-        self, account: Account, fields: JsonObject, attachment: Attachment | None, key: str, latest: float
+        self,
+        account: Account,
+        target: NotifyTarget,
+        fields: JsonObject,
+        attachment: Attachment | None,
+        key: str,
+        latest: float,
     ) -> NotifyVerdict:
         """Make the call, and repeat it if unanswered; return its result."""
         loop, lost = asyncio.get_running_loop(), NOTHING
         while True:
             seconds = max(0.1, latest - loop.time())
             headers, body = encoded({**fields, "wait": 0}, attachment)
+            headers = {**headers, KEY_HEADER: key, **holder_header(f"target {target.name}")}
             try:
                 _, content = await self.ports.exchange(
-                    account, "/v1/messages", seconds, Scope.SEND, "POST", {**headers, KEY_HEADER: key}, body
+                    account, "/v1/messages", seconds, Scope.SEND, "POST", headers, body
                 )
             except NotRunning as problem:
                 # If an answer was lost, the message may have been accepted: only a repetition shows this.
