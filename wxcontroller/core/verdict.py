@@ -53,6 +53,7 @@ class Cause(StrEnum):
     NO_CONTEXT = "no-context"  # the person has not written since the login
     WINDOW = "window"  # the last message is more than 24 hours old, or WeChat reports the window closed
     BUDGET = "budget"  # the sends of this window are used up
+    ANSWER = "answer"  # the last send of this window is kept for the answer to what the person just wrote
     BUDGET_24H = "budget-24h"  # the option budget_24h is reached
     LEARNED = "learned-limit"  # a limit learned from refusals; each message of the person allows one attempt
     THROTTLED = "throttled"  # WeChat throttles the bot
@@ -121,6 +122,11 @@ RULES: Mapping[Cause, Rule] = {
     Cause.NO_CONTEXT: Rule(N_("the person has not written since the login"), _ASK, _WRITES),
     Cause.WINDOW: Rule(N_("the reply window is closed"), _ASK, _WRITES),
     Cause.BUDGET: Rule(N_("the messages of this window are used up"), _ASK, _WRITES),
+    Cause.ANSWER: Rule(
+        N_("the last message of this window is kept for the answer to what the person just wrote"),
+        N_("wait a minute; do not send it again"),
+        N_("until that is answered, for a minute at most"),
+    ),
     Cause.BUDGET_24H: Rule(
         N_("the messages allowed in 24 hours are used up (budget_24h)"),
         N_("wait, or raise the option budget_24h; do not send it again"),

@@ -451,7 +451,7 @@ async def test_last_send_of_a_window_is_reserved_for_the_reply() -> None:
     now = 103.0
     policy = WindowedRoute(window=ReplyWindow(), table=windows, now=lambda: now)
     assert [*policy.review(queued, None)] == []
-    assert (older.step, older.verdict.cause, answer.step) == (SendStep.HELD, Cause.BUDGET, SendStep.QUEUED)
+    assert (older.step, older.verdict.cause, answer.step) == (SendStep.HELD, Cause.ANSWER, SendStep.QUEUED)
     assert policy.next(queued, probing=False) is answer
     # Without an answer, the oldest goes after a minute.
     now = 161.0

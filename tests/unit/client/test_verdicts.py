@@ -103,6 +103,20 @@ async def test_send_that_is_held_until_the_person_writes(
     assert ilink.sent().count(WORDS) == 1
 
 
+async def test_send_behind_the_answer_goes_out_by_itself(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "_ANSWER_SECONDS", 3.0)
+    await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="1")
+    await ilink.hear("hello")
+    await sent(ilink, "first")
+    answer = await sent(ilink)
+    await told(ilink, answer, Cause.BUDGET, SendState.HELD)
+    await ilink.hear("go on")
+    # The person has written: the words must not ask for that again.
+    shown = await until(partial(looked_up, ilink, answer), lambda found: found["reason"] != Cause.BUDGET)
+    await told(ilink, {**answer, **shown}, Cause.ANSWER, SendState.HELD)
+    await arrives(ilink)
+
+
 async def test_send_above_the_limit_of_a_day_goes_out_when_the_limit_is_raised(ilink: Stage) -> None:
     limit = "WXCLIENT_BUDGET_24H"
     await ilink.enter(**{limit: "1"})

@@ -168,7 +168,7 @@ class WindowedRoute(RoutePolicy):
         # Finals wait for finals, interims for both.
         before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
         if before is None and self.table.keeps_for_answer(send.target, now):
-            return Cause.BUDGET
+            return why or Cause.ANSWER
         return before or why
 
     def _is_answer(self, send: Send, now: float) -> bool:
