@@ -176,6 +176,8 @@ class BoundedHandler(ResponseHandler):
                 if self.transport is not None:
                     self.transport.abort()
                 return
+        elif self._interim > INTERIM_HEADS:
+            return  # it came with them
         else:
             self._interim = 0
         super().feed_data(data, size)

@@ -74,7 +74,7 @@ class Account:
                 self.got.append(await read(reader))
                 self.arrived.set()
                 is_head = self.got[-1].line.startswith(b"HEAD ")
-                heads = self.answer.split(b"\r\n\r\n")[: 2 if self.answer.startswith(b"HTTP/1.1 102") else 1]
+                heads = self.answer.split(b"\r\n\r\n")[: 1 + self.answer.count(b"HTTP/1.1 102 ")]
                 writer.write(b"".join(head + b"\r\n\r\n" for head in heads) if is_head else self.answer)
                 await writer.drain()
                 if self.hangs_up:

@@ -56,6 +56,15 @@ async def test_request_is_forwarded_exactly_as_checked(tmp_path: Path, closed: b
 
 
 _ENDS = b"\r\n\r\n"
+
+
+def _large_head(size: int) -> bytes:
+    """Return the head of an answer with headers of at most 4 KiB."""
+    fields = b"".join(b"X-%d: %s\r\n" % (each, b"a" * 3990) for each in range(4))
+    head = OK[:-2] + fields
+    return head + b"Y: " + b"a" * (size - len(head) - 7) + _ENDS
+
+
 ANSWERS = {
     "with headers of its own": OK[:-2] + b'Set-Cookie: a=b\r\nLocation: /x\r\nETag: "1"\r\nX-A: b\r\n\r\n{}',
     "of the library": OK[:-2] + f"Server: {SERVER_SOFTWARE}\r\n\r\n{{}}".encode(),
@@ -63,6 +72,8 @@ ANSWERS = {
     + _ENDS
     + b"1\r\na\r\n2;x=y\r\nbc\r\n0\r\n\r\n",
     "after an interim one": b"HTTP/1.1 102 Processing\r\nX: y" + _ENDS + OK + b"{}",
+    "after four interim ones": b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\n" * 4 + OK + b"{}",
+    "after five interim ones": b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\n" * 5 + OK + b"{}",
     "of another status": b"HTTP/1.1 418 Teapot\r\nContent-Type: a/b\r\nContent-Length: 1" + _ENDS + b"x",
     "with a header as reason": b"HTTP/1.1 200 Content-Length: 9\r\nContent-Type: a/b\r\nContent-Length: 2"
     + _ENDS
@@ -81,7 +92,16 @@ ANSWERS = {
     + b"{}",
 }
 
-REFUSED = {"a redirect", "packed", "no HTTP", "of two lengths", "of length and chunks", "with a line break in it"}
+REFUSED = {
+    "after five interim ones",
+    "with a larger head",
+    "a redirect",
+    "packed",
+    "no HTTP",
+    "of two lengths",
+    "of length and chunks",
+    "with a line break in it",
+}
 
 
 async def test_no_fragment_becomes_parameters_when_a_token_is_removed(pair: Pair) -> None:
@@ -96,6 +116,12 @@ async def test_answers_are_forwarded_or_refused_as_on_the_full_path(pair: Pair) 
         for request in (GET, HEAD, POST):
             status, _ = await ask(pair, request)
             assert (status == 502) == (case in REFUSED), case
+
+
+@pytest.mark.parametrize(("size", "status"), [(16384, 200), (16385, 502)])
+async def test_heads_of_answers_have_a_limited_size(pair: Pair, size: int, status: int) -> None:
+    pair.account.answer = _large_head(size) + b"{}"
+    assert (await pair.ask(pair.host.address, GET)).status == status
 
 
 async def test_answer_may_end_with_the_connection(pair: Pair) -> None:

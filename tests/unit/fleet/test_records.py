@@ -1,18 +1,21 @@
 """The records of a fleet in etcd as one host changes them, and its promises to others."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.etcd import EtcdServers, connected, until_healthy
 from tests.patience import PATIENCE
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
+from wxcontroller.fleet.hop import CALLER_HEADER_LENGTH, BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
-from wxcontroller.fleet.promises import Promises
+from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
 from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 
@@ -83,6 +86,23 @@ def test_without_readable_promises_nothing_is_claimed_for_some_time(tmp_path: Pa
     file.unlink()
     file.mkdir()  # it cannot be read
     assert held.left(None) > 29
+    # However long one that is read is: the clock of another boot.
+    file.rmdir()
+    held.give("a", 5, 10 * LONGEST_PROMISE)
+    assert held.left("a") == LONGEST_PROMISE
+
+
+@pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
+def test_header_that_names_the_caller_has_a_limited_length(more: int, accepted: bool) -> None:
+    written = str(HopCaller("a", Scope.READ, None, "token x"))
+    with nullcontext() if accepted else pytest.raises(BadCaller):
+        read_caller(written.ljust(CALLER_HEADER_LENGTH + more))
+
+
+def test_caller_with_too_many_accounts_is_not_forwarded() -> None:
+    accounts = frozenset(f"x-{number:015}" for number in range(CALLER_HEADER_LENGTH // 18))
+    with pytest.raises(BadCaller):
+        str(HopCaller("a", Scope.READ, accounts, "token x"))
 
 
 async def put(etcd: Etcd, key: str, **content: JsonValue) -> None:
