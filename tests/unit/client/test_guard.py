@@ -106,8 +106,10 @@ async def test_controller_presents_the_ports_secret_and_its_callers_scope(start:
     assert await ask(client, "/v1/status", {PORT_HEADER: f"read {secret_of(client)}"}) == (200, None)
 
 
-async def test_tokens_at_the_own_port_have_shares_of_the_disk(start: Start) -> None:
-    client = await running(start, WXCLIENT_MEDIA_KEEP_BYTES="4000000", MOJO_WEIXIN_SEND_INTERVAL="600")
+# Also where one file is larger than the quota of all.
+@pytest.mark.parametrize("keep", ["4000000", "400000"])
+async def test_tokens_at_the_own_port_have_shares_of_the_disk(start: Start, keep: str) -> None:
+    client = await running(start, WXCLIENT_MEDIA_KEEP_BYTES=keep, MOJO_WEIXIN_SEND_INTERVAL="600")
     one, other = close(client, (Scope.SEND, ("alice",)), (Scope.SEND, ("alice",)))
 
     async def upload(token: str) -> int:

@@ -233,22 +233,24 @@ class MediaPreparer:
         """
         if not (limit := self.config.number("media_keep_bytes") // _SENDS_PART):
             return
-        if (own := prefix_of(params)) != SEND_PREFIX:
-            share = max(1, limit // _HOLDERS_PART)
-            words = f"the content of the waiting sends of this token takes {share} bytes, its share for this account"
-            await self._check_taken(own, share, words, params)
-        words = f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes"
-        await self._check_taken(SEND_PREFIX, limit, words, params)
+        own, share, directory = prefix_of(params), max(1, limit // _HOLDERS_PART), self.config.media_dir
 
-    async def _check_taken(self, prefix: str, limit: int, words: str, params: Mapping[str, str]) -> None:
-        directory = self.config.media_dir
-        if await asyncio.to_thread(bytes_of_sends, directory, prefix=prefix) < limit:
-            return
-        # Content for reports does not count: a receiver that is away for days must not end all sends.
-        with contextlib.suppress(Unavailable):
-            if await asyncio.to_thread(bytes_of_sends, directory, await self.reported_files(), prefix) < limit:
-                return
-        raise BadMedia(words, "", _facts(params), Cause.QUEUE_FULL)
+        def words(taken: Mapping[str, int]) -> str:
+            if own != SEND_PREFIX and taken.get(own, 0) >= share:
+                return (
+                    f"the content of the waiting sends of this token takes {share} bytes, its share for this account"
+                )
+            # One token's last file may exceed its share by much, which must not take the shares of others.
+            counted = (each if prefix == SEND_PREFIX else min(each, share) for prefix, each in taken.items())
+            full = f"the content of waiting sends takes {limit} bytes, a quarter of media_keep_bytes"
+            return full if sum(counted) >= limit else ""
+
+        if problem := words(await asyncio.to_thread(bytes_of_sends, directory)):
+            # Content for reports does not count: a receiver that is away for days must not end all sends.
+            with contextlib.suppress(Unavailable):
+                problem = words(await asyncio.to_thread(bytes_of_sends, directory, await self.reported_files()))
+        if problem:
+            raise BadMedia(problem, "", _facts(params), Cause.QUEUE_FULL)
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return the semaphore for fetches from a URL's host. It is dropped with its last user."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,17 @@ from wxcontroller.core.files import replace_file
 SEND_PREFIX = ".send."
 
 
-def bytes_of_sends(directory: Path, without: frozenset[str] = frozenset(), prefix: str = SEND_PREFIX) -> int:
-    """Return how much of the disk the content of sends takes, of those whose names begin with ``prefix``, ``without``
-    these paths. Raises OSError.
+def bytes_of_sends(directory: Path, without: frozenset[str] = frozenset()) -> Counter[str]:
+    """Return how much of the disk the content of sends takes, by how the names of a holder's files begin
+    (client/holders.py), ``without`` these paths. Raises OSError.
     """
-    total = 0
+    found = Counter[str]()
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith(prefix) and entry.path not in without:
+            if entry.name.startswith(SEND_PREFIX) and entry.path not in without:
                 with contextlib.suppress(FileNotFoundError):
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total
+                    found[f"{entry.name.rpartition('.')[0]}."] += entry.stat(follow_symlinks=False).st_size
+    return found
 
 
 def delete(path: Path) -> None:
