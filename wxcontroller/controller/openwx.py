@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 CONTROL_FORM_BYTES = 1 << 20
 # Sent along by scripts and browsers to every endpoint; they were never options.
 _PASSED_OVER = frozenset({"client", "datatype", "callback"})
+# Calls that no account has. stop_client by POST is the account's own.
+_BY_GET = frozenset({"start_client", "check_client", "get_qrcode"})
 NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 
@@ -143,6 +145,18 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     if "client" in found:
         hold_to_accounts(request, found["client"])
     return found
+
+
+def client_unknown(request: web.Request) -> web.Response:
+    """Return that no account has this name; with the reason to expect that, if a call of ours was not made by GET.
+
+    Other methods of these paths belong to the account (openwx-api 1.2), which a new one does not have.
+    """
+    name = request.path.removeprefix("/openwx/").rstrip("/").partition(".")[0]
+    if request.method == "GET" or name not in _BY_GET:
+        return json_response(replies.CLIENT_UNKNOWN)
+    why = f"the controller carries out GET /openwx/{name}; {request.method} is forwarded to the account"
+    return json_response({**replies.CLIENT_UNKNOWN, "reason": why})
 
 
 def is_missing(client: str) -> bool:

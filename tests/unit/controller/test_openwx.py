@@ -72,6 +72,16 @@ async def test_parameters_may_be_in_a_form_or_in_json(host: Machine) -> None:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
 
 
+async def test_post_to_a_path_that_is_read_by_get_says_so(host: Machine) -> None:
+    for call in ("start_client", "get_qrcode"):
+        async with host.http.post(f"/openwx/{call}", json={"client": "new"}) as answer:
+            found = await answer.json()
+        assert (answer.status, found["code"], found["status"]) == (200, 1, "client not exists")
+        assert f"GET /openwx/{call}" in found["reason"]
+    async with host.http.post("/openwx/send_friend_message", json={"client": "new"}) as answer:
+        assert "reason" not in await answer.json()
+
+
 async def test_start_succeeds_if_the_unit_is_up_although_systemctl_failed(host: Machine) -> None:
     host.units.lost = "Transport endpoint is not connected"
     assert (await host.get("start_client", client="alice"))["code"] == 0

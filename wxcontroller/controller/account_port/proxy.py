@@ -25,7 +25,7 @@ from wxcontroller.controller.body import has_body, is_taken
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.fleetport import Destination
-from wxcontroller.controller.openwx import is_missing
+from wxcontroller.controller.openwx import client_unknown, is_missing
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
@@ -169,7 +169,7 @@ async def to_account(
     # Unknown here: in a fleet, another host may have it.
     if account is None:
         host = shared.fleet.calls.destination(request, client) if shared.fleet is not None else None
-        return json_response(replies.CLIENT_UNKNOWN) if host is None else await pass_to(request, host, target, spool)
+        return client_unknown(request) if host is None else await pass_to(request, host, target, spool)
     try:
         return await pass_on(request, account, target, spool)
     except PortFailure as problem:
