@@ -15,9 +15,15 @@ from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.controller.alerts import disk
+from wxcontroller.controller.alerts.compose import (
+    ALERT_PICTURE_BYTES,
+    ALERT_PROBLEMS,
+    ALERT_QRCODES,
+    Composer,
+)
 from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
-from wxcontroller.controller.alerts.schedule import SPACING, Key, Ledger
+from wxcontroller.controller.alerts.schedule import SPACING, Due, Key, Ledger
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import Restarts, UnitRecord, Verb
@@ -118,6 +124,28 @@ async def test_a_lost_session_is_alerted_immediately_with_its_code(watched: Watc
     assert item.instance == watched.host.accounts.registry.resolve("小店")
     process.say(LoginState.RUNNING)
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
+
+
+async def test_an_alert_has_so_many_codes_and_problems_and_counts_the_rest(watched: Watched) -> None:
+    await watched.running("alice")
+    watched.host.process("alice").show_qrcode()
+    [view] = await watched.host.accounts.views()
+    instance, what = view.instance, Problem(Kind.SCAN, "alice", Text("needs a scan"), Text("scan it"))
+    composer = Composer(watched.host.accounts.state_files, lambda: "en")
+    dues = [Due((instance, Track.LOGIN), Kind.SCAN, what)] * (ALERT_PROBLEMS + 1)
+    alert = composer.alert(AlertEvent.PROBLEM, dues, {instance: view}, 1_700_000_000)
+    codes = sum(item.qrcode is not None for item in alert.items)
+    assert (len(alert.items), alert.more, codes) == (ALERT_PROBLEMS, 1, ALERT_QRCODES)
+
+
+@pytest.mark.parametrize(("more", "is_shown"), [(0, True), (1, False)])
+async def test_a_code_that_is_too_large_is_not_part_of_an_alert(watched: Watched, more: int, is_shown: bool) -> None:
+    await watched.running("alice")
+    process = watched.host.process("alice")
+    process.paths.qrcode_file(process.instance).write_bytes(b"x" * (ALERT_PICTURE_BYTES + more))
+    process.say(LoginState.SCANNING, login_state=None)  # as a foreign program
+    [alert] = await watched.live()
+    assert [item.qrcode is not None for item in alert.items] == [is_shown]
 
 
 async def test_a_limit_that_refusals_taught_is_alerted_with_its_number(watched: Watched) -> None:

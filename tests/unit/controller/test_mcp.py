@@ -256,6 +256,7 @@ async def test_an_accounts_responses_are_not_trusted(host: Machine) -> None:
         (fixed(302, {"Location": "http://evil.example/"}), "answered 302"),
         (fixed(500), "the account answered 500"),
         (fixed(200, {"Content-Type": "text/html"}), "not usable"),
+        (fixed(200, {"Content-Type": "application/json"}, b" " * (1 << 20) + b"{}"), "more than 1048576 bytes"),
     ):
         process.serve = serve
         failed, text = await called(host, shown, "read_messages", account="alice")
