@@ -39,7 +39,7 @@ EXPECTED = re.compile(
     r"""GET\ /(page/.*)?|
     GET\ /v1/(access|accounts|events|deliveries|health(/units)?|alerts|tokens|login-links|targets|openapi\.json)|
     GET\ /v1/fleet(/self)?|
-    GET\ /v1/ilink/(consumers|pairings)|
+    GET\ /v1/ilink/pairings|
     GET\ /openwx/get_avatar\?client=(mallory|bob)&id=[^&]*|
     GET\ /v1/accounts/(mallory|bob)/events\?(limit=1|after=\d+&limit=\d+)|GET\ /v1/events\?account=mallory|
     GET\ /v1/accounts/mallory(/(options|deliveries\?limit=100|journal\?lines=200|qr\?format=svg))?|

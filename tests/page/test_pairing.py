@@ -48,6 +48,12 @@ def test_an_administrator_approves_an_agent(host: InThread[Stage], browser: Brow
     browser.click("#pair-form button", "Approve")
     digits = browser.text("#pair-done").rpartition(" ")[2]
     assert host.run(status_of(stage, asked, verify_code=digits))["status"] == "confirmed"
+    # It is in the list of tokens, and can be revoked there.
+    browser.open("#/access")
+    browser.find("#tokens-table th", "helper")
+    browser.click("#tokens-table [aria-label='Revoke: helper']")
+    browser.click("dialog[open] button", "Revoke")
+    browser.gone("#tokens-table th", "helper")
     browser.open(link)
     browser.find("#pair-problem", "link")
     assert [line for line in browser.complaints() if "404" not in line] == []

@@ -193,7 +193,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that exist on more than one host"),
     v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "data about this host for other hosts"),
     v1("POST", "fleet/failsafe", Scope.FLEET, About.NOTHING, "confirm that another host runs accounts without etcd"),
-    v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
+    v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens and those of agents, without their secrets"),
     v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
     *(
@@ -217,7 +217,6 @@ CONTROLLER: tuple[Endpoint, ...] = (
     ),
     v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
     v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
-    v1("GET", "ilink/consumers", Scope.ADMIN, About.MACHINE, "agents of all accounts, by their tokens"),
     v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "open pairing requests"),
     v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
     v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),

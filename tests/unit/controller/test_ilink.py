@@ -229,6 +229,18 @@ async def test_removing_an_account_ends_its_agents_tokens(stage: Stage) -> None:
     assert await stage.call("getupdates", token) == SESSION_OVER
 
 
+async def test_tokens_of_agents_are_listed_with_the_others(stage: Stage) -> None:
+    made = await stage.host.v1("PUT", "accounts/alice/consumers/second", {})
+    assert made[0] == 200
+    rows = [obj(row) for row in items((await stage.host.v1("GET", "tokens"))[1]["tokens"])]
+    [found] = [row for row in rows if row["consumer"] == "second"]
+    assert (found["scope"], found["accounts"], found["expired"]) == ("ilink", ["alice"], False)
+    assert text(made[1]["token"]) not in json.dumps(rows)
+    assert (await stage.host.v1("DELETE", "accounts/alice/consumers/second"))[0] == 200
+    rows = [obj(row) for row in items((await stage.host.v1("GET", "tokens"))[1]["tokens"])]
+    assert "second" not in [row["consumer"] for row in rows]
+
+
 async def test_a_new_token_of_a_consumer_replaces_the_one_before(stage: Stage) -> None:
     first = await stage.token()
     status, answer = await stage.host.v1("PUT", "accounts/alice/consumers/helper", {"when_held": "accept"})

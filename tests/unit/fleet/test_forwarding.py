@@ -152,7 +152,6 @@ ABOUT_THE_HOST = (
     ("POST", "targets"),
     ("POST", "alerts/test"),
     ("GET", "fleet"),
-    ("GET", "ilink/consumers"),
     ("GET", "ilink/pairings"),
     ("POST", "ilink/pairings/abcd"),
 )

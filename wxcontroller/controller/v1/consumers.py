@@ -1,7 +1,5 @@
 """/v1/accounts/{name}/consumers: the agents that use an account by the iLink API (controller/ilink).
 
-/v1/ilink/consumers lists those of all accounts by their tokens, without asking the accounts.
-
 The account's process keeps them; their tokens are the controller's. A token can be made while the account is stopped:
 the process adds the consumer at its first call.
 """
@@ -92,22 +90,6 @@ _NAME = Parameter("consumer", "the agent's name", place="path")
 _ROW = ref("Consumer")
 _OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
 CALLS = Calls()
-
-
-@CALLS.route(
-    "GET",
-    "ilink/consumers",
-    "agents of all accounts, by their tokens",
-    record({"consumers": listing(record({"account": TEXT, "name": TEXT, "access": _ACCESS}))}),
-)
-async def everywhere(request: web.Request) -> web.Response:
-    """GET: all agents that have a token, of accounts on all routes."""
-    rows: list[JsonValue] = [
-        {"account": account, "name": each.name, "access": _access(each.token)}
-        for each in context(request).gate.consumers.all()
-        for account in each.token.accounts
-    ]
-    return json_response({"consumers": rows})
 
 
 @CALLS.route(

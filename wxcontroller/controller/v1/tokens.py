@@ -1,5 +1,7 @@
-"""/v1/tokens: the tokens without their secrets. Their file belongs to root: a compromised controller can neither add
-nor remove tokens. So they are only listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
+"""/v1/tokens: the tokens without their secrets, including those of agents.
+
+The file of the others belongs to root: a compromised controller can neither add nor remove tokens. So they are only
+listed here, and revoked by ``wxctl token revoke`` on the controller's machine. An agent's ends with the agent, too.
 """
 
 import time
@@ -23,6 +25,7 @@ _TOKEN = record(
         "created_at": WHOLE,
         "expires_at": maybe(WHOLE),
         "expired": SWITCH,
+        "consumer": (maybe(TEXT), "the name of the agent that it is for; null: it is for none"),
     },
     meaning="an API token, without its secret",
 )
@@ -30,16 +33,17 @@ _ANSWER = record({"required": SWITCH, "tokens": listing(_TOKEN), **texts("reason
 CALLS = Calls()
 
 
-@CALLS.route("GET", "tokens", "API tokens, without their secrets", _ANSWER)
+@CALLS.route("GET", "tokens", "API tokens and those of agents, without their secrets", _ANSWER)
 async def tokens(request: web.Request) -> web.Response:
     """GET /v1/tokens: all of them; ``reason`` is why their file cannot be used, "" while it can."""
-    current = context(request).gate.tokens
-    now = time.time()
+    gate, now = context(request).gate, time.time()
+    current = gate.tokens
     listed: list[JsonValue] = [token_row(token, now) for token in current.by_id.values()]
+    listed += [token_row(each.token, now, each.name) for each in gate.consumers.all()]
     return json_response({"required": current.required, "tokens": listed, **text_fields(reason=current.broken)})
 
 
-def token_row(token: Token, now: float) -> JsonObject:
+def token_row(token: Token, now: float, consumer: str | None = None) -> JsonObject:
     return {
         "id": token.id,
         "name": token.name,
@@ -48,4 +52,5 @@ def token_row(token: Token, now: float) -> JsonObject:
         "created_at": token.created,
         "expires_at": token.expires,
         "expired": token.expired(now),
+        "consumer": consumer,
     }

@@ -1,4 +1,4 @@
-// Access: tokens, agents, notification targets and login links. A part is shown if this controller has it and the
+// Access: tokens, also those of agents, notification targets and login links. A part is shown if this controller has it and the
 // reader's token may see it.
 
 import { call, isBound, may } from "./api.js";
@@ -22,9 +22,11 @@ const PARTS = {
     async rows(signal) {
       const answer = await call("GET", path`v1/tokens`, { signal });
       setText($("tokens-note"), textOf(answer, "reason"));
-      return answer.tokens.map(({ name, scope, accounts: bound, created_at: created, expires_at: end, expired }) => ({
-        cells: [name, scope, all(bound), ago(created), expired ? t("expired") : when(end)],
-        command: `wxctl token revoke ${name}`,
+      return answer.tokens.map(({ name, scope, accounts: bound, consumer, created_at: created, ...rest }) => ({
+        cells: [consumer ?? name, scope, all(bound), ago(created), rest.expired ? t("expired") : when(rest.expires_at)],
+        ...(consumer // the token of an agent, which this page can revoke
+          ? { end: path`v1/accounts/${bound[0]}/consumers/${consumer}`, called: consumer }
+          : { command: `wxctl token revoke ${name}` }),
       }));
     },
   },
@@ -38,19 +40,6 @@ const PARTS = {
       const { pairings } = await call("GET", path`v1/ilink/pairings`, { signal });
       return pairings.map(({ agent, account, address, asked_at: asked }) => ({
         cells: [agent || t("unknown"), account ?? "–", address, ago(asked)],
-      }));
-    },
-  },
-  consumers: {
-    path: "/v1/ilink/consumers",
-    scope: "admin",
-    heads: () => [t("Account"), t("Agent"), t("Token"), t("Created"), t("Expires")],
-    async rows(signal) {
-      const { consumers } = await call("GET", path`v1/ilink/consumers`, { signal });
-      return consumers.map(({ account, name, access }) => ({
-        cells: [account, name, access.id, ago(access.created_at), when(access.expires_at)],
-        end: path`v1/accounts/${account}/consumers/${name}`,
-        called: name,
       }));
     },
   },
