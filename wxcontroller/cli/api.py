@@ -259,7 +259,7 @@ class Api(Connection):
         return obj(self._ask("GET", name, "sends"))
 
     def cancel_send(self, name: AccountName, send: str) -> None:
-        """Cancel one of them. Raises WxError if WeChat may have it, or there is none with this id."""
+        """Cancel one of them. Raises NotCancelled if WeChat may have it, or there is none with this id."""
         self._ask("DELETE", name, "sends", send)
 
     def alerts(self) -> JsonObject:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, WrongUrl
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, NotCancelled, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.addresses import is_loopback_host
 from wxcontroller.core.errors import (
@@ -44,6 +44,7 @@ ANSWER = 30.0
 _KINDS: Mapping[str, type[WxError]] = {
     **dict.fromkeys(("no-such-event", "unknown-target"), UnknownAccount),
     **dict.fromkeys(("account-exists", "target-exists"), AccountExists),
+    **dict.fromkeys(("no-such-send", "being-sent"), NotCancelled),
     "unit-failed": UnitFailed,
 }
 _HOW = N_(

@@ -16,6 +16,10 @@ class ScanNeeded(WxError, exit_code=10):
     """The account is started and shows a QR code, and the caller does not wait for its scan."""
 
 
+class NotCancelled(WxError):
+    """A send that is to be cancelled has ended, or WeChat may have it."""
+
+
 class Declined(WxError, exit_code=130):
     """A question was answered with no."""
 

@@ -7,10 +7,10 @@ import click
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, json_option, name_argument
 from wxcontroller.cli.deliveries import require_selection, when
+from wxcontroller.cli.errors import NotCancelled
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.messages import KINDS, STATES
 from wxcontroller.cli.verbs import verb_group
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, NP_
 from wxcontroller.core.names import AccountName
@@ -78,18 +78,22 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
     api = session.api()
     account = api.resolve(name)
     cancelled: list[JsonValue] = []
-    problem: WxError | None = None
-    for send in ids or _cancellable(api, account):
-        try:
-            api.cancel_send(account, send)
-        except WxError as failed:
-            problem = failed
-        else:
-            cancelled.append(send)
-    if not session.emitted(cancelled):
-        tell(*_CANCELLED, account=account.name, n=len(cancelled))
-    if problem is not None:
-        raise problem
+    problems: list[NotCancelled] = []
+    try:
+        for send in ids or _cancellable(api, account):
+            try:
+                api.cancel_send(account, send)
+            except NotCancelled as failed:
+                problems.append(failed)
+            else:
+                cancelled.append(send)
+    finally:  # also if the controller or the account ends meanwhile
+        if not session.emitted(cancelled):
+            tell(*_CANCELLED, account=account.name, n=len(cancelled))
+    for problem in problems[:-1]:
+        session.report(problem)
+    if problems:
+        raise problems[-1]
 
 
 def _cancellable(api: Api, account: AccountName) -> Iterator[str]:
