@@ -481,6 +481,29 @@ async def test_uploads_of_agents_take_a_part_of_the_disk(ilink: Stage) -> None:
     assert sorted(file.stat().st_size for file in media.iterdir()) == [size, size, 4 * size]
 
 
+async def test_files_of_one_agent_that_wait_leave_room_for_those_of_others(ilink: Stage) -> None:
+    size, key = 300_000, bytes(range(16))
+    # A quarter of it is for content that waits, and a quarter of this for each agent.
+    client = await ilink.enter(600.0, WXCLIENT_MEDIA_KEEP_BYTES=str(32 * size))
+    agent, other = Agent(client), Agent(client, "other")
+    for one in (agent, other):
+        await one.attend()
+    await ilink.hear("hello")
+    peers = {one: str((await one.until())[0]["from_user_id"]) for one in (agent, other)}
+
+    async def sent(one: Agent, client_id: str) -> str:
+        """Send a file; return why it is refused."""
+        media = {"encrypt_query_param": await one.uploaded(3, bytes(size), key), "aes_key": outbound_form(key)}
+        item = {"type": 4, "file_item": {"media": media, "file_name": "a.pdf", "len": str(size)}}
+        return str((await one.send(item, to=peers[one], client_id=client_id)).get("errmsg", ""))
+
+    await agent.set(wait=0)
+    await other.set(wait=0)
+    reasons = [await sent(agent, str(number)) for number in range(5)]
+    assert "of this token" in reasons[-1]
+    assert not await sent(other, "first")
+
+
 async def test_upload_beside_others_that_take_the_room_deletes_nothing(ilink: Stage) -> None:
     size, key = 300_000, bytes(range(16))
     client = await ilink.enter(WXCLIENT_MEDIA_KEEP_BYTES=str(16 * size))

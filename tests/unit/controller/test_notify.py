@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from tests.patience import PATIENCE, until
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
+from wxcontroller.controller.notify import sending
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
 from wxcontroller.controller.notify.repeats import KEEP_SECONDS, REMEMBERED_TEXTS, Repeat, Repeats
 from wxcontroller.controller.notify.routes import NOTIFICATIONS
@@ -406,6 +407,21 @@ async def test_odd_answers_of_an_account_are_results(host: Machine, answer: Json
     process.serve = serve
     status, content = await post(host, "/notify/ops", shown, "m")
     assert (status, content["state"]) in {(200, "unknown"), (200, "waiting"), (200, "delivered"), (409, "refused")}
+
+
+async def test_a_message_that_is_not_confirmed_may_be_sent(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.3)
+    process, shown = await account(host), await target(host)
+    release = asyncio.Event()
+
+    async def serve(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.json_response(None)
+
+    process.serve = serve
+    status, content = await post(host, "/notify/ops", shown, "m")
+    release.set()
+    assert (status, content["state"]) == (200, "unknown")
 
 
 async def storm(host: Machine, shown: str, texts: list[str]) -> Counter[str]:
