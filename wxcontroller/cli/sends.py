@@ -22,7 +22,7 @@ _CANCELLED = NP_("{n} message of {account} cancelled", "{n} messages of {account
 @verb_group(
     "List and cancel messages that are not sent yet.",
     "wxctl sends list alice",
-    "wxctl sends cancel alice 8f0c2d4e",
+    "wxctl sends cancel alice 17962285662250567",
     "wxctl sends cancel alice --all",
 )
 def sends() -> None:
@@ -64,7 +64,9 @@ def list_(session: WxctlRun, name: str) -> None:
 
 
 @sends.verb(
-    "Cancel waiting and held messages.", "wxctl sends cancel alice 8f0c2d4e", "wxctl sends cancel alice --all"
+    "Cancel waiting and held messages.",
+    "wxctl sends cancel alice 17962285662250567",
+    "wxctl sends cancel alice --all",
 )
 @name_argument
 @click.argument("ids", nargs=-1, metavar="[ID]...")
@@ -84,7 +86,8 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
             try:
                 api.cancel_send(account, send)
             except NotCancelled as failed:
-                problems.append(failed)
+                words = N_("{send}: {problem}")
+                problems.append(NotCancelled(words, failed.remedy, send=send, problem=failed.text))
             else:
                 cancelled.append(send)
     finally:  # also if the controller or the account ends meanwhile
