@@ -110,10 +110,10 @@ class World(Machine):
             await self.units.kill(instance)
         await super().__aexit__(*details)
 
-    async def account(self, name: str) -> ServerAccount:
-        """Start an account and log it in as a new person."""
+    async def account(self, name: str, **options: str) -> ServerAccount:
+        """Start an account with some options, and log it in as a new person."""
         person = self.wechat.sandbox.add_account(name)
-        await self.get("start_client", client=name)
+        await self.get("start_client", client=name, **options)
         await self.scan(name, person)
         await self.until_running(name)
         return person

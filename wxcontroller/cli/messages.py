@@ -8,7 +8,7 @@ from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.send import find
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text, text_in
 
 STATES = {
     "waiting": N_("waiting"),
@@ -50,8 +50,9 @@ KINDS = {
 def messages(
     session: WxctlRun, name: str, chat: str | None, lines: int, before: str | None, after: str | None
 ) -> None:
-    """Show the messages that the account received and sent, oldest first.
+    """Show the messages that the account received and sent, oldest first, and whether the webhook has them.
 
+    The id in each line is that of the message's event and delivery: wxctl deliveries show and replay take it.
     Messages are read from the account's event log, so the account must be running. Unfinished sends come last.
     """
     api = session.api()
@@ -71,7 +72,9 @@ def messages(
 
 
 def line(message: JsonObject) -> str:
-    """Return a message as a line: time, chat, sender, content and state."""
+    """Return a message as a line: time, id, chat, sender, content, state and delivery."""
+    delivery = obj(message.get("delivery"))
+    known_as = one_line(delivery.get("id")) or one_line(message.get("id"))
     clock = local_time(message.get("time"), "%m-%d %H:%M:%S")
     chat = one_line(message.get("chat_name")) or one_line(message.get("chat"))
     sender = one_line(field(message.get("sender"), "name"))
@@ -84,4 +87,15 @@ def line(message: JsonObject) -> str:
     if message.get("recalled") is True:
         state = N_("recalled")
     who = f"→ {chat}" if own else f"{chat} {sender}" if message.get("is_group") else chat
-    return f"{clock} {who}: {words}" + (f" ({say(state)})" if state else "")
+    notes = [say(each) for each in (state, _delivery_words(delivery)) if each]
+    return f"{clock} {known_as} {who}: {words}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _delivery_words(delivery: JsonObject) -> Text | None:
+    """Return how far the report of a message is, None if it is not for the webhook."""
+    state = text(delivery.get("state"))
+    if state in ("", "kept"):
+        return None
+    more = say(text_in(delivery, "last_error")) or local_time(delivery.get("settled_at"), "%m-%d %H:%M:%S")
+    template = N_("webhook: {state}") if more == "-" else N_("webhook: {state}, {more}")
+    return Text(template, state=Text(state), more=more)

@@ -1,6 +1,7 @@
 """wxctl against a real controller with real accounts at the sandbox."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import segno
 
 from tests.openapi.served import Served, served
 from tests.unit.cli.conftest import Wxctl
+from wxcontroller.cli import messages
 from wxcontroller.cli.qr import image
+from wxcontroller.core.jsontypes import JsonObject
 
 Json = Any  # output of wxctl; the assertions are the check
 
@@ -81,8 +84,33 @@ def test_texts_and_files_are_sent_and_are_in_the_history(wxctl: Wxctl, tmp_path:
     *_, text, file = output(wxctl, "messages", "alice", "--chat", "filehelper")["messages"]
     assert (text["direction"], text["text"]) == ("out", "一 & 二\n三")
     assert (file["media"]["name"], file["media"]["size"]) == ('图"片.bin', 768_000)
+    shown = wxctl("messages", "alice", "-n", "1").stdout
+    assert re.fullmatch(r"\d\d-\d\d \S+ \S+-\d+ → 文件传输助手: \[file\] 图\"片.bin\n", shown)
+    for identifier in (shown.split()[2], file["id"]):
+        assert output(wxctl, "deliveries", "show", "alice", identifier)["id"] == file["delivery"]["id"]
     done = wxctl("send", "alice", "nobody of this name", "x")
     assert (done.returncode, "no friend or group" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "words"),
+    [
+        ({"state": "delivered", "settled_at": 1_790_000_000}, r" \(webhook: delivered, 09-2\d \d\d:\d\d:\d\d\)"),
+        ({"state": "dead", "settled_at": 1_790_000_000, "last_error": "refused"}, r" \(webhook: dead, refused\)"),
+        ({"state": "pending", "settled_at": None, "last_error": ""}, r" \(webhook: pending\)"),
+        ({"state": "kept", "settled_at": None}, ""),
+    ],
+)
+def test_line_of_a_message_has_its_id_and_its_delivery(delivery: Json, words: str) -> None:
+    message: JsonObject = {
+        "id": "77",
+        "time": 1_790_000_000,
+        "direction": "in",
+        "chat_name": "Ann",
+        "text": "hi",
+        "delivery": {"id": "a-1", **delivery},
+    }
+    assert re.fullmatch(rf"\S+ \S+ a-1 Ann: hi{words}", messages.line(message))
 
 
 def test_sends_that_wait_are_listed_and_cancelled(wxctl: Wxctl, running: Served) -> None:

@@ -39,6 +39,24 @@ async def with_dead(start: Start, webhook: Webhook, *texts: str) -> RunningClien
     return client
 
 
+async def test_message_shows_its_delivery_and_is_found_by_each_id(start: Start, webhook: Webhook) -> None:
+    client = await with_dead(start, webhook, "one")
+    client.driver.play([message("two")])
+    await webhook.until(lambda got: any(report.get("content") == "two" for report in got))
+    await until(client, dead=1, pending=0)
+    one, two = (obj(shown) for shown in items((await client.get_v1("messages"))["messages"]))
+    dead, delivered = obj(one["delivery"]), obj(two["delivery"])
+    assert (dead["state"], dead["last_error"], dead["attempts"]) == ("dead", "the webhook returned 410", 1)
+    assert (delivered["state"], delivered["last_status"]) == ("delivered", 200)
+    assert abs(float(str(delivered["settled_at"])) - time.time()) < PATIENCE
+    status, report = await client.v1("GET", f"deliveries/{one['id']}")
+    assert (status, report["id"]) == (200, dead["id"])
+    for identifier in (one["id"], dead["id"], report["delivery"]):
+        assert await client.v1("GET", f"messages/{identifier}") == (200, one)
+    status, changed = await client.v1("POST", "deliveries/replay", {"ids": [one["id"]]})
+    assert (status, changed["replayed"]) == (200, 1)
+
+
 async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:
     client = await with_dead(start, webhook, "one", "two", "three")
     _, found = await client.v1("GET", "deliveries?state=dead")

@@ -368,14 +368,14 @@ class EventLog:
         return await self._database.read(lambda db: tables.body_of(db, entry), noted=False)
 
     async def get(self, entry_id: str) -> Entry | None:
-        """Return one entry by its id."""
+        """Return one entry by any of its ids."""
         [seq] = await self.seqs([entry_id])
         found = await self.select(Selection(seqs=(seq,)), 1) if seq else []
         return found[0] if found else None
 
     async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
-        """Return the sequences in ids of this log, 0 for any other text."""
-        return await self._database.read(lambda db: [tables.seq_of(db, entry_id) for entry_id in entry_ids])
+        """Return the sequences of the entries with these ids, 0 for any other text."""
+        return await self._database.read(lambda db: [history.seq_of(db, entry_id) for entry_id in entry_ids])
 
     async def position(self, entry_id: str) -> int:
         """Return the sequence after which a reader of this id continues; see events.position_of."""

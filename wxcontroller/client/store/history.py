@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from wxcontroller.client.store import events
 from wxcontroller.client.store.events import NOTICE
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
@@ -163,13 +164,23 @@ def at(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Found]:
     return messages
 
 
-def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
-    """Return a message by its id: that of a send of ours, else WeChat's."""
-    for which in ("m.send = ? AND m.send != ''", "e.key = ?"):
-        row = db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE {which} LIMIT 1", (identifier,)).fetchone()
+def seq_of(db: sqlite3.Connection, identifier: str) -> int:
+    """Return the sequence of an event by any of its ids, 0 for none.
+
+    A message has its own id, that of a send of ours or WeChat's, and those of its event and of the event's delivery.
+    """
+    if seq := events.seq_of(db, identifier):
+        return seq
+    for which in ("messages WHERE send = ? AND send != ''", "events WHERE key = ?"):
+        row = db.execute(f"SELECT seq FROM {which} LIMIT 1", (identifier,)).fetchone()
         if row is not None:
-            return _found(row)
-    return None
+            return as_int(row[0])
+    return 0
+
+
+def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
+    """Return a message by any of its ids."""
+    return next(iter(at(db, [seq_of(db, identifier)])), None)
 
 
 def restore(db: sqlite3.Connection) -> None:

@@ -6,8 +6,6 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.deliveries.lanes import Lane
-from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused, report_of, stored_soon
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
@@ -101,20 +99,15 @@ class Deliveries:
 
 
 def _shown(entry: Entry) -> JsonObject:
+    from wxcontroller.client.v1.progress import progress_of  # with the first request
+
     report = kept_json(entry.body[:_SHOWN_BYTES])
     return {
-        "id": entry.id,
+        **progress_of(entry),
         "delivery": entry.delivery,
         "seq": entry.seq,
         "time": round(entry.time, 3),
         "type": entry.type,
-        "state": entry.state.value,
-        "lane": (Lane.RETRY if entry.aside else Lane.QUEUE).value if entry.state is EntryState.PENDING else None,
-        "attempts": entry.attempts,
-        "next_at": round(entry.next_at, 3) or None if entry.state is EntryState.PENDING else None,
-        **text_fields(last_error=stored_error(entry.error, entry.status)),
-        "last_status": entry.status or None,
-        "settled_at": round(entry.settled_at, 3) or None,
         "bytes": entry.size,
         "direction": _DIRECTIONS.get(text(report.get("post_type"))),
         **{name: text(report.get(name)) or None for name in ("sender", "receiver", "group")},

@@ -6,17 +6,20 @@ page, so that a reader has a whole conversation.
 
 import math
 import sqlite3
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store import events, history
+from wxcontroller.client.store.events import Selection
 from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.conversations import Conversations
 from wxcontroller.client.v1.finding import look_up, no_such_message
 from wxcontroller.client.v1.fitting import fitting
 from wxcontroller.client.v1.outcomes import state_of_send
+from wxcontroller.client.v1.progress import progress_of
 from wxcontroller.client.v1.selecting import bad, number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
 from wxcontroller.core.messages import N_
@@ -59,7 +62,7 @@ class Messages:
             wanted = set(chats)
             queued = self._parts.sends.waiting()
             pending = [self._queued(send) for send in queued if not chats or send.target in wanted]
-        messages = [self._shown.logged(found, name) for found in page.found]
+        messages = await self._logged(page.found, name)
         # Those that are furthest from where the reader continues fit last.
         fit = fitting(messages, size_of) if after is not None else fitting(reversed(messages), size_of)[::-1]
         return json_answer(
@@ -87,15 +90,23 @@ class Messages:
         below = math.inf if before is None else _seq(name, before, "before")
         seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
         found = await self._parts.log.read(lambda db: history.at(db, seqs[:limit]))
-        chats = fitting([self._chat(each, name) for each in found], lambda chat: size_of(obj(chat["last"])))
+        last = await self._logged(found, name)
+        listed_chats = [self._chat(*each) for each in zip(found, last, strict=True)]
+        chats = fitting(listed_chats, lambda chat: size_of(obj(chat["last"])))
         more, shown = len(seqs) > len(chats), list[JsonValue](chats)
         return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
 
     def _queued(self, send: Send) -> JsonObject:
-        return {**self._shown.queued(send), **state_of_send(send, self._parts.sends)}
+        return {**self._shown.queued(send), **state_of_send(send, self._parts.sends), "delivery": None}
 
-    def _chat(self, found: Found, log: str) -> JsonObject:
-        last = self._shown.logged(found, log)
+    async def _logged(self, messages: Sequence[Found], log: str) -> list[JsonObject]:
+        """Return messages of the ``log``, with the deliveries of their reports."""
+        seqs = tuple(found.seq for found in messages)
+        entries = await self._parts.log.select(Selection(seqs=seqs), len(seqs), most_body=0) if seqs else []
+        deliveries = {entry.seq: progress_of(entry) for entry in entries}
+        return [{**self._shown.logged(found, log), "delivery": deliveries.get(found.seq)} for found in messages]
+
+    def _chat(self, found: Found, last: JsonObject) -> JsonObject:
         return {
             "id": last["chat"],
             "name": last["chat_name"],
@@ -105,13 +116,14 @@ class Messages:
         }
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET one by its id."""
+        """GET one by its id, or that of its event or delivery."""
         looked = await look_up(self._parts, request.match_info["id"])
         if looked.send is not None:
             return json_answer(self._queued(looked.send))
         if looked.logged is None:
             raise no_such_message(request.match_info["id"])
-        return json_answer(self._shown.logged(looked.logged, looked.log))
+        [message] = await self._logged([looked.logged], looked.log)
+        return json_answer(message)
 
 
 def size_of(message: JsonObject) -> int:

@@ -59,7 +59,18 @@ _COUNTS: Fields = {
         "when a report was last posted, the HTTP status and the time it took; null: not yet",
     ),
 }
+_PROGRESS: Fields = {
+    "id": (TEXT, "the event's id"),
+    "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
+    "lane": (maybe(TEXT), "lane in which it waits: queue or retry; null: it does not wait"),
+    "attempts": (WHOLE, "number of attempts"),
+    "next_at": (maybe(NUMBER), "time of the next attempt, in seconds since 1970"),
+    **texts(last_error=_FAILED),
+    "last_status": (maybe(WHOLE), "HTTP status of the last attempt"),
+    "settled_at": (maybe(NUMBER), "time of its delivery or final failure, in seconds since 1970"),
+}
 SCHEMAS: Mapping[str, Schema] = {
+    "Progress": record(_PROGRESS, ("last_error_text",), "how far the delivery of an event's report is"),
     "Counts": record(
         {"account": (TEXT, "name of the account"), **_COUNTS},
         ("last_error_text", "trouble_text", "last_attempt"),
@@ -67,18 +78,11 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Delivery": record(
         {
-            "id": (TEXT, "the event's id"),
+            **_PROGRESS,
             "delivery": (TEXT, "the id by which the webhook gets it; absent from older versions"),
             "seq": (WHOLE, "sequence number of the event"),
             "time": (NUMBER, "time of the event, in seconds since 1970"),
             "type": (TEXT, "type of the event"),
-            "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
-            "lane": (maybe(TEXT), "lane in which it waits: queue or retry; null: it does not wait"),
-            "attempts": (WHOLE, "number of attempts"),
-            "next_at": (maybe(NUMBER), "time of the next attempt, in seconds since 1970"),
-            **texts(last_error=_FAILED),
-            "last_status": (maybe(WHOLE), "HTTP status of the last attempt"),
-            "settled_at": (maybe(NUMBER), "time of its delivery or final failure, in seconds since 1970"),
             "bytes": (WHOLE, "size of its report"),
             "direction": (maybe(TEXT), "in or out; null: not a message, or a large one"),
             "sender": (maybe(TEXT), "name of the message's sender"),
@@ -93,7 +97,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "properties": {
             "ids": {
                 **{"type": "array", "items": TEXT, "minItems": 1, "maxItems": SELECTED_IDS},
-                "description": "ids of events, or of their deliveries",
+                "description": "ids of events, of their deliveries, or of messages",
             },
             "state": explained(TEXT, "states, separated by commas"),
             "all": explained(SWITCH, "all that are in these states"),
@@ -114,7 +118,7 @@ _ROW = record(
         "last_attempt": maybe({"type": "object"}),
     }
 )
-_ID = Parameter("id", "the event's id, or its delivery's", place="path")
+_ID = Parameter("id", "the id of the event, of its delivery, or of its message", place="path")
 CALLS = Calls()
 
 

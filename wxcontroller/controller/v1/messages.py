@@ -139,8 +139,12 @@ SCHEMAS: Mapping[str, Schema] = {
             **_OUTCOME,
             "state": (maybe(word(*SendState)), "the state or result of a send"),
             "recalled": (SWITCH, "whether it was recalled with this API"),
+            "delivery": (
+                maybe(ref("Progress")),
+                "the delivery of its report to the webhook; null: it is still queued",
+            ),
         },
-        VERDICT_OPTIONAL,
+        (*VERDICT_OPTIONAL, "delivery"),
         "a message; state, reason, detail, ends, remedy, held_until, handle and code describe a send",
     ),
     "Chat": record(
@@ -187,7 +191,7 @@ SCHEMAS: Mapping[str, Schema] = {
         meaning="a member of a group",
     ),
 }
-_ID = Parameter("id", "the message's id", place="path")
+_ID = Parameter("id", "the id of the message, of its event, or of its delivery", place="path")
 _KEY = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
 _BEFORE = Parameter("before", "return results before this cursor")
 _Q = Parameter("q", "a part of a name or id")

@@ -47,14 +47,10 @@ class Changed(CountsRecord, kw_only=True):
     acknowledged: Whole | None | UnsetType = UNSET
 
 
-class DeliveryRecord(FreeRecord, kw_only=True):
-    """A report and the state of its delivery. ``report`` is its content, where one is asked for."""
+class ProgressRecord(WireRecord, kw_only=True):
+    """How far the delivery of an event's report is; ``id`` is the event's."""
 
     id: str
-    delivery: str | None | UnsetType = UNSET
-    seq: Whole
-    time: Number | None | UnsetType = UNSET
-    type: Word
     state: Word
     lane: Word | None | UnsetType = UNSET
     attempts: Whole | None | UnsetType = UNSET
@@ -63,6 +59,15 @@ class DeliveryRecord(FreeRecord, kw_only=True):
     last_error_text: TextData | None | UnsetType = UNSET
     last_status: Whole | None | UnsetType = UNSET
     settled_at: Number | None | UnsetType = UNSET
+
+
+class DeliveryRecord(ProgressRecord, FreeRecord, kw_only=True):
+    """A report and the state of its delivery. ``report`` is its content, where one is asked for."""
+
+    delivery: str | None | UnsetType = UNSET
+    seq: Whole
+    time: Number | None | UnsetType = UNSET
+    type: Word
     bytes: Whole | None | UnsetType = UNSET
     direction: Word | None | UnsetType = UNSET
     sender: str | None | UnsetType = UNSET

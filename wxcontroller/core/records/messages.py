@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from wxcontroller.core.receivedmedia import MEDIA_FILE
 from wxcontroller.core.records.decoding import Whole, WireRecord, Word
+from wxcontroller.core.records.deliveries import ProgressRecord
 from wxcontroller.core.records.texts import TextData
 
 
@@ -84,6 +85,7 @@ class MessageRecord(OutcomeRecord, kw_only=True):
     quote: QuoteRecord | None | UnsetType = UNSET
     origin: Word | None | UnsetType = UNSET
     recalled: bool | UnsetType = UNSET
+    delivery: ProgressRecord | None | UnsetType = UNSET
 
     def locate(self, account: str) -> None:
         if isinstance(self.media, MediaRecord):

@@ -4,12 +4,13 @@ import { call, may, picture } from "./api.js";
 import { drawBlob, freeBlob, saveBlob } from "./blobs.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { composer } from "./compose.js";
+import { deliveryOf } from "./deliverywords.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./messagewords.js";
-import { path } from "./paths.js";
+import { path, placeOf } from "./paths.js";
 import { accounts } from "./store.js";
 import { dayOf, moment, timeOf } from "./times.js";
 import { exactly, lasted } from "./words.js";
@@ -127,7 +128,7 @@ export function chatOf(name, signal) {
 
   function meta(message, outcome) {
     const words = [timeOf(message.time), contentWords(message), outcome?.[1]].filter(Boolean).join(" · ");
-    const line = h("small", { className: `meta ${outcome?.[0] ?? ""}`.trim() }, words);
+    const line = h("small", { className: `meta ${outcome?.[0] ?? ""}`.trim() }, words, webhook(message) ?? "");
     const { id, state } = message;
     if (!may("send")) return line;
     if (state === "waiting" || state === "held") {
@@ -140,6 +141,11 @@ export function chatOf(name, signal) {
       line.append(recall);
     }
     return line;
+  }
+
+  function webhook(message) {
+    const [tone, words] = deliveryOf(message) ?? [];
+    return words && h("a", { className: tone, href: placeOf(name, "deliveries") }, words);
   }
 
   const recalls = () => accounts.get(name)?.activity?.capabilities?.recall === true;

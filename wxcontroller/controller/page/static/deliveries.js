@@ -2,6 +2,7 @@
 
 import { call, may } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
+import { deliveryState } from "./deliverywords.js";
 import { inWords, sentences } from "./failures.js";
 import { reportWord } from "./eventwords.js";
 import { t, textOf } from "./i18n.js";
@@ -14,12 +15,6 @@ import { moment } from "./times.js";
 import { answerWords, exactly } from "./words.js";
 
 const MOST = 100;
-const STATES = {
-  held: () => ["busy", t("its media is being fetched")],
-  pending: () => ["attention", t("waiting")],
-  dead: () => ["bad", t("dead letter")],
-};
-
 // The other side of a message.
 function whoOf({ direction, sender, receiver, group }) {
   if (!direction) return "";
@@ -78,7 +73,7 @@ export function deliveriesTab(name) {
   function item(delivery) {
     const { id, time, type, state, lane, attempts, next_at: next } = delivery;
     const error = textOf(delivery, "last_error");
-    const [tone, word] = STATES[state]?.() ?? ["off", state];
+    const [tone, word] = deliveryState(state);
     // A report that was never tried is next in the queue, so there is nothing to resend.
     const hidden = !attempts || !may("control");
     const again = h("button", { type: "button", "data-action": "replay", hidden }, icon("restart"));

@@ -57,8 +57,8 @@ export function peopleTab(name) {
       return;
     }
     const nowRoster = activity ? `${activity.people} ${can(account, "groups")}` : null;
-    const { last_message: last, queued, held, media_since: refused } = activity ?? {};
-    const nowNews = activity ? [last, queued, held, refused, account.pid].join() : null;
+    const { last_message: last, queued, held, undelivered, dead, media_since: refused } = activity ?? {};
+    const nowNews = activity ? [last, queued, held, undelivered, dead, refused, account.pid].join() : null;
     if (loading || (nowRoster === roster && nowNews === news)) return;
     loading = true;
     let pause = PAUSE;

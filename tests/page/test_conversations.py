@@ -1,0 +1,90 @@
+"""Conversations in the dashboard, with real accounts at the sandbox."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.inthread import InThread, in_thread
+from tests.openapi.world import World, world
+from tests.page.browser import Browser, new_tab
+from tests.page.looks import faults
+from tests.unit.drivers.kit import friend
+
+pytestmark = [pytest.mark.timeout(300)]
+TARGETS = """
+return [...document.querySelectorAll("main :is(a, button)")].filter((one) => one.checkVisibility()).filter((one) => {
+  const after = getComputedStyle(one, "::after");
+  const more = after.content === "none" ? 0 : -parseFloat(after.top) - parseFloat(after.bottom);
+  const { width, height } = one.getBoundingClientRect();
+  return width < 24 || height + (more || 0) < 24;
+}).map((one) => one.outerHTML.slice(0, 120));
+"""
+
+
+@contextlib.asynccontextmanager
+async def webhook() -> AsyncIterator[str]:
+    """A receiver that refuses reports of messages with the text "refused"."""
+
+    async def take(request: web.Request) -> web.Response:
+        report = await request.json()
+        return web.Response(status=410 if report.get("content") == "refused" else 200)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield "http://{}:{}/".format(*runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def accounts(place: Path) -> AsyncIterator[World]:
+    """The accounts alice and bob, to whom friends have written."""
+    async with webhook() as address, world(place) as made:
+        for name, words in (("alice", ("hello", "refused")), ("bob", ("good morning",))):
+            person = await made.account(name, post_api=address)
+            for number, each in enumerate(words):
+                made.wechat.hear(person, each, chat=friend(person, number))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread[World]]:
+    with in_thread(accounts(tmp_path_factory.mktemp("world"))) as made:
+        yield made
+
+
+@pytest.fixture
+def browser(running: InThread[World], language: str, browser_of: Callable[[str], Browser]) -> Iterator[Browser]:
+    with new_tab(browser_of(language), running.entered.url) as tab:
+        tab.size(1280)
+        tab.open()
+        tab.find("#rows [data-account=bob]")
+        yield tab
+
+
+def test_received_message_shows_its_delivery(browser: Browser) -> None:
+    browser.open("#/a/alice/chats")
+    browser.click("#people button", "hello")
+    delivered = browser.find("#messages li .meta a", "webhook: delivered, ")
+    assert delivered.value_of_css_property("color") == browser.find("#messages li .meta").value_of_css_property(
+        "color"
+    )
+    browser.click("#people button", "refused")
+    browser.find("#messages li .meta a.bad", "webhook: dead, the webhook returned 410")
+    for width, theme in ((1280, "light"), (360, "dark")):
+        browser.size(width)
+        browser.colours(theme)
+        browser.find("#messages li .meta a.bad")
+        browser.picture(f"chat-delivery-{width}-{theme}")
+        assert faults(browser) == []
+    assert browser.script(TARGETS) == []
+    browser.click("#messages li .meta a.bad")
+    browser.find("#deliveries li .bad", "dead")
+    assert browser.complaints() == []
