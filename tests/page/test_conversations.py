@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from selenium.webdriver.common.keys import Keys
 
 from tests.inthread import InThread, in_thread
 from tests.openapi.world import World, world
@@ -87,4 +88,19 @@ def test_received_message_shows_its_delivery(browser: Browser) -> None:
     assert browser.script(TARGETS) == []
     browser.click("#messages li .meta a.bad")
     browser.find("#deliveries li .bad", "dead")
+    assert browser.complaints() == []
+
+
+def test_person_gets_a_name(browser: Browser) -> None:
+    browser.open("#/a/bob/chats")
+    browser.click("#people button", "good morning")
+    browser.click("#chat-rename")
+    browser.picture("rename-1280")
+    browser.type("#rename input", "钱多多" + Keys.ENTER)
+    browser.find("#send-to", "钱多多")
+    browser.find("#people button[aria-pressed=true]", "钱多多")
+    browser.click("#chat-rename")
+    assert browser.find("#rename input").get_attribute("value") == "钱多多"
+    browser.type("#rename input", Keys.ENTER)
+    browser.gone("#people button", "钱多多")
     assert browser.complaints() == []

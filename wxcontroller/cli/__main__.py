@@ -27,6 +27,7 @@ from wxcontroller.cli.logs import logs
 from wxcontroller.cli.messages import messages
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
+from wxcontroller.cli.remark import remark
 from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
 from wxcontroller.cli.sends import sends
@@ -65,7 +66,24 @@ def cli() -> None:
 
 cli.params[:0] = global_options()
 for _verb in (
-    *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, sends, messages, events),
+    *(
+        add,
+        start,
+        stop,
+        restart,
+        list_,
+        status,
+        qr,
+        login_link,
+        show,
+        set_,
+        logs,
+        send,
+        sends,
+        messages,
+        remark,
+        events,
+    ),
     *(deliveries, alert, ilink),
     *(answer, logout, remove, export, import_, move, adopt, tokens.token, target, fleet, config, doctor),
 ):

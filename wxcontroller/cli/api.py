@@ -244,6 +244,10 @@ class Api(Connection):
         """Return contacts or groups (``kind``) with ``wanted`` in a name or id."""
         return [obj(person) for person in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
 
+    def set_remark(self, name: AccountName, person: str, remark: str) -> JsonObject:
+        """Set the name that is shown for a contact; return the contact."""
+        return obj(self._ask("PATCH", name, "contacts", person, body={"remark": remark}, wait=_SEND))
+
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
         """Send a message and return its state."""
         body = message if isinstance(message, RequestBody) else json_body(message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts
 from wxcontroller.core.errors import WeChatError, WxError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import Contact, Group
+from wxcontroller.core.model import Group
 from wxcontroller.core.verdict import FAILED, UNKNOWN_WORD
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Contacts:
             async with asyncio.timeout(KNOWN_SECONDS):
                 await self.parts.roster.until_group(made[0])
         except TimeoutError:
-            self._update_roster(group=Group(made[0], call.get("displayname")))
+            self._update_roster(Group(made[0], call.get("displayname")))
         return {**_SUCCESS, "group_id": made[0]}
 
     async def invite_friend(self, call: Call) -> Answer:
@@ -86,7 +86,7 @@ class Contacts:
         current = self.parts.roster.groups.get(group.id)
         if current:
             left = tuple(member for member in current.members if member.id not in people)
-            self._update_roster(group=replace(current, members=left))
+            self._update_roster(replace(current, members=left))
         return _SUCCESS
 
     async def set_group_displayname(self, call: Call) -> Answer:
@@ -98,7 +98,7 @@ class Contacts:
         if failure := await self._done(self.parts.driver.rename_group(group.id, name)):
             return failure
         if current := self.parts.roster.groups.get(group.id):
-            self._update_roster(group=replace(current, name=name))
+            self._update_roster(replace(current, name=name))
         return _SUCCESS
 
     async def stick(self, call: Call) -> Answer:
@@ -123,12 +123,9 @@ class Contacts:
         contacts = self.parts.roster.find_contacts(call.whom("id", "account", "displayname", "markname"))
         if not contacts:
             return NOT_FOUND
-        remark = call.get("new_markname")
-        if failure := await self._done(self.parts.driver.set_remark(contacts[0].id, remark)):
-            return failure
-        if current := self.parts.roster.contacts.get(contacts[0].id):
-            self._update_roster(contact=replace(current, markname=remark))
-        return _SUCCESS
+        from wxcontroller.client.remarks import set_remark
+
+        return await self._done(set_remark(self.parts, contacts[0], call.get("new_markname"))) or _SUCCESS
 
     async def make_friend(self, call: Call) -> Answer:
         person, roster = call.get("id"), self.parts.roster
@@ -180,9 +177,8 @@ class Contacts:
             return {"code": 201, "status": "failure", "reason": str(problem)}
         return None
 
-    def _update_roster(self, contact: Contact | None = None, group: Group | None = None) -> None:
-        reports = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
-        self.parts.reporter.events(reports)
+    def _update_roster(self, group: Group) -> None:
+        self.parts.reporter.events(self.parts.roster.update([], [group], ()))
 
 
 def unknown_outcome(why: str) -> JsonObject:

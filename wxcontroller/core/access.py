@@ -125,6 +125,7 @@ PROGRAM: tuple[Endpoint, ...] = (
     v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
     v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
     v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
+    v1("PATCH", "contacts/{id}", Scope.SEND, About.NOTHING, "set the name that is shown for one"),
     v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
     v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
     v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),

@@ -113,6 +113,21 @@ def test_line_of_a_message_has_its_id_and_its_delivery(delivery: Json, words: st
     assert re.fullmatch(rf"\S+ \S+ a-1 Ann: hi{words}", messages.line(message))
 
 
+def test_a_person_gets_a_name(wxctl: Wxctl) -> None:
+    person = output(wxctl, "messages", "alice")["messages"][-1]["chat"]
+    friend = next(one for one in people(wxctl) if one["id"] != person and one["kind"] == "friend")
+    done = wxctl("remark", "alice", friend["name"], "老王")
+    assert (done.returncode, done.stdout) == (0, f"{friend['id']} is shown as 老王\n")
+    assert next(one for one in people(wxctl) if one["id"] == friend["id"])["name"] == "老王"
+    assert wxctl("remark", "alice", "老王", "").returncode == 0
+    assert wxctl("remark", "alice", "nobody of this name", "x").returncode == 1
+
+
+def people(wxctl: Wxctl) -> Json:
+    with urllib.request.urlopen(f"{wxctl.url}/v1/accounts/alice/contacts") as answer:
+        return json.load(answer)["contacts"]
+
+
 def test_sends_that_wait_are_listed_and_cancelled(wxctl: Wxctl, running: Served) -> None:
     assert wxctl("set", "alice", "send_interval=60").returncode == 0
     assert wxctl("restart", "alice").returncode == 0

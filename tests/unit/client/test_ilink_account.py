@@ -8,7 +8,7 @@ import pytest
 from tests.patience import until
 from tests.unit.client.stage import Stage, staged
 from tests.unit.durability.routes import ROUTES, Route
-from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
 
@@ -18,6 +18,36 @@ async def test_profile_names_the_person_and_pictures_are_unsupported(ilink: Stag
     assert obj(await client.get("get_user_info"))["ilink_user_id"] == ilink.ilink.peer
     answer = obj(await client.get("get_avatar", id=ilink.ilink.peer))
     assert (answer["code"], "ilink" in str(answer["status"])) == (-10, True)
+
+
+async def test_person_is_shown_by_the_name_that_the_operator_sets(ilink: Stage) -> None:
+    client = await ilink.enter()
+    peer = ilink.ilink.peer
+    await ilink.report(ilink.route.write(ilink, "hi"))
+    status, contact = await client.v1("PATCH", f"contacts/{peer}", {"remark": " 王芳 "})
+    assert (status, contact["name"], contact["remark"]) == (200, "王芳", "王芳")
+    client = await ilink.restart()
+    assert (await ilink.report(ilink.route.write(ilink, "again")))["sender"] == "王芳"
+    for path, key, name in (
+        ("contacts", "contacts", "name"),
+        ("chats", "chats", "name"),
+        ("messages", "messages", "chat_name"),
+    ):
+        assert obj(items((await client.get_v1(path))[key])[-1])[name] == "王芳"
+    status, contact = await client.v1("PATCH", f"contacts/{peer}", {"remark": ""})
+    assert (status, contact["name"]) == (200, peer)
+
+
+@pytest.mark.parametrize(
+    ("person", "body", "code"),
+    [("nobody", {"remark": "x"}, "no-such-peer"), ("", {"remark": "x" * 65}, "bad-request"), ("", {}, "bad-request")],
+)
+async def test_invalid_name_of_a_person_changes_nothing(
+    ilink: Stage, person: str, body: JsonObject, code: str
+) -> None:
+    client = await ilink.enter()
+    status, refused = await client.v1("PATCH", f"contacts/{person or ilink.ilink.peer}", body)
+    assert (status, obj(refused["error"])["code"]) == ({"no-such-peer": 404}.get(code, 400), code)
 
 
 async def test_a_restart_needs_no_scan(ilink: Stage) -> None:

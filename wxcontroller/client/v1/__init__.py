@@ -116,6 +116,7 @@ def add_routes(app: web.Application, parts: Parts) -> None:
     app.router.add_delete("/v1/messages/{id}", with_refusals(lambda request: sending().recall(request)))
     app.router.add_get("/v1/chats", with_refusals(lambda request: messages().chats(request)))
     app.router.add_get("/v1/contacts", with_refusals(lambda request: people().contacts(request)))
+    app.router.add_patch("/v1/contacts/{id}", with_refusals(lambda request: people().rename(request)))
     app.router.add_get("/v1/groups", with_refusals(lambda request: people().groups(request)))
     app.router.add_get("/v1/groups/{id}/members", with_refusals(lambda request: people().members(request)))
     app.router.add_post("/v1/webhook/test", with_refusals(lambda request: trials().webhook(request)))

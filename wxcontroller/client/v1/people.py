@@ -1,18 +1,27 @@
 """/v1/contacts and /v1/groups at the account's port: known people and groups, by the ids for sending."""
 
+import asyncio
 from collections.abc import Iterable
 
 from aiohttp import web
 
+from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.contacts import CONTACTS_ANSWER_SECONDS
 from wxcontroller.client.directory import id_of
+from wxcontroller.client.remarks import set_remark
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.selecting import number_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_
+from wxcontroller.client.v1.outcomes import check_state
+from wxcontroller.client.v1.selecting import bad, number_of, read_body
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx.objects import member_displayname
 from wxcontroller.openwx.paging import PAGE_PEOPLE
+
+_REMEDY = N_('send {"remark": "a name"}, at most 64 characters; "" removes it')
+_LONGEST_REMARK = 64
 
 
 class PeopleCalls:
@@ -28,6 +37,34 @@ class PeopleCalls:
     async def groups(self, request: web.Request) -> web.StreamResponse:
         """GET: groups likewise, without their members."""
         return self._page(request, "groups", self._parts.roster.groups.values())
+
+    async def rename(self, request: web.Request) -> web.StreamResponse:
+        """PATCH ``{"remark": …}``: set the name that is shown for a contact."""
+        wanted = request.match_info["id"]
+        body = obj(read_body(await request.app[BODIES].small(request), _REMEDY))
+        remark = body.get("remark")
+        if body.keys() != {"remark"} or not isinstance(remark, str) or len(remark) > _LONGEST_REMARK:
+            raise bad(N_("the body is not a remark"), _REMEDY)
+        if not self._parts.at_work:
+            check_state(self._parts, 0)
+        contact = self._parts.directory.find(wanted)
+        if not isinstance(contact, Contact):
+            raise RequestRefused(
+                404,
+                "no-such-peer",
+                N_("the account has no contact with the id {id}"),
+                N_("use an id from GET …/contacts"),
+                id=f"{wanted[:64]!r}",
+            )
+        try:
+            async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
+                await set_remark(self._parts, contact, remark.strip())
+        except TimeoutError:
+            raise RequestRefused(504, "too-slow", N_("WeChat did not answer in time"), N_("try it again")) from None
+        except WxError as problem:
+            why = Text(N_("the remark is not set: {reason}"), reason=problem.text)
+            raise RequestRefused(409, "remark-refused", why, problem.remedy_text) from None
+        return json_answer(self._contact(self._parts.roster.contacts.get(contact.id, contact)))
 
     async def members(self, request: web.Request) -> web.StreamResponse:
         """GET: the members of a group, oneself among them."""

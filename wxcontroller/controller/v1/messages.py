@@ -8,7 +8,7 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.core.records.messages import ChatPage, MessagePage, MessageRecord, Recall, SentMessage
-from wxcontroller.core.records.people import ContactPage, GroupPage, MemberList
+from wxcontroller.core.records.people import ContactPage, ContactRecord, GroupPage, MemberList
 from wxcontroller.core.verdict import Cause, SendState
 from wxcontroller.openwx.describing import (
     AS_DATA,
@@ -33,7 +33,7 @@ from wxcontroller.openwx.paging import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
 # Codes of refused requests, in addition to those of every request.
 CODES = (
     *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
-    *("not-recallable", "recall-refused", "bad-type"),
+    *("not-recallable", "recall-refused", "remark-refused", "bad-type"),
 )
 _MEDIA_TYPES = ("image", "video", "file", "emoticon")
 _MEANINGS = {
@@ -162,7 +162,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "id": (TEXT, "the lasting id"),
             "name": (TEXT, "the name to show"),
             "kind": (word("friend", "official", "system"), "the kind of contact"),
-            "remark": (TEXT, "the remark set by the account"),
+            "remark": (TEXT, "the name set by the account's owner; on iLink it is stored here, elsewhere at WeChat"),
             "nickname": (TEXT, "the name chosen by the person"),
             "wechat_id": (TEXT, "the WeChat ID, if WeChat provides one"),
             "province": (TEXT, "province, as written in the profile"),
@@ -275,6 +275,16 @@ def limit(maximum: int) -> Parameter:
     PASSED_ON,
     parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
     decoded=ContactPage,
+)
+@CALLS.route(
+    "PATCH",
+    "accounts/{name}/contacts/{id}",
+    "set the remark, the name that is shown for a contact",
+    ref("ContactEntry"),
+    PASSED_ON,
+    parameters=(Parameter("id", "the contact's id", place="path"),),
+    body=record({"remark": (TEXT, "the name, at most 64 characters; empty: none")}),
+    decoded=ContactRecord,
 )
 @CALLS.route(
     "GET",

@@ -11,6 +11,7 @@ import { inOrder } from "./inorder.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./messagewords.js";
 import { path, placeOf } from "./paths.js";
+import { openRename } from "./rename.js";
 import { accounts } from "./store.js";
 import { dayOf, moment, timeOf } from "./times.js";
 import { exactly, lasted } from "./words.js";
@@ -22,8 +23,9 @@ const NEAR = 80; // pixels from the end within which new messages scroll into vi
 const RECALL_MILLISECONDS = 120_000;
 const PICTURES = new Set(["image", "emoticon"]);
 
-// Return { choose(entry), refresh(), focus(), end() } for the conversations of an account.
-export function chatOf(name, signal) {
+// Return { choose(entry), refresh(), focus(), end() } for the conversations of an account; renamed() is called when a
+// person got another name.
+export function chatOf(name, signal, renamed) {
   let who = null;
   let shown = "";
   let older = []; // messages before the page that is refreshed
@@ -37,6 +39,7 @@ export function chatOf(name, signal) {
     who = entry;
     compose.choose(entry);
     setText($("send-to"), entry ? entry.label : "");
+    setHidden($("chat-rename"), !entry?.isContact || !may("send"));
     if (!other) return;
     empty();
     if (entry) refresh();
@@ -208,6 +211,7 @@ export function chatOf(name, signal) {
   }
 
   $("chat-earlier").addEventListener("click", earlier, { signal });
+  $("chat-rename").addEventListener("click", () => openRename(name, who, renamed), { signal });
   // What is there may be of another account.
   empty();
   setText($("sends-note"), "");

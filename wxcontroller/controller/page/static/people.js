@@ -32,7 +32,10 @@ const LAST = ["official", "system"];
 export function peopleTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
-  const chat = chatOf(name, signal);
+  const chat = chatOf(name, signal, () => {
+    roster = "unknown";
+    follow();
+  });
   let chats = [];
   let people = [];
   let chosen = null;
@@ -102,7 +105,11 @@ export function peopleTab(name) {
     const groups = can(account, "groups") ? await listed("groups") : [];
     const contacts = await listed("contacts");
     people = [
-      ...contacts.map((one) => entryOf(one.id, one.name, one.kind, [one.nickname, one.remark, one.wechat_id])),
+      ...contacts.map((one) => ({
+        ...entryOf(one.id, one.name, one.kind, [one.nickname, one.remark, one.wechat_id]),
+        remark: one.remark,
+        isContact: true,
+      })),
       ...groups.map((one) => entryOf(one.id, one.name, "group", [])),
     ];
   }
@@ -145,8 +152,8 @@ export function peopleTab(name) {
   }
 
   function show() {
-    const wanted = $("people-search").value.trim().toLowerCase();
-    const found = entries().filter((entry) => entry.key.includes(wanted));
+    const search = $("people-search").value.trim().toLowerCase();
+    const found = entries().filter((entry) => entry.key.includes(search));
     const n = found.length;
     const shown = n > MOST ? t("{n} found, the first {most} are shown.", { n, most: MOST }) : "";
     const none = n ? "" : t("Nothing found.");
