@@ -24,6 +24,8 @@ return [...document.querySelectorAll("main :is(a, button)")].filter((one) => one
 }).map((one) => one.outerHTML.slice(0, 120));
 """
 
+CHATS = "return [...document.querySelectorAll('#all-chats small:not(.when)')].map((one) => one.textContent)"
+
 
 @contextlib.asynccontextmanager
 async def webhook() -> AsyncIterator[str]:
@@ -104,3 +106,27 @@ def test_person_gets_a_name(browser: Browser) -> None:
     browser.type("#rename input", Keys.ENTER)
     browser.gone("#people button", "钱多多")
     assert browser.complaints() == []
+
+
+def test_conversations_of_all_accounts_are_listed(browser: Browser, running: InThread[World]) -> None:
+    browser.click("#side [data-view=conversations]")
+    assert browser.until(lambda: browser.script(CHATS), "conversations")[0].endswith("bob · good morning")
+    assert [each.rsplit(" · ")[-1] for each in browser.script(CHATS)] == ["good morning", "refused", "hello"]
+    running.loop.call_soon_threadsafe(write, running.entered, "alice", "hello again")
+    browser.until(lambda: browser.script(CHATS)[0].endswith("alice · hello again"), "the new message on top")
+    for width, theme in ((1280, "dark"), (360, "light")):
+        browser.size(width)
+        browser.colours(theme)
+        browser.find("#all-chats li")
+        browser.picture(f"conversations-{width}-{theme}")
+        assert faults(browser) == []
+    assert browser.script(TARGETS) == []
+    browser.click("#all-chats a", "hello again")
+    browser.find("#account-name", "alice")
+    browser.find("#messages li", "hello again")
+    assert browser.complaints() == []
+
+
+def write(world: World, name: str, words: str) -> None:
+    account = next(one for one in world.wechat.sandbox.accounts.values() if one.nickname == name)
+    world.wechat.hear(account, words)

@@ -37,11 +37,13 @@ let isUndecided = false; // the first tab depends on the account's state
 let endTab = () => {};
 let endLogin = null;
 let chooseTab;
+let wantedChat = "";
 
 export function setUpAccount() {
   chooseTab = setUpTabs(document.querySelector("#account .tabs"), (id) => {
     endTab();
-    endTab = name === null ? () => {} : TABS[id](name);
+    endTab = name === null ? () => {} : TABS[id](name, wantedChat);
+    wantedChat = "";
   });
   $("account-actions").addEventListener("click", async (event) => {
     const action = event.target.closest("button")?.dataset.action;
@@ -58,8 +60,9 @@ export function setUpAccount() {
 
 export const accountView = { open: openAccount, close: closeAccount };
 
-function openAccount(which, tab = "") {
+function openAccount(which, tab = "", chat = "") {
   name = which;
+  wantedChat = chat;
   setText($("account-name"), which);
   face = faceOf(drawnFace("large"));
   $("account-face").replaceChildren(face.element);

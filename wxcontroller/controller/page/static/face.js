@@ -60,12 +60,19 @@ export function faceOf(element) {
   return { element, show };
 }
 
-// Return an avatar with the initial of a name. Its colour is that of `coloured`, as in the list of accounts.
-export function letterFace(name, coloured = name) {
+// Return an avatar with the initial of a name.
+function letterFace(name) {
   const element = h("span", { className: "face", "aria-hidden": "true" }, initial(name));
-  element.dataset.hue = hueOf(coloured);
+  element.dataset.hue = hueOf(name);
   return element;
 }
+
+// Return the parts of an entry in a list of people: the avatar, the name with a line below, and the time.
+export const entryParts = (name, below, when) => [
+  letterFace(name),
+  h("span", { className: "words" }, h("span", {}, name), h("small", {}, below)),
+  h("small", { className: "when" }, when),
+];
 
 // Prefer a letter or digit to a bracket or an emoji.
 const initial = (name) => (name.match(/[\p{L}\p{N}]/u) ?? [...name, "?"])[0].toUpperCase();

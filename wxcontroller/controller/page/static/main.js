@@ -17,7 +17,7 @@ const add = lazily(() => import("./add.js"), (part) => part.setUpAdd());
 const VIEWS = {
   list: async () => NOTHING,
   account: async () => (await account()).accountView,
-  conversations: viewOf(() => import("./conversations.js"), "conversationsView"),
+  conversations: viewOf(() => import("./conversations.js"), "conversationsView", (part) => part.setUpConversations()),
   events: viewOf(() => import("./allevents.js"), "eventsView"),
   deliveries: viewOf(() => import("./alldeliveries.js"), "deliveriesView"),
   health: viewOf(() => import("./health.js"), "healthView"),
@@ -29,8 +29,8 @@ let known = false;
 let shown = NOTHING;
 let turn = 0; // counts navigations: a view that loads too late is not shown
 
-function viewOf(load, name) {
-  const part = lazily(load);
+function viewOf(load, name, prepare) {
+  const part = lazily(load, prepare);
   return async () => (await part())[name];
 }
 

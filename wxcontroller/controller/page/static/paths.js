@@ -52,5 +52,5 @@ export function urlOf(path) {
 export const fetched = async (path, options) =>
   fetch(urlOf(path), { ...options, cache: "no-store", redirect: "error" });
 
-// Return where this page shows an account, or a tab of it.
-export const placeOf = (name, tab = "") => `#/a/${encoded(name)}${tab && `/${tab}`}`;
+// Return where this page shows an account, a tab of it, or a chat in the tab.
+export const placeOf = (name, ...parts) => `#/a/${[name, ...parts.filter(Boolean)].map(encoded).join("/")}`;

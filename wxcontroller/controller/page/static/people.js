@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
-import { letterFace } from "./face.js";
+import { entryParts } from "./face.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { path } from "./paths.js";
@@ -29,7 +29,8 @@ const KINDS = {
 // Kinds that are seldom written to come last.
 const LAST = ["official", "system"];
 
-export function peopleTab(name) {
+// `wanted` is the id of the chat to open, "" for none.
+export function peopleTab(name, wanted = "") {
   const ending = new AbortController();
   const { signal } = ending;
   const chat = chatOf(name, signal, () => {
@@ -39,7 +40,7 @@ export function peopleTab(name) {
   let chats = [];
   let people = [];
   let chosen = null;
-  let before = null; // who was chosen when the account stopped
+  let before = wanted ? { id: wanted } : null; // who is to be chosen once the account is there
   let roster; // the version of the contacts that is shown; undefined: none
   let news; // the version of the messages that is shown
   let loading = false;
@@ -165,9 +166,9 @@ export function peopleTab(name) {
 
   function item(entry) {
     const last = entry.last ? previewOf(entry.last) : [kindOf(entry), entry.more].filter(Boolean).join(" · ");
-    const words = h("span", { className: "words" }, h("span", {}, entry.label), h("small", {}, last));
-    const button = h("button", { type: "button", "data-id": entry.id }, letterFace(entry.label), words);
-    if (entry.last) button.append(h("small", { className: "when" }, shortly(entry.last.time)));
+    const when = entry.last ? shortly(entry.last.time) : "";
+    const button = h("button", { type: "button", className: "entry", "data-id": entry.id });
+    button.append(...entryParts(entry.label, last, when));
     button.setAttribute("aria-pressed", String(entry.id === chosen?.id));
     button.addEventListener("click", () => {
       choose(entry);
