@@ -17,10 +17,9 @@ TORTURE_HISTORIES = 10000
 TORTURE_YEARS = 100
 TORTURE_SEED =
 CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
-# For make fleet: rounds with all times divided by ten, rounds in real time, and each fault once in fail-safe mode.
+# For make fleet: rounds with all times divided by ten, and rounds in real time.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
-FLEET_FAILSAFE_ROUNDS = 31
 FLEET_SEED =
 ROUNDS = exec $(PYTHON) -m tests.fleet $(if $(FLEET_SEED),--seed $(FLEET_SEED))
 # Recipes use exec: a signal to make then reaches the program, not a shell.
@@ -132,7 +131,6 @@ torture-years: test-deps ## years of an account's reports, on a simulated clock 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
 	@$(ROUNDS) --rounds $(FLEET_REAL_ROUNDS) --scale 1 </dev/null
-	@$(ROUNDS) --rounds $(FLEET_FAILSAFE_ROUNDS) --scale 3 --failsafe </dev/null
 
 bench: host-tree ## benchmarks: the proxy compared with others, one account, many accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy

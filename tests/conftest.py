@@ -35,7 +35,7 @@ _LONGEST = [
     "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
     for name in """
         system/documents system/export page/list system/packaging system/fleet_move system/wxctl system/fleet_owners
-        system/units page/walk page/people system/stuck unit/fleet/failsafe system/neighbors unit/controller/limits
+        system/units page/walk page/people system/stuck system/neighbors unit/controller/limits
         unit/durability/lifecycle system/keeper page/races unit/client/reply_window unit/fleet/owner_faults
         page/hostile fleet/fleet system/upgrade unit/durability/crashpoints system/torture system/upgrade_running
         system/attack system/access lint/style system/package unit/controller/restart system/alerts

@@ -16,12 +16,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
-    parser.add_argument("--failsafe", action="store_true", help="accounts run without etcd while all hosts agree")
     parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="wx-fleet-") as place,
-        world(debs(), Path(place), chosen.scale, chosen.failsafe) as booted,
+        world(debs(), Path(place), chosen.scale) as booted,
     ):
         rounds = Rounds(booted, chosen.seed)
         try:

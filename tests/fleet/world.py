@@ -28,7 +28,6 @@ from tests.patience import PATIENCE
 from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
-from tests.system.pages import step
 from wxcontroller.core.account import epoch_in
 from wxcontroller.core.envfile import parse
 
@@ -206,7 +205,7 @@ class World:
 
 
 @contextlib.contextmanager
-def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -> Iterator[World]:
+def world(debs: list[Path], place: Path, scale: float) -> Iterator[World]:
     """Boot everything, let the hosts list each other, and log an account in on each."""
     network.sweep()
     with contextlib.ExitStack() as stack:
@@ -234,9 +233,6 @@ def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -
                 drop_in = f"/etc/systemd/system/{unit}.service.d/40-world.conf"
                 host.write(drop_in, (_CLOCK_DROPIN + lines).encode())
         tokens = acquaint(hosts, HOSTS, place)
-        if failsafe:
-            for name, host in hosts.items():
-                run_without_etcd(name, host)
         keep = "systemctl enable --now wxcontroller-keeper.service && systemctl daemon-reload"
         with ThreadPoolExecutor() as several:
             list(several.map(lambda host: host.run("sh", "-c", keep), hosts.values()))
@@ -247,14 +243,6 @@ def world(debs: list[Path], place: Path, scale: float, failsafe: bool = False) -
         for host in hosts.values():
             host.run("sh", "-c", "grep -q faketime /proc/$(systemctl show -P MainPID wxcontroller.service)/maps")
         yield everything
-
-
-def run_without_etcd(name: str, host: Host) -> None:
-    """Keep a host's accounts running without etcd while all others confirm it, as in the guide."""
-    commands = step("docs/howto/etcd-failsafe.md", "Enable").replace("wxctl fleet", "wxctl fleet || true")
-    for called, other in zip(("fleet-b", "fleet-c"), sorted(HOSTS.keys() - {name}), strict=True):
-        commands = commands.replace(called, f"fleet-{other}")
-    host.run("bash", "-euc", commands)
 
 
 @contextlib.contextmanager

@@ -99,14 +99,7 @@ def _print_owners(etcd: JsonObject) -> None:
             "etcd: this host has a lease; accounts run {seconds} s without another renewal",
             seconds=integer(etcd.get("permit_seconds")),
         )
-    for each in map(obj, items(etcd.get("promises"))):
-        words = N_(
-            "etcd: host {host} may run its accounts without etcd; this host claims none of them for {seconds} s"
-        )
-        tell(words, host=one_line(each.get("host")), seconds=integer(each.get("seconds")))
-    if off := ", ".join(map(one_line, items(etcd.get("failsafe_off")))):
-        tell("etcd: without etcd, accounts stop here, because fail-safe mode is off on {hosts}", hosts=off)
-    titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("FAIL-SAFE"), N_("VERSION")
+    titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("VERSION")
     rows = [
         (
             one_line(host.get("name")),
@@ -114,7 +107,6 @@ def _print_owners(etcd: JsonObject) -> None:
             text(host.get("capacity")) or "-",
             one_line(host.get("egress")) or "-",
             " ".join(map(one_line, items(host.get("labels")))),
-            " ".join(map(one_line, items(host.get("failsafe")))) or "-",
             one_line(host.get("version")),
         )
         for host in map(obj, items(etcd.get("hosts")))

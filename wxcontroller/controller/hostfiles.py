@@ -37,10 +37,6 @@ class KeeperFiles:
             return None
         return until - time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def failsafe(self) -> JsonObject:
-        """Return since when accounts run without etcd, and which hosts reach it; {} while they do not."""
-        return self._read("failsafe")
-
     def _read(self, name: str) -> JsonObject:
         try:
             return kept_json((self._place / name).read_bytes())

@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
@@ -39,7 +38,6 @@ from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import OwnedElsewhere, OwnerClaim, Owners
-from wxcontroller.fleet.promises import LONGEST_PROMISE, NotConfirmed, Promises
 from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 from wxcontroller.fleet.takeoverplan import Outlooks
@@ -75,11 +73,7 @@ class HostOwners:
         # The keeper's last known state of etcd, and that from before the last boot.
         self._noted = latest = self._moment(self._paths.etcd_state)
         latest = latest.joined(self._moment(self._paths.fleet_runtime / "etcd"))
-        self._failsafe = settings.failsafe
-        self._promises = Promises(self._paths.controller_runtime / "promises", LEASE_SECONDS)
-        self.records = Owners(
-            *(self._etcd, settings.prefix, hosts.name, self.keeper.lease, LEASE_SECONDS, latest), self._promises.left
-        )
+        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.keeper.lease, LEASE_SECONDS, latest)
         self.outlooks = Outlooks(self.records, settings, standbys.made)
         self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings)
         self.starts = HostStarts(shared)
@@ -124,14 +118,6 @@ class HostOwners:
     @property
     def trouble(self) -> Text:
         """Why accounts of this host cannot be claimed, or soon cannot be; NOTHING if they can."""
-        if since := self.keeper.failsafe():
-            words = N_("accounts run without etcd since {time}, because all other hosts confirm it")
-            if having := ", ".join(map(one_line, items(since.get("etcd")))):
-                words = N_(
-                    "accounts run without etcd since {time}, because all others confirm it; etcd responds to {hosts}"
-                )
-            began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(integer(since.get("since"))))
-            return Text(words, time=began, hosts=having)
         if self.records.reason:
             return self.records.reason
         left = self.keeper.permit_left()
@@ -161,16 +147,9 @@ class HostOwners:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
         left = self.keeper.permit_left()
         counts: JsonObject = {**self.takeovers.counts}
-        listed, promised = self.records.failsafes.get(self._hosts.name), self._promises.hosts()
-        without = self.records.hosts.keys() - self.records.failsafes
-        off: list[JsonValue] = [name for name in (listed.hosts if listed else ()) if name in without]
-        promises: list[JsonValue] = [{"host": host, "seconds": int(left)} for host, left in promised.items()]
         return {
             **text_fields(reason=self.trouble),
             "permit_seconds": None if left is None else max(0, int(left)),
-            "failsafe_since": integer(self.keeper.failsafe().get("since")) or None,
-            "failsafe_off": off,
-            "promises": promises,
             **self.outlooks.as_json(),
             "takeovers": counts,
         }
@@ -180,18 +159,6 @@ class HostOwners:
         return self.records.changes
 
     # -- controller.ownership.Ownership
-
-    def confirm(self, host: str, lease: int, seconds: int) -> JsonObject:
-        """See ``controller.ownership.Ownership``, and ``fleet/failsafe.py``."""
-        if not self._failsafe or host not in self._hosts.by_name or not 0 < seconds <= LONGEST_PROMISE:
-            raise NotConfirmed(
-                N_("host {host} does not confirm that {other} runs accounts without etcd"),
-                N_("set failsafe = true in its [fleet.etcd], and list all hosts in its [fleet.hosts]"),
-                host=self._hosts.name,
-                other=host[:64],
-            )
-        self._promises.confirm(host, lease, seconds, self.records)
-        return {"name": self._hosts.name, "confirmed": True, "etcd": not self.records.reason}
 
     @contextlib.asynccontextmanager
     async def claiming(self, name: AccountName, account: Account | None) -> AsyncIterator[int]:

@@ -104,9 +104,8 @@ class HostTakeovers:
         """Return whether an account has no host; one that another host fails to take over still has none."""
         owners = self._owners
         if (taken := owners.open_takeover(instance)) is not None:
-            return taken.source not in owners.hosts and not owners.promise_left(taken.source)
-        is_lost = instance not in owners.owners and record.host not in (owners.name, *owners.hosts)
-        return is_lost and not owners.promise_left(record.host)
+            return taken.source not in owners.hosts
+        return instance not in owners.owners and record.host not in (owners.name, *owners.hosts)
 
     def _is_ripe(self, instance: str, lost: float, now: float) -> bool:
         """Return whether it is this host's turn to take over an account that was ``lost`` so many seconds ago."""

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from wxcontroller.core.account import Account
-from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName
 
@@ -36,10 +35,6 @@ class Ownership(Protocol):
         A block that fails leaves its owner unchanged. Raises WxError when this host must not run it, or does not
         know.
         """
-        ...
-
-    def confirm(self, host: str, lease: int, seconds: int) -> JsonObject:
-        """Promise another host, which runs its accounts without etcd, to claim none. Raises WxError and OSError."""
         ...
 
     def withdraw(self, instance: str) -> None:

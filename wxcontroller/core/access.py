@@ -193,7 +193,6 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
     v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that exist on more than one host"),
     v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "data about this host for other hosts"),
-    v1("POST", "fleet/failsafe", Scope.FLEET, About.NOTHING, "confirm that another host runs accounts without etcd"),
     v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens and those of agents, without their secrets"),
     v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),

@@ -14,7 +14,6 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.tables import (
     FILE,
-    SWITCH,
     CheckedTable,
     Choice,
     KeyProblem,
@@ -114,7 +113,6 @@ class EtcdSettings(CheckedTable):
         *(86400.0, seconds(60, 30 * 86400), "shortest time between two takeovers of an account")
     )
     takeover_rate: float = row(1.0, number(0.01, 100), "accounts that this host takes over per second")
-    failsafe: bool = row(False, SWITCH, "run on without etcd while all other hosts confirm it")
 
     @property
     def prefix(self) -> str:
@@ -179,6 +177,3 @@ class FleetSettings(CheckedTable):
         urls = [host.url for host in self.hosts if host.url]
         if len(set(urls)) < len(urls):
             yield KeyProblem(Text("has two hosts with the same url"), ("hosts",))
-        if self.etcd is not None and self.etcd.failsafe and not urls:
-            words = Text("etcd has failsafe, which needs all other hosts of the fleet, as [fleet.hosts.NAME]")
-            yield KeyProblem(words, ("etcd.failsafe",))

@@ -146,7 +146,7 @@ class Paths:
 
     @property
     def fleet_runtime(self) -> Path:
-        """Directory of the keeper's files ``lease``, ``permit``, ``failsafe`` and ``etcd``, in a fleet with etcd."""
+        """Directory of the keeper's files ``lease``, ``permit`` and ``etcd``, in a fleet with etcd."""
         return self.root / "run/wxcontroller-fleet"
 
     @property

@@ -78,8 +78,7 @@ class EtcdFailure(WxError):
         self.reason = reason
         self.grpc_code = grpc_code
         # Not a result of the request.
-        self.unreachable = grpc_code in _ELSEWHERE
-        self.unsure = unsure and self.unreachable
+        self.unsure = unsure and grpc_code in _ELSEWHERE
 
 
 class Compacted(Exception):

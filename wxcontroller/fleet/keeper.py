@@ -13,8 +13,8 @@ nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 
 The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
 one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
 
-In fail-safe mode (``fleet/failsafe.py``), the other hosts can stand in for etcd: when all of them have confirmed that
-accounts run on, that counts as a renewal.
+Nothing stands in for etcd: a host that does not reach it cannot tell whether others do, and take its accounts. So a
+lost quorum stops all accounts within the lease.
 
 An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. It is noticed
 because its present cannot follow its past (``EtcdMoment``): then the keeper ends, and the next one takes no lease
@@ -31,7 +31,6 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wxcontroller import __version__
 from wxcontroller.core.dumps import forbid_dumps
@@ -39,16 +38,13 @@ from wxcontroller.core.errors import BadSettings, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.messages import N_
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
 from wxcontroller.fleet.credentials import connection_reason, credentials_of
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdEntry, EtcdFailure, EtcdGuard, EtcdMoment, Put
-
-if TYPE_CHECKING:
-    from wxcontroller.fleet.failsafe import FailsafeHosts
 
 log = logging.getLogger(__name__)
 # Without systemd's; in seconds.
@@ -58,10 +54,6 @@ _LOOK_SECONDS = 0.1
 _MODE = 0o644
 # File with the last known revision of etcd.
 MOMENT = "etcd"
-# File that exists while accounts run without etcd: since when, and the hosts that reach etcd.
-FAILSAFE = "failsafe"
-# Rounds of requests to the other hosts after a failed renewal: there is time for two before the watchdog acts.
-_ROUNDS = 2
 
 
 class HostNameTaken(WxError):
@@ -102,20 +94,10 @@ class Times:
 
 
 class Keeper:
-    """Keeps the lease of one host. ``boot`` identifies this boot of the machine, and ends with the id of the machine.
-
-    ``others`` are the hosts that it asks when it does not reach etcd, None without fail-safe mode.
-    """
+    """Keeps the lease of one host. ``boot`` identifies this boot of the machine."""
 
     def __init__(
-        self,
-        settings: Settings,
-        fleet: FleetSettings,
-        etcd: Etcd,
-        times: Times,
-        boot: str,
-        paths: Paths,
-        others: "FailsafeHosts | None" = None,
+        self, settings: Settings, fleet: FleetSettings, etcd: Etcd, times: Times, boot: str, paths: Paths
     ) -> None:
         self._host = fleet.name
         self._etcd = etcd
@@ -129,9 +111,6 @@ class Keeper:
         self._value = json.dumps(content).encode()
         prefix = fleet.etcd.prefix if fleet.etcd else ""
         self._key = f"{prefix}hosts/{fleet.name}"
-        self._list_key = f"{prefix}failsafe/{fleet.name}"
-        self._others = others
-        self._since = 0  # when accounts began to run without etcd
         self._notifier = Notifier()
         self._is_ready = False
 
@@ -192,29 +171,10 @@ class Keeper:
             await self._rest(self._times.pause)
 
     async def _enter(self, lease: int) -> bool:
-        """Write this host's keys; return whether they are there. Raises HostNameTaken and EtcdFailure."""
-        found = (await self._etcd.read(self._list_key)).entries
-        own = next((entry for entry in found if entry.key == self._list_key), None)
-        machine = self._boot.rpartition("-")[2]
-        if own is not None and kept_json(own.value).get("machine") != machine:
-            # It may run accounts although its lease has ended, and the hosts that it asks do not know this one.
-            raise HostNameTaken(
-                N_("another machine used the name {host} in fail-safe mode and may still run accounts"),
-                N_("if it is off for good: etcdctl del {key}"),
-                host=self._host,
-                key=self._list_key,
-            )
-        puts, deletes = [Put(self._key, self._value, lease)], [self._list_key] if own else []
-        if self._others is not None:
-            names: list[JsonValue] = [*self._others.names]
-            content: JsonObject = {"hosts": names, "machine": machine}
-            puts, deletes = [*puts, Put(self._list_key, json.dumps(content).encode())], []
-        guards = [
-            # Only if there is no such key: a living host of this name keeps it.
-            EtcdGuard(self._key, create_revision=0),
-            EtcdGuard(self._list_key, mod_revision=own.mod_revision if own else 0),
-        ]
-        return await self._etcd.commit(guards, puts, deletes) is not None
+        """Write this host's key; return whether it is there. Raises EtcdFailure."""
+        # Only if there is no such key: a living host of this name keeps it.
+        guard = EtcdGuard(self._key, create_revision=0)
+        return await self._etcd.commit((guard,), (Put(self._key, self._value, lease),)) is not None
 
     async def _rest(self, seconds: float) -> None:
         """Wait without a lease, which is no reason for the watchdog to end this process."""
@@ -262,14 +222,13 @@ class Keeper:
 
     async def _renew(self, lease: int, changed: asyncio.Event) -> None:
         failed = False
-        # The watchdog counts from the answer, the lease from the request, so hanging members must not delay it one
-        # after the other. The next attempt begins with the first member that was not tried.
-        longest = self._times.renewal if self._others is None else self._times.request * 2
         while True:
             begun = time.monotonic()
             changed.clear()
             try:
-                async with asyncio.timeout(longest):
+                # The watchdog counts from the answer, the lease from the request, so hanging members must not delay
+                # it one after the other. The next attempt begins with the first member that was not tried.
+                async with asyncio.timeout(self._times.renewal):
                     found, sent = await self._read(), uptime()
                     is_held = found is not None and (self._key, lease) in {(e.key, e.lease) for e in found}
                     left = await self._etcd.renew(lease) if is_held else 0
@@ -279,64 +238,21 @@ class Keeper:
                     log.warning("the lease of host %s cannot be renewed: %s", self._host, words)
                 failed = True
                 self._notifier.status(f"the lease cannot be renewed: {words}")
-                unreachable = not isinstance(problem, EtcdFailure) or problem.unreachable
-                confirmed = await self._confirmed(lease) if unreachable else None
-                if confirmed is None:
-                    await asyncio.sleep(self._times.pause)
-                    continue
-                left, sent = int(confirmed > 0), confirmed
-            else:
-                self._end_failsafe()
+                await asyncio.sleep(self._times.pause)
+                continue
             if not left:
                 return
             # The permit before the watchdog: both are counted from this renewal.
             self._allow(sent)
             # Only now: the watchdog must stop a host that cannot renew its lease, even if this loop still runs.
             self._notifier.watchdog()
-            if not self._since:
-                if failed:
-                    log.info("the lease of host %s is renewed again", self._host)
-                failed = False
-                self._notifier.status(f"host {self._host} has lease {lease:x}")
+            if failed:
+                log.info("the lease of host %s is renewed again", self._host)
+            failed = False
+            self._notifier.status(f"host {self._host} has lease {lease:x}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(begun + self._times.renewal - time.monotonic()):
                     await changed.wait()
-
-    async def _confirmed(self, lease: int) -> float | None:
-        """Ask the other hosts; return when this began if all have confirmed, else None, and 0 if the lease has ended.
-
-        Raises OSError.
-        """
-        if self._others is None:
-            return None
-        for number in range(_ROUNDS):
-            if number:
-                await asyncio.sleep(self._times.pause)
-            sent = uptime()
-            answers = await self._others.ask(lease)
-            refusals = [answer for answer in answers if answer.reason]
-            if not refusals:
-                self._note_failsafe([answer.host for answer in answers if answer.has_etcd])
-                return sent
-            words = "; ".join(f"{answer.host}: {answer.reason}" for answer in refusals)
-            log.warning("not all hosts confirm that accounts of host %s run without etcd: %s", self._host, words)
-            if any(answer.ended for answer in refusals):
-                return 0.0
-        return None
-
-    def _note_failsafe(self, having_etcd: list[str]) -> None:
-        """Note that accounts run without etcd. Raises OSError."""
-        if not self._since:
-            self._since = int(time.time())
-            log.warning("accounts of host %s run without etcd: all other hosts confirm it", self._host)
-        hosts: list[JsonValue] = [*having_etcd]
-        content: JsonObject = {"since": self._since, "etcd": hosts}
-        replace_file(self._files / FAILSAFE, json.dumps(content).encode(), _MODE)
-        self._notifier.status("accounts run without etcd: all other hosts confirm it")
-
-    def _end_failsafe(self) -> None:
-        self._since = 0
-        (self._files / FAILSAFE).unlink(missing_ok=True)
 
     async def _watch(self, changed: asyncio.Event) -> None:
         """Report changes of the host's key until cancelled. A lease that is revoked, or ended while this machine was
@@ -369,7 +285,7 @@ class Keeper:
         replace_file(self._files / "permit", b"%.3f\n" % (sent + self._times.permit), _MODE)
 
     def _withdraw(self) -> None:
-        for name in ("permit", "lease", FAILSAFE):
+        for name in ("permit", "lease"):
             (self._files / name).unlink(missing_ok=True)
 
 
@@ -413,13 +329,8 @@ async def serve(paths: Paths) -> None:
     times = Times(Notifier().watchdog_seconds or _WATCHDOG_SECONDS)
     async with contextlib.AsyncExitStack() as stack:
         etcd = await stack.enter_async_context(Etcd(fleet.etcd, credentials_of(fleet.etcd), times.request))
-        others = None
-        if fleet.etcd.failsafe:
-            from wxcontroller.fleet.failsafe import FailsafeHosts  # memory that only this mode needs
-
-            others = await stack.enter_async_context(FailsafeHosts(fleet, times.request, times.lease))
         boot = os.environ.get("WXCONTROLLER_BOOT", "")
-        keeping = asyncio.ensure_future(Keeper(settings, fleet, etcd, times, boot, paths, others).run())
+        keeping = asyncio.ensure_future(Keeper(settings, fleet, etcd, times, boot, paths).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, keeping.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await keeping

@@ -18,9 +18,6 @@
 them: of two hosts, one gets an account. Another host than that of accounts/X may claim it if its own record has a
 later epoch, as after a move, an adoption, or when etcd was restored from a snapshot. A taker that has lost its lease
 claims the account again and goes on, because takeovers/X still names it.
-
-An account of a host in fail-safe mode is claimed by hosts of its list only, and not while this host has promised not
-to (``fleet/failsafe.py``).
 """
 
 import time
@@ -105,8 +102,6 @@ class Owners(RecordCache):
         record = self.accounts.get(name.instance)
         if record is not None and self.takes_over(name.instance):
             return record.epoch
-        if record is not None:
-            self._guards_from(record.host)  # which may refuse
         return record.epoch + 1 if record else 1
 
     def open_takeover(self, instance: str) -> Takeover | None:
@@ -122,10 +117,6 @@ class Owners(RecordCache):
         """Return the takeover of an account by this host that is not done, None if there is none."""
         taken = self.open_takeover(instance)
         return taken if taken is not None and taken.to == self.name else None
-
-    def promise_left(self, host: str) -> float:
-        """Return for how many seconds a host may run its accounts without etcd, as far as is known here."""
-        return self._promised(host) if host in self.failsafes and host not in self.hosts else 0.0
 
     def is_recorded(self, wanted: Wanted) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
@@ -226,7 +217,6 @@ class Owners(RecordCache):
         lease, record, earlier = self._claimable(), self.accounts.get(instance), self.takeovers.get(instance)
         if self.reason or record is None or instance in self.owners:
             raise _changing(instance)
-        self._guards_from(record.host)  # which may refuse
         new = 1 + max(floor, record.epoch)
         # A separate lease without renewals: when it ends, etcd deletes the record, and another takeover is allowed.
         mark = await self._etcd.grant(pause)
@@ -245,7 +235,6 @@ class Owners(RecordCache):
             self._guard("takeovers", instance, earlier),
             # The host is still lost: it may have come back since this one looked.
             self._guard("hosts", record.host, None),
-            *self._guards_from(record.host),
         )
         if not await self.commit(guards, puts):
             await self._etcd.revoke(mark)
@@ -296,29 +285,8 @@ class Owners(RecordCache):
         return EtcdGuard(self.key(kind, name), mod_revision=record.entry.mod_revision if record else 0)
 
     def _guards_from(self, host: str) -> tuple[EtcdGuard, ...]:
-        """Return the additional guards for claiming an account that another host had last; none for this host.
-
-        Raises NotClaimable if the host may still run it without etcd.
-        """
-        if host == self.name:
-            return ()
-        living, listed = self.hosts.get(host), self.failsafes.get(host)
-        if left := self.promise_left(host):
-            raise NotClaimable(
-                N_("host {host} runs its accounts without etcd, and this host has confirmed it"),
-                N_("try again in {seconds} s; if the host is to stop: systemctl stop wxcontroller-keeper there"),
-                host=host,
-                seconds=int(left) + 1,
-            )
-        if living is None and listed is not None and self.name not in listed.hosts:
-            raise NotClaimable(
-                N_("host {host} may run its accounts without etcd, and does not ask this host"),
-                N_("use one of {hosts}; if the host is off for good: etcdctl del {key}"),
-                host=host,
-                hosts=", ".join(listed.hosts),
-                key=listed.entry.key,
-            )
-        return self._guard("hosts", host, living), self._guard("failsafe", host, listed)
+        """Return the additional guards for claiming an account that another host had last; none for this host."""
+        return () if host == self.name else (self._guard("hosts", host, self.hosts.get(host)),)
 
 
 def _changing(account: str) -> NotClaimable:

@@ -5,7 +5,7 @@ with the later revision stays.
 
 An etcd that was restored from a snapshot or rebuilt is noticed because its present cannot follow its past
 (``EtcdMoment``). Then this host ends its lease, and ``unsettled`` says for how long it must claim nothing: until all
-earlier leases and promises to other hosts have ended.
+earlier leases have ended.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, Etc
 from wxcontroller.fleet.records import (
     LAYOUT,
     AccountRecord,
-    FailsafeList,
     FleetRecord,
     LivingHost,
     Owner,
@@ -49,8 +48,7 @@ class RecordCache:
     """The records. ``run`` keeps them up to date; ``reason`` says why they are not, NOTHING if they are.
 
     ``name`` is this host's, and ``lease`` returns its lease, 0 if it has none. ``settle`` is the life of a lease in
-    seconds. ``latest`` is a moment that was seen before. ``promised`` returns for how many seconds this host has
-    promised not to claim accounts of a host, or of any host (None).
+    seconds. ``latest`` is a moment that was seen before.
     """
 
     def __init__(
@@ -61,21 +59,17 @@ class RecordCache:
         lease: Callable[[], int],
         settle: float,
         latest: EtcdMoment = EtcdMoment(),  # noqa: B008 - it is frozen
-        promised: Callable[[str | None], float] = lambda _: 0.0,
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
         self.name = name
         self._lease = lease
         self._settle = settle
-        self._promised = promised
         self.hosts: dict[str, LivingHost] = {}
-        self.failsafes: dict[str, FailsafeList] = {}
         self.owners: dict[str, Owner] = {}
         self.accounts: dict[str, AccountRecord] = {}
         self.takeovers: dict[str, Takeover] = {}
-        by_kind = {"hosts": self.hosts, "failsafe": self.failsafes, "owners": self.owners}
-        by_kind |= {"accounts": self.accounts, "takeovers": self.takeovers}
+        by_kind = {"hosts": self.hosts, "owners": self.owners, "accounts": self.accounts, "takeovers": self.takeovers}
         self._records = cast("Mapping[str, dict[str, FleetRecord]]", by_kind)  # each of what ``record_of`` returns
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
@@ -107,11 +101,6 @@ class RecordCache:
     async def until_read(self) -> None:
         """Wait until the records have been read."""
         await self._read.wait()
-
-    @property
-    def was_read(self) -> bool:
-        """Whether the records have been known at least once."""
-        return self._revision > 0
 
     @property
     def settled(self) -> EtcdMoment | None:
@@ -201,15 +190,8 @@ class RecordCache:
         self._latest = self._latest.joined(moment)
 
     def _unsettled(self) -> float:
-        """Return for how many seconds nothing is claimed because etcd was restored. This lasts until all promises
-        have ended, because a record of an owner may have been lost.
-        """
-        if self._settled_at:
-            left = max(self._settled_at - time.monotonic(), self._promised(None))
-            if left > 0:
-                return left
-            self._settled_at = 0.0
-        return 0.0
+        """Return for how many seconds nothing is claimed because etcd was restored."""
+        return max(0.0, self._settled_at - time.monotonic())
 
     def _refuse_newer(self) -> None:
         if self._is_newer:

@@ -3,7 +3,6 @@
 - ``hosts/NAME``: a living host, bound to its lease. Written by its keeper.
 - ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
 - ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
-- ``failsafe/NAME``: the hosts that a host asks when it does not reach etcd; under no lease. Its keeper writes it.
 - ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
 - ``schema``: the layout of these records.
 
@@ -108,14 +107,6 @@ class LivingHost:
 
 
 @dataclass(frozen=True, slots=True)
-class FailsafeList:
-    """``failsafe/NAME``: without etcd, the host runs accounts while these ``hosts`` confirm it."""
-
-    hosts: tuple[str, ...]
-    entry: EtcdEntry
-
-
-@dataclass(frozen=True, slots=True)
 class Takeover:
     """``takeovers/INSTANCE``: ``to`` takes the account over from ``source``, which had it in ``epoch``.
 
@@ -136,7 +127,7 @@ class Takeover:
         return value_of({**content, "made": self.made, "done": done})
 
 
-FleetRecord: TypeAlias = LivingHost | Owner | AccountRecord | FailsafeList | Takeover
+FleetRecord: TypeAlias = LivingHost | Owner | AccountRecord | Takeover
 
 
 def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
@@ -146,8 +137,6 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
         labels = frozenset(one_line(label) for label in items(content.get("labels")))
         version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
         return LivingHost(version, labels, capacity, entry, one_line(content.get("egress"))[:_WORD])
-    if kind == "failsafe":  # one that cannot be read lists no host
-        return FailsafeList(tuple(one_line(host)[:_WORD] for host in items(content.get("hosts"))), entry)
     host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
     if not host or not 0 < epoch < LARGEST_EPOCH:  # the next one is stored in the account's file
         return None

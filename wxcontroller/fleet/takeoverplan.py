@@ -76,9 +76,6 @@ class Outlooks:
             return Text(N_("this host cannot take it over: {reason}"), reason=failed)
         if (owner := self._owners.owners.get(instance)) is not None:
             return Text(N_("host {host} owns it, and its lease is valid"), host=owner.host)
-        if left := self._owners.promise_left(record.host):
-            words = N_("host {host} may run it without etcd, as this host has confirmed, for {seconds} s or longer")
-            return Text(words, host=record.host, seconds=int(left) + 1)
         if record.host in self._owners.hosts:
             return Text(N_("host {host} has a lease and has not claimed the account"), host=record.host)
         if self.of(instance, record).hosts:
@@ -105,11 +102,7 @@ class Outlooks:
             instance: reason
             for instance, reason in self.unowned().items()
             if instance in self.failed
-            or (
-                records[instance].host not in hosts
-                and not self._owners.promise_left(records[instance].host)
-                and not self.of(instance, records[instance]).hosts
-            )
+            or (records[instance].host not in hosts and not self.of(instance, records[instance]).hosts)
         }
 
     def as_json(self) -> JsonObject:
@@ -119,7 +112,6 @@ class Outlooks:
             {
                 **{"name": name, "version": host.version or None, "labels": [*sorted(host.labels)]},
                 **{"egress": host.egress or None, "capacity": host.capacity or None, "owned": counts[name]},
-                "failsafe": [*listed.hosts] if (listed := self._owners.failsafes.get(name)) else None,
             }
             for name, host in sorted(self._owners.hosts.items())
         ]
@@ -173,12 +165,6 @@ class Outlooks:
         if missing := sorted(set(record.placement.split()) - host.words(name)):
             words = N_("host {host} does not match {words} of its option placement")
             return Text(words, host=name, words=" ".join(missing))
-        listed = self._owners.failsafes.get(record.host)
-        if listed is not None and name not in listed.hosts:
-            words = N_(
-                "host {source} may run it without etcd, and does not ask {host}; add it to [fleet.hosts] there"
-            )
-            return Text(words, source=record.host, host=name)
         if record.policy == TakeoverPolicy.SAME_EGRESS and (not record.egress or host.egress != record.egress):
             words = N_("host {host} has egress {egress}, and its host {own}; see the key egress of [fleet]")
             return Text(words, host=name, egress=host.egress or "-", own=record.egress or "-")

@@ -51,7 +51,6 @@ from wxcontroller.core.records.people import ContactPage, MemberList
 from wxcontroller.core.records.texts import FailureRecord
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Compacted, Etcd, _object
-from wxcontroller.fleet.failsafe import confirmation
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, rows_event
 from wxcontroller.fleet.hosts import Hosts
@@ -196,12 +195,6 @@ def _rows(data: bytes) -> None:
 def _greeting(data: bytes) -> None:
     for agent in _agents(obj(json_of(data)).get("agents")):
         assert len(agent.id + agent.sha256) == 72
-
-
-def _confirmation(data: bytes) -> None:
-    for status in (200, 409):
-        found = confirmation("b", status, data)
-        assert found.reason or json.loads(data)["name"] == "b"
 
 
 def _records(data: bytes) -> None:
@@ -363,16 +356,11 @@ _ROWS = (
     b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
 )
 _GREETINGS = ({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]},)
-_CONFIRMATIONS = (
-    b'{"name":"b","confirmed":true,"etcd":false}',
-    b'{"error":{"code":"lease-ended","message":"host b has seen the end of the lease of a"}}',
-)
 _OWNED: JsonObject = {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}
 _TAKEOVER: JsonObject = {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}
 _RECORDS = (
     _watched(**{"owners/bob": {"host": "b", "epoch": 3}, "hosts/b": {"version": "2.3.0", "labels": ["eu"]}}),
     _watched(**{"hosts/b": {"capacity": 9, "egress": "x"}, "accounts/bob": _OWNED, "takeovers/eve": _TAKEOVER}),
-    _watched(**{"failsafe/c": {"hosts": ["b"], "machine": "5f2c"}, "hosts/b": {}}),
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
 )
 _BUNDLES = tuple(map(_moved, ("state/media/a.jpg", "state/../../outside/a.jpg", ".")))
@@ -396,6 +384,5 @@ TARGETS = (
     Target("callers of forwarded calls", _caller, _CALLERS, (BadCaller,)),
     Target("rows of another host", _rows, _ROWS, (ValueError,)),
     Target("greetings of another host", _greeting, _GREETINGS, (NotJson,)),
-    Target("confirmations of another host", _confirmation, _CONFIRMATIONS),
     Target("records in etcd", _records, _RECORDS, (WxError, Compacted)),
 )

@@ -126,11 +126,10 @@ def test_hosts_of_several_files_are_merged(tmp_path: Path) -> None:
 def test_tables_within_fleet_are_merged_key_by_key(tmp_path: Path) -> None:
     etcd = (
         '[fleet.etcd]\nendpoints = ["https://e-1:2379/", "https://[2001:db8::2]:2379"]\nfleet = "shop"\n'
-        'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\ntakeover_after = 60\ntakeover_rate = 0.1\n'
-        "failsafe = true\n"
+        'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\ntakeover_after = 60\ntakeover_rate = 9\n'
     )
     hosts = f'[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\negress = "office"\n[fleet.hosts.b]\n{B}'
-    more = "[fleet.hosts.b]\nscope = 'read'\n[fleet.etcd]\nfailsafe = false\n"
+    more = "[fleet.hosts.b]\nscope = 'read'\n[fleet.etcd]\ntakeover_rate = 0.1\n"
     paths = write(tmp_path, hosts, b=etcd, c=more)
     fleet = load_settings(paths).settings.fleet
     assert fleet is not None
@@ -194,7 +193,6 @@ def test_lists_may_be_as_long_as_their_limits(tmp_path: Path, content: str) -> N
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfleet = "a/b"\n', "must be a word"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e", "http://e"]\nuser = "a"\npassword = "p"\n', "unencrypted"),
         (f"{ETCD}[fleet.etcd]\ntakeover_pause = 1\n", "from 60 to"),
-        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfailsafe = true\n', "needs all other hosts"),
     ],
 )
 def test_invalid_fleet_settings_are_reported(tmp_path: Path, content: str, words: str) -> None:

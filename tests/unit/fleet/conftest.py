@@ -10,12 +10,11 @@ from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import ControllerLoops
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
-from tests.unit.fleet.owning import REQUEST_SECONDS, FleetMaker, failsafe_fleet, owning_fleet
+from tests.unit.fleet.owning import FleetMaker, owning_fleet
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.controller import hostowners, hoststarts, server
 from wxcontroller.fleet import host
 from wxcontroller.fleet.etcd import Etcd
-from wxcontroller.fleet.keeper import Times
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +49,6 @@ def owning(tmp_path: Path, short_leases: None, monkeypatch: pytest.MonkeyPatch) 
     """Makes a fleet with etcd, which a busy machine lets answer late: only members that are down fail."""
     monkeypatch.setattr(Etcd.__init__, "__defaults__", (PATIENCE,))
     return partial(owning_fleet, tmp_path)
-
-
-@pytest.fixture
-def failsafe(tmp_path: Path, short_leases: None, monkeypatch: pytest.MonkeyPatch) -> FleetMaker:
-    """Makes a fleet in fail-safe mode."""
-    monkeypatch.setattr(Times, "request", REQUEST_SECONDS)
-    return partial(failsafe_fleet, tmp_path)
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """Hosts of a fleet with a real etcd, in this process.
 
 Their units do what the drop-in of wxclient@.service and the client's permit do: a process comes up only with an owner
-file of the present lease, and ends with the lease. An ``OwningHost`` has a stand-in for its keeper, whose leases end
-only when a test ends them. A ``SafeHost`` runs the real keeper, and its connections can be cut.
+file of the present lease, and ends with the lease. The stand-in for its keeper holds a
+lease that ends only when a test ends it.
 """
 
 import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,28 +17,20 @@ from typing import TypeAlias
 
 from tests.etcd import EtcdServers, connected
 from tests.patience import until
-from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, introduce
-from tests.unit.fleet.link import Link
+from tests.unit.fleet.hosts import FleetHost, introduce
 from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, read_json, text
-from wxcontroller.core.messages import verbatim
 from wxcontroller.core.states import UnitState
-from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
-from wxcontroller.fleet.failsafe import FailsafeHosts
-from wxcontroller.fleet.keeper import Keeper, Times
 
 # No lease of a stand-in ends because a test was starved: a lapse revokes it, which the other hosts cannot tell from
 # its end.
 _LEASE_SECONDS = 60
 _FILE_SECONDS = 3.0
-# A third of the real ones, except for requests: a busy machine answers late.
-TIMES = Times(5.0)
-REQUEST_SECONDS = 1.2
 
 
 @dataclass
@@ -207,78 +199,6 @@ class OwningHost(FleetHost):
         return text(problem["code"]), f"{text(problem['message'])}; {text(problem['remedy'])}"
 
 
-class SafeHost(OwningHost):
-    """One host in fail-safe mode with the real keeper.
-
-    ``store`` is its connection to etcd, and ``ways`` are those to the other hosts.
-    """
-
-    store: Link
-    ways: dict[str, Link]
-
-    async def run_keeper(self) -> None:
-        """Keep a lease from now on, as systemd and the keeper do."""
-        self._keeping = asyncio.create_task(self._systemd())
-        await self.ownership.may_claim()
-
-    async def lapse(self) -> None:
-        await self.isolate()
-
-    async def _systemd(self) -> None:
-        settings = self.settings.fleet
-        assert settings is not None
-        assert settings.etcd is not None
-        while True:
-            async with contextlib.AsyncExitStack() as stack:
-                etcd = await stack.enter_async_context(
-                    Etcd(settings.etcd, credentials_of(settings.etcd), TIMES.request)
-                )
-                asked = FailsafeHosts(settings, TIMES.request, TIMES.lease) if settings.etcd.failsafe else None
-                others = await stack.enter_async_context(asked) if asked else None
-                keeper = Keeper(self.settings, settings, etcd, TIMES, f"boot-{self.name}", self.paths, others)
-                try:
-                    with contextlib.suppress(WxError):
-                        await self._watched(keeper, etcd)
-                finally:
-                    await self._end()
-            await asyncio.sleep(TIMES.pause)
-
-    async def _watched(self, keeper: Keeper, etcd: Etcd) -> None:
-        """Run a keeper until it ends, or has not fed its watchdog. Raises its WxError."""
-        fed = time.monotonic()
-
-        def feed() -> None:
-            nonlocal fed
-            fed = time.monotonic()
-
-        async def killed(lease: int) -> None:
-            raise EtcdFailure("", verbatim(f"killed with {lease}"))
-
-        keeper._notifier.watchdog = feed  # type: ignore[method-assign]
-        running = asyncio.ensure_future(keeper.run())
-        try:
-            while not running.done():
-                if self.shared.fleet is not None:  # else the controller is just starting again
-                    self.lease = self.ownership.keeper.lease()
-                if self.lease and time.monotonic() > fed + TIMES.watchdog:
-                    return
-                await asyncio.wait({running}, timeout=0.05)
-            await running
-        finally:
-            etcd.revoke = killed  # type: ignore[method-assign]
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    async def owns(self, account: str) -> None:
-        """Wait until an account is owned here, and nothing is done about it."""
-        await until(lambda: self._owner(account)[0] == self.lease and not self.ownership._acting)
-
-    @property
-    def since(self) -> object:
-        """Since when accounts run without etcd, None if they do not."""
-        return self.ownership.as_json()["failsafe_since"]
-
-
 @dataclass
 class Fleet:
     """Hosts, their etcd and a client of it."""
@@ -311,28 +231,8 @@ class Fleet:
         ]
 
 
-# ``owning_fleet`` or ``failsafe_fleet`` in the directory of a test.
+# ``owning_fleet`` in the directory of a test.
 FleetMaker: TypeAlias = Callable[..., AbstractAsyncContextManager[Fleet]]
-
-
-@contextlib.asynccontextmanager
-async def _fleet(
-    root: Path, kind: type[OwningHost], names: Iterable[str], takeovers: EtcdSettings | None
-) -> AsyncIterator[tuple[Fleet, contextlib.AsyncExitStack]]:
-    """Hosts that do not know each other yet and have no leases. No two run an account at the same time."""
-    async with contextlib.AsyncExitStack() as stack:
-        servers = stack.enter_context(EtcdServers(root).running())
-        etcd = await stack.enter_async_context(connected(servers.settings()))
-        fleet = Fleet([], servers, etcd, [])
-        for number, name in enumerate(names):
-            (root / name).mkdir()
-            host = kind(root / name, name, number)
-            host.etcd = replace(takeovers or EtcdSettings(), endpoints=servers.endpoints)
-            host.ran = fleet.ran
-            host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
-            fleet.hosts.append(await stack.enter_async_context(host))
-        yield fleet, stack
-        assert not fleet.overlaps()
 
 
 @contextlib.asynccontextmanager
@@ -342,45 +242,22 @@ async def owning_fleet(
     known: bool = True,
     takeovers: EtcdSettings | None = None,
 ) -> AsyncIterator[Fleet]:
-    """Hosts that hold leases and, if ``known``, reach each other."""
-    async with _fleet(root, OwningHost, names, takeovers) as (fleet, _):
+    """Hosts that hold leases and, if ``known``, reach each other. No two run an account at the same time."""
+    async with contextlib.AsyncExitStack() as stack:
+        servers = stack.enter_context(EtcdServers(root).running())
+        etcd = await stack.enter_async_context(connected(servers.settings()))
+        fleet = Fleet([], servers, etcd, [])
+        for number, name in enumerate(names):
+            (root / name).mkdir()
+            host = OwningHost(root / name, name, number)
+            host.etcd = replace(takeovers or EtcdSettings(), endpoints=servers.endpoints)
+            host.ran = fleet.ran
+            host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
+            fleet.hosts.append(await stack.enter_async_context(host))
         await (introduce(fleet.hosts) if known else asyncio.gather(*(host.join() for host in fleet.hosts)))
         for host in fleet.hosts:
             await host.keep(fleet.etcd)
         for host in fleet.hosts:
             await host.passed()
         yield fleet
-
-
-@contextlib.asynccontextmanager
-async def failsafe_fleet(
-    root: Path, *names: str, takeovers: EtcdSettings | None = None, off: Iterable[str] = ()
-) -> AsyncIterator[Fleet]:
-    """Hosts in fail-safe mode, except for those in ``off``, that hold leases and reach each other."""
-    async with _fleet(root, SafeHost, names, takeovers) as (fleet, stack):
-        hosts = safe_hosts(fleet)
-        for host in hosts:
-            host.store = await stack.enter_async_context(Link("127.0.0.1", fleet.servers.members[0].client))
-            endpoints = (f"http://127.0.0.1:{host.store.port}",)
-            assert host.etcd is not None
-            host.etcd = replace(host.etcd, endpoints=endpoints, failsafe=host.name not in off)
-            described, host.ways = [], {}
-            for other in hosts:
-                if other is not host:
-                    link = Link(TLS_ADDRESS, other.tls_socket.getsockname()[1])
-                    host.ways[other.name] = await stack.enter_async_context(link)
-                    described.append(host.describe(other, url=f"https://{TLS_ADDRESS}:{link.port}"))
-            await host.join(*described)
-        for host in hosts:
-            for name in host.ways:
-                await host.sees(name)
-            await host.run_keeper()
-        for host in hosts:
-            await until(lambda: len(host.ownership.records.hosts) == len(hosts))  # noqa: B023
-            await host.passed()
-        yield fleet
-
-
-def safe_hosts(fleet: Fleet) -> list[SafeHost]:
-    """Return the hosts of a fleet in fail-safe mode."""
-    return [host for host in fleet.hosts if isinstance(host, SafeHost)]
+        assert not fleet.overlaps()

@@ -18,7 +18,6 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.fleet import keeper as module
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, Put
-from wxcontroller.fleet.failsafe import FailsafeHosts
 from wxcontroller.fleet.keeper import HostNameTaken, Keeper, LeaseLost, Times
 
 KEY = "/wxcontroller/main/hosts/host-a"
@@ -34,14 +33,13 @@ class World:
     paths: Paths
     fed: int = 0
 
-    async def begin(self, boot: str = "this", failsafe: bool = False) -> "asyncio.Task[None]":
+    async def begin(self, boot: str = "this") -> "asyncio.Task[None]":
         settings = self.servers.settings()
 
         async def run() -> None:
             async with Etcd(settings, credentials_of(settings), TIMES.request) as etcd:
                 fleet = FleetSettings("host-a", etcd=settings)
-                others = FailsafeHosts(fleet, TIMES.request, TIMES.lease) if failsafe else None
-                await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths, others).run()
+                await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths).run()
 
         return asyncio.ensure_future(run())
 
@@ -196,25 +194,6 @@ async def test_name_of_a_living_host_is_refused_and_of_a_dead_one_accepted(world
     with pytest.raises(HostNameTaken, match="another running host of the fleet is named host-a"):
         await asyncio.wait_for(living, PATIENCE)
     assert await world.key_lease() == lease
-    keeping.cancel()
-    await keeping
-
-
-async def test_name_in_failsafe_mode_is_bound_to_its_machine(world: World) -> None:
-    listed = "/wxcontroller/main/failsafe/host-a"
-    for failsafe in (True, False, True):
-        keeping = await world.begin("this-machine", failsafe)
-        await until(lambda: world.lease)
-        assert bool((await world.etcd.read(listed)).entries) is failsafe
-        keeping.cancel()
-        await keeping
-    # It may still run accounts, although it has no lease.
-    for failsafe in (True, False):
-        with pytest.raises(HostNameTaken, match=f"another machine.* etcdctl del {listed}"):
-            await asyncio.wait_for(await world.begin("this-other", failsafe), PATIENCE)
-    await world.etcd.commit((), (), [listed])
-    keeping = await world.begin("this-other")
-    await until(lambda: world.lease)
     keeping.cancel()
     await keeping
 

@@ -1,6 +1,5 @@
-"""The records of a fleet in etcd as one host changes them, and its promises to others."""
+"""The records of a fleet in etcd as one host changes them."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -9,13 +8,11 @@ import pytest
 from tests.etcd import EtcdServers, connected, until_healthy
 from tests.patience import PATIENCE
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 from wxcontroller.fleet.hop import CALLER_HEADER_LENGTH, BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
-from wxcontroller.fleet.promises import LONGEST_PROMISE, Promises
 from wxcontroller.fleet.recordcache import NotClaimable
 from wxcontroller.fleet.records import Wanted
 
@@ -71,27 +68,6 @@ async def test_no_account_is_claimed_from_a_restored_etcd(servers: EtcdServers, 
         await owners.claim(EVE, 0)
 
 
-def test_without_readable_promises_nothing_is_claimed_for_some_time(tmp_path: Path) -> None:
-    file = tmp_path / "promises"
-    assert Promises(file, 20.0).left("a") > 19
-    after = Promises(file, 0.0)
-    assert after.left("a") > 19  # it was written down
-    after.give("a", 5, 40.0)
-    assert (after.left("a") > 39, 19 < after.left("b") < 21, after.lease("a"), after.lease("b")) == (True, True, 5, 0)
-    file.write_text("{")
-    assert Promises(file, 30.0).left("b") > 29
-    file.write_text('{"*": {"until": 0}}')
-    held = Promises(file, 30.0)
-    assert held.left(None) == 0
-    file.unlink()
-    file.mkdir()  # it cannot be read
-    assert held.left(None) > 29
-    # However long one that is read is: the clock of another boot.
-    file.rmdir()
-    held.give("a", 5, 10 * LONGEST_PROMISE)
-    assert held.left("a") == LONGEST_PROMISE
-
-
 @pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
 def test_header_that_names_the_caller_has_a_limited_length(more: int, accepted: bool) -> None:
     written = str(HopCaller("a", Scope.READ, None, "token x"))
@@ -105,52 +81,16 @@ def test_caller_with_too_many_accounts_is_not_forwarded() -> None:
         str(HopCaller("a", Scope.READ, accounts, "token x"))
 
 
-async def put(etcd: Etcd, key: str, **content: JsonValue) -> None:
-    await etcd.commit((), (Put(f"{PREFIX}{key}", json.dumps(content).encode()),))
-
-
-async def test_only_hosts_of_the_list_claim_from_a_host_in_failsafe_mode_and_none_that_has_promised(
-    etcd: Etcd,
-) -> None:
-    promises: dict[str | None, float] = {"a": 20.0}
-    lease = await etcd.grant(600)
-    owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: promises.get(host, 0.0))
-    await put(etcd, "accounts/eve", host="a", epoch=1, name="eve", desired="started")
-    for listed, words in ((["c"], "does not ask this host"), (["b"], "has confirmed it")):
-        await put(etcd, "failsafe/a", hosts=[*listed])
-        promises["a"] = 20.0 if listed == ["b"] else 0.0
-        await owners._load()
-        with pytest.raises(NotClaimable, match=words):
-            owners.adoption(EVE.name)
-        with pytest.raises(NotClaimable, match=words):
-            await owners.claim(EVE, 5)
-        with pytest.raises(NotClaimable, match=words):
-            await owners.take_over("eve", "a", 0, 1, "", 60)
-    promises["a"] = 0.0
-    for key in ("failsafe/a", "hosts/a"):  # which this host has not seen
-        await put(etcd, key, hosts=["c"])
-        for claim in (owners.claim(EVE, 5), owners.take_over("eve", "a", 0, 1, "", 60)):
-            with pytest.raises(NotClaimable, match="keep changing"):
-                await claim
-        await etcd.commit((), (), [f"{PREFIX}hosts/a"])
-        await put(etcd, "failsafe/a", hosts=["b"])
-        await owners._load()
-    await owners.take_over("eve", "a", 0, 1, "", 60)
-    assert owners.owners["eve"].host == "b"
-
-
-async def test_after_a_restoration_nothing_is_claimed_while_there_are_promises(etcd: Etcd) -> None:
-    """Records that name the owner of an account may be lost."""
-    left, lease = 20.0, 0
-    owners = Owners(etcd, PREFIX, "b", lambda: lease, 0.0, promised=lambda host: 0.0 if host else left)
+async def test_no_claim_while_the_lease_of_the_last_host_changes(etcd: Etcd) -> None:
+    """A host that came back, which this one has not seen yet, keeps its account."""
+    owners = await owners_of(etcd)
+    record = b'{"host": "b", "epoch": 1, "name": "eve", "desired": "started"}'
+    await etcd.commit((), (Put(f"{PREFIX}accounts/eve", record),))
     await owners._load()
-    owners._note(EtcdMoment("another", 9, 9), EtcdMoment("this", 2, 1))
-    await owners._load()
-    lease = await etcd.grant(600)
-    with pytest.raises(NotClaimable, match="was restored"):
-        await owners.claim(EVE, 0)
-    left = 0.0
-    await owners.claim(EVE, 0)
+    await etcd.commit((), (Put(f"{PREFIX}hosts/b", b"{}"),))
+    for claim in (owners.claim(EVE, 5), owners.take_over("eve", "b", 0, 1, "", 60)):
+        with pytest.raises(NotClaimable, match="keep changing"):
+            await claim
 
 
 async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:
@@ -184,8 +124,7 @@ async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> 
             await owners_a._load()
             await owners_a.take_over("eve", "host-b", 0, 1, "", 60)
             await owners_a.end_takeover("eve")
-            assert await a.commit((), (Put("/wxcontroller/main/failsafe/host-a", b"{}"),))
-            others = ("main/hosts/host-b", "main/failsafe/host-b", "other/owners/eve")
+            others = ("main/hosts/host-b", "other/owners/eve")
             for key in (*(f"/wxcontroller/{each}" for each in others), "/else"):
                 with pytest.raises(EtcdFailure, match="grant the role of the user"):
                     await a.commit((), (Put(key, b"{}"),))

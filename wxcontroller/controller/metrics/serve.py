@@ -86,11 +86,6 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
         "Seconds for which accounts may run without another renewal of the lease.",
         value=integer(etcd["permit_seconds"]),
     )
-    yield GaugeMetricFamily(
-        "wxcontroller_fleet_failsafe",
-        "1 while accounts run here without etcd, because all other hosts confirm it.",
-        value=float(etcd["failsafe_since"] is not None),
-    )
     owned = GaugeMetricFamily("wxcontroller_fleet_owned", "Accounts that a host owns.", labels=("host",))
     for host in map(obj, items(etcd["hosts"])):
         owned.add_metric((text(host["name"]),), integer(host["owned"]))

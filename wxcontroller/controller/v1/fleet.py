@@ -5,10 +5,8 @@ from aiohttp import web
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NotServed, json_response
-from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import file_failed
-from wxcontroller.core.jsontypes import integer
 from wxcontroller.core.messages import N_
 from wxcontroller.core.states import TakeoverPolicy
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
@@ -39,7 +37,6 @@ _LEASED = record(
         "egress": (maybe(TEXT), "hosts with the same one reach WeChat from the same address"),
         "capacity": (maybe(WHOLE), "how many accounts it takes"),
         "owned": (WHOLE, "how many accounts it owns"),
-        "failsafe": (maybe(listing(TEXT)), "the hosts that it asks in fail-safe mode; null: the mode is off there"),
     }
 )
 _OWNED = record(
@@ -60,15 +57,6 @@ _ETCD = record(
     {
         **texts("reason"),
         "permit_seconds": (maybe(WHOLE), "how long accounts run here without another renewal"),
-        "failsafe_since": (
-            maybe(WHOLE),
-            "since when they run without etcd, as all other hosts confirm; null: they do not",
-        ),
-        "failsafe_off": (listing(TEXT), "hosts that would not confirm that, as fail-safe mode is off there"),
-        "promises": (
-            listing(record({"host": TEXT, "seconds": WHOLE})),
-            "hosts that run accounts without etcd, and for how long this host claims none of these",
-        ),
         **{"hosts": listing(_LEASED), "accounts": listing(_OWNED)},
         "takeovers": (record({"done": WHOLE, "failed": WHOLE}), "by this host since its controller began"),
     }
@@ -116,27 +104,3 @@ async def own_words(request: web.Request) -> web.Response:
     if hosts is None:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
     return json_response(hosts.own_words(caller(request)))
-
-
-@CALLS.route(
-    "POST",
-    "fleet/failsafe",
-    "confirm that another host runs its accounts without etcd, and claim none of them meanwhile; for tokens of scope "
-    "fleet",
-    record({"name": TEXT, "confirmed": SWITCH, "etcd": (SWITCH, "whether this host reaches etcd")}),
-    (409, 415),
-    body=record({"lease": (WHOLE, "the lease that the host had"), "seconds": (WHOLE, "the life of a lease")}),
-)
-async def confirm(request: web.Request) -> web.Response:
-    """POST /v1/fleet/failsafe: for the keepers of other hosts that do not reach etcd (fleet/failsafe.py)."""
-    hosts, host = context(request).fleet, caller(request).hop
-    if hosts is None or hosts.ownership is None or host is None:
-        raise NotServed(
-            N_("this host is not part of a fleet with etcd"), N_("add the table [fleet.etcd] to its settings")
-        )
-    body = await json_object(request, 'send {"lease": 1, "seconds": 30}')
-    try:
-        answer = hosts.ownership.confirm(host, integer(body.get("lease")), integer(body.get("seconds")))
-    except OSError as problem:
-        raise file_failed(problem) from None
-    return json_response(answer)
