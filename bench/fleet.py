@@ -145,7 +145,7 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 await asyncio.gather(*(host.claim(share) for host, share in zip(hosts, shares, strict=True)))
                 took = time.monotonic() - began
                 claiming = ((await counters(endpoint))[0] - writes) / took  # each claim is two
-                await until(lambda: all(len(host.owners.owners) == accounts for host in hosts))
+                await until(lambda: all(len(host.owners.owned) == accounts for host in hosts))
                 writes = (await counters(endpoint))[0]
                 await asyncio.sleep(seconds)
                 now, size = await counters(endpoint)
@@ -154,7 +154,7 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 child = await asyncio.create_subprocess_exec(*program, cwd=HERE, stdout=asyncio.subprocess.PIPE)
                 follower = (await child.communicate())[0].decode().split()
                 await hosts[0].etcd.revoke(hosts[0].owners.hosts[hosts[0].name].entry.lease)
-                await until(lambda: len(hosts[1].owners.owners) == accounts - lost)
+                await until(lambda: len(hosts[1].owners.owned) == accounts - lost)
                 takeover = await hosts[1].claim(range(lost), epoch=2)
                 pids = [member.process.pid for member in servers.members if member.process is not None]
                 print(

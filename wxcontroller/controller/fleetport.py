@@ -167,8 +167,10 @@ class Fleet(Protocol):
         """Give a subscription the events of other hosts during a block, of these accounts or, with none, of all."""
         ...
 
-    def keep_name_unique(self, name: AccountName) -> None:
-        """Raise AccountExists for an account that another host has, NotClaimable while that is not known."""
+    def keep_name_unique(self, name: AccountName) -> int:
+        """Return the first epoch of a new account: after those that copies of a removed one may have. Raises
+        AccountExists for an account that another host has, NotClaimable while that is not known.
+        """
         ...
 
     def adoption(self, name: AccountName, epoch: int) -> int:

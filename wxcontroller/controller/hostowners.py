@@ -68,6 +68,7 @@ class HostOwners:
         self._shared = shared
         self._hosts = hosts
         self._paths = shared.accounts.paths
+        self._standbys = standbys
         self.keeper = KeeperFiles(self._paths, hosts.name)
         self._etcd = Etcd(settings, credentials)
         # The keeper's last known state of etcd, and that from before the last boot.
@@ -175,7 +176,7 @@ class HostOwners:
             raise
         if isinstance(claim, OwnerClaim):
             # Last, after etcd and the account's record: a process connects to WeChat once this file exists.
-            self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
+            self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.lease))
         self._set_unclaimed(name.instance, None)
 
     async def _note(self, name: AccountName) -> None:
@@ -248,6 +249,7 @@ class HostOwners:
             standby=options.get("standby", ""),
             egress=self._hosts.settings.egress,
             noted=account.epoch if account else 0,
+            copies=self._standbys.copies(name.name),
         )
 
     def _require_running(self) -> None:
@@ -275,7 +277,7 @@ class HostOwners:
         adopted = self._check_adopted(group, units, files, registered)
         wanted = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
         self.starts.begin(lease, wanted)
-        own = {instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name}
+        own = {instance for instance, record in self.records.owned.items() if record.host == self._hosts.name}
         down: set[str] = set()
         # An action in progress may end its process, so the account stays due until the action is done.
         for instance in {*units, *files, *own, *self.unclaimed, *self.starts.due} - (adopted | self._acting.keys()):

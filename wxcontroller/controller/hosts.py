@@ -190,12 +190,14 @@ class OtherHosts:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def keep_name_unique(self, name: AccountName) -> None:
+    def keep_name_unique(self, name: AccountName) -> int:
         """See ``controller.fleetport.Fleet``."""
+        first = 1
         if self.ownership is not None:
             self.ownership.records.require_known(name)
             if (refusal := self.ownership.records.refusal(name, 0)) is not None:
                 raise refusal
+            first = self.ownership.records.first_epoch(name.instance)
         if having := self.hosts.having(name.instance):
             raise AccountExists(
                 N_("account {account} exists on host {hosts}"),
@@ -203,6 +205,7 @@ class OtherHosts:
                 account=name.name,
                 hosts=", ".join(host.name for host in having),
             )
+        return first
 
     def adoption(self, name: AccountName, epoch: int) -> int:
         """See ``controller.fleetport.Fleet``."""

@@ -83,6 +83,11 @@ class HostStandbys:
         found = self._made.get((instance, owner, to))
         return (0 if self._hosts.name in (owner, to) else -1) if found is None else found
 
+    def copies(self, account: str) -> dict[str, int]:
+        """Return the hosts that have bundles of an account of this host, and the epochs of these."""
+        own = (each for each in self._states if (each.account, each.owner) == (account, self._hosts.name))
+        return {each.to: each.epoch for each in own if each.at}
+
     def late(self) -> Mapping[str, Text]:
         """See ``controller.fleetport.Standbys``."""
         return {state.account: state.reason for state in self._states if state.is_stale}

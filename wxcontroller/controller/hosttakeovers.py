@@ -105,11 +105,11 @@ class HostTakeovers:
         owners = self._owners
         if (taken := owners.open_takeover(instance)) is not None:
             return taken.source not in owners.hosts
-        return instance not in owners.owners and record.host not in (owners.name, *owners.hosts)
+        return owners.owner(instance) is None and record.host not in (owners.name, *owners.hosts)
 
     def _is_ripe(self, instance: str, lost: float, now: float) -> bool:
         """Return whether it is this host's turn to take over an account that was ``lost`` so many seconds ago."""
-        if instance in self._owners.owners or self._rests(instance, now):
+        if self._owners.owner(instance) is not None or self._rests(instance, now):
             return False
         hosts = self._outlooks.of(instance, self._owners.accounts[instance]).hosts
         if self._owners.name not in hosts:
@@ -135,7 +135,7 @@ class HostTakeovers:
             if self._owners.takes_over(instance) is None:
                 # Claim first, then import: if several hosts have a bundle, only one continues.
                 await self._claim(name)
-            elif instance not in self._owners.owners:  # this host had lost its lease meanwhile
+            elif self._owners.owner(instance) is None:  # this host had lost its lease meanwhile
                 await self._claim_again(name)
             await self._bring(name)
         except (WxError, OSError) as problem:
@@ -177,7 +177,7 @@ class HostTakeovers:
         log.warning(
             "account %s: host %s is lost, and this host takes it over in epoch %d, from a bundle of epoch %d that is "
             "%d s old",
-            *(name, bundle.host, self._owners.owners[name.instance].epoch, record.epoch),
+            *(name, bundle.host, self._owners.accounts[name.instance].epoch, record.epoch),
             int(time.time()) - bundle.at,
             extra={"WX_ACCOUNT": name.name},
         )

@@ -1,37 +1,39 @@
 """Which host may run which account: how the ownership of accounts changes in etcd.
 
-    account      records in etcd                          who may run it
-    unknown      none                                     nobody; any host may claim it
-    free         accounts/X                               nobody; the host that it names may claim it
-    owned        accounts/X, owners/X                     the owner, as long as the lease of owners/X lives
+    account      accounts/X                               who may run it
+    unknown      does not exist                           nobody; any host may claim it
+    free         names no lease, or one that has ended    nobody; the host that it names may claim it
+    owned        names the lease of its host              that host, as long as it has this lease
     taken over   as owned, and takeovers/X, not done      nobody: the owner is still importing it
+    removed      says so, with the last epoch             nobody; any host may claim the name for a new account
 
-    unknown, free → owned      claim           raises the epoch, in the same transaction
-    owned → free               release, or the end of the owner's lease
+    unknown, free → owned      claim           raises the epoch
+    owned → free               release, or the end of the owner's lease, which ends hosts/H, too
     owned → as before          undo            of a claim whose account was not started
     free → taken over          take_over       only if its host has no lease any more (``fleet/takeoverplan.py``)
     taken over → owned         end_takeover
     taken over → free          undo_takeover   its import has failed
-    free → unknown             forget          it was removed
+    free → removed             forget          a copy with this epoch or an earlier one cannot be started any more
 
-``fleet/records.py`` lists the records. Each change is one transaction, guarded by the records as this host has read
-them: of two hosts, one gets an account. Another host than that of accounts/X may claim it if its own record has a
-later epoch, as after a move, an adoption, or when etcd was restored from a snapshot. A taker that has lost its lease
-claims the account again and goes on, because takeovers/X still names it.
+``fleet/records.py`` lists the records. Each change is one transaction, guarded by the account's record as this host
+has read it, and by the absence of its host, or its new lease: of two hosts, one gets an account. Another host than
+that of accounts/X may claim it if its own record has a later epoch, as after a move, an adoption, or when etcd was
+restored from a snapshot. A taker that has lost its lease claims the account again and goes on, because takeovers/X
+still names it.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry, EtcdGuard, Put
 from wxcontroller.fleet.recordcache import NotClaimable, RecordCache
-from wxcontroller.fleet.records import AccountRecord, FleetRecord, Owner, Takeover, Wanted, adoptions_with, value_of
+from wxcontroller.fleet.records import AccountRecord, FleetRecord, Takeover, Wanted, adoptions_with
 
 # A change is tried again when the records have changed meanwhile; of two hosts that claim, one is refused then.
 _TRIES = 3
@@ -47,7 +49,7 @@ class OwnedElsewhere(AccountExists):
 class OwnerClaim:
     """A successful claim. ``before`` is the account's record from before; ``is_new``: it was not owned before."""
 
-    owner: Owner
+    owner: AccountRecord
     before: AccountRecord | None
     is_new: bool
 
@@ -59,22 +61,33 @@ class Owners(RecordCache):
 
     def is_own(self, instance: str, lease: int) -> bool:
         """Return whether this host owns an account under this lease, as far as is known here."""
-        owner = self.owners.get(instance)
-        return owner is not None and owner.host == self.name and owner.entry.lease == lease
+        record = self.accounts.get(instance)
+        return record is not None and record.host == self.name and self.lease_of(record, instance) == lease != 0
 
     def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
         """Return why this host must not claim an account. ``epoch`` is that of its record here, 0 for none."""
-        owner, record = self.owners.get(name.instance), self.accounts.get(name.instance)
-        if owner is not None and owner.host != self.name:
+        record = self.accounts.get(name.instance)
+        if record is None or (record.host == self.name and not record.removed):
+            return None
+        if self.owner(name.instance) is not None:
             return OwnedElsewhere(
                 N_("account {account} is owned by {host}"),
                 N_("start it there, or move it: {command}"),
                 account=name.name,
-                host=owner.host,
+                host=record.host,
                 command=command("move", name.name, self.name),
             )
-        if record is None or record.host == self.name or epoch > record.epoch:
+        if epoch > record.epoch or (record.removed and not epoch):
             return None
+        if record.removed:
+            return OwnedElsewhere(
+                N_("account {account} was removed on {host}, in epoch {epoch}; this is an older copy"),
+                N_("remove the copy: {command}"),
+                account=name.name,
+                host=record.host,
+                epoch=record.epoch,
+                command=command("remove", name.name),
+            )
         return OwnedElsewhere(
             N_("account {account} was last on {host}, with epoch {epoch}"),
             N_("start it there, or move it; if that host is off for good: {adopt}"),
@@ -83,6 +96,11 @@ class Owners(RecordCache):
             epoch=record.epoch,
             adopt=command("adopt", name.name),
         )
+
+    def first_epoch(self, instance: str) -> int:
+        """Return the first epoch of a new account: copies of one that was removed may have all earlier ones."""
+        record = self.accounts.get(instance)
+        return record.epoch + 1 if record is not None and record.removed else 1
 
     def require_known(self, name: AccountName) -> None:
         """Raise NotClaimable while it is not known whether a host owns an account."""
@@ -97,7 +115,7 @@ class Owners(RecordCache):
     def adoption(self, name: AccountName) -> int:
         """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it."""
         self.require_known(name)
-        if name.instance in self.owners and (refusal := self.refusal(name, 0)) is not None:
+        if self.owner(name.instance) is not None and (refusal := self.refusal(name, 0)) is not None:
             raise refusal
         record = self.accounts.get(name.instance)
         if record is not None and self.takes_over(name.instance):
@@ -120,8 +138,12 @@ class Owners(RecordCache):
 
     def is_recorded(self, wanted: Wanted) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
-        owner, record = self.owners.get(wanted.name.instance), self.accounts.get(wanted.name.instance)
-        return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch, record)
+        record = self.accounts.get(wanted.name.instance)
+        return record is None or record.entry.value == self._told(wanted, record)
+
+    def _told(self, wanted: Wanted, record: AccountRecord) -> bytes:
+        """Return the value of a record of this host with what is wanted now."""
+        return wanted.record(self.name, record.epoch, self.lease_of(record, wanted.name.instance), record).value
 
     # -- changes
 
@@ -141,44 +163,32 @@ class Owners(RecordCache):
     async def _try_claim(self, wanted: Wanted, epoch: int) -> OwnerClaim | None:
         """Claim an account, unless its records have changed since they were read: then return None."""
         lease, instance = self._claimable(), wanted.name.instance
-        owner, record = self.owners.get(instance), self.accounts.get(instance)
-        is_own = self.is_own(instance, lease)
+        record, is_own = self.accounts.get(instance), self.is_own(instance, lease)
         if not is_own and (refusal := self.refusal(wanted.name, epoch)) is not None:
             raise refusal
-        if owner is not None and is_own:
-            # It is written again: a release that got no answer and is done later then fails by its guard.
-            new = max(owner.epoch, epoch)
-        else:
-            # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
-            new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
-        puts = (
-            Put(self.key("owners", instance), value_of({"host": self.name, "epoch": new}), lease),
-            Put(self.key("accounts", instance), wanted.record(self.name, new, record)),
-        )
-        guards = (
-            self._guard("owners", instance, owner),
-            self._guard("accounts", instance, record),
-            *(self._guards_from(record.host) if record is not None else ()),
-        )
-        is_done = await self._change(instance, guards, puts)
-        return OwnerClaim(self.owners[instance], record, not is_own) if is_done else None
+        # One that is owned is written again: a release that got no answer and is done later then fails by its guard.
+        # Otherwise the record may be this host's from an earlier lease, with which its accounts have ended.
+        new = max(epoch, record.epoch if record else 0) + (not is_own)
+        put = Put(self.key("accounts", instance), wanted.record(self.name, new, lease, record).value)
+        is_done = await self._change(instance, record, put, *(self._guards_from(record) if record else ()))
+        return OwnerClaim(self.accounts[instance], record, not is_own) if is_done else None
 
     async def undo(self, instance: str, claim: OwnerClaim) -> None:
         """Take back a new claim of an account that was not started. Raises EtcdFailure."""
         key, before = self.key("accounts", instance), claim.before
-        put, deletes = (Put(key, before.entry.value), ()) if before is not None else (None, (key,))
-        await self._give_up(instance, claim.owner, put, *deletes)
+        if before is None:
+            await self._change(instance, claim.owner, None, deletes=(key,))
+        else:
+            await self._change(instance, claim.owner, Put(key, replace(before, lease=0).value))
 
     async def tell(self, wanted: Wanted) -> None:
         """Bring the record of an account that this host owns up to date. Raises EtcdFailure."""
         instance = wanted.name.instance
         for _ in range(_TRIES):
-            owner, record = self.owners.get(instance), self.accounts.get(instance)
-            if owner is None or record is None:
+            record = self.accounts.get(instance)
+            if record is None or record.host != self.name or record.removed:
                 return
-            guards = self._guard("owners", instance, owner), self._guard("accounts", instance, record)
-            put = Put(record.entry.key, wanted.record(self.name, owner.epoch, record))
-            if await self._change(instance, guards, (put,)):
+            if await self._change(instance, record, Put(record.entry.key, self._told(wanted, record))):
                 return
 
     async def release(self, wanted: Wanted) -> None:
@@ -189,11 +199,11 @@ class Owners(RecordCache):
         if self.reason:
             await self.read_account(instance)
         for _ in range(_TRIES):
-            owner, record = self.owners.get(instance), self.accounts.get(instance)
-            if owner is None or owner.host != self.name:
+            record = self.accounts.get(instance)
+            if record is None or record.host != self.name or not self.lease_of(record, instance):
                 return
-            put = Put(self.key("accounts", instance), wanted.record(self.name, owner.epoch, record))
-            if await self._give_up(instance, owner, put):
+            put = Put(record.entry.key, wanted.record(self.name, record.epoch, 0, record).value)
+            if await self._change(instance, record, put):
                 return
         raise NotClaimable(
             N_("account {account} cannot be given up: its records in etcd keep changing"),
@@ -202,10 +212,11 @@ class Owners(RecordCache):
         )
 
     async def forget(self, instance: str) -> None:
-        """Delete the record of an account that this host had last and has removed. Raises EtcdFailure."""
+        """Note that an account that this host had last was removed. Raises EtcdFailure."""
         record = self.accounts.get(instance)
-        if record is not None and record.host == self.name:
-            await self._change(instance, (self._guard("accounts", instance, record),), (), (record.entry.key,))
+        if record is not None and record.host == self.name and not record.removed:
+            gone = replace(record, lease=0, removed=True, desired=Desired.STOPPED.value, standby="")
+            await self._change(instance, record, Put(record.entry.key, gone.value))
 
     async def take_over(self, instance: str, source: str, floor: int, made: int, egress: str, pause: int) -> None:
         """Make this host the owner of an account whose host is lost, before it is imported.
@@ -215,56 +226,53 @@ class Owners(RecordCache):
         Raises NotClaimable, also when ``source`` has a lease again, and EtcdFailure.
         """
         lease, record, earlier = self._claimable(), self.accounts.get(instance), self.takeovers.get(instance)
-        if self.reason or record is None or instance in self.owners:
+        if self.reason or record is None or self.owner(instance) is not None:
             raise _changing(instance)
         new = 1 + max(floor, record.epoch)
         # A separate lease without renewals: when it ends, etcd deletes the record, and another takeover is allowed.
         mark = await self._etcd.grant(pause)
         key = self.key("takeovers", instance)
         taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0))
-        owner: JsonObject = {"host": self.name, "epoch": new}
-        changed = record.with_(**owner, egress=egress, adopted=adoptions_with(record, new))
-        puts = (
-            Put(self.key("owners", instance), value_of(owner), lease),
-            Put(self.key("accounts", instance), changed),
-            Put(key, taken.value(), mark),
-        )
-        guards = (
-            self._guard("owners", instance, None),
-            self._guard("accounts", instance, record),
-            self._guard("takeovers", instance, earlier),
-            # The host is still lost: it may have come back since this one looked.
-            self._guard("hosts", record.host, None),
-        )
-        if not await self.commit(guards, puts):
+        adopted = adoptions_with(record, new)
+        changed = replace(record, host=self.name, epoch=new, lease=lease, egress=egress, adopted=adopted)
+        put = Put(self.key("accounts", instance), changed.value)
+        # The host is still lost: it may have come back since this one looked.
+        guards = self._guard("takeovers", instance, earlier), self._guard("hosts", record.host, None)
+        if not await self._change(instance, record, put, *guards, more=(Put(key, taken.value(), mark),)):
             await self._etcd.revoke(mark)
-            await self.read_account(instance)
             raise _changing(record.name)
 
     async def end_takeover(self, instance: str) -> None:
         """Note that an account that was taken over is on this host. Raises EtcdFailure."""
         if (taken := self.takes_over(instance)) is not None:
             put = Put(taken.entry.key, taken.value(done=True), taken.entry.lease)
-            await self._change(instance, (self._guard("takeovers", instance, taken),), (put,))
+            await self.commit((self._guard("takeovers", instance, taken),), (put,))
 
     async def undo_takeover(self, instance: str) -> None:
         """Give back an account that could not be imported: it is as before its takeover. Raises EtcdFailure."""
-        owner, record, taken = self.owners.get(instance), self.accounts.get(instance), self.takes_over(instance)
-        if owner is not None and owner.host == self.name and record is not None and taken is not None:
-            adopted: list[JsonValue] = [epoch for epoch in record.adopted if epoch <= record.noted]
-            put = Put(record.entry.key, record.with_(host=taken.source, epoch=taken.epoch, adopted=adopted))
-            await self._give_up(instance, owner, put, taken.entry.key)
-
-    async def _give_up(self, instance: str, owner: Owner, put: Put | None, *deletes: str) -> bool:
-        """Delete the owner of an account, and what else changes with it; see ``_change``."""
-        puts, guards = [put] if put is not None else [], [self._guard("owners", instance, owner)]
-        return await self._change(instance, guards, puts, (owner.entry.key, *deletes))
+        record, taken = self.accounts.get(instance), self.takes_over(instance)
+        if record is not None and taken is not None and self.lease_of(record, instance):
+            adopted = tuple(epoch for epoch in record.adopted if epoch <= record.noted)
+            before = replace(record, host=taken.source, epoch=taken.epoch, lease=0, adopted=adopted)
+            await self._change(instance, record, Put(record.entry.key, before.value), deletes=(taken.entry.key,))
 
     async def _change(
-        self, instance: str, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()
+        self,
+        instance: str,
+        record: AccountRecord | None,
+        put: Put | None,
+        *guards: EtcdGuard,
+        more: Sequence[Put] = (),
+        deletes: Sequence[str] = (),
     ) -> bool:
-        """Return False, with an account's records read again, if they have changed meanwhile. Raises EtcdFailure."""
-        if is_done := await self.commit(guards, puts, deletes):
+        """Replace an account's ``record``. Return False, with its records read again, if it has changed meanwhile.
+
+        Raises EtcdFailure.
+        """
+        old = self._old_owners.get(instance)
+        found = (self._guard("accounts", instance, record), self._guard("owners", instance, old), *guards)
+        gone = (*deletes, *((old.entry.key,) if old is not None else ()))
+        if is_done := await self.commit(found, (*((put,) if put is not None else ()), *more), gone):
             return is_done
         await self.read_account(instance)
         return False
@@ -284,9 +292,11 @@ class Owners(RecordCache):
         """Return the condition that a record equals ``record``; None: that it does not exist."""
         return EtcdGuard(self.key(kind, name), mod_revision=record.entry.mod_revision if record else 0)
 
-    def _guards_from(self, host: str) -> tuple[EtcdGuard, ...]:
-        """Return the additional guards for claiming an account that another host had last; none for this host."""
-        return () if host == self.name else (self._guard("hosts", host, self.hosts.get(host)),)
+    def _guards_from(self, record: AccountRecord) -> tuple[EtcdGuard, ...]:
+        """Return the additional guard for claiming an account of another host: that this has no lease, or the same
+        later one; it may claim the account itself under a lease that is not known here.
+        """
+        return () if record.host == self.name else (self._guard("hosts", record.host, self.hosts.get(record.host)),)
 
 
 def _changing(account: str) -> NotClaimable:

@@ -42,5 +42,5 @@ def host_for(account: str, placement: str, owners: Owners, reachable: Collection
 
 def free_places(owners: Owners) -> dict[str, int]:
     """Return how many more accounts each host that has a lease takes."""
-    taken = Counter(owner.host for owner in owners.owners.values())
+    taken = Counter(record.host for record in owners.owned.values())
     return {name: host.capacity - taken[name] for name, host in owners.hosts.items()}

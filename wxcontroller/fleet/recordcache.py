@@ -24,7 +24,7 @@ from wxcontroller.fleet.records import (
     AccountRecord,
     FleetRecord,
     LivingHost,
-    Owner,
+    OldOwner,
     Takeover,
     content_of,
     record_of,
@@ -66,10 +66,11 @@ class RecordCache:
         self._lease = lease
         self._settle = settle
         self.hosts: dict[str, LivingHost] = {}
-        self.owners: dict[str, Owner] = {}
+        self._old_owners: dict[str, OldOwner] = {}
         self.accounts: dict[str, AccountRecord] = {}
         self.takeovers: dict[str, Takeover] = {}
-        by_kind = {"hosts": self.hosts, "owners": self.owners, "accounts": self.accounts, "takeovers": self.takeovers}
+        by_kind = {"hosts": self.hosts, "accounts": self.accounts, "takeovers": self.takeovers}
+        by_kind |= {"owners": self._old_owners}
         self._records = cast("Mapping[str, dict[str, FleetRecord]]", by_kind)  # each of what ``record_of`` returns
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
@@ -98,6 +99,24 @@ class RecordCache:
             self._read.clear()
             await asyncio.sleep(_PAUSE)
 
+    @property
+    def owned(self) -> dict[str, AccountRecord]:
+        """The records of all accounts that a host owns."""
+        return {instance: record for instance in self.accounts if (record := self.owner(instance)) is not None}
+
+    def owner(self, instance: str) -> AccountRecord | None:
+        """Return the record of an account if its host owns it: if the key of the host is under the same lease."""
+        record = self.accounts.get(instance)
+        if record is None or (lease := self.lease_of(record, instance)) == 0:
+            return None
+        living = self.hosts.get(record.host)
+        return record if living is not None and living.entry.lease == lease else None
+
+    def lease_of(self, record: AccountRecord, instance: str) -> int:
+        """Return the lease under which an account was claimed, 0 if it was released since then."""
+        old = self._old_owners.get(instance)
+        return record.lease or (old.entry.lease if old is not None and old.host == record.host else 0)
+
     async def until_read(self) -> None:
         """Wait until the records have been read."""
         await self._read.wait()
@@ -122,12 +141,16 @@ class RecordCache:
         return f"{self._prefix}{kind}/{name}"
 
     async def read_account(self, instance: str) -> None:
-        """Read the records of one account. Raises EtcdFailure."""
+        """Read the records of one account, and then that of its host. Raises EtcdFailure."""
         for kind in ("owners", "accounts", "takeovers"):
-            key = self.key(kind, instance)
-            snapshot = await self._snapshot(key)
-            entry = next((entry for entry in snapshot.entries if entry.key == key), None)
-            self._apply(entry) if entry is not None else self._drop(key, snapshot.revision)
+            await self._read_key(self.key(kind, instance))
+        if (record := self.accounts.get(instance)) is not None:
+            await self._read_key(self.key("hosts", record.host))
+
+    async def _read_key(self, key: str) -> None:
+        snapshot = await self._snapshot(key)
+        entry = next((entry for entry in snapshot.entries if entry.key == key), None)
+        self._apply(entry) if entry is not None else self._drop(key, snapshot.revision)
 
     async def commit(self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
         """Write and delete records if all guards hold, at once; return whether they do. Raises EtcdFailure."""

@@ -1,20 +1,24 @@
 """The records of the fleet in etcd, as data.
 
 - ``hosts/NAME``: a living host, bound to its lease. Written by its keeper.
-- ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
-- ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
+- ``accounts/INSTANCE``: all about an account: its host and epoch, the lease under which that host owns it, what is
+  wanted of it, and which host has standby bundles; under no lease. It stays after a removal, with the last epoch.
 - ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
 - ``schema``: the layout of these records.
 
-All are JSON. ``fleet/recordcache.py`` reads them, and ``fleet/owners.py`` changes those of accounts.
+All are JSON. Version 2.3.0 keeps the lease of an owner in a key of its own, ``owners/INSTANCE``, and cannot read what
+later versions write: it claims no account that they have. They read its records, and replace them.
+
+``fleet/recordcache.py`` reads them, and ``fleet/owners.py`` changes those of accounts.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
 from wxcontroller.core.account import LARGEST_EPOCH
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry
@@ -25,6 +29,8 @@ LAYOUT = 1
 _WORD, _PLACEMENT = 64, 2048
 # Number of adopted epochs in a record: reports of older lost copies are of no use.
 _ADOPTIONS = 16
+_WORDS = ("driver", "policy", "standby", "egress")
+NO_ENTRY = EtcdEntry("", b"", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,8 @@ class Wanted:
 
     ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
     with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too. ``noted`` is
-    the epoch in the account's record on its host: a claim raises the one in etcd first.
+    the epoch in the account's record on its host: a claim raises the one in etcd first. ``copies`` are the hosts that
+    have standby bundles of it, and their epochs.
     """
 
     name: AccountName
@@ -45,16 +52,18 @@ class Wanted:
     standby: str = ""
     egress: str = ""
     noted: int = 0
+    copies: Mapping[str, int] = field(default_factory=dict)
 
-    def record(self, host: str, epoch: int, before: "AccountRecord | None") -> bytes:
-        """Return the value of the key, which has been as ``before``."""
-        adopted = adoptions_with(before, self.adopted)
-        return value_of({**asdict(self), "name": self.name.name, "host": host, "epoch": epoch, "adopted": adopted})
+    def record(self, host: str, epoch: int, lease: int, before: "AccountRecord | None") -> "AccountRecord":
+        """Return the record of an account that a host owns under a ``lease``, 0 for none; it has been ``before``."""
+        content = {**asdict(self), "name": self.name.name, "adopted": adoptions_with(before, self.adopted)}
+        return AccountRecord(host=host, epoch=epoch, lease=lease, entry=NO_ENTRY, **content)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others.
+    """``accounts/INSTANCE``: ``host`` has the account, or had it last, and owns it as long as its key is under
+    ``lease``, 0 for none. ``removed``: it was removed there. ``entry`` is the key. See ``Wanted`` for the others.
 
     ``adopted`` are the epochs after those of the copies that lost hosts may still have; see ``adoptions_with``.
     """
@@ -71,23 +80,28 @@ class AccountRecord:
     policy: str = ""
     standby: str = ""
     egress: str = ""
+    lease: int = 0
+    removed: bool = False
+    copies: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_wanted(self) -> bool:
         """Whether it is to run."""
         return self.desired == Desired.STARTED.value
 
-    def with_(self, **changed: JsonValue) -> bytes:
-        """Return the value of the key with changes."""
-        return value_of({**content_of(self.entry), **changed})
+    @property
+    def value(self) -> bytes:
+        """Return the value of the key."""
+        own: JsonObject = {"host": self.host, "epoch": self.epoch, "lease": self.lease, "removed": self.removed}
+        words: JsonObject = {key: getattr(self, key) for key in ("name", "desired", "noted", *_WORDS, "placement")}
+        return value_of({"owner": own, **words, "adopted": [*self.adopted], "copies": {**self.copies}})
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """``owners/INSTANCE``."""
+class OldOwner:
+    """``owners/INSTANCE``, as 2.3.0 writes it."""
 
     host: str
-    epoch: int
     entry: EtcdEntry
 
 
@@ -127,7 +141,7 @@ class Takeover:
         return value_of({**content, "made": self.made, "done": done})
 
 
-FleetRecord: TypeAlias = LivingHost | Owner | AccountRecord | Takeover
+FleetRecord: TypeAlias = LivingHost | OldOwner | AccountRecord | Takeover
 
 
 def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
@@ -137,13 +151,15 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
         labels = frozenset(one_line(label) for label in items(content.get("labels")))
         version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
         return LivingHost(version, labels, capacity, entry, one_line(content.get("egress"))[:_WORD])
-    host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
+    # In an account's record of 2.3.0, they are not in a table.
+    owner = obj(content.get("owner")) if kind == "accounts" and "owner" in content else content
+    host, epoch = one_line(owner.get("host"))[:64], integer(owner.get("epoch"))
     if not host or not 0 < epoch < LARGEST_EPOCH:  # the next one is stored in the account's file
         return None
     if kind == "owners":
-        return Owner(host, epoch, entry)
+        return OldOwner(host, entry)
     if kind == "accounts":
-        words = {key: one_line(content.get(key))[:_WORD] for key in ("driver", "policy", "standby", "egress")}
+        words = {key: one_line(content.get(key))[:_WORD] for key in _WORDS}
         return AccountRecord(
             one_line(content.get("name"))[:64] or name,
             host,
@@ -153,6 +169,9 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
             tuple(integer(each) for each in items(content.get("adopted"))[-_ADOPTIONS:]),
             integer(content.get("noted")),
             placement=one_line(content.get("placement"))[:_PLACEMENT],
+            lease=integer(owner.get("lease")),
+            removed=owner.get("removed") is True,
+            copies={one_line(host)[:_WORD]: integer(at) for host, at in obj(content.get("copies")).items()},
             **words,
         )
     if kind == "takeovers":
@@ -163,7 +182,7 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
     return None
 
 
-def adoptions_with(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
+def adoptions_with(record: AccountRecord | None, epoch: int) -> tuple[int, ...]:
     """Return an account's ``adopted`` after an adoption in an epoch, 0 for none.
 
     Each is one more than the epoch of a lost copy. A host that was lost in the middle of a claim may have noted the
@@ -172,7 +191,7 @@ def adoptions_with(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
     adopted = {*record.adopted} if record else set[int]()
     if record and epoch not in adopted | {0}:
         adopted.add(record.noted + 1)
-    return [*sorted((adopted | {epoch}) - {0})[-_ADOPTIONS:]]
+    return tuple(sorted((adopted | {epoch}) - {0})[-_ADOPTIONS:])
 
 
 def value_of(content: JsonObject) -> bytes:

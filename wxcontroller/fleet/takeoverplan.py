@@ -74,7 +74,7 @@ class Outlooks:
             return NOTHING
         if failed := self.failed.get(instance):
             return Text(N_("this host cannot take it over: {reason}"), reason=failed)
-        if (owner := self._owners.owners.get(instance)) is not None:
+        if (owner := self._owners.owner(instance)) is not None:
             return Text(N_("host {host} owns it, and its lease is valid"), host=owner.host)
         if record.host in self._owners.hosts:
             return Text(N_("host {host} has a lease and has not claimed the account"), host=record.host)
@@ -92,7 +92,7 @@ class Outlooks:
         return {
             instance: self.held(instance)
             for instance, record in sorted(self._owners.accounts.items())
-            if record.is_wanted and (instance not in self._owners.owners or instance in self.failed)
+            if record.is_wanted and (self._owners.owner(instance) is None or instance in self.failed)
         }
 
     def lost(self) -> dict[str, Text]:
@@ -107,7 +107,7 @@ class Outlooks:
 
     def as_json(self) -> JsonObject:
         """Return the hosts that have a lease and all accounts, as /v1/fleet shows them."""
-        counts = Counter(owner.host for owner in self._owners.owners.values())
+        counts = Counter(record.host for record in self._owners.owned.values())
         hosts: list[JsonValue] = [
             {
                 **{"name": name, "version": host.version or None, "labels": [*sorted(host.labels)]},
@@ -119,13 +119,14 @@ class Outlooks:
         accounts: list[JsonValue] = [
             {**self._row(instance, record, unowned.get(instance, NOTHING)), "held": instance in lost}
             for instance, record in sorted(self._owners.accounts.items())
+            if not record.removed
         ]
         return {"hosts": hosts, "accounts": accounts}
 
     def _row(self, instance: str, record: AccountRecord, reason: Text) -> JsonObject:
         found, taken = self.of(instance, record), self._owners.takeovers.get(instance)
         return {
-            **{"account": record.name, "host": record.host, "owned": instance in self._owners.owners},
+            **{"account": record.name, "host": record.host, "owned": self._owners.owner(instance) is not None},
             **{"epoch": record.epoch, "desired": record.desired},
             **text_fields(reason=reason),
             "policy": record.policy if record.policy in [*TakeoverPolicy] else TakeoverPolicy.HOLD.value,

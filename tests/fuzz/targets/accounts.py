@@ -356,10 +356,19 @@ _ROWS = (
     b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
 )
 _GREETINGS = ({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]},)
-_OWNED: JsonObject = {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}
+_OWNED: JsonObject = {
+    "owner": {"host": "c", "epoch": 3, "lease": 7, "removed": False},
+    **{"desired": "started", "policy": "any", "standby": "b", "copies": {"b": 2}},
+}
 _TAKEOVER: JsonObject = {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}
 _RECORDS = (
-    _watched(**{"owners/bob": {"host": "b", "epoch": 3}, "hosts/b": {"version": "2.3.0", "labels": ["eu"]}}),
+    _watched(
+        **{
+            "accounts/bob": {"host": "b", "epoch": 3},
+            "owners/bob": {"host": "b", "epoch": 3},
+            "hosts/b": {"version": "2.3.0", "labels": ["eu"]},
+        }
+    ),
     _watched(**{"hosts/b": {"capacity": 9, "egress": "x"}, "accounts/bob": _OWNED, "takeovers/eve": _TAKEOVER}),
     b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
 )

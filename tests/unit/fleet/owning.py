@@ -181,7 +181,7 @@ class OwningHost(FleetHost):
         records = self.ownership.records
 
         def is_known() -> bool:
-            record, owned = records.accounts.get(account), records.owners.get(account)
+            record, owned = records.accounts.get(account), records.owner(account)
             return record is not None and record.epoch == epoch and (owned.host if owned else "") == owner
 
         await until(is_known)
@@ -209,17 +209,24 @@ class Fleet:
     ran: list[Ran]
 
     async def owners(self) -> dict[str, tuple[str, int]]:
-        """Return host and epoch of each account that is owned."""
-        return await self._read("owners/")
+        """Return host and epoch of each account that is owned: its host has the lease that it names."""
+        return {name: found[:2] for name, found in (await self._read()).items() if found[2]}
 
     async def records(self) -> dict[str, tuple[str, int]]:
-        """Return host and epoch of each account that has a record."""
-        return await self._read("accounts/")
+        """Return host and epoch of each account that has a record, and was not removed."""
+        return {name: found[:2] for name, found in (await self._read()).items() if not found[3]}
 
-    async def _read(self, kind: str) -> dict[str, tuple[str, int]]:
-        found = (await self.etcd.read(f"/wxcontroller/main/{kind}")).entries
-        contents = {each.key.rpartition("/")[2]: obj(read_json(each.value)) for each in found}
-        return {name: (text(each["host"]), integer(each["epoch"])) for name, each in contents.items()}
+    async def _read(self) -> dict[str, tuple[str, int, bool, bool]]:
+        entries = {each.key: each for each in (await self.etcd.read("/wxcontroller/main/")).entries}
+        found = dict[str, tuple[str, int, bool, bool]]()
+        for key, entry in entries.items():
+            if "/accounts/" in key:
+                owner = obj(obj(read_json(entry.value))["owner"])
+                living = entries.get(f"/wxcontroller/main/hosts/{text(owner['host'])}")
+                owned = living is not None and living.lease == owner["lease"]
+                removed = owner["removed"] is True
+                found[key.rpartition("/")[2]] = text(owner["host"]), integer(owner["epoch"]), owned, removed
+        return found
 
     def overlaps(self) -> list[tuple[Ran, Ran]]:
         """Return the processes of one account that ran at the same time."""

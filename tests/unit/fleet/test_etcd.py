@@ -77,7 +77,7 @@ async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
         settings = servers.settings(user="host-a", password=str(password))
         async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             prefix = settings.prefix
-            assert await etcd.commit([], [Put(f"{prefix}owners/x", b"1")]) is not None
+            assert await etcd.commit([], [Put(f"{prefix}accounts/x", b"1")]) is not None
             token = etcd._token
             async with asyncio.timeout(PATIENCE):
                 while etcd._token == token:  # etcd ends a token that was not used for a second, and looks at times

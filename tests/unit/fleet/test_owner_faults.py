@@ -77,7 +77,7 @@ async def test_without_etcd_running_accounts_continue_and_none_is_started(owning
         await a.start("alice")
         await a.start("eve")
         await a.units._stop("eve")
-        await until(lambda: "eve" not in a.ownership.records.owners)
+        await until(lambda: "eve" not in a.ownership.records.owned)
         await stop_etcd(fleet)
         await a.join()  # as after a restart of the controller
         await until(lambda: "etcdctl endpoint status" in str(a.ownership.trouble))
@@ -135,8 +135,9 @@ async def test_removed_account_is_forgotten_although_its_first_release_failed(
         monkeypatch.setattr(Owners, "release", failing_once)
         assert (await a.v1("DELETE", "accounts/eve"))[0] == 200
         assert await fleet.records() == {}
-        await until(lambda: "eve" not in b.ownership.records.accounts)
-        await b.start("eve")  # the name is free
+        await until(lambda: b.ownership.records.accounts["eve"].removed)
+        await b.start("eve")  # the name is free, but not the epochs of copies that others may have
+        assert await fleet.owners() == {"eve": ("b", 2)}
 
 
 async def test_old_copy_of_a_running_account_is_not_started(owning: FleetMaker) -> None:
@@ -190,7 +191,7 @@ async def test_copy_of_a_host_lost_during_a_claim_is_settled(owning: FleetMaker)
         a, b = fleet.hosts
         await a.start("eve")
         await a.units._stop("eve")
-        await until(lambda: not a.ownership.records.owners)
+        await until(lambda: not a.ownership.records.owned)
         account = a.accounts.registry.all()["eve"]
         # The claim raises the epoch in etcd; the host is lost before its own record has that.
         await a.ownership.records.claim(a.ownership._wanted(EVE, account, Desired.STARTED), account.epoch)

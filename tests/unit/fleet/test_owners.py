@@ -63,7 +63,7 @@ async def test_new_account_is_placed_by_labels_and_free_slots(owning: FleetMaker
         await a.get("start_client", client="dave", placement="")  # b has more free places
         await a.finds("dave", "b")
         await a.get("start_client", client="frank", placement="")
-        await until(lambda: len(a.ownership.records.owners) == 4)
+        await until(lambda: len(a.ownership.records.owned) == 4)
         await a.get("start_client", client="grace", placement="")  # both have as many now
         assert set(a.accounts.registry.all()) == {"eve", "grace"}
         assert set(b.accounts.registry.all()) == {"bob", "carol", "dave", "frank"}

@@ -1,5 +1,6 @@
 """The records of a fleet in etcd as one host changes them."""
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.etcd import EtcdServers, connected, until_healthy
 from tests.patience import PATIENCE
 from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, read_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
@@ -34,7 +36,7 @@ async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch
     commit = Etcd.commit
 
     async def after_another(self: Etcd, *arguments: object) -> int | None:
-        [entry] = (await etcd.read(f"{PREFIX}owners/")).entries
+        [entry] = (await etcd.read(f"{PREFIX}accounts/")).entries
         await commit(self, (), (Put(entry.key, entry.value, entry.lease),))
         return await commit(self, *arguments)  # type: ignore[arg-type]
 
@@ -83,14 +85,82 @@ def test_caller_with_too_many_accounts_is_not_forwarded() -> None:
 
 async def test_no_claim_while_the_lease_of_the_last_host_changes(etcd: Etcd) -> None:
     """A host that came back, which this one has not seen yet, keeps its account."""
-    owners = await owners_of(etcd)
-    record = b'{"host": "b", "epoch": 1, "name": "eve", "desired": "started"}'
-    await etcd.commit((), (Put(f"{PREFIX}accounts/eve", record),))
+    lease, owners = await etcd.grant(600), await owners_of(etcd)
+    for kind, refusal, words in (
+        ("claim", OwnedElsewhere, "is owned by b"),
+        ("take_over", NotClaimable, "keep changing"),
+    ):
+        await etcd.commit((), (Put(f"{PREFIX}accounts/eve", owned_by("b", lease)),), (f"{PREFIX}hosts/b",))
+        await owners._load()
+        assert owners.owner("eve") is None
+        await etcd.commit((), (Put(f"{PREFIX}hosts/b", b"{}", lease),))
+        with pytest.raises(refusal, match=words):
+            await (owners.claim(EVE, 5) if kind == "claim" else owners.take_over("eve", "b", 0, 1, "", 60))
+
+
+def owned_by(host: str, lease: int, epoch: int = 1, **more: JsonValue) -> bytes:
+    """Return the value of the record of account eve."""
+    owner: JsonObject = {"host": host, "epoch": epoch, "lease": lease, "removed": False, **more}
+    return json.dumps({"owner": owner, "name": "eve", "desired": "started"}).encode()
+
+
+async def test_records_of_2_3_0_are_read_and_replaced(etcd: Etcd) -> None:
+    """Hosts are upgraded one by one: an account stays where it runs, and 2.3.0 claims none of a later version."""
+    lease, owners = await etcd.grant(600), await owners_of(etcd)
+    old = b'{"host": "b", "epoch": 3, "name": "eve", "desired": "started"}'
+    await etcd.commit(
+        (),
+        (
+            Put(f"{PREFIX}hosts/b", b"{}", lease),
+            Put(f"{PREFIX}owners/eve", b'{"host": "b", "epoch": 3}', lease),
+            Put(f"{PREFIX}accounts/eve", old),
+        ),
+    )
     await owners._load()
-    await etcd.commit((), (Put(f"{PREFIX}hosts/b", b"{}"),))
-    for claim in (owners.claim(EVE, 5), owners.take_over("eve", "b", 0, 1, "", 60)):
-        with pytest.raises(NotClaimable, match="keep changing"):
-            await claim
+    assert owners.owner("eve") is not None
+    with pytest.raises(OwnedElsewhere, match="is owned by b"):
+        await owners.claim(EVE, 5)
+    await etcd.commit((), (), (f"{PREFIX}owners/eve",))  # b releases it, as for a move
+    await owners._load()
+    with pytest.raises(OwnedElsewhere, match="was last on b, with epoch 3"):
+        await owners.claim(EVE, 3)
+    await etcd.commit((), (Put(f"{PREFIX}owners/eve", b'{"host": "b", "epoch": 4}', lease),))
+    with pytest.raises(OwnedElsewhere, match="is owned by b"):  # it has claimed it meanwhile
+        await owners.claim(EVE, 5)
+    await etcd.commit((), (), (f"{PREFIX}owners/eve",))
+    await owners._load()
+    assert (await owners.claim(EVE, 4)).owner.epoch == 5
+    [entry] = (await etcd.read(f"{PREFIX}accounts/eve")).entries
+    # 2.3.0 reads a record only with these; without, its claims fail because the key exists.
+    assert not {"host", "epoch"} & obj(read_json(entry.value)).keys()
+
+
+async def test_upgraded_host_keeps_what_2_3_0_has_claimed_under_its_lease(etcd: Etcd) -> None:
+    lease = await etcd.grant(600)
+    owners = Owners(etcd, PREFIX, "a", lambda: lease, 30.0)
+    key = f"{PREFIX}owners/eve"
+    record = Put(f"{PREFIX}accounts/eve", b'{"host": "a", "epoch": 3, "name": "eve", "desired": "started"}')
+    await etcd.commit((), (Put(key, b'{"host": "a", "epoch": 3}', lease), record))
+    await owners._load()
+    assert owners.is_own("eve", lease)
+    assert not owners.is_recorded(EVE)
+    await owners.tell(EVE)
+    assert (await etcd.read(key)).entries == ()
+    assert owners.is_own("eve", lease)
+    assert owners.is_recorded(EVE)
+    assert owners.accounts["eve"].epoch == 3
+
+
+async def test_copy_of_a_removed_account_is_not_started_and_its_epoch_not_used_again(etcd: Etcd) -> None:
+    owners = await owners_of(etcd)
+    await owners.claim(EVE, 4)
+    await owners.forget("eve")
+    record = owners.accounts["eve"]
+    assert (record.removed, record.lease, record.is_wanted, record.epoch) == (True, 0, False, 5)
+    with pytest.raises(OwnedElsewhere, match="was removed on a, in epoch 5") as refused:
+        await owners.claim(EVE, 5)
+    assert "wxctl remove eve" in refused.value.remedy
+    assert (await owners.claim(EVE, 0)).owner.epoch == 6  # a new account of the name
 
 
 async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:

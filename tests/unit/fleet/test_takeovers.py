@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import ssl
 import time
 from collections.abc import Callable
@@ -24,11 +25,12 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import Desired
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.recordcache import NotClaimable
-from wxcontroller.fleet.records import AccountRecord, LivingHost, Owner
+from wxcontroller.fleet.records import AccountRecord, LivingHost, record_of
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 SOON = EtcdSettings(takeover_after=1.0, takeover_pause=60.0, takeover_rate=20.0)
@@ -266,12 +268,48 @@ def test_hosts_that_can_take_an_account_over(changed: dict[str, str], made: int,
     owners, entry = Owners(etcd, "/", "b", lambda: 1, 0), EtcdEntry("", b"", 1, 1)
     owners.hosts["b"] = LivingHost("", frozenset({"eu"}), 5, entry, "line-1")
     owners.hosts["c"] = LivingHost("", frozenset(), 9, entry)
-    owners.hosts["full"] = LivingHost("", frozenset(), 1, entry)
-    owners.owners["bob"] = Owner("full", 1, entry)
+    owners.hosts["full"] = LivingHost("", frozenset(), 1, replace(entry, lease=7))
+    owners.accounts["bob"] = AccountRecord("bob", "full", 1, "started", entry, lease=7)
     words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
-    owners.accounts["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), 1, **words)
+    content = {"host": "a", "epoch": 1, "desired": "started", "noted": 1, **words}
+    record = record_of("accounts", "eve", replace(entry, value=json.dumps(content).encode()))
+    assert isinstance(record, AccountRecord)
+    owners.accounts["eve"] = record
     outlooks = Outlooks(owners, SOON, lambda *_: made)
     assert outlooks.of("eve", record).hosts == hosts
     assert bool(outlooks.of("eve", record).reason) == (not hosts)
     assert ("eve" in outlooks.lost()) == (not hosts)
     assert "{" not in str(outlooks.held("eve"))  # all its values are there
+
+
+@pytest.mark.parametrize("by", ["takeover", "adoption"])
+async def test_lost_host_does_not_start_an_account_that_was_removed_elsewhere(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    takeovers = SOON if by == "takeover" else LATER
+    async with owning("a", "b", "c", known=False, takeovers=takeovers) as fleet:
+        a, b, c = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        async with receiving(b, monkeypatch):
+            await a.lapse()
+            if by == "adoption":
+                await b.knows("eve", epoch=1)
+                adopted: JsonObject = {"name": "eve", "epoch": 2, "adopted": 2}
+                assert (await b.v1("POST", "accounts", adopted))[0] == 201
+                await b.v1("POST", "accounts/eve/start")
+            await b.runs("eve")
+            await until(lambda: not b.ownership._acting)
+        assert (await b.v1("DELETE", "accounts/eve"))[0] == 200
+        await until(lambda: c.ownership.records.accounts["eve"].removed)
+        await a.keep(fleet.etcd)
+        await a.passed()
+        await until(lambda: a.accounts.registry.all()["eve"].desired is Desired.STOPPED)
+        assert a.settled == ["eve"]  # it delivers its reports, and does not log in
+        assert not a.units.processes
+        code, words = await a.error("POST", "accounts/eve/start")
+        assert (code, "was removed on b" in words, "wxctl remove eve" in words) == ("owned-elsewhere", True, True)
+        await a.v1("DELETE", "accounts/eve")
+        await c.v1("POST", "accounts/eve/start", {"options": {"placement": "c"}})
+        await c.runs("eve")  # another account of the name
+        assert (await fleet.owners())["eve"][0] == "c"

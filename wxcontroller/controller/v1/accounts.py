@@ -102,7 +102,7 @@ async def add(request: web.Request) -> web.Response:
     is_adopted = epoch == adopted
     if shared.fleet is not None:
         if not (arrived or is_adopted) or not caller(request).scope.covers(Scope.ADMIN):
-            shared.fleet.keep_name_unique(name)
+            epoch = max(epoch, shared.fleet.keep_name_unique(name))
         elif is_adopted:
             await shared.fleet.met()
             epoch = adopted = shared.fleet.adoption(name, epoch)
