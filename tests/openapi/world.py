@@ -5,6 +5,7 @@ Only systemd is a stand-in. ``python3 -m tests.openapi.world PLACE`` prints the 
 
 import asyncio
 import contextlib
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class ClientUnits(StandInUnits):
         running = self.running.pop(instance, None)
         if running is not None:
             await running.end()
-            self.paths.state_file(instance).unlink(missing_ok=True)  # as systemd removes its RuntimeDirectory
+            shutil.rmtree(self.paths.runtime(instance))  # as systemd does
         if then is not None:
             self.records[instance] = then
 

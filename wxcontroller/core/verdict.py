@@ -223,8 +223,8 @@ RULES: Mapping[Cause, Rule] = {
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
     Cause.UNSUPPORTED: Rule(
         "{why}",
-        N_("use an account on a route that supports it: docs/routes.md"),
-        agent="send it with another account, or in another form: this account cannot send it",
+        N_("send it in another form, or use an account on a route that supports it: docs/routes.md"),
+        agent="send it in another form, or with another account: this account cannot send it",
         code=FAILED,
     ),
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),

@@ -191,15 +191,13 @@ class MessageSending:
         if has_media and not any(kind.is_media for kind in able):
             missing = missing or MessageKind.FILE
         if missing is not None:
-            raise self._unsupported(Text("messages of the kind {kind}", kind=missing.value))
+            what = Text("messages of the kind {kind}", kind=missing.value)
+            raise self._unsupported(what, RULES[Cause.UNSUPPORTED].remedy)
 
-    def _unsupported(self, what: Text) -> RequestRefused:
-        return RequestRefused(
-            409,
-            "unsupported",
-            Text("the {route} route does not support {what}", route=self._parts.config.options["driver"], what=what),
-            N_("use an account on a route that supports it: docs/routes.md"),
-        )
+    def _unsupported(self, what: Text, remedy: str) -> RequestRefused:
+        route = self._parts.config.options["driver"]
+        words = Text("the {route} route does not support {what}", route=route, what=what)
+        return RequestRefused(409, Cause.UNSUPPORTED, words, remedy)
 
     async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
         directory, found = self._parts.directory, (await look_up(self._parts, identifier)).logged
@@ -234,7 +232,8 @@ class MessageSending:
                 409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
             )
         if not self._parts.driver.capabilities.recall:
-            raise self._unsupported(Text("a recall of messages"))
+            remedy = N_("use an account on a route that supports it: docs/routes.md")
+            raise self._unsupported(Text("a recall of messages"), remedy)
         if found is None:
             raise no_such_message(identifier)
         message_id, _, target = text(found.report.get("id")).partition(":")
