@@ -23,6 +23,7 @@ class Event(StrEnum):
     LOGIN_REFUSED = "login-refused"
     SESSION_LOST = "session-lost"
     PARKED = "parked"
+    SEND = "send"
     DELIVERY_FAILED = "delivery-failed"
     DELIVERY_DEAD = "delivery-dead"
     DELIVERY_DROPPED = "delivery-dropped"
@@ -43,6 +44,7 @@ MESSAGE_IDS: Mapping[Event, str] = {
     Event.LOGIN_REFUSED: "d5fdede90d03426ca1d76efeac8e3d38",
     Event.SESSION_LOST: "b67094d45a0e445d9ff4fa837c902c75",
     Event.PARKED: "9a1658604eb843e8a2407e43fb256fce",
+    Event.SEND: "1b63ad754a4e450096f9b5ac56806fea",
     Event.DELIVERY_FAILED: "8a8666f3e5844c139204c91ea7a424b2",
     Event.DELIVERY_DEAD: "671a347c807143cb9e8a3276bcb261b5",
     Event.DELIVERY_DROPPED: "879a3e31fded4076a48c99bc9040f7e5",

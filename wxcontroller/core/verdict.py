@@ -85,6 +85,7 @@ class Cause(StrEnum):
     UNSUPPORTED = "unsupported"  # this route cannot send it
     # Of calls that are refused before there is a send.
     NOT_RUNNING = "not-running"  # the account is not running
+    NOT_LOGGED_IN = "not-logged-in"  # the account is not logged in, and this route holds no messages until it is
     UNAVAILABLE = "unavailable"  # the message cannot be stored
     # Of those that may have arrived.
     NO_ANSWER = "no-answer"  # WeChat's response was lost
@@ -160,7 +161,6 @@ RULES: Mapping[Cause, Rule] = {
         N_("log the account in; do not send it again"),
         N_("until the account is logged in"),
         "the account's owner has to log it in; get_login_code returns the code to scan",
-        passes=True,
         condition="needs-scan",
     ),
     Cause.UNREACHABLE: Rule(
@@ -213,6 +213,14 @@ RULES: Mapping[Cause, Rule] = {
     Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), status=429, passes=True),
     Cause.STOPPING: Rule("{why}", _START, agent=_ASK_TO_START, status=503, passes=True),
     Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True),
+    Cause.NOT_LOGGED_IN: Rule(
+        "{why}",
+        N_("log the account in, and send it again"),
+        agent="the account's owner has to log it in; get_login_code returns the code to scan; then send it again",
+        code=NOT_RUNNING,
+        passes=True,
+        condition="needs-scan",
+    ),
     Cause.UNAVAILABLE: Rule(
         "{why}",
         N_("free space on the account's disk, and send it again"),
@@ -230,8 +238,8 @@ RULES: Mapping[Cause, Rule] = {
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
 }
 _NO_RULE = Rule("{why}", "")  # without a cause
-# Calls that are refused before there is a send had these codes first.
-_OF_CALLS = {"no-such-peer": Cause.NO_PEER, "not-logged-in": Cause.OFFLINE}
+# Calls that are refused before there is a send had this code first.
+_OF_CALLS = {"no-such-peer": Cause.NO_PEER}
 
 
 def rule_of(code: str) -> Rule:
@@ -253,10 +261,18 @@ def for_agents(code: str) -> str:
 
 def words_of(answer: JsonObject) -> Text:
     """Return what /v1 says about a send, in one text: why it did not go out, until when, and what to do."""
-    what, ends, remedy = (text_in(answer, name) for name in ("detail", "ends", "remedy"))
+    detail, ends, remedy = (text_in(answer, name) for name in ("detail", "ends", "remedy"))
+    return _in_words(answer.get("state") == SendState.HELD, detail, ends, remedy)
+
+
+def words_of_error(error: JsonObject) -> Text:
+    """Return what an ``error`` of /v1 says, in one text."""
+    return _in_words(False, text_in(error, "message"), NOTHING, text_in(error, "remedy"))
+
+
+def _in_words(is_held: bool, what: Text, ends: Text, remedy: Text) -> Text:
     if ends:
-        held = answer.get("state") == SendState.HELD
-        what = Text(N_("held {ends}: {why}") if held else N_("waiting {ends}: {why}"), ends=ends, why=what)
+        what = Text(N_("held {ends}: {why}") if is_held else N_("waiting {ends}: {why}"), ends=ends, why=what)
     return Text(N_("{what}; {remedy}"), what=what, remedy=remedy) if remedy else what
 
 
@@ -307,6 +323,11 @@ class Verdict:
     def remedy(self) -> Text:
         """What people and callers can do."""
         return Text(self.rule.remedy)
+
+    @property
+    def words(self) -> Text:
+        """All of it in one text, as ``words_of``."""
+        return _in_words(self.state is SendState.HELD, self.detail, self.ends, self.remedy)
 
     @property
     def mark(self) -> str:

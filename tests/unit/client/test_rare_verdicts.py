@@ -230,6 +230,22 @@ async def test_send_goes_out_after_another_login_with_the_current_id(web: Stage)
     await arrives(web)
 
 
+@cures(Cause.NOT_LOGGED_IN)
+async def test_refused_call_of_an_account_that_is_not_logged_in_can_be_made_after_the_login(
+    web: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.begin()
+    await web.client.until_state("scaning")
+    status, answer = await web.client.v1("POST", "messages", {"to": "filehelper", "text": WORDS})
+    error, remedy = obj(answer["error"]), RULES[Cause.NOT_LOGGED_IN].remedy
+    assert (status, error["code"], error["remedy"]) == (409, Cause.NOT_LOGGED_IN, remedy)
+    [line] = [each for each in caplog.messages if "send refused (cause=not-logged-in)" in each]
+    assert line.endswith(remedy)
+    await web.scan()
+    assert (await sent(web))["state"] == "delivered"
+    assert web.sent() == [WORDS]
+
+
 @cures(Cause.STOPPING)
 async def test_send_that_a_stop_ended_goes_out_after_the_start(ilink: Stage) -> None:
     await ilink.enter(WXCLIENT_SEND_KEEP_SECONDS="0")

@@ -107,6 +107,8 @@ async def test_send_that_is_held_until_the_person_writes(
 ) -> None:
     answer = await begin(ilink)
     await told(ilink, answer, cause, SendState.HELD)
+    code = {Cause.WINDOW: "(-14", Cause.THROTTLED: "(-2"}.get(cause, "")
+    assert code in text((await looked_up(ilink, answer))["detail"])  # WeChat's answer is the evidence
     assert WORDS not in ilink.sent()
     await ilink.hear("go on")
     await arrives(ilink)

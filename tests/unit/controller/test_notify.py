@@ -321,7 +321,7 @@ async def test_a_damaged_targets_file_admits_no_caller_with_503(
     assert caplog.text.count("the file of notification targets cannot be used") == 4
 
 
-async def test_target_of_an_unavailable_account_is_refused(host: Machine) -> None:
+async def test_target_of_an_unavailable_account_is_refused(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
     process, shown = await account(host), await target(host)
     admin = bearer(ROOT_TOKEN)
 
@@ -331,7 +331,9 @@ async def test_target_of_an_unavailable_account_is_refused(host: Machine) -> Non
         return str(answer["reason"])
 
     await host.v1("POST", "accounts/alice/stop", headers=admin)
-    assert "not running" in await refused()
+    words = await refused()
+    assert words == "account alice is not running; start it: wxctl start alice"
+    assert caplog.messages[-1] == f"notification refused (target=ops): {words}"
     assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "ilink"}, admin))[0] == 200
     assert (await host.v1("POST", "accounts/alice/start", headers=admin))[0] == 200
     assert "driver ilink," in await refused()

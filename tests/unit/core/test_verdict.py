@@ -3,6 +3,8 @@
 import pytest
 
 from wxcontroller.client.ilink.sending import form_of
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.client.v1.outcomes import words_of_verdict
 from wxcontroller.controller.mcp.tools import brief
 from wxcontroller.controller.notify.sending import result_of
@@ -18,6 +20,31 @@ VERDICTS = [
     *(Verdict(SendState.REFUSED, cause, Text("evidence")) for cause in RULES if cause not in HOLDS),
     Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text("evidence")),
 ]
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.mark)
+async def test_journal_has_one_line_for_each_verdict(verdict: Verdict, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    sends, send = QueuedSends(), Send("@ann", False, "the words", client_id="7", step=SendStep.QUEUED)
+    sends.add(send)
+    if verdict.state is SendState.WAITING:  # of all sends, not of one
+        return
+    if verdict.state is SendState.HELD:
+        for _ in range(2):
+            sends.move(send, SendStep.HELD, verdict)
+            sends.move(send, SendStep.QUEUED)
+    else:
+        sends.move(send, SendStep.ENDED, verdict)
+        sends.move(send, SendStep.SETTLED)
+    [record] = caplog.records
+    line = record.getMessage()
+    assert line.startswith(f"send {verdict.state} (id=7, cause={verdict.cause}): ")
+    assert str(words_of(words_of_verdict(verdict))) in line
+    assert verdict.rule.remedy in line
+    assert "the words" not in line
+    assert (vars(record)["WX_EVENT"], vars(record)["WX_STATE"]) == ("send", verdict.state)
+    asked_for = verdict.cause in (Cause.CANCELLED, Cause.OVERTAKEN)
+    assert record.levelname == ("INFO" if verdict.state is SendState.HELD or asked_for else "WARNING")
 
 
 def test_every_cause_has_a_rule_with_words() -> None:

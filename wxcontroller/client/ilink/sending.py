@@ -31,7 +31,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.outcomes import outcomes_of, worst_of
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict, rule_of
+from wxcontroller.core.verdict import RULES, SendState, rule_of
 
 MAX_TEXT = 16 << 10  # bytes, as at WeChat
 MAX_ITEMS = 20
@@ -195,8 +195,7 @@ class AgentSending:
     def _target(self, recipient: _Recipient, number: int) -> str:
         """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
         target = self.ids.target(recipient.id)
-        refusal = refusal_of(self.parts, number) or (None if target else Verdict(SendState.REFUSED, Cause.NO_PEER))
-        if refusal is not None:
+        if (refusal := refusal_of(self.parts, number, bool(target))) is not None:
             raise NotAccepted(refusal.rule.ret, f"not sent: {refusal.reason}")
         if recipient.member and not self.ids.is_member(target, recipient.member):
             raise NotAccepted(-3, _INVALID)

@@ -166,8 +166,8 @@ class Attempts:
             # WeChat has answered that it did not accept the send: it counts as untried, and has all its attempts in
             # the next window.
             send.tried, send.attempts_left = 0.0, self.policy.tries
+            send.evidence = problem.text
             self.sends.move(send, SendStep.QUEUED)
-            log.warning("a send is held: %s", problem)
             self.store.hold(send, self.policy.as_bytes)
             return 0.0
         pause = self.backoff.next_pause(handling, max(1, self.policy.tries - send.attempts_left))

@@ -250,7 +250,7 @@ class SendCalls:
             return unsent_answer("content and media are empty, nothing to send")
         if (refusal := refusal_of(self.parts)) is None:
             return None
-        if refusal.cause is Cause.OFFLINE:
+        if refusal.cause is Cause.NOT_LOGGED_IN:
             return {"id": None, **self.parts.not_running()}
         return unsent_answer(str(refusal.evidence))
 

@@ -16,6 +16,7 @@ from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, SendStep
 from wxcontroller.client.store.files import delete
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.verdict import SendState, Verdict
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -177,6 +178,8 @@ class Send:
     struck: float = 0.0  # when the last such window was opened
     quoted: Quoted | None = None  # the message that a text replies to
     verdict: Verdict = Verdict(SendState.WAITING)
+    evidence: Text = NOTHING  # WeChat's last answer, if it refused the send for some time
+    journaled: str = ""  # the last verdict that is in the journal
     # The result for the answer. It never fails; None: the send has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()

@@ -1,21 +1,34 @@
 """The verdicts on sends that WeChat took, or did not take, and that the account cannot queue (``core.verdict``)."""
 
+import logging
 from typing import TYPE_CHECKING
 
+from wxcontroller.core import summaries
 from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
+from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.messages import N_, Text, verbatim
-from wxcontroller.core.verdict import FAILED, NOT_RUNNING, Cause, SendState, Verdict
+from wxcontroller.core.verdict import FAILED, Cause, SendState, Verdict
 
 if TYPE_CHECKING:
     from wxcontroller.client.calls import Parts
 
+log = logging.getLogger(__name__)
 OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
 _WITHOUT_ID = N_("WeChat accepted it without an id: it may not be shown")
 _CAUSES = {FailureHandling.WAIT: Cause.TOO_FREQUENT, FailureHandling.RETRY_SAME_ID: Cause.WECHAT_FAILED}
 
 
-def refusal_of(parts: "Parts", number: int = 1) -> Verdict | None:
-    """Return the verdict on ``number`` more sends if they cannot be queued now."""
+def refusal_of(parts: "Parts", number: int = 1, knows_peer: bool = True) -> Verdict | None:
+    """Return the verdict on ``number`` more sends if they cannot be queued now, and write it to the journal."""
+    refusal = _refusal_of(parts, number) or (None if knows_peer else Verdict(SendState.REFUSED, Cause.NO_PEER))
+    if refusal is not None and number:
+        # A caller can repeat such a call at will.
+        marks = {**fields(Event.SEND, state=refusal.state), **summaries.cause(refusal.mark)}
+        log.warning("send refused (cause=%s): %s", refusal.cause, refusal.words, extra=marks)
+    return refusal
+
+
+def _refusal_of(parts: "Parts", number: int) -> Verdict | None:
     if parts.sends.closing:
         stopping = Text(N_("the account is stopping, nothing more is sent"))
         return Verdict(SendState.REFUSED, Cause.STOPPING, stopping)
@@ -26,7 +39,7 @@ def refusal_of(parts: "Parts", number: int = 1) -> Verdict | None:
         return Verdict(SendState.REFUSED, Cause.UNAVAILABLE, why)
     if parts.at_work or parts.holds_for_login:
         return None
-    return Verdict(SendState.REFUSED, Cause.OFFLINE, parts.session.status, code=NOT_RUNNING)
+    return Verdict(SendState.REFUSED, Cause.NOT_LOGGED_IN, parts.session.status)
 
 
 def sent_as(message_id: str) -> Verdict:

@@ -19,15 +19,21 @@ The final states are delivered, accepted, refused and unknown; none can be left.
 unknown rather than refused, whatever ended it: its sender would send it again. Until NOTED it can be cancelled.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.verdict import Cause, SendState, Verdict
 
 if TYPE_CHECKING:
     from wxcontroller.client.sends.model import Send
+
+log = logging.getLogger(__name__)
+# Refusals that the sender asked for, or that an answer makes superfluous.
+_EXPECTED = (Cause.CANCELLED, Cause.OVERTAKEN)
 
 
 class SendStep(Enum):
@@ -110,6 +116,8 @@ class QueuedSends:
         if verdict is None and not send.state.is_final:
             verdict = Verdict(step.state, when=send.hold_until)
         send.step, send.verdict = step, verdict or send.verdict
+        if verdict is not None:
+            _note(send, verdict)
 
     def bundle(self, send: "Send") -> list["Send"]:
         """Return the parts of a send's message that are in the queue, in order."""
@@ -137,3 +145,23 @@ class QueuedSends:
     def all(self) -> Iterable["Send"]:
         """Those in the queue, on the way into it, and out of it."""
         return self._sends
+
+
+def _note(send: "Send", verdict: Verdict) -> None:
+    """Write a verdict to the journal, without the message: once while it stays the same.
+
+    A send that is tried again and again while WeChat is unreachable is held for that each time.
+    """
+    if verdict.state not in (SendState.HELD, SendState.REFUSED, SendState.UNKNOWN) or verdict.mark == send.journaled:
+        return
+    send.journaled = verdict.mark
+    expected = verdict.state is SendState.HELD or verdict.cause in _EXPECTED
+    log.log(
+        logging.INFO if expected else logging.WARNING,
+        "send %s (id=%s, cause=%s): %s",
+        verdict.state,
+        send.client_id,
+        verdict.cause,
+        verdict.words,
+        extra=fields(Event.SEND, state=verdict.state),
+    )

@@ -24,7 +24,7 @@ from wxcontroller.client.sends.states import CANCELLABLE, QueuedSends, SendStep
 from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER_WORDS, RESTRICTED_WORDS, Windows
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.verdict import RULES, TAKEN, Cause, SendState, Verdict
 from wxcontroller.drivers.base import ReplyWindow, ServiceState
 from wxcontroller.openwx.statefile import SendLimits
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 MAX_HELD = 500  # for one person
 MAX_HELD_BYTES = 50 << 20  # media of all that is held
 _STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
+# Held because of WeChat's answer to an attempt.
+_BY_WECHAT = (Cause.THROTTLED, Cause.WINDOW)
 # A lost answer is retried once: each attempt may use up a message (19.2).
 WINDOW_TRIES = 2
 
@@ -157,7 +159,8 @@ class WindowedRoute(RoutePolicy):
             if verdict := self._refusal(send, why, place, sends, now):
                 yield send, verdict
             elif send.verdict.cause is not why:
-                sends.move(send, SendStep.HELD, Verdict(SendState.HELD, why, when=send.hold_until))
+                evidence = send.evidence if why in _BY_WECHAT else NOTHING
+                sends.move(send, SendStep.HELD, Verdict(SendState.HELD, why, evidence, send.hold_until))
                 send.tell(held_answer(send, place))
 
     def _why_held(self, send: Send, ahead: Mapping[tuple[str, bool], Cause], now: float) -> Cause | None:

@@ -86,8 +86,7 @@ def worst_of(states: Iterable[JsonObject]) -> JsonObject:
 def check_state(parts: Parts, number: int) -> None:
     """Raise RequestRefused while ``number`` more messages cannot be sent or queued."""
     if (verdict := refusal_of(parts, number)) is not None:
-        code = "not-logged-in" if verdict.cause is Cause.OFFLINE else verdict.cause or ""
-        raise RequestRefused(verdict.rule.status, code, verdict.reason, verdict.remedy)
+        raise RequestRefused(verdict.rule.status, verdict.cause or "", verdict.reason, verdict.remedy)
 
 
 def words_of_verdict(verdict: Verdict) -> JsonObject:

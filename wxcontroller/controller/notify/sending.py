@@ -8,6 +8,7 @@ They would repeat what arrives. The result is the verdict that it answers.
 
 import asyncio
 import json
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -17,17 +18,20 @@ from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure
 from wxcontroller.controller.notify.notification import Attachment
 from wxcontroller.controller.registry import Registry
+from wxcontroller.core import summaries
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.messages import N_, NOTHING, Text, text_in
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.notifytargets import NotifyTarget
-from wxcontroller.core.verdict import TAKEN, SendState, rule_of, words_of
+from wxcontroller.core.verdict import TAKEN, Cause, SendState, rule_of, words_of, words_of_error
 from wxcontroller.openwx.credentials import holder_header
 from wxcontroller.openwx.idempotencykey import KEY_HEADER
 from wxcontroller.openwx.newmessage import FILE_FIELD
 
+log = logging.getLogger(__name__)
 # Until the message must be stored; a file takes its time.
 ANSWER_SECONDS = 8.0
 _SEARCH_SECONDS = 5.0
@@ -81,13 +85,10 @@ class TargetSender:
         """
         account = None if target.removed else self.registry.find(target.account)
         if account is None:
-            return _refused(N_("account {account} was removed"), account=target.account)
+            return _refused(target, Text(N_("account {account} was removed"), account=target.account))
         if account.driver != target.driver:
-            return _refused(
-                N_("account {account} now uses driver {driver}, where ids differ; add the target again"),
-                account=target.account,
-                driver=account.driver,
-            )
+            words = N_("account {account} now uses driver {driver}, where ids differ; add the target again")
+            return _refused(target, Text(words, account=target.account, driver=account.driver))
         fields: JsonObject = {"text": content} if content else {}
         if urgent:
             fields["urgent"] = True
@@ -123,7 +124,7 @@ class TargetSender:
             except NotRunning as problem:
                 # If an answer was lost, the message may have been accepted: only a repetition shows this.
                 if not lost:
-                    return NotifyVerdict(REFUSED, problem.text, passing=True)
+                    return _refused(target, problem.full_text, Cause.NOT_RUNNING)
             except NotAnswering as problem:
                 lost = problem.text
             else:
@@ -143,17 +144,15 @@ class TargetSender:
             try:
                 _, content = await self.ports.exchange(account, path, _SEARCH_SECONDS, Scope.READ, "GET")
             except PortFailure as problem:
-                return NotifyVerdict(REFUSED, problem.text, passing=True)
+                return replace(_refused(target, problem.full_text), passing=True)
             ids = [text(member(person, "id")) for person in items(_json(content))]
             if len(ids) > 1:
-                return _refused(
-                    N_("several contacts or groups are named {peer}; add the target with an id"), peer=target.peer
-                )
+                words = N_("several contacts or groups are named {peer}; add the target with an id")
+                return _refused(target, Text(words, peer=target.peer))
             if ids and ids[0]:
                 return ids[0]
-        return _refused(
-            N_("account {account} has no contact or group named {peer}"), account=target.account, peer=target.peer
-        )
+        words = N_("account {account} has no contact or group named {peer}")
+        return _refused(target, Text(words, account=target.account, peer=target.peer))
 
 
 def _json(content: bytes) -> JsonValue:
@@ -174,7 +173,7 @@ def result_of(answer: JsonObject) -> NotifyVerdict:
     error = obj(answer.get("error"))
     cause = text(error.get("code") if error else answer.get("reason"))
     rule = rule_of(cause)
-    refused = NotifyVerdict(REFUSED, text_in(error, "message"), cause=cause, status=rule.status, passing=rule.passes)
+    refused = NotifyVerdict(REFUSED, words_of_error(error), cause=cause, status=rule.status, passing=rule.passes)
     if error:
         return refused
     state = SendState(text(answer.get("state")))
@@ -188,8 +187,11 @@ def result_of(answer: JsonObject) -> NotifyVerdict:
     )
 
 
-def _refused(message: str, **values: str) -> NotifyVerdict:
-    return NotifyVerdict(REFUSED, Text(message, **values))
+def _refused(target: NotifyTarget, reason: Text, cause: str = "") -> NotifyVerdict:
+    """Return a refusal by the controller, of which no account writes to its journal."""
+    marks = {**fields(Event.SEND, target.account, REFUSED), **summaries.cause(f"{target.name} {reason.template}")}
+    log.warning("notification refused (target=%s): %s", target.name, reason, extra=marks)
+    return NotifyVerdict(REFUSED, reason, cause=cause, passing=rule_of(cause).passes)
 
 
 def encoded(fields: JsonObject, attachment: Attachment | None) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
