@@ -641,6 +641,7 @@ def walk(seed: int) -> None:
     machine.teardown()
 
 
+@pytest.mark.timeout(900)  # as in test_year.py
 def test_seeded_histories() -> None:
     """The same ones each time, except in make torture: SEED is the first, for instance one that failed."""
     first = int(os.environ.get("SEED", "0"))
@@ -651,6 +652,7 @@ def test_seeded_histories() -> None:
             raise AssertionError(f"history {seed}: {problem!r}") from problem
 
 
+@pytest.mark.timeout(900)  # as in test_year.py
 def test_any_order_of_events() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Machine,

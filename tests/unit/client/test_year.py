@@ -325,6 +325,7 @@ def run(seed: int, directory: Path, clock: Clock, monkeypatch: pytest.MonkeyPatc
     return year
 
 
+@pytest.mark.timeout(900)  # half a minute of computing, on cores that may have much else to do
 def test_years_lose_no_report_silently(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same ones each time, except in make torture: SEED is the first, for instance one that failed."""
     first, dropped, restored = int(os.environ.get("SEED", "0")), 0, 0
