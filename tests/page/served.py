@@ -4,7 +4,6 @@ See tests/unit/controller/machine.py. No host has to boot.
 """
 
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +13,6 @@ from tests.i18n import compiled
 from tests.inthread import InThread, in_thread
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
@@ -58,9 +56,7 @@ class Served(InThread[Machine]):
         """Have the account publish these deliveries, and its last minutes and hours with them."""
         # A minute ahead, so that it is still the present one at the end of the test.
         heartbeats = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
-        content = {**deliveries.as_json(), "heartbeats": heartbeats.as_json()}
-        instance = self.machine.process(name).instance
-        replace_file(self.machine.paths.deliveries_file(instance), json.dumps(content).encode())
+        self.machine.process(name).publish(reports=deliveries.as_json(), heartbeats=heartbeats.as_json())
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -396,12 +395,7 @@ def test_overview_pages_show_all_accounts(browser: Browser, served: Served) -> N
     assert "bob" in newest.text
     address = "http://127.0.0.1:8900/hook?client=…"
     counts: JsonObject = {"pending": 3, "held": 0, "dead": 2, "unacknowledged": 2, "oldest_since": 1_700_000_000}
-
-    async def deliveries(_: web.Request) -> web.StreamResponse:
-        answer: JsonObject = {"account": "alice", "to": address, "last_error": "refused", "deliveries": [], **counts}
-        return web.json_response(answer)
-
-    served.machine.process("alice").serve = deliveries
+    served.machine.process("alice").publish(reports={"to": address, "last_error": "refused", **counts})
     browser.click("#side [data-view=deliveries]")
     browser.find("#all-deliveries button", "Acknowledge")
     browser.find("#all-deliveries td", address)

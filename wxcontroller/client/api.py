@@ -12,7 +12,7 @@ from wxcontroller.client.calls import Handler, Parts, json_answer, jsonp_answer,
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
-from wxcontroller.client.ilink import routes
+from wxcontroller.client.ilink.routes import POLL, ConsumerRoutes
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.unsupported import offered
@@ -29,10 +29,10 @@ PORT_HEAD_SECONDS = 20.0
 PORT_SEND_SECONDS = 60.0
 PORT_HEAD_BYTES = 64 << 10
 PORT_HEADERS = 100
-LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", routes.POLL})
+LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", POLL})
 
 
-def application(parts: Parts, guard: Guard) -> web.Application:
+def application(parts: Parts, guard: Guard, consumers: ConsumerRoutes) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it cannot serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
@@ -61,7 +61,7 @@ def application(parts: Parts, guard: Guard) -> web.Application:
     for path, endpoint in {**paths, "/openwx/{name:[a-z_]+}.{format:[^/]+}": with_format}.items():
         app.router.add_get(path, endpoint)
         app.router.add_post(path, endpoint)
-    v1.add_routes(app, parts)
+    v1.add_routes(app, parts, consumers)
     app.router.add_options("/{path:.+}", options)
     app.on_response_prepare.append(_name)
     return app

@@ -24,16 +24,17 @@ from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiv
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
-from wxcontroller.client.deliveries.published import Publisher
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
+from wxcontroller.client.ilink.routes import ConsumerRoutes
 from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Logins, RunningElsewhere
 from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
+from wxcontroller.client.publishing import Publisher
 from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import reporter_of
 from wxcontroller.client.resuming import Resuming
@@ -61,7 +62,7 @@ from wxcontroller.core.files import remove_unfinished
 from wxcontroller.core.loginbook import holder
 from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
-from wxcontroller.core.paths import DELIVERIES_FILE, Paths
+from wxcontroller.core.paths import STATUS_FILE, Paths
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.watchdog import Deadlines, Watchdog
@@ -107,6 +108,7 @@ class Connected:
 
     parts: Parts
     guard: Guard
+    consumers: ConsumerRoutes
     logins: Logins
     works: tuple[Callable[[], Coroutine[object, object, None]], ...]
 
@@ -142,7 +144,7 @@ class Client:
                     reached(Phase.TAKEN_UP)
                     connected = self._connect(store, left, held, files, stopping)
                     reached(Phase.CONNECTED)
-                    app = application(connected.parts, connected.guard)
+                    app = application(connected.parts, connected.guard, connected.consumers)
                     note = connected.parts.session.note_port
                     await listener.enter_async_context(listening(app, self.config, connected.guard, note))
                     reached(Phase.LISTENING)
@@ -218,30 +220,32 @@ class Client:
         minutes = Minutes(instance, events, running)
         guard = Guard(instance, self.paths, files, limits.token_failures)
         heartbeat = Heartbeat(config, agent, guard.headers, running, deadlines, tls)
-        deliveries_file = config.state_path.with_name(DELIVERIES_FILE)
+        parts = Parts(
+            config=config,
+            facts=facts,
+            session=session,
+            roster=roster,
+            minutes=minutes,
+            sends=sends,
+            events=ring,
+            log=events,
+            delivery=delivery,
+            reporter=reporter,
+            driver=driver,
+            media=preparer,
+            fetcher=fetcher,
+            request_stop=stopping.set,
+            requests=Requests(store.sends, tasks),
+            tasks=tasks,
+            sending=sending,
+            directory=Directory(roster),
+            consults=consults,
+        )
+        status_file, consumers = config.state_path.with_name(STATUS_FILE), ConsumerRoutes(parts)
         return Connected(
-            Parts(
-                config=config,
-                facts=facts,
-                session=session,
-                roster=roster,
-                minutes=minutes,
-                sends=sends,
-                events=ring,
-                log=events,
-                delivery=delivery,
-                reporter=reporter,
-                driver=driver,
-                media=preparer,
-                fetcher=fetcher,
-                request_stop=stopping.set,
-                requests=Requests(store.sends, tasks),
-                tasks=tasks,
-                sending=sending,
-                directory=Directory(roster),
-                consults=consults,
-            ),
+            parts,
             guard,
+            consumers,
             Logins(session, sends, incoming, driver.capabilities.lasting_ids, events),
             (
                 partial(sends.run, left),
@@ -249,7 +253,7 @@ class Client:
                 Keeping(config, events, fetcher, store.sends).run,
                 minutes.run,
                 memory.trim,
-                Publisher(deliveries_file, events, delivery, minutes).run,
+                Publisher(status_file, files, parts, consumers).run,
                 partial(Resuming(reporter, fetcher, session.running, not self._adopter).run, held),
                 watchdog.watch,
             ),

@@ -132,21 +132,19 @@ class AccountViews:
             state = self.state_files.get(instance)
         except Unreadable as problem:
             unreadable = problem.words
-        deliveries = recent = None
+        recent = None
         until = state.until if state is not None else math.inf
         published = self.state_files.published(instance) if unit.has_process else None
-        if published is not None:
-            deliveries = published.deliveries
-            if published.heartbeats:
-                now = time.time()
-                recent = published.heartbeats.at(now)
-                until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
+        if published is not None and published.heartbeats:
+            now = time.time()
+            recent = published.heartbeats.at(now)
+            until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
         loops, patience = instance in self.crash_loops, self._patience()
         host, also_on, obstacle = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
         if obstacle is None and unit.state is UnitState.FAILED:
             obstacle = self.registry.bad_settings(instance)
         return View(
-            *(account, unit, state, unreadable, deliveries, loops, patience, recent, until),
+            *(account, unit, state, unreadable, published, loops, patience, recent, until),
             *(host, also_on, obstacle, self.port_users.get(instance, NOTHING)),
             ended=self.ends.get(instance, NO_END),
         )

@@ -149,10 +149,6 @@ class Fleet(Protocol):
         """Return the accounts that other hosts have and this one has not, by instance. Raises OSError."""
         ...
 
-    def want_activity(self, wanted: bool) -> None:
-        """Include the accounts' activity in the rows while they are watched."""
-        ...
-
     def listing(self, body: bytes, who: Caller) -> bytes:
         """Return the answer of GET /v1/accounts with the caller's accounts of other hosts added. Raises OSError."""
         ...

@@ -132,11 +132,6 @@ class OtherHosts:
         """Return the rows of accounts that other hosts have, by instance. Raises OSError."""
         return self._rows.current(self.shared.accounts.registry.all().keys())
 
-    def want_activity(self, wanted: bool) -> None:
-        """Include the accounts' activity in the rows while they are watched."""
-        for host in self.hosts:
-            host.want(wanted)
-
     def unreachable(self) -> Mapping[str, Text]:
         """See ``controller.fleetport.Fleet``."""
         starting = (HostState.UP, HostState.CONNECTING)

@@ -35,6 +35,8 @@ from wxcontroller.core.jsontypes import (
 )
 from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
+from wxcontroller.core.records.accounts import PublishedStatus
+from wxcontroller.core.records.decoding import Undecodable, as_object, decode
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Question
@@ -122,8 +124,9 @@ class ClientState:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An account's published files other than its state; ``heartbeats`` is None from older programs."""
+    """The status that an account publishes: ``content`` is a PublishedStatus."""
 
+    content: JsonObject
     deliveries: DeliveryState
     heartbeats: Heartbeats | None
 
@@ -163,11 +166,11 @@ class StateFiles:
         return found.doubted(uptime())
 
     def published(self, instance: str) -> Published | None:
-        """Return an account's published files other than its state; None if missing or unreadable."""
+        """Return an account's published status; None if it is missing or unreadable, as of another account."""
         file = self._published.get(instance)
         if file is None:
-            path = self._paths.deliveries_file(instance)
-            file = self._published[instance] = Cached(lambda _: _published(path), path, follow=False)
+            path = self._paths.status_file(instance)
+            file = self._published[instance] = Cached(lambda _: _published(path, instance), path, follow=False)
         try:
             return file.current()
         except OSError:
@@ -200,14 +203,15 @@ class StateFiles:
         return state_of(content, stamp)
 
 
-def _published(path: Path) -> Published | None:
+def _published(path: Path, instance: str) -> Published | None:
     try:
-        content = read_json(read_foreign(path, STATE_FILE_BYTES), values=_STATE_VALUES)
-    except (OSError, ValueError):
+        status = decode(read_foreign(path, STATE_FILE_BYTES), PublishedStatus, _STATE_VALUES)
+    except (OSError, Undecodable):
         return None
-    if not isinstance(content, dict):
+    if status.instance != instance:
         return None
-    return Published(delivery_state_of(content), heartbeats_of(content.get("heartbeats")))
+    content = as_object(status)
+    return Published(content, delivery_state_of(obj(content.get("reports"))), heartbeats_of(content["heartbeats"]))
 
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from wxcontroller import __version__
-from wxcontroller.controller.statefiles import ClientState
+from wxcontroller.controller.statefiles import ClientState, Published
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, NO_END, Assessment, Facts, Instant, LastEnd
-from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.heartbeats import Recent
 from wxcontroller.core.jsontypes import JsonObject, integer, text
@@ -33,18 +32,19 @@ _OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 class View:
     """One account at one moment. ``state`` is the client's own report; ``unreadable`` says why it is missing.
 
-    ``deliveries`` is its published summary. ``loops``: its process keeps exiting. ``patience`` is how long a login
-    may take. ``recent`` are its last minutes and hours, while it has a process that publishes them. ``until`` is when
-    time alone changes it, by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others
-    that have the account. ``obstacle`` is why it cannot run: this host cannot claim it, in a fleet with etcd, or its
-    settings are invalid. ``port_user`` says who has its port, ``ended`` how its last process ended.
+    ``published`` is the status that its process publishes, None without one and from other programs. ``loops``: its
+    process keeps exiting. ``patience`` is how long a login may take. ``recent`` are its last minutes and hours, while
+    it has a process that publishes them. ``until`` is when time alone changes it, by ``statefiles.uptime``. ``host``
+    is this host's name in its fleet, ``also_on`` the others that have the account. ``obstacle`` is why it cannot run:
+    this host cannot claim it, in a fleet with etcd, or its settings are invalid. ``port_user`` says who has its port,
+    ``ended`` how its last process ended.
     """
 
     account: Account
     unit: UnitRecord
     state: ClientState | None = None
     unreadable: Text = NOTHING
-    deliveries: DeliveryState | None = None
+    published: Published | None = None
     loops: bool = False
     patience: float = LOGIN_SECONDS
     recent: Recent | None = None
@@ -163,7 +163,7 @@ class View:
             Instant(now),
             self.live.client if self.live else None,
             self.unreadable,
-            self.deliveries,
+            self.published.deliveries if self.published else None,
             redacted(self.account.options.get("post_api", "")),
             self.loops,
             __version__,

@@ -1,10 +1,4 @@
-"""An account's deliveries as it publishes them next to its state file, for lists of accounts.
-
-Its last minutes are in the same file (core/heartbeats.py).
-
-The account writes the file when one of these values changes, not for each report: a short queue is normal and is
-published as empty. The controller reads it like the state file, without trusting it.
-"""
+"""An account's deliveries, as its conditions depend on them: from the ``reports`` of the status that it publishes."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -18,7 +12,7 @@ _MAX_COUNT = 1 << 40
 class DeliveryState:
     """Counts of reports; times in seconds since 1970, 0 for never.
 
-    ``waiting`` and ``oldest_since`` are 0 unless a report has waited for a while. ``unacknowledged`` counts dead
+    ``oldest_since`` is when the oldest of the ``waiting`` ones was queued. ``unacknowledged`` counts dead
     letters not yet acknowledged, the latest of which died at ``dead_at`` of ``dead_error``. ``dropped``
     reports were lost, the last one at ``dropped_at``. ``trouble`` is why nothing can be stored now.
     """
@@ -47,7 +41,7 @@ _NUMBERS = tuple(field.name for field in fields(DeliveryState) if isinstance(fie
 
 
 def delivery_state_of(content: JsonObject) -> DeliveryState:
-    """Read the file's content: missing and invalid numbers become 0, texts one line."""
+    """Read the ``reports`` of a status: missing and invalid numbers become 0, texts one line."""
     return replace(
         DeliveryState(*(number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
         dead_error=text_in(content, "dead_error"),

@@ -41,9 +41,6 @@ class Limits:
         "failed token checks per address that are answered immediately; later ones every 3 s",
         origin=Of.BOTH,
     )
-    account_answer_seconds: float = row(
-        10, seconds(0.1, 60), "seconds for an account's response when all are queried", origin=Of.CONTROLLER
-    )
     watchers: int = row(64, integer(1, 4096), "dashboards that receive updates at a time", origin=Of.CONTROLLER)
     journal_lines: int = row(1000, integer(1000, 9999), "lines of the journal in one response", origin=Of.CONTROLLER)
     stream_event_bytes: int = row(

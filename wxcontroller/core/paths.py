@@ -11,7 +11,7 @@ STATE_FILE_BYTES = 256 << 10
 # The same for files of the controller that root reads.
 CONTROLLERS_FILE_BYTES = 16 << 20
 # Next to the state file.
-DELIVERIES_FILE = "deliveries.json"
+STATUS_FILE = "status.json"
 API_SOCKET = "api.sock"
 
 
@@ -199,9 +199,9 @@ class Paths:
         """The original's state file; readable by the controller."""
         return self.runtime(instance) / f"mojo_weixin_state_{instance}.json"
 
-    def deliveries_file(self, instance: str) -> Path:
-        """The state of the account's deliveries; readable by the controller."""
-        return self.runtime(instance) / DELIVERIES_FILE
+    def status_file(self, instance: str) -> Path:
+        """The status that the account publishes; readable by the controller."""
+        return self.runtime(instance) / STATUS_FILE
 
     def qrcode_file(self, instance: str) -> Path:
         return self.runtime(instance) / f"mojo_weixin_qrcode_{instance}.jpg"

@@ -130,7 +130,7 @@ class RowsChange:
 
 
 class OtherHost:
-    """Another host. ``run`` keeps it up to date; ``full`` requests rows with the accounts' activity."""
+    """Another host. ``run`` keeps it up to date."""
 
     def __init__(self, settings: HostSettings, credentials: PeerCredentials, own_name: str) -> None:
         self.settings = settings
@@ -149,19 +149,11 @@ class OtherHost:
         self.budget = Budget()
         self._connection = HostConnection(settings, credentials, self.budget)
         self._own_name = own_name
-        self.full = False
-        self._other_rows = asyncio.Event()
         self._greeted = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
         return self.state is HostState.UP
-
-    def want(self, full: bool) -> None:
-        """Request the rows with or without the accounts' activity, for which the host queries its accounts."""
-        if full != self.full:
-            self.full = full
-            self._other_rows.set()
 
     async def run(self) -> None:
         """Greet the host and read its rows, until cancelled."""
@@ -281,24 +273,17 @@ class OtherHost:
 
     async def _follow(self) -> None:
         while True:
-            self._other_rows.clear()
-            reading = asyncio.create_task(self._read_rows())
-            other = asyncio.create_task(self._other_rows.wait())
-            try:
-                await asyncio.wait((reading, other), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (reading, other):
-                    task.cancel()
-                await asyncio.gather(reading, other, return_exceptions=True)
+            await self._read_rows()
             await asyncio.sleep(_STREAM_PAUSE)
 
     async def _read_rows(self) -> None:
         """Read the host's stream of rows until it ends. Raises nothing: the greeting detects if the host is up."""
         caller = HopCaller(self._own_name, Scope.READ, None, "the controller")
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_STREAM_SILENCE)
-        target = "/v1/accounts" if self.full else "/v1/accounts?activity=0"
         try:
-            async with await self.open(target, caller, timeout, headers={"Accept": "text/event-stream"}) as response:
+            async with await self.open(
+                "/v1/accounts", caller, timeout, headers={"Accept": "text/event-stream"}
+            ) as response:
                 if (
                     response.status != 200
                     or media_type(response.headers.get("Content-Type", "")) != "text/event-stream"

@@ -1,7 +1,6 @@
 """wxctl doctor and alerts without a booted host: WeChat's clock, proxies, login users, and another machine."""
 
 import email.utils
-import json
 import os
 import socket
 import time
@@ -117,7 +116,7 @@ def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     host.add("waits", SCANNING)
     host.add("deadly", RUNNING)
     deliveries = DeliveryState(unacknowledged=2, dead_at=int(time.time()))
-    host.machine.paths.deliveries_file("deadly").write_text(json.dumps(deliveries.as_json()))
+    host.process("deadly").publish(reports=deliveries.as_json())
     api = Api(host.url)
     api.is_local = False
     found = {

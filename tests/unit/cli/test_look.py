@@ -32,7 +32,6 @@ from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import parse_name
@@ -54,7 +53,7 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
     host.add("offline", up(LoginState.OFFLINE))
     host.add("webhook", RUNNING)
     failing = DeliveryState(waiting=1, oldest_since=1, last_error=Text("the webhook returned 500"))
-    replace_file(host.machine.paths.deliveries_file("webhook"), json.dumps(failing.as_json()).encode())
+    host.process("webhook").publish(reports=failing.as_json())
     host.add("fine", RUNNING)
     assert [wxctl("status", name).returncode for name in ("scan", "offline", "webhook", "fine")] == [6, 1, 1, 0]
 

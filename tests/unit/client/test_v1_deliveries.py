@@ -11,7 +11,7 @@ from tests.patience import PATIENCE
 from tests.patience import until as patience
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.deliveries import published
+from wxcontroller.client import publishing
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 
@@ -109,15 +109,15 @@ async def test_acknowledged_dead_letter_that_fails_again_is_new(start: Start, we
 
 
 async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(published, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(published, "_WAITING_SECONDS", 1.5)
+    monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(publishing, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(publishing, "_WAITING_SECONDS", 1.5)
     client = await with_dead(start, webhook, "one", "two")
-    path = client.paths.deliveries_file("alice")
+    path = client.paths.status_file("alice")
 
     async def published_as(**wanted: object) -> JsonObject:
         def read() -> JsonObject:
-            return obj(json.loads(path.read_bytes())) if path.exists() else {}
+            return obj(obj(json.loads(path.read_bytes()))["reports"]) if path.exists() else {}
 
         return await patience(read, lambda state: state and wanted.items() <= state.items())
 
@@ -125,8 +125,8 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
     assert path.stat().st_mode & 0o777 == 0o640
     assert obj(state["dead_error_text"])["template"] == "the webhook returned {status}"
     await client.v1("POST", "deliveries/ack", {"all": True})
-    await published_as(dead=2, unacknowledged=0, dead_at=0)
-    # A queue is published once it has been waiting for a while.
+    await published_as(dead=2, unacknowledged=0, dead_at=None)
+    # Numbers of a queue are published once it has been waiting for a while.
     webhook.statuses = [503] * 1000
     client.driver.play([message("stuck")])
     assert (await published_as(waiting=1, last_error="the webhook returned 503"))["oldest_since"]

@@ -137,8 +137,9 @@ class Process:
         self.hung_up = asyncio.Event()
         self.events = asyncio.Event()  # ends a long poll
         self.reached = asyncio.Event()
-        # The bodies of /v1/status and /v1/options; None for a program without these paths.
-        self.status: bytes | None = None
+        # The bodies of /v1/status, see ``status``, and /v1/options; None for a program without these paths.
+        self._status_body: bytes | None = None
+        self._published: JsonObject = {"instance": instance}
         self.options: bytes | None = None
         self.responds = asyncio.Event()  # cleared, it answers neither
         self.responds.set()
@@ -163,10 +164,31 @@ class Process:
         state.mkdir(parents=True, exist_ok=True)
         self.log = EventLog(state / "events.db", epoch=self.account.epoch)
 
+    @property
+    def status(self) -> bytes | None:
+        """Its status: what it answers, and publishes when this is set."""
+        return self._status_body
+
+    @status.setter
+    def status(self, body: bytes | None) -> None:
+        self._status_body = body
+        try:
+            self.publish(**obj(json.loads(body or b"")))
+        except (ValueError, RecursionError):
+            self._write_status(body or b"")
+
+    def publish(self, **more: JsonValue) -> None:
+        """Publish these values of its status, and those of before."""
+        self._published |= more
+        self._write_status(json.dumps(self._published).encode())
+
+    def _write_status(self, raw: bytes) -> None:
+        replace_file(self.paths.status_file(self.instance), raw, 0o640)
+
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
-        app.router.add_get("/v1/status", self._status)
-        app.router.add_get("/v1/options", self._status)
+        app.router.add_get("/v1/status", self._answer_itself)
+        app.router.add_get("/v1/options", self._answer_itself)
         app.router.add_get("/v1/events", self._events)
         app.router.add_route("*", "/{api:openwx|ilink|v1}/{rest:.*}", self._answer)
         self.log.open()
@@ -228,7 +250,7 @@ class Process:
         if self.echo:
             self.seen.append((line, CIMultiDict(request.headers), await request.read()))
 
-    async def _status(self, request: web.Request) -> web.StreamResponse:
+    async def _answer_itself(self, request: web.Request) -> web.StreamResponse:
         await self._note(request)
         await self.responds.wait()
         body = self.status if request.path == "/v1/status" else self.options
@@ -277,7 +299,7 @@ class Process:
                 return web.json_response(sent and {"chat": "@x", "parts": [], **outcome, **sent})
             case "chats":
                 return web.json_response({"account": self.account.name.name, "chats": [], "more": False})
-            case "contacts" | "groups" as kind if self.sends is not None:
+            case "contacts" | "groups" as kind if request.path.startswith("/v1/"):
                 people = self.friends if kind == "contacts" else self.groups
                 shown = [
                     {

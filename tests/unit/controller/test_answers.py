@@ -100,7 +100,8 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
 
     def tell_deliveries(name: str) -> None:
         if paths.runtime(name).is_dir():
-            replace_file(paths.deliveries_file(name), json.dumps({"waiting": dice.randrange(9)}).encode(), 0o640)
+            content: JsonObject = {"instance": name, "reports": {"waiting": dice.randrange(9)}}
+            replace_file(paths.status_file(name), json.dumps(content).encode(), 0o640)
 
     def end_process(name: str) -> None:
         shutil.rmtree(paths.runtime(name), ignore_errors=True)
@@ -139,8 +140,8 @@ async def test_every_change_is_in_the_next_answer(host: Machine) -> None:
                 happens(name)
         async with Accounts(paths, host.settings, host.units) as fresh:
             real, now = await fresh.views(), await host.accounts.views()
-            assert [(each.instance, each.state, each.unit, each.deliveries) for each in now] == [
-                (each.instance, each.state, each.unit, each.deliveries) for each in real
+            assert [(each.instance, each.state, each.unit, each.published) for each in now] == [
+                (each.instance, each.state, each.unit, each.published) for each in real
             ], turn
             assert [each.account.options for each in now] == [each.account.options for each in real]
             assert kept.check_client.answer(now, ANYBODY) == KeptAnswers(paths).check_client.answer(real, ANYBODY)

@@ -20,7 +20,6 @@ from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.statefiles import uptime
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.names import unit_of
@@ -112,7 +111,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
         ("acknowledged", DeliveryState(dead=2)),
         ("busy", DeliveryState(waiting=3, oldest_since=now + 300, last_error=Text("the webhook returned 500"))),
     ):
-        replace_file(host.paths.deliveries_file(name), json.dumps(deliveries.as_json()).encode())
+        host.process(name).publish(reports=deliveries.as_json())
     await watch.look(await host.accounts.views())
     yield watch
 
@@ -203,7 +202,7 @@ async def test_unknown_losses_are_no_number(host: Machine, lost: tuple[int, int]
     now = int(time.time())
     (await host.start("alice")).say(LoginState.RUNNING, version=__version__, last_sync_uptime=uptime())
     deliveries = DeliveryState(damaged_at=now, dropped=lost[0], dropped_at=lost[1] * now)
-    replace_file(host.paths.deliveries_file("alice"), json.dumps(deliveries.as_json()).encode())
+    host.process("alice").publish(reports=deliveries.as_json())
     _, account = await host.v1("GET", "accounts/alice")
     assert told in str(obj(account["advice"])["message"])
 

@@ -210,7 +210,7 @@ async def test_few_headers_of_an_account_reach_its_callers(host: Machine, path: 
 FLOOD = b'{"instance": "alice", "account": "alice", "pending": "' + b"x" * 100_000 + b'"}'
 
 
-@pytest.mark.parametrize("path", ["deliveries", "accounts/alice", "accounts/alice/options"])
+@pytest.mark.parametrize("path", ["accounts/alice", "accounts/alice/options"])
 async def test_large_json_is_not_parsed(host: Machine, path: str) -> None:
     process = await host.start("alice")
     process.serve = fixed(200, {"Content-Type": "application/json"}, FLOOD)

@@ -113,3 +113,25 @@ async def test_readers_are_bounded(tmp_path: Path) -> None:
         async with host.http.get("/v1/accounts", headers=STREAM) as answer:
             assert answer.status == 503
             assert obj(obj(await answer.json())["error"])["code"] == "too-many-readers"
+
+
+async def test_no_process_is_asked_for_what_it_publishes(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    process.publish(queue={"waiting": 3}, reports={"dead": 2, "pending": 4}, capabilities={"groups": True})
+    (await host.start("bob")).say(LoginState.RUNNING)  # as a program that publishes nothing
+    async with watched(host) as stream:
+        row = await stream.row("alice", login_state="running")
+        activity = obj(row["activity"])
+        assert (activity["queued"], activity["dead"], activity["capabilities"]) == (3, 2, {"groups": True})
+        process.publish(queue={"waiting": 4})
+        assert obj((await stream.row("alice"))["activity"])["queued"] == 4
+    _, answer = await host.v1("GET", "deliveries")
+    alice, bob = map(obj, items(answer["accounts"]))
+    assert (alice["pending"], alice["error"], bob["pending"]) == (4, None, None)
+    assert "not published" in text(bob["error"])
+    async with host.http.get("/metrics") as figures:
+        shown = await figures.text()
+    assert 'wxclient_sends_waiting{account="alice"} 4.0' in shown
+    assert 'wxclient_up{account="bob"} 1.0' in shown
+    assert host.process("alice").requests == host.process("bob").requests == []

@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 LOGOUT_SECONDS = 20.0
 
 
-def add_routes(app: web.Application, parts: Parts) -> None:
+def add_routes(app: web.Application, parts: Parts, consumer_routes: ConsumerRoutes) -> None:
     """Route all of /v1, and the iLink API."""
-    consumer_routes = ConsumerRoutes(parts)
 
     async def status(_: web.Request) -> web.StreamResponse:
         return json_answer({**status_of(parts), "consumers": await consumer_routes.shown()})

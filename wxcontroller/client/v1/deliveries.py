@@ -9,9 +9,9 @@ from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused, report_of, stored_soon
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
-from wxcontroller.core.account import redacted
+from wxcontroller.client.v1.status import counts_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json, text
-from wxcontroller.core.messages import N_, text_fields
+from wxcontroller.core.messages import N_
 from wxcontroller.openwx.paging import PAGE_DELIVERIES
 
 # Larger reports are listed without direction, sender and receiver: a page may have a thousand of them.
@@ -80,22 +80,7 @@ class Deliveries:
         return json_answer({word: number, **self._counts()})
 
     def _counts(self) -> JsonObject:
-        counts, delivery = self._parts.log.counts, self._parts.delivery
-        return {
-            "account": self._parts.config.name.name,
-            "to": redacted(delivery.address) or None,
-            "held": counts.held,
-            "pending": counts.pending,
-            "retrying": counts.retrying,
-            "dead": counts.dead,
-            "unacknowledged": counts.unacknowledged,
-            "dropped": counts.dropped,
-            "dropped_at": int(counts.dropped_at) or None,
-            "damaged_at": int(counts.damaged_at) or None,
-            "oldest_since": int(counts.oldest) or None,
-            **text_fields(last_error=delivery.last_error, trouble=self._parts.log.trouble or self._parts.log.blocked),
-            "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
-        }
+        return {"account": self._parts.config.name.name, **counts_of(self._parts)}
 
 
 def _shown(entry: Entry) -> JsonObject:

@@ -1,54 +1,56 @@
-"""GET /v1/status: the present status of the account, from memory without any query."""
+"""The present status of the account, from memory without any query: for GET /v1/status, and for the file that the
+account publishes (client/publishing.py).
+"""
 
 import resource
 from pathlib import Path
 
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
+from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
 from wxcontroller.core.account import redacted
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.core.messages import text_fields
 from wxcontroller.core.model import Direction
 
 
 def status_of(parts: Parts) -> JsonObject:
     """Return the STATUS object. Times are seconds since 1970, null when it has not happened."""
-    session, roster, delivery = parts.session, parts.roster, parts.delivery
+    session = parts.session
     return {
-        "name": parts.config.name.name,
-        "instance": parts.config.name.instance,
-        "version": __version__,
+        **shared_status(parts),
         "driver": parts.config.options["driver"],
-        "capabilities": parts.driver.capabilities.as_json(),
-        "pid": parts.facts.pid,
-        "start_time": parts.facts.start_time,
         "login_state": session.state.value,
         "state": session.state.word,
         **text_fields(status=session.status, reason=session.reason),
         "since": session.since,
         "input": session.asks.as_json() if session.asks else None,
         "proxy": egress.shown(parts.config.options["proxy"]),
-        "queue": queue_of(parts.sends),
         **parts.sends.gauge(),
-        "reports": {
-            "to": redacted(delivery.address) or None,
-            "waiting": parts.log.counts.waiting,
-            "retrying": parts.log.counts.retrying,
-            "oldest_since": second(parts.log.counts.oldest or None),
-            **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble or parts.log.blocked),
-            "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
-            "delivered": delivery.delivered,
-            "failed": delivery.failed,
-            "refused": delivery.refused,
-            "dropped": parts.log.counts.dropped,
-            "dropped_at": second(parts.log.counts.dropped_at or None),
-            "damaged_at": second(parts.log.counts.damaged_at or None),
-            "dead": parts.log.counts.dead,
-            "bytes": parts.log.counts.bytes,
-        },
+        "last_sync_time": session.last_sync or None,
+        "memory": memory(),
+    }
+
+
+def shared_status(parts: Parts) -> JsonObject:
+    """Return the part of the status that lists of accounts use, without what is the state file's and what concerns
+    single people.
+    """
+    session, roster = parts.session, parts.roster
+    gauge = parts.sends.gauge()
+    return {
+        "name": parts.config.name.name,
+        "instance": parts.config.name.instance,
+        "version": __version__,
+        "capabilities": parts.driver.capabilities.as_json(),
+        "pid": parts.facts.pid,
+        "start_time": parts.facts.start_time,
+        "queue": queue_of(parts.sends),
+        **({"sending": gauge["sending"]} if gauge else {}),
+        "reports": {**counts_of(parts), **results_of(parts)},
         "messages": {
             "received": by_kind(session, Direction.RECEIVED),
             "sent": {kind.value: number for kind, number in parts.sends.ending.sent.items()},
@@ -67,8 +69,39 @@ def status_of(parts: Parts) -> JsonObject:
             "received": session.last_received or parts.log.counts.received or None,
             "sent": parts.sends.attempts.last_sent or parts.log.counts.sent or None,
         },
-        "last_sync_time": session.last_sync or None,
-        "memory": memory(),
+    }
+
+
+def counts_of(parts: Parts) -> JsonObject:
+    """Return the numbers of waiting reports and dead letters, and why they are not delivered."""
+    counts, delivery = parts.log.counts, parts.delivery
+    return {
+        "to": redacted(delivery.address) or None,
+        "held": counts.held,
+        "pending": counts.pending,
+        "retrying": counts.retrying,
+        "oldest_since": second(counts.oldest or None),
+        **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble or parts.log.blocked),
+        "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
+        "dropped": counts.dropped,
+        "dropped_at": second(counts.dropped_at or None),
+        "damaged_at": second(counts.damaged_at or None),
+        "dead": counts.dead,
+        "unacknowledged": counts.unacknowledged,
+    }
+
+
+def results_of(parts: Parts) -> JsonObject:
+    """Return what has become of reports since the process began, and of the latest dead letter."""
+    counts, delivery = parts.log.counts, parts.delivery
+    return {
+        "waiting": counts.waiting,
+        "delivered": delivery.delivered,
+        "failed": delivery.failed,
+        "refused": delivery.refused,
+        "dead_at": second(counts.dead_at or None),
+        **text_fields(dead_error=stored_error(one_line(counts.dead_error), counts.dead_status)),
+        "bytes": counts.bytes,
     }
 
 

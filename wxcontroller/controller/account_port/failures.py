@@ -19,13 +19,16 @@ class PortFailure(WxError):
         self.timed_out = timed_out
 
 
+NOT_RUNNING = Text(N_("it is not running"))
+
+
 class NotRunning(PortFailure, code="not-running", status=409):
     """An account without a process. Nothing was sent."""
 
     message_template = N_("account {account} is not running")
 
     def __init__(self, account: Account) -> None:
-        super().__init__(account, Text(N_("it is not running")), N_("start it: wxctl start {account}"))
+        super().__init__(account, NOT_RUNNING, N_("start it: wxctl start {account}"))
 
 
 class NotAnswering(PortFailure, code="not-answering", status=502):

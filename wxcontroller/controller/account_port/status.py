@@ -1,7 +1,6 @@
 """A running account's status, from its program, for requests that need it."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wxcontroller.controller.account_port.client import ANSWER_VALUES, AccountPorts
@@ -12,18 +11,14 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, text_fields, text_in
 from wxcontroller.core.records.accounts import ConsumerList, OptionsInUse, StatusRecord
 from wxcontroller.core.records.decoding import Undecodable, as_object, decode
-from wxcontroller.core.records.deliveries import DeliveryPage
 
 # The dashboard waits for it. A program that takes longer has a problem, which is then shown.
 PROGRAM_ANSWER_SECONDS = 2.0
-# Accounts queried at a time when all are.
-_AT_ONCE = 16
 # What a program answers about itself.
-_KINDS: Mapping[str, type[StatusRecord | ConsumerList | OptionsInUse | DeliveryPage]] = {
+_KINDS: Mapping[str, type[StatusRecord | ConsumerList | OptionsInUse]] = {
     "/v1/status": StatusRecord,
     "/v1/consumers": ConsumerList,
     "/v1/options": OptionsInUse,
-    "/v1/deliveries": DeliveryPage,
 }
 # Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
@@ -75,26 +70,6 @@ async def ask(
         why = "names another account"
         return Answer(reason=Text(N_("its response to {path} is not usable: {why}"), path=path, why=why))
     return Answer(as_object(found))
-
-
-async def ask_all(
-    ports: AccountPorts,
-    accounts: Iterable[Account],
-    take: Callable[[str, Answer], None],
-    path: str = "/v1/status",
-    seconds: float = PROGRAM_ANSWER_SECONDS,
-) -> None:
-    """Ask accounts, a few at a time, and call ``take`` with instance and answer as each one answers."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def ask_account(account: Account) -> None:
-        async with turns:
-            answer = await ask(ports, account, path, seconds)
-        take(account.name.instance, answer)
-
-    async with asyncio.TaskGroup() as group:
-        for account in accounts:
-            _ = group.create_task(ask_account(account))
 
 
 async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool | None:

@@ -121,7 +121,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         return dict.fromkeys(tracks, Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: without_issue(name, assessment, settings)}
-    if view.deliveries is not None:
+    if view.published is not None:
         found |= {track: Healthy(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
     if view.host:
         found[Track.DUPLICATE] = Healthy(

@@ -1,8 +1,7 @@
 """/metrics: Prometheus metrics of the controller and of all accounts.
 
-``serve`` queries the accounts' processes at each scrape; start there. ``accounts`` and ``consumers`` convert their
-answers to metric families; nothing about accounts is collected in between. ``requests`` counts the controller's own
-responses.
+Start in ``serve``. ``accounts`` and ``consumers`` convert what the accounts publish to metric families. ``requests``
+counts the controller's own responses.
 """
 
 from aiohttp import web

@@ -4,16 +4,15 @@ Labels are names that an administrator gave: only consumers for which the contro
 whatever the account's program reports.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.ilink.tokens import ConsumerTokens
-from wxcontroller.core.account import Account
+from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 _LABELS = ("account", "consumer")
@@ -35,10 +34,9 @@ _COUNTERS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConsumerFigures(Collector):
-    """The consumers of accounts at one moment: ``answers`` are the accounts' statuses by instance."""
+    """The consumers of accounts at one moment."""
 
-    accounts: Sequence[Account]
-    answers: Mapping[str, Answer]
+    views: Sequence[View]
     tokens: ConsumerTokens
 
     def collect(self) -> Iterator[Metric]:
@@ -56,13 +54,12 @@ class ConsumerFigures(Collector):
             yield counter
 
     def _rows(self) -> Iterator[tuple[tuple[str, str], JsonObject]]:
-        for account in self.accounts:
-            instance = account.name.instance
-            tokens = self.tokens.of_account(instance)
-            answer = self.answers.get(instance, Answer()).content or {}
-            reported = {text(obj(consumer).get("name")): obj(consumer) for consumer in items(answer.get("consumers"))}
+        for view in self.views:
+            consumers = items(view.published.content.get("consumers")) if view.published else ()
+            reported = {text(obj(consumer).get("name")): obj(consumer) for consumer in consumers}
+            tokens = self.tokens.of_account(view.instance) if reported else {}
             for name in sorted(tokens.keys() & reported.keys()):
-                yield (account.name.name, name), reported[name]
+                yield (view.account.name.name, name), reported[name]
 
 
 def figure(row: JsonObject, key: str) -> int:

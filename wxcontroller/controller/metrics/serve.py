@@ -1,4 +1,4 @@
-"""GET /metrics: query all accounts, and add their metrics to the controller's own."""
+"""GET /metrics: the controller's own metrics and those of all accounts."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,6 @@ from prometheus_client.registry import Collector
 
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.metrics.accounts import AccountFigures
@@ -170,12 +169,8 @@ async def metrics(request: web.Request) -> web.Response:
         figures.look(shared, False)
     else:
         figures.look(shared, True)
-        answers: dict[str, Answer] = {}
-        running = [view.account for view in views if view.unit.has_process]
-        seconds = shared.settings.limits.account_answer_seconds
-        await ask_all(shared.ports, running, answers.__setitem__, seconds=seconds)
-        registry.register(AccountFigures(views, answers))
-        registry.register(ConsumerFigures(running, answers, shared.gate.consumers))
+        registry.register(AccountFigures(views))
+        registry.register(ConsumerFigures(views, shared.gate.consumers))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     # Of hundreds of accounts these are a megabyte: requests must not wait for it.
     body = await asyncio.to_thread(encode, registry)

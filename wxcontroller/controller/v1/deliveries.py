@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.failures import NOT_RUNNING
 from wxcontroller.controller.account_port.proxy import pass_on_v1
-from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.calls import PASSED_ON, Calls, both
 from wxcontroller.controller.v1.events import LIMIT
-from wxcontroller.core.account import Account
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import Text
+from wxcontroller.controller.view import View
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.records.deliveries import Changed, DeliveryPage, DeliveryRecord
 from wxcontroller.openwx.describing import (
     ANYTHING,
@@ -129,30 +129,29 @@ CALLS = Calls()
     record({"accounts": listing(_ROW)}),
 )
 async def summary(request: web.Request) -> web.Response:
-    """GET /v1/deliveries: the counts of every account that the caller may see.
+    """GET /v1/deliveries: the counts of every account that the caller may see, as the accounts publish them.
 
-    ``error`` gives the reason if an account's process does not respond. /v1/accounts/NAME/deliveries has the reports.
+    ``error`` gives the reason if one publishes none. /v1/accounts/NAME/deliveries has the reports.
     """
-    shared = context(request)
     who = caller(request)
-    views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
-    answers: dict[str, Answer] = {}
-    seconds = shared.settings.limits.account_answer_seconds
-    accounts = [view.account for view in views]
-    await ask_all(shared.ports, accounts, answers.__setitem__, "/v1/deliveries?limit=1", seconds)
-    rows: list[JsonValue] = [row(account, answers[account.name.instance]) for account in accounts]
-    return json_response({"accounts": rows})
+    views = [view for view in await context(request).accounts.views() if who.may_see(view.instance)]
+    return json_response({"accounts": [row(view) for view in views]})
 
 
-def row(account: Account, answer: Answer) -> JsonObject:
-    content = answer.content or {}
-    counts = {key: content.get(key) for key in _COUNTS}
-    name = account.name
-    return {"account": name.name, "instance": name.instance, **counts, **error(answer.reason)}
-
-
-def error(reason: Text) -> JsonObject:
-    return {"error": str(reason) or None, "error_text": reason.as_json() if reason else None}
+def row(view: View) -> JsonObject:
+    reports = obj(view.published.content.get("reports")) if view.published else {}
+    error = NOTHING
+    if not view.unit.has_process:
+        error = NOT_RUNNING
+    elif view.published is None:
+        error = Text(N_("its process has not published its deliveries yet, or is another program"))
+    return {
+        "account": view.account.name.name,
+        "instance": view.instance,
+        **{key: reports.get(key) for key in _COUNTS},
+        "error": str(error) or None,
+        "error_text": error.as_json() if error else None,
+    }
 
 
 def with_counts(fields: Fields) -> Schema:

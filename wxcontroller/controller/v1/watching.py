@@ -26,8 +26,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     of them; ``trouble`` says why rows may be old.
     """
     account_rows, who = request.app[ACCOUNT_ROWS], caller(request)
-    activity = not who.hop or request.query.get("activity") != "0"
-    async with account_rows.watched(activity, by_host=bool(who.hop)) as work:
+    async with account_rows.watched() as work:
         return await server_sent(request, _AccountsReader(account_rows, work, who), _RETRY, packed=True)
 
 

@@ -94,6 +94,8 @@ class Reports(WireRecord, kw_only=True):
     """The deliveries of an account, in short."""
 
     to: str | None | UnsetType = UNSET
+    held: Whole | None | UnsetType = UNSET
+    pending: Whole | None | UnsetType = UNSET
     waiting: Whole | None | UnsetType = UNSET
     retrying: Whole | None | UnsetType = UNSET
     oldest_since: Whole | None | UnsetType = UNSET
@@ -109,6 +111,10 @@ class Reports(WireRecord, kw_only=True):
     dropped_at: Whole | None | UnsetType = UNSET
     damaged_at: Whole | None | UnsetType = UNSET
     dead: Whole | None | UnsetType = UNSET
+    unacknowledged: Whole | None | UnsetType = UNSET
+    dead_at: Whole | None | UnsetType = UNSET
+    dead_error: str | None | UnsetType = UNSET
+    dead_error_text: _Text = UNSET
     bytes: Whole | None | UnsetType = UNSET
 
 
@@ -252,6 +258,20 @@ class StatusRecord(Identified, kw_only=True):
     windows: list[WindowRecord] | None | UnsetType = UNSET
     sending: SendingRecord | None | UnsetType = UNSET
     consumers: list[ConsumerRecord] | None | UnsetType = UNSET
+
+
+class HeartbeatsRecord(WireRecord, kw_only=True):
+    """Its last minutes and hours."""
+
+    minute: Whole
+    beats: str
+    messages: list[Whole]
+
+
+class PublishedStatus(StatusRecord, kw_only=True):
+    """The status that an account publishes in its runtime directory: without what concerns single people."""
+
+    heartbeats: HeartbeatsRecord | None = None
 
 
 class ConsumerList(Identified, kw_only=True):
