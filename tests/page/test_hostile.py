@@ -34,14 +34,15 @@ PROGRAM = "/usr/local/lib/forgeries.py"
 UNIT = "wxclient@mallory.service"
 # What a call for the victim would change.
 KEPT = ("desired", "unit_state", "pid", "start_time", "post_api", "user")
-# All requests of the page while it shows mallory: nothing of another account but its picture and events, by its name.
+# All requests of the page while it shows mallory: of another account only its picture, events and chats, by its name.
 EXPECTED = re.compile(
     r"""GET\ /(page/.*)?|
     GET\ /v1/(access|accounts|events|deliveries|health(/units)?|alerts|tokens|login-links|targets|openapi\.json)|
     GET\ /v1/fleet(/self)?|
     GET\ /v1/ilink/pairings|
     GET\ /openwx/get_avatar\?client=(mallory|bob)&id=[^&]*|
-    GET\ /v1/accounts/(mallory|bob)/events\?(limit=1|after=\d+&limit=\d+)|GET\ /v1/events\?account=mallory|
+    GET\ /v1/accounts/(mallory|bob)/(events\?(limit=1|after=\d+&limit=\d+)|chats\?limit=20)|
+    GET\ /v1/events\?account=mallory|
     GET\ /v1/accounts/mallory(/(options|deliveries\?limit=100|journal\?lines=200|qr\?format=svg))?|
     GET\ /v1/accounts/mallory/(chats|contacts|groups)\?limit=\d+(&after=[^&]*)?|
     GET\ /v1/accounts/mallory/messages\?chat=[^&]*&limit=50(&before=[^&]*)?|
@@ -148,7 +149,7 @@ def open_other_views(browser: Browser, received: list[str]) -> None:
     for view, place in (
         ("events", "#all-events li .of"),
         ("deliveries", "#view-deliveries"),
-        ("conversations", "#conversation-accounts li"),
+        ("conversations", "#all-chats li"),
         ("health", "#health-controller li"),
         ("access", "#access-tokens"),
         ("", "#rows [data-account=mallory]"),

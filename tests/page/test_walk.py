@@ -112,7 +112,7 @@ def test_an_account_from_adding_to_removing(
     hook.answer = lambda report: 410 if report.get("content") == "later" else 200
     phone.write(uin, friend["name"], "later")
     browser.click("#tab-deliveries")
-    browser.find("#deliveries .state.bad", translated("dead letter"))
+    browser.find("#deliveries .state.bad", translated("dead"))
     browser.find("#account-advice")
     hook.answer = lambda _: 200
     browser.click("#deliveries [data-action=replay]")

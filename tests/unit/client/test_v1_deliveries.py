@@ -111,7 +111,6 @@ async def test_acknowledged_dead_letter_that_fails_again_is_new(start: Start, we
 async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(publishing, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(publishing, "_WAITING_SECONDS", 1.5)
     client = await with_dead(start, webhook, "one", "two")
     path = client.paths.status_file("alice")
 
@@ -126,7 +125,6 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
     assert obj(state["dead_error_text"])["template"] == "the webhook returned {status}"
     await client.v1("POST", "deliveries/ack", {"all": True})
     await published_as(dead=2, unacknowledged=0, dead_at=None)
-    # Numbers of a queue are published once it has been waiting for a while.
     webhook.statuses = [503] * 1000
     client.driver.play([message("stuck")])
     assert (await published_as(waiting=1, last_error="the webhook returned 503"))["oldest_since"]
