@@ -1,8 +1,8 @@
-"""A network of its own in which WeChat's host names lead to a sandbox.
+"""A network in which WeChat's host names lead to a sandbox: one of its own, or that of a booted host.
 
-The sandbox runs in new network and mount namespaces: there it listens on port 443 of the loopback, /etc/hosts names
-all of WeChat's hosts, and nothing leads outside. A client that is started in the same namespaces needs no change, and
-no setting but the sandbox's CA.
+The sandbox listens on port 443 of the loopback, /etc/hosts names all of WeChat's hosts in a mount namespace, and
+nothing leads outside. A client that is started in the same namespaces needs no change, and no setting but the
+sandbox's CA.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.programs import program, serving
-from tests.system.host import network_of
+from tests.system.host import Host, network_of
 from wxcontroller.sandbox.hosts import HOSTS
 
 Json: TypeAlias = Any  # answers of the scripting API; the assertions are the check
@@ -28,7 +28,8 @@ _ENTER = 'ip link set lo up && mount --bind "$1" /etc/hosts && shift && exec "$@
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running sandbox: ``process`` is its pid, ``place`` a directory for what clients write, with the CA in tls."""
+    """A running sandbox: ``process`` is in its namespaces, ``place`` a directory for what clients write, with the CA
+    in tls."""
 
     process: int
     place: Path
@@ -46,6 +47,11 @@ class Stage:
         assert response.status < 300, (method, path, response.status, content)
         return json.loads(content)
 
+    @property
+    def enter(self) -> list[str]:
+        """The beginning of a command that runs in the namespaces."""
+        return ["nsenter", f"--target={self.process}", "--net", "--mount", f"--wdns={self.place}"]
+
     @contextlib.contextmanager
     def client(self, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Path]:
         """Run a client for the duration of a block; gives the file with what it prints."""
@@ -56,10 +62,9 @@ class Stage:
             "HOME": str(self.place),
             "TMPDIR": str(self.place),
         }
-        inside = ["nsenter", f"--target={self.process}", "--net", "--mount", f"--wdns={self.place}"]
         with printed.open("wb") as stream:
             process = subprocess.Popen(
-                [*inside, *command],
+                [*self.enter, *command],
                 env={**variables, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -75,12 +80,27 @@ class Stage:
 @contextlib.contextmanager
 def stage(place: Path, *options: str) -> Iterator[Stage]:
     """Run a sandbox in namespaces of its own; ``place`` is an empty directory."""
-    hosts = place / "hosts"
-    hosts.write_text(f"127.0.0.1 localhost {' '.join(sorted(HOSTS))}\n")
     command = [sys.executable, "-m", "wxcontroller.sandbox", "serve", "--accounts=0", f"--listen=127.0.0.1:{PORT}"]
     command += ["--tls-listen=127.0.0.1:443", f"--tls-dir={place / 'tls'}", *options]
-    enter = ["unshare", "--net", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts)]
-    program("ip")
-    with serving([*enter, *command]) as (line, process):
+    with serving([*_unshare(place, "--net"), *command]) as (line, process):
         assert line.startswith("sandbox with "), line
         yield Stage(process.pid, place)
+
+
+@contextlib.contextmanager
+def stage_in(host: Host, place: Path) -> Iterator[Stage]:
+    """Give clients on this machine the network of a booted host, whose sandbox has WeChat's names."""
+    (place / "tls").mkdir()
+    (place / "tls" / "ca.crt").write_bytes(host.read("/var/lib/wxcontroller-sandbox/ca.crt"))
+    network = ["nsenter", f"--target={host.leader}", "--net", *_unshare(place)]
+    with serving([*network, "sh", "-c", "echo ready; exec sleep infinity"]) as (line, process):
+        assert line == "ready", line
+        yield Stage(process.pid, place)
+
+
+def _unshare(place: Path, *more: str) -> list[str]:
+    """Return the beginning of a command in new namespaces, where WeChat's names lead to the loopback."""
+    program("ip")
+    hosts = place / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {' '.join(sorted(HOSTS))}\n")
+    return ["unshare", *more, "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", str(hosts)]

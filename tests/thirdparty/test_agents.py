@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pytest
 
@@ -23,7 +23,7 @@ from tests.unit.controller.machine import Machine
 from tests.unit.drivers.ilink_kit import bench, waiting_code
 from tests.unit.drivers.kit import friend, script, wechat
 from wxcontroller.cli.ilink import FORMS, Access
-from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
@@ -117,13 +117,23 @@ async def running(client: Client, home: Path, **environment: str) -> AsyncIterat
     try:
         yield printed
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
-async def give_credentials(host: Machine, name: str, home: Path) -> None:
+class Controller(Protocol):
+    """A controller at ``url``, in this process or in a booted host."""
+
+    @property
+    def url(self) -> str: ...
+
+    async def v1(self, method: str, path: str, body: JsonValue = None) -> tuple[int, JsonObject]: ...
+
+
+async def give_credentials(host: Controller, name: str, home: Path, alice: str = "alice") -> None:
     """Write the file that an agent's program reads."""
-    status, made = await host.v1("PUT", "accounts/alice/consumers/helper", {"token": True})
+    status, made = await host.v1("PUT", f"accounts/{alice}/consumers/helper", {"token": True})
     assert status == 200, made
     kind, place = FILES[name]
     access = Access(text(made["token"]), host.url, text(made["ilink_bot_id"]), text(made["ilink_user_id"]))
@@ -134,20 +144,20 @@ async def give_credentials(host: Machine, name: str, home: Path) -> None:
         (file.parents[1] / "accounts.json").write_text(json.dumps([file.stem]))
 
 
-async def pair(host: Machine, printed: Path) -> None:
+async def pair(host: Controller, printed: Path, alice: str = "alice") -> None:
     """Approve the agent that prints its link."""
     output = await until(printed.read_text, lambda output: "/ilink/pair/" in output)
     code = output.rpartition("/ilink/pair/")[2].split()[0]
-    approval: JsonObject = {"account": "alice", "consumer": "helper"}
+    approval: JsonObject = {"account": alice, "consumer": "helper"}
     status, approved = await host.v1("POST", f"ilink/pairings/{code}", approval)
     assert status == 200, approved
 
 
-async def until_polling(host: Machine) -> None:
+async def until_polling(host: Controller, alice: str = "alice") -> None:
     def polls(found: tuple[int, JsonObject]) -> bool:
         return any(obj(row).get("polling") for row in items(found[1]["consumers"]))
 
-    await until(lambda: host.v1("GET", "accounts/alice/consumers"), polls)
+    await until(lambda: host.v1("GET", f"accounts/{alice}/consumers"), polls)
 
 
 @pytest.mark.parametrize("route", ["ilink", "web"])
@@ -165,15 +175,20 @@ async def test_agent_uses_an_account_on_either_route(tmp_path: Path, client: Cli
             try:
                 if pairs:
                     await pair(world.host, printed)
-                await converse(world, client, printed)
+                await until_polling(world.host)
+                answers = await converse(world)
+                if route == "ilink":
+                    answers = await quote_and_exceed_the_budget(world, client, printed)
+                if client.name not in WITHOUT_MEDIA:
+                    await send_back(world, answers)
             except (AssertionError, TimeoutError) as error:
                 raise AssertionError(f"{error!r}\n{printed.read_text()}") from error
 
 
-async def apprise(url: str, words: str, home: Path) -> bool:
-    """Send a notification with apprise; return whether it reports it as sent."""
+async def apprise(url: str, words: str, home: Path, enter: Sequence[str] = ()) -> bool:
+    """Send a notification with apprise; return whether it reports it as sent. ``enter`` begins the command."""
     environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home)}
-    command = (program("apprise"), "-b", words, url)
+    command = (*enter, program("apprise"), "-b", words, url)
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=asyncio.subprocess.DEVNULL)
     return await process.wait() == 0
 
@@ -218,18 +233,28 @@ async def quote_and_exceed_the_budget(world: Stage, client: Client, printed: Pat
     return 8
 
 
-async def converse(world: Stage, client: Client, printed: Path) -> None:
-    """Write to the account, and check the answers."""
-    await until_polling(world.host)
+class Person(Protocol):
+    """The other end of the account's messages."""
+
+    @property
+    def route(self) -> str: ...
+
+    async def receive(self, **message: Json) -> Json: ...
+
+    async def until_sent(self, number: int) -> Json: ...
+
+
+async def converse(world: Person) -> int:
+    """Write to the account, and check the answers; return their number."""
     await world.receive(text=TEXT)
     assert (await world.until_sent(1))["text"] == f"echo: {TEXT}"
     await world.receive(kind="voice", length=2300)
     assert (await world.until_sent(2))["text"] == "heard 2300 ms"
-    before = 2
-    if world.route == "ilink":
-        before = await quote_and_exceed_the_budget(world, client, printed)
-    if client.name in WITHOUT_MEDIA:
-        return
+    return 2
+
+
+async def send_back(world: Person, before: int) -> None:
+    """Send a file to the account, which comes back after ``before`` other messages."""
     received = await world.receive(kind="file", name="报告.bin", size=100_000)
     answer = await world.until_sent(before + 1)
     assert (answer["kind"], answer["name"], answer["size"]) == ("file", "报告.bin", 100_000)

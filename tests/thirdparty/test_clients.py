@@ -58,6 +58,13 @@ ALL = (
         "desktop",
     ),
     Client(
+        "wxpy",
+        (_PYTHON[0], str(CLIENTS / "echo_wxpy.py")),
+        frozenset({_PLUS}),
+        "normal",
+        {"PYTHONPATH": str(FETCHED / "wxpy")},
+    ),
+    Client(
         "Mojo-Weixin",
         ("perl", str(CLIENTS / "echo_mojo.pl")),
         frozenset({"BaseRequest.Sid holds a backslash: do not escape / in JSON", "Scene is missing"}),

@@ -25,9 +25,12 @@ print(len(names))
 """
 
 
-def prepare(place: Path, *programs: str) -> None:
+NO_TOKEN = "none is needed"
+
+
+def prepare(place: Path, *programs: str, document: str = "") -> None:
     """Put the document, and programs that use the clients of it, into a directory."""
-    (place / "openapi.json").write_text(json.dumps(openapi(), ensure_ascii=False))
+    (place / "openapi.json").write_text(document or json.dumps(openapi(), ensure_ascii=False))
     for program in programs:
         shutil.copy(CLIENTS / program, place)
 
@@ -43,6 +46,20 @@ def by_openapi_generator(place: Path, languages: Sequence[str]) -> None:
     output_of("java", *options, "-jar", jar, "batch", *(f"for-{language}.json" for language in languages), cwd=place)
 
 
+def by_openapi_python_client(place: Path) -> None:
+    """Make the Python client ``made`` with openapi-python-client."""
+    (place / "config.yml").write_text("post_hooks: []\n")
+    command = "generate --path openapi.json --output-path made --meta none --config config.yml --fail-on-warning"
+    python = (sys.executable, "-m", "openapi_python_client")
+    output_of(*python, *command.split(), cwd=place, env={"PYTHONPATH": str(fetched("openapi-python-client"))})
+
+
+def by_openapi_typescript(place: Path) -> None:
+    """Make the types ``made.d.ts`` with openapi-typescript."""
+    generator = fetched("openapi-typescript") / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
+    output_of("node", generator, "openapi.json", "--output", "made.d.ts", cwd=place)
+
+
 def compile_strictly(place: Path) -> None:
     """Compile the program use.ts, and with it all of the client that it imports."""
     modules = fetched("openapi-typescript") / "node_modules"
@@ -54,10 +71,7 @@ def compile_strictly(place: Path) -> None:
 def test_generated_python_client_works(tmp_path: Path) -> None:
     place = fetched("openapi-python-client")
     prepare(tmp_path, "openapi-python-client/use.py")
-    (tmp_path / "config.yml").write_text("post_hooks: []\n")
-    command = "generate --path openapi.json --output-path made --meta none --config config.yml --fail-on-warning"
-    python = (sys.executable, "-m", "openapi_python_client")
-    output_of(*python, *command.split(), cwd=tmp_path, env={"PYTHONPATH": str(place)})
+    by_openapi_python_client(tmp_path)
     both = {"PYTHONPATH": f"{place}:{tmp_path}"}
     modules = int(output_of(sys.executable, "-c", _IMPORT_ALL, "made", cwd=tmp_path, env=both))
     assert modules > len(obj(openapi()["paths"]))
@@ -69,7 +83,7 @@ def test_generated_python_client_works(tmp_path: Path) -> None:
     strictly = ("-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache")
     output_of(sys.executable, *strictly, "-m", "use", cwd=tmp_path, env={"MYPYPATH": f"{types}:{tmp_path}"})
     with served(tmp_path / "world") as running:
-        seen = json.loads(output_of(sys.executable, "use.py", running.url, cwd=tmp_path, env=both))
+        seen = json.loads(output_of(sys.executable, "use.py", running.url, NO_TOKEN, cwd=tmp_path, env=both))
     assert set(seen["accounts"]) >= {"alice", "小店", "waiting"}
     assert (seen["refused"], seen["started"]) == ("unknown-account", "already running")
     assert (seen["sent"], seen["code"]) == (0, True)
@@ -84,8 +98,8 @@ def test_clients_of_openapi_generator_work(tmp_path: Path) -> None:
     assert int(output_of(*python, cwd=tmp_path, env=environment)) > len(obj(openapi()["paths"]))
     compile_strictly(tmp_path)
     with served(tmp_path / "world") as running:
-        seen = json.loads(output_of(sys.executable, "call.py", running.url, cwd=tmp_path, env=environment))
-        names = json.loads(output_of("node", "use.js", running.url, cwd=tmp_path))
+        seen = json.loads(output_of(sys.executable, "call.py", running.url, NO_TOKEN, cwd=tmp_path, env=environment))
+        names = json.loads(output_of("node", "use.js", running.url, NO_TOKEN, cwd=tmp_path))
     assert set(seen["accounts"]) >= {"alice", "小店", "waiting"}
     assert set(names) == set(seen["accounts"])
     assert (seen["sent"], seen["refused"]) == (0, -3)
@@ -94,9 +108,8 @@ def test_clients_of_openapi_generator_work(tmp_path: Path) -> None:
 @pytest.mark.release
 def test_types_of_openapi_typescript_fit(tmp_path: Path) -> None:
     prepare(tmp_path, "openapi-typescript/use.ts")
-    generator = fetched("openapi-typescript") / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
-    output_of("node", generator, "openapi.json", "--output", "made.d.ts", cwd=tmp_path)
+    by_openapi_typescript(tmp_path)
     compile_strictly(tmp_path)
     with served(tmp_path / "world") as running:
-        names = json.loads(output_of("node", "use.js", running.url, cwd=tmp_path))
+        names = json.loads(output_of("node", "use.js", running.url, NO_TOKEN, cwd=tmp_path))
     assert set(names) >= {"alice", "小店", "waiting"}

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +55,12 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[tuple[Agent, JsonObject]]:
-    """Run the client; yield it and its first line."""
+async def agent(
+    address: str, shown: str, mode: str = "auto", enter: Sequence[str] = ()
+) -> AsyncIterator[tuple[Agent, JsonObject]]:
+    """Run the client; yield it and its first line. ``enter``: the beginning of its command."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROGRAM), f"{address}/mcp", shown, mode),
+        *(*enter, sys.executable, str(PROGRAM), f"{address}/mcp", shown, mode),
         env={"PYTHONPATH": str(fetched("mcp")), "PATH": "/usr/bin:/bin"},
         stdin=PIPE,
         stdout=PIPE,

@@ -1,4 +1,4 @@
-"""What a program written against openapi-generator's Python client does: ``call.py ADDRESS`` prints the results."""
+"""What a program written against openapi-generator's Python client does: ``call.py ADDRESS TOKEN`` prints it."""
 
 import json
 import sys
@@ -6,9 +6,9 @@ import sys
 import openapi_client as made
 
 
-def main(address: str) -> dict[str, object]:
+def main(address: str, token: str) -> dict[str, object]:
     seen: dict[str, object] = {}
-    with made.ApiClient(made.Configuration(host=address)) as client:
+    with made.ApiClient(made.Configuration(host=address, access_token=token)) as client:
         seen["accounts"] = [account.name for account in made.V1Api(client).get_v1_accounts().accounts]
         original = made.AnAccountApi(client)
         friends = original.get_openwx_get_friend_info(client="alice").actual_instance
@@ -24,4 +24,4 @@ def main(address: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main(*sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""What a program written against the generated Python client does: ``use.py ADDRESS`` prints what it has seen."""
+"""What a program written against the generated Python client does: ``use.py ADDRESS TOKEN`` prints it."""
 
 import json
 import sys
@@ -22,16 +22,16 @@ from made.models import (
 )
 
 
-def main(address: str) -> dict[str, object]:
+def main(address: str, token: str) -> dict[str, object]:
     seen: dict[str, object] = {}
-    with AuthenticatedClient(base_url=address, token="none is needed", raise_on_unexpected_status=True) as client:
+    with AuthenticatedClient(base_url=address, token=token, raise_on_unexpected_status=True) as client:
         accounts = get_v1_accounts.sync(client=client)
         assert accounts is not None and not isinstance(accounts, Refusal) and hasattr(accounts, "accounts")
         seen["accounts"] = [account.name for account in accounts.accounts]
         nobody = get_v1_accounts_name.sync("nobody", client=client)
         assert isinstance(nobody, Refusal)
         seen["refused"] = str(nobody.error.code)
-        options = PostV1AccountsNameStartBody(options=Options(send_interval=0))
+        options = PostV1AccountsNameStartBody(options=Options(send_interval=3))
         started = post_v1_accounts_name_start.sync("alice", client=client, body=options)
         seen["started"] = getattr(started, "result", None)
         friends = get_openwx_get_friend_info.sync(client=client, client_query="alice")
@@ -50,4 +50,4 @@ def main(address: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main(*sys.argv[1:])))

@@ -4,7 +4,7 @@ import type { paths } from "./made";
 
 declare const process: { argv: string[] };
 
-const client = createClient<paths>({ baseUrl: process.argv[2] });
+const client = createClient<paths>({ baseUrl: process.argv[2], headers: { Authorization: `Bearer ${process.argv[3]}` } });
 client.GET("/v1/accounts").then(({ data }) => {
   if (data === undefined) throw new Error("refused");
   console.log(JSON.stringify(data.accounts.map((account) => account.name)));
