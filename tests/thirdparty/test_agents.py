@@ -213,6 +213,26 @@ async def test_alarms_at_once_are_reported_as_sent_at_the_default_pace(tmp_path:
         assert sorted(sent) == sorted([*alarms, f"echo: {TEXT}"])
 
 
+async def test_an_agent_goes_on_while_its_answers_wait_for_their_turn(tmp_path: Path) -> None:
+    """weilink gives up after 10 s, and ends."""
+    [client] = [one for one in ILINK if one.name == "weilink"]
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def waiting(found: tuple[int, JsonObject]) -> bool:
+        return len(items(found[1]["sends"])) == 2
+
+    async with stage(tmp_path / "host", "web", "600") as world:
+        await logged_in(world.host)
+        await give_credentials(world.host, client.name, home)
+        async with running(client, home) as printed:
+            await until_polling(world.host)
+            for words in ("one", "two", "four"):
+                await world.receive(text=words)
+            await until(lambda: world.host.v1("GET", "accounts/alice/sends"), waiting)
+            assert printed.read_text() == ""
+
+
 async def logged_in(host: Machine) -> None:
     await until(lambda: host.states(client="alice"), lambda states: states[0]["state"] == "running")
 

@@ -19,7 +19,9 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, t
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_BACKLOG = 525_600  # minutes: a year
-# Agents wait 15 s for an answer to a send (17).
+# Most agents wait 15 s for an answer to a send (17), weilink 0.6.2 waits 10 s. An agent that gives up
+# reports a failure although the message is sent later: it repeats the message, or ends.
+DEFAULT_WAIT = 8
 ANSWER_SECONDS = 14
 # Agents name themselves; WeChat accepts no longer descriptions (ilink-bot-protocol 3).
 _DESCRIPTION = 256
@@ -57,7 +59,7 @@ class ConsumerOptions:
     own: bool = False
     backlog: int = 1440
     when_held: WhenHeld = WhenHeld.REFUSE
-    wait: int = ANSWER_SECONDS
+    wait: int = DEFAULT_WAIT
     interim: bool = False
     public: bool = False
 

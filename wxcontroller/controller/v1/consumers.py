@@ -53,7 +53,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 word("refuse", "accept", "drop"),
                 "the answer to a send that must wait for the person to write",
             ),
-            "wait": (WHOLE, "seconds to wait for the outcome of a send, at most 14; 0 answers once it is stored"),
+            "wait": (WHOLE, "seconds to wait for the outcome of a send, at most 14 (8); 0 answers once stored"),
             "interim": (SWITCH, "its sends are progress messages, which may be dropped"),
         },
         ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "wait", "interim"),
