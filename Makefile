@@ -40,8 +40,8 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	zbar-tools unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
 	curl e2fsprogs nodejs npm default-jre-headless python3-dateutil
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet bench \
-	mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet outsiders \
+	bench mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
 	torture-years
 
 help: ## list these targets
@@ -64,6 +64,7 @@ deb: deps ## build the packages into dist/
 release: host-tree ## build a release in dist/release: packages, source package, wheel, checksums
 	@[ -z "$$(git status --porcelain)" ] || { echo "uncommitted changes: commit or stash them first"; exit 1; }
 	$(PYTEST) tests/system tests/thirdparty -m release </dev/null
+	$(PYTHON) -m tests.outsiders --check dist/*.deb </dev/null
 	@tests/system/release
 
 run: deb ## a narrated walk-through in a booted test host (RUN_ARGS=--exit: exit at its end)
@@ -131,6 +132,9 @@ torture-years: test-deps ## years of an account's reports, on a simulated clock 
 fleet: host-tree ## rounds of faults in a fleet of three hosts: no overlaps, losses or duplicates (FLEET_ROUNDS=, FLEET_SEED=)
 	@$(ROUNDS) --rounds $(FLEET_ROUNDS) </dev/null
 	@$(ROUNDS) --rounds $(FLEET_REAL_ROUNDS) --scale 1 </dev/null
+
+outsiders: host-tree ## outside programs on the installed packages with default settings; writes docs/outsiders.md
+	@exec $(PYTHON) -m tests.outsiders dist/*.deb </dev/null
 
 bench: host-tree ## benchmarks: the proxy compared with others, one account, many accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy
