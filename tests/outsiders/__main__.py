@@ -39,30 +39,29 @@ def sharing(world: World) -> list[Row]:
     [weilink] = [client for client in bots.ILINK if client.name == "weilink"]
     agent: Bilingual = ("iLink on the web route: answers 3 messages", "网页线路上的 iLink：回复 3 条消息")
     mcp: Bilingual = ("MCP: reads a message, sends 2", "MCP：读取 1 条消息，发送 2 条")
+    apprise = debian_version("apprise")
     rows = [
-        world.row("apprise", _apprise(), alarms("ntfy", 4), partial(world.apprise, "alarm", url), "alice", "alarm"),
+        world.row("apprise", apprise, alarms("ntfy", 4), partial(world.apprise, "alarm", url), "alice", "alarm"),
         world.row("weilink", fetched_version("weilink"), agent, partial(world.shared_agent, weilink), "alice"),
         world.row("mcp", fetched_version("mcp"), mcp, partial(world.mcp, "mcp", "alice", "legacy"), "alice"),
-        library(world, "requests", version_of("dpkg-query", "-W", "-f", "${Version}", "python3-requests"), "alice"),
+        library(world, "requests", debian_version("python3-requests"), "alice"),
     ]
     for row in rows:
         row.task = (f"{row.task[0]}; shared account", f"{row.task[1]}；共用账号")
     return rows
 
 
-def _apprise() -> str:
-    return version_of("dpkg-query", "-W", "-f", "${Version}", "apprise")
+def debian_version(package: str) -> str:
+    return version_of("dpkg-query", "-W", "-f", "${Version}", package)
 
 
 def notifying(world: World) -> list[Row]:
-    """Return clients of ntfy and Gotify, which send from the account carol."""
-    shown = world.targets["home"]
-    url = f"gotify://{world.address}/notify/home/{shown}"
+    """Return clients of ntfy and Gotify, which send from the account carol, and the receiver of its reports."""
+    shown, apprise, key = world.targets["home"], debian_version("apprise"), "warning"
+    warn = partial(world.apprise, key, f"gotify://{world.address}/notify/home/{shown}")
     ntfy = version_of("ntfy", "--help", before="^ntfy ")
     rows = [
-        world.row(
-            "apprise", _apprise(), alarms("Gotify", 4), partial(world.apprise, "warning", url), "carol", "warning"
-        ),
+        world.row("apprise", apprise, alarms("Gotify", 4), warn, "carol", key),
         world.row("ntfy", ntfy, alarms("ntfy", 2), partial(world.ntfy, "ntfy"), "carol"),
     ]
     for name, dialect in (("python-ntfy", "ntfy"), ("gotify", "Gotify")):
@@ -71,7 +70,8 @@ def notifying(world: World) -> list[Row]:
         command = ("/usr/bin/python3", world.script("notify.py"), name, world.url, shown, "home", *texts)
         run = partial(world.printing, name, *command, PYTHONPATH=path)
         rows.append(world.row(name, fetched_version(name), alarms(dialect, 2), run, "carol"))
-    return rows
+    library, task = "standardwebhooks", ("verifies the signatures of reports", "验证上报的签名")
+    return [*rows, world.row(library, fetched_version(library), task, partial(world.verified, 4 + 3 * 2), "carol")]
 
 
 def library(world: World, name: str, version: str, account: str = "dave", *command: str, path: str = "") -> Row:
@@ -92,25 +92,12 @@ def calling(world: World) -> list[Row]:
     task: Bilingual = ("MCP over stdio: reads a message, sends 2", "标准输入输出上的 MCP：读取 1 条消息，发送 2 条")
     mcp = partial(world.mcp, "mcp-remote", "dave", str(bridge))
     httpx, perl = fetched("openapi-python-client"), "print HTTP::Tiny->VERSION"
+    node, tiny = version_of("node", "--version").split(".")[0], version_of("perl", "-MHTTP::Tiny", "-e", perl)
     return [
         library(world, "httpx", fetched_version(httpx.name, "httpx"), path=str(httpx)),
-        library(world, "aiohttp", version_of("dpkg-query", "-W", "-f", "${Version}", "python3-aiohttp")),
-        library(
-            world,
-            "Node fetch",
-            version_of("node", "--version").split(".")[0],
-            "dave",
-            "node",
-            world.script("send.mjs"),
-        ),
-        library(
-            world,
-            "HTTP::Tiny",
-            version_of("perl", "-MHTTP::Tiny", "-e", perl),
-            "dave",
-            "perl",
-            world.script("send.pl"),
-        ),
+        library(world, "aiohttp", debian_version("python3-aiohttp")),
+        library(world, "Node fetch", node, "dave", "node", world.script("send.mjs")),
+        library(world, "HTTP::Tiny", tiny, "dave", "perl", world.script("send.pl")),
         world.row("mcp-remote", fetched_version("mcp-remote"), task, mcp, "dave"),
     ]
 
@@ -144,42 +131,21 @@ def web_bots(world: World) -> list[Row]:
 
 
 def generated(world: World) -> list[Row]:
-    """Return generated clients, and the verification of all reports that carol has made."""
+    """Return generated clients; those in Python send from the account alice."""
     lists = ("lists the accounts", "列出账号")
     sends = ("lists the accounts, sends a text", "列出账号，发送 1 条文本")
-    java, types = fetched_version("openapi-generator", "openapi-generator-cli"), "openapi-typescript"
-    made: list[tuple[str, str, Bilingual, Run, str]] = [
-        ("openapi-generator, python", java, sends, partial(world.generator_client, "python"), "from Java"),
-        (
-            "openapi-generator, typescript-fetch",
-            java,
-            lists,
-            partial(world.generator_client, "typescript-fetch"),
-            "-",
-        ),
-        (
-            "openapi-python-client",
-            fetched_version("openapi-python-client"),
-            sends,
-            world.python_client,
-            "from Python",
-        ),
-        (
-            types,
-            fetched_version(types),
-            lists,
-            partial(world.typescript, f"{types}/use.ts", generators.by_openapi_typescript),
-            "-",
-        ),
-        (
-            "standardwebhooks",
-            fetched_version("standardwebhooks"),
-            ("verifies the signature of each report", "验证每份上报的签名"),
-            world.verified,
-            "-",
-        ),
+    java, python, types = "openapi-generator", "openapi-python-client", "openapi-typescript"
+    version = fetched_version(java, "openapi-generator-cli")
+    typed = partial(world.typescript, f"{types}/use.ts", generators.by_openapi_typescript)
+    rows = [
+        world.row(f"{java}, {language}", version, task, partial(world.generator_client, language), "alice", key)
+        for language, task, key in (("python", sends, "from Java"), ("typescript-fetch", lists, None))
     ]
-    return [world.row(name, version, task, run, "alice", key) for name, version, task, run, key in made]
+    return [
+        *rows,
+        world.row(python, fetched_version(python), sends, world.python_client, "alice", "from Python"),
+        world.row(types, fetched_version(types), lists, typed, "alice"),
+    ]
 
 
 async def one_after_another(rows: Sequence[Row]) -> None:

@@ -305,12 +305,22 @@ class World:
         sent = "from Python" if "started" in found else "from Java"
         return Belief([sent] if found["sent"] == 0 else [], [] if found["sent"] == 0 else [sent], read)
 
-    async def verified(self) -> Belief:
-        """Verify the reports of carol with the library of Standard Webhooks."""
+    async def verified(self, number: int) -> Belief:
+        """Verify all reports of carol with the library of Standard Webhooks, until ``number`` sends were reported.
+
+        The library refuses reports that are older than five minutes.
+        """
         sys.path.insert(0, str(fetched("standardwebhooks")))
         from standardwebhooks import Webhook as Verifier  # type: ignore[import-not-found]
 
-        for delivery, body in self.hook.bodies.items():
-            headers = {name.lower(): value for name, value in self.hook.headers[delivery].items()}
-            Verifier(WHSEC).verify(body.decode(), headers)
-        return Belief(read=bool(self.hook.bodies))
+        sends, verified = 0, 0
+        async with asyncio.timeout(300):
+            while sends < number:
+                for report in self.hook.reports[verified:]:
+                    delivery = report["_delivery"]
+                    headers = {name.lower(): value for name, value in self.hook.headers[delivery].items()}
+                    Verifier(WHSEC).verify(self.hook.bodies[delivery].decode(), headers)
+                    verified += 1
+                    sends += report["post_type"] == "send_message"
+                await asyncio.sleep(0.5)
+        return Belief(read=True)
