@@ -10,7 +10,14 @@ html.parser.HTMLParser.unescape = staticmethod(html.unescape)  # type: ignore[at
 
 from wxpy import TEXT, Bot  # type: ignore[import-not-found]  # noqa: E402
 
-bot = Bot(qr_callback=lambda uuid, status, qrcode: None)
+
+class Late(Bot):  # type: ignore[misc]
+    """A bot that does not listen before its handler is registered: wxpy drops messages that arrive earlier."""
+
+    def start(self) -> None: ...
+
+
+bot = Late(qr_callback=lambda uuid, status, qrcode: None)
 
 
 @bot.register(msg_types=TEXT)  # type: ignore[misc]
@@ -22,4 +29,5 @@ def reply(message) -> str:  # type: ignore[no-untyped-def]
     return f"echo: {message.text}"
 
 
+Bot.start(bot)
 bot.join()
