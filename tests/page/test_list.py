@@ -246,6 +246,15 @@ def test_many_rows_are_drawn_in_portions(tmp_path: Path, browser_of: Callable[[s
         assert browser.complaints() == []
 
 
+def test_after_the_scan_the_dialog_names_the_next_step(browser: Browser, served: Served) -> None:
+    browser.choose("scans", "scan")
+    browser.find("#scan .step, #scan ol.steps")
+    served.machine.process("scans").say(LoginState.RUNNING)
+    browser.find("#scan .hint", "Next: on the phone, write to the bot")
+    browser.picture("scan-next")
+    assert browser.complaints() == []
+
+
 def test_rows_are_usable_by_keyboard(browser: Browser, served: Served) -> None:
     browser.press("/")
     browser.press("bob")

@@ -47,7 +47,7 @@ def bot(host: Host) -> Iterator[Webhook]:
 
 @pytest.mark.usefixtures("bot")
 def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Caller, phone: Phone) -> None:
-    host.run("wxctl", "start", "alice", "--post-api", "http://127.0.0.1:8080/", "--no-wait")
+    host.run(*("wxctl", "start", "alice", "--driver", "ilink"), "--post-api", "http://127.0.0.1:8080/", "--no-wait")
     caller.until_state("alice", "scaning")
     browser.size(1000, 700)
     browser.open()
@@ -64,9 +64,8 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
         handset.click("button", "Scan as")
         handset.click("button", "Log in as")
         caller.until_state("alice", "running")
-        phone.write(UIN, "同事小明", "are you there?")
-        phone.sent(UIN)
-        handset.click("#contacts button", "同事小明")
+        phone.call("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "text": "are you there?"})
+        handset.click("#contacts button", "ClawBot")
         handset.find("body", "you said: are you there?")
         handset.picture("tutorial-3-chat")
     browser.click("#tab-events")

@@ -68,21 +68,27 @@ def write(stage: Stage) -> None:
 def write_to_reader(stage: Stage) -> None:
     """Write once the stream has a reader."""
     until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, "a reader")
-    write(stage)
+    write_to_bot(stage)
 
 
-def write_until_seen(stage: Stage) -> None:
-    """Write repeatedly until a reader has printed something: one that prints nothing before."""
+def write_to_bot(stage: Stage) -> None:
+    stage.phone.call("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "text": "are you there?"})
+
+
+def write_to_bot_until_seen(stage: Stage) -> None:
+    """Write to the bot repeatedly until a reader has printed something: one that prints nothing before."""
     stage.host.run("rm", "-f", "/tmp/endless.seen")
 
     def seen() -> bool:
-        write(stage)
+        write_to_bot(stage)
         return bool(stage.host.run("cat", "/tmp/endless", "/tmp/endless.seen", check=False).stdout)
 
     until(seen, "a reader")
 
 
-def a_file_to_send(stage: Stage) -> None:
+def heard_and_a_file_to_send(stage: Stage) -> None:
+    write_to_bot(stage)
+    until(lambda: stage.host.run("wxctl", "messages", "alice").stdout, "the message")
     stage.host.write("/root/checkout/report.pdf", b"%PDF-1.7\n" + bytes(1000))
 
 
@@ -162,8 +168,8 @@ def stand_in(stage: Stage) -> None:
 
 
 ACTIONS = [
-    Action("README.md", "wxctl start alice\n", meanwhile=scan),
-    Action("README.md", "report.pdf", before=a_file_to_send, meanwhile=write_until_seen),
+    Action("README.md", "wxctl start alice --driver ilink\n", meanwhile=scan),
+    Action("README.md", "report.pdf", before=heard_and_a_file_to_send, meanwhile=write_to_bot_until_seen),
     Action("README.md", "start_client", before=first_start),
     Action("README.md", "check_client", before=scanned_and_in_a_group_called_home),
     Action("README.md", "check_event", meanwhile=write),

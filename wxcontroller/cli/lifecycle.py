@@ -1,24 +1,26 @@
 """The verbs that change an account: add, start, stop, restart, logout."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import click
 
 from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.answer import can_ask
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined, file_problems
-from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.language import behind, say, tell
 from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.verbs import verb
-from wxcontroller.cli.work import ActionWatch, Following, Work, run
+from wxcontroller.cli.work import ActionWatch, Following, Work, is_several, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.routes import BY_DRIVER, ROUTES
 
 _TIMEOUT = click.option(
     "--timeout",
@@ -62,7 +64,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 @_DRIVER
 def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
-    added = session.api().add(parse_name(name), start_options(pairs, post_api, driver))
+    added = session.api().add(parse_name(name), chosen_route(session, start_options(pairs, post_api, driver)))
     for note in notes(added):
         tell(note, err=True)
     if not session.emitted(added.raw):
@@ -102,18 +104,23 @@ def start(
     and apply to later starts. Ctrl-C stops following; the account keeps running.
     """
     options = start_options(pairs, post_api, driver)
-    following = Following(0 if wait is False else timeout, wait)
+    if not is_several(names) and can_ask(session) and is_new(session.api(), parse_name(names[0])):
+        options = chosen_route(session, options)
+    following, fresh = Following(0 if wait is False else timeout, wait), set[str]()
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         new = is_new(api, account)
         started = api.start(account, options)
         if new:
+            fresh.add(account.name)
             watch.note(new_account(account.name))
+            if "driver" not in options:
+                watch.note(default_route(started))
         for note in notes(started):
             watch.note(note)
         return watch.follow(account, started, following)
 
-    run(session, names, Work(act, start_outcome(following.seconds)))
+    run(session, names, Work(act, start_outcome(following.seconds, fresh)))
 
 
 @verb("Stop accounts.", "wxctl stop alice", "wxctl stop alice bob 'shop-*'")
@@ -176,12 +183,34 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
             tell(note, err=True)
 
 
+def chosen_route(session: WxctlRun, options: dict[str, str]) -> dict[str, str]:
+    """Return the options of a new account with its route: unless it is given, a terminal asks for it, once."""
+    if "driver" in options or not can_ask(session):
+        return options
+    tell("Routes to WeChat:", err=True)
+    for route in ROUTES:
+        head = f"  {route.driver:10}  "
+        click.echo(behind(head, f"{say(route.name)}. {say(route.meaning)}"), err=True)
+    words = click.Choice([route.driver for route in ROUTES])
+    driver = click.prompt(say(N_("Route")), type=words, default=ROUTES[0].driver, show_choices=False, err=True)
+    return {**options, "driver": str(driver)}
+
+
 def new_account(name: str) -> Text:
     """Report that a start has created an account: its name may be a typo."""
     return Text(
         N_("wxctl: {account} is a new account; if the name is a typo: {command}"),
         account=name,
         command=command("remove", name),
+    )
+
+
+def default_route(account: AccountView) -> Text:
+    """Report the route of a new account for which none was chosen."""
+    return Text(
+        N_("wxctl: {account} uses the route {route}, the default; choose another one with --driver"),
+        account=account.name,
+        route=account.driver,
     )
 
 
@@ -256,15 +285,24 @@ def notes(account: AccountView) -> Iterator[Text]:
         yield Text(N_("wxctl: {account}: {note}"), account=account.name, note=note)
 
 
-def start_outcome(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
-    """Return a start's result as JSON and text; ``followed``: for this long, 0 for not at all."""
+def start_outcome(
+    followed: float, fresh: Container[str] = ()
+) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
+    """Return a start's result as JSON and text; ``followed``: for this long, 0 for not at all.
+
+    Of ``fresh`` accounts, the text has the first step after the login.
+    """
 
     def finish(account: AccountName, view: AccountView) -> tuple[JsonObject, Text]:
         if not followed:
             see = command("status", account.name)
             return view.raw, Text(N_("{account}: its unit is up; see: {command}"), account=account.name, command=see)
+        state = Text(N_("{account} is running"), account=account.name)
         if view.user:
-            return view.raw, Text(N_("{account} is running as {user}"), account=account.name, user=view.user)
-        return view.raw, Text(N_("{account} is running"), account=account.name)
+            state = Text(N_("{account} is running as {user}"), account=account.name, user=view.user)
+        route = BY_DRIVER.get(view.driver)
+        if route is None or account.name not in fresh:
+            return view.raw, state
+        return view.raw, Text(N_("{state}. {then}"), state=state, then=Text(route.then))
 
     return finish

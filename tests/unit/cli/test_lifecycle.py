@@ -56,11 +56,39 @@ def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("alice: scanning: waiting for a scan of QR code 1 of 10") == 1
     assert "alice: confirming" in done.stdout
-    assert done.stdout.endswith("alice is running as 爱丽丝\n")
+    assert done.stdout.endswith("alice is running as 爱丽丝. Next: send a message to yourself, to filehelper.\n")
     assert LINK not in done.stdout + done.stderr  # lines without a terminal end in logs
     done = wxctl("--json", "start", "alice")
     assert json.loads(done.stdout)["login_state"] == "running"
     assert "alice: running" in done.stderr
+
+
+def test_new_account_gets_its_route_by_one_question(wxctl: Wxctl, host: Host) -> None:
+    host.script = [SCANNING, RUNNING]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("Route [ilink]: ")
+    assert "writes first" in " ".join(terminal.seen.split())
+    terminal.type("\r")
+    assert "write to the bot" in terminal.rest()
+    assert options(wxctl, "alice") == ("ilink", "request")
+    host.script = [RUNNING] * 9
+    again = Terminal(wxctl, "start", "alice")
+    assert "Route [" not in again.rest()
+    given = Terminal(wxctl, "start", "bob", "--driver", "web")
+    assert "Route [" not in given.rest() and "filehelper" in given.seen
+    silent = wxctl("start", "carol")
+    assert "carol uses the route web, the default" in silent.stderr
+    terminal = Terminal(wxctl, "add", "dora")
+    terminal.until("Route [ilink]: ")
+    terminal.type("web\r")
+    terminal.rest()
+    assert options(wxctl, "dora") == ("web", "request")
+
+
+def options(wxctl: Wxctl, name: str) -> tuple[str, str]:
+    """Return an account's route, and where it is from."""
+    driver = json.loads(wxctl("show", name, "--json").stdout)["options"]["driver"]
+    return driver["value"], driver["from"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +163,7 @@ def test_an_answer_on_the_command_line(wxctl: Wxctl, host: Host, state: State, v
 
 def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, SCANNING.but(qrcode_link=f"{LINK}2"), CONFIRMING, RUNNING]
-    terminal = Terminal(wxctl, "start", "alice")
+    terminal = Terminal(wxctl, "start", "alice", "--driver", "web")
     terminal.until("alice is running as 爱丽丝")
     assert terminal.end() == 0
     # Black on white whatever the terminal's own colours are.
@@ -145,7 +173,7 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, host: Host) -> Non
 
 def test_ctrl_c_leaves_the_account_running(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING]
-    terminal = Terminal(wxctl, "start", "alice")
+    terminal = Terminal(wxctl, "start", "alice", "--driver", "web")
     terminal.until("▀")
     os.killpg(terminal.process.pid, signal.SIGINT)
     terminal.until("the account is left as it is")
@@ -167,7 +195,7 @@ def test_consent_is_requested_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
 
 def test_interactive_start_asks_until_the_code_is_correct(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, ASKING_CODE]
-    terminal = Terminal(wxctl, "start", "alice")
+    terminal = Terminal(wxctl, "start", "alice", "--driver", "web")
     terminal.until("(6 digits): ")
     terminal.type("111111\n")
     terminal.until("(6 digits): 111111")

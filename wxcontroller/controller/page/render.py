@@ -1,6 +1,5 @@
 """The page itself, rendered once for each language and choice of colours."""
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
@@ -11,48 +10,7 @@ from wxcontroller.controller.authentication import ANYBODY
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import THEMES
 from wxcontroller.core.catalog import LANGUAGES, translations
-from wxcontroller.core.messages import N_
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedRoute:
-    """A route to WeChat as "Add account" offers it.
-
-    ``driver`` is the option's value, ``short`` its name elsewhere, and ``scan`` the step with the phone.
-    """
-
-    driver: str
-    name: str
-    short: str
-    meaning: str
-    scan: str = N_("Scan with WeChat on the phone")
-
-
-# The first one is preselected. docs/routes.md has more of each.
-ROUTES = (
-    OfferedRoute(
-        "ilink",
-        N_("Official bot API"),
-        N_("iLink"),
-        N_(
-            "Works for every account with WeChat 8.0.69 or newer. The person who scans writes first; about ten "
-            "answers in the 24 hours after each message. No groups."
-        ),
-        N_("Scan with WeChat on the phone (8.0.69 or newer)"),
-    ),
-    OfferedRoute(
-        "web",
-        N_("WeChat Web"),
-        N_("Web"),
-        N_("All friends and groups. WeChat refuses most accounts registered since 2017, and restricted some."),
-    ),
-    OfferedRoute(
-        "filehelper",
-        N_("File Transfer"),
-        N_("File Transfer"),
-        N_("Messages to and from yourself, without a reply window. Experimental."),
-    ),
-)
+from wxcontroller.core.routes import ROUTES
 
 
 def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:

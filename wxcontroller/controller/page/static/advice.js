@@ -4,6 +4,7 @@
 import { may } from "./api.js";
 import { nickname } from "./face.js";
 import { hasPart, sentence, t, textOf } from "./i18n.js";
+import { thenStep } from "./routes.js";
 import { isExpected, isUp, stateOf, TROUBLE } from "./states.js";
 
 // The tab with details about an issue.
@@ -100,7 +101,7 @@ function stepOf(account) {
     case "updating":
       return t("Logged in. People and groups are being loaded.");
     case "running":
-      return t("Logged in as {user}. Done.", { user: nickname(account) || account.name });
+      return `${t("Logged in as {user}.", { user: nickname(account) || account.name })} ${thenStep(account.driver)}`;
     default:
       return account.reason ? "" : t("One moment…");
   }

@@ -9,6 +9,9 @@ export const routeName = (driver) => offered(driver)?.label ?? driver;
 // Return what to do on the phone.
 export const scanStep = (driver) => offered(driver)?.scan ?? "";
 
+// Return the first step after the login.
+export const thenStep = (driver) => offered(driver)?.then ?? "";
+
 // Return the short name, for the list.
 export function routeShort(driver) {
   switch (driver) {
