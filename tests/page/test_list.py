@@ -13,13 +13,14 @@ from selenium.webdriver.common.keys import Keys
 from tests.page.browser import Browser, new_tab
 from tests.page.looks import faults
 from tests.page.served import Served, serving
+from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.notifytargets import target_book
-from wxcontroller.core.states import LoginState
+from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.drivers.base import EndReason
 
@@ -111,6 +112,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield one
 
 
+LONG_REASON = (
+    "no phone scanned any of the QR codes within twenty minutes, which is the limit; start the account again"
+)
+BOXES = "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.left, box.width]"
+
+
 @pytest.fixture
 def browser(served: Served, language: str, browser_of: Callable[[str], Browser]) -> Iterator[Browser]:
     with new_tab(browser_of(language), served.machine.url) as tab:
@@ -189,6 +196,47 @@ def test_problems_are_on_top_with_their_remedy(browser: Browser, served: Served)
     served.machine.units.refuse = "Access denied"
     browser.click("#account-actions [data-action=restart]")
     browser.find("#notices .bad", "systemd did not carry out the request")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")])
+def test_trouble_shows_what_to_do_then_why(browser: Browser, served: Served, width: int, theme: str) -> None:
+    """A refused web login leads to iLink; the reason can be read without a click, on a phone too."""
+    for name in ("parked", "offline"):
+        served.machine.process(name).say(LoginState.PARKED, **text_fields(reason=Text(LONG_REASON)))
+    consent: JsonObject = {
+        "id": "allow-desktop",
+        "kind": "consent",
+        "prompt": "May it use desktop mode?",
+        "digits": None,
+    }
+    served.machine.process("scans").say(LoginState.PARKED, input=consent, **text_fields(reason=Text(LONG_REASON)))
+    browser.size(width)
+    browser.colours(theme)
+    row = "#rows [data-account=parked]"
+    why = browser.find(f"{row} .why span", "No phone scanned")
+    assert browser.script("return arguments[0].scrollHeight <= arguments[0].clientHeight + 1", why), "it is cut off"
+    browser.find("#rows [data-account=scans] .told", "Refused")
+    fix = browser.find("#rows [data-account=scans] .fix a", "Change route")
+    assert fix.get_attribute("href").endswith("#/a/scans/options")
+    left = browser.script(BOXES, f"{row} .fix > *"), browser.script(BOXES, f"{row} .why span")
+    assert width < 640 or left[0][0] < left[1][0], "the reason stands before what to do"
+    browser.picture(f"trouble-{width}-{theme}")
+    assert faults(browser) == []
+    browser.click("#rows [data-account=scans] .why button")
+    browser.find("#rows [data-account=scans] .detail button", "Allow desktop mode")
+
+
+def test_account_with_bad_settings_offers_no_start(browser: Browser, served: Served) -> None:
+    instance = served.machine.process("parked").instance
+    override = served.machine.paths.override_file(instance)
+    override.parent.mkdir(parents=True, exist_ok=True)
+    override.write_text('MOJO_WEIXIN_SEND_INTERVAL="soon"\n')
+    served.run(served.machine.units.kill(instance, UnitRecord(instance, UnitState.FAILED, "failed")))
+    browser.find("#rows [data-account=parked] .why", "must be a number")
+    browser.find("#rows [data-account=parked] .fix a", "Journal")
+    browser.open("#/a/parked")
+    browser.find("#account-advice", "must be a number")
+    browser.gone("#account-actions [data-action=start]")
 
 
 def test_selected_accounts_are_changed_together(browser: Browser, served: Served) -> None:

@@ -93,6 +93,7 @@ def follow(
 _ERRORS: Mapping[str, type[WxError]] = {
     Code.DOWN: UnitFailed,
     Code.FAILED: UnitFailed,
+    Code.OBSTACLE: UnitFailed,
     Code.CRASH_LOOP: UnitFailed,
     Code.RESTARTING: UnitFailed,
     Code.LOGIN_STUCK: UnitFailed,

@@ -82,6 +82,7 @@ Verdict: TypeAlias = Problem | Healthy | Ignored | None
 KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.DOWN: (Track.LOGIN, Kind.FAILED),
     Code.FAILED: (Track.LOGIN, Kind.FAILED),
+    Code.OBSTACLE: (Track.LOGIN, Kind.FAILED),
     Code.CRASH_LOOP: (Track.LOGIN, Kind.FAILED),
     Code.RESTARTING: (Track.LOGIN, Kind.OFFLINE),
     Code.NO_STATE: (Track.LOGIN, Kind.OFFLINE),

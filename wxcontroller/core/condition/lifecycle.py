@@ -73,7 +73,7 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.FAILED or facts.loops:
         return None
     if facts.obstacle is not None:
-        return issue(facts, Code.FAILED, Severity.ERROR, facts.obstacle.text, facts.obstacle.remedy_text)
+        return issue(facts, Code.OBSTACLE, Severity.ERROR, facts.obstacle.text, facts.obstacle.remedy_text)
     headline = with_end(facts, Text(N_("unit {unit} has failed"), unit=facts.name.unit))
     return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 

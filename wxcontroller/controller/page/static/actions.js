@@ -5,7 +5,7 @@ import { setHidden, settle } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, confirmed, tell } from "./notices.js";
 import { path } from "./paths.js";
-import { expectNothing, expectSoon, expectStart, isAway, isUp } from "./states.js";
+import { ALLOW_DESKTOP, expectNothing, expectSoon, expectStart, isAway, isUp } from "./states.js";
 import { announce } from "./store.js";
 
 const busy = new Set();
@@ -18,8 +18,6 @@ export function onBusy(watcher) {
   watchers.add(watcher);
 }
 
-// The id of the input an account waits for after WeChat refused the login in normal mode.
-const ALLOW_DESKTOP = "allow-desktop";
 const ACTIONS = {
   start: { method: "POST", rest: "start", done: (name) => t("{name} is started.", { name }) },
   stop: { method: "POST", rest: "stop", done: (name) => t("{name} is stopped.", { name }) },
@@ -66,7 +64,7 @@ export function possible(account) {
   const parked = account.login_state === "parked" && !account.input; // with an input, it still waits for an answer
   const [control, admin] = ["control", "admin"].map((scope) => may(scope) && !isAway(account));
   return {
-    start: control && (!up || parked),
+    start: control && (!up || parked) && account.advice?.code !== "cannot-run",
     stop: control && (up || account.desired === "started"),
     restart: control && up && !parked,
     scan: control && account.qrcode && account.login_state !== "confirming", // a code can be scanned once

@@ -5,12 +5,13 @@ import { may } from "./api.js";
 import { nickname } from "./face.js";
 import { hasPart, sentence, t, textOf } from "./i18n.js";
 import { thenStep } from "./routes.js";
-import { isExpected, isUp, stateOf, TROUBLE } from "./states.js";
+import { ALLOW_DESKTOP, isExpected, isUp, stateOf, TROUBLE } from "./states.js";
 
 // The tab with details about an issue.
 const TABS = {
   "unit-down": "journal",
   "unit-failed": "journal",
+  "cannot-run": "journal",
   "unit-restarting": "journal",
   "sends-limited": () => t("Sends limited"),
   "crash-loop": "journal",
@@ -27,12 +28,15 @@ const NOTHING = { text: "", tab: "", remedy: "" };
 // The template of the reason when WeChat refuses a login (drivers.base.EndReason).
 const REFUSED = "WeChat refused the login";
 // Causes that a setting can fix: the word for the state, and the setting to change.
+const REFUSAL = { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route") };
 const CAUSES = [
-  { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route") },
+  REFUSAL,
   { fits: ({ values }) => "proxy" in values, word: () => t("Proxy failing"), change: () => t("Edit proxy") },
 ];
 
-const causeOf = (account) => CAUSES.find(({ fits }) => hasPart(account.reason_text, fits));
+// An account that asks for desktop mode was refused: another route is the safer way.
+const causeOf = (account) =>
+  account.input?.id === ALLOW_DESKTOP ? REFUSAL : CAUSES.find(({ fits }) => hasPart(account.reason_text, fits));
 
 // Return the setting to change, "" if none helps or the reader may not change it.
 export const settingOf = (account) => (may("control") && causeOf(account)?.change()) || "";
@@ -52,7 +56,7 @@ const WRONG = {
 };
 
 // Conditions for which the cause, if known, is shown instead.
-const ENDED = new Set(["offline", "parked"]);
+const ENDED = new Set(["offline", "parked", "input"]);
 
 // Return the state to show in the list: the worst problem, if there is one.
 export function shownState(account) {

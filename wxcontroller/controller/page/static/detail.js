@@ -2,6 +2,7 @@
 
 import { isBusy, possible } from "./actions.js";
 import { adviceOf, lineOf, settingOf } from "./advice.js";
+import { consentButton } from "./consent.js";
 import { h, setText, settle } from "./dom.js";
 import { beatsBar } from "./graphics.js";
 import { t } from "./i18n.js";
@@ -57,6 +58,7 @@ export function detailOf(account) {
     h("p", {}, text || lineOf(account)),
     remedy && h("p", { className: "faint" }, remedy),
     account.heartbeats && h("p", { className: "recent" }, h("small", {}, t("Last 50 minutes")), bar.element),
+    consentButton(account),
     h("p", {}, ...way, h("a", { className: "button", href: placeOf(account.name) }, t("Details"))),
   ].filter(Boolean);
 }

@@ -1,5 +1,5 @@
-// A row of the list. It is drawn once; later only the parts that differ are changed. A row in trouble shows the
-// reason and what to do, other rows show their last minutes, their messages and what is unusual.
+// A row of the list. It is drawn once; later only the parts that differ are changed. A row in trouble shows
+// what to do and the reason, other rows show their last minutes, their messages and what is unusual.
 
 import { isBusy, offer } from "./actions.js";
 import { lineOf, shownState } from "./advice.js";
@@ -34,7 +34,7 @@ const copyRow = copies(() => {
 });
 const copyTrouble = copies(() => {
   const why = h("button", { type: "button", className: "plain", "aria-expanded": "false" }, icon("open"), h("span"));
-  return cellsOf(cell("why", why), cell("number", h("span")), cell("fix"), cell("detail"));
+  return cellsOf(cell("fix"), cell("why", why), cell("number", h("span")), cell("detail"));
 });
 const copyPlain = copies(() => {
   const drawings = [cell("minutes", drawnBeats()), cell("hours", drawnSpark())];
@@ -113,7 +113,7 @@ function drawingOf(row) {
 
   function trouble() {
     const cells = [...copyTrouble().children];
-    const [{ firstChild: why }, { firstChild: since }, fix, detail] = cells;
+    const [fix, { firstChild: why }, { firstChild: since }, detail] = cells;
     const text = why.lastChild;
     detail.hidden = true;
     return {

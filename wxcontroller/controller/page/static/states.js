@@ -4,6 +4,9 @@ import { t } from "./i18n.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 
+// The id of the input an account waits for after WeChat refused the login in normal mode.
+export const ALLOW_DESKTOP = "allow-desktop";
+
 const WORDS = {
   stopped: () => t("Stopped"),
   down: () => t("Down"),
