@@ -66,7 +66,7 @@ class Rounds:
         account = chance.choice([name for name, places in homes.items() if len(places) == 1])
         [host] = homes[account]
         other, third = chance.sample(sorted(HOSTS.keys() - {host}), 2)
-        [kind] = chance.choices(("move", "adopt", ""), (6, 4 if fault in ISOLATING else 0, 2))
+        [kind] = chance.choices(("move", "claim", ""), (6, 4 if fault in ISOLATING else 0, 2))
         scene, action = Scene(self.world, chance, account, host, other), None
         takeover, taken = TAKEOVERS.get(fault), ""
         kills_mover = fault == "mover_killed"
@@ -77,9 +77,9 @@ class Rounds:
             action = Action(self.world.hosts[host], "wxctl", "move", account, target)
             if not kills_mover and chance.random() < 0.4:  # to the end that receives it
                 scene = replace(scene, host=other, other=host)
-        elif kind == "adopt":
+        elif kind == "claim":
             self.world.send_bundle(account, host, other)
-            action = Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
+            action = Action(self.world.hosts[other], "wxctl", "claim", account, "--yes")
         self._traffic.set()
         if action:
             action.start()
@@ -89,7 +89,7 @@ class Rounds:
                 taken = taker(scene)
             else:
                 time.sleep(chance.uniform(0.2, self.longest) * LEASE / self.world.scale)
-            if action and action.verb == "adopt" and fault != "hosts_cut":
+            if action and action.verb == "claim" and fault != "hosts_cut":
                 # It takes as long as the lease lives, and some seconds. With "hosts_cut" the lease goes on.
                 action.join(3 * LEASE / self.world.scale + 20)
         self._traffic.clear()

@@ -71,7 +71,7 @@ def test_account_of_an_absent_host_shows_why_it_is_not_taken_over(browser: Brows
     browser.click(f"{row} .why button")
     detail = browser.text(f"{row} .detail")
     assert "policy hold" in detail
-    assert "wxctl adopt bob" in detail
+    assert "wxctl claim bob" in detail
     browser.picture("host-unreachable")
     # Its page says the same, and offers nothing that its host would have to do.
     browser.click(f"{row} th a")

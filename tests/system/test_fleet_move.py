@@ -169,12 +169,12 @@ def test_adopted_account_of_a_lost_host_keeps_its_login_and_sends_nothing_twice(
     second.run("systemctl", "start", "wxcontroller-standby.service")
     assert bundle(here)["at"] > kept["at"]
     # It is not adopted while its host responds.
-    refused = first.run("wxctl", "adopt", KEPT, "--yes", check=False)
+    refused = first.run("wxctl", "claim", KEPT, "--yes", check=False)
     assert (refused.returncode, b"host host-b responds" in refused.stderr) == (8, True)
 
     pair.lose("host-b")
     until(lambda: here.v1("GET", "/fleet")[1]["hosts"][0]["state"] == "unreachable", "its loss")
-    asked = first.run("wxctl", "adopt", KEPT, check=False)
+    asked = first.run("wxctl", "claim", KEPT, check=False)
     assert b"Is host-b off for good" in asked.stderr or b"no terminal to ask on" in asked.stderr
     assert first.run("test", "-e", f"/var/lib/wxcontroller/clients/{KEPT}.env", check=False).returncode == 1
     logins = len(phone.call("GET", "/logins"))

@@ -106,3 +106,31 @@ def test_an_account_of_a_lost_host_continues_on_another_one(pair: Fleet) -> None
         # The copy there runs, without WeChat, until what it received is delivered. Who talks to WeChat: tests/fleet.
         until(lambda: pair.running("bob") == ["host-a"], "the end of the lost copy")
     here.until_state("bob", "running")
+
+
+def test_claim_ends_states_in_which_nothing_else_starts_an_account(pair: Fleet) -> None:
+    """The copy of an account that was removed elsewhere, and an export of one whose host is lost for good."""
+    first, second = pair.hosts.values()
+    here = pair.caller("host-a")
+    first.run("wxctl", "remove", "bob", "--yes")
+    refused = second.run("wxctl", "start", "bob", check=False)
+    assert b"was removed on host-a" in refused.stderr
+    assert b"wxctl claim bob" in refused.stderr
+    second.run("wxctl", "claim", "bob", "--yes")
+    until(lambda: pair.running("bob") == ["host-b"], "the claimed account")
+    key = ("--passphrase-file", "/root/key")
+    for host in (first, second):
+        host.write("/root/key", b"correct horse battery staple\n", 0o600)
+    second.run("wxctl", "export", NAME, "/root/export", "--stop", *key)
+    first.write("/root/export", second.read("/root/export"), 0o600)
+    second.run("wxctl", "start", NAME)
+    refused = first.run("wxctl", "claim", NAME, "--from", "/root/export", *key, "--yes", check=False)
+    assert b"host host-b responds and has account" in refused.stderr or b"is owned by host-b" in refused.stderr
+    pair.lose("host-b")
+    until(lambda: outlook(here, NAME)["held"], "the end of the lease")
+    refused = first.run("wxctl", "import", "/root/export", *key, check=False)
+    assert f"wxctl claim {NAME} --from FILE".encode() in refused.stderr
+    assert b"wxctl remove" not in refused.stderr
+    first.run("wxctl", "claim", NAME, "--from", "/root/export", *key, "--yes")
+    here.until_state(NAME, "running")
+    assert outlook(here, NAME)["host"] == "host-a"

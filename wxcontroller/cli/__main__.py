@@ -33,7 +33,7 @@ from wxcontroller.cli.send import send
 from wxcontroller.cli.sends import sends
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.target import target
-from wxcontroller.cli.transfer import adopt, export, import_, move
+from wxcontroller.cli.transfer import claim, export, import_, move
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.usage import bad_usage
@@ -85,7 +85,7 @@ for _verb in (
         events,
     ),
     *(deliveries, alert, ilink),
-    *(answer, logout, remove, export, import_, move, adopt, tokens.token, target, fleet, config, doctor),
+    *(answer, logout, remove, export, import_, move, claim, tokens.token, target, fleet, config, doctor),
 ):
     cli.add_command(_verb)
 

@@ -119,6 +119,14 @@ class Api(Connection):
         """Remove an account that is on the other host now."""
         return self._of_move("POST", "departures", name, move)
 
+    def claimable(self, name: AccountName) -> JsonObject:
+        """Return the epoch of the copy on this host, and the other hosts that may have the account."""
+        return obj(self.call("GET", path("claims", name.name), about=name))
+
+    def claim(self, name: AccountName) -> JsonObject:
+        """Let the copy on this host be the account; it is not started."""
+        return obj(self.call("POST", path("claims", name.name), about=name, wait=_PATIENCE))
+
     def arrival(self, name: AccountName, to: str = "") -> JsonObject:
         """Return whether an account can be moved there, or to the host ``to``, and whether it has been."""
         query = {"to": to} if to else {}

@@ -29,6 +29,7 @@ _OTHER_WORDS = {
     **dict.fromkeys(("unset", "edit"), "set"),
     **dict.fromkeys(("tokens",), "token"),
     **dict.fromkeys(("check",), "config check"),
+    **dict.fromkeys(("adopt", "takeover"), "claim"),
     **dict.fromkeys(("allow-desktop", "allow", "input"), "answer"),
 }
 

@@ -289,6 +289,20 @@ class Accounts(AccountViews):
                     ) from None
             return stopped.after
 
+    async def claim(self, name_or_id: str, epoch: int) -> View:
+        """Let the copy on this host be the account, in an epoch that no other host knows. It is not started.
+
+        Raises as ``stop``, and UnitFailed while it runs.
+        """
+        name = self.registry.name_of(name_or_id)
+        async with self._starts.held(name.instance):
+            if (unit := await record(self.units, name.instance, 0)).state.has_process:
+                raise UnitFailed(N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=unit.words)
+            await asyncio.to_thread(self._materialiser.claim, name.instance, epoch)
+            self.registry.forget(name.instance)
+        return await self.require(name.name)
+
+    @to_its_end
     async def stay(self, name_or_id: str, move: str) -> View:
         """Undo ``leave``; the account runs again if it was to. Raises UnknownMove, and as ``start_again``."""
         name = self.registry.name_of(name_or_id)

@@ -169,10 +169,14 @@ class Fleet(Protocol):
         """
         ...
 
-    def adoption(self, name: AccountName, epoch: int) -> int:
-        """Return the epoch in which to adopt an account from a bundle that would get ``epoch`` here. Raises
-        AccountExists if another host responds and has it, or owns it; StaleEpoch if another host has that epoch;
-        NotClaimable while the owner is not known.
+    def rivals(self, name: AccountName) -> Mapping[str, int]:
+        """Return the other hosts that may have an account, and the last known epoch of each."""
+        ...
+
+    def adoption(self, name: AccountName, epoch: int, copy: Account | None = None) -> int:
+        """Return the epoch in which to claim an account whose copy here would get ``epoch``: after all known ones.
+        ``copy`` is an account that is registered here, None for a bundle or an export. Raises AccountExists if
+        another host responds and has it, or owns it; NotClaimable while that is not known, or its host has a lease.
         """
         ...
 

@@ -26,7 +26,8 @@ from wxcontroller.controller.hostrows import HostRows, ShownRow
 from wxcontroller.controller.hoststandbys import HostStandbys
 from wxcontroller.controller.hoststreams import HostStream
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import AccountExists, HostFailure, StaleEpoch
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import AccountExists, HostFailure
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, Text
@@ -202,10 +203,26 @@ class OtherHosts:
             )
         return first
 
-    def adoption(self, name: AccountName, epoch: int) -> int:
+    def rivals(self, name: AccountName) -> Mapping[str, int]:
+        """See ``controller.fleetport.Fleet``."""
+        found = {host.name: row.epoch for host in self.hosts if (row := host.rows.get(name.instance)) is not None}
+        record = self.ownership.records.accounts.get(name.instance) if self.ownership is not None else None
+        if record is not None and record.host != self.name:
+            found[record.host] = max(record.epoch, found.get(record.host, 0))
+        return found
+
+    def adoption(self, name: AccountName, epoch: int, copy: Account | None = None) -> int:
         """See ``controller.fleetport.Fleet``."""
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
+        if copy is not None and copy.leaving is not None:
+            target = self.hosts.by_name.get(copy.leaving.to)
+            if target is not None and target.state not in lost:
+                raise copy.leaving.refused(name.name)
+        if copy is not None:  # one that was lost before, and has an older copy, does not count
+            having = [
+                host for host in having if (row := host.rows[name.instance]).is_running or row.epoch >= copy.epoch
+            ]
         if self.ownership is not None and self.ownership.records.takes_over(name.instance):
             return max(
                 epoch, self.ownership.records.adoption(name)
@@ -213,23 +230,14 @@ class OtherHosts:
         if living := ", ".join(host.name for host in having if host.state not in lost):
             raise AccountExists(
                 N_("host {hosts} responds and has account {account}"),
-                N_("move it from there: wxctl move"),
+                N_("use it there, or move it: {command}"),
                 account=name.name,
                 hosts=living,
+                command=command("move", name.name, self.name),
             )
-        newest = max(having, key=lambda host: host.rows[name.instance].epoch, default=None)
-        latest = newest.rows[name.instance].epoch if newest is not None else 0
-        if self.ownership is not None:  # etcd knows that no host runs it; each start has raised its epoch
-            return max(epoch, latest + 1, self.ownership.records.adoption(name))
-        if newest is not None and latest >= epoch:
-            raise StaleEpoch(
-                N_("host {host} already had account {account} with epoch {known}, later than that of the bundle"),
-                N_("adopt it from a bundle of that host; if there is none, remove the host from [fleet.hosts]"),
-                account=name.name,
-                host=newest.name,
-                known=latest,
-            )
-        return epoch
+        latest = max(self.rivals(name).values(), default=0)
+        # With etcd, no host must run it, and each start has raised its epoch.
+        return max(epoch, latest + 1, self.ownership.records.adoption(name) if self.ownership is not None else 1)
 
     async def check_client(self, body: bytes, request: web.Request) -> bytes:
         """Return the answer of ``check_client`` about all accounts with those of other hosts added.

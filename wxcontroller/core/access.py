@@ -182,6 +182,8 @@ CONTROLLER: tuple[Endpoint, ...] = (
     v1("PUT", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "receive an account from another host"),
     v1("POST", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "start it after its move"),
     v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
+    v1("GET", "claims/{account}", Scope.ADMIN, About.MACHINE, "which other hosts may have an account"),
+    v1("POST", "claims/{account}", Scope.ADMIN, About.MACHINE, "let the copy here be the account"),
     v1("PUT", "standbys/{account}", Scope.ADMIN, About.MACHINE, "keep a copy of an account of another host"),
     v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
     v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),

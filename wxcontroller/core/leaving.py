@@ -44,11 +44,12 @@ class Leaving:
         """Return why the account cannot be started or changed."""
         return AccountMoving(
             N_("account {account} is being moved to host {host}"),
-            N_("finish the move: {finish}; or undo it: {undo}"),
+            N_("finish the move: {finish}; or undo it: {undo}; if that host is off for good: {claim}"),
             account=name,
             host=self.to,
             finish=command("move", name, self.to),
             undo=command("move", name, "--undo"),
+            claim=command("claim", name),
         )
 
 

@@ -196,6 +196,15 @@ class Materialiser:
             if account.epoch < epoch:
                 self._write(replace(account, epoch=epoch))
 
+    def claim(self, instance: str, epoch: int) -> None:
+        """Have an account in an epoch that no other host knows, as after an adoption; a move of it is forgotten.
+
+        Raises UnknownAccount or BadEnvironmentFile.
+        """
+        with self._locked():
+            account = self.registry.load(instance, overrides=False)
+            self._write(replace(account, epoch=epoch, adopted=epoch, leaving=None, arrived=""))
+
     def leave(self, instance: str, leaving: Leaving | None) -> Account:
         """Mark an account as being moved away, and not to run; or with None take the mark from it.
 

@@ -193,7 +193,7 @@ class AccountOptions:
     ua_request_timeout = _option("35", seconds(1, 600), "request timeout towards WeChat")
     ua_inactivity_timeout = _option("35", seconds(1, 600), "longest silence of a connection to WeChat")
     placement = _option("", _LABELS, "names and labels that the host of a new account has, in a fleet with etcd")
-    standby = _option("", _HOST, "host of the fleet that keeps a copy of the account, for wxctl adopt")
+    standby = _option("", _HOST, "host of the fleet that keeps a copy of the account, for wxctl claim")
     takeover = _option(
         TakeoverPolicy.HOLD.value,
         Choice(tuple(TakeoverPolicy)),

@@ -82,19 +82,20 @@ class Owners(RecordCache):
         if record.removed:
             return OwnedElsewhere(
                 N_("account {account} was removed on {host}, in epoch {epoch}; this is an older copy"),
-                N_("remove the copy: {command}"),
+                N_("remove the copy: {remove}; or let it be the account again: {claim}"),
                 account=name.name,
                 host=record.host,
                 epoch=record.epoch,
-                command=command("remove", name.name),
+                remove=command("remove", name.name),
+                claim=command("claim", name.name),
             )
         return OwnedElsewhere(
             N_("account {account} was last on {host}, with epoch {epoch}"),
-            N_("start it there, or move it; if that host is off for good: {adopt}"),
+            N_("start it there, or move it; if that host is off for good: {claim}"),
             account=name.name,
             host=record.host,
             epoch=record.epoch,
-            adopt=command("adopt", name.name),
+            claim=command("claim", name.name),
         )
 
     def first_epoch(self, instance: str) -> int:
@@ -120,7 +121,19 @@ class Owners(RecordCache):
         record = self.accounts.get(name.instance)
         if record is not None and self.takes_over(name.instance):
             return record.epoch
+        if record is not None and record.host not in (self.name, *self._gone(record)):
+            raise NotClaimable(
+                N_("host {host} has account {account}, and its lease is valid"),
+                N_("use it there, or move it: {command}; if the host is off, its lease ends within 30 s"),
+                account=name.name,
+                host=record.host,
+                command=command("move", name.name, self.name),
+            )
         return record.epoch + 1 if record else 1
+
+    def _gone(self, record: AccountRecord) -> tuple[str, ...]:
+        """Return the host of a record if it has no lease, or has removed the account."""
+        return (record.host,) if record.removed or record.host not in self.hosts else ()
 
     def open_takeover(self, instance: str) -> Takeover | None:
         """Return the takeover of an account that is not done, None if there is none.

@@ -81,10 +81,10 @@ class Outlooks:
         if self.of(instance, record).hosts:
             return self.sentence(instance, record)
         return Text(
-            N_("{outlook}; if host {host} is off for good: {adopt}"),
+            N_("{outlook}; if host {host} is off for good: {claim}"),
             outlook=self.sentence(instance, record),
             host=record.host,
-            adopt=command("adopt", record.name),
+            claim=command("claim", record.name),
         )
 
     def unowned(self) -> dict[str, Text]:

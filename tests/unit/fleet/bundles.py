@@ -41,7 +41,7 @@ def kept(host: FleetHost, content: io.BytesIO, name: str) -> JsonObject:
 
 def as_root(monkeypatch: pytest.MonkeyPatch, host: FleetHost) -> None:
     """Have root's programs work on a host."""
-    for module in ("adoption", "importing", "preconditions", "remotehost"):
+    for module in ("adoption", "claims", "importing", "preconditions", "remotehost"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", host.paths)
 
 

@@ -16,15 +16,14 @@ from tests.unit.fleet.bundles import SECRET, account_of, as_root, receiving, sea
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adoption import Adoption
+from wxcontroller.cli.transfer.claims import claims_of, require_lost
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.losthosts import chosen_bundles, require_lost
 from wxcontroller.core.account import variables_of
-from wxcontroller.core.errors import AccountExists, BadSettings, UnknownAccount, WxError
+from wxcontroller.core.errors import BadSettings, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 
@@ -50,7 +49,7 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
 
 
 def refuse_if_living(bundle: KeptBundle) -> None:
-    """Look for the lost host as ``wxctl adopt`` on host a does."""
+    """Look for the lost host as ``wxctl claim`` on host a does."""
     require_lost(bundle, "a")
 
 
@@ -166,17 +165,16 @@ async def test_an_adoption_stays_recorded_after_moves(pair: Pair, monkeypatch: p
     assert variables_of(there, b.paths)["WXCLIENT_ADOPTED"] == "2"
 
 
-async def test_no_account_is_adopted_from_before_an_epoch_that_is_known(tmp_path: Path) -> None:
+async def test_a_claimed_account_gets_an_epoch_after_all_that_are_known(tmp_path: Path) -> None:
     async with hosts_of(tmp_path, "a") as [a]:
         async with hosts_of(tmp_path, "b") as [b]:
-            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2})
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 5})
             await b.join()
             await a.join(a.describe(b))
             await a.finds("eve", "b")
         await a.sees("b", HostState.UNREACHABLE)
         status, content = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
-        assert (status, obj(content["error"])["code"]) == (409, "stale-epoch")
-        assert (await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "adopted": 3}))[0] == 201
+        assert (status, content["epoch"]) == (201, 6)
 
 
 async def test_the_lost_host_is_looked_for_again_just_before_the_import(
@@ -223,20 +221,25 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(pair: Pair, monkeypat
             assert response.status == 200
 
 
-def test_an_adopted_account_is_not_adopted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor by another spelling of its name, which people and systems compose differently."""
-    paths, instance = Paths(tmp_path), parse_name("caf\u00e9").instance
-    monkeypatch.setattr("wxcontroller.cli.transfer.losthosts.PATHS", paths)
-    paths.accounts.mkdir(parents=True)
-    paths.standby.mkdir(parents=True)
-    paths.standby_bundle(instance).write_bytes(b"sealed")
-    bundle = replace(BUNDLE, name="caf\u00e9")
-    write_kept(paths, {instance: bundle})
-    for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301", instance):
-        assert chosen_bundles([given], SECRET) == {instance: bundle}
-    with pytest.raises(UnknownAccount, match="no standby bundle"):
-        chosen_bundles(["eve"], SECRET)
-    paths.account_file("eve").write_text("")  # an adoption that ended with an account that does not start
-    with pytest.raises(AccountExists) as caught:
-        chosen_bundles(["eve"], SECRET)
-    assert "wxctl start eve" in caught.value.remedy
+async def test_what_this_host_has_of_an_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by another spelling of its name, which people and systems compose differently."""
+    async with hosts_of(tmp_path, "a") as [a]:
+        as_root(monkeypatch, a)
+        monkeypatch.setattr("wxcontroller.cli.transfer.claims.fleet_passphrase", lambda: SECRET)
+        instance = parse_name("caf\u00e9").instance
+        a.paths.standby.mkdir(parents=True)
+        a.paths.standby_bundle(instance).write_bytes(b"sealed")
+        write_kept(a.paths, {instance: replace(BUNDLE, name="caf\u00e9")})
+        await a.join()
+
+        async def found(given: str) -> tuple[str, bool, tuple[str, ...]]:
+            [claim] = (await asyncio.to_thread(claims_of, Api(a.url), [given], False)).values()
+            return claim.name.name, claim.bundle is not None, claim.rivals
+
+        for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301"):
+            assert await found(given) == ("caf\u00e9", True, ("b",))
+        with pytest.raises(UnknownAccount, match="this host has nothing of account eve") as caught:
+            await found("eve")
+        assert "wxctl claim eve --from FILE" in caught.value.remedy
+        await a.v1("POST", "accounts", {"name": "eve"})
+        assert await found("eve") == ("eve", False, ())

@@ -175,7 +175,7 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(o
         await b.knows("eve", epoch=2)
         [lost] = items(obj((await b.v1("GET", "fleet"))[1]["etcd"])["accounts"])
         assert "policy hold" in text(obj(lost)["reason"])
-        assert "wxctl adopt eve" in text(obj(lost)["reason"])
+        assert "wxctl claim eve" in text(obj(lost)["reason"])
         assert "wxcontroller_fleet_unowned 1.0" in await b.metrics()
         assert await adopt(b, 2) == 3
         await returns(a, fleet)

@@ -1,12 +1,13 @@
-"""The commands export, import, move and adopt: transfer a whole account to another machine, encrypted.
+"""The commands export, import, move and claim: transfer a whole account to another machine, encrypted.
 
 All four use the same bundle: ``pack`` is its archive and ``seal`` its encryption. Root opens none of an account's
 files: a unit reads them, also while the account runs (``exportunit`` starts it, ``accountreader`` is its program,
 ``receivedfiles`` checks what it sends, ``directory`` measures the files before). ``exporting`` writes a bundle to a
 file, ``sending`` to another host. ``importing`` is atomic; it prepares everything in ``staging``, which the next
 import cleans up after a killed one.
-``adoption`` imports the account of a lost host. ``moving`` has the steps of a move, in an order in which an account
-never runs on two hosts. Start there, or with ``pack`` for the contents of an account.
+``adoption`` imports the account of a lost host, and ``claims`` has the verb claim. ``moving`` has the steps of a
+move, in an order in which an account never runs on two hosts. Start there, or with ``pack`` for the contents of an
+account.
 
 Two programs of root, run by units of systemd, are also here: ``standby`` sends bundles to standby hosts,
 ``receiving`` imports or stores (``bundles``) bundles from other hosts. They trust neither the accounts' directories
@@ -120,7 +121,12 @@ def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> 
     return [CompletionItem(each.name, help=each.host) for each in kept if each.name.startswith(incomplete)]
 
 
-@verb("Adopt accounts of a lost host of the fleet.", "wxctl adopt alice", "wxctl adopt 'shop-*' --yes")
+@verb(
+    "Run accounts here whose other host is lost.",
+    "wxctl claim alice",
+    "wxctl claim 'shop-*' --yes",
+    "wxctl claim alice --from alice.wxaccount",
+)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_bundle)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. The lost host must be off.")
 @click.option(
@@ -128,14 +134,27 @@ def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> 
     default=None,
     help="Start the accounts, or leave them stopped; otherwise those that ran are started.",
 )
-def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | None) -> None:
-    """Import accounts from the standby bundles on this host, after the host that ran them is lost for good.
+@click.option(
+    "--from", "file", metavar="FILE", type=FILE, help="Take the account from a file that wxctl export wrote."
+)
+@_PASSPHRASE
+def claim(
+    session: WxctlRun,
+    names: tuple[str, ...],
+    yes: bool,
+    start: bool | None,
+    file: str | None,
+    passphrase_file: str | None,
+) -> None:
+    """Have accounts run on this host, from what it has of them: an account that is registered here and that another
+    host had last, a standby copy, or an export. Use it after the other host is lost for good.
 
-    The command shows how old the bundles are, and asks whether that host is off. Messages received since then are
-    lost unless that host comes back. Queued messages are marked unknown and are not sent: the lost host may already
-    have sent them. Each account gets the next epoch. Refused (8) while that host responds and has the account.
-    Run this as root on the standby host.
+    The command shows which hosts may have the accounts, and asks whether they are off. Messages received since the
+    copy was made are lost unless that host comes back. Queued messages are marked unknown and are not sent: the lost
+    host may already have sent them. Each account gets an epoch after all that are known; a host that comes back
+    delivers its reports and does not start its copy. Refused (8) while another host responds and has the account,
+    or has a lease in etcd. Run this as root on the host that is to run the account.
     """
-    from wxcontroller.cli.transfer.losthosts import adopted
+    from wxcontroller.cli.transfer.claims import claimed
 
-    adopted(session, names, yes, start)
+    claimed(session, names, yes, start, file, passphrase_file)

@@ -1,4 +1,4 @@
-"""An account of a lost host, from its standby bundle on this one: what ``wxctl adopt`` and takeovers have in common.
+"""An account of a lost host, from its standby bundle on this one: what ``wxctl claim`` and takeovers have in common.
 
 The account gets the next epoch, so that its former host, once it is back, does not log in with its copy. Waiting
 messages are not sent (client/store/sends.py), as the former host may have sent them.
@@ -48,16 +48,7 @@ class Adoption:
                 self.api, source, lambda: self.passphrase, False, self._check, this_host=True, adopts=True
             )
         if self.start if self.start is not None else found.manifest.ran:
-            try:
-                account = self.api.start(name, {}).raw
-            except WxError as problem:
-                raise WxError(
-                    N_("{account} is adopted and does not start: {reason}"),
-                    N_("fix that, then: {command}"),
-                    account=name.name,
-                    reason=problem.text,
-                    command=command("start", name.name),
-                ) from None
+            account = started(self.api, name)
         return {**account, "from": self.bundle.host, "at": self.bundle.at}
 
     def _refuse_returned(self, name: AccountName) -> None:
@@ -66,7 +57,7 @@ class Adoption:
         if self.api.arrival(name).get("standby_under_way") is True:
             raise WxError(
                 N_("host {host} is sending a bundle of account {account}"),
-                N_("turn the machine off if the host is lost, then run wxctl adopt again in a minute"),
+                N_("turn the machine off if the host is lost, then run wxctl claim again in a minute"),
                 account=self.bundle.name,
                 host=self.bundle.host,
             )
@@ -74,7 +65,7 @@ class Adoption:
         if kept != self.bundle:
             raise WxError(
                 N_("host {host} has sent a newer bundle of account {account} meanwhile"),
-                N_("turn the machine off if the host is lost, then run wxctl adopt again"),
+                N_("turn the machine off if the host is lost, then run wxctl claim again"),
                 account=self.bundle.name,
                 host=kept.host,
             )
@@ -87,6 +78,20 @@ class Adoption:
                 account=self.bundle.name,
             )
         self.check(manifest)
+
+
+def started(api: Api, name: AccountName) -> JsonObject:
+    """Start an account that is on this host now; return it as the controller shows it. Raises WxError."""
+    try:
+        return api.start(name, {}).raw
+    except WxError as problem:
+        raise WxError(
+            N_("{account} is on this host now and does not start: {reason}"),
+            N_("fix that, then: {command}"),
+            account=name.name,
+            reason=problem.text,
+            command=command("start", name.name),
+        ) from None
 
 
 def taken_over(api: Api, instance: str, secret: bytes) -> JsonObject:
@@ -111,7 +116,7 @@ def refuse_held(manifest: Manifest) -> None:
     if manifest.takeover not in (TakeoverPolicy.ANY, TakeoverPolicy.SAME_EGRESS):
         raise Locked(
             N_("the bundle of account {account} does not allow a takeover (its option takeover)"),
-            N_("if its host is off for good: {adopt}"),
+            N_("if its host is off for good: {claim}"),
             account=manifest.name.name,
-            adopt=command("adopt", manifest.name.name),
+            claim=command("claim", manifest.name.name),
         )

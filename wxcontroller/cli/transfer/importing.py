@@ -24,7 +24,7 @@ from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.jsontypes import JsonObject, integer
+from wxcontroller.core.jsontypes import JsonObject, integer, one_line
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.options import OPTIONS
@@ -98,7 +98,7 @@ def refuse_bundle(manifest: Manifest) -> None:
             N_("use on the standby host: {command}"),
             account=manifest.name.name,
             host=manifest.host,
-            command=command("adopt", manifest.name.name),
+            command=command("claim", manifest.name.name),
         )
 
 
@@ -178,18 +178,23 @@ def tell_missing(unit: UnitFiles) -> None:
 
 def refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
     """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
-    exists = True
-    try:
-        exists = api.arrival(name).get("account") is not None if this_host else bool(api.account(name))
-    except UnknownAccount:
-        exists = False
-    if exists:
+    if api.arrival(name).get("account") is not None:
         raise AccountExists(
             N_("there is an account {account} already"),
             N_("remove it first: {command}"),
             account=str(name),
             command=command("remove", name.name),
         )
+    with suppress(UnknownAccount):
+        if not this_host:
+            found = api.account(name)
+            raise AccountExists(
+                N_("account {account} is on host {host}"),
+                N_("use it there; if that host is off for good, instead of wxctl import: {command}"),
+                account=str(name),
+                host=one_line(found.raw.get("host")),
+                command=command("claim", name.name, "--from", "FILE"),
+            )
     refuse_files(name, (PATHS.private_state(name.instance),))
 
 

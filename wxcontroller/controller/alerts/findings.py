@@ -225,7 +225,7 @@ def held_of(held: Mapping[str, Text], settings: AlertSettings) -> Verdict:
         return Healthy("", Text(N_("No account of a lost host is held any more.")))
     names, reason = ", ".join(held), next(iter(held.values()))
     message = Text(N_("Held because the host is lost: {accounts} ({reason})."), accounts=names, reason=reason)
-    remedy = Text(N_("repair the host, or see: wxctl fleet; wxctl adopt"))
+    remedy = Text(N_("repair the host, or see: wxctl fleet; wxctl claim"))
     return Problem(Kind.TAKEOVER, "", message, remedy, settings.after, len(held), code="held")
 
 

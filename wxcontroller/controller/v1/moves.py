@@ -16,18 +16,20 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from wxcontroller.controller.accountviews import unknown_account
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotServed, json_response
+from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.receiving import imported
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
 from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName, parse_name
-from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, maybe, record, ref
+from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref
 
 # Half of the socket's limit, so that bundles do not block accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
@@ -40,6 +42,7 @@ _MOVE = Parameter("id", "the id of the move")
 _TO = Parameter("to", "the host that keeps the bundle")
 _AT = Parameter("to", "the queried host, by default this one")
 _REMOVED = record({"name": TEXT, "instance": TEXT})
+_RIVAL = record({"host": TEXT, "epoch": (WHOLE, "the last one that is known")})
 _LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
 CALLS = Calls()
 
@@ -162,9 +165,56 @@ async def arrive(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
+    "GET",
+    "claims/{account}",
+    "the epoch of the copy on this host, and the other hosts that may have the account; for wxctl claim",
+    record({"name": TEXT, "epoch": (maybe(WHOLE), "null: it is not here"), "rivals": listing(_RIVAL)}),
+    (404, 409),
+    (_ACCOUNT,),
+)
+async def claimable(request: web.Request) -> web.Response:
+    """GET /v1/claims/{account}: what is known about the other copies of an account."""
+    fleet, name = fleet_of(request), parse_name(request.match_info["account"])
+    account = context(request).accounts.reread(name.instance)
+    await fleet.met()
+    known = {**fleet.rivals(name)}
+    if account is not None and account.leaving is not None:  # it may have arrived, and nobody knows
+        known.setdefault(account.leaving.to, account.epoch)
+    rivals: list[JsonValue] = [{"host": host, "epoch": epoch} for host, epoch in sorted(known.items())]
+    return json_response({"name": name.name, "epoch": account.epoch if account else None, "rivals": rivals})
+
+
+@CALLS.route(
+    "POST",
+    "claims/{account}",
+    "let the copy on this host be the account, in an epoch after all that are known; it is not started",
+    ref("Account"),
+    (404, 409),
+    (_ACCOUNT,),
+)
+async def claim(request: web.Request) -> web.Response:
+    """POST /v1/claims/{account}: for ``wxctl claim``, after a person has confirmed that the other hosts are off."""
+    fleet, accounts = fleet_of(request), context(request).accounts
+    name = parse_name(request.match_info["account"])
+    if (account := accounts.reread(name.instance)) is None:
+        raise unknown_account(name.name)
+    await fleet.met()
+    gone = await asyncio.to_thread(gone_from, accounts.paths.gone_file(name.instance), name)
+    epoch = fleet.adoption(name, max(account.epoch, gone.epoch if gone else 0) + 1, account)
+    return json_response(account_json(await accounts.claim(name.name, epoch)))
+
+
+def fleet_of(request: web.Request) -> Fleet:
+    """Return the fleet of this host. Raises NotServed."""
+    if (fleet := context(request).fleet) is None:
+        raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
+    return fleet
+
+
+@CALLS.route(
     "PUT",
     "standbys/{account}",
-    "keep a sealed copy of an account of another host; for wxctl adopt",
+    "keep a sealed copy of an account of another host; for wxctl claim",
     record({"name": TEXT, "host": TEXT, "epoch": WHOLE, "at": WHOLE, "bytes": WHOLE}),
     (409, 504),
     (_ACCOUNT, _TO),
@@ -182,10 +232,7 @@ async def stand_by(request: web.Request) -> web.Response:
 
 async def kept_by(request: web.Request, to: str) -> JsonObject:
     """Have a host store the body as an account's bundle; return its answer. Raises WxError."""
-    shared, name = context(request), parse_name(request.match_info["account"])
-    fleet = shared.fleet
-    if fleet is None:
-        raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
+    shared, name, fleet = context(request), parse_name(request.match_info["account"]), fleet_of(request)
     if to == fleet.name:
         return await received(request, name, _STANDBY)
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)

@@ -1,0 +1,180 @@
+"""``wxctl claim`` in a fleet with etcd: each state in which nothing else makes an account run, and its way out."""
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.patience import until
+from tests.unit.fleet.bundles import SECRET, account_of, as_root, sealed
+from tests.unit.fleet.hosts import FleetHost, introduce
+from tests.unit.fleet.owning import Fleet, FleetMaker
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import AccountExists
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.states import Desired
+from wxcontroller.fleet.etcd import Put
+
+KEY = "/wxcontroller/main/accounts/eve"
+MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
+
+
+def registered(host: FleetHost) -> Account:
+    return host.accounts.registry.all()["eve"]
+
+
+async def rewrite(fleet: Fleet, **owner: object) -> None:
+    """Change who has account eve, by its record."""
+    [entry] = (await fleet.etcd.read(KEY)).entries
+    content = json.loads(entry.value)
+    content["owner"].update(owner)
+    assert await fleet.etcd.commit((), (Put(KEY, json.dumps(content).encode()),))
+
+
+async def taken_over_by_a_host_that_is_lost(fleet: Fleet) -> None:
+    """The standby host takes the account over, and is lost: before it has imported it, or later."""
+    a, b, _ = fleet.hosts
+    await a.lapse()
+    await b.knows("eve", epoch=1)
+    await b.ownership.records.take_over("eve", "a", 1, 1, "", 60)
+    await b.leave()
+    await b.lapse()
+    await a.keep(fleet.etcd)
+
+
+async def adopted_by_a_host_that_is_lost(fleet: Fleet) -> None:
+    a, b, _ = fleet.hosts
+    await a.lapse()
+    await b.knows("eve", epoch=1)
+    assert (await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2}))[0] == 201
+    assert (await b.v1("POST", "accounts/eve/start"))[0] == 200
+    await b.leave()
+    await b.lapse()
+    await a.keep(fleet.etcd)
+    await until(lambda: registered(a).desired is Desired.STOPPED)
+
+
+async def removed_on_another_host(fleet: Fleet) -> None:
+    a, _, _ = fleet.hosts
+    await a.v1("POST", "accounts/eve/stop")
+    await rewrite(fleet, host="b", epoch=7, removed=True)
+
+
+async def host_has_another_name(fleet: Fleet) -> None:
+    a, _, _ = fleet.hosts
+    await a.v1("POST", "accounts/eve/stop")
+    await rewrite(fleet, host="earlier-name", epoch=1)
+
+
+async def moved_to_a_host_that_is_lost(fleet: Fleet) -> None:
+    a, b, _ = fleet.hosts
+    assert (await a.v1("PUT", "departures/eve", MOVE))[0] == 200
+    await b.leave()
+    await b.lapse()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        taken_over_by_a_host_that_is_lost,
+        adopted_by_a_host_that_is_lost,
+        removed_on_another_host,
+        host_has_another_name,
+        moved_to_a_host_that_is_lost,
+    ],
+)
+async def test_claim_ends_a_state_in_which_the_account_is_not_started(
+    owning: FleetMaker, state: Callable[[Fleet], Awaitable[None]]
+) -> None:
+    async with owning("a", "b", "c", known=False) as fleet:
+        a, _, c = fleet.hosts
+        await a.start("eve")
+        await state(fleet)
+        await until(lambda: not a.ownership._acting)
+        await a.ownership.records.read_account("eve")
+        before = a.ownership.records.accounts["eve"].epoch
+        _, words = await a.error("POST", "accounts/eve/start")
+        assert "wxctl claim eve" in words
+        status, content = await a.v1("POST", "claims/eve")
+        assert status == 200, content
+        assert (await a.v1("POST", "accounts/eve/start"))[0] == 200
+        assert set(a.units.processes) == {"eve"}
+        host, epoch = (await fleet.owners())["eve"]
+        assert (host, epoch > before, registered(a).leaving) == ("a", True, None)
+        # Messages that waited in the copy may have been sent elsewhere.
+        assert registered(a).adopted == content["epoch"]
+        await c.ownership.records.read_account("eve")
+        assert c.ownership.records.refusal(registered(a).name, before) is not None
+
+
+async def test_lost_host_that_comes_back_after_a_claim_does_not_start_its_copy(owning: FleetMaker) -> None:
+    async with owning("a", "b", "c", known=False) as fleet:
+        a, b, _ = fleet.hosts
+        await a.start("eve")
+        await adopted_by_a_host_that_is_lost(fleet)
+        await a.v1("POST", "claims/eve")
+        await a.v1("POST", "accounts/eve/start")
+        await b.join()
+        await b.keep(fleet.etcd)
+        await b.passed()
+        await until(lambda: registered(b).desired is Desired.STOPPED)
+        assert (set(b.units.processes), set(a.units.processes)) == (set(), {"eve"})
+
+
+async def test_account_of_a_living_host_is_not_claimed(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await b.knows("eve", epoch=1, owner="a")
+        b.accounts._materialiser.add(registered(a).name, {}, {})
+        assert (await b.error("POST", "claims/eve"))[0] == "owned-elsewhere"
+        await a.v1("POST", "accounts/eve/stop")
+        await b.knows("eve", epoch=1)
+        code, words = await b.error("POST", "claims/eve")
+        assert (code, "its lease is valid" in words, "wxctl move eve b" in words) == ("not-claimable", True, True)
+        await introduce(fleet.hosts)
+        await b.finds("eve", "a")
+        code, words = await b.error("POST", "claims/eve")
+        assert (code, "host a responds" in words, "wxctl move eve b" in words) == ("account-exists", True, True)
+
+
+async def test_rivals_are_the_other_hosts_that_may_have_an_account(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        assert (await a.v1("GET", "claims/eve"))[1] == {"name": "eve", "epoch": None, "rivals": []}
+        await a.start("eve")
+        assert (await a.v1("GET", "claims/eve"))[1] == {"name": "eve", "epoch": 1, "rivals": []}
+        await b.knows("eve", epoch=1, owner="a")
+        assert (await b.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "a", "epoch": 1}]
+        await a.v1("PUT", "departures/eve", MOVE)
+        assert (await a.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "b", "epoch": 1}]
+
+
+async def test_import_names_the_host_of_an_account_and_not_its_removal(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removing it, as the refusal advised, would have removed the account on the other host."""
+    async with owning("a", "b") as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        export = sealed(a, account_of(a), 1000, "")
+        as_root(monkeypatch, b)
+        await b.finds("eve", "a")
+        with pytest.raises(AccountExists, match="account eve is on host a") as refused:
+            await asyncio.to_thread(take_in, Api(b.url), io.BytesIO(export), lambda: SECRET, None)
+        assert "wxctl claim eve --from FILE" in refused.value.remedy
+        assert "remove" not in refused.value.remedy
+        await a.lapse()
+        await b.join()  # it is not in the settings any more
+        await b.ownership.may_claim()
+        await b.knows("eve", epoch=1)
+        account, _ = await asyncio.to_thread(
+            take_in, Api(b.url), io.BytesIO(export), lambda: SECRET, None, lambda _: None, True, True
+        )
+        assert account["epoch"] == 2
+        assert (await b.v1("POST", "accounts/eve/start"))[0] == 200
+        assert (await fleet.owners())["eve"][0] == "b"

@@ -1,0 +1,244 @@
+"""The verb claim: an account runs on this host from what it has of it, after another host is lost.
+
+That the other host is off cannot be detected: a person has to confirm it. Before that, all known facts are checked: a
+host that responds and has the account keeps it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from unicodedata import normalize
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, file_problems
+from wxcontroller.cli.lifecycle import confirm
+from wxcontroller.cli.localtime import local_time
+from wxcontroller.cli.transfer.adoption import Adoption, started
+from wxcontroller.cli.transfer.bundles import known_bundles
+from wxcontroller.cli.transfer.importing import refuse_bundle, take_in
+from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
+from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.passphrase import passphrase
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.remotehost import host_named
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, one_line
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.settings import load_settings
+from wxcontroller.fleet.standby import KeptBundle
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCopy:
+    """What this host has of an account: a standby bundle, or else its own copy or an export. ``epoch`` and ``at`` are
+    that copy's, 0 for not known; ``rivals`` are the other hosts that may have the account.
+    """
+
+    name: AccountName
+    kind: Text
+    epoch: int
+    at: int
+    rivals: tuple[str, ...]
+    bundle: KeptBundle | None = None
+
+
+def claimed(
+    session: WxctlRun,
+    names: Sequence[str],
+    yes: bool,
+    start: bool | None,
+    file: str | None,
+    passphrase_file: str | None,
+) -> None:
+    """Run ``wxctl claim``; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
+    api = at_home(session)
+    fleet = load_settings(PATHS).settings.fleet
+    if fleet is None:
+        raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
+    if file is not None and (len(names) > 1 or is_pattern(names[0])):
+        raise BadUsage(N_("a file has one account"), N_("use: wxctl claim NAME --from FILE"))
+    host, names = fleet.name, [normalize("NFC", pattern) for pattern in names]
+    claims = claims_of(api, names, file is not None)
+    with hold_move_lock():
+        for each in claims.values():
+            is_named = each.name.name in names or each.name.instance in names
+            _require_lost(each, host, is_named)
+
+        def ask(api: Api, accounts: list[AccountName]) -> None:
+            asked = [claims[name.instance] for name in accounts if claims[name.instance].rivals]
+            if asked and not yes:
+                _ask(api, asked)
+
+        def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
+            each = claims[name.instance]
+            if each.bundle is not None:
+                secret = fleet_passphrase()
+                return Adoption(api, each.bundle, secret, start, lambda _: _require_lost(each, host)).run()
+            _require_lost(each, host)
+            if file is not None:
+                account = _from_file(api, name, file, partial(passphrase, passphrase_file, is_new=False))
+            else:
+                # One that only this host has, as far as is known, is as it was.
+                account = api.claim(name) if each.rivals else api.arrival(name)
+            return account if start is False else started(api, name)
+
+        def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
+            epoch = integer(result.get("epoch"))
+            if (bundle := claims[name.instance].bundle) is None:
+                words = N_("{account} is on this host now, with epoch {epoch}")
+                return result, Text(words, account=name.name, epoch=epoch)
+            words = N_(
+                "{account} is on this host now as it was on {host} at {when}, with epoch {epoch}; its standby host "
+                "is this one: name another by {command}"
+            )
+            another, when = command("set", name.name, "standby=HOST"), _when(bundle.at)
+            text = Text(words, account=name.name, host=bundle.host, when=when, epoch=epoch, command=another)
+            return result, text
+
+        run(session, [each.name.name for each in claims.values()], Work(act, finish), ask)
+
+
+def claims_of(api: Api, names: Sequence[str], is_file: bool) -> dict[str, HeldCopy]:
+    """Return what this host has of the accounts that names and patterns mean. Raises UnknownAccount."""
+    with disk_errors(PATHS.standby_kept):
+        kept = known_bundles(PATHS, fleet_passphrase)
+    found: dict[str, HeldCopy] = {}
+    for pattern in (normalize("NFC", name) for name in names):
+        if not is_pattern(pattern) and (is_file or PATHS.account_file(parse_name(pattern).instance).exists()):
+            name = parse_name(pattern)
+            known = api.claimable(name)
+            kind = Text(N_("the export")) if is_file else Text(N_("the account here"))
+            found[name.instance] = HeldCopy(name, kind, integer(known.get("epoch")), 0, _rivals(known))
+            continue
+        fitting = [bundle for instance, bundle in kept.items() if matches_account(pattern, bundle.name, instance)]
+        if not fitting:
+            raise UnknownAccount(
+                N_("this host has nothing of account {given}"),
+                N_("wxctl fleet shows which hosts have standby copies; from an export: {command}"),
+                given=pattern,
+                command=command("claim", pattern, "--from", "FILE"),
+            )
+        for bundle in fitting:
+            name = parse_name(bundle.name)
+            rivals = tuple(sorted({bundle.host, *_rivals(api.claimable(name))}))
+            kind = Text(N_("a standby copy"))
+            found[name.instance] = HeldCopy(name, kind, bundle.epoch, bundle.at, rivals, bundle)
+    return found
+
+
+def _rivals(known: JsonObject) -> tuple[str, ...]:
+    return tuple(one_line(field(each, "host")) for each in items(known.get("rivals")))
+
+
+def _from_file(api: Api, name: AccountName, file: str, secret: Callable[[], bytes]) -> JsonObject:
+    """Import an exported account whose other hosts are lost. Raises WxError."""
+
+    def check(manifest: Manifest) -> None:
+        refuse_bundle(manifest)
+        if manifest.name.instance != name.instance:
+            raise BadUsage(
+                N_("{file} is an export of account {account}"),
+                N_("use: {command}"),
+                file=file,
+                account=manifest.name.name,
+                command=command("claim", manifest.name.name, "--from", file),
+            )
+
+    with file_problems(N_("{file} cannot be read: {reason}"), N_("name a file that wxctl export wrote"), file=file):
+        stream = Path(file).open("rb")  # noqa: SIM115 - errors in the block are not this file's
+    with stream:
+        account, _ = take_in(api, stream, secret, False, check, this_host=True, adopts=True)
+    return account
+
+
+def _require_lost(claim: HeldCopy, host: str, is_named: bool = True) -> None:
+    """Raise WxError if one of the other hosts responds and has the account."""
+    if claim.bundle is not None:
+        require_lost(claim.bundle, host, is_named)
+        return
+    for rival in claim.rivals:
+        _there(rival, claim.name)  # the controller of this host knows which copies of others count
+
+
+def require_lost(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
+    """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``.
+
+    An account that it has no longer may have been removed: to restore that one, it has to be named.
+    """
+    name = parse_name(bundle.name)
+    if (there := _there(bundle.host, name)) is None:
+        return
+    gone = obj(there.get("gone"))
+    if there.get("account") is not None:
+        raise AccountExists(
+            N_("host {hosts} responds and has account {account}"),
+            N_("use it there, or move it from there: {command}"),
+            account=name.name,
+            hosts=bundle.host,
+            command=command("move", name.name, host),
+        )
+    if gone and gone.get("to") != host:
+        raise AccountMoved(
+            N_("account {account} has moved to host {host}"),
+            N_("use it there; if that host is off for good, remove the host from [fleet.hosts]"),
+            account=name.name,
+            host=one_line(gone.get("to")),
+        )
+    if not is_named and not gone:
+        raise UnknownAccount(
+            N_("host {host} responds and no longer has account {account}"),
+            N_("to restore it anyway: {command}"),
+            account=name.name,
+            host=bundle.host,
+            command=command("claim", name.name),
+        )
+
+
+def _there(host: str, name: AccountName) -> JsonObject | None:
+    """Return what a host answers about an account, None if its machine does not respond. Raises WxError."""
+    try:
+        return host_named(host).arrival(name)
+    except (BadUsage, MachineUnreachable):  # the first: it is not in the settings any more
+        return None
+    except (ControllerUnreachable, NoResponse) as problem:  # refused, frozen or misconfigured: its accounts may run
+        raise WxError(
+            N_("the machine of host {host} is running: {reason}"),
+            N_(
+                "turn it off if it is lost, or remove the host from [fleet.hosts] if its address is another machine's"
+            ),
+            host=host,
+            reason=problem.text,
+        ) from None
+
+
+def _ask(api: Api, claims: list[HeldCopy]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    titles = N_("ACCOUNT"), N_("OTHER HOSTS"), N_("FROM"), N_("MADE"), N_("AGE"), N_("EPOCH")
+    rows = [
+        (
+            *(each.name.name, ", ".join(each.rivals), str(each.kind)),
+            *(_when(each.at) if each.at else "-", ago(each.at) or "-", str(each.epoch or "-")),
+        )
+        for each in claims
+    ]
+    print_rows(titles, rows, wraps="OTHER HOSTS")
+    hosts = ", ".join(sorted({host for each in claims for host in each.rivals}))
+    question = Text(
+        N_(
+            "Messages received since then are lost unless the host comes back. Messages that waited to be sent end "
+            "as unknown. If an account still runs there, both hosts lose the login. Is {hosts} off for good?"
+        ),
+        hosts=hosts,
+    )
+    names = ", ".join(each.name.name for each in claims)
+    confirm(api, [], question, Text(N_("not claimed: {names}"), names=names))
+
+
+def _when(at: int) -> str:
+    return local_time(at, "%Y-%m-%d %H:%M")
