@@ -106,6 +106,10 @@ class World(Machine):
         self.wechat = wechat
         self.units = ClientUnits(self.paths)
 
+    async def __aenter__(self) -> "World":
+        await super().__aenter__()
+        return self
+
     async def __aexit__(self, *details: object) -> None:
         for instance in list(self.units.running):
             await self.units.kill(instance)

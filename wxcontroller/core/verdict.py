@@ -98,7 +98,7 @@ class Rule:
     ``remedy`` is for people and callers of /v1, ``agent`` for AI agents, if they need other words. ``code`` is that
     of /openwx for a refusal without a code of WeChat, ``ret`` that of iLink, ``status`` that of HTTP. ``passes``: the
     same message can be sent again later. ``condition`` is the code of the condition that the account has meanwhile,
-    for causes that last until somebody acts.
+    for causes that last and need somebody.
     """
 
     text: str
@@ -178,7 +178,12 @@ RULES: Mapping[Cause, Rule] = {
         code=FAILED,
         status=413,
     ),
-    Cause.MEDIA_REFUSED: Rule("{why}", N_("send a text, or the file when WeChat accepts media again"), code=FAILED),
+    Cause.MEDIA_REFUSED: Rule(
+        "{why}",
+        N_("send a text, or the file when WeChat accepts media again"),
+        code=FAILED,
+        condition="media-refused",
+    ),
     Cause.MEDIA_FAILED: Rule("{why}", N_("make the content available, and send it again"), code=FAILED),
     Cause.EXPIRED: Rule("{why}", N_("send it again: it waits again, or is sent at once if the cause has ended")),
     Cause.OVERTAKEN: Rule(N_("an answer was sent before it"), N_("nothing needs to be done: the answer was sent")),
@@ -206,13 +211,16 @@ RULES: Mapping[Cause, Rule] = {
         N_("the session has ended, and ids change with the next one"),
         N_("log the account in, look up the recipient's current id, and send it again"),
         agent="the account's owner has to log it in; then find_people returns the current ids",
+        condition="needs-scan",
     ),
     Cause.DAILY_LIMIT: Rule(
         "{why}", N_("send it again tomorrow, or raise the option send_daily_max"), code=TOO_MANY_TODAY
     ),
     Cause.QUEUE_FULL: Rule("{why}", N_("send it again when fewer messages wait"), status=429, passes=True),
     Cause.STOPPING: Rule("{why}", _START, agent=_ASK_TO_START, status=503, passes=True),
-    Cause.NOT_RUNNING: Rule("{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True),
+    Cause.NOT_RUNNING: Rule(
+        "{why}", _START, agent=_ASK_TO_START, code=NOT_RUNNING, passes=True, condition="unit-down"
+    ),
     Cause.NOT_LOGGED_IN: Rule(
         "{why}",
         N_("log the account in, and send it again"),
@@ -227,6 +235,7 @@ RULES: Mapping[Cause, Rule] = {
         code=FAILED,
         status=503,
         passes=True,
+        condition="cannot-store",
     ),
     Cause.DAMAGED: Rule(N_("its record in the event log was damaged"), N_("send it again")),
     Cause.UNSUPPORTED: Rule(

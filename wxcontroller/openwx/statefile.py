@@ -64,12 +64,13 @@ class SendLimits:
     """Limits of sends that WeChat's answers showed.
 
     ``restricted`` are people to whom WeChat shows no sends, ``limit_24h`` is a limit of a day that acts until
-    ``limit_24h_until``, in seconds since 1970; 0 for none.
+    ``limit_24h_until``; ``media_refused`` since when uploads are refused. Times are seconds since 1970, 0 for none.
     """
 
     restricted: int = 0
     limit_24h: int = 0
     limit_24h_until: int = 0
+    media_refused: int = 0
 
 
 _NO_LIMITS: JsonObject = dict.fromkeys(limit.name for limit in fields(SendLimits))
@@ -112,7 +113,7 @@ class Moment:
 # Not the original's, and no part of the contract's STATE.
 FOR_CONTROLLER = frozenset(
     {
-        *("restricted", "limit_24h", "limit_24h_until", "ended", "login_marks", "logins", "epoch"),
+        *("restricted", "limit_24h", "limit_24h_until", "media_refused", "ended", "login_marks", "logins", "epoch"),
         *("qrcode_try", "qrcode_limit", "qrcode_until"),
         # Programs without it have no socket in their runtime directory.
         *("port_error", "port_error_text"),

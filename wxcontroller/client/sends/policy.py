@@ -128,6 +128,9 @@ class RoutePolicy:
         """A person wrote; return whether held sends for them go out now."""
         return False
 
+    def note_service(self, service: ServiceState) -> None:
+        """The state of WeChat's service is known, or has changed."""
+
     def login_changed(self) -> None:
         """A new login replaced the one before."""
 

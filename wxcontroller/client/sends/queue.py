@@ -354,6 +354,7 @@ class SendQueue:
     def note_service(self, state: ServiceState) -> None:
         """Update whether WeChat's service is usable. While a logout is being confirmed, nothing goes out."""
         self.availability.service = state
+        self.policy.note_service(state)
         self._news.set()
 
     def _policy_changed(self) -> None:

@@ -49,8 +49,8 @@ def held_of(sends: Iterable[Send]) -> Iterator[Send]:
 class WindowedRoute(RoutePolicy):
     """Holds sends of an account for its ``table`` of windows.
 
-    ``seconds``: how long by default, 0 for no holding. ``notice`` is called when a person is restricted, or a limit
-    learned, and when either ends.
+    ``seconds``: how long by default, 0 for no holding. ``notice`` is called when a person is restricted, a limit
+    learned, or media are refused, and when one of these ends.
     """
 
     window: ReplyWindow
@@ -61,6 +61,7 @@ class WindowedRoute(RoutePolicy):
     _writer: tuple[str, float] = "", 0.0  # whose message ended a silence, and when: their sends until then go first
     _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
     _noticed: SendLimits | None = None
+    _media_refused: int = 0  # since when
 
     verdicts = True
 
@@ -233,6 +234,12 @@ class WindowedRoute(RoutePolicy):
         self.table.heard(peer, self.now(), has_held)
         return has_held
 
+    def note_service(self, service: ServiceState) -> None:
+        """See RoutePolicy."""
+        self._media_refused = service.media_refused
+        if self._noticed is not None:  # else the earlier process's state is still to be read
+            self._notice()
+
     def login_changed(self) -> None:
         """See RoutePolicy: people have to write before they can be sent to."""
         self.table.login_changed()
@@ -243,7 +250,8 @@ class WindowedRoute(RoutePolicy):
         self._notice()
 
     def _notice(self) -> None:
-        limits, before = SendLimits(self.table.restricted, *self.table.learned_limit(self.now())), self._noticed
+        limit, until = self.table.learned_limit(self.now())
+        limits, before = SendLimits(self.table.restricted, limit, until, self._media_refused), self._noticed
         if limits == before:
             return
         self._noticed = limits

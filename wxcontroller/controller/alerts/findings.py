@@ -35,6 +35,7 @@ class Track(StrEnum):
     PORT = "port"
     PERSON = "person"  # a person it sends to
     LIMIT = "limit"  # of its sends
+    MEDIA = "media"  # that it sends
     DISK = "disk"
     SYSTEMD = "systemd"
     HOSTS = "hosts"  # the others of the fleet
@@ -101,6 +102,7 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.STORE: (Track.STORE, Kind.DISK),
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
     Code.LIMITED: (Track.LIMIT, Kind.LIMIT),
+    Code.MEDIA_REFUSED: (Track.MEDIA, Kind.LIMIT),
     Code.PORT_TAKEN: (Track.PORT, Kind.PORT),
     Code.DUPLICATE: (Track.DUPLICATE, Kind.DUPLICATE),
 }
@@ -118,7 +120,8 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        tracks = (Track.LOGIN, Track.PORT, Track.PERSON, Track.LIMIT, Track.DUPLICATE, *_OF_DELIVERIES)
+        own = (Track.LOGIN, Track.PORT, Track.PERSON, Track.LIMIT, Track.MEDIA, Track.DUPLICATE)
+        tracks = (*own, *_OF_DELIVERIES)
         return dict.fromkeys(tracks, Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: without_issue(name, assessment, settings)}
@@ -136,6 +139,9 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         )
         found[Track.LIMIT] = Healthy(
             name, Text(N_("Account {account}: its messages are no longer limited."), account=name)
+        )
+        found[Track.MEDIA] = Healthy(
+            name, Text(N_("Account {account}: WeChat accepts its media again."), account=name)
         )
     for issue in assessment.issues:
         if not issue.severity.is_trouble or issue.code not in KINDS:

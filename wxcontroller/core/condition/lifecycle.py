@@ -244,6 +244,16 @@ def limited(facts: Facts, _: Condition) -> Issue | None:
     return Issue(Code.LIMITED, Severity.WARNING, headline, remedy)
 
 
+def media_refused(facts: Facts, _: Condition) -> Issue | None:
+    """WeChat does not let the account send media."""
+    client = facts.client
+    if client is None or not client.media_refused or not facts.has_process:
+        return None
+    headline = Text(N_("WeChat does not let this account send media; texts are not affected"))
+    remedy = Text(N_("send texts; a file is tried once a day, and the first that WeChat accepts ends this"))
+    return Issue(Code.MEDIA_REFUSED, Severity.WARNING, headline, remedy, client.media_refused)
+
+
 def port_taken(facts: Facts, _: Condition) -> Issue | None:
     """Another program has its port, or it may not use it. The controller does not need it."""
     if facts.client is None or not facts.client.port_error or not facts.has_process:
@@ -292,7 +302,8 @@ def duplicate(facts: Facts, _: Condition) -> Issue | None:
 
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, limited, port_taken, moving),
+    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, limited, media_refused),
+    *(port_taken, moving),
     *(restart_due, old_code),
 )
 

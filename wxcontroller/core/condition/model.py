@@ -100,6 +100,7 @@ class Code(StrEnum):
     WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
     RESTRICTED = "person-restricted"  # warning: WeChat accepts messages for a person and shows none of them
     LIMITED = "sends-limited"  # warning: WeChat refused sends, so they are limited for a day
+    MEDIA_REFUSED = "media-refused"  # warning: WeChat does not let the account send media
     HOST = "host-unreachable"  # error: the account is on another host, which does not respond
     DUPLICATE = "duplicate-name"  # error: another host has an account of the same name
     LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
@@ -112,8 +113,9 @@ class ClientReport:
     ``login`` is None for a foreign program, which gives only the original's ``word``. ``since`` is seconds
     since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
     ``restricted`` are people to whom WeChat shows no sends, None if unknown. ``limit_24h`` is a limit of sends in a
-    day, learned from refusals, which applies until ``limit_24h_until``; 0 for none. ``ended`` is why it stopped,
-    or "". ``port_error`` is why it cannot use its port, None from a program without a socket of its own.
+    day, learned from refusals, which applies until ``limit_24h_until``; 0 for none. ``media_refused`` is the time
+    since which WeChat refuses media, 0 if it does not. ``ended`` is why it stopped, or "". ``port_error`` is why it
+    cannot use its port, None from a program without a socket of its own.
     """
 
     login: LoginState | None
@@ -126,6 +128,7 @@ class ClientReport:
     restricted: int | None = None
     limit_24h: int = 0
     limit_24h_until: int = 0
+    media_refused: int = 0
     ended: str = ""
     port_error: Text | None = None
 
@@ -151,6 +154,7 @@ def client_of(content: JsonObject) -> ClientReport:
         _number(content.get("restricted")),
         _number(content.get("limit_24h")) or 0,
         whole_seconds(content.get("limit_24h_until")),
+        whole_seconds(content.get("media_refused")),
         one_line(content.get("ended")),
         text_in(content, "port_error") if "port_error" in content else None,
     )

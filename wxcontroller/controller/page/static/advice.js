@@ -51,6 +51,7 @@ const WRONG = {
   "log-damaged": () => t("Log damaged"),
   "person-restricted": () => t("Messages hidden"),
   "sends-limited": () => t("Sends limited"),
+  "media-refused": () => t("Media refused"),
   "crash-loop": () => t("Keeps failing"),
   "login-stuck": () => t("Login stuck"),
 };
