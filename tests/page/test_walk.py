@@ -319,7 +319,7 @@ def test_held_messages_are_explained_and_can_be_cancelled(browser: Browser, call
     assert caller.openwx("send_friend_message", client="bot", id=friend["id"], content="one")["code"] == -7
     browser.open("#/a/bot/chats")
     browser.click("#people button")
-    browser.find("#messages [data-state=held] .meta.attention", "until the person writes")
+    browser.find("#messages [data-state=held] .meta.attention", "until the person writes · not after ")
     assert "until this person writes" in browser.text("#chat-window")
     browser.picture("held")
     assert browser.script("return document.scrollingElement.scrollWidth") <= 360

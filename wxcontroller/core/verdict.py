@@ -4,11 +4,12 @@ The account makes a verdict where the state of a send moves (``client.sends.stat
 and the journal render it from the one table below; none of them decides.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, integer
 from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 
 # Codes of /openwx (openwx-api 0): a failure with media or with a request's form; a send that never went out.
@@ -246,6 +247,7 @@ RULES: Mapping[Cause, Rule] = {
     ),
     Cause.NO_ANSWER: Rule("{why}", N_("check on the phone before you send it again")),
 }
+_LATEST = 1 << 40  # seconds since 1970 that can be shown
 _NO_RULE = Rule("{why}", "")  # without a cause
 # Calls that are refused before there is a send had this code first.
 _OF_CALLS = {"no-such-peer": Cause.NO_PEER}
@@ -271,7 +273,7 @@ def for_agents(code: str) -> str:
 def words_of(answer: JsonObject) -> Text:
     """Return what /v1 says about a send, in one text: why it did not go out, until when, and what to do."""
     detail, ends, remedy = (text_in(answer, name) for name in ("detail", "ends", "remedy"))
-    return _in_words(answer.get("state") == SendState.HELD, detail, ends, remedy)
+    return _in_words(answer.get("state") == SendState.HELD, detail, ends, remedy, integer(answer.get("held_until")))
 
 
 def words_of_error(error: JsonObject) -> Text:
@@ -279,8 +281,11 @@ def words_of_error(error: JsonObject) -> Text:
     return _in_words(False, text_in(error, "message"), NOTHING, text_in(error, "remedy"))
 
 
-def _in_words(is_held: bool, what: Text, ends: Text, remedy: Text) -> Text:
+def _in_words(is_held: bool, what: Text, ends: Text, remedy: Text, when: float = 0.0) -> Text:
     if ends:
+        if 0 < when < _LATEST:
+            moment = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(when))
+            ends = Text(N_("{ends}, but not after {time}"), ends=ends, time=moment)
         what = Text(N_("held {ends}: {why}") if is_held else N_("waiting {ends}: {why}"), ends=ends, why=what)
     return Text(N_("{what}; {remedy}"), what=what, remedy=remedy) if remedy else what
 
@@ -336,7 +341,7 @@ class Verdict:
     @property
     def words(self) -> Text:
         """All of it in one text, as ``words_of``."""
-        return _in_words(self.state is SendState.HELD, self.detail, self.ends, self.remedy)
+        return _in_words(self.state is SendState.HELD, self.detail, self.ends, self.remedy, self.when)
 
     @property
     def mark(self) -> str:

@@ -1,5 +1,7 @@
 """Every cause on every surface: none invents or loses a state, a cause or what to do, whatever the route."""
 
+import time
+
 import pytest
 
 from wxcontroller.client.ilink.sending import form_of
@@ -13,6 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.verdict import NOT_SENT, RULES, Cause, SendState, Verdict, for_agents, words_of
 
+LOCAL = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(5.0))
 HOLDS = [cause for cause, rule in RULES.items() if rule.ends]
 VERDICTS = [
     *(Verdict(SendState.HELD, cause, when=5.0) for cause in HOLDS),
@@ -39,7 +42,7 @@ async def test_journal_has_one_line_for_each_verdict(verdict: Verdict, caplog: p
     [record] = caplog.records
     line = record.getMessage()
     assert line.startswith(f"send {verdict.state} (id=7, cause={verdict.cause}): ")
-    assert str(words_of(words_of_verdict(verdict))) in line
+    assert str(words_of({**words_of_verdict(verdict), "held_until": int(verdict.when)})) in line
     assert verdict.rule.remedy in line
     assert "the words" not in line
     assert (vars(record)["WX_EVENT"], vars(record)["WX_STATE"]) == ("send", verdict.state)
@@ -63,7 +66,7 @@ def test_agents_are_told_nothing_that_they_cannot_do(cause: Cause) -> None:
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.mark)
 def test_surfaces_agree(verdict: Verdict) -> None:
     rule = verdict.rule
-    shown: JsonObject = {"id": "7", "handle": None, **words_of_verdict(verdict)}
+    shown: JsonObject = {"id": "7", "handle": None, "held_until": int(verdict.when), **words_of_verdict(verdict)}
     assert (shown["state"], shown["reason"], shown["remedy"]) == (verdict.state, verdict.cause, rule.remedy)
     if verdict.evidence and rule.text == "{why}":
         assert "evidence" in str(shown["detail"])
@@ -72,7 +75,8 @@ def test_surfaces_agree(verdict: Verdict) -> None:
     for words in (str(result.reason), str(words_of(shown))):
         assert str(shown["detail"]) in words
         assert rule.remedy in words
-        assert not verdict.ends or str(verdict.ends) in words
+        if verdict.ends:
+            assert f"{verdict.ends}, but not after {LOCAL}: " in words
     assert (result.state, result.cause) == (verdict.state, verdict.cause)
     refused = verdict.state is SendState.REFUSED
     assert (result.refused, result.status, result.passing) == (refused, rule.status, rule.passes)

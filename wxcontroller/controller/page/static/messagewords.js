@@ -1,6 +1,7 @@
 // Messages in words: their kind, and the outcome of sends.
 
 import { t, textOf } from "./i18n.js";
+import { moment } from "./times.js";
 import { size } from "./words.js";
 
 const KINDS = {
@@ -42,8 +43,10 @@ export function outcomeOf(message) {
   if (recalled) return ["", t("recalled")];
   if (!state) return null;
   const [tone, word] = STATES[state]?.() ?? ["", state];
-  const more = state === "delivered" || state === "accepted" ? [] : ["ends", "detail", "remedy"];
-  return [tone, [word, ...more.map((name) => textOf(message, name))].filter(Boolean).join(" · ")];
+  if (state === "delivered" || state === "accepted") return [tone, word];
+  const [ends, ...more] = ["ends", "detail", "remedy"].map((name) => textOf(message, name));
+  const until = message.held_until && t("not after {time}", { time: moment(message.held_until) });
+  return [tone, [word, ends, ends && until, ...more].filter(Boolean).join(" · ")];
 }
 
 // Return kind and size of a message's content.
