@@ -28,9 +28,9 @@ def language() -> str:
     return "en"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser_of() -> Iterator[Callable[[str], Browser]]:
-    """One browser for each language, shared by the tests of a file: starting one takes seconds."""
+    """One browser for each language, shared by all tests: starting one takes seconds."""
     with ExitStack() as stack:
         started = dict[str, Browser]()
 

@@ -1,12 +1,12 @@
 """A fleet on the page: the command that moves accounts, and an account whose host does not respond."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser, new_tab
 from tests.page.looks import faults
 from tests.page.served import Served, serving_hosts
 from tests.unit.fleet.conftest import tls
@@ -36,12 +36,12 @@ def fleet(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Serve
 
 
 @pytest.fixture
-def browser(fleet: list[Served], language: str) -> Iterator[Browser]:
-    with browsing(fleet[0].machine.url, language) as started:
-        started.size(1280)
-        started.open()
-        started.find("#rows [data-account=bob]")
-        yield started
+def browser(fleet: list[Served], language: str, browser_of: Callable[[str], Browser]) -> Iterator[Browser]:
+    with new_tab(browser_of(language), fleet[0].machine.url) as tab:
+        tab.size(1280)
+        tab.open()
+        tab.find("#rows [data-account=bob]")
+        yield tab
 
 
 def test_moving_is_a_command_for_root(browser: Browser) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.page import forgeries
-from tests.page.browser import Browser, browsing, new_tab
+from tests.page.browser import Browser, new_tab
 from tests.page.forgeries import CALL, IDS, VICTIM
 from tests.page.served import Served, serving, serving_hosts
 from tests.system import actors
@@ -190,9 +190,11 @@ def fleet(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         yield hosts
 
 
-def test_rows_and_links_of_another_host_become_no_requests(fleet: list[Served], language: str) -> None:
+def test_rows_and_links_of_another_host_become_no_requests(
+    fleet: list[Served], language: str, browser_of: Callable[[str], Browser]
+) -> None:
     a, b = fleet
-    with browsing(a.machine.url, language) as browser:
+    with new_tab(browser_of(language), a.machine.url) as browser:
         browser.size(1280)
         received = a.machine.received
         sign_in(browser, token(a.machine, Scope.ADMIN), received)
