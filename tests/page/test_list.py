@@ -217,7 +217,7 @@ def test_trouble_shows_what_to_do_then_why(browser: Browser, served: Served, wid
     assert browser.script("return arguments[0].scrollHeight <= arguments[0].clientHeight + 1", why), "it is cut off"
     browser.find("#rows [data-account=scans] .told", "Refused")
     fix = browser.find("#rows [data-account=scans] .fix a", "Change route")
-    assert fix.get_attribute("href").endswith("#/a/scans/options")
+    assert str(fix.get_attribute("href")).endswith("#/a/scans/options")
     left = browser.script(BOXES, f"{row} .fix > *"), browser.script(BOXES, f"{row} .why span")
     assert width < 640 or left[0][0] < left[1][0], "the reason stands before what to do"
     browser.picture(f"trouble-{width}-{theme}")
