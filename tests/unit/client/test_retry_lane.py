@@ -181,6 +181,23 @@ async def test_retry_lane_continues_after_the_clock_was_set_back(
     await bot.until_accepted("bad")
 
 
+async def test_report_that_still_fails_does_not_delay_those_of_before_the_clock_was_set_back(
+    bot: Bot, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ahead = time.time, 40 * 86_400.0
+    monkeypatch.setattr(time, "time", lambda: clock() + ahead)
+    slow = {POST_API: bot.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
+    bot.behave = lambda one: OK if one.name == "good" else answer(500)
+    client = await running(start, **slow)
+    others = [f"bad {number}" for number in range(8)]  # their pauses are random, and most end after that of "hard"
+    client.driver.play([message(name) for name in ("hard", *others, "good")])
+    await bot.until_accepted("good")
+    await client.stop()
+    ahead, bot.behave = 0.0, lambda one: answer(500) if one.name == "hard" else OK
+    await running(start, **slow)
+    await bot.until_accepted(*others)
+
+
 async def test_failing_kind_moves_aside_at_once_and_stays_there_after_a_restart(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" or one.name == "good" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}  # attempts of the retry lane would count, too

@@ -219,13 +219,12 @@ class Delivery:
         if not await self._log.settled(self._policy.first):
             self._lanes.retry_due(time.monotonic() + self._policy.first)
             return None
-        found = await self._log.first_aside(LIGHT_BYTES)
+        now, longest = time.time(), 2 * self._policy.longest
+        found = await self._log.first_aside(LIGHT_BYTES, now + longest)
         if found is None:
             self._lanes.retry_due(math.inf)
             return None
-        pause = found.next_at - time.time()
-        # A pause is never that long: the clock was set back meanwhile.
-        if 0 < pause < 2 * self._policy.longest:
+        if 0 < (pause := found.next_at - now) < longest:
             self._lanes.retry_due(time.monotonic() + pause)
             return None
         return found

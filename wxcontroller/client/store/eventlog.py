@@ -355,9 +355,9 @@ class EventLog:
         """Return entries in order, also those that are held; ``most_body`` as in ``shown``."""
         return await self._database.read(lambda db: tables.select(db, where, limit, most_body))
 
-    async def first_aside(self, most_body: int) -> Entry | None:
-        """Return the report of the retry lane that is due first, None for none; ``most_body`` as in ``shown``."""
-        return await self._database.read(lambda db: tables.first_aside(db, most_body))
+    async def first_aside(self, most_body: int, latest: float) -> Entry | None:
+        """Return the report of the retry lane that is due first, None for none; see events.first_aside."""
+        return await self._database.read(lambda db: tables.first_aside(db, most_body, latest))
 
     async def kinds_aside(self) -> frozenset[str]:
         """Return the kinds of the reports in the retry lane."""

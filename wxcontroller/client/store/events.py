@@ -373,12 +373,19 @@ def move_aside(
     )
 
 
-def first_aside(db: sqlite3.Connection, most_body: int) -> Entry | None:
-    """Return the report of the retry lane that is due first, with a body of at most this many bytes."""
-    found = db.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE {_RETRYING} ORDER BY next_at, seq LIMIT 1", [most_body]
-    ).fetchone()
-    return None if found is None else _entry(name_of(db), found)
+def first_aside(db: sqlite3.Connection, most_body: int, latest: float) -> Entry | None:
+    """Return the report of the retry lane that is due first, with a body of at most this many bytes.
+
+    ``latest``: no pause ends later. A report that is due after it comes first: the clock was set back meanwhile.
+    """
+    for bound in (latest, 0.0):
+        found = db.execute(
+            f"SELECT {_COLUMNS} FROM events WHERE {_RETRYING} AND next_at >= ? ORDER BY next_at, seq LIMIT 1",
+            [most_body, bound],
+        ).fetchone()
+        if found is not None:
+            return _entry(name_of(db), found)
+    return None
 
 
 def kinds_aside(db: sqlite3.Connection) -> frozenset[str]:
