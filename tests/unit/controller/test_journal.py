@@ -12,6 +12,10 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_watching import STREAM, Stream
 from wxcontroller.controller import sse
+from wxcontroller.controller.v1 import journal as answers
+from wxcontroller.controller.v1.journal import JOURNAL_BYTES
+from wxcontroller.controller.v1.journalstream import JOURNAL_LINE_BYTES
+from wxcontroller.core.jsontypes import items
 from wxcontroller.core.paths import Paths
 
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
@@ -99,6 +103,28 @@ async def test_lines_are_streamed_with_their_cursors(host: Machine) -> None:
         place, kind, found = await stream.event()
         assert (place, kind, found["message"]) == ("", "line", "last\ndata: x")
     assert journal.questions == [f"{instance} 5 follow\n"]
+
+
+async def test_line_beyond_the_limit_is_not_streamed(host: Machine) -> None:
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal, followed(host) as stream:
+        await journal.say(line("x" * 2 * JOURNAL_LINE_BYTES) + line("next"))
+        assert await message(stream) == "next"
+
+
+async def test_answer_has_no_more_lines_than_fit_its_limit(host: Machine) -> None:
+    await host.start("alice")
+    async with Journal(host.paths, line("x" * (1 << 20)) * (JOURNAL_BYTES >> 19)).open():
+        status, answer = await host.v1("GET", "accounts/alice/journal")
+        assert (status, len(items(answer["lines"]))) == (200, JOURNAL_BYTES >> 20)
+
+
+async def test_journal_that_does_not_answer_is_not_waited_for(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "JOURNAL_SECONDS", 0.1)
+    await host.start("alice")
+    async with asyncio.timeout(PATIENCE), Journal(host.paths).open():
+        status, answer = await host.v1("GET", "accounts/alice/journal")
+    assert (status, "it takes too long" in str(answer["error"])) == (503, True)
 
 
 async def test_stream_ends_with_its_reader_the_controller_or_the_account(

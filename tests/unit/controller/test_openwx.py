@@ -10,11 +10,13 @@ import yarl
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
+from wxcontroller.controller.statefiles import QRCODE_FILE_BYTES
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, obj
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import STATE_FILE_BYTES
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 
@@ -251,7 +253,8 @@ async def test_check_client_returns_states_without_the_login_link(host: Machine)
 async def test_unreadable_state_file_does_not_affect_others(host: Machine) -> None:
     process = await host.start("alice")
     await host.start("bob")
-    for content in (b"", b"[1]", b'{"pid":NaN}', b"\xff", b"x" * 300_000, b'{"state": [' + b"[]," * 80_000 + b"0]}"):
+    too_many, too_large = b'{"state": [' + b"[]," * 80_000 + b"0]}", b"{}" + b" " * STATE_FILE_BYTES
+    for content in (b"", b"[1]", b'{"pid":NaN}', b"\xff", too_many, too_large):
         process.write(content)
         assert (await host.get("check_client", client="alice"))["status"] == "client state file read error"
         assert (await host.get("check_client"))["unreadable"] == ["alice"]
@@ -271,6 +274,15 @@ async def test_code_of_an_ended_process_is_not_returned(host: Machine) -> None:
     code.write_bytes(b"\xff\xd8dead")
     async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
         assert answer.status == 404
+
+
+async def test_code_beyond_its_limit_is_not_returned(host: Machine) -> None:
+    process = await host.start("alice")
+    process.show_qrcode()
+    for more, status in ((0, 200), (1, 404)):
+        host.paths.qrcode_file("alice").write_bytes(bytes(QRCODE_FILE_BYTES + more))
+        async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
+            assert answer.status == status
 
 
 async def test_password_of_a_proxy_is_not_echoed(host: Machine) -> None:

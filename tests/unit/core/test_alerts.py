@@ -8,7 +8,7 @@ import pytest
 from tests.unit.core.test_settings import write
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, AlertEvent, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.alertspool import AlertState, Spool
+from wxcontroller.core.alertspool import ALERT_BYTES, AlertState, Spool
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, verbatim
@@ -114,5 +114,20 @@ def test_links_are_not_followed(spool: Spool) -> None:
         path.rename(elsewhere)
         path.symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic links"):
+        waiting.read()
+    assert spool.state() == AlertState()
+
+
+def test_files_beyond_their_limit_are_not_read(spool: Spool) -> None:
+    spool.put(ALERT)
+    spool.note(AlertState({"a": 2}))
+    [waiting] = spool.waiting()
+    notes = spool.paths.alerts_runtime("mail") / ".state"
+    for path in (waiting.path, notes):
+        path.write_bytes(path.read_bytes().ljust(ALERT_BYTES))
+    assert (waiting.read(), spool.state()) == (ALERT, AlertState({"a": 2}))
+    for path in (waiting.path, notes):
+        path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(OSError, match="larger than"):
         waiting.read()
     assert spool.state() == AlertState()

@@ -15,6 +15,7 @@ from tests.patience import PATIENCE
 from wxcontroller.core import porttokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, BadSettings
+from wxcontroller.core.filecache import TOKENS_FILE_BYTES
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
@@ -180,6 +181,17 @@ def test_damaged_token_file_admits_no_caller(tmp_path: Path, content: bytes) -> 
     assert book.current().required
     file.path.rmdir()
     assert not book.current().required
+
+
+def test_token_file_beyond_its_limit_admits_no_caller(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens")
+    shown, token = made("bot")
+    file.add(token)
+    content = file.path.read_bytes()
+    for size, found in ((TOKENS_FILE_BYTES, token), (TOKENS_FILE_BYTES + 1, None)):
+        file.path.write_bytes(content.ljust(size))
+        tokens = token_book(file.path).current()
+        assert (tokens.required, tokens.find(shown)) == (True, found)
 
 
 @pytest.fixture

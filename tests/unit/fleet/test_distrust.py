@@ -10,6 +10,7 @@ from tests.patience import until
 from tests.unit.controller.machine import Handler
 from tests.unit.controller.test_distrust import ANSWERS, EVENT, EVIL, FILE, MEDIA, MESSAGE, WRONG, Json, places_of
 from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor
+from wxcontroller.fleet import host as of_host
 
 TEXTS: Json = {"message_text": None, "remedy_text": {"template": "x", "values": {}, "href": EVIL}, "href": EVIL}
 ROW: Json = {
@@ -130,3 +131,15 @@ async def test_events_of_a_host_are_written_again(tmp_path: Path) -> None:
         ("0badcafe-1", "b", "bob"),
         ("0badcafe-2", "b", "bob"),
     ]
+
+
+@pytest.mark.parametrize("limit", ["HOST_ACCOUNTS", "HOST_ROWS_BYTES"])
+async def test_accounts_of_a_host_are_limited_in_number_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(of_host, limit, {"HOST_ACCOUNTS": 3, "HOST_ROWS_BYTES": 4000}[limit])
+    rows: list[Json] = [{"name": name, "instance": name, "status": "x" * 1000} for name in ("b1", "b2", "b3", "b4")]
+    events = [*(("accounts", {"accounts": [row]}) for row in rows), ("accounts", {"gone": ["b1"]})]
+    async with hosts_of(tmp_path, "a") as [a], impostor(a, web.get("/v1/accounts", stream(*events))):
+        await until(lambda: set(a.other("b").rows) == {"b2", "b3"})
+        assert set(await a.listed()) == {"b2", "b3"}

@@ -24,6 +24,7 @@ from wxcontroller.cli.transfer.bundles import known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.standby import StandbyRound
+from wxcontroller.controller.receiving import IMPORT_ANSWER_BYTES
 from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -336,3 +337,21 @@ async def test_endless_response_of_a_standby_host_is_not_stored(tmp_path: Path) 
         async with asyncio.timeout(PATIENCE), a.http.put("/v1/standbys/eve?to=b", data=b"sealed") as response:
             assert response.status == 200
         a.faults.clear()  # the other host's
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_result_of_an_import_is_looked_for_at_the_end_of_its_output(pair: Pair, more: int) -> None:
+    _, b = pair
+    result = b'{"name": "eve"}\n'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.write(result + b"a line for the journal".ljust(IMPORT_ANSWER_BYTES - len(result) + more))
+        writer.close()
+
+    b.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    async with (
+        await asyncio.start_unix_server(serve, b.paths.receive_socket),
+        b.http.put("/v1/standbys/eve?to=b", data=b"a bundle") as response,
+    ):
+        assert ("the import returned no result" in await response.text()) == bool(more)
