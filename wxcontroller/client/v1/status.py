@@ -131,7 +131,7 @@ def queue_of(sends: SendQueue) -> JsonObject:
 def memory() -> int | None:
     """Return the bytes of memory that are this process' own and in use."""
     try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+        pages = Path("/proc/self/statm").read_text(encoding="utf-8").split()
     except OSError:
         return None
     return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
