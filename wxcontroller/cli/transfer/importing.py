@@ -178,24 +178,34 @@ def tell_missing(unit: UnitFiles) -> None:
 
 def refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
     """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
-    if api.arrival(name).get("account") is not None:
+    host = host_of(api, name, this_host)
+    if host == "":
         raise AccountExists(
             N_("there is an account {account} already"),
             N_("remove it first: {command}"),
             account=str(name),
             command=command("remove", name.name),
         )
-    with suppress(UnknownAccount):
-        if not this_host:
-            found = api.account(name)
-            raise AccountExists(
-                N_("account {account} is on host {host}"),
-                N_("use it there; if that host is off for good, instead of wxctl import: {command}"),
-                account=str(name),
-                host=one_line(found.raw.get("host")),
-                command=command("claim", name.name, "--from", "FILE"),
-            )
+    if host is not None:
+        raise AccountExists(
+            N_("account {account} is on host {host}"),
+            N_("use it there; if that host is off for good, instead of wxctl import: {command}"),
+            account=str(name),
+            host=host,
+            command=command("claim", name.name, "--from", "FILE"),
+        )
     refuse_files(name, (PATHS.private_state(name.instance),))
+
+
+def host_of(api: Api, name: AccountName, this_host: bool) -> str | None:
+    """Return the host that has an account, "" for this one; None if none has. ``this_host``: look only here."""
+    if this_host:
+        return None if api.arrival(name).get("account") is None else ""
+    try:
+        host = one_line(api.account(name).raw.get("host"))
+    except UnknownAccount:
+        return None
+    return "" if host == one_line(api.fleet().get("name")) else host
 
 
 def refuse_files(name: AccountName, files: Iterable[Path]) -> None:
