@@ -15,7 +15,7 @@ def fleet(session: WxctlRun) -> None:
     """Show the other hosts of the fleet, accounts that exist on more than one host, standby bundles, and owners.
 
     Exits with status 1 if a host is not reachable, an account exists twice, a standby bundle is too old, or, in a
-    fleet with etcd, this host cannot claim accounts or one that is to run has no owner.
+    fleet with etcd, this host cannot claim accounts, one that is to run has no owner, or a member is down.
     """
     found = session.api().fleet()
     standbys = [obj(standby) for standby in items(found.get("standbys"))]
@@ -43,7 +43,7 @@ def fleet(session: WxctlRun) -> None:
         _print_owners(etcd)
     is_down = any(host.get("state") != "up" for host in hosts)
     is_unowned = bool(etcd.get("reason")) or any(
-        obj(account).get("reason") for account in items(etcd.get("accounts"))
+        obj(each).get("reason") for key in ("accounts", "members") for each in items(etcd.get(key))
     )
     if not session.json and (duplicates or is_late or is_down or is_unowned):
         raise click.exceptions.Exit(WxError.exit_code)
@@ -99,6 +99,9 @@ def _print_owners(etcd: JsonObject) -> None:
             "etcd: this host has a lease; accounts run {seconds} s without another renewal",
             seconds=integer(etcd.get("permit_seconds")),
         )
+    for member in map(obj, items(etcd.get("members"))):
+        if reason := text_in(member, "reason"):
+            tell("etcd: member {url} is down: {reason}", url=one_line(member.get("url")), reason=reason)
     titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("VERSION")
     rows = [
         (

@@ -295,8 +295,12 @@ class Accounts(AccountViews):
         Raises as ``stop``, and UnitFailed while it runs.
         """
         name = self.registry.name_of(name_or_id)
-        async with self._starts.held(name.instance):
-            if (unit := await record(self.units, name.instance, 0)).state.has_process:
+        async with self._starts.held_to_stop(name.instance):
+            unit = await record(self.units, name.instance, 0)
+            if unit.state.has_process and self.ownership is not None:
+                # It is not owned here and only settles its reports, which the account sends itself from now on.
+                unit = (await self._stop_held(name)).after.unit
+            if unit.state.has_process:
                 raise UnitFailed(N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=unit.words)
             await asyncio.to_thread(self._materialiser.claim, name.instance, epoch)
             self.registry.forget(name.instance)

@@ -30,7 +30,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
@@ -45,6 +45,8 @@ from wxcontroller.fleet.takeoverplan import Outlooks
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.
 _LOOK_SECONDS = 1.0
+# Between two looks at the members of etcd.
+_MEMBERS_SECONDS = 10.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
 # The keeper's value with the package's WatchdogSec=15 (``fleet.keeper.Times``).
@@ -84,16 +86,24 @@ class HostOwners:
         self._settling: dict[str, tuple[int, bool]] = {}
         self._runs = False
         self._complaint = ""
+        self.members: Mapping[str, Text] = {}
 
     async def run(self) -> None:
         """Follow the owners, and keep the running accounts in step with them, until cancelled."""
         async with self._etcd, asyncio.TaskGroup() as group:
             self._runs = True
             _ = group.create_task(self.records.run(), name="owners")
+            _ = group.create_task(self._watch_members(), name="members of etcd")
             try:
                 await self._synchronize(group)
             finally:
                 self._runs = False
+
+    async def _watch_members(self) -> None:
+        # While the others form a quorum, everything works without one, and nothing else shows that it is down.
+        while True:
+            self.members = await self._etcd.members()
+            await asyncio.sleep(_MEMBERS_SECONDS)
 
     async def _synchronize(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -148,8 +158,10 @@ class HostOwners:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
         left = self.keeper.permit_left()
         counts: JsonObject = {**self.takeovers.counts}
+        members: list[JsonValue] = [{"url": url, **text_fields(reason=why)} for url, why in self.members.items()]
         return {
             **text_fields(reason=self.trouble),
+            "members": members,
             "permit_seconds": None if left is None else max(0, int(left)),
             **self.outlooks.as_json(),
             "takeovers": counts,

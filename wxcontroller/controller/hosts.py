@@ -215,6 +215,14 @@ class OtherHosts:
         """See ``controller.fleetport.Fleet``."""
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
+        record = self.ownership.records.owner(name.instance) if self.ownership is not None else None
+        if copy is not None and record is not None and record.host == self.name:
+            raise AccountExists(
+                N_("account {account} runs on this host"),
+                N_("see: {command}"),
+                account=name.name,
+                command=command("status", name.name),
+            )
         if copy is not None and copy.leaving is not None:
             target = self.hosts.by_name.get(copy.leaving.to)
             if target is not None and target.state not in lost:

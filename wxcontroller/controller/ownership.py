@@ -17,11 +17,14 @@ class Ownership(Protocol):
     """The accounts that this host owns. ``account`` is the account's record here, None if there is none. ``trouble``
     is why accounts cannot be claimed here, or soon can no longer be, NOTHING if they can. ``held`` are the accounts
     of lost hosts that no host takes over, with the reasons, by name; ``taken_over`` those that this host has taken
-    over lately, with their hosts of before.
+    over lately, with their hosts of before. ``members`` are those of etcd, with the reasons why they cannot be used.
     """
 
     @property
     def trouble(self) -> Text: ...
+
+    @property
+    def members(self) -> Mapping[str, Text]: ...
 
     @property
     def held(self) -> Mapping[str, Text]: ...

@@ -34,7 +34,7 @@ from wxcontroller.core.jsontypes import (
     read_json,
     text,
 )
-from wxcontroller.core.messages import N_, Text, verbatim
+from wxcontroller.core.messages import N_, NOTHING, Text, verbatim
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 
@@ -197,6 +197,24 @@ class Etcd:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+
+    async def members(self) -> dict[str, Text]:
+        """Return all members of the settings, and why each cannot be used, NOTHING if it can. Raises nothing."""
+        endpoints = self._settings.endpoints
+        return dict(zip(endpoints, await asyncio.gather(*map(self._health, endpoints)), strict=True))
+
+    async def _health(self, endpoint: str) -> Text:
+        """Ask one member itself: ``_call`` passes over those that do not respond."""
+        timeout = aiohttp.ClientTimeout(self._seconds)
+        try:
+            async with await self._post(endpoint, "/v3/maintenance/status", {}, timeout) as response:
+                errors = items((await _answer(endpoint, response)).get("errors"))
+        except (aiohttp.ClientError, OSError) as problem:
+            return connection_reason(problem, self._credentials)
+        except EtcdFailure as failure:
+            return failure.text
+        # Such as a member without a leader, or without space.
+        return verbatim("; ".join(map(one_line, errors))[:200]) if errors else NOTHING
 
     async def grant(self, seconds: int) -> int:
         """Create a lease that ends after this many seconds without renewal; return its id. Raises EtcdFailure."""

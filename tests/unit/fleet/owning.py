@@ -248,10 +248,11 @@ async def owning_fleet(
     *names: str,
     known: bool = True,
     takeovers: EtcdSettings | None = None,
+    members: int = 1,
 ) -> AsyncIterator[Fleet]:
     """Hosts that hold leases and, if ``known``, reach each other. No two run an account at the same time."""
     async with contextlib.AsyncExitStack() as stack:
-        servers = stack.enter_context(EtcdServers(root).running())
+        servers = stack.enter_context(EtcdServers(root, members).running())
         etcd = await stack.enter_async_context(connected(servers.settings()))
         fleet = Fleet([], servers, etcd, [])
         for number, name in enumerate(names):

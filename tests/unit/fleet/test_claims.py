@@ -125,6 +125,29 @@ async def test_lost_host_that_comes_back_after_a_claim_does_not_start_its_copy(o
         assert (set(b.units.processes), set(a.units.processes)) == (set(), {"eve"})
 
 
+async def test_claim_stops_a_copy_that_is_being_settled(owning: FleetMaker) -> None:
+    async with owning("a", "b", "c", known=False) as fleet:
+        a, b, _ = fleet.hosts
+        a.settles = False
+        await a.start("eve")
+        await a.lapse()
+        await b.knows("eve", epoch=1)
+        await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
+        await b.v1("POST", "accounts/eve/start")
+        await a.keep(fleet.etcd)
+        await until(lambda: a.settled == ["eve"])
+        await b.leave()
+        await b.lapse()
+        await until(lambda: "b" not in a.ownership.records.hosts)
+        status, content = await a.v1("POST", "claims/eve")
+        assert status == 200, content
+        assert (await a.v1("POST", "accounts/eve/start"))[0] == 200
+        assert (await fleet.owners())["eve"][0] == "a"
+        code, words = await a.error("POST", "claims/eve")
+        assert (code, "runs on this host" in words) == ("account-exists", True)
+        assert set(a.units.processes) == {"eve"}
+
+
 async def test_account_of_a_living_host_is_not_claimed(owning: FleetMaker) -> None:
     async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts

@@ -365,3 +365,28 @@ async def test_unreadable_records_are_not_claimed_and_stop_nothing(owning: Fleet
         await a.join()
         await until(lambda: "newer version" in str(a.ownership.trouble))
         assert "upgrade this host" in (await a.error("POST", "accounts/bob/start", {}))[1]
+
+
+async def test_member_that_is_down_is_shown_while_the_others_form_a_quorum(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, the next loss would stop all accounts, and nobody would know."""
+    monkeypatch.setattr(hostowners, "_MEMBERS_SECONDS", 0.1)
+    monkeypatch.setattr(Etcd.__init__, "__defaults__", (2.0,))
+    async with owning("a", members=3) as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        await until(lambda: len(a.ownership.members) == 3 and not any(a.ownership.members.values()))
+        assert "etcd" not in await a.alerts()
+        assert "wxcontroller_fleet_etcd_members_down 0.0" in await a.metrics()
+        fleet.servers.members[1].kill(signal.SIGKILL)
+        url = fleet.servers.endpoints[1]
+        await until(lambda: a.ownership.members[url])
+        assert [each for each, why in a.ownership.members.items() if why] == [url]
+        await a.ownership.records.until_read()
+        await until(lambda: not a.ownership.trouble)
+        assert "etcd" in await a.alerts()
+        assert "wxcontroller_fleet_etcd_members_down 1.0" in await a.metrics()
+        shown = items(obj((await a.v1("GET", "fleet"))[1]["etcd"])["members"])
+        assert [bool(obj(each)["reason"]) for each in shown] == [False, True, False]
+        assert set(a.units.processes) == {"eve"}

@@ -105,6 +105,11 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
     if reason := text_in(obj(found.get("etcd")), "reason"):
         bad = True
         yield fail(Text("accounts cannot be claimed in etcd: {reason}", reason=reason), Text("wxctl fleet"))
+    for member in map(obj, items(obj(found.get("etcd")).get("members"))):
+        if reason := text_in(member, "reason"):
+            bad = True
+            words = Text("member {url} of etcd is down: {reason}", url=one_line(member.get("url")), reason=reason)
+            yield fail(words, Text("repair or replace the member; see: journalctl -u etcd on its host"))
     if not bad:
         yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 

@@ -20,6 +20,8 @@ from wxcontroller.core.states import Desired
 _CONFIRM_SECONDS = 20.0
 # A renewal that failed is repeated within this time; accounts stop 15 s after the last one.
 _LEASE_SECONDS = 5.0
+# A member that is restarted responds again within this time.
+_MEMBER_SECONDS = 60.0
 # Listed among the problems, but not alerted, or not yet.
 _NEVER = float("inf")
 
@@ -216,8 +218,17 @@ def standbys_of(late: Mapping[str, Text], settings: AlertSettings) -> Verdict:
     return Problem(Kind.STANDBY, "", message, remedy, settings.after, len(late), code="standby-stale")
 
 
-def etcd_of(trouble: Text) -> Verdict:
-    """Judge whether this host can claim accounts; ``trouble`` says why not."""
+def etcd_of(trouble: Text, members: Mapping[str, Text]) -> Verdict:
+    """Judge whether this host can claim accounts; ``trouble`` says why not, and ``members`` why each is unusable."""
+    down = {url: why for url, why in members.items() if why}
+    if down and not trouble:
+        url, why = next(iter(down.items()))
+        words = N_(
+            "{down} of {count} members of etcd are down; without a majority all accounts stop ({url}: {reason})."
+        )
+        message = Text(words, down=len(down), count=len(members), url=url, reason=why)
+        remedy = Text(N_("repair or replace the member; see: journalctl -u etcd on its host"))
+        return Problem(Kind.ETCD, "", message, remedy, _MEMBER_SECONDS, len(down), code="etcd-member")
     if not trouble:
         return Healthy("", Text(N_("This host can claim its accounts again.")))
     message = Text(N_("This host cannot claim its accounts: {reason}."), reason=trouble)

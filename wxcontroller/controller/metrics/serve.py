@@ -85,6 +85,12 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
         "Seconds for which accounts may run without another renewal of the lease.",
         value=integer(etcd["permit_seconds"]),
     )
+    members = [obj(member) for member in items(etcd["members"])]
+    yield GaugeMetricFamily(
+        "wxcontroller_fleet_etcd_members_down",
+        "Members of etcd that do not respond, or cannot be used.",
+        value=sum(bool(member["reason"]) for member in members),
+    )
     owned = GaugeMetricFamily("wxcontroller_fleet_owned", "Accounts that a host owns.", labels=("host",))
     for host in map(obj, items(etcd["hosts"])):
         owned.add_metric((text(host["name"]),), integer(host["owned"]))

@@ -56,6 +56,7 @@ _OWNED = record(
 _ETCD = record(
     {
         **texts("reason"),
+        "members": (listing(record({"url": TEXT, **texts("reason")})), "those of etcd; reason: why it is not usable"),
         "permit_seconds": (maybe(WHOLE), "how long accounts run here without another renewal"),
         **{"hosts": listing(_LEASED), "accounts": listing(_OWNED)},
         "takeovers": (record({"done": WHOLE, "failed": WHOLE}), "by this host since its controller began"),
