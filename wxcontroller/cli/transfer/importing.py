@@ -22,7 +22,7 @@ from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
 from wxcontroller.core.commands import command
-from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
+from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, integer, one_line
 from wxcontroller.core.messages import N_
@@ -201,10 +201,11 @@ def host_of(api: Api, name: AccountName, this_host: bool) -> str | None:
     """Return the host that has an account, "" for this one; None if none has. ``this_host``: look only here."""
     if this_host:
         return None if api.arrival(name).get("account") is None else ""
-    try:
-        host = one_line(api.account(name).raw.get("host"))
-    except UnknownAccount:
+    # The list has the accounts of hosts that do not respond, too.
+    found = next((account for account in api.accounts() if account.name == name.name), None)
+    if found is None:
         return None
+    host = one_line(found.raw.get("host"))
     return "" if host == one_line(api.fleet().get("name")) else host
 
 
