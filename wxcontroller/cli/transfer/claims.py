@@ -7,17 +7,16 @@ host that responds and has the account keeps it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, file_problems
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.adoption import Adoption, started
 from wxcontroller.cli.transfer.bundles import known_bundles
-from wxcontroller.cli.transfer.importing import refuse_bundle, take_in
+from wxcontroller.cli.transfer.importing import export_file, refuse_bundle, take_in
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
 from wxcontroller.cli.transfer.pack import Manifest
 from wxcontroller.cli.transfer.passphrase import passphrase
@@ -149,9 +148,7 @@ def _from_file(api: Api, name: AccountName, file: str, secret: Callable[[], byte
                 command=command("claim", manifest.name.name, "--from", file),
             )
 
-    with file_problems(N_("{file} cannot be read: {reason}"), N_("name a file that wxctl export wrote"), file=file):
-        stream = Path(file).open("rb")  # noqa: SIM115 - errors in the block are not this file's
-    with stream:
+    with export_file(file) as stream:
         account, _ = take_in(api, stream, secret, False, check, this_host=True, adopts=True)
     return account
 

@@ -37,7 +37,7 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
         raise BadUsage(
             N_("the account and the passphrase cannot both come from standard input"), N_("use --output FILE")
         )
-    with _source(file) as source:
+    with export_file(file) as source:
         secret = partial(passphrase, passphrase_file, is_new=False)
         account, found = take_in(api, source, secret, drop_ins, refuse_bundle)
     if drop_ins:
@@ -103,7 +103,8 @@ def refuse_bundle(manifest: Manifest) -> None:
 
 
 @contextmanager
-def _source(file: str) -> Iterator[IO[bytes]]:
+def export_file(file: str) -> Iterator[IO[bytes]]:
+    """Open a file that ``wxctl export`` wrote, "-" for standard input. Raises WxError."""
     if file == "-":
         yield sys.stdin.buffer
         return
