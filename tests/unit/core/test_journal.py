@@ -11,10 +11,13 @@ from aiohttp.typedefs import Middleware
 
 from tests.patience import until
 from wxcontroller.client.api import errors
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.states import QueuedSends, SendStep
 from wxcontroller.controller.errors import json_errors
 from wxcontroller.core import summaries
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.summaries import Summaries, cause
+from wxcontroller.core.verdict import Cause, SendState, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +120,15 @@ async def test_flood_of_requests_that_find_a_mistake_is_summarized(
     # The caller's number leads to the traceback.
     [text] = texts
     assert all(number in written[0] for number in re.findall("--grep ([0-9a-f]+)", text))
+
+
+async def test_many_refusals_of_one_cause_become_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging("test")
+    sends = QueuedSends()
+    for number in range(50):
+        for why in (Cause.MEDIA_FAILED, Cause.QUEUE_FULL):
+            send = Send("@ann", False, "the words", client_id=f"{number} {why}", step=SendStep.QUEUED)
+            sends.add(send)
+            sends.move(send, SendStep.ENDED, Verdict(SendState.REFUSED, why))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "send refused" in line]
+    assert [line.partition("id=")[2].split(",")[0] for line in lines] == ["0 media-failed", "0 queue-full"]

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from wxcontroller.core import summaries
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.verdict import Cause, SendState, Verdict
 
@@ -150,7 +151,8 @@ class QueuedSends:
 def _note(send: "Send", verdict: Verdict) -> None:
     """Write a verdict to the journal, without the message: once while it stays the same.
 
-    A send that is tried again and again while WeChat is unreachable is held for that each time.
+    A send that is tried again and again while WeChat is unreachable is held for that each time. A caller can have
+    sends refused as fast as the disk stores them, so many of one cause become one line.
     """
     if verdict.state not in (SendState.HELD, SendState.REFUSED, SendState.UNKNOWN) or verdict.mark == send.journaled:
         return
@@ -163,5 +165,5 @@ def _note(send: "Send", verdict: Verdict) -> None:
         send.client_id,
         verdict.cause,
         verdict.words,
-        extra=fields(Event.SEND, state=verdict.state),
+        extra={**fields(Event.SEND, state=verdict.state), **summaries.cause(verdict.mark)},
     )
