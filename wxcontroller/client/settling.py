@@ -28,7 +28,9 @@ async def settle(
     # Before that, "no sends" could mean that they have not been read yet.
     await sends.until_taken_up()
     log.info(
-        "host %s has adopted the account: %d queued sends end here; reports are still delivered", adopter, len(sends)
+        "host %s has taken the account over: %d queued sends end here; reports are still delivered",
+        adopter,
+        len(sends),
     )
     sends.stop_accepting()
     sends.over(Cause.MOVED)

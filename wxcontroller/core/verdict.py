@@ -73,7 +73,7 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"  # cancelled by DELETE
     OTHER_USER = "other-user"  # the account has logged in again, or another person has, and all ids have changed
     OTHER_ROUTE = "other-route"  # the account uses another route now
-    MOVED = "moved"  # another host has adopted the account
+    MOVED = "moved"  # another host has taken the account over
     NOT_WANTED = "not-wanted"  # it cannot be sent now, and holding was disabled for it
     REFUSED_TWICE = "refused-twice"  # WeChat refused it in two new windows
     TOO_FREQUENT = "too-frequent"  # WeChat refuses it because too many messages were sent
@@ -198,7 +198,7 @@ RULES: Mapping[Cause, Rule] = {
         agent=_FIND,
     ),
     Cause.MOVED: Rule(
-        N_("another host has adopted the account"), N_("send it again: the host that has the account now sends it")
+        N_("another host has taken the account over"), N_("send it again: the host that has the account now sends it")
     ),
     Cause.NOT_WANTED: Rule("{why}", N_("send it again without hold=0, so that it waits")),
     Cause.REFUSED_TWICE: Rule(

@@ -69,7 +69,7 @@ async def test_two_hosts_report_a_message_with_one_id(start: Start, webhook: Web
     await lost.stop()
     shutil.rmtree(state)
     bundle.rename(state)
-    # WeChat sends what the lost host had not acknowledged again: to the host that has adopted the account.
+    # WeChat sends what the lost host had not acknowledged again: to the host that has taken the account over.
     adopter = await running(start, **{POST_API: webhook.address, "WXCLIENT_EPOCH": "2", "WXCLIENT_ADOPTED": "2"})
     adopter.driver.play([message("text", id="m1"), message("image", **image), message("on this host", id="m4")])
     await webhook.messages(6)

@@ -103,7 +103,7 @@ async def test_adoption_keeps_deliveries_and_drops_sends(
     async with asyncio.timeout(PATIENCE):
         assert await client.task == 0
     assert kept.ended(webhook)[1:] == [
-        (text, -5, "not sent: another host has adopted the account") for text in ("queued", "second")
+        (text, -5, "not sent: another host has taken the account over") for text in ("queued", "second")
     ]
     assert not client.driver.sends
 

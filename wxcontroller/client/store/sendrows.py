@@ -19,7 +19,7 @@ from wxcontroller.openwx.media import MediaFacts
 
 Row = tuple[object, ...]
 # Why some sends can no longer go out.
-_ADOPTED = N_("the host that the account was adopted from may have sent it")
+_ADOPTED = N_("the host that had the account before may have sent it")
 _NEVER = {
     NEVER_AGAIN: Verdict(SendState.UNKNOWN, Cause.NO_ANSWER, Text(_ADOPTED)),
     LOST_ROW: Verdict(SendState.REFUSED, Cause.DAMAGED),

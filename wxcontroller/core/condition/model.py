@@ -78,7 +78,7 @@ class Code(StrEnum):
 
     DOWN = "unit-down"  # error: it should run, but has no process
     FAILED = "unit-failed"  # error: the unit has failed
-    OBSTACLE = "cannot-run"  # error: the unit has failed, and would again: its settings are not valid
+    OBSTACLE = "cannot-run"  # error: the unit has failed, and would again: bad settings, or another host has it
     CRASH_LOOP = "crash-loop"  # error: systemd restarted it three times within ten minutes
     RESTARTING = "unit-restarting"  # warning: the process ended unexpectedly, systemd is restarting it
     NO_STATE = "no-state"  # warning: the program runs and reports no state
