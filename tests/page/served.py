@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.i18n import compiled
 from tests.inthread import InThread, in_thread
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, reports_of
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -56,7 +56,7 @@ class Served(InThread[Machine]):
         """Have the account publish these deliveries, and its last minutes and hours with them."""
         # A minute ahead, so that it is still the present one at the end of the test.
         heartbeats = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
-        self.machine.process(name).publish(reports=deliveries.as_json(), heartbeats=heartbeats.as_json())
+        self.machine.process(name).publish(reports=reports_of(deliveries), heartbeats=heartbeats.as_json())
 
 
 @contextlib.contextmanager

@@ -14,10 +14,12 @@ from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.routes import ConsumerRoutes
 from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.v1.status import memory, shared_status
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 # Between two writes. An open conversation of the dashboard follows them.
 _PAUSE_SECONDS = 3.0
+# For what only the disk knows of agents: while it hangs, the rest is published without them.
+_AGENTS_SECONDS = 2.0
 # The log does not report that its disk is full.
 _LOOK_SECONDS = 15.0
 
@@ -49,7 +51,7 @@ class Publisher:
         heartbeats = self._parts.minutes.recent
         content: JsonObject = {
             **shared_status(self._parts),
-            "consumers": await self._consumers.shown(),
+            "consumers": await self._agents(),
             "heartbeats": heartbeats.as_json() if heartbeats else None,
         }
         if content == self._written:
@@ -58,3 +60,10 @@ class Publisher:
         self._files.write(self._path, json.dumps({**content, "memory": memory()}).encode())
         self._written = content
         return True
+
+    async def _agents(self) -> JsonValue:
+        try:
+            async with asyncio.timeout(_AGENTS_SECONDS):
+                return await self._consumers.shown()
+        except TimeoutError:
+            return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
-from wxcontroller.core.messages import NOTHING, Text, text_fields, text_in
+from wxcontroller.core.messages import NOTHING, Text, text_in
 
 _MAX_COUNT = 1 << 40
 
@@ -28,13 +28,6 @@ class DeliveryState:
     dead_error: Text = NOTHING
     last_error: Text = NOTHING
     trouble: Text = NOTHING
-
-    def as_json(self) -> JsonObject:
-        numbers: JsonObject = {name: getattr(self, name) for name in _NUMBERS}
-        return {
-            **numbers,
-            **text_fields(dead_error=self.dead_error, last_error=self.last_error, trouble=self.trouble),
-        }
 
 
 _NUMBERS = tuple(field.name for field in fields(DeliveryState) if isinstance(field.default, int))

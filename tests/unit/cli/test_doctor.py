@@ -13,6 +13,7 @@ from tests.inthread import in_thread
 from tests.serving import answering
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
+from tests.unit.controller.machine import reports_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.examine import results
@@ -116,7 +117,7 @@ def test_another_machine_is_checked_through_its_controller(host: Host) -> None:
     host.add("waits", SCANNING)
     host.add("deadly", RUNNING)
     deliveries = DeliveryState(unacknowledged=2, dead_at=int(time.time()))
-    host.process("deadly").publish(reports=deliveries.as_json())
+    host.process("deadly").publish(reports=reports_of(deliveries))
     api = Api(host.url)
     api.is_local = False
     found = {

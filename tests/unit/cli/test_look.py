@@ -28,6 +28,7 @@ from tests.unit.cli.host import (
     up,
 )
 from tests.unit.cli.terminal import Terminal
+from tests.unit.controller.machine import reports_of
 from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.commands import command
@@ -53,7 +54,7 @@ def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
     host.add("offline", up(LoginState.OFFLINE))
     host.add("webhook", RUNNING)
     failing = DeliveryState(waiting=1, oldest_since=1, last_error=Text("the webhook returned 500"))
-    host.process("webhook").publish(reports=failing.as_json())
+    host.process("webhook").publish(reports=reports_of(failing))
     host.add("fine", RUNNING)
     assert [wxctl("status", name).returncode for name in ("scan", "offline", "webhook", "fine")] == [6, 1, 1, 0]
 

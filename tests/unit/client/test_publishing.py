@@ -1,5 +1,6 @@
 """The status that an account publishes in its runtime directory, which the controller's lists and metrics read."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,7 +10,10 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, running
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Webhook
 from wxcontroller.client import publishing
-from wxcontroller.core.jsontypes import JsonObject, field, obj
+from wxcontroller.client.calls import Parts
+from wxcontroller.client.ilink.routes import ConsumerRoutes
+from wxcontroller.client.v1.status import shared_status
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 
 
 def published(client: RunningClient) -> JsonObject:
@@ -45,3 +49,37 @@ async def test_a_busy_account_writes_it_once_in_a_while(
     await client.until_v1(lambda told: field(field(told["messages"], "received"), "text") == 20)
     await webhook.messages(20)
     assert field(field(published(client)["messages"], "received"), "text") is None
+
+
+async def test_it_is_written_only_when_something_has_changed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(publishing, "_LOOK_SECONDS", 0.01)
+    looks = 0
+
+    def looked(parts: Parts) -> JsonObject:
+        nonlocal looks
+        looks += 1
+        return shared_status(parts)
+
+    monkeypatch.setattr(publishing, "shared_status", looked)
+    client = await running(start)
+    path = client.paths.status_file("alice")
+    await until(path.exists)
+
+    async def unchanged() -> bool:
+        before, number = path.stat().st_ctime_ns, looks
+        await until(lambda: looks > number + 5)
+        return path.stat().st_ctime_ns == before
+
+    await until(unchanged)
+
+
+async def test_disk_that_hangs_keeps_only_the_agents_back(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: ConsumerRoutes) -> JsonValue:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(publishing, "_AGENTS_SECONDS", 0.01)
+    monkeypatch.setattr(ConsumerRoutes, "shown", never)
+    client = await running(start)
+    content = await until(lambda: published(client))
+    assert (content["consumers"], field(content["reports"], "pending")) == (None, 0)

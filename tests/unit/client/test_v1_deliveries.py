@@ -122,6 +122,7 @@ async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypa
 
     state = await published_as(dead=2, unacknowledged=2, dead_error="the webhook returned 410", waiting=0)
     assert path.stat().st_mode & 0o777 == 0o640
+    assert state["dead_at"]
     assert obj(state["dead_error_text"])["template"] == "the webhook returned {status}"
     await client.v1("POST", "deliveries/ack", {"all": True})
     await published_as(dead=2, unacknowledged=0, dead_at=None)

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -43,10 +43,12 @@ from wxcontroller.controller.units import MAX_AGE, Restarts, UnitRecord, Verb
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
@@ -105,6 +107,13 @@ _UNKNOWN: Mapping[str, JsonObject] = {
 }
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def reports_of(state: DeliveryState) -> JsonObject:
+    """Return the ``reports`` of a status from which an account's deliveries have this state."""
+    values = {each.name: getattr(state, each.name) for each in fields(state)}
+    texts = {name: value for name, value in values.items() if isinstance(value, Text)}
+    return {**values, **text_fields(**texts)}
 
 
 def fixed(status: int, headers: Mapping[str, str] = MappingProxyType({}), body: bytes = b"<script>") -> Handler:

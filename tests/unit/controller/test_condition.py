@@ -13,7 +13,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, reports_of
 from wxcontroller import __version__
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
@@ -111,7 +111,7 @@ async def troubled(host: Machine) -> AsyncIterator[AlertWatch]:
         ("acknowledged", DeliveryState(dead=2)),
         ("busy", DeliveryState(waiting=3, oldest_since=now + 300, last_error=Text("the webhook returned 500"))),
     ):
-        host.process(name).publish(reports=deliveries.as_json())
+        host.process(name).publish(reports=reports_of(deliveries))
     await watch.look(await host.accounts.views())
     yield watch
 
@@ -202,7 +202,7 @@ async def test_unknown_losses_are_no_number(host: Machine, lost: tuple[int, int]
     now = int(time.time())
     (await host.start("alice")).say(LoginState.RUNNING, version=__version__, last_sync_uptime=uptime())
     deliveries = DeliveryState(damaged_at=now, dropped=lost[0], dropped_at=lost[1] * now)
-    host.process("alice").publish(reports=deliveries.as_json())
+    host.process("alice").publish(reports=reports_of(deliveries))
     _, account = await host.v1("GET", "accounts/alice")
     assert told in str(obj(account["advice"])["message"])
 

@@ -77,6 +77,14 @@ async def test_metrics_of_an_account(host: Machine) -> None:
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
 
 
+async def test_an_account_makes_no_labels(host: Machine) -> None:
+    await up(host)
+    host.process("alice").publish(messages={"received": {"text": 12, "of-its-own": 3}})
+    found = figures(await scrape(host))
+    kinds = {dict(labels)["kind"] for name, labels in found if name == "wxclient_messages_total"}
+    assert kinds == {"text"}
+
+
 async def test_an_account_without_a_usable_status_affects_no_other(host: Machine) -> None:
     await up(host)
     process = await host.start("bob")

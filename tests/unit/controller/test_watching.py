@@ -129,9 +129,22 @@ async def test_no_process_is_asked_for_what_it_publishes(host: Machine) -> None:
     _, answer = await host.v1("GET", "deliveries")
     alice, bob = map(obj, items(answer["accounts"]))
     assert (alice["pending"], alice["error"], bob["pending"]) == (4, None, None)
-    assert "not published" in text(bob["error"])
+    assert "publishes no deliveries" in text(bob["error"])
     async with host.http.get("/metrics") as figures:
         shown = await figures.text()
     assert 'wxclient_sends_waiting{account="alice"} 4.0' in shown
     assert 'wxclient_up{account="bob"} 1.0' in shown
     assert host.process("alice").requests == host.process("bob").requests == []
+    await host.v1("POST", "accounts/bob/stop")
+    _, answer = await host.v1("GET", "deliveries")
+    assert [obj(row)["error"] for row in items(answer["accounts"])] == [None, "it is not running"]
+
+
+async def test_status_that_names_another_account_is_not_shown(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    process.publish(queue={"waiting": 3})
+    async with watched(host) as stream:
+        assert obj((await stream.row("alice", login_state="running"))["activity"])["queued"] == 3
+        process.publish(instance="bob", queue={"waiting": 4})
+        assert (await stream.row("alice"))["activity"] is None

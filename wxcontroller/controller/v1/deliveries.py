@@ -144,7 +144,9 @@ def row(view: View) -> JsonObject:
     if not view.unit.has_process:
         error = NOT_RUNNING
     elif view.published is None:
-        error = Text(N_("its process has not published its deliveries yet, or is another program"))
+        error = Text(
+            N_("its process publishes no deliveries: it has just started, or it is another program or version")
+        )
     return {
         "account": view.account.name.name,
         "instance": view.instance,
