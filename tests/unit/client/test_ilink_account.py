@@ -24,7 +24,7 @@ async def test_person_is_shown_by_the_name_that_the_operator_sets(ilink: Stage) 
     client = await ilink.enter()
     peer = ilink.ilink.peer
     await ilink.report(ilink.route.write(ilink, "hi"))
-    status, contact = await client.v1("PATCH", f"contacts/{peer}", {"remark": " 王芳 "})
+    status, contact = await client.v1("PATCH", f"contacts/{peer}", {"remark": " 王芳\u202e"})
     assert (status, contact["name"], contact["remark"]) == (200, "王芳", "王芳")
     client = await ilink.restart()
     assert (await ilink.report(ilink.route.write(ilink, "again")))["sender"] == "王芳"

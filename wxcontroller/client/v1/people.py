@@ -14,7 +14,7 @@ from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.outcomes import check_state
 from wxcontroller.client.v1.selecting import bad, number_of, read_body
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, Member
 from wxcontroller.openwx.objects import member_displayname
@@ -58,7 +58,7 @@ class PeopleCalls:
             )
         try:
             async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
-                await set_remark(self._parts, contact, remark.strip())
+                await set_remark(self._parts, contact, one_line(remark).strip())
         except TimeoutError:
             raise RequestRefused(504, "too-slow", N_("WeChat did not answer in time"), N_("try it again")) from None
         except WxError as problem:
