@@ -76,7 +76,8 @@ async def test_it_is_written_only_when_something_has_changed(start: Start, monke
 
 async def test_disk_that_hangs_keeps_only_the_agents_back(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(_: ConsumerRoutes) -> JsonValue:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        return None
 
     monkeypatch.setattr(publishing, "_AGENTS_SECONDS", 0.01)
     monkeypatch.setattr(ConsumerRoutes, "shown", never)
