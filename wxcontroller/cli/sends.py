@@ -81,6 +81,7 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
     account = api.resolve(name)
     cancelled: list[JsonValue] = []
     problems: list[NotCancelled] = []
+    is_done = False
     try:
         for send in ids or _cancellable(api, account):
             try:
@@ -90,8 +91,9 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
                 problems.append(NotCancelled(words, failed.remedy, send=send, problem=failed.text))
             else:
                 cancelled.append(send)
+        is_done = True
     finally:  # also if the controller or the account ends meanwhile
-        if not session.emitted(cancelled):
+        if (cancelled or is_done) and not session.emitted(cancelled):
             tell(*_CANCELLED, account=account.name, n=len(cancelled))
     for problem in problems[:-1]:
         session.report(problem)

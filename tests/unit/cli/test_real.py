@@ -147,6 +147,8 @@ def test_sends_that_wait_are_listed_and_cancelled(wxctl: Wxctl, running: Served)
         True,
         False,
     ]
+    nobody = wxctl("sends", "cancel", "nobody", waiting[0])
+    assert (nobody.returncode == 0, nobody.stdout) == (False, "")
     assert wxctl("sends", "cancel", "alice").returncode == 2
     assert wxctl("sends", "cancel", "alice", "--all").returncode == 0
     none = wxctl("sends", "list", "alice")
