@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 from aiohttp import web
 
@@ -46,3 +47,23 @@ async def answering(answer: bytes | None, tls: ssl.SSLContext | None = None) -> 
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()  # without waiting for callers, which may wait much longer
+
+
+async def cancelled_at_the_limit(call: Callable[[int], Coroutine[object, object, object]], seconds: float) -> bool:
+    """Make a call with this time limit to a server that does not answer, and cancel it in the moment in which the
+    limit ends; return whether it was cancelled.
+    """
+    reached = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        task = asyncio.ensure_future(call(server.sockets[0].getsockname()[1]))
+        await reached.wait()
+        asyncio.get_running_loop().call_soon(task.cancel)
+        time.sleep(seconds)  # noqa: ASYNC251 - so that both are due when the loop looks again
+        await asyncio.wait({task})
+    return task.cancelled()

@@ -1,5 +1,6 @@
 """Delivery of alerts by webhook: the alert as JSON, in one POST."""
 
+import asyncio
 import json
 
 import aiohttp
@@ -17,11 +18,12 @@ _PASSING = frozenset({408, 425, 429})
 async def post(url: str, alert: Alert, seconds: float = DEFAULTS.alert_webhook_seconds) -> None:
     """Post an alert. Raises NotDelivered."""
     headers = {"User-Agent": f"wxcontroller/{__version__}", "X-Wx-Alert": alert.id}
-    timeout = aiohttp.ClientTimeout(total=seconds, connect=10)
+    timeout = aiohttp.ClientTimeout(connect=10)
     body = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     headers["Content-Type"] = "application/json"
     try:
         async with (
+            asyncio.timeout(seconds),
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as web,
             # Not followed: the settings name the only receiver that may get alerts.
             web.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer,

@@ -68,8 +68,7 @@ class Heartbeat:
             return
         headers, interval = {"User-Agent": self.agent}, self.config.seconds("plugin_openwx_poll_interval")
         jar = aiohttp.DummyCookieJar()
-        timeout = aiohttp.ClientTimeout(total=HEARTBEAT_ANSWER_SECONDS, connect=10)
-        command_timeout = aiohttp.ClientTimeout(total=HEARTBEAT_COMMAND_SECONDS, connect=10)
+        timeout = aiohttp.ClientTimeout(connect=10)
         longest = HEARTBEAT_ANSWER_SECONDS + HEARTBEAT_COMMAND_SECONDS + _OVERTIME
         async with (
             aiohttp.ClientSession(
@@ -80,7 +79,7 @@ class Heartbeat:
             ) as web,
             aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(str(self.config.api_socket)),
-                timeout=command_timeout,
+                timeout=timeout,
                 headers=headers,
                 cookie_jar=jar,
             ) as own,
@@ -97,7 +96,10 @@ class Heartbeat:
         """Poll once with ``web``; run the returned command with ``own``, as this account's API is not a webhook."""
         try:
             # Not followed by the library: a redirect is the command.
-            async with web.get(self.config.poll_api, allow_redirects=False) as answer:
+            async with (
+                asyncio.timeout(HEARTBEAT_ANSWER_SECONDS),
+                web.get(self.config.poll_api, allow_redirects=False) as answer,
+            ):
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             self._complain(f"the heartbeat of {redacted(self.config.poll_api)} fails: {unreached(problem)}")
@@ -111,7 +113,10 @@ class Heartbeat:
             return
         log.info("poll_api requests %s", command.path)
         try:
-            async with own.get(command, headers=self.own, allow_redirects=False) as answer:
+            async with (
+                asyncio.timeout(HEARTBEAT_COMMAND_SECONDS),
+                own.get(command, headers=self.own, allow_redirects=False) as answer,
+            ):
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             log.warning("a command of poll_api had no answer: %s", unreached(problem))

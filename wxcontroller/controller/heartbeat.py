@@ -43,4 +43,4 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
 
 
 def _timeout(settings: Settings) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=POLL_ANSWER_SECONDS, sock_connect=settings.ua_connect_timeout)
+    return aiohttp.ClientTimeout(sock_connect=settings.ua_connect_timeout)

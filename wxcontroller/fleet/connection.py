@@ -99,7 +99,7 @@ class HostConnection:
         """
         try:
             async with asyncio.timeout(seconds + CONNECT_SECONDS):
-                timeout = aiohttp.ClientTimeout(total=seconds)
+                timeout = aiohttp.ClientTimeout()
                 async with await self.open(target, caller, timeout, method, headers, body) as response:
                     content = await read_whole(response, self._budget, limit)
                     return response.status, b"" if len(content) > limit else content

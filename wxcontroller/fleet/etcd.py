@@ -44,6 +44,8 @@ _Answer = TypeVar("_Answer")
 REQUEST_SECONDS = 2.0
 # A hanging member is silent, too: the watch moves to the next one, which costs one request.
 WATCH_SILENCE = 60.0
+# Requests have a time limit of asyncio: a cancellation in the moment in which one of aiohttp's ends would be lost.
+_UNLIMITED = aiohttp.ClientTimeout()
 # A member forgets a token that was not used there for 300 s; use at other members does not count.
 _TOKEN_SECONDS = 120.0
 _PAGE = 500
@@ -205,9 +207,11 @@ class Etcd:
 
     async def _health(self, endpoint: str) -> Text:
         """Ask one member itself: ``_call`` passes over those that do not respond."""
-        timeout = aiohttp.ClientTimeout(self._seconds)
         try:
-            async with await self._post(endpoint, "/v3/maintenance/status", {}, timeout) as response:
+            async with (
+                asyncio.timeout(self._seconds),
+                await self._post(endpoint, "/v3/maintenance/status", {}) as response,
+            ):
                 errors = items((await _answer(endpoint, response)).get("errors"))
         except (aiohttp.ClientError, OSError) as problem:
             return connection_reason(problem, self._credentials)
@@ -323,7 +327,7 @@ class Etcd:
                 raise self._unreached(endpoint, problem) from None
 
     async def _begin_watch(self, request: JsonObject, endpoint: str) -> tuple[str, aiohttp.ClientResponse]:
-        timeout = aiohttp.ClientTimeout(None, sock_read=WATCH_SILENCE)
+        timeout = aiohttp.ClientTimeout(sock_read=WATCH_SILENCE)
         try:
             async with asyncio.timeout(self._seconds):
                 return endpoint, await self._post(endpoint, "/v3/watch", request, timeout)
@@ -373,7 +377,7 @@ class Etcd:
 
         async def ask(endpoint: str) -> JsonObject:
             try:
-                async with await self._post(endpoint, path, body, aiohttp.ClientTimeout(self._seconds)) as response:
+                async with asyncio.timeout(self._seconds), await self._post(endpoint, path, body) as response:
                     return await _answer(endpoint, response)
             except (aiohttp.ClientError, OSError) as problem:
                 raise self._unreached(endpoint, problem) from None
@@ -408,7 +412,7 @@ class Etcd:
         self._endpoints.append(self._endpoints.pop(0))
 
     async def _post(
-        self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout
+        self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout = _UNLIMITED
     ) -> aiohttp.ClientResponse:
         """Send a request to a member; return the head of its response. Raises EtcdFailure."""
         for is_last in (False, True):
@@ -441,10 +445,9 @@ class Etcd:
         """Return the token of the settings' user, "" without one. Raises EtcdFailure."""
         if self._settings.user and (not self._token or time.monotonic() > self._token_until):
             body: JsonObject = {"name": self._settings.user, "password": self._credentials.secret}
-            timeout = aiohttp.ClientTimeout(self._seconds)
             self._token = ""
             try:
-                async with await self._send(endpoint, "/v3/auth/authenticate", body, timeout) as response:
+                async with await self._send(endpoint, "/v3/auth/authenticate", body, _UNLIMITED) as response:
                     answer = await _answer(endpoint, response)
             except EtcdFailure as failure:
                 if failure.grpc_code in _ELSEWHERE:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.certificates import tls_server
 from tests.patience import PATIENCE
-from tests.serving import answering
+from tests.serving import answering, cancelled_at_the_limit
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried
 from wxcontroller.core.errors import BadOption, WeChatError
 from wxcontroller.core.jsontypes import JsonValue
@@ -49,6 +49,14 @@ async def test_untrusted_certificate_is_refused_with_its_problem(
         failed = await failure(port, str(authority) if trusted else "")
     assert failed.message == f"synccheck: the certificate of wx.qq.com is not trusted: it {reason}"
     assert remedy in failed.remedy
+
+
+async def test_stop_in_the_moment_of_a_time_limit_is_not_lost() -> None:
+    async def request(port: int) -> None:
+        async with Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport:
+            await transport.send(LineRequest("synccheck", "wx.qq.com", "/x", "", timeout=1.0))
+
+    assert await cancelled_at_the_limit(request, 1.1)
 
 
 async def test_unusable_ca_file_is_refused(tmp_path: Path) -> None:

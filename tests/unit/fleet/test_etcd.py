@@ -13,6 +13,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE
+from tests.serving import cancelled_at_the_limit
 from tests.unit.fleet.link import Link
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet import etcd as module
@@ -39,6 +40,17 @@ async def test_paged_read_has_a_single_revision(etcd: Etcd) -> None:
     snapshot = await etcd.read("/many/")
     assert [entry.key for entry in snapshot.entries] == names
     assert snapshot.revision == revision
+
+
+async def test_stop_in_the_moment_of_a_time_limit_is_not_lost() -> None:
+    """The keeper would otherwise go on, until systemd kills it and the lease ends by itself."""
+
+    async def read(port: int) -> None:
+        settings = EtcdSettings((f"http://127.0.0.1:{port}",))
+        async with Etcd(settings, credentials_of(settings), 1.0) as etcd:
+            await etcd.read("/x")
+
+    assert await cancelled_at_the_limit(read, 1.1)
 
 
 async def test_watch_that_cannot_continue_is_reported(servers: EtcdServers, etcd: Etcd) -> None:

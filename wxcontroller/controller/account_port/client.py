@@ -160,7 +160,7 @@ class AccountPorts:
 
         Raises NotRunning or NotAnswering, the latter also after ``seconds``.
         """
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._settings().ua_connect_timeout)
+        timeout = aiohttp.ClientTimeout(sock_connect=self._settings().ua_connect_timeout)
         try:
             async with asyncio.timeout(seconds):
                 async with await self.open(account, target, scope, method, headers, body, timeout) as response:

@@ -154,7 +154,7 @@ class Transport:
             # ``CookieJar`` above decides what is sent: WeChat's values must go back exactly as they came.
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._agent, **self._account_header},
-            timeout=aiohttp.ClientTimeout(total=self._timing.call),
+            timeout=aiohttp.ClientTimeout(),
             trust_env=False,  # only the proxy chosen for this account may be used
         )
         return self
@@ -251,15 +251,19 @@ class Transport:
             if self._fence is not None:
                 self._fence.check()
             with self._deadlines.within(total + self._timing.overtime, request.call):
-                async with session.request(
-                    request.method,
-                    URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
-                    data=request.body,
-                    headers=headers,
-                    # A redirect names another host, and the cookies and tokens of this one must not follow it.
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
-                ) as response:
+                # Not aiohttp's limit: a cancellation in the moment in which that ends is lost, and with it a stop.
+                async with (
+                    asyncio.timeout(total),
+                    session.request(
+                        request.method,
+                        URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
+                        data=request.body,
+                        headers=headers,
+                        # A redirect names another host, and the cookies and tokens of this one must not follow it.
+                        allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(sock_connect=self._timing.connect, sock_read=silence),
+                    ) as response,
+                ):
                     if self._jar is not None:
                         dated = response.headers.get("Date", "")
                         self._jar.take(request.host, response.headers.getall("Set-Cookie", ()), dated)
