@@ -110,7 +110,7 @@ class AcceptedBy:
     def __init__(self) -> None:
         self._sought: set[Pair] = set()
         self._found: dict[Pair, int] = {}
-        self._turn = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._began = self._next = 0.0
 
     async def owner(self, connection: socket.socket, other: tuple[str, int]) -> int:
@@ -134,19 +134,25 @@ class AcceptedBy:
     async def _look(self) -> None:
         """Look into the table for all that wait, or wait for a look that another one has begun since."""
         asked = time.monotonic()
-        async with self._turn:
-            if self._began > asked:
-                return
-            await asyncio.sleep(max(0.0, self._next - time.monotonic()))
-            began = time.monotonic()
-            try:
-                found = await asyncio.to_thread(owners_of_other_ends, frozenset(self._sought))
-            finally:
-                # Also for a look that fails or is cancelled, as when its caller hangs up.
-                ended = time.monotonic()
-                self._next = ended + _TABLE_REST * (ended - began)
-            # Only now: the others that wait would take an earlier look for this one.
-            self._began, self._found = began, found
+        while self._began <= asked:
+            reading = self._reading
+            if reading is None or reading.done():
+                reading = self._reading = asyncio.ensure_future(self._read())
+                reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # A caller that hangs up ends no look: only a whole one tells how long the next one has to wait.
+            await asyncio.wait({reading})
+            reading.result()
+
+    async def _read(self) -> None:
+        await asyncio.sleep(max(0.0, self._next - time.monotonic()))
+        began = time.monotonic()
+        try:
+            found = await asyncio.to_thread(owners_of_other_ends, frozenset(self._sought))
+        finally:
+            ended = time.monotonic()
+            self._next = ended + _TABLE_REST * (ended - began)
+        # Only now: the others that wait would take an earlier look for this one.
+        self._began, self._found = began, found
 
 
 async def _by_path(node: int, directory: int, account: Account) -> socket.socket:
