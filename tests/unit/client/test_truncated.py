@@ -136,3 +136,12 @@ async def test_a_request_without_its_send_gets_a_report(start: Start, webhook: W
     # The caller that repeats the request is told, too.
     assert found(path, "SELECT COUNT(*) FROM requests WHERE json_extract(text, '$.code') = -1") == 1
     assert not again.driver.sends
+
+
+async def test_content_of_a_send_that_lost_its_name_is_not_kept_for_good(opened: Opened) -> None:
+    log = opened()
+    await log.write(lambda db: db.execute("INSERT INTO parcels (given, file) VALUES ('', 'kept.png')"))
+    store = SendStore(log, "web")
+    assert await store.files() == {"kept.png"}
+    await store.left()
+    assert await store.files() == frozenset()

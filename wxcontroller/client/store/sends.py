@@ -34,6 +34,8 @@ _SENDS = (
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
+# Of content: no send names it.
+_UNUSED = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.parcel = parcels.id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class SendStore:
                 mark_unknown(db, adopted)
                 skip_lost(db, adopted)
             enter_requested(db)
+            # Damage can leave content whose sends no longer name it; its file would be kept for good.
+            db.execute(f"DELETE FROM parcels WHERE {_UNUSED}")
             return left(db, self._route)
 
         return self._log.write(work)
@@ -291,8 +295,7 @@ def end(
         )
     if media is not None:
         # Sends to ``@all`` share their content.
-        unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.parcel = parcels.id)"
-        db.execute(f"DELETE FROM parcels WHERE id = ? AND {unused}", (media,))
+        db.execute(f"DELETE FROM parcels WHERE id = ? AND {_UNUSED}", (media,))
 
 
 def note_media(db: sqlite3.Connection, number: int, row: Row) -> None:
