@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from hypothesis.stateful import (
 )
 
 from tests.unit.client.simulated import Clock, Timers
+from tests.unit.client.test_truncated import cut
 from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
@@ -47,6 +49,7 @@ from wxcontroller.client.sends.window import Windows
 from wxcontroller.client.sends.windowed import WindowedRoute
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.media import MediaIndex
+from wxcontroller.client.store.recovery import KnownLog, recover
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
@@ -104,6 +107,8 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
             "long",
             "backup",
             "adopt",
+            "restore",
+            "truncate",
         ],
         "flag": [True, False],
         "seconds": [-100_000.0, -60.0, 60.0],
@@ -178,6 +183,7 @@ class Log(EventLog):
 class Attempt:
     client_id: str
     is_upload: bool
+    windows: Counter[str]  # of the bot that makes it
     answer: "asyncio.Future[base.Sent | base.Uploaded]"
 
 
@@ -192,12 +198,15 @@ class WeChat:
     days: Counter[date] = field(default_factory=Counter)  # attempts
     to: str = ""  # the person of the last attempt
     windows: Counter[str] = field(default_factory=Counter)  # for each person since they wrote, also lost ones
+    strangers: set[str] = field(default_factory=set)  # have not written to this bot: the driver has no token for them
     ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def new_client_id(self) -> str:
         return f"c{next(self.ids)}"
 
     async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
+        if to in self.strangers:
+            raise WeChatError("has not written", handling=FailureHandling.WAIT_FOR_PEER, unsure=False)
         self.days[date.fromtimestamp(self.clock.time())] += 1
         self.to = to
         found = await self._call(client_id, False)
@@ -214,7 +223,7 @@ class WeChat:
 
     async def _call(self, client_id: str, is_upload: bool) -> base.Sent | base.Uploaded:
         assert self.pending is None, "two calls at once"
-        self.pending = Attempt(client_id, is_upload, asyncio.get_running_loop().create_future())
+        self.pending = Attempt(client_id, is_upload, self.windows, asyncio.get_running_loop().create_future())
         try:
             return await self.pending.answer
         finally:
@@ -227,7 +236,7 @@ class WeChat:
     def end(self, how: str) -> None:
         attempt = self.pending
         assert attempt is not None
-        self.windows[self.to] += how in ARRIVES and not attempt.is_upload
+        attempt.windows[self.to] += how in ARRIVES and not attempt.is_upload
         if ARRIVES.get(how):
             self.arrive(attempt)
         if attempt.answer.done():
@@ -275,7 +284,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock()
         self.loop = asyncio.SelectorEventLoop(Timers(self.clock))
         self.loop.time = self.clock.steady  # type: ignore[method-assign]
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.db = _database()
         for script in SCHEMA:
             self.db.executescript(script)
         self.sends: dict[str, Send] = {}  # by client id, as placed
@@ -283,8 +292,10 @@ class Machine(RuleBasedStateMachine):
         self.stored: set[str] = set()
         self.own = "@me"
         self.is_slow = False  # the disk
-        self.backup = b""
+        self.backup, self.saved = b"", self.own  # a database, and whose it is
         self.adopted = 0  # how often another host took the account over with a backup
+        self.again: set[str] = set()  # had arrived when a backup was restored in which they wait
+        self.undone: set[str] = set()  # had ended when a crash came before that was stored, or are out of order
         self.process: Process
 
     # -- helpers
@@ -451,39 +462,71 @@ class Machine(RuleBasedStateMachine):
             case "confirm":
                 self.do(_within(lambda: self.process.queue.note_service(base.ServiceState(confirming=flag))))
             case "backup":
-                self.backup = self.db.serialize()
+                self.backup, self.saved = self.db.serialize(), self.own
             case "adopt" if self.backup:
                 self.do(self._adopted())
+            case "restore" if self.backup:
+                self.do(self._restored())
+            case "truncate":
+                self.do(self._truncated(0.5 if flag else 0.9))
             case "long":
                 self.do(asyncio.sleep(4000.0 if flag else 90_000.0))
 
     @drawn("hear")
     def hear(self, peer: str) -> None:
         self.wechat.windows[peer] = 0
+        self.wechat.strangers.discard(peer)
         self.do(_within(lambda: self.process.queue.heard(peer)))
 
     def login(self) -> None:
         self.do(_within(lambda: self.process.queue.login(self.own)))
 
     def _changed_login(self) -> None:
+        """Log in as the other one of two bots, to whom nobody has written since."""
         self.process.queue.over(Cause.SESSION_OVER)
-        self.own += "'"
+        self.own = "@me" if self.own != "@me" else "@other"
+        self.wechat.windows = Counter()  # an attempt under way is the other one's
+        self.wechat.strangers = {*PEERS} if self.wechat.capabilities.window is not None else set()
         roster = self.process.queue.sender.roster
         roster.me, roster.login = Contact(self.own, "me"), self.own
+        self.process.queue.logged_in_again()
         self.process.queue.login(self.own)
 
-    async def _crashed(self, arrives: bool) -> None:
+    def _die(self) -> None:
         self.process.disk.die()
+        self._undo()
+
+    def _undo(self) -> None:
+        self.undone |= {send.client_id for send in self.process.queue.unsettled() if send.state.is_final}
+
+    async def _crashed(self, arrives: bool) -> None:
+        self._die()
         if arrives and self.wechat.pending is not None:
             self.wechat.end("lost but arrived")
         await self._restarted()
 
     async def _adopted(self) -> None:
         """Continue with a backup, on another host: what WeChat got since is not known there."""
-        self.process.disk.die()
+        self.adopted, self.own = self.adopted + 1, self.saved
+        await self._continued(self.backup)
+
+    async def _restored(self) -> None:
+        """Continue with a backup, as after a ``tar``: nobody says so, and what WeChat got since may go out again."""
+        self.own = self.saved
+        await self._continued(self.backup)
+        self.again |= self.stored & set(self.wechat.arrived)
+
+    async def _truncated(self, share: float) -> None:
+        """Continue with what can be read of a log that lost its end."""
+        await self._continued(_shortened(self.db.serialize(), share))
+        self.undone |= self.stored  # between parts whose places are lost, others may go
+
+    async def _continued(self, database: bytes) -> None:
+        self._die()
         await self._end()
-        self.db.deserialize(self.backup)
-        self.adopted += 1
+        self.db.close()
+        self.db = _database()  # the old connection could take its cached pages for those of the new content
+        self.db.deserialize(database)
         self.stored = {client_id for (client_id,) in self.db.execute("SELECT client_id FROM sends")}
         self.wechat.days.clear()
         self.wechat.windows.clear()
@@ -506,6 +549,7 @@ class Machine(RuleBasedStateMachine):
         if writable:
             await self._commit()
         else:
+            self._undo()
             self.process.disk.fail()
         await asyncio.sleep(0)
         await self._begin()
@@ -532,11 +576,12 @@ class Machine(RuleBasedStateMachine):
         arrived = set(self.wechat.arrived)
         for client_id, verdict in reports:
             state = verdict.partition(" ")[0]
-            if state == SendState.REFUSED:
+            if state == SendState.REFUSED and client_id not in self.again:
                 assert client_id not in arrived, f"{client_id} is refused and sent"
             if state in (SendState.DELIVERED, SendState.ACCEPTED):
                 assert client_id in arrived, f"{client_id} is reported as sent"
-        taken = [client_id for client_id, verdict in reports if verdict.startswith(("delivered", "accepted"))]
+        once = [(client_id, verdict) for client_id, verdict in reports if client_id not in self.again | self.undone]
+        taken = [client_id for client_id, verdict in once if verdict.startswith(("delivered", "accepted"))]
         assert taken == [client_id for client_id in self.wechat.arrived if client_id in set(taken)]
 
     @invariant()
@@ -552,13 +597,17 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "wechat"):
             return
         last: dict[str, tuple[int, int]] = {}
+        again = {self.sends[client_id].bundle for client_id in self.again}
         for place, client_id in enumerate(self.wechat.arrived):
             send, number = self.sends[client_id], self.numbers[client_id]
+            if send.bundle in again or client_id in self.undone:
+                continue
             if send.bundle in last:
                 before, where = last[send.bundle]
                 assert number > before, f"part {number} after part {before}"
                 if self.wechat.capabilities.window is None:
-                    assert place == where + 1, "another message between two parts"
+                    between = {*self.wechat.arrived[where + 1 : place]} - self.undone - self.again
+                    assert not between, "another message between two parts"
             last[send.bundle] = number, place
 
     def teardown(self) -> None:
@@ -566,7 +615,10 @@ class Machine(RuleBasedStateMachine):
             self.loop.run_until_complete(self._drained())
             self.one_report_each()
             self.parts_in_order()
-            assert {name for name, _ in self.reports()} >= self.stored, "a send without a report"
+            # One whose person was lost with its row is in no conversation.
+            events = "SELECT CAST(body AS TEXT) AS body FROM events"
+            told = self.db.execute(f"SELECT json_extract(body, '$.id') FROM ({events}) WHERE json_valid(body)")
+            assert {name for name, *_ in (*told, *self.reports())} >= self.stored, "a send without a report"
             assert self.db.execute("SELECT COUNT(*) FROM sends").fetchone() == (0,)
             assert self.db.execute("SELECT COUNT(*) FROM parcels").fetchone() == (0,)
         self.loop.close()
@@ -589,6 +641,7 @@ class Machine(RuleBasedStateMachine):
             if number % 50 == 0:
                 for peer in PEERS:
                     self.wechat.windows[peer] = 0
+                    self.wechat.strangers.discard(peer)
                     queue.heard(peer)
             for _ in range(10):
                 await asyncio.sleep(0)
@@ -597,6 +650,20 @@ class Machine(RuleBasedStateMachine):
         assert len(queue) == 0
         await self._end()
         await self._commit()
+
+
+def _database() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def _shortened(database: bytes, share: float) -> bytes:
+    """Return what a recovery makes of a database of which only this share is left."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.db")
+        path.write_bytes(database)
+        cut(path, int(len(database) * share))
+        recover(path, SCHEMA, KnownLog())
+        return path.read_bytes()
 
 
 async def _within(work: Callable[[], object] | Callable[[], Coroutine[Any, Any, None]]) -> None:
