@@ -1,8 +1,9 @@
 """Input of the scripting API: reads it, and refuses invalid values."""
 
+import enum
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from wxcontroller.sandbox.logins import LoginStage, WebLoginCode
 from wxcontroller.sandbox.sandbox import Sandbox
 
 T = TypeVar("T")
+E = TypeVar("E", bound=enum.Enum)
 LONGEST_WAIT = 300.0
 NEWEST = "newest"  # instead of a login's uuid
 SANDBOX: web.AppKey[Sandbox] = web.AppKey("sandbox", Sandbox)
@@ -56,6 +58,19 @@ def string(body: JsonObject, key: str, default: str | None = None) -> str:
     if any("\ud800" <= char <= "\udfff" for char in value):
         raise BadInput(f"{key!r} holds half a character (a lone surrogate)")
     return value
+
+
+def word(body: Mapping[str, object], key: str, words: Collection[str], default: str | None = None) -> str:
+    """Return a field that is one of these words."""
+    value = body.get(key, default)
+    if not isinstance(value, str) or value not in words:
+        raise BadInput(f"{key!r} must be one of {', '.join(words)}")
+    return value
+
+
+def choice(body: Mapping[str, object], key: str, kind: type[E], default: E | None = None) -> E:
+    """Return a field as the member of an enum that has this value."""
+    return kind(word(body, key, [each.value for each in kind], None if default is None else default.value))
 
 
 def number(body: JsonObject, key: str, default: int | None, low: int, high: int) -> int:

@@ -24,6 +24,7 @@ from wxcontroller.sandbox.reading import (
     BadInput,
     account_by,
     body_of,
+    choice,
     flag,
     its_account,
     its_login,
@@ -33,6 +34,7 @@ from wxcontroller.sandbox.reading import (
     reply,
     string,
     when,
+    word,
 )
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.world import Person, Plan, Relation, ServerGroup
@@ -129,12 +131,8 @@ async def add_account(request: web.Request) -> web.Response:
     """Add an account."""
     sandbox = request.app[SANDBOX]
     body = await body_of(request, _NEW_ACCOUNT)
-    domain = string(body, "domain", DOMAINS[0])
-    if domain not in DOMAINS:
-        raise BadInput(f"'domain' must be one of {', '.join(DOMAINS)}")
-    web_login = string(body, "web_login", "both")
-    if web_login not in {kind.value for kind in WebLogin}:
-        raise BadInput(f"'web_login' must be one of {', '.join(kind.value for kind in WebLogin)}")
+    domain = word(body, "domain", DOMAINS, DOMAINS[0])
+    web_login = choice(body, "web_login", WebLogin, WebLogin.BOTH)
     plan = Plan(
         seed=number(body, "seed", len(sandbox.accounts) + 1, 0, 2**53),
         friends=number(body, "friends", 30, 0, 10_000),
@@ -147,7 +145,7 @@ async def add_account(request: web.Request) -> web.Response:
         string(body, "nickname", "")[:64],
         domain,
         plan,
-        WebLogin(web_login),
+        web_login,
         push_login=flag(body, "push_login"),
         avatar=flag(body, "avatar"),
     )
@@ -205,16 +203,14 @@ async def account_details(request: web.Request) -> web.Response:
 async def logins(request: web.Request) -> web.Response:
     """List logins, oldest first; with ``wait``, wait for one in the given state."""
     sandbox = request.app[SANDBOX]
-    wanted = request.query.get("state")
-    if wanted is not None and wanted not in {state.value for state in LoginStage}:
-        raise BadInput(f"'state' must be one of {', '.join(state.value for state in LoginStage)}")
+    wanted = choice(request.query, "state", LoginStage) if "state" in request.query else None
     uin = request.query.get("uin")
 
     def matching() -> list[JsonValue]:
         return [
             login.as_json()
             for login in reversed(sandbox.logins.newest_first())
-            if wanted in (None, login.state.value) and (uin is None or str(login.uin) == uin)
+            if wanted in (None, login.state) and (uin is None or str(login.uin) == uin)
         ]
 
     return reply(await when(request, matching, sandbox.logins.bell.wait))
@@ -313,17 +309,12 @@ async def list_faults(request: web.Request) -> web.Response:
 async def add_fault(request: web.Request) -> web.Response:
     """Inject a fault."""
     body = await body_of(request, ("endpoint", "kind", "value", "count", "uin"))
-    endpoint, kind = string(body, "endpoint"), string(body, "kind")
-    if endpoint != ANY and endpoint not in _ENDPOINTS:
-        raise BadInput(f"'endpoint' must be {ANY} or one of {', '.join(sorted(_ENDPOINTS))}")
-    if kind not in {k.value for k in FaultKind}:
-        raise BadInput(f"'kind' must be one of {', '.join(k.value for k in FaultKind)}")
+    endpoint, kind = word(body, "endpoint", (ANY, *sorted(_ENDPOINTS))), choice(body, "kind", FaultKind)
     count = None if body.get("count", 1) is None else number(body, "count", 1, 1, 10**9)
     uin = None if body.get("uin") is None else account_by(request, body["uin"]).uin
-    fault_kind = FaultKind(kind)
     value = body.get("value")
-    check_value(fault_kind, value)
-    return reply(request.app[SANDBOX].faults.add(endpoint, fault_kind, value, count, uin).as_json(), 201)
+    check_value(kind, value)
+    return reply(request.app[SANDBOX].faults.add(endpoint, kind, value, count, uin).as_json(), 201)
 
 
 def check_value(kind: FaultKind, value: JsonValue) -> None:

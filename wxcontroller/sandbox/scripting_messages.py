@@ -21,6 +21,7 @@ from wxcontroller.sandbox.reading import (
     number,
     one_of,
     string,
+    word,
 )
 from wxcontroller.sandbox.reading import reply as answer
 from wxcontroller.sandbox.sandbox import Sandbox
@@ -59,9 +60,7 @@ _FROM_WECHAT = ("notice", "template")
 async def read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
     accepted = dict.fromkeys(("kind", *where, *(name for names in KINDS.values() for name in names)))
     body = await body_of(request, accepted)
-    kind = string(body, "kind", "text")
-    if kind not in KINDS:
-        raise BadInput(f"'kind' must be one of {', '.join(KINDS)}")
+    kind = word(body, "kind", KINDS, "text")
     if unknown := sorted(set(body) - {"kind", *where, *KINDS[kind]}):
         raise BadInput(f"a {kind} has no field {unknown[0]!r}; it has {', '.join((*where, *KINDS[kind]))}")
     return kind, body

@@ -10,6 +10,7 @@ from wxcontroller.sandbox.reading import (
     SANDBOX,
     BadInput,
     body_of,
+    choice,
     flag,
     its_account,
     member_of,
@@ -18,6 +19,7 @@ from wxcontroller.sandbox.reading import (
     reply,
     string,
     when,
+    word,
 )
 from wxcontroller.sandbox.world import Relation, ServerGroup
 
@@ -118,8 +120,7 @@ async def settings(request: web.Request) -> web.Response:
     account = its_account(request)
     body = await body_of(request, ("group_operations", "resend", "file_page", "echo"))
     operations = group_operations(body, account.group_operations)
-    if (page := string(body, "file_page", account.file_page)) not in FILE_PAGES:
-        raise BadInput(f"'file_page' must be one of {', '.join(FILE_PAGES)}")
+    page = word(body, "file_page", FILE_PAGES, account.file_page)
     account.resend = flag(body, "resend", account.resend)
     account.echo = flag(body, "echo", account.echo)
     account.group_operations, account.file_page = operations, page
@@ -136,10 +137,7 @@ async def settings(request: web.Request) -> web.Response:
 
 def group_operations(body: JsonObject, default: GroupOperations = GroupOperations.WORKING) -> GroupOperations:
     """Return the value in a body."""
-    value = string(body, "group_operations", default.value)
-    if value not in {choice.value for choice in GroupOperations}:
-        raise BadInput(f"'group_operations' must be one of {', '.join(choice.value for choice in GroupOperations)}")
-    return GroupOperations(value)
+    return choice(body, "group_operations", GroupOperations, default)
 
 
 def routes() -> list[web.RouteDef]:

@@ -19,6 +19,7 @@ from wxcontroller.sandbox.reading import (
     SANDBOX,
     BadInput,
     body_of,
+    choice,
     decimal,
     flag,
     its_account,
@@ -28,6 +29,7 @@ from wxcontroller.sandbox.reading import (
     reply,
     string,
     when,
+    word,
 )
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.scripting_content import MAKERS, MEDIA_FIELDS, content_of
@@ -151,10 +153,7 @@ def setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
     """Read a setting by the type of its present value."""
     match getattr(settings, name):
         case enum.Enum() as present:
-            kind = type(present)
-            if body[name] not in {choice.value for choice in kind}:
-                raise BadInput(f"{name!r} must be one of {', '.join(str(choice.value) for choice in kind)}")
-            return kind(body[name])
+            return choice(body, name, type(present))
         case bool():
             return flag(body, name)
         case int():
@@ -166,9 +165,7 @@ def setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
 
 
 def change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> None:
-    states = [state.value for state in SessionState]
-    if "session" in body and body["session"] not in states:
-        raise BadInput(f"'session' must be one of {', '.join(states)}")
+    session = choice(body, "session", SessionState, bot.state)
     if "throttle" in body:
         seconds = decimal(body, "throttle", 0, _LONGEST)
         bot.end_throttle()
@@ -181,7 +178,7 @@ def change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> No
             if peer in ("", user_id):
                 window.closed = closed
     if "session" in body:
-        bot.set_state(SessionState(body["session"]))
+        bot.set_state(session)
 
 
 async def sent(request: web.Request) -> web.Response:
@@ -232,9 +229,7 @@ async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> 
     allowed = dict.fromkeys(name for names in _KINDS.values() for name in names)
     body = await body_of(request, ("to", "kind", "fields", *_QUOTE_FIELDS, *allowed))
     sandbox, user = request.app[SANDBOX], _user(request)
-    kind = string(body, "kind", "text")
-    if kind not in _KINDS:
-        raise BadInput(f"a phone sends a bot no {kind}; it sends {', '.join(_KINDS)}")
+    kind = word(body, "kind", _KINDS, "text")
     quoting: JsonObject = {"ref_msg": quote(user, body)} if "quote" in body else {}
     changes = obj(body.get("fields"))
     if kind in ("text", "raw"):
@@ -249,13 +244,13 @@ async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> 
 
 def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
     usual = KeyForm.HEX if kind in ("file", "video") else KeyForm.RAW
-    form = string(body, "key_form", usual.value)
-    if form not in {choice.value for choice in KeyForm} or (form == KeyForm.NONE.value and kind != "image"):
-        raise BadInput("'key_form' must be raw or hex, or none for an image")
+    form = choice(body, "key_form", KeyForm, usual)
+    if form is KeyForm.NONE and kind != "image":
+        raise BadInput("'key_form' is none only for an image")
     return ItemMedia(
         content=content_of(sandbox.contents, kind, secrets.token_hex(4), body, _MAKERS),
         key=secrets.token_bytes(16),
-        form=KeyForm(form),
+        form=form,
         full_url=flag(body, "full_url"),
         milliseconds=number(body, "length", 1580, 1, 600_000) if kind == "voice" else 0,
         seconds=number(body, "length", 2, 1, 3600) if kind == "video" else 0,
@@ -264,11 +259,9 @@ def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
 
 
 def quote(user: User, body: JsonObject) -> JsonObject:
-    form = string(body, "quote_form", QuoteForm.ID.value)
-    if form not in {choice.value for choice in QuoteForm}:
-        raise BadInput(f"'quote_form' must be one of {', '.join(choice.value for choice in QuoteForm)}")
+    form = choice(body, "quote_form", QuoteForm, QuoteForm.ID)
     try:
-        return quote_of(_message(user, body, "quote"), QuoteForm(form), string(body, "quote_part", ""))
+        return quote_of(_message(user, body, "quote"), form, string(body, "quote_part", ""))
     except ValueError as error:
         raise BadInput(str(error)) from None
 
