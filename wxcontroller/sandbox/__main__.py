@@ -138,11 +138,6 @@ def make_ca(directory: Path) -> None:
     """
     made = tls.make_ca(directory)
     click.echo(f"{'made' if made else 'kept'} {directory / 'ca.crt'} and {directory / 'server.crt'}")
-    if tls.lacks_names(directory):
-        click.echo(
-            "The CA was made by an older release and does not cover iLink's hosts. To cover them, remove ca.crt and"
-            " ca.key, run this again, and trust the new ca.crt instead of the old one."
-        )
     if made:
         click.echo(
             "To trust it on a test machine: copy ca.crt to /usr/local/share/ca-certificates/wxsandbox.crt, run"

@@ -28,24 +28,6 @@ class TlsError(WxError):
     """A certificate cannot be created or used."""
 
 
-def names(ca: x509.Certificate) -> list[str]:
-    """Return every host name that a CA is valid for. A CA of an older release is not valid for iLink's."""
-    try:
-        constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
-    except x509.ExtensionNotFound:
-        return sorted(HOSTS)
-    permitted = [domain.value for domain in constraints.permitted_subtrees or () if isinstance(domain, x509.DNSName)]
-    return sorted(
-        name for name in HOSTS if any(name == domain or name.endswith("." + domain) for domain in permitted)
-    )
-
-
-def lacks_names(directory: Path) -> bool:
-    """Return whether the CA in ``directory`` is not valid for a host that the sandbox has now."""
-    ca = load(directory, CA_FILES)
-    return ca is not None and len(names(ca[0])) < len(HOSTS)
-
-
 def make_ca(directory: Path) -> bool:
     """Ensure that ``directory`` has a CA and its server certificate; True when one was made. A valid CA, which
     machines may trust, is replaced only when it is about to expire. Keys are written with mode 0600. Raises TlsError.
@@ -105,7 +87,7 @@ def is_good(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return sorted(covered.get_values_for_type(x509.DNSName)) == names(ca)
+    return sorted(covered.get_values_for_type(x509.DNSName)) == sorted(HOSTS)
 
 
 def new_ca() -> _Pair:
@@ -135,9 +117,7 @@ def new_server(ca: _Pair) -> _Pair:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(name) for name in names(ca_certificate)]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in sorted(HOSTS)]), critical=False)
         .add_extension(authority, critical=False)
     )
     return builder.sign(ca_key, hashes.SHA256()), key
