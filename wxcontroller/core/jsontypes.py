@@ -14,8 +14,8 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 JSON_DEPTH = 64
 JSON_DIGITS = 40
 _BEYOND = 10**JSON_DIGITS
-# Limits for stored JSON: 2.0.0 could be configured to accept this much.
-_STORED = 200, 4000
+# Levels of stored JSON, which wraps JSON from outside.
+_STORED_DEPTH = 200
 # Control and direction characters, line ends, and halves of characters.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -73,7 +73,7 @@ def read_json(
 def kept_json(kept: object) -> JsonObject:
     """Return an object that this program wrote, an empty one if its file is damaged."""
     try:
-        return obj(read_json(kept, *_STORED)) if isinstance(kept, str | bytes) else {}
+        return obj(read_json(kept, _STORED_DEPTH)) if isinstance(kept, str | bytes) else {}
     except ValueError:
         return {}
 

@@ -45,8 +45,6 @@ _MODE = 0o640
 # Writing an account's file takes milliseconds, on a bad disk a second.
 LOCK_SECONDS = 15.0
 _LOOK_SECONDS = 0.02
-# Longest stored option in characters: 2.0.0 could be set to accept this many.
-_STORED_OPTION_LENGTH = 1 << 16
 
 
 class Materialiser:
@@ -384,7 +382,7 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
     for name, value in parameters.items():
         if name in OPTIONS:
             try:
-                found.update(check_options([(name, value)], longest=_STORED_OPTION_LENGTH).options)
+                found.update(check_options([(name, value)]).options)
             except BadOption as problem:
                 log.warning("a stored option is no longer valid: %s", problem)
     return found
