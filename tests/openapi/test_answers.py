@@ -56,10 +56,9 @@ async def its_code(made: World, name: str) -> None:
     await until(lambda: call(made, "GET", f"accounts/{name}/qr"), lambda found: found[0] != 404)
 
 
-async def test_start_accepts_two_forms_of_options_and_returns_four_forms_of_the_code(made: World) -> None:
-    for lang, body in (("en_US", {"options": {"lang": "en_US"}}), ("zh_CN", {"lang": "zh_CN"})):
-        assert (await call(made, "POST", "accounts/bob/start", body))[0] == 200
-        assert (await call(made, "GET", "accounts/bob/options"))[1]["options"]["lang"]["value"] == lang
+async def test_start_takes_options_and_the_code_has_four_forms(made: World) -> None:
+    assert (await call(made, "POST", "accounts/bob/start", {"options": {"lang": "en_US"}}))[0] == 200
+    assert (await call(made, "GET", "accounts/bob/options"))[1]["options"]["lang"]["value"] == "en_US"
     assert (await call(made, "POST", "accounts/bob/start", {"options": [1]}))[0] == 400
     await its_code(made, "bob")
     for form in ("json", "svg", "png", "txt"):

@@ -87,7 +87,9 @@ class Api(Connection):
 
     def start(self, name: AccountName, options: Mapping[str, str]) -> AccountView:
         """Start an account; the options given are stored with it. Returns when its unit is up."""
-        return account_view(self._ask("POST", name, "start", body=options, wait=_PATIENCE))
+        return account_view(
+            self._ask("POST", name, "start", body={"options": dict(options)} if options else None, wait=_PATIENCE)
+        )
 
     def stop(self, name: AccountName) -> AccountView:
         return account_view(self._ask("POST", name, "stop", wait=_PATIENCE))

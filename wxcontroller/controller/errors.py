@@ -77,10 +77,6 @@ class TooManyReaders(WxError, code="too-many-readers", status=503):
     """The limit for readers of events is reached."""
 
 
-class OlderVersion(WxError, code="older-version", status=409):
-    """The account runs an older version, which does not support the call."""
-
-
 class NotServed(WxError, code="not-served", status=409):
     """The API is disabled in the settings."""
 
@@ -120,7 +116,7 @@ class TooManyTests(WxError, code="too-many-tests", status=429):
 # Errors of /v1's handlers, each with its own ``code``.
 FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
-    *(OlderVersion, AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
+    *(AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
     *(NotServed, NoConsumer, NoPairing, TooManyPairings),
     *(UnknownTarget, TargetExists),
     *(HostFailure, WrongHost),

@@ -186,7 +186,7 @@ _TO_CONTROLLER = (
     *(_get("/openwx/check_client"), _get("/openwx/start_client?client=bob&send_interval=5&_=1")),
     *(_get("/openwx/stop_client?client=alice", "Connection: close"), _get("/v1/health", "Accept: */*") + _get("/")),
     *(_get("/v1/accounts", "Origin: http://127.0.0.1"), _get("/v1/accounts/alice/qr?format=svg")),
-    _post("/v1/accounts/alice/start", _JSON, b'{"send_interval": 3, "download_media": false}'),
+    _post("/v1/accounts/alice/start", _JSON, b'{"options": {"send_interval": 3, "post_event": false}}'),
     _post("/openwx/start_client", _FORM, b"client=carol&lang=en_US"),
     *(_get("/v1/deliveries"), _get("/v1/events?account=nobody&types=login&cursor=1000")),
     _get("/v1/events?cursor=x", "Last-Event-ID: 1.alice=0badcafe-1"),

@@ -20,8 +20,9 @@ from wxcontroller.core.states import Desired, LoginState
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
     ("GET", "/accounts/bob", None, 404, "unknown-account"),
     ("POST", "/accounts/a%2Fb/start", None, 400, "bad-name"),
-    ("POST", "/accounts/bob/start", {"load": "x"}, 400, "bad-option"),
-    ("POST", "/accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
+    ("POST", "/accounts/bob/start", {"lang": "en_US"}, 400, "bad-request"),
+    ("POST", "/accounts/bob/start", {"options": {"load": "x"}}, 400, "bad-option"),
+    ("POST", "/accounts/bob/start", {"options": {"lang": "a\nb"}}, 400, "bad-option"),
     ("POST", "/accounts/bob/start", ["lang"], 400, "bad-request"),
     ("GET", "/nothing", None, 404, "no-such-path"),
     ("GET", "", None, 404, "no-such-path"),
@@ -81,7 +82,7 @@ async def test_driver_can_be_changed_only_while_stopped(host: Machine) -> None:
     before = host.paths.account_file("alice").read_bytes()
     requests: list[tuple[str, str, JsonObject]] = [
         ("PATCH", "accounts/alice/options", {"driver": "ilink", "lang": "en_US"}),
-        ("POST", "accounts/alice/start", {"driver": "ilink"}),
+        ("POST", "accounts/alice/start", {"options": {"driver": "ilink"}}),
     ]
     for method, path, body in requests:
         status, answer = await host.v1(method, path, body)
@@ -92,7 +93,7 @@ async def test_driver_can_be_changed_only_while_stopped(host: Machine) -> None:
     assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "web"}))[0] == 200
     await host.v1("POST", "accounts/alice/stop")
     assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "ilink"}))[1]["driver"] == "ilink"
-    assert (await host.v1("POST", "accounts/alice/start", {"driver": "web"}))[1]["driver"] == "web"
+    assert (await host.v1("POST", "accounts/alice/start", {"options": {"driver": "web"}}))[1]["driver"] == "web"
 
 
 async def test_invalid_option_changes_nothing(host: Machine) -> None:

@@ -53,7 +53,7 @@ STREAM_WAITING_EVENTS = 100
 STREAM_SILENCE_SECONDS = 30.0
 # Enough for the largest events: all groups with their members. Parsing this many takes a second or two in a thread.
 EVENT_VALUES = 1_000_000
-# Pauses after an account that did not open its stream, as another program or 2.0.0's first versions.
+# Pauses after an account that did not open its stream, as another program.
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 # Interval of checks for accounts that have started and for connections that have ended.
 _LOOK_SECONDS = 1.0

@@ -22,7 +22,7 @@ _KINDS: Mapping[str, type[StatusRecord | ConsumerList | OptionsInUse]] = {
 }
 # Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
-# Optional fields: programs of 2.0.0 report no capabilities, and not every route has a reply window.
+# Optional fields: not every route has a reply window.
 _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")
 
 
@@ -72,15 +72,12 @@ async def ask(
     return Answer(as_object(found))
 
 
-async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool | None:
+async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool:
     """Have an account's program refuse other WeChat users at its next login.
 
-    Return whether it does: False on a route that cannot or for a first login, None for a program without this call.
-    Raises PortFailure.
+    Return whether it does: False on a route that cannot, and for a first login. Raises PortFailure.
     """
     status, content = await ports.ask(account, "/v1/keep-user", PROGRAM_ANSWER_SECONDS, scope, "POST")
-    if status == 404:
-        return None
     if status != 200:
         raise NotAnswering(
             account, Text(N_("its process answered {status} to {path}"), status=status, path="/v1/keep-user")

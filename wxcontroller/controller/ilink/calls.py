@@ -160,8 +160,6 @@ async def forward_call(
     status, content = await shared.ports.exchange(
         account, target, seconds, Scope.ILINK, "POST", headers, body, _ANSWER_BYTES
     )
-    if status == 404:  # all its calls are known to a program that serves any
-        return failure(FAILED, Text(N_("account {account} runs an older version"), account=account.name.name))
     return web.Response(status=status, body=content, headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -1,7 +1,7 @@
 """The controller's part in consumers, apart from forwarding their calls."""
 
 from wxcontroller.controller.account_port.client import AccountPorts
-from wxcontroller.controller.errors import BadRequest, NotServed, OlderVersion
+from wxcontroller.controller.errors import BadRequest, NotServed
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject
@@ -23,15 +23,9 @@ def need_served(settings: Settings) -> None:
 async def keep(ports: AccountPorts, account: Account, name: str, options: JsonObject) -> JsonObject:
     """Have the account's process keep a consumer with these options; return the consumer.
 
-    Raises BadRequest with the program's own words, OlderVersion and PortFailure.
+    Raises BadRequest with the program's own words, and PortFailure.
     """
     status, content = await ports.ask(account, f"/v1/consumers/{name}", _SECONDS, Scope.ADMIN, "PUT", options)
-    if status in (404, 405):
-        raise OlderVersion(
-            N_("account {account} runs an older version, which does not serve the iLink API"),
-            N_("restart it: wxctl restart {account}"),
-            account=account.name.name,
-        )
     if status not in (200, 201):
         problem = content.get("error")
         words = text_in(problem, "message") or Text(N_("its process answered {status}"), status=status)

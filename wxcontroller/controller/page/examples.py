@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, Example] = {
         '{"name": "alice", "desired": "stopped", "unit_state": "absent", "port": 3000, …}',
     ),
     "post_v1_accounts_name_start": Example(
-        f'curl {_JSON} -d \'{{"post_api": "http://127.0.0.1:8000/hook"}}\' {_AT}/v1/accounts/alice/start',
+        f'curl {_JSON} -d \'{{"options": {{"post_api": "http://127.0.0.1/hook"}}}}\' {_AT}/v1/accounts/alice/start',
         '{"name": "alice", "desired": "started", "unit_state": "active", "result": "started", …}',
     ),
     "get_v1_accounts_name_qr": Example(

@@ -92,8 +92,7 @@ async def add(request: web.Request) -> web.Response:
     """
     shared = context(request)
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
-    if unknown := sorted(body.keys() - {"name", "options", "epoch", "arrived", "adopted"}):
-        raise BadRequest(N_("unknown key {unknown}"), N_("use only name, options and epoch"), unknown=unknown[0][:64])
+    set_ = _options(body, N_("use only name, options and epoch"), "name", "epoch", "arrived", "adopted")
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
     arrived = text(body.get("arrived"))
@@ -107,10 +106,6 @@ async def add(request: web.Request) -> web.Response:
             await shared.fleet.met()
             epoch = adopted = shared.fleet.adoption(name, epoch)
         # During a move, the account stays registered on the host that it leaves, where it can no longer be started.
-    options = body.get("options", {})
-    if not isinstance(options, dict):
-        raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
-    set_ = texts(options)
     checked = check_options(set_.items())
     view = await shared.accounts.add(name, checked.options, set_, epoch, arrived[:64], adopted)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
@@ -160,7 +155,7 @@ async def logout(request: web.Request) -> web.Response:
 @CALLS.route(
     "POST",
     "accounts/{name}/start",
-    "start it, registering it if it is new; options replace stored ones; as in 2.2, the body may be only options",
+    "start it, registering it if it is new; options replace stored ones",
     _DONE,
     body=record({"options": ref("Options")}, ("options",)),
     decoded=AccountAnswer,
@@ -169,7 +164,8 @@ async def start(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/start ``{"options": {…}}``: options, if any, are stored over those the account has."""
     accounts = context(request).accounts
     name = accounts.registry.name_of(request.match_info["name"])
-    options = await _options(request)
+    remedy = N_('send {"options": {"post_api": "http://…"}}, or nothing')
+    options = _options(await json_object(request, remedy), remedy)
     checked = check_options(options.items())
     started = await accounts.start(name, checked.options, options, keep=True)
     answer: JsonObject = {
@@ -222,13 +218,13 @@ async def remove(request: web.Request) -> web.Response:
     return json_response({**answer, "tokens": bound, "targets": ended})
 
 
-async def _options(request: web.Request) -> dict[str, str]:
-    """Return the ``options`` of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption.
-
-    Until 2.2 the body was that object itself, which is still taken: no option is called "options".
+def _options(body: JsonObject, remedy: str, *others: str) -> dict[str, str]:
+    """Return the ``options`` of a body: an object of texts, numbers and booleans. Raises BadOption, and BadRequest,
+    with the remedy for keys that are not among the ``others``.
     """
-    body = await json_object(request, 'send {"options": {"post_api": "http://…"}}, or nothing')
-    options = body.get("options", {}) if body.keys() <= {"options"} else body
+    if unknown := sorted(body.keys() - {"options", *others}):
+        raise BadRequest(N_("unknown key {unknown}"), remedy, unknown=unknown[0][:64])
+    options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
     return texts(options)

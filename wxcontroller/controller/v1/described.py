@@ -82,7 +82,7 @@ CODES = (
     # Fields of fleets, whose modules a single machine does not load.
     *("owned-elsewhere", "not-claimable", "etcd-unreachable", "no-host"),
     # As in the answers of the account's process.
-    *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
+    *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked"),
 )
 
 SCHEMAS: Mapping[str, Schema] = {

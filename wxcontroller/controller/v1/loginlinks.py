@@ -8,7 +8,7 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.failures import NotRunning
 from wxcontroller.controller.account_port.status import keep_user
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import AlreadyLoggedIn, OlderVersion, json_response
+from wxcontroller.controller.errors import AlreadyLoggedIn, json_response
 from wxcontroller.controller.loginlinks import LoginLink, is_logged_in, over
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.qrdrawing import drawn
@@ -52,12 +52,6 @@ async def create(request: web.Request) -> web.Response:
             account=name.name,
         )
     kept = await keep_user(shared.ports, view.account, who.scope)
-    if kept is None:
-        raise OlderVersion(
-            N_("account {account} runs an older version, which does not support login links"),
-            N_("restart it: wxctl restart {account}"),
-            account=name.name,
-        )
     link, secret = shared.login_links.create(view, kept, who)
     # The dashboard of the host that forwards this has no such link.
     origin = f"{shared.settings.public_url or f'https://{request.host}'}/" if who.hop else ""

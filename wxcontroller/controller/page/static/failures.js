@@ -34,7 +34,6 @@ const FAILURES = {
     t("Root can create one with a wider scope: wxctl token create NAME --scope SCOPE"),
   ],
   "not-asked": () => [t("The account no longer waits for this."), ""],
-  "older-version": () => [t("The account's program is older than this page."), t("Restart the account.")],
   "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
   "too-many-readers": () => [t("Too many pages are open."), t("Close some pages.")],
   "not-sent": () => [t("It was not sent."), ""],
