@@ -101,7 +101,6 @@ _LATER: Mapping[str, deferred.Names] = {
     "calendar": {"timegm": timegm},
     "email.message": "Message",
     "email.parser": "HeaderParser",
-    "email.utils": "formatdate parsedate",
     "html.entities": {"html5": _Entities({"amp;": "&", "lt;": "<", "gt;": ">", "quot;": '"'})},
     "inspect": _INSPECT,
     "shutil": "rmtree",
