@@ -5,14 +5,16 @@ Secrets are in files or systemd credentials; the settings, which everyone on the
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from wxcontroller.core.access import LADDER, Scope
 from wxcontroller.core.addresses import Network, is_loopback_host
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.options import HOST_NAME, LABEL, LABELS
 from wxcontroller.core.tables import (
+    AUTHORITY,
     FILE,
     CheckedTable,
     Choice,
@@ -22,19 +24,21 @@ from wxcontroller.core.tables import (
     Words,
     entries,
     number,
+    pair,
     row,
     seconds,
 )
 
 # Each host costs a connection, a stream and a request every few seconds. Larger fleets need an engine.
 FLEET_HOSTS = 64
-_ADDRESS = r"://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?"
-_NAME = Word(
-    N_("must consist of 1 to 32 of A-Z a-z 0-9 - and not begin with a dash"), "[A-Za-z0-9][A-Za-z0-9-]{0,31}"
-)
+_ADDRESS = f"://{AUTHORITY}/?"
+_NAME = Word(N_("must consist of 1 to 32 of A-Z a-z 0-9 - and not begin with a dash"), HOST_NAME)
 # Names of a fleet and of an etcd user: they are parts of keys and roles.
-_WORD = Word(N_("must be a word of A-Z a-z 0-9 . _ -"), "[A-Za-z0-9._-]{1,64}")
-_LABELS = 32
+_WORD = Word(N_("must be a word of A-Z a-z 0-9 . _ -"), LABEL)
+NETWORKS = Words(
+    N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]'),
+    Word(N_("contains {item}, which is not an address or network"), made=ipaddress.ip_network),
+)
 # An etcd has three or five members; more are slower.
 _ETCD_MEMBERS = 9
 
@@ -66,7 +70,7 @@ class HostSettings(CheckedTable):
     )
     sources: tuple[Network, ...] = row(
         (),
-        Words(N_('must be a list of addresses or networks like ["192.0.2.11"]'), Word(made=ipaddress.ip_network), 1),
+        replace(NETWORKS, least=1),
         "addresses and networks from which they may call; not set: any",
         key="from",
     )
@@ -77,8 +81,7 @@ class HostSettings(CheckedTable):
         return frozenset(parse_name(name).instance for name in self.accounts) or None
 
     def problems(self) -> Iterator[KeyProblem]:
-        if bool(self.certificate) != bool(self.key):
-            yield KeyProblem(Text("needs both certificate and key, or neither"))
+        yield from pair(self, "certificate", "key")
         if not self.url and (self.token or self.ca_file or self.certificate):
             yield KeyProblem(Text("needs a url"))
         if self.url and not self.token and not self.certificate:
@@ -122,10 +125,8 @@ class EtcdSettings(CheckedTable):
     def problems(self) -> Iterator[KeyProblem]:
         if not self.endpoints:
             yield KeyProblem(Text('needs endpoints, as endpoints = ["https://etcd-1.example:2379"]'))
-        if bool(self.certificate) != bool(self.key):
-            yield KeyProblem(Text("needs both certificate and key, or neither"))
-        if bool(self.user) != bool(self.password):
-            yield KeyProblem(Text("needs both user and password, or neither"))
+        yield from pair(self, "certificate", "key")
+        yield from pair(self, "user", "password")
         for url in self.endpoints if self.password else ():
             if not url.startswith("https:") and not is_loopback_host(urlsplit(url).hostname or ""):
                 words = Text("must not send the password to {endpoint} unencrypted; use https://", endpoint=url)
@@ -150,7 +151,7 @@ class FleetSettings(CheckedTable):
     etcd: EtcdSettings | None = row(None, Table(EtcdSettings, "fleet.etcd"))
     labels: tuple[str, ...] = row(
         (),
-        Words(N_('must be a list of words like ["eu", "line-2"]'), Word(pattern=_WORD.pattern), most=_LABELS),
+        Words(N_('must be a list of words like ["eu", "line-2"]'), Word(pattern=LABEL), most=LABELS),
         "words by which accounts are placed on this host",
     )
     egress: str = row("", _WORD, "word for the address from which this host reaches WeChat; hosts may share one")

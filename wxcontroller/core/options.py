@@ -20,6 +20,8 @@ from wxcontroller.core.tables import SWITCH, URL, Choice, TableRow, Word, Words,
 
 # Maximum characters of an option in a request: the usual limit of servers for URLs.
 OPTION_LENGTH = 2048
+# Names of hosts of a fleet, and the words by which accounts are placed on them. A host has at most this many words.
+HOST_NAME, LABEL, LABELS = "[A-Za-z0-9][A-Za-z0-9-]{0,31}", "[A-Za-z0-9._-]{1,64}", 32
 # Values of ``driver`` whose logins are not bound to an IP address: any host may take them over.
 ANY_ADDRESS = frozenset({"ilink"})
 
@@ -32,17 +34,6 @@ class Origin(Enum):
     IGNORED = "ignored"  # the original's, without meaning here: accepted from old scripts, named in the answer
 
 
-# Variables of the original; nothing is ever added here.
-_ORIGINAL = frozenset(
-    (
-        "post_api poll_api poll_interval plugin_openwx_poll_interval post_event plugin_openwx_post_event "
-        "post_media_data plugin_openwx_post_media_data post_event_list post_message_filter domain lang "
-        "http_agent keep_cookie send_interval qrcode_count_max stop_with_mobile synccheck_interval "
-        "synccheck_delay fix_media_loop emoji_to_text is_init_group_member is_update_group_member "
-        "is_update_all_friend download_media media_size_max media_chunk_size check_event_list_max_size "
-        "ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout log_level http_debug"
-    ).split()
-)
 # Two names for one option (openwx-api 5.1 no. 15); stored under the one that the original's client reads.
 SAME = {name: f"plugin_openwx_{name}" for name in ("poll_interval", "post_event", "post_media_data")}
 
@@ -74,18 +65,21 @@ def _line(longest: int) -> Word:
 
 
 def _option(default: str, kind: Any, meaning: str, origin: Origin = Origin.REQUEST) -> TableRow:
-    return TableRow("", kind, default, meaning, origin=origin)
+    return TableRow("", kind, default, meaning, "WXCLIENT", origin)
 
 
+def _original(default: str, kind: Any, meaning: str, origin: Origin = Origin.REQUEST) -> TableRow:
+    """Return a row whose variable is the original's. No others are ever added."""
+    return TableRow("", kind, default, meaning, "MOJO_WEIXIN", origin)
+
+
+_SAME = "the same, by the original's name"
 _EVENTS = Words(N_("must be names separated by commas"), Word(pattern="[a-z_]{1,64}"))
 _STATUSES = Words(N_("must be HTTP statuses from 400 to 599 separated by commas"), Word(pattern="[45][0-9]{2}"))
 _CONDITIONS = Word(N_("must be name=value pairs joined by &, percent-encoded"), made=_conditions)
 _PROXY, _TARGETS = Word(made=_proxy), Word(made=_targets)
-_HOST = Word(N_("must be the name of a host in [fleet]"), "([A-Za-z0-9][A-Za-z0-9-]{0,31})?")
-# A host has at most this many labels.
-_LABELS = Words(
-    N_("must be names or labels of hosts, separated by spaces"), Word(pattern="[A-Za-z0-9._-]{1,64}"), 0, 32, " "
-)
+_HOST = Word(N_("must be the name of a host in [fleet]"), f"({HOST_NAME})?")
+_LABELS = Words(N_("must be names or labels of hosts, separated by spaces"), Word(pattern=LABEL), 0, LABELS, " ")
 _DIRECTORIES = Word(
     N_("must be absolute directories separated by colons"), "(?:(?:/[^:]*)?:)*(?:/[^:]*)?", _line(2000)
 )
@@ -96,16 +90,16 @@ _DOMAIN = Choice(("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "we
 class AccountOptions:
     """The table. Values are texts, as in an account's environment."""
 
-    post_api = _option("", URL, "URL to which reports are posted; client=NAME is added to its query")
-    poll_api = _option("", URL, "heartbeat URL, requested periodically; client=NAME is added to its query")
-    poll_interval = _option("5", seconds(0.1, 86400), "pause between two heartbeats")
-    plugin_openwx_poll_interval = _option("5", seconds(0.1, 86400), "the same, by the original's name")
-    post_event = _option("1", SWITCH, "report events, not only messages")
-    plugin_openwx_post_event = _option("1", SWITCH, "the same, by the original's name")
-    post_media_data = _option("1", SWITCH, "put media into reports as base64")
-    plugin_openwx_post_media_data = _option("1", SWITCH, "the same, by the original's name")
-    post_event_list = _option("", _EVENTS, "events to report, separated by commas; empty: the original's list")
-    post_message_filter = _option("", _CONDITIONS, "name=value&… that message reports must match")
+    post_api = _original("", URL, "URL to which reports are posted; client=NAME is added to its query")
+    poll_api = _original("", URL, "heartbeat URL, requested periodically; client=NAME is added to its query")
+    poll_interval = _original("5", seconds(0.1, 86400), "pause between two heartbeats")
+    plugin_openwx_poll_interval = replace(poll_interval, meaning=_SAME)
+    post_event = _original("1", SWITCH, "report events, not only messages")
+    plugin_openwx_post_event = replace(post_event, meaning=_SAME)
+    post_media_data = _original("1", SWITCH, "put media into reports as base64")
+    plugin_openwx_post_media_data = replace(post_media_data, meaning=_SAME)
+    post_event_list = _original("", _EVENTS, "events to report, separated by commas; empty: the original's list")
+    post_message_filter = _original("", _CONDITIONS, "name=value&… that message reports must match")
     webhook_retry_first = _option("5", seconds(0.1, 3600), "pause after a failed report; doubled each time")
     webhook_retry_longest = _option("300", seconds(0.1, 86400), "longest pause between two attempts of a report")
     webhook_give_up_days = _option(
@@ -131,12 +125,12 @@ class AccountOptions:
         Choice(("auto", "on", "off")),
         "log in as WeChat's desktop client; auto: only after a refusal and your consent",
     )
-    domain = _option("wx.qq.com", _DOMAIN, "initial WeChat host; the login may move the account")
+    domain = _original("wx.qq.com", _DOMAIN, "initial WeChat host; the login may move the account")
     proxy = _option("", _PROXY, "proxy for all traffic with WeChat; empty: none")
-    lang = _option("zh_CN", Choice(("zh_CN", "zh_TW", "en_US")), "language of texts from WeChat")
-    http_agent = _option("", _line(300), "User-Agent of the session; empty: a desktop browser's")
-    keep_cookie = _option("1", SWITCH, "keep the session so that a restart needs no scan")
-    send_interval = _option("3", seconds(0, 3600), "smallest pause between two sends of the account")
+    lang = _original("zh_CN", Choice(("zh_CN", "zh_TW", "en_US")), "language of texts from WeChat")
+    http_agent = _original("", _line(300), "User-Agent of the session; empty: a desktop browser's")
+    keep_cookie = _original("1", SWITCH, "keep the session so that a restart needs no scan")
+    send_interval = _original("3", seconds(0, 3600), "smallest pause between two sends of the account")
     send_jitter = _option("0", seconds(0, 3600), "random time added to send_interval, up to this value")
     send_burst_max = _option("0", integer(0, 100000), "most sends per minute, others wait; 0: any number")
     send_daily_max = _option("0", integer(0, 1000000), "most sends per day, others are refused; 0: any number")
@@ -162,22 +156,22 @@ class AccountOptions:
     stop_drain = _option("15", seconds(0, 300), "longest time to send queued messages at a stop")
     send_queue_max = _option("10000", integer(1, 100000), "most sends that wait; more are refused")
     consult_max = _option("3600", seconds(1, 86400), "longest wait of consult for a reply")
-    qrcode_count_max = _option("10", integer(1, 1000), "QR codes shown in a row before giving up")
-    stop_with_mobile = _option("0", SWITCH, "stop when the phone ends the web session, instead of logging in again")
-    synccheck_interval = _option(
+    qrcode_count_max = _original("10", integer(1, 1000), "QR codes shown in a row before giving up")
+    stop_with_mobile = _original("0", SWITCH, "stop when the phone ends the web session, instead of logging in again")
+    synccheck_interval = _original(
         "1", seconds(0, 60), "pause between two checks for new messages; a hundredth of it while messages arrive"
     )
-    synccheck_delay = _option("1", seconds(0, 60), "pause after a failed check, growing")
-    fix_media_loop = _option(
+    synccheck_delay = _original("1", seconds(0, 60), "pause after a failed check, growing")
+    fix_media_loop = _original(
         "1",
         Choice(("0", "1", "2")),
         "guard against WeChat's busy loop after media: 0 none, 1 waits, 2 also nudges WeChat",
     )
-    emoji_to_text = _option("1", SWITCH, "old emoji as [name], not as Unicode characters")
-    is_init_group_member = _option("0", SWITCH, "fetch details of all group members at login (slow)")
-    is_update_group_member = _option("1", SWITCH, "fetch details of members when a group is loaded later")
-    is_update_all_friend = _option("1", SWITCH, "follow the paging of the contact list")
-    download_media = _option("1", SWITCH, "fetch received media")
+    emoji_to_text = _original("1", SWITCH, "old emoji as [name], not as Unicode characters")
+    is_init_group_member = _original("0", SWITCH, "fetch details of all group members at login (slow)")
+    is_update_group_member = _original("1", SWITCH, "fetch details of members when a group is loaded later")
+    is_update_all_friend = _original("1", SWITCH, "follow the paging of the contact list")
+    download_media = _original("1", SWITCH, "fetch received media")
     media_fetch_max = _option("104857600", integer(1, 1 << 34, "bytes"), "largest received media in bytes")
     media_fetch_seconds = _option("120", seconds(1, 3600), "longest time for fetching received media")
     media_fetch_parallel = _option("4", integer(1, 64), "received media fetched at a time")
@@ -185,13 +179,13 @@ class AccountOptions:
     media_keep_bytes = _option(
         "2147483648", integer(0, 1 << 39, "bytes"), "bytes of received media to keep; 0: any amount"
     )
-    media_size_max = _option("20971520", integer(1, 1 << 30, "bytes"), "largest upload in bytes")
-    media_chunk_size = _option("524288", integer(1024, 1 << 24, "bytes"), "upload chunk in bytes")
-    check_event_list_max_size = _option("20", integer(1, 100000), "events kept for check_event")
-    ua_retry_times = _option("5", integer(0, 100), "retries of a failed request to WeChat")
-    ua_connect_timeout = _option("10", seconds(0.1, 600), "connect timeout towards WeChat")
-    ua_request_timeout = _option("35", seconds(1, 600), "request timeout towards WeChat")
-    ua_inactivity_timeout = _option("35", seconds(1, 600), "longest silence of a connection to WeChat")
+    media_size_max = _original("20971520", integer(1, 1 << 30, "bytes"), "largest upload in bytes")
+    media_chunk_size = _original("524288", integer(1024, 1 << 24, "bytes"), "upload chunk in bytes")
+    check_event_list_max_size = _original("20", integer(1, 100000), "events kept for check_event")
+    ua_retry_times = _original("5", integer(0, 100), "retries of a failed request to WeChat")
+    ua_connect_timeout = _original("10", seconds(0.1, 600), "connect timeout towards WeChat")
+    ua_request_timeout = _original("35", seconds(1, 600), "request timeout towards WeChat")
+    ua_inactivity_timeout = _original("35", seconds(1, 600), "longest silence of a connection to WeChat")
     placement = _option("", _LABELS, "names and labels that the host of a new account has, in a fleet with etcd")
     standby = _option("", _HOST, "host of the fleet that keeps a copy of the account, for wxctl claim")
     takeover = _option(
@@ -200,8 +194,8 @@ class AccountOptions:
         "which host of a fleet with etcd takes the account over when its own is lost: hold (none), same-egress "
         "or any (only driver=ilink)",
     )
-    log_level = _option("info", Choice(tuple(LEVELS)), "level of detail in the journal")
-    http_debug = _option("0", SWITCH, "log requests to WeChat, without secrets")
+    log_level = _original("info", Choice(tuple(LEVELS)), "level of detail in the journal")
+    http_debug = _original("0", SWITCH, "log requests to WeChat, without secrets")
     server = _option("", URL, "server to use instead of WeChat's, such as the sandbox", Origin.SETTINGS)
     ca_file = _option("", _line(300), "CA certificates to trust in addition to the system's", Origin.SETTINGS)
     media_paths = _option("", _DIRECTORIES, "directories from which media_path may send files", Origin.SETTINGS)
@@ -229,15 +223,14 @@ _IGNORED = (
 
 
 def _named(name: str, option: TableRow) -> TableRow:
-    original = name in _ORIGINAL or option.origin is Origin.IGNORED
-    return replace(option, name=name, key=f"{'MOJO_WEIXIN' if original else 'WXCLIENT'}_{name.upper()}")
+    return replace(option, name=name, key=f"{option.key}_{name.upper()}")
 
 
 OPTIONS: Mapping[str, TableRow] = {
     name: _named(name, option)
     for name, option in {
         **vars(AccountOptions),
-        **dict.fromkeys(_IGNORED, _option("", Word(), "accepted from old scripts, has no effect", Origin.IGNORED)),
+        **dict.fromkeys(_IGNORED, _original("", Word(), "accepted from old scripts, has no effect", Origin.IGNORED)),
     }.items()
     if isinstance(option, TableRow)
 }

@@ -5,7 +5,6 @@ of the original controller keeps its name (openwx-api 1.1). Those that systemd h
 reported as without effect.
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from pathlib import Path
 from wxcontroller.core.addresses import Network, parse_ip
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import BadSettings, reason_of
-from wxcontroller.core.fleetsettings import FleetSettings
+from wxcontroller.core.fleetsettings import NETWORKS, FleetSettings
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tables import (
+    AUTHORITY,
     FILE,
     SWITCH,
     URL,
@@ -33,6 +33,7 @@ from wxcontroller.core.tables import (
     Wrong,
     entries,
     integer,
+    pair,
     row,
     seconds,
 )
@@ -99,7 +100,7 @@ def _option(name: str, value: object) -> Mapping[str, str]:
 
 _ORIGIN = Word(
     N_('must be an origin like "https://wx.example", without a path, or ""'),
-    r"(https?://([0-9A-Za-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?)?",
+    f"(https?://{AUTHORITY})?",
 )
 _ORIGINS = Words(
     N_('must be a list like ["https://panel.example"]'),
@@ -108,10 +109,6 @@ _ORIGINS = Words(
 _HOSTS = Words(
     N_('must be a list like ["panel.example"]'),
     Word(N_('names {item}, a host is like "panel.example", or "*" for all'), r"\*|[0-9A-Za-z._\[\]:-]+"),
-)
-_NETWORKS = Words(
-    N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]'),
-    Word(N_("contains {item}, which is not an address or network"), made=ipaddress.ip_network),
 )
 _TARGETS = Words(
     N_('must be a list like ["https://bots.example/", "http://127.0.0.1:8080/"]'), Word(made=Target.parse)
@@ -165,7 +162,7 @@ class Settings(CheckedTable):
         (), _HOSTS, "additional host names of the API, for example behind a reverse proxy"
     )
     trusted_proxies: tuple[Network, ...] = row(
-        (), _NETWORKS, "addresses of reverse proxies whose X-Forwarded-For is trusted"
+        (), NETWORKS, "addresses of reverse proxies whose X-Forwarded-For is trusted"
     )
     public_url: str = row(
         "", _ORIGIN, "origin at which others reach the controller, behind a proxy; empty: as each request names it"
@@ -205,12 +202,7 @@ class Settings(CheckedTable):
                     (TARGETS,),
                     Text("add its address to {setting}, or use another one", setting=TARGETS),
                 )
-        if bool(self.tls_certificate) != bool(self.tls_key):
-            yield KeyProblem(
-                Text("only one of tls_certificate and tls_key is set"),
-                ("tls_certificate" if self.tls_certificate else "tls_key",),
-                Text("set both, or none; wxcontroller.toml(5)"),
-            )
+        yield from pair(self, "tls_certificate", "tls_key")
 
 
 # Options of the original controller without effect, with the reasons.

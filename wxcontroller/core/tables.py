@@ -171,6 +171,8 @@ def web_address(value: str) -> str:
     return value
 
 
+# The host and port of a URL.
+AUTHORITY = r"([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
 URL = Word(N_('must be a URL in quotes, or ""'), made=web_address)
 FILE = Word(
     N_('must be an absolute path in quotes, the name of a credential of the unit, or ""'), r"/.+|[0-9A-Za-z._-]*"
@@ -255,6 +257,12 @@ class CheckedTable:
     def problems(self) -> Iterator[KeyProblem]:
         """Yield what is wrong with the values together."""
         yield from ()
+
+
+def pair(table: object, one: str, other: str) -> Iterator[KeyProblem]:
+    """Yield the problem that only one of two values is set."""
+    if bool(getattr(table, one)) != bool(getattr(table, other)):
+        yield KeyProblem(Text("needs both {one} and {other}, or neither", one=one, other=other), (one, other))
 
 
 def entries(content: object, must: Text, read: Callable[[str, Any], Mapping[str, T]]) -> dict[str, T]:

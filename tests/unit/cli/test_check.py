@@ -52,10 +52,15 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
             "is not a known key",
             "fail",
         ),
-        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "is set", "fail"),
+        ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "needs both", "fail"),
         (
             *("wxcontroller.toml.d/a.toml", '[fleet]\nname = "a"\n[fleet.hosts.c]\n[fleet.hosts.b]\n\nurl = "b"\n'),
             *(6, "fleet.hosts.b.url", "must be like", "fail"),
+        ),
+        (
+            "wxcontroller.toml.d/a.toml",
+            '[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "https://b"\ntoken = "t"\nkey = "k"\n',
+            *(6, "fleet.hosts.b.key", "needs both certificate and key", "fail"),
         ),
         (
             *("wxcontroller.toml.d/a.toml", '[fleet]\nname = "a"\n[fleet.hosts."b.c"]\n'),
