@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Restarts, Systemd, UnitRecord, Verb, record
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
 
@@ -173,6 +175,35 @@ async def test_a_failed_start_refers_to_all_units_of_the_account(script: Script)
         assert caught.value.remedy == "see: wxctl logs alice"
         with pytest.raises(UnitFailed):
             await units.purge("alice", PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("action", "commands"),
+    [
+        (lambda units: units.act(Verb.RESTART, "alice", PATIENCE), ["restart wxclient@alice.service"]),
+        (lambda units: units.purge("alice", PATIENCE), ["start wxclient-purge@alice.service"]),
+        (lambda units: units.deliver(Channel.MAIL, True), ["start wxcontroller-alert@mail.path"]),
+        (lambda units: units.deliver(Channel.WEBHOOK, False), ["stop wxcontroller-alert@webhook.path"]),
+        (lambda units: units.shorten_own_delay(), ["reset-failed wxcontroller.service"]),
+        # Without names it would be asked for all units of the machine.
+        (lambda units: units.restarts([]), []),
+    ],
+    ids=["restart", "purge", "alerts on", "alerts off", "own delay", "restarts of none"],
+)
+async def test_systemd_gets_the_command_of_an_action(
+    script: Script, action: Callable[[Systemd], Awaitable[object]], commands: list[str]
+) -> None:
+    async with Systemd(script.does("exit 0")) as units:
+        await action(units)
+    assert script.calls == [f"--no-ask-password {command}" for command in commands]
+
+
+async def test_end_of_the_controller_does_not_wait_for_a_query(script: Script) -> None:
+    async with Systemd(script.does("exec sleep 60")) as units:
+        looking = asyncio.create_task(units.snapshot())
+        await until(lambda: len(script.calls) == 1)
+    with pytest.raises(asyncio.CancelledError):  # UnitFailed, if it was waited for until its timeout
+        await looking
 
 
 @pytest.mark.parametrize("instance", ["../x", "a.b", "", "a b", "x" * 28, "alice.service wxcontroller"])
