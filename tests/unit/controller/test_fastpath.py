@@ -158,6 +158,11 @@ async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, a
     assert len(pair.account.got) == 2  # one of each way
 
 
+async def test_answer_of_invalid_chunks_is_refused(pair: Pair) -> None:
+    pair.account.answer = ANSWERS["chunked"].replace(b"1\r\na", b"z\r\na")
+    assert (await ask(pair))[0] == 502
+
+
 async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
     pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
     reader, writer = await asyncio.open_connection(*pair.host.address)

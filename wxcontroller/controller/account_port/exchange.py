@@ -110,7 +110,7 @@ class ProxiedExchange:
         self._connection.end(self._keep)
 
     def broken(self, problem: Exception) -> None:
-        if self._status:
+        if self._status and not self._head:
             name = type(problem).__name__
             log.warning("response ended early: path=%s error=%s", loggable(self._path), name, extra=cause(name))
             self._end(self._status)
