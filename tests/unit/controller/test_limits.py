@@ -271,6 +271,26 @@ async def test_unread_answers_of_one_address_are_bounded(host: Machine, monkeypa
     assert re.search(r'\nwxcontroller_connections_dropped_total\{reason="unread"\} [1-9]', metrics)
 
 
+@pytest.mark.parametrize("together", [1, 4])
+async def test_next_request_waits_until_the_last_answer_is_read(host: Machine, together: int) -> None:
+    process, loop = await host.start("alice"), asyncio.get_running_loop()
+    request = b"GET /openwx/stream?client=alice&bytes=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        caller.setblocking(False)
+        await loop.sock_connect(caller, host.address)
+        for _ in range(4 // together):
+            await loop.sock_sendall(caller, request * together)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.12)  # longer than until the next look at what the caller has read
+        assert len(process.requests) == 1
+        received = 0
+        async with asyncio.timeout(PATIENCE):
+            while received < 4 * 100_000:
+                received += len(await loop.sock_recv(caller, 1 << 16))
+        assert len(process.requests) == 4
+
+
 async def test_pipelined_answers_arrive_when_they_are_read(host: Machine) -> None:
     request = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with host.http.get("/v1/openapi.json") as answer:
