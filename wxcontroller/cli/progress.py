@@ -55,6 +55,7 @@ class LiveDisplay:
         self._console = live.console
         self._live = live
         self._spinner = Spinner("dots", text="")
+        live.update(self._spinner)  # for words before the first state
         self._printed = ""  # the link of a code that was too tall to be redrawn in place
         self._shown: tuple[str, ...] = ()  # shown since the last drawing
 

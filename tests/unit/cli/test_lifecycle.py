@@ -1,12 +1,14 @@
 """wxctl start, stop, restart, remove and answer: one account or several, with a terminal or without."""
 
 import asyncio
+import io
 import json
 import os
 import re
 import signal
 
 import pytest
+from rich.console import Console
 
 from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
@@ -27,7 +29,9 @@ from tests.unit.cli.host import (
     up,
 )
 from tests.unit.cli.terminal import Terminal
+from wxcontroller.cli.progress import display_for
 from wxcontroller.controller.units import Verb
+from wxcontroller.core.messages import Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
 
@@ -320,3 +324,11 @@ def test_bad_settings_are_the_reason_of_a_failed_account(wxctl: Wxctl, host: Hos
         assert "then start the account again: wxctl start alice" in shown
     override.unlink()
     assert cause not in wxctl("status", "alice").stdout
+
+
+def test_words_before_the_first_state_are_drawn_at_once() -> None:
+    drawn = io.StringIO()
+    terminal = Console(file=drawn, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    with display_for(terminal) as display:
+        display.say(Text("the controller does not answer"))
+        assert "the controller does not answer" in drawn.getvalue()
