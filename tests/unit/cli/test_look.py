@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,12 @@ from tests.unit.cli.host import (
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.machine import reports_of
 from tests.unit.controller.test_journal import Journal, line
+from wxcontroller.cli.errors import NoResponse
 from wxcontroller.cli.remotelogs import moment
+from wxcontroller.cli.serversent import followed
 from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import parse_name
@@ -207,6 +211,23 @@ def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl,
     assert [terminal.seen.count(each) for each in ("one", "two", "three", "trying again")] == [1, 1, 1, 1]
     instance = parse_name("小店").instance
     assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
+
+
+@pytest.mark.parametrize("at_first", [True, False])
+def test_only_events_wait_for_a_controller_that_is_not_there(monkeypatch: pytest.MonkeyPatch, at_first: bool) -> None:
+    """wxctl events is started with the machine; wxctl logs is typed by someone who wants to see why."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    cursors = list[str]()
+
+    def connect(cursor: str) -> HTTPResponse:
+        cursors.append(cursor)
+        if len(cursors) == 3:
+            raise WxError("this token is not valid")
+        raise NoResponse("connection refused")
+
+    with pytest.raises(WxError if at_first else NoResponse):
+        next(followed(connect, "c", at_first))
+    assert cursors == ["c"] * (3 if at_first else 1)
 
 
 def test_times_are_formatted_like_journalctl() -> None:

@@ -88,7 +88,8 @@ def test_group_is_found_by_name(wxctl: Wxctl, program: Process) -> None:
 
 
 def test_ambiguous_recipient_is_refused(wxctl: Wxctl, program: Process) -> None:
-    assert "is more than one" in wxctl("send", "小店", "王芳", "x").stderr
+    assert "小店: '王芳' is more than one:" in wxctl("send", "小店", "王芳", "x").stderr
+    assert "小店 has no friend or group 'x y'\n" in wxctl("send", "小店", "x y", "x").stderr
     done = wxctl("send", "小店", "家人", "x")
     assert done.returncode == 1
     assert {"@@g  group 家人", "@d  friend 家人"} <= {line.strip() for line in done.stderr.splitlines()}

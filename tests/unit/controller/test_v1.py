@@ -41,7 +41,10 @@ async def test_errors_have_a_code_a_message_and_a_remedy(host: Machine) -> None:
 
 
 async def test_health_is_degraded_while_systemd_does_not_answer(host: Machine) -> None:
-    assert (await host.v1("GET", "health"))[1]["status"] == "ok"
+    await host.start("alice")
+    counts = {"known": 1, "wanted": 1, "alive": 1, "states": {"init": 1}}
+    _, answer = await host.v1("GET", "health")
+    assert (answer["status"], answer["accounts"]) == ("ok", counts)
     host.units.broken = True
     status, answer = await host.v1("GET", "health")
     assert (status, answer["status"]) == (503, "degraded")
