@@ -63,6 +63,7 @@ class Account:
         self.got: list[Message] = []
         self.arrived = asyncio.Event()
         self.answer = OK + b"{}"  # empty: none at all
+        self.pause = 0.0  # seconds before each quarter of the answer but the first
         self.hangs_up = False
         self.hung_up = asyncio.Event()
         self.connections = 0
@@ -75,8 +76,12 @@ class Account:
                 self.arrived.set()
                 is_head = self.got[-1].line.startswith(b"HEAD ")
                 heads = self.answer.split(b"\r\n\r\n")[: 1 + self.answer.count(b"HTTP/1.1 102 ")]
-                writer.write(b"".join(head + b"\r\n\r\n" for head in heads) if is_head else self.answer)
-                await writer.drain()
+                answer = b"".join(head + b"\r\n\r\n" for head in heads) if is_head else self.answer
+                step = -(-len(answer) // 4) if self.pause else len(answer)
+                for at in range(0, len(answer), step or 1):
+                    await asyncio.sleep(self.pause if at else 0)
+                    writer.write(answer[at : at + step])
+                    await writer.drain()
                 if self.hangs_up:
                     break
         self.hung_up.set()

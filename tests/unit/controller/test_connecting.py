@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -201,6 +202,10 @@ async def test_full_queue_is_waited_for(place: Place) -> None:
             stack.enter_context(accepted)
         for transport in await asyncio.gather(*waiting):
             transport.close()
+
+
+def test_waiting_connections_ask_ten_times_a_second_in_the_end() -> None:
+    assert [*islice(connecting._pauses(), 8)] == [0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("kind", ["port", "six"])

@@ -181,6 +181,15 @@ async def test_silent_account_times_out(tmp_path: Path) -> None:
         assert (await pair.ask(pair.host.address, GET)).status == 0  # the connection was closed
 
 
+async def test_account_is_silent_only_while_nothing_arrives(tmp_path: Path) -> None:
+    async with paired(tmp_path, ua_inactivity_timeout=0.4, ua_request_timeout=30.0) as pair:
+        assert (await pair.ask(pair.host.address, GET)).status == 200
+        await asyncio.sleep(0.45)  # the connection is kept meanwhile
+        pair.account.pause = 0.2
+        assert (await pair.ask(pair.host.address, GET)).body == b"{}"
+        assert pair.account.connections == 1
+
+
 async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
     size = 32 << 20
     pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
