@@ -451,10 +451,12 @@ async def test_a_storm_of_equal_texts_is_two_messages(host: Machine) -> None:
 
 async def test_a_storm_of_different_texts_is_refused_beyond_the_targets_rate(host: Machine) -> None:
     process, shown = await account(host), await target(host)
+    began = time.monotonic()
     found = await storm(host, shown, [f"event {number}" for number in range(200)])
+    more = time.monotonic() - began  # one a second
     assert process.sends is not None
     assert found == {"delivered": len(process.sends), "refused": 200 - len(process.sends)}
-    assert 60 <= len(process.sends) < 200
+    assert 60 <= len(process.sends) <= 60 + more
     async with host.http.post("/notify/ops", data="one more", headers=bearer(shown)) as answer:
         assert answer.status == 200 or (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
 
