@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -36,8 +36,6 @@ from wxcontroller.openwx.idempotencykey import KEY_HEADER, KEY_PARAMETER, key_of
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
-# Rendering holds the loop up for no longer than this.
-_PORTION_SECONDS = 0.01
 _PARSED_AT_ONCE = 256 * 1024  # bytes of a body that can be parsed without delaying the event loop
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}
 NOT_FOUND_ID: JsonObject = {"id": None, **NOT_FOUND}
@@ -85,9 +83,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An answer that is JSON already."""
+    """An answer that is JSON already; ``rest`` yields what follows ``body``, None for nothing."""
 
     body: bytes | bytearray
+    rest: AsyncIterator[bytes] | None = None
 
 
 Answer: TypeAlias = JsonValue | Rendered | web.Response
@@ -176,7 +175,7 @@ def jsonp_answer(value: JsonValue | Rendered, callback: str | None) -> web.Respo
     if not _CALLBACK.fullmatch(name):
         return json_answer({"code": -1, "status": "callback must be a name: letters, digits, _ $ and ."}, 400)
     return web.Response(
-        body=name.encode() + b"(" + _json(value) + b")",
+        body=_json(value, name.encode() + b"(", b")"),
         headers={"Content-Type": "application/javascript", "X-Content-Type-Options": "nosniff"},
     )
 
@@ -185,20 +184,19 @@ def array(values: list[JsonObject]) -> JsonValue:
     return list(values)
 
 
-async def long_array(values: Iterable[JsonObject]) -> Rendered:
-    """Render an array a few entries at a time: 200 groups of 500 would block the event loop for half a second."""
-    body = bytearray(b"[")  # and not joined at the end: tens of megabytes would be there twice
-    began = time.monotonic()
-    for value in values:
-        if len(body) > 1:
-            body += b","
-        body += to_bytes(value)
-        if time.monotonic() - began > _PORTION_SECONDS:
-            await asyncio.sleep(0)
-            began = time.monotonic()
-    body += b"]"
-    return Rendered(body)
+def _json(
+    value: JsonValue | Rendered, before: bytes = b"", after: bytes = b""
+) -> bytes | bytearray | AsyncIterator[bytes]:
+    if isinstance(value, Rendered) and value.rest is not None:
+        return _streamed(before, value.body, value.rest, after)
+    body = value.body if isinstance(value, Rendered) else to_bytes(value)
+    return before + body + after if before or after else body
 
 
-def _json(value: JsonValue | Rendered) -> bytes | bytearray:
-    return value.body if isinstance(value, Rendered) else to_bytes(value)
+async def _streamed(
+    before: bytes, body: bytes | bytearray, rest: AsyncIterator[bytes], after: bytes
+) -> AsyncIterator[bytes]:
+    yield before + body
+    async for portion in rest:
+        yield portion
+    yield after

@@ -1,20 +1,33 @@
-"""Calls that read: people, groups, events, the process itself (openwx-api 2.3)."""
+"""Calls that read: people, groups, events, the process itself (openwx-api 2.3).
+
+Programs ask for the lists of people and groups every minute, and seldom has anything changed. So a list is kept as
+bytes while it is asked for; one that is too long for that is sent while it is rendered, and is never in memory as a
+whole.
+"""
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
-from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, Rendered, array, long_array
+from wxcontroller.client.calls import NOT_FOUND, Answer, Call, Handler, Parts, Rendered, array
+from wxcontroller.client.roster import Roster
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.openwx import objects
+from wxcontroller.openwx.replies import to_bytes
 
 BAD_ATTRIBUTE = 102
 # As in the original: the API works until then (openwx-api 2.5).
 _STOP_SECONDS = 3
 # Sent along by scripts, the controller and browsers; never attributes of a person.
 _PASSED_OVER = frozenset({"client", "member", "_check_remote", "datatype", "callback", "token", "_"})
+# Of all kept lists. 150 groups of 500 have as much.
+KEPT_BYTES = 16 << 20
+# Programs that ask every minute are sometimes a little late.
+KEPT_SECONDS = 65.0
+# Rendering holds the loop up for no longer than this: 200 groups of 500 take half a second.
+_PORTION_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -22,9 +35,10 @@ class Reading:
     """The calls; all of them answer in every state."""
 
     parts: Parts
-    # The last response of get_friend_info, and the version of the roster: it is reused for programs that ask every
-    # minute.
-    _friends: tuple[int, Rendered] | None = None
+    _lists: "LongLists" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lists = LongLists(self.parts.roster)
 
     def calls(self) -> dict[str, Handler]:
         return {
@@ -47,10 +61,7 @@ class Reading:
         roster = self.parts.roster
         if not roster.contacts:
             return self.parts.not_running()
-        state = roster.changes
-        if self._friends is None or self._friends[0] != state:
-            self._friends = state, await long_array(roster.friend_objects())
-        return self._friends[1]
+        return await self._lists.render("friends", roster.friend_objects)
 
     async def search_friend(self, call: Call) -> Answer:
         wanted = _wanted(call)
@@ -115,7 +126,7 @@ class Reading:
         roster = self.parts.roster
         if not roster.contacts:
             return self.parts.not_running()
-        return await long_array(roster.group_objects(members=members))
+        return await self._lists.render(f"groups {members}", partial(roster.group_objects, members))
 
 
 def _wanted(call: Call) -> dict[str, str]:
@@ -130,3 +141,61 @@ def unknown_attribute(wanted: Mapping[str, str], attributes: frozenset[str]) -> 
                 "status": f"{name[:64]} is no attribute, use one of {', '.join(sorted(attributes))}",
             }
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptList:
+    version: object
+    body: bytearray
+    expiry: asyncio.TimerHandle
+
+
+class LongLists:
+    """The lists of one account by name, each valid until anything changes in ``roster``."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._kept: dict[str, _KeptList] = {}
+
+    async def render(self, name: str, entries: Callable[[], Iterable[JsonObject]]) -> Rendered:
+        """Return the list ``name``, which consists of ``entries``."""
+        version = self._roster.changes, self._roster.own
+        kept = self._forget(name)
+        if kept is not None and kept.version == version:
+            self._keep(name, kept.version, kept.body)
+            return Rendered(kept.body)
+        # Not joined at the end: tens of megabytes would be there twice.
+        body, portions = bytearray(), _portions(entries())
+        async for portion in portions:
+            body += portion
+            if len(body) > KEPT_BYTES:
+                return Rendered(body, portions)
+        self._keep(name, version, body)
+        return Rendered(body)
+
+    def _keep(self, name: str, version: object, body: bytearray) -> None:
+        self._forget(name)  # of another call at the same time
+        if len(body) + sum(len(other.body) for other in self._kept.values()) <= KEPT_BYTES:
+            expiry = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, name)
+            self._kept[name] = _KeptList(version, body, expiry)
+
+    def _forget(self, name: str) -> _KeptList | None:
+        kept = self._kept.pop(name, None)
+        if kept is not None:
+            kept.expiry.cancel()
+        return kept
+
+
+async def _portions(entries: Iterable[JsonObject]) -> AsyncIterator[bytes]:
+    """Yield the JSON array of these entries, and let the event loop do other work in between."""
+    portion, began = bytearray(b"["), time.monotonic()
+    separator = b""
+    for entry in entries:
+        portion += separator + to_bytes(entry)
+        separator = b","
+        if time.monotonic() - began > _PORTION_SECONDS:
+            yield bytes(portion)
+            portion.clear()
+            await asyncio.sleep(0)
+            began = time.monotonic()
+    yield bytes(portion) + b"]"
