@@ -321,6 +321,20 @@ async def test_message_that_cannot_be_stored_is_not_acknowledged(
     await client.until_state("running")
 
 
+async def test_later_changes_do_not_stand_for_one_that_cannot_be_stored(opened: Opened, tmp_path: Path) -> None:
+    log = opened()
+    assert await log.settled(PATIENCE)
+    with refusing(tmp_path / "events.db", "odd") as db:
+        log.append(report(1), deliver=True, key="odd")
+        settled = asyncio.create_task(log.settled(0.3))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await log.write(lambda db: None)
+        assert not await settled
+        db.execute("DROP TRIGGER refuse")
+        assert await log.settled(PATIENCE)
+
+
 async def test_stop_leaves_a_message_that_cannot_be_stored_to_wechat(start: Start) -> None:
     client = await running(start)
     await client.get_v1("deliveries")  # it has its tables

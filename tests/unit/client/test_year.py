@@ -147,7 +147,7 @@ class Year:
         if self.log is None:
             return False
         database = self.log._database
-        return database._queued_jobs - len(database._lazy) > database._ended_jobs
+        return len(database._open_jobs) > len(database._lazy)
 
     async def run(self) -> None:
         while self.clock.passed < DAYS * DAY:

@@ -17,6 +17,7 @@ The state of the process (a cursor, a job) may refer to rows by sequence: recove
 import asyncio
 import contextlib
 import logging
+import math
 import queue
 import sqlite3
 import threading
@@ -79,6 +80,7 @@ class Unavailable(WxError):
 
 @dataclass(slots=True)
 class _Job(Generic[T]):
+    number: int  # in the order of their coming
     work: Work[T]
     future: "asyncio.Future[T]"
     point: Point | None = None
@@ -132,8 +134,10 @@ class Database:
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._noted: asyncio.Future[object] | None = None  # the last lazy change
         self.handed_over = 0  # how often the writer got the collected jobs
-        self._ended_jobs = 0  # written or dropped
         self._queued_jobs = 0
+        # The numbers of those that are neither written nor dropped, in order. They do not end in order: one that
+        # failed waits while later ones are written.
+        self._open_jobs: dict[int, None] = {}
         self._progress = asyncio.Event()  # set, and replaced, when jobs have ended
         self._generation = 0  # of the file: damaged ones are replaced
         self.tries = 0  # to write
@@ -164,10 +168,11 @@ class Database:
         exception, and required works after it wait.
         """
         assert self._loop is not None, "open() comes first"
-        job = _Job(work, self._loop.create_future(), point, required)
+        self._queued_jobs += 1
+        self._open_jobs[self._queued_jobs] = None
+        job = _Job(self._queued_jobs, work, self._loop.create_future(), point, required)
         # A failure that is not awaited is in the journal already; the loop must not log it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._queued_jobs += 1
         # Urgent jobs go through the same list, so that they never overtake a lazy one that was queued before them.
         self._lazy.append(job)
         if lazy:
@@ -191,7 +196,7 @@ class Database:
     @property
     def writing(self) -> bool:
         """Whether jobs are queued that are not on disk yet."""
-        return self._ended_jobs < self._queued_jobs
+        return bool(self._open_jobs)
 
     async def settled(self, seconds: float) -> bool:
         """Wait until all queued jobs are on disk or dropped; False on timeout."""
@@ -200,9 +205,9 @@ class Database:
         self._submit()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._ended_jobs < wanted:
+                while next(iter(self._open_jobs), math.inf) <= wanted:
                     await self._progress.wait()
-        return self._ended_jobs >= wanted
+        return next(iter(self._open_jobs), math.inf) > wanted
 
     def _submit(self) -> None:
         """Hand the collected jobs to the writer."""
@@ -506,7 +511,8 @@ class Database:
         def tell() -> None:
             # In the event loop, in one callback: all waiters see the counts, ``writing`` and all results of this
             # commit.
-            self._ended_jobs += len(jobs)  # first: the callbacks below look at it
+            for job in jobs:  # first: the callbacks below look at it
+                del self._open_jobs[job.number]
             if look is not None:
                 look()  # before waiting tasks: a message is posted before WeChat is asked for the next
             progress, self._progress = self._progress, asyncio.Event()
