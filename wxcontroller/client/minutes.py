@@ -29,9 +29,7 @@ class Minutes:
         while True:
             now = time.time()
             # If the disk fails for a while, the minutes wait like everything else, and are not lost.
-            writing = self._log.write(
-                partial(note_minute, minute=int(now) // _MINUTE, running=self._running()), lazy=True
-            )
+            writing = self._log.write(partial(note_minute, minute=int(now) // _MINUTE, running=self._running()))
             writing.add_done_callback(self._written)
             await asyncio.sleep(seconds_until(now, self._second))
 

@@ -383,7 +383,7 @@ class Session:
         log_ = self._reporter.log
         tries = log_.tries
         # No time limit: continuing would acknowledge messages that are not on disk.
-        while not await log_.settled(_STORE_SECONDS):
+        while log_.writing and not await log_.settled(_STORE_SECONDS):
             if log_.tries != tries:  # a writer that retries makes progress, a hanging one does not
                 tries = log_.tries
                 self._watchdog.feed()

@@ -40,8 +40,9 @@ async def settle(
 
     try:
         async with asyncio.timeout(_SECONDS):
-            while not (is_done() or stopping.is_set()):  # noqa: ASYNC110 - each report is an event
+            while not (is_done() or stopping.is_set()):
                 await asyncio.sleep(_LOOK_SECONDS)
+                await events.settled(_LOOK_SECONDS)  # results of deliveries wait for other changes
     except TimeoutError:
         log.warning(
             "%d reports are not delivered yet: %s", events.counts.waiting, delivery.last_error or "not enough time"

@@ -333,15 +333,14 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @contextlib.asynccontextmanager
 async def busy_disk(client: RunningClient) -> AsyncIterator[None]:
     """Nothing can be written to the account's database; it can still be read."""
-    await until(lambda: _is_open(client))
-    await client.get_v1("deliveries")  # the account has opened it, too
+
+    async def is_open() -> bool:
+        status, _ = await client.v1("GET", "deliveries")
+        return status == 200
+
+    await until(is_open)
     with locked(client.paths.state("alice") / "events.db"):
         yield
-
-
-def _is_open(client: RunningClient) -> bool:
-    with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
-        return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchall())
 
 
 def events(client: RunningClient) -> list[tuple[str, int]]:

@@ -144,10 +144,7 @@ class Year:
         """Whether a thread works for the loop."""
         if any(thread.name == "closing" for thread in threading.enumerate()):
             return True
-        if self.log is None:
-            return False
-        database = self.log._database
-        return len(database._open_jobs) > len(database._lazy)
+        return self.log is not None and self.log.writing
 
     async def run(self) -> None:
         while self.clock.passed < DAYS * DAY:

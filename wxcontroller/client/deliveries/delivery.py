@@ -85,7 +85,6 @@ class Delivery:
         self._lanes = Lanes(policy)
         self._name = ""  # of the log that the next two are of
         self._queue: deque[Entry] = deque()
-        self._is_full = False  # there may be more than was read into the queue
         # Cursor: all of the queue up to here was dealt with. That it is on disk as such comes later.
         self._done: tuple[str, int] = "", 0
         self._from_start = False
@@ -210,7 +209,6 @@ class Delivery:
             where = Selection((EntryState.PENDING,), after=seq, log=name, queue=True)
             found = await self._log.upcoming(where, _AT_ONCE, LIGHT_BYTES)
             self._queue.extend(found)
-            self._is_full = len(found) == _AT_ONCE
         return self._queue[0] if self._queue else None
 
     async def _due(self) -> Entry | None:
@@ -294,7 +292,7 @@ class Delivery:
                 self._error = NOTHING
                 # The next failure begins a new series.
                 self._told.pop("", None)
-                self._log.delivered(entry, status, lighter, more=bool(self._queue) or self._is_full)
+                self._log.delivered(entry, status, lighter)
             case NextStep.DEAD:
                 self.refused += 1
                 self._error = result.error

@@ -25,7 +25,7 @@ from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import KnownLog
 from wxcontroller.client.store.runclock import RunClock
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.writer import LAZY_SECONDS, Database
+from wxcontroller.client.store.writer import Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.messages import Text
@@ -34,10 +34,9 @@ from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-# Results of a backlog are stored together: after this many, or this many seconds. After a crash, reports whose
-# results were not stored are posted again. Otherwise each would cost a commit on a busy machine.
+# Results of deliveries are stored with the next change, or after LAZY_SECONDS or this many. After a crash, reports
+# whose results were not stored are posted again. Otherwise each would cost a commit.
 _NOTES = 32
-_NOTES_SECONDS = 0.1
 # Called with the database and the function that adds the event.
 Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 
@@ -101,7 +100,9 @@ class EventLog:
         self.epoch = epoch
         self._run_clock = RunClock(clock)
         self._earlier: asyncio.Future[int] | None = None
-        self._database = Database(path, SCHEMA, self._look, deadlines, self._known_log, self._recognize)
+        self._database = Database(
+            path, SCHEMA, self._look, deadlines, self._known_log, self._recognize, failed=self.nudge
+        )
         # Of the delivery ids of entries without a key: random, as a restored log does not know the last ones.
         self._start = secrets.token_hex(6)
         self._marks = itertools.count(1)
@@ -238,12 +239,10 @@ class EventLog:
 
         _ = self._database.write(work, required=True)
 
-    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None, more: bool = False) -> None:
-        """Record a delivery; ``lighter`` replaces a body whose content is no longer needed. ``more``: another one
-        follows at once, so this record may wait for it. Records are written together. A file with an own send's
-        content is deleted with the last report that needs it.
+    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
+        """Record a delivery; ``lighter`` replaces a body whose content is no longer needed. Records are written
+        together. A file with an own send's content is deleted with the last report that needs it.
         """
-        seconds = _NOTES_SECONDS if more else LAZY_SECONDS
         # Since the last hand-over the writer owns the former list: a
         # note that is added to it now might never be written.
         if self._notes_of != self._database.handed_over:
@@ -251,9 +250,10 @@ class EventLog:
             work = partial(settle_all, notes=self._notes)
             # Files go after the commit: a crash in between leaves a file
             # that the next scan deletes, never a row without one.
-            self._database.write(work, lazy=True, seconds=seconds).add_done_callback(delete_files)
+            self._database.write(work, lazy=True).add_done_callback(delete_files)
         self._notes.append((entry, status, lighter))
-        self._database.flush_within(seconds if len(self._notes) < _NOTES else 0.0)
+        if len(self._notes) >= _NOTES:
+            self._database.submit()
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Record that it is no longer retried."""
@@ -317,7 +317,7 @@ class EventLog:
 
     async def settled(self, seconds: float) -> bool:
         """Wait until everything written so far is on disk; False when that takes longer."""
-        return not self._database.writing or await self._database.settled(seconds)
+        return await self._database.settled(seconds)
 
     # -- reading; raises Unavailable
 
@@ -415,11 +415,10 @@ class EventLog:
         work: Callable[[sqlite3.Connection], T],
         point: Point | None = None,
         *,
-        lazy: bool = False,
         required: bool = False,
     ) -> "asyncio.Future[T]":
         """Change something, after everything that was written before; see Database.write."""
-        return self._database.write(work, point, lazy=lazy, required=required)
+        return self._database.write(work, point, required=required)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return the result of ``work`` on committed data. Raises Unavailable."""

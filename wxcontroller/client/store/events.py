@@ -553,11 +553,12 @@ def counts(db: sqlite3.Connection) -> Counts:
         tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
     unacknowledged, dead_at, dead_error, dead_status = _unacknowledged(db, tally[EntryState.DEAD][0])
-    # The tally has no times. Two look-ups in the index of states, whatever the number of entries.
+    # The tally has no times. At most two look-ups in the index of states, whatever the number of entries.
     oldest = [
         as_float(found[0])
         for state in ("held", "pending")
-        if (found := db.execute("SELECT time FROM events WHERE state = ? ORDER BY seq LIMIT 1", (state,)).fetchone())
+        if tally[state][0]
+        and (found := db.execute("SELECT time FROM events WHERE state = ? ORDER BY seq LIMIT 1", (state,)).fetchone())
     ]
     return Counts(
         name=str(meta.get("name", "")),

@@ -43,6 +43,7 @@ class Unsaved:
         self._state = b""
         self._ids: Sequence[str] = ()
         self._kept: frozenset[str] = frozenset()  # the messages that the file has already
+        self._is_stored = False  # there is a file
 
     def restored(self, durable: bytes) -> bytes:
         """Return the state to continue from: the log's, or a later one in the file."""
@@ -54,6 +55,7 @@ class Unsaved:
                 os.posix_fallocate(stream.fileno(), 0, _RESERVE_BYTES)
         try:
             found = kept_json(self._file.read_bytes())
+            self._is_stored = True
         except OSError:
             return durable
         # If the log has a later state, its messages have been stored since.
@@ -75,7 +77,9 @@ class Unsaved:
         if state == self._state:
             self._state, self._ids = b"", ()
         self._durable, self._kept = state, frozenset()
-        _ = asyncio.get_running_loop().run_in_executor(None, delete, self._file)
+        if self._is_stored:
+            self._is_stored = False
+            _ = asyncio.get_running_loop().run_in_executor(None, delete, self._file)
 
     async def keep(self) -> bool:
         """Write the messages that the log could not take; return whether none are lost."""

@@ -1,8 +1,8 @@
 """The account's SQLite file: one thread writes, and jobs that arrive together are committed together.
 
 A commit costs a disk sync, two thread switches and about ten file locks, whatever it contains. So jobs that
-arrive during one go into the next, and jobs that nobody awaits, such as records of deliveries, are
-collected for a moment first (``write`` with ``lazy``).
+arrive during one go into the next, and jobs that nobody awaits, such as records of deliveries, wait
+up to a second for another one (``write`` with ``lazy``).
 
 If the disk is full, read-only or missing, jobs stay in memory, in order, until they can be written. Damage is handled
 in one place: a reader that finds some reports it to the writer, and the writer replaces the file (see ``recovery``)
@@ -44,9 +44,9 @@ LOG_READ_SECONDS = 30.0
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
-# Lazy jobs wait this long for others. A crash within it repeats the deliveries of that time, which receivers
-# of an at-least-once delivery handle; with a backlog it saves nine of ten commits.
-LAZY_SECONDS = 0.01
+# Lazy jobs wait this long for the commit of others. A crash within it repeats the deliveries of that time, which
+# receivers of an at-least-once delivery handle; it saves half of the commits of a busy account.
+LAZY_SECONDS = 1.0
 # A reader waits this long for a lazy change; beyond that it reads without it.
 _NOTED_SECONDS = 1.0
 # In WAL, reader and writer do not block each other: only another program, such
@@ -103,6 +103,7 @@ class Database:
     ``after`` inspects the open transaction in the writer's thread; the function it returns is called in the loop
     after the commit, before any waiter resumes. ``known`` returns the content known to the process, should the file
     be damaged. ``recognize`` is called in a transaction of each file that is opened, with its ``identity``.
+    ``failed`` is called in the loop when the file can no longer be written (``trouble``).
     """
 
     def __init__(
@@ -113,7 +114,9 @@ class Database:
         deadlines: Deadlines | None = None,
         known: Callable[[], KnownLog] = KnownLog,
         recognize: Callable[[sqlite3.Connection, str], None] = lambda db, file: None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_failure = failed
         self._known = known
         self._recognize = recognize
         self._path = path
@@ -157,14 +160,13 @@ class Database:
         point: Point | None = None,
         *,
         lazy: bool = False,
-        seconds: float = LAZY_SECONDS,
         required: bool = False,
     ) -> "asyncio.Future[T]":
         """Queue ``work``; the future has its result when that is on disk.
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed. An
         exception is set on the future and undoes only its own changes. ``point`` is the fault point of its commit.
-        ``lazy``: it is not awaited, and may stay in memory for ``seconds``. ``required``: it is retried after an
+        ``lazy``: it is not awaited, and may stay in memory for LAZY_SECONDS. ``required``: it is retried after an
         exception, and required works after it wait.
         """
         assert self._loop is not None, "open() comes first"
@@ -175,41 +177,31 @@ class Database:
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         # Urgent jobs go through the same list, so that they never overtake a lazy one that was queued before them.
         self._lazy.append(job)
-        if lazy:
-            self._noted = job.future
         if not lazy:
-            self._submit()
-        else:
-            self.flush_within(seconds)
+            self.submit()
+            return job.future
+        self._noted = job.future
+        if self._lazy_timer is None:
+            self._lazy_timer = self._loop.call_later(LAZY_SECONDS, self.submit)
         return job.future
-
-    def flush_within(self, seconds: float = 0.0) -> None:
-        """Have the lazy jobs queued so far written within this many seconds."""
-        assert self._loop is not None, "open() comes first"
-        if not seconds:
-            self._submit()
-        elif self._lazy_timer is None or self._lazy_timer.when() > self._loop.time() + seconds:
-            if self._lazy_timer is not None:
-                self._lazy_timer.cancel()
-            self._lazy_timer = self._loop.call_later(seconds, self._submit)
 
     @property
     def writing(self) -> bool:
-        """Whether jobs are queued that are not on disk yet."""
-        return bool(self._open_jobs)
+        """Whether the writer has jobs that are not on disk yet. Lazy ones that it does not have yet do not count."""
+        return len(self._open_jobs) > len(self._lazy)
 
     async def settled(self, seconds: float) -> bool:
         """Wait until all queued jobs are on disk or dropped; False on timeout."""
         # Wait only for jobs queued so far: under a constant load this would otherwise never end.
         wanted = self._queued_jobs
-        self._submit()
+        self.submit()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while next(iter(self._open_jobs), math.inf) <= wanted:
                     await self._progress.wait()
         return next(iter(self._open_jobs), math.inf) > wanted
 
-    def _submit(self) -> None:
+    def submit(self) -> None:
         """Hand the collected jobs to the writer."""
         if self._lazy_timer is not None:
             self._lazy_timer.cancel()
@@ -226,7 +218,7 @@ class Database:
         """
         if noted and self._noted is not None and not self._noted.done():
             # Others have already seen the change: publish the counts immediately.
-            self._submit()
+            self.submit()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(LOG_READ_SECONDS):
@@ -243,7 +235,7 @@ class Database:
         thread = self._thread
         if thread is None:
             return
-        self._submit()
+        self.submit()
         self._queue.put(None)
         # Twice: first for a disk that works, where the queue is written in milliseconds. Then the flag ends the
         # retries on a disk that cannot be written, which the thread notices after at most one pause.
@@ -536,7 +528,10 @@ class Database:
             log.error(
                 "cannot write the event log: %s; incoming messages wait at WeChat; check the free disk space", problem
             )
-        self.trouble = reason_of(problem)
+        is_new, self.trouble = not self.trouble, reason_of(problem)
+        if is_new and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the event loop is closed
+                self._loop.call_soon_threadsafe(self._on_failure)
         # Retrying is useless then: the watchdog is no longer fed, and systemd starts a process with new mounts.
         if left_behind(self._path.parent):
             self._deadlines.failed("being shut out of a disk that was read-only when the process began")
