@@ -3,11 +3,12 @@ file, and ask no process.
 
 It has what ``/v1/status`` has for everybody (``client/v1/status.py``), the account's agents, and its last minutes. A
 change is written at once, but only once in a few seconds, so that a busy account costs little more than an idle one.
+The event log tells of changes, at least once a minute (``client/minutes.py``).
 """
 
 import asyncio
-import contextlib
 import json
+import time
 from pathlib import Path
 
 from wxcontroller.client.calls import Parts
@@ -20,8 +21,6 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 _PAUSE_SECONDS = 3.0
 # For what only the disk knows of agents: while it hangs, the rest is published without them.
 _AGENTS_SECONDS = 2.0
-# The log does not report that its disk is full.
-_LOOK_SECONDS = 15.0
 
 
 class Publisher:
@@ -36,13 +35,13 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish every change, until cancelled."""
+        earliest = 0.0
         while True:
             news = self._parts.log.news
             if await self._publish():
-                await asyncio.sleep(_PAUSE_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await news.wait()
+                earliest = time.monotonic() + _PAUSE_SECONDS
+            await news.wait()
+            await asyncio.sleep(earliest - time.monotonic())
 
     async def _publish(self) -> bool:
         """Publish the present status if it is another. Return whether it was."""

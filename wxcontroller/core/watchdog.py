@@ -79,9 +79,10 @@ class Watchdog:
         """
         seconds = self._notifier.watchdog_seconds
         while seconds is not None:
-            await asyncio.sleep(seconds / 10)
-            if self._deadlines.clock() - self._fed > seconds * _LATE:
+            left = self._fed + seconds * _LATE - self._deadlines.clock()
+            if left < 0:
                 self._log_hang(self._overdue() or "no sign of life")
+            await asyncio.sleep(max(left, seconds / 10))
 
     def _overdue(self) -> str:
         overdue = self._deadlines.overdue()

@@ -6,12 +6,13 @@ import json
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, running
+from tests.unit.client.conftest import POST_API, RunningClient, Start, locked, running
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Webhook
 from wxcontroller.client import publishing
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.routes import ConsumerRoutes
+from wxcontroller.client.store import writer
 from wxcontroller.client.v1.status import shared_status
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 
@@ -53,12 +54,12 @@ async def test_a_busy_account_writes_it_once_in_a_while(
 
 async def test_it_is_written_only_when_something_has_changed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(publishing, "_LOOK_SECONDS", 0.01)
     looks = 0
 
     def looked(parts: Parts) -> JsonObject:
         nonlocal looks
         looks += 1
+        asyncio.get_running_loop().call_later(0.01, parts.log.nudge)
         return shared_status(parts)
 
     monkeypatch.setattr(publishing, "shared_status", looked)
@@ -84,3 +85,16 @@ async def test_disk_that_hangs_keeps_only_the_agents_back(start: Start, monkeypa
     client = await running(start)
     content = await until(lambda: published(client))
     assert (content["consumers"], field(content["reports"], "pending")) == (None, 0)
+
+
+async def test_a_disk_that_cannot_be_written_is_published_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "_BUSY_SECONDS", 0.05)
+    client = await running(start)
+    await until(lambda: published(client))
+    with locked(client.paths.state("alice") / "events.db"):
+        client.driver.play([message("kept in memory")])
+        await until(lambda: field(published(client)["reports"], "trouble"))
+    await until(lambda: published(client), lambda content: not field(content["reports"], "trouble"))

@@ -110,7 +110,6 @@ async def test_acknowledged_dead_letter_that_fails_again_is_new(start: Start, we
 
 async def test_deliveries_are_published(start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(publishing, "_LOOK_SECONDS", 0.1)
     client = await with_dead(start, webhook, "one", "two")
     path = client.paths.status_file("alice")
 

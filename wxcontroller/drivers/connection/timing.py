@@ -11,8 +11,9 @@ class LineTiming:
     call: float = 30.0
     silence: float = 35.0  # longest wait for the next byte, except for long polls
     transfer: float = 1800.0  # of a whole download
-    # The watchdog takes 90 s: three of these may be late or lost.
-    progress_every: float = 25.0
+    # The watchdog takes 90 s: three of these may be late or lost. WeChat holds most polls for 25 s, and their answers
+    # are progress, too.
+    progress_every: float = 28.0
     overtime: float = 30.0  # added to a wait's own limit before it counts as stuck
     retry_first: float = 1.0
     # Sessions outlive outages of hours (weixin-web-protocol 9.2): a minute more or less does not matter then.
