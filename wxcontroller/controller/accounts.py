@@ -243,7 +243,6 @@ class Accounts(AccountViews):
                 self._staying(name)
             stopped = await self._stop_held(name)
             if self.ownership is not None and move is None:
-                # Otherwise a later release would record it again.
                 await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
             # After the stop, and before the record is deleted: while the data exist, the name must not be used for
@@ -277,16 +276,15 @@ class Accounts(AccountViews):
                 raise UnitFailed(
                     N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
                 )
-            if stopped.note and self.ownership is not None:
-                try:
-                    await self._release(name, account)
-                except WxError as problem:  # the other host cannot claim it yet
-                    raise AccountMoving(
-                        N_("account {account} is stopped, and this host still owns it: {reason}"),
-                        leaving.refused(name.name).remedy_text,
-                        account=name.name,
-                        reason=problem.text,
-                    ) from None
+            try:
+                await self._release(name, account)
+            except WxError as problem:  # the other host cannot claim it yet
+                raise AccountMoving(
+                    N_("account {account} is stopped, and this host still owns it: {reason}"),
+                    leaving.refused(name.name).remedy_text,
+                    account=name.name,
+                    reason=problem.text,
+                ) from None
             return stopped.after
 
     async def claim(self, name_or_id: str, epoch: int) -> View:
@@ -299,6 +297,7 @@ class Accounts(AccountViews):
             unit = await record(self.units, name.instance, 0)
             if unit.state.has_process and self.ownership is not None:
                 # It is not owned here and only settles its reports, which the account sends itself from now on.
+                self.ownership.withdraw(name.instance)
                 unit = (await self._stop_held(name)).after.unit
             if unit.state.has_process:
                 raise UnitFailed(N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=unit.words)
@@ -340,10 +339,13 @@ class Accounts(AccountViews):
         # Also without a process: it ends systemd's waiting to start the unit again.
         await self.units.act(Verb.STOP, name.instance, self.settings.stop_timeout)
         account = self.reread(name.instance) or account
-        try:
-            await self._release(name, account)
-        except WxError as problem:  # the controller tries again
-            notes.append(Text("this host still owns it: {problem}", problem=reason_of(problem)))
+        if self.ownership is not None:
+            try:
+                await self.ownership.tell(name, account)
+            except WxError as problem:  # the controller tries again
+                notes.append(
+                    Text("other hosts do not know that it is stopped: {problem}", problem=reason_of(problem))
+                )
         if self.paths.boot_link(name.instance).is_symlink():  # only root can disable a unit
             notes.append(Text(_ENABLED, unit=name.unit))
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
@@ -431,22 +433,13 @@ class Accounts(AccountViews):
                     await self._raise_epoch(instance, epoch)
 
     @to_its_end
-    async def disown(self, instance: str) -> None:
-        """Release an account whose unit was stopped with systemctl. Raises WxError."""
-        name = self.registry.name_of(instance)
-        async with self._starts.held(instance):
-            # It may have been started since it was found dead; the owner file then belongs to that start.
-            if not (await record(self.units, instance, 0)).state.has_process:
-                await self._release(name, self.reread(instance))
-
-    @to_its_end
     async def retire(self, instance: str) -> None:
         """Record that an account should no longer run here: another host has adopted it, and it is settled here."""
         async with self._starts.held(instance):
             await self._desire(instance, Desired.STOPPED)
 
     async def _release(self, name: AccountName, account: Account | None) -> None:
-        """Release an account whose unit is dead. Raises WxError if etcd cannot be reached."""
+        """Release an account that leaves this host, if its unit is dead. Raises WxError if etcd cannot be reached."""
         if self.ownership is not None:
             # From now on no new process is allowed to run. One that was started exists by now.
             self.ownership.withdraw(name.instance)

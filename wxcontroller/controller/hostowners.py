@@ -2,9 +2,11 @@
 
 Once a second, units, owner files (``controller/hostfiles.py``) and the records of etcd are compared:
 
-    process owned here action yes yes its record in etcd is brought up to date yes no claimed, because it was started
-    with systemctl; stopped if another host owns it no any started, if it is wanted and due under a new lease, or
-    could not be claimed before no yes released, unless it is to be started no no a leftover owner file is removed
+    process  owned here  action
+    any      yes         its record in etcd is brought up to date
+    yes      no          claimed, because it was started with systemctl; stopped if another host owns it
+    no       any         started, if it is wanted and due under a new lease, or could not be claimed before
+    no       no          a leftover owner file is removed
 
 An account that another host has adopted meanwhile is started once more, to settle its reports and sends here
 (client/settling.py). After it has succeeded, it is no longer wanted here.
@@ -229,6 +231,14 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         self._paths.owner_file(instance).unlink(missing_ok=True)
 
+    async def tell(self, name: AccountName, account: Account) -> None:
+        """See ``controller.ownership.Ownership``."""
+        self._require_running()
+        self._set_unclaimed(name.instance, None)
+        wanted = self._wanted(name, account, account.desired)
+        if self.records.takes_over(name.instance) is None and not self.records.is_recorded(wanted):
+            await self.records.tell(wanted)
+
     async def release(self, name: AccountName, account: Account | None) -> None:
         """See ``controller.ownership.Ownership``."""
         self._require_running()
@@ -300,9 +310,9 @@ class HostOwners:
                 continue  # it is being brought up
             elif instance in wanted and (self.starts.has(instance) or self._waits(instance)):
                 down.add(instance)
-            elif self.records.is_own(instance, lease):
-                if has_etcd:
-                    self._act(group, instance, accounts.disown(instance))
+            elif self.records.is_own(instance, lease) or (file and self._is_valid(instance, file, lease)):
+                if has_etcd and (account := registered.get(instance)) is not None:
+                    self._keep_recorded(group, self._wanted(account.name, account, account.desired))
             else:
                 if file is not None:
                     self.withdraw(instance)
@@ -325,9 +335,11 @@ class HostOwners:
         if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
             self._act(group, instance, self._claim(unit, file))
         elif self.records.is_own(instance, lease) and account is not None and not self.records.reason:
-            wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
-            if not self.records.is_recorded(wanted):
-                self._act(group, instance, self.records.tell(wanted))
+            self._keep_recorded(group, self._wanted(account.name, account, Desired.STARTED))  # as it was claimed
+
+    def _keep_recorded(self, group: asyncio.TaskGroup, wanted: Wanted) -> None:
+        if not self.records.is_recorded(wanted):
+            self._act(group, wanted.name.instance, self.records.tell(wanted))
 
     async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:
         """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""

@@ -1,7 +1,7 @@
 """The accounts' interface to the owners of a fleet with etcd; ``controller/hostowners.py`` implements it.
 
-An account runs on this host only while this host owns it. It is claimed before its unit is started, and given up
-after its unit is dead.
+An account runs on this host only while this host owns it. It is claimed before its unit is started for the first
+time under a lease, and stays this host's when it is stopped. It is given up only when it is moved or removed.
 """
 
 from collections.abc import Mapping
@@ -42,6 +42,10 @@ class Ownership(Protocol):
 
     def withdraw(self, instance: str) -> None:
         """Have no process of an account run that is started from now on. Raises OSError."""
+        ...
+
+    async def tell(self, name: AccountName, account: Account) -> None:
+        """Tell the other hosts what is wanted of an account, if this host owns it. Raises WxError."""
         ...
 
     async def release(self, name: AccountName, account: Account | None) -> None:

@@ -8,12 +8,14 @@
     removed      says so, with the last epoch             nobody; any host may claim the name for a new account
 
     unknown, free → owned      claim           raises the epoch
-    owned → free               release, or the end of the owner's lease, which ends hosts/H, too
+    owned → free               release, for a move, or the end of the owner's lease, which ends hosts/H, too
     owned → as before          undo            of a claim whose account was not started
     free → taken over          take_over       only if its host has no lease any more (``fleet/takeoverplan.py``)
     taken over → owned         end_takeover
     taken over → free          undo_takeover   its import has failed
     free → removed             forget          a copy with this epoch or an earlier one cannot be started any more
+
+An account stays owned while it is stopped: starts and stops on its host write only what is wanted of it.
 
 ``fleet/records.py`` lists the records. Each change is one transaction, guarded by the account's record as this host
 has read it, and by the absence of its host, or its new lease: of two hosts, one gets an account. Another host than

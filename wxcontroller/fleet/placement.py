@@ -42,5 +42,5 @@ def host_for(account: str, placement: str, owners: Owners, reachable: Collection
 
 def free_places(owners: Owners) -> dict[str, int]:
     """Return how many more accounts each host that has a lease takes."""
-    taken = Counter(record.host for record in owners.owned.values())
+    taken = Counter(record.host for record in owners.owned.values() if record.is_wanted)
     return {name: host.capacity - taken[name] for name, host in owners.hosts.items()}

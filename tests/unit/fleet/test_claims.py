@@ -156,6 +156,8 @@ async def test_account_of_a_living_host_is_not_claimed(owning: FleetMaker) -> No
         b.accounts._materialiser.add(registered(a).name, {}, {})
         assert (await b.error("POST", "claims/eve"))[0] == "owned-elsewhere"
         await a.v1("POST", "accounts/eve/stop")
+        await a.lapse()
+        await a.keep(fleet.etcd)
         await b.knows("eve", epoch=1)
         code, words = await b.error("POST", "claims/eve")
         assert (code, "its lease is valid" in words, "wxctl move eve b" in words) == ("not-claimable", True, True)

@@ -6,10 +6,11 @@ import pytest
 
 from tests.patience import until
 from tests.unit.fleet.owning import FleetMaker
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.owners import OwnedElsewhere
 
+KEY = "/wxcontroller/main/accounts/eve"
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 
@@ -76,16 +77,27 @@ async def test_new_account_is_placed_by_labels_and_free_slots(owning: FleetMaker
         }
 
 
-async def test_restarted_unit_is_not_released(owning: FleetMaker) -> None:
-    async with owning("a") as fleet:
-        [a] = fleet.hosts
+async def test_stopped_account_stays_owned_and_its_next_start_writes_nothing(owning: FleetMaker) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
         await a.start("eve")
-        file = a.paths.owner_file("eve")
-        started = file.stat()
-        await a.accounts.disown("eve")  # its unit was seen dead before the start
-        assert await fleet.owners() == {"eve": ("a", 1)}
+        record, file = (await fleet.etcd.read(KEY)).entries, a.paths.owner_file("eve")
+        written = file.stat()
+        await a.units._stop("eve")
+        await asyncio.sleep(1.2)  # the controller looks at it in between
+        await a.units._start("eve")
+        await a.v1("POST", "accounts/eve/restart", {})
+        assert (await fleet.etcd.read(KEY)).entries == record
         # Not even for a moment: without etcd nothing would write it again, and no process could come up.
-        assert file.stat() == started
+        assert file.stat() == written
+        # Others must know at once that it is not to run: a host is often turned off after its accounts were stopped.
+        await a.v1("POST", "accounts/eve/stop")
+        [stopped] = (await fleet.etcd.read(KEY)).entries
+        assert obj(read_json(stopped.value))["desired"] == "stopped"
+        assert await fleet.owners() == {"eve": ("a", 1)}
+        await a.v1("POST", "accounts/eve/start", {})
+        await until(lambda: b.ownership.records.accounts["eve"].is_wanted)
+        assert await fleet.owners() == {"eve": ("a", 1)}
 
 
 async def test_account_is_released_and_forgotten_only_after_it_has_stopped(
@@ -115,5 +127,4 @@ async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> No
         a.paths.template.write_text("{{ broken")
         for name in ("eve", "bob"):
             assert (await a.error("POST", f"accounts/{name}/start", {}))[0] == "template"
-        assert await fleet.owners() == {}
-        assert await fleet.records() == {"eve": ("a", 1)}
+        assert await fleet.owners() == await fleet.records() == {"eve": ("a", 1)}

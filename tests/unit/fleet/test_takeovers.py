@@ -102,7 +102,7 @@ async def test_only_one_of_two_hosts_takes_an_account_over(owning: FleetMaker) -
         await start(fleet, a)
         await until(lambda: a.ownership.starts.passed)  # later, what is stopped by systemctl stays down
         await a.units._stop("eve")
-        await others[0].knows("eve", epoch=1)
+        await others[0].knows("eve", epoch=1, owner="a")
         with pytest.raises(NotClaimable):  # its host is there
             await others[0].ownership.records.take_over("eve", "a", 1, 1, "", 60)
         await a.lapse()
