@@ -1,22 +1,72 @@
 """The verb fleet: the other hosts whose accounts the controller shows."""
 
-import click
+import contextlib
 
-from wxcontroller.cli.context import WxctlRun
+import click
+from click.shell_completion import CompletionItem
+
+from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import verb
+from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 
 
-@verb("Show the other hosts and their state.", "wxctl fleet", "wxctl fleet --json")
-def fleet(session: WxctlRun) -> None:
+@click.group(
+    cls=VerbGroup,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    short_help="Show the other hosts and their state.",
+    examples=("wxctl fleet", "wxctl fleet --json", "wxctl fleet forget host-b"),
+)
+@click.pass_context
+def fleet(ctx: click.Context) -> None:
     """Show the other hosts of the fleet, accounts that exist on more than one host, standby bundles, and owners.
 
     Exits with status 1 if a host is not reachable, an account exists twice, a standby bundle is too old, or, in a
     fleet with etcd, this host cannot claim accounts, one that is to run has no owner, or a member is down.
     """
+    if ctx.invoked_subcommand is None:
+        _show(ctx.obj)
+
+
+fleet.params += global_options()
+
+
+def _complete_host(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the other hosts in the settings."""
+    from wxcontroller.cli.transfer.preconditions import PATHS
+    from wxcontroller.core.settings import load_settings
+
+    with contextlib.suppress(OSError, WxError):
+        if (found := load_settings(PATHS).settings.fleet) is not None:
+            return [CompletionItem(each.name) for each in found.hosts if each.name.startswith(incomplete)]
+    return []
+
+
+@fleet.verb("Run the accounts of a lost host here.", "wxctl fleet forget host-b", "wxctl fleet forget host-b --yes")
+@click.argument("host", shell_complete=_complete_host)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation. The lost host must be off.")
+@click.option(
+    "--start/--no-start",
+    default=None,
+    help="Start the accounts, or leave them stopped; otherwise those that ran are started.",
+)
+def forget(session: WxctlRun, host: str, yes: bool, start: bool | None) -> None:
+    """Claim all accounts of HOST, which is lost for good, of which this host has a copy; see wxctl claim.
+
+    The command shows the accounts and the age of their copies, and asks once. Accounts of which this host has nothing
+    are named. Run this as root on the host that is to run the accounts. Then remove HOST from [fleet.hosts] on all
+    hosts.
+    """
+    from wxcontroller.cli.transfer.claims import forgotten
+
+    forgotten(session, host, yes, start)
+
+
+def _show(session: WxctlRun) -> None:
+    """Show the fleet. Raises WxError, and Exit if there is a problem."""
     found = session.api().fleet()
     standbys = [obj(standby) for standby in items(found.get("standbys"))]
     hosts, duplicates = [obj(host) for host in items(found.get("hosts"))], items(found.get("duplicates"))

@@ -5,16 +5,19 @@ import io
 import json
 from collections.abc import Awaitable, Callable
 
+import click
 import pytest
 
 from tests.patience import until
-from tests.unit.fleet.bundles import SECRET, account_of, as_root, sealed
+from tests.unit.fleet.bundles import SECRET, account_of, as_root, kept, sealed
 from tests.unit.fleet.hosts import FleetHost, introduce
 from tests.unit.fleet.owning import Fleet, FleetMaker
 from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.transfer import claims
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import AccountExists
+from wxcontroller.core.errors import AccountExists, UnknownAccount
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Put
@@ -23,8 +26,8 @@ KEY = "/wxcontroller/main/accounts/eve"
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 
-def registered(host: FleetHost) -> Account:
-    return host.accounts.registry.all()["eve"]
+def registered(host: FleetHost, name: str = "eve") -> Account:
+    return host.accounts.registry.all()[name]
 
 
 async def rewrite(fleet: Fleet, **owner: object) -> None:
@@ -203,3 +206,63 @@ async def test_import_names_the_host_of_an_account_and_not_its_removal(
         assert account["epoch"] == 2
         assert (await b.v1("POST", "accounts/eve/start"))[0] == 200
         assert (await fleet.owners())["eve"][0] == "b"
+
+
+async def test_forgetting_a_host_claims_its_accounts_of_which_there_is_a_copy(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        for name in ("adam", "eve", "paused", "carol"):
+            await b.start(name)
+        await a.start("own")
+        await b.v1("POST", "accounts/paused/stop")
+        await a.v1(
+            "POST", "accounts", {"name": "adam", "epoch": 1, "arrived": "5f2c"}
+        )  # as after a move that was undone
+        await a.v1("POST", "accounts", {"name": "paused", "epoch": 1, "arrived": "5f2d"})
+        bundle = sealed(b, account_of(b), 1000, "b")
+        assert "error" not in await asyncio.to_thread(kept, a, io.BytesIO(bundle), "eve")
+        await b.leave()
+        await b.lapse()
+        await until(lambda: "b" not in a.ownership.records.hosts)
+        as_root(monkeypatch, a)
+        a.paths.settings_dropins.mkdir(parents=True, exist_ok=True)
+        (a.paths.settings_dropins / "fleet.toml").write_text('[fleet]\nname = "a"\n')
+        monkeypatch.setattr(claims, "at_home", lambda _: Api(a.url))
+        monkeypatch.setattr(claims, "fleet_passphrase", lambda: SECRET)
+        monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
+        session = WxctlRun(url=a.url)
+        await asyncio.to_thread(claims.forgotten, session, "b", True, None)
+        assert "this host has nothing of carol" in capsys.readouterr().err
+        assert set(a.units.processes) == {"adam", "eve", "own"}
+        owners = await fleet.owners()
+        assert {name: host for name, (host, _) in owners.items()} == dict.fromkeys(("adam", "eve", "own"), "a")
+        # The others are this host's as well, or still those of the lost one.
+        assert {name: host for name, (host, _) in (await fleet.records()).items()} == {
+            **dict.fromkeys(("adam", "eve", "own"), "a"),
+            **dict.fromkeys(("carol", "paused"), "b"),
+        }
+        assert registered(a, "paused").epoch > 1
+        with pytest.raises(UnknownAccount, match="nothing of any account of host c"):
+            await asyncio.to_thread(claims.forgotten, session, "c", True, None)
+
+
+async def test_host_that_is_there_is_not_forgotten(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with owning("a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        for name in ("adam", "eve"):
+            await b.start(name)
+            await a.v1("POST", "accounts", {"name": name, "epoch": 1, "arrived": "5f2c"})
+        as_root(monkeypatch, a)
+        a.paths.settings_dropins.mkdir(parents=True, exist_ok=True)
+        (a.paths.settings_dropins / "fleet.toml").write_text('[fleet]\nname = "a"\n')
+        monkeypatch.setattr(claims, "at_home", lambda _: Api(a.url))
+        monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
+        with pytest.raises(click.exceptions.Exit):
+            await asyncio.to_thread(claims.forgotten, WxctlRun(url=a.url), "b", True, None)
+        assert "is owned by b" in capsys.readouterr().err
+        assert {name: host for name, (host, _) in (await fleet.owners()).items()} == {"adam": "b", "eve": "b"}
+        assert not a.units.processes

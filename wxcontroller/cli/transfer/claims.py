@@ -4,14 +4,15 @@ That the other host is off cannot be detected: a person has to confirm it. Befor
 host that responds and has the account keeps it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
+from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.adoption import Adoption, started
@@ -25,7 +26,7 @@ from wxcontroller.cli.transfer.remotehost import host_named
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, one_line
+from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.settings import load_settings
@@ -35,7 +36,8 @@ from wxcontroller.fleet.standby import KeptBundle
 @dataclass(frozen=True, slots=True)
 class HeldCopy:
     """What this host has of an account: a standby bundle, or else its own copy or an export. ``epoch`` and ``at`` are
-    that copy's, 0 for not known; ``rivals`` are the other hosts that may have the account.
+    that copy's, 0 for not known; ``rivals`` are the other hosts that may have the account. ``ran`` counts for its own
+    copy or an export: whether the account is to run.
     """
 
     name: AccountName
@@ -44,6 +46,7 @@ class HeldCopy:
     at: int
     rivals: tuple[str, ...]
     bundle: KeptBundle | None = None
+    ran: bool = True
 
 
 def claimed(
@@ -55,14 +58,75 @@ def claimed(
     passphrase_file: str | None,
 ) -> None:
     """Run ``wxctl claim``; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
-    api = at_home(session)
-    fleet = load_settings(PATHS).settings.fleet
-    if fleet is None:
-        raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
+    api, host = at_home(session), _own_name()
     if file is not None and (len(names) > 1 or is_pattern(names[0])):
         raise BadUsage(N_("a file has one account"), N_("use: wxctl claim NAME --from FILE"))
-    host, names = fleet.name, [normalize("NFC", pattern) for pattern in names]
+    names = [normalize("NFC", pattern) for pattern in names]
     claims = claims_of(api, names, file is not None)
+    _claim(session, host, claims, names, yes, start, file, passphrase_file)
+
+
+def forgotten(session: WxctlRun, lost: str, yes: bool, start: bool | None) -> None:
+    """Run ``wxctl fleet forget``: claim the accounts of a lost host that this one has. Raises WxError."""
+    api, host = at_home(session), _own_name()
+    if lost == host:
+        raise BadUsage(N_("this is host {host}"), N_("run this on another host, which gets its accounts"), host=host)
+    wanted = accounts_of(api, lost)
+    with disk_errors(PATHS.standby_kept):
+        kept = known_bundles(PATHS, fleet_passphrase)
+    here = {
+        instance: name
+        for instance, (name, _) in wanted.items()
+        if instance in kept or PATHS.account_file(instance).exists()
+    }
+    if absent := ", ".join(name for instance, (name, _) in wanted.items() if instance not in here):
+        words = N_("this host has nothing of {accounts}; see wxctl fleet for copies, or use: {command}")
+        from_file = command("claim", "NAME", "--from", "FILE")
+        tell(Text(words, accounts=absent, command=from_file), err=True)
+    if not here:
+        raise UnknownAccount(
+            N_("this host has nothing of any account of host {host}"),
+            N_("wxctl fleet shows its accounts, and which hosts have standby copies"),
+            host=lost,
+        )
+    found = claims_of(api, [*here.values()], False)
+    claims = {instance: replace(each, ran=wanted[instance][1]) for instance, each in found.items()}
+    _claim(session, host, claims, (), yes, start, None, None)
+
+
+def accounts_of(api: Api, host: str) -> dict[str, tuple[str, bool]]:
+    """Return the accounts that a lost host had last: their names, and whether they are to run. Raises WxError."""
+    etcd = obj(api.fleet().get("etcd"))
+    if etcd:
+        rows = [obj(each) for each in items(etcd.get("accounts"))]
+        names = {
+            one_line(each.get("account")): text(each.get("desired")) for each in rows if each.get("host") == host
+        }
+    else:
+        with disk_errors(PATHS.standby_kept):
+            kept = known_bundles(PATHS, fleet_passphrase)
+        names = {each.name: "started" for each in kept.values() if each.host == host}
+    found = ((parse_name(name), desired) for name, desired in sorted(names.items()))
+    return {name.instance: (name.name, desired == "started") for name, desired in found}
+
+
+def _own_name() -> str:
+    if (fleet := load_settings(PATHS).settings.fleet) is None:
+        raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
+    return fleet.name
+
+
+def _claim(
+    session: WxctlRun,
+    host: str,
+    claims: Mapping[str, HeldCopy],
+    names: Sequence[str],
+    yes: bool,
+    start: bool | None,
+    file: str | None,
+    passphrase_file: str | None,
+) -> None:
+    """Claim accounts on this ``host`` after one question; ``names`` are those that were typed. Raises WxError."""
     with hold_move_lock():
         for each in claims.values():
             is_named = each.name.name in names or each.name.instance in names
@@ -84,7 +148,7 @@ def claimed(
             else:
                 # One that only this host has, as far as is known, is as it was.
                 account = api.claim(name) if each.rivals else api.arrival(name)
-            return account if start is False else started(api, name)
+            return started(api, name) if (each.ran if start is None else start) else account
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             epoch = integer(result.get("epoch"))
@@ -96,8 +160,7 @@ def claimed(
                 "is this one: name another by {command}"
             )
             another, when = command("set", name.name, "standby=HOST"), _when(bundle.at)
-            text = Text(words, account=name.name, host=bundle.host, when=when, epoch=epoch, command=another)
-            return result, text
+            return result, Text(words, account=name.name, host=bundle.host, when=when, epoch=epoch, command=another)
 
         run(session, [each.name.name for each in claims.values()], Work(act, finish), ask)
 
