@@ -7,6 +7,7 @@ from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
@@ -25,7 +26,8 @@ def fleet(ctx: click.Context) -> None:
     """Show the other hosts of the fleet, accounts that exist on more than one host, standby bundles, and owners.
 
     Exits with status 1 if a host is not reachable, an account exists twice, a standby bundle is too old, or, in a
-    fleet with etcd, this host cannot claim accounts, one that is to run has no owner, or a member is down.
+    fleet with etcd, this host cannot claim accounts, one that is to run has no owner, a member is down, or a
+    certificate ends within 30 days.
     """
     if ctx.invoked_subcommand is None:
         _show(ctx.obj)
@@ -92,7 +94,7 @@ def _show(session: WxctlRun) -> None:
     if etcd and not session.json:
         _print_owners(etcd)
     is_down = any(host.get("state") != "up" for host in hosts)
-    is_unowned = bool(etcd.get("reason")) or any(
+    is_unowned = bool(etcd.get("reason") or _ending(etcd)) or any(
         obj(each).get("reason") for key in ("accounts", "members") for each in items(etcd.get(key))
     )
     if not session.json and (duplicates or is_late or is_down or is_unowned):
@@ -152,6 +154,12 @@ def _print_owners(etcd: JsonObject) -> None:
     for member in map(obj, items(etcd.get("members"))):
         if reason := text_in(member, "reason"):
             tell("etcd: member {url} is down: {reason}", url=one_line(member.get("url")), reason=reason)
+    for each in _ending(etcd):
+        tell(
+            "the certificate {of} for etcd ends on {day}; see: wxctl doctor",
+            of=one_line(each.get("of")),
+            day=local_time(integer(each.get("ends")), "%Y-%m-%d"),
+        )
     titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("VERSION")
     rows = [
         (
@@ -182,6 +190,12 @@ def _print_owners(etcd: JsonObject) -> None:
     if unowned:
         click.echo()
         print_rows((N_("NO OWNER"), N_("LAST HOST"), N_("EPOCH"), N_("REASON")), unowned, wraps="REASON")
+
+
+def _ending(etcd: JsonObject) -> list[JsonObject]:
+    return [
+        certificate for each in items(etcd.get("certificates")) if (certificate := obj(each)).get("ending") is True
+    ]
 
 
 def _print_outlooks(accounts: list[JsonObject]) -> None:

@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # Between two looks at the members of etcd.
 _MEMBERS_SECONDS = 10.0
+# Between two looks at the certificates for etcd, and how long before its end one is reported.
+_CERTIFICATES_SECONDS, ENDING_SECONDS = 3600.0, 30 * 86400.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
 # The keeper's value with the package's WatchdogSec=15 (``fleet.keeper.Times``).
@@ -89,6 +92,7 @@ class HostOwners:
         self._runs = False
         self._complaint = ""
         self.members: Mapping[str, Text] = {}
+        self._certificate_ends: Mapping[str, int] = {}
 
     async def run(self) -> None:
         """Follow the owners, and keep the running accounts in step with them, until cancelled."""
@@ -96,6 +100,7 @@ class HostOwners:
             self._runs = True
             _ = group.create_task(self.records.run(), name="owners")
             _ = group.create_task(self._watch_members(), name="members of etcd")
+            _ = group.create_task(self._watch_certificates(), name="certificates for etcd")
             try:
                 await self._synchronize(group)
             finally:
@@ -106,6 +111,11 @@ class HostOwners:
         while True:
             self.members = await self._etcd.members()
             await asyncio.sleep(_MEMBERS_SECONDS)
+
+    async def _watch_certificates(self) -> None:
+        while True:
+            self._certificate_ends = await self._etcd.certificate_ends()
+            await asyncio.sleep(_CERTIFICATES_SECONDS)
 
     async def _synchronize(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -156,14 +166,25 @@ class HostOwners:
             if (record := self.records.accounts.get(instance)) is not None and record.host == taken.to
         }
 
+    @property
+    def ending(self) -> Mapping[str, int]:
+        """See ``controller.ownership.Ownership``."""
+        soon = time.time() + ENDING_SECONDS
+        return {of: end for of, end in self._certificate_ends.items() if end < soon}
+
     def as_json(self) -> JsonObject:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
         left = self.keeper.permit_left()
         counts: JsonObject = {**self.takeovers.counts}
         members: list[JsonValue] = [{"url": url, **text_fields(reason=why)} for url, why in self.members.items()]
+        ending = self.ending
+        certificates: list[JsonValue] = [
+            {"of": of, "ends": end, "ending": of in ending} for of, end in self._certificate_ends.items()
+        ]
         return {
             **text_fields(reason=self.trouble),
             "members": members,
+            "certificates": certificates,
             "permit_seconds": None if left is None else max(0, int(left)),
             **self.outlooks.as_json(),
             "takeovers": counts,

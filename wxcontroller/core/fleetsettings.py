@@ -41,6 +41,8 @@ NETWORKS = Words(
 )
 # An etcd has three or five members; more are slower.
 _ETCD_MEMBERS = 9
+# What to do about a certificate for etcd that ends soon.
+RENEW_CERTIFICATE = N_("replace it; see Renew certificates in /usr/share/doc/wxcontroller/howto/etcd.md")
 
 
 def _without_slash(url: str) -> str:

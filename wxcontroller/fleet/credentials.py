@@ -1,11 +1,14 @@
 """Files that let this host talk to others over TLS, and why a connection to them failed."""
 
-import datetime
+import asyncio
 import errno
 import os
 import re
 import ssl
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -23,23 +26,46 @@ _SECRETS = ("token", "password")
 @dataclass(frozen=True, slots=True)
 class PeerCredentials:
     """Loaded credentials: the TLS context, and the token or password, "" for none. ``files`` is the files' content,
-    to detect changes; ``certificate`` is this host's.
+    to detect changes; ``certificate`` is this host's; ``has_authority``: the settings name the authority.
     """
 
     tls: ssl.SSLContext
     secret: str
     files: tuple[bytes, ...] = ()
     certificate: bytes = b""
+    has_authority: bool = False
 
-    @property
-    def has_expired(self) -> bool:
-        """Whether the certificate of this host has expired."""
+    def own_end(self) -> int:
+        """Return when the certificate of this host ends, 0 if it has none."""
         if not self.certificate:
-            return False
-        from cryptography import x509  # 5 MiB, imported only on a failure
+            return 0
+        from cryptography import x509  # 5 MiB, of which an account needs none
 
-        ends = x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
-        return ends < datetime.datetime.now(datetime.UTC)
+        return int(x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc.timestamp())
+
+    def authority_end(self) -> int:
+        """Return when the first authority that is trusted ends, 0 for those of the system, which Debian renews."""
+        ends = (_end(each) for each in self.tls.get_ca_certs()) if self.has_authority else ()
+        return min(ends, default=0)
+
+    async def server_end(self, url: str, seconds: float) -> int:
+        """Return when the certificate of a server ends, 0 if it has none, or is not reached."""
+        parts = urlsplit(url)
+        if parts.scheme != "https":
+            return 0
+        try:
+            async with asyncio.timeout(seconds):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=self.tls)
+        except (OSError, TimeoutError):
+            return 0
+        try:
+            return _end(writer.get_extra_info("peercert"))
+        finally:
+            writer.close()
+
+
+def _end(certificate: Mapping[str, object] | None) -> int:
+    return int(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])))
 
 
 def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
@@ -80,7 +106,8 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
             file=places.get(reading, ""),
             reason=reason_of(problem),
         ) from None
-    return PeerCredentials(tls, secret, tuple(contents.values()), contents.get("certificate", b""))
+    own = contents.get("certificate", b"")
+    return PeerCredentials(tls, secret, tuple(contents.values()), own, "ca_file" in places)
 
 
 def connection_reason(problem: Exception, credentials: PeerCredentials | None = None) -> Text:
@@ -104,7 +131,7 @@ def connection_reason(problem: Exception, credentials: PeerCredentials | None = 
             return Text(N_("the controller's unit may not reach its address; add it to IPAddressAllow= of the unit"))
         return reason_of(OSError(number, os.strerror(number)))
     # A member or host rejects a certificate only after the handshake, and may just close the connection.
-    if credentials is not None and credentials.has_expired:
+    if credentials is not None and 0 < credentials.own_end() < time.time():
         return Text(N_("the certificate of this host has expired; renew it"))
     if "ALERT" in str(problem):
         return Text(N_("it does not accept the certificate of this host"))

@@ -205,6 +205,13 @@ class Etcd:
         endpoints = self._settings.endpoints
         return dict(zip(endpoints, await asyncio.gather(*map(self._health, endpoints)), strict=True))
 
+    async def certificate_ends(self) -> dict[str, int]:
+        """Return when the certificates for etcd end, as far as is known: by setting, or URL of a member."""
+        own = {"certificate": self._credentials.own_end(), "ca_file": self._credentials.authority_end()}
+        urls = self._settings.endpoints
+        found = await asyncio.gather(*(self._credentials.server_end(url, self._seconds) for url in urls))
+        return {of: end for of, end in {**own, **dict(zip(urls, found, strict=True))}.items() if end}
+
     async def _health(self, endpoint: str) -> Text:
         """Ask one member itself: ``_call`` passes over those that do not respond."""
         try:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import ssl
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -124,6 +125,26 @@ async def test_invalid_certificates_are_refused(tmp_path: Path) -> None:
             async with Etcd(bad, credentials_of(bad), PATIENCE) as etcd:
                 with pytest.raises(EtcdFailure, match=words):
                     await etcd.grant(30)
+
+
+async def test_ends_of_certificates_are_seen(tmp_path: Path) -> None:
+    def days_left(end: int) -> int:
+        return round((end - time.time()) / 86400)
+
+    server, key = self_signed(tmp_path, "127.0.0.1", ends=20)
+    own, own_key = self_signed(tmp_path, "127.0.0.1", called="own", ends=7)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(server, key)
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=tls) as listening:
+        url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        unused = "https://127.0.0.1:1"
+        settings = EtcdSettings((url, unused), ca_file=str(server), certificate=str(own), key=str(own_key))
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
+            found = await etcd.certificate_ends()
+    assert {of: days_left(end) for of, end in found.items()} == {"certificate": 7, "ca_file": 20, url: 20}
+    plain = EtcdSettings(("http://127.0.0.1:1",))
+    async with Etcd(plain, credentials_of(plain)) as etcd:
+        assert await etcd.certificate_ends() == {}
 
 
 async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

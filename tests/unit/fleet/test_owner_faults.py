@@ -2,18 +2,28 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.patience import until
 from tests.unit.fleet.hosts import introduce
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.doctor.accounts import fleet as doctor_fleet
+from wxcontroller.cli.doctor.result import CheckTarget
+from wxcontroller.cli.fleet import _show
 from wxcontroller.controller import hostowners
+from wxcontroller.controller.alerts.findings import etcd_of
 from wxcontroller.core.account import LARGEST_EPOCH
+from wxcontroller.core.check import Level
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json, text
 from wxcontroller.core.messages import verbatim
@@ -390,3 +400,41 @@ async def test_member_that_is_down_is_shown_while_the_others_form_a_quorum(
         shown = items(obj((await a.v1("GET", "fleet"))[1]["etcd"])["members"])
         assert [bool(obj(each)["reason"]) for each in shown] == [False, True, False]
         assert set(a.units.processes) == {"eve"}
+
+
+async def test_certificate_is_reported_before_it_ends(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, member = int(time.time()), "https://m0:2379"
+    ends = {"certificate": now + 31 * 86400, member: now + 29 * 86400}
+
+    async def seen(self: Etcd) -> dict[str, int]:
+        return ends
+
+    async def shown(host: OwningHost) -> tuple[int, str]:
+        code = 0
+        try:
+            await asyncio.to_thread(_show, WxctlRun(url=host.url))
+        except click.exceptions.Exit as ended:
+            code = ended.exit_code
+        return code, capsys.readouterr().out
+
+    monkeypatch.setattr(Etcd, "certificate_ends", seen)
+    monkeypatch.setattr(hostowners, "_CERTIFICATES_SECONDS", 0.1)
+    async with owning("a") as fleet:
+        [a] = fleet.hosts
+        await until(lambda: a.ownership.ending)
+        assert "etcd" in await a.alerts()
+        day = time.strftime("%Y-%m-%d", time.gmtime(ends[member]))
+        assert f"certificate {member} for etcd ends on {day}" in str(etcd_of(a.ownership).message)
+        [shown_end] = re.findall(rf'_certificate_ends{{of="{member}"}} (.+)', await a.metrics())
+        assert int(float(shown_end)) == ends[member]
+        code, words = await shown(a)
+        assert (code, f"the certificate {member} for etcd ends on" in words) == (1, True)
+        target = CheckTarget(Api(a.url), a.paths)
+        [found] = [each for each in await asyncio.to_thread(list, doctor_fleet(target)) if each.level is Level.WARN]
+        assert f"the certificate {member} for etcd ends on" in str(found.message)
+        ends[member] = ends["certificate"]  # it was replaced
+        await until(lambda: not a.ownership.ending)
+        assert "etcd" not in await a.alerts()
+        assert "certificate" not in (await shown(a))[1]

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
 from wxcontroller.cli.follow import titled
+from wxcontroller.cli.localtime import local_time
 from wxcontroller.core.check import Level
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import field, items, obj, one_line, text
+from wxcontroller.core.fleetsettings import RENEW_CERTIFICATE
+from wxcontroller.core.jsontypes import field, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import parse_name
 
@@ -110,6 +112,12 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
             bad = True
             words = Text("member {url} of etcd is down: {reason}", url=one_line(member.get("url")), reason=reason)
             yield fail(words, Text("repair or replace the member; see: journalctl -u etcd on its host"))
+    for certificate in map(obj, items(obj(found.get("etcd")).get("certificates"))):
+        if certificate.get("ending") is True:
+            bad = True
+            day = local_time(integer(certificate.get("ends")), "%Y-%m-%d")
+            words = Text("the certificate {of} for etcd ends on {day}", of=one_line(certificate.get("of")), day=day)
+            yield warn(words, Text(RENEW_CERTIFICATE))
     if not bad:
         yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 

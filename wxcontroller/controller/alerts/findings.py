@@ -3,16 +3,19 @@
 ``core.condition`` finds the problems and their messages. This module keeps no state.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from wxcontroller.controller.ownership import Ownership
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
+from wxcontroller.core.fleetsettings import RENEW_CERTIFICATE
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import Desired
 
@@ -218,9 +221,17 @@ def standbys_of(late: Mapping[str, Text], settings: AlertSettings) -> Verdict:
     return Problem(Kind.STANDBY, "", message, remedy, settings.after, len(late), code="standby-stale")
 
 
-def etcd_of(trouble: Text, members: Mapping[str, Text]) -> Verdict:
-    """Judge whether this host can claim accounts; ``trouble`` says why not, and ``members`` why each is unusable."""
+def etcd_of(ownership: Ownership) -> Verdict:
+    """Judge whether this host can claim accounts, and will be able to."""
+    trouble, members, ending = ownership.trouble, ownership.members, ownership.ending
     down = {url: why for url, why in members.items() if why}
+    if ending and not trouble and not down:
+        of, end = min(ending.items(), key=lambda each: each[1])
+        words = N_("The certificate {of} for etcd ends on {day}; then all accounts that need it stop.")
+        message = Text(words, of=of, day=day_of(end))
+        return Problem(
+            Kind.ETCD, "", message, Text(RENEW_CERTIFICATE), _MEMBER_SECONDS, len(ending), code="etcd-certificate"
+        )
     if down and not trouble:
         url, why = next(iter(down.items()))
         words = N_(
@@ -234,6 +245,11 @@ def etcd_of(trouble: Text, members: Mapping[str, Text]) -> Verdict:
     message = Text(N_("This host cannot claim its accounts: {reason}."), reason=trouble)
     remedy = Text(N_("see: wxctl fleet; systemctl status wxcontroller-keeper; etcdctl endpoint status --cluster"))
     return Problem(Kind.ETCD, "", message, remedy, _LEASE_SECONDS, code="etcd-trouble")
+
+
+def day_of(moment: int) -> str:
+    """Return the day of a moment, in UTC as in certificates."""
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
 def held_of(held: Mapping[str, Text], settings: AlertSettings) -> Verdict:

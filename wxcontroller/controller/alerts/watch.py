@@ -110,7 +110,7 @@ class AlertWatch:
         if self.standbys is not None:
             verdicts[("", Track.STANDBYS)] = standbys_of(self.standbys(), self.settings)
         if self.accounts.ownership is not None:
-            verdicts[("", Track.ETCD)] = etcd_of(self.accounts.ownership.trouble, self.accounts.ownership.members)
+            verdicts[("", Track.ETCD)] = etcd_of(self.accounts.ownership)
             verdicts[("", Track.HELD)] = held_of(self.accounts.ownership.held, self.settings)
             verdicts[("", Track.TAKEN_OVER)] = taken_over_of(self.accounts.ownership.taken_over)
         if not problem:

@@ -91,6 +91,14 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
         "Members of etcd that do not respond, or cannot be used.",
         value=sum(bool(member["reason"]) for member in members),
     )
+    ends = GaugeMetricFamily(
+        "wxcontroller_fleet_etcd_certificate_ends",
+        "When a certificate for etcd ends, as Unix time: of a setting, or of a member.",
+        labels=("of",),
+    )
+    for certificate in map(obj, items(etcd["certificates"])):
+        ends.add_metric((text(certificate["of"]),), integer(certificate["ends"]))
+    yield ends
     owned = GaugeMetricFamily("wxcontroller_fleet_owned", "Accounts that a host owns.", labels=("host",))
     for host in map(obj, items(etcd["hosts"])):
         owned.add_metric((text(host["name"]),), integer(host["owned"]))

@@ -57,6 +57,18 @@ _ETCD = record(
     {
         **texts("reason"),
         "members": (listing(record({"url": TEXT, **texts("reason")})), "those of etcd; reason: why it is not usable"),
+        "certificates": (
+            listing(
+                record(
+                    {
+                        "of": (TEXT, "the setting, or the URL of a member"),
+                        "ends": (WHOLE, "when, as Unix time"),
+                        "ending": (SWITCH, "in less than 30 days"),
+                    }
+                )
+            ),
+            "those for etcd, as far as this host sees them",
+        ),
         "permit_seconds": (maybe(WHOLE), "how long accounts run here without another renewal"),
         **{"hosts": listing(_LEASED), "accounts": listing(_OWNED)},
         "takeovers": (record({"done": WHOLE, "failed": WHOLE}), "by this host since its controller began"),
