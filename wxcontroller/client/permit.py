@@ -93,9 +93,10 @@ def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) ->
         if host and not lease:
             raise NotOwned(
                 N_("account {account} is owned by {host}"),
-                N_("start it there, or move it: {command}"),
+                N_("start it there, or move it: {command}; if that host is off for good: {claim}"),
                 account=config.name.name,
                 host=host,
+                claim=command("claim", config.name.name),
                 command=command("move", config.name.name, one_line(keeper.get("host"))),
             )
         if time.monotonic() > end:

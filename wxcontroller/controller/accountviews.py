@@ -47,6 +47,7 @@ class AccountViews:
         self.duplicates: Mapping[str, str] = {}
         # Why accounts cannot be claimed, in a fleet with etcd (controller/hostowners.py).
         self.unclaimed: Mapping[str, WxError] = {}
+        self.halted: WxError | None = None  # why all accounts of this host are stopped
         self._patience = patience
         # Contradictory views that a fresh query has confirmed: not queried again while nothing changes.
         self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
@@ -84,7 +85,7 @@ class AccountViews:
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
         looked = (frozenset(self.crash_loops), self.ends, self.port_users, self._patience())
-        others = (*looked, self.host, self.duplicates, self.unclaimed)
+        others = (*looked, self.host, self.duplicates, self.unclaimed, self.halted)
         return self._views.current(units, others)
 
     def _doubtful(self, view: View) -> bool:
@@ -141,7 +142,9 @@ class AccountViews:
             until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
         loops, patience = instance in self.crash_loops, self._patience()
         host, also_on, obstacle = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
-        if obstacle is None and unit.state is UnitState.FAILED:
+        if self.halted is not None and not unit.state.has_process:
+            obstacle = self.halted
+        elif obstacle is None and unit.state is UnitState.FAILED:
             obstacle = self.registry.bad_settings(instance)
         return View(
             *(account, unit, state, unreadable, published, loops, patience, recent, until),

@@ -5,6 +5,7 @@ controller writes ``/run/wxclient-owners/INSTANCE`` after a claim. An account's 
 if that file names this host under the lease that the keeper holds (``client/permit.py``).
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -13,8 +14,11 @@ from pathlib import Path
 
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import Paths
+
+_UNIT = "wxcontroller-keeper.service"
 
 
 class KeeperFiles:
@@ -22,6 +26,7 @@ class KeeperFiles:
 
     def __init__(self, paths: Paths, name: str) -> None:
         self._place = paths.fleet_runtime
+        self._root = paths.root
         self._name = name
 
     def lease(self) -> int:
@@ -36,6 +41,24 @@ class KeeperFiles:
         except (OSError, ValueError):
             return None
         return until - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def obstacle(self) -> tuple[Text, Text]:
+        """Return why the keeper holds no lease, and what to do."""
+        units = self._root / "usr/lib/systemd/system"
+        for place in ("etc", "run"):
+            with contextlib.suppress(OSError):
+                if (self._root / place / "systemd/system" / _UNIT).readlink() == Path("/dev/null"):
+                    remedy = Text("systemctl unmask {unit} && systemctl start {unit}", unit=_UNIT)
+                    return Text(N_("{unit} is masked"), unit=_UNIT), remedy
+        if units.exists() and not (units / _UNIT).exists():
+            words = N_(
+                "the package wxcontroller-fleet is not installed, and the settings have the table [fleet.etcd]"
+            )
+            return Text(words), Text(N_("apt install wxcontroller-fleet, or remove the table"))
+        with contextlib.suppress(OSError, ValueError):
+            trouble = (self._place / "trouble").read_text("utf-8").strip()[:400]
+            return verbatim(trouble), Text(N_("see: wxctl fleet; journalctl -u {unit}"), unit=_UNIT)
+        return Text(N_("{unit} does not run"), unit=_UNIT), Text("systemctl status {unit}", unit=_UNIT)
 
     def _read(self, name: str) -> JsonObject:
         try:

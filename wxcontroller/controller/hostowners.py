@@ -120,6 +120,7 @@ class HostOwners:
     async def _synchronize(self, group: asyncio.TaskGroup) -> None:
         while True:
             complaint = ""
+            self._note_halt()
             try:
                 self._note_moment()
                 await self._compare(group)
@@ -129,6 +130,23 @@ class HostOwners:
                 log.error("%s", complaint)
             self._complaint = complaint
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _note_halt(self) -> None:
+        """Have the accounts say why they are stopped while this host has no lease."""
+        accounts, down = self._shared.accounts, sum(map(bool, self.members.values()))
+        if self.keeper.lease():
+            accounts.halted = None
+            return
+        reason, remedy = self.keeper.obstacle()
+        if 2 * down > len(self.members):
+            words = N_("etcd has no quorum, because {down} of {count} members cannot be used")
+            reason = Text(words, down=down, count=len(self.members))
+            remedy = Text(N_("repair them, see wxctl fleet; then the accounts start again"))
+        halted = NotClaimable(
+            N_("the accounts of this host are stopped, because it has no lease: {reason}"), remedy, reason=reason
+        )
+        if str(halted.full_text) != str(accounts.halted and accounts.halted.full_text):  # it makes all views anew
+            accounts.halted = halted
 
     async def may_claim(self) -> None:
         """Wait until accounts can be claimed."""
@@ -145,7 +163,8 @@ class HostOwners:
             return self.records.reason
         left = self.keeper.permit_left()
         if not self.keeper.lease() or left is None:
-            return Text(N_("this host has no lease; see: systemctl status wxcontroller-keeper"))
+            reason, remedy = self.keeper.obstacle()
+            return Text(N_("this host has no lease: {reason}; {remedy}"), reason=reason, remedy=remedy)
         if left < LATE_SECONDS:
             words = N_("the lease of this host was not renewed; its accounts stop in {seconds} s")
             return Text(words, seconds=max(0, int(left)))

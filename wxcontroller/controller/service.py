@@ -228,7 +228,7 @@ class Service:
         if fleet is None:
             shared.accounts.host, shared.accounts.duplicates = "", {}
         if shared.accounts.ownership is None:
-            shared.accounts.unclaimed = {}
+            shared.accounts.unclaimed, shared.accounts.halted = {}, None
         if shared.alerts is not None:
             shared.alerts.hosts = None if fleet is None else fleet.unreachable
             shared.alerts.standbys = None if fleet is None else fleet.standbys.late

@@ -66,6 +66,14 @@ def test_unclaimed_account_does_not_start(host: Paths, content: str, monkeypatch
         wait(host)
 
 
+def test_account_of_another_host_names_the_ways_to_run_it(host: Paths) -> None:
+    host.owner_file("alice").write_text('{"host": "host-b", "epoch": 3, "lease": 0}')
+    with pytest.raises(NotOwned, match="account alice is owned by host-b") as refused:
+        wait(host)
+    assert "wxctl move alice host-a" in refused.value.remedy
+    assert "wxctl claim alice" in refused.value.remedy
+
+
 async def test_end_of_the_permit_keeps_the_queue(
     start: Callable[..., RunningClient], webhook: Webhook, host: Paths
 ) -> None:

@@ -21,7 +21,7 @@ from wxcontroller.cli.doctor.accounts import fleet as doctor_fleet
 from wxcontroller.cli.doctor.result import CheckTarget
 from wxcontroller.cli.fleet import _show
 from wxcontroller.controller import hostowners
-from wxcontroller.controller.alerts.findings import etcd_of
+from wxcontroller.controller.alerts.findings import Problem, etcd_of
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.check import Level
 from wxcontroller.core.errors import UnitFailed
@@ -425,8 +425,9 @@ async def test_certificate_is_reported_before_it_ends(
         [a] = fleet.hosts
         await until(lambda: a.ownership.ending)
         assert "etcd" in await a.alerts()
-        day = time.strftime("%Y-%m-%d", time.gmtime(ends[member]))
-        assert f"certificate {member} for etcd ends on {day}" in str(etcd_of(a.ownership).message)
+        verdict, day = etcd_of(a.ownership), time.strftime("%Y-%m-%d", time.gmtime(ends[member]))
+        assert isinstance(verdict, Problem)
+        assert f"certificate {member} for etcd ends on {day}" in str(verdict.message)
         [shown_end] = re.findall(rf'_certificate_ends{{of="{member}"}} (.+)', await a.metrics())
         assert int(float(shown_end)) == ends[member]
         code, words = await shown(a)
@@ -438,3 +439,41 @@ async def test_certificate_is_reported_before_it_ends(
         await until(lambda: not a.ownership.ending)
         assert "etcd" not in await a.alerts()
         assert "certificate" not in (await shown(a))[1]
+
+
+async def test_accounts_say_why_their_host_has_no_lease(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def advises(*words: str) -> None:
+        found = ""
+        while not all(word in found for word in words):
+            await asyncio.sleep(0.05)
+            found = await advice(a, "eve")
+
+    monkeypatch.setattr(hostowners, "_MEMBERS_SECONDS", 0.1)
+    monkeypatch.setattr(Etcd.__init__, "__defaults__", (2.0,))
+    async with owning("a", members=3) as fleet, asyncio.timeout(60):
+        [a] = fleet.hosts
+        await a.start("eve")
+        await until(lambda: len(a.ownership.members) == 3 and not any(a.ownership.members.values()))
+        await a.isolate()
+        await advises("no lease: wxcontroller-keeper.service does not run", "systemctl status wxcontroller-keeper")
+        masked = a.paths.root / "etc/systemd/system/wxcontroller-keeper.service"
+        masked.parent.mkdir(parents=True)
+        masked.symlink_to("/dev/null")
+        await advises("wxcontroller-keeper.service is masked", "systemctl unmask wxcontroller-keeper.service")
+        assert "systemctl unmask wxcontroller-keeper.service" in str(a.ownership.trouble)
+        assert "etcd" in await a.alerts()
+        masked.unlink()
+        (a.paths.root / "usr/lib/systemd/system").mkdir(parents=True)
+        await advises("wxcontroller-fleet is not installed", "apt install wxcontroller-fleet")
+        (a.paths.root / "usr/lib/systemd/system/wxcontroller-keeper.service").touch()
+        (a.paths.fleet_runtime / "trouble").write_text("user or password is wrong\n")
+        await advises("no lease: user or password is wrong", "journalctl -u wxcontroller-keeper")
+        for member in fleet.servers.members[1:]:
+            member.kill(signal.SIGKILL)
+        await advises("etcd has no quorum, because", "of 3 members cannot be used", "the accounts start again")
+        for member in fleet.servers.members[1:]:
+            fleet.servers.start(member)
+        await until(lambda: not any(a.ownership.members.values()))
+        await a.keep(fleet.etcd)
+        await a.runs("eve")
+        assert "lease" not in str((await a.v1("GET", "accounts/eve"))[1]["advice"])

@@ -1,5 +1,6 @@
 """Checks of systemd: units that are down, a missing polkit rule, drop-ins that weaken the sandbox, the boot."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -52,7 +53,10 @@ _NO_SYSTEMD = Text("run it on the accounts' machine")
 @check(DoctorCheck.SERVICES, Text("controller, its socket, D-Bus and polkit are running"))
 def units(target: CheckTarget) -> Iterator[CheckResult]:
     """Check that the required units run, and that systemd has loaded their current files."""
-    wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
+    wanted: tuple[str, ...] = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
+    with contextlib.suppress(WxError):  # without it, nobody says whether accounts need a lease
+        if target.answering.fleet().get("etcd"):
+            wanted = (*wanted, "wxcontroller-keeper.service")
     try:
         found = show(_STATES, *wanted)
     except WxError as problem:
@@ -66,7 +70,11 @@ def _unit(unit: str, properties: Mapping[str, str], listens: bool) -> Iterator[C
     load, active = properties.get("LoadState", ""), properties.get("ActiveState", "")
     ours = unit.startswith("wxcontroller")
     if load == "not-found":
-        package = "wxcontroller" if ours else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
+        package = (
+            {"wxcontroller-keeper.service": "wxcontroller-fleet"}.get(unit, "wxcontroller")
+            if ours
+            else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
+        )
         yield fail(
             Text("{unit} is not installed", unit=unit), Text("apt install --reinstall {package}", package=package)
         )
