@@ -11,6 +11,7 @@ import pytest
 
 from tests.i18n import CATALOGS
 from tests.programs import output_of, run
+from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.journal import MESSAGE_IDS
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,22 @@ PAGES = {
     },
     **{str(path.relative_to(ROOT)): f"docs/man/zh_CN/{path.name}" for path in sorted(MAN.glob("*.scd"))},
 }
+STATES = ROOT / "wxcontroller/controller/page/static/states.js"
 JOURNAL = ROOT / "systemd/wxcontroller.catalog", ROOT / "systemd/wxcontroller.zh_CN.catalog"
 _STRING = r'((?:"(?:[^"\\]|\\.)*"\n)+)'
 _ENTRY = re.compile(rf"^msgid {_STRING}(?:msgid_plural {_STRING})?((?:msgstr(?:\[\d\])? {_STRING})+)", re.MULTILINE)
 _VALUE = re.compile(r"\{\w+(?:!r)?\}")
 _BLOCK = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+# Words of states that were used for several, or beside the one word, with the one to use.
+_OTHER_WORDS = {
+    "待处理": "已搁置 (parked)",
+    "已放弃": "已搁置 (parked), 已清除 (purged) or 投递失败 (failed)",
+    "未送达": "未投递 (undelivered)",
+    "(?<!可能)(?<!可能已经)已送达": "已投递 (a report), 已接受 (a send)",
+    "被保留": "被暂缓 (held)",
+    "连接方式": "线路 (route)",
+    "结果不明": "结果未知 (unknown)",
+}
 _CELL = re.compile(r"(?<!\\)\|")
 # What a translator changes in code: comments, but for those that name a file or unit, and quoted words.
 _SPOKEN = re.compile(
@@ -45,6 +57,29 @@ def test_translated_messages_have_the_same_values(catalog: Path) -> None:
         for form in re.split(r"^msgstr(?:\[\d\])? ", translated, flags=re.MULTILINE)[1:]:
             if form.strip() != '""' and singular.strip() != '""':
                 assert set(_VALUE.findall(form)) == set(_VALUE.findall(plural or singular)), form
+
+
+def test_a_state_has_one_word() -> None:
+    texts = [*CATALOGS, JOURNAL[1], *(ROOT / page for page in PAGES.values())]
+    found = {
+        f"{path.relative_to(ROOT)}: {word}, use {instead}"
+        for path in texts
+        for word, instead in _OTHER_WORDS.items()
+        if re.search(word, path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+
+
+def test_dashboard_and_wxctl_have_the_same_words_for_conditions() -> None:
+    [words] = re.findall(
+        r"^const WORDS = \{$(.*?)^\};$", STATES.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    labels = dict(re.findall(r'(\w+): \(\) => t\("([^"]+)"\)', words))
+    entries = dict(
+        re.findall(r'^msgid "(.+)"\nmsgstr "(.+)"$', CATALOGS[0].read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    shown = {condition.value: entries[labels[condition.value]] for condition in Condition}
+    assert {word: entries[word] for word in shown} == shown
 
 
 def structure(page: str) -> list[str]:

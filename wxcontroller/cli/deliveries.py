@@ -1,4 +1,4 @@
-"""The verbs about deliveries: list waiting reports and dead letters, send them again, or discard them."""
+"""The verbs about deliveries: list undelivered reports and dead letters, send them again, or discard them."""
 
 import json
 import time
@@ -73,7 +73,7 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
 
 
 @deliveries.verb(
-    "List waiting reports and dead letters.", "wxctl deliveries list", "wxctl deliveries list alice --state dead"
+    "List undelivered reports and dead letters.", "wxctl deliveries list", "wxctl deliveries list alice --state dead"
 )
 @optional_name_argument
 @click.option(
@@ -85,9 +85,11 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Show at most this many.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Show reports after this number.")
-@click.option("--all", "all_", is_flag=True, help="Without NAME: include accounts without waiting or lost reports.")
+@click.option(
+    "--all", "all_", is_flag=True, help="Without NAME: include accounts without undelivered or lost reports."
+)
 def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
-    """List an account's waiting reports and dead letters; without NAME, show the counts of all accounts."""
+    """List an account's undelivered reports and dead letters; without NAME, show the counts of all accounts."""
     api = session.api()
     if name is None:
         overview(session, api, all_)
@@ -163,7 +165,7 @@ def with_selection(verb: _F) -> _F:
 def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
     """Send the reports with these IDs again, or all dead letters.
 
-    They are sent before waiting reports, in their original order and with their original ids.
+    They are sent before undelivered reports, in their original order and with their original ids.
     """
     api = session.api()
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
@@ -175,9 +177,9 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
 @deliveries.verb("Purge reports.", "wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17")
 @name_argument
 @with_selection
-@click.option("--pending", is_flag=True, help="All waiting reports.")
+@click.option("--pending", is_flag=True, help="All undelivered reports.")
 def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
-    """Purge the reports with these IDs, all dead letters, or all waiting reports. Purged reports are not delivered.
+    """Purge the reports with these IDs, all dead letters, or all undelivered reports. Purged ones are not delivered.
 
     They stay in the account's event log (event_keep_days) and can be replayed from there.
     """
@@ -219,7 +221,7 @@ def change_deliveries(
     number = integer(field(answer, key))
     tell(*words, account=name.name, n=number)
     waiting, dead = integer(field(answer, "pending")), integer(field(answer, "dead"))
-    tell("now {waiting} waiting, {dead} dead", waiting=waiting, dead=dead)
+    tell("now {waiting} undelivered, {dead} dead", waiting=waiting, dead=dead)
 
 
 def overview(session: WxctlRun, api: Api, all_: bool) -> None:
@@ -234,8 +236,8 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
     hidden = len(found) - len(rows)
     if hidden:
         note = Text(
-            "{n} account has no waiting, dead or lost reports; --all shows it",
-            "{n} accounts have no waiting, dead or lost reports; --all shows them",
+            "{n} account has no undelivered, dead or lost reports; --all shows it",
+            "{n} accounts have no undelivered, dead or lost reports; --all shows them",
             n=hidden,
         )
         tell(note, err=True)
@@ -243,7 +245,7 @@ def overview(session: WxctlRun, api: Api, all_: bool) -> None:
         return
     from wxcontroller.cli.terminal import print_rows
 
-    counts = N_("PENDING"), N_("DEAD"), N_("LOST"), N_("RETRYING")
+    counts = N_("UNDELIVERED"), N_("DEAD"), N_("LOST"), N_("RETRYING")
     print_rows(
         (N_("ACCOUNT"), *counts, N_("OLDEST"), N_("TO"), N_("LAST ERROR")),
         [
@@ -275,7 +277,7 @@ def _is_worth_a_row(row: JsonObject, stopped: Container[str]) -> bool:
 def describe(name: AccountName, found: JsonObject) -> None:
     to = one_line(found.get("to"))
     tell(
-        "{account} → {to}: {pending} waiting, {dead} dead, {lost} lost",
+        "{account} → {to}: {pending} undelivered, {dead} dead, {lost} lost",
         account=name.name,
         to=to or Text("none (no post_api)"),
         pending=integer(found.get("pending")),

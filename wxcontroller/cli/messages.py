@@ -12,10 +12,10 @@ from wxcontroller.core.messages import N_, Text, text_in
 
 STATES = {
     "waiting": N_("waiting"),
-    "sending": N_("being sent"),
+    "sending": N_("sending"),
     "held": N_("held"),
     "refused": N_("not sent"),
-    "unknown": N_("sent or not"),
+    "unknown": N_("unknown"),
     "accepted": N_("accepted without an id"),
 }
 KINDS = {

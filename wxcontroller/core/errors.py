@@ -6,7 +6,7 @@ from enum import Enum
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text, Value, text_fields, verbatim
 
-# The C library's messages for failures of files and connections; others are shown in English.
+# The messages of the C library and SQLite for failures of files and connections; others are shown in English.
 _SYSTEM_ERRORS = (
     N_("Address already in use"),
     N_("Broken pipe"),
@@ -31,6 +31,13 @@ _SYSTEM_ERRORS = (
     N_("Read-only file system"),
     N_("Temporary failure in name resolution"),
     N_("Too many open files"),
+    N_("attempt to write a readonly database"),
+    N_("database disk image is malformed"),
+    N_("database is locked"),
+    N_("database or disk is full"),
+    N_("disk I/O error"),
+    N_("file is not a database"),
+    N_("unable to open database file"),
 )
 
 
@@ -40,12 +47,10 @@ def reason_of(problem: Exception) -> Text:
         return problem.full_text
     if isinstance(problem, UnicodeDecodeError):
         return Text("it is not UTF-8 text")
-    if isinstance(problem, OSError) and problem.strerror in _SYSTEM_ERRORS:
-        return Text(problem.strerror)
     if problem.args and isinstance(problem.args[0], Text):
         return problem.args[0]
     words = (problem.strerror if isinstance(problem, OSError) else "") or str(problem) or type(problem).__name__
-    return verbatim(words)
+    return Text(words) if words in _SYSTEM_ERRORS else verbatim(words)
 
 
 class WxError(Exception):

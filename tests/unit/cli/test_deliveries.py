@@ -38,7 +38,7 @@ def test_options_become_the_request(wxctl: Wxctl, host: Host, arguments: tuple[s
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 0, done.stderr
     assert re.match("1 (report|dead letter) of 小店 ", done.stdout)
-    assert "now 2 waiting, 1 dead" in done.stdout
+    assert "now 2 undelivered, 1 dead" in done.stdout
     assert json.loads(process.seen[-1][2]) == body
 
 

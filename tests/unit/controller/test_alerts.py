@@ -99,7 +99,7 @@ async def test_alerts_are_in_the_language_of_the_settings_or_of_the_service(
     await watched.running("小店")
     watched.host.process("小店").say(LoginState.PARKED, **text_fields(reason=Text("flagged {ret}", ret=1203)))
     [chinese] = await watched.live()
-    assert chinese.subject.endswith("小店：已经放弃")
+    assert chinese.subject.endswith("小店：已搁置")
     [item] = map(obj, items(chinese.to_json()["items"]))
     values = obj(item["values"])
     assert (item["code"], values["account"]) == ("parked", "小店")

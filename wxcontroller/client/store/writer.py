@@ -366,7 +366,7 @@ class Database:
             self._check()
             file = identity(self._path)
         except OSError as problem:
-            raise sqlite3.OperationalError(str(problem)) from None
+            raise sqlite3.OperationalError(problem.strerror or str(problem)) from None
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.text_factory = text_of
@@ -396,7 +396,7 @@ class Database:
             connection.execute("COMMIT")
         except OSError as problem:
             connection.close()
-            raise sqlite3.OperationalError(str(problem)) from None
+            raise sqlite3.OperationalError(problem.strerror or str(problem)) from None
         except BaseException:
             connection.close()
             raise

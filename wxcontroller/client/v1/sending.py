@@ -221,7 +221,7 @@ class MessageSending:
         return limit if found is None else found
 
     async def recall(self, request: web.Request) -> web.StreamResponse:
-        """DELETE: take back our message: cancel a waiting one, recall a delivered one."""
+        """DELETE: take back our message: cancel a waiting one, recall one that WeChat has."""
         identifier = request.match_info["id"]
         looked = await look_up(self._parts, identifier)
         send, found = looked.send, looked.logged
@@ -229,7 +229,7 @@ class MessageSending:
             return json_answer({"id": identifier, "result": "cancelled"})
         if send is not None:
             raise RequestRefused(
-                409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
+                409, "being-sent", N_("the message is being sent"), N_("recall it once WeChat has accepted it")
             )
         if not self._parts.driver.capabilities.recall:
             remedy = N_("use an account on a route that supports it: docs/routes.md")
@@ -242,7 +242,7 @@ class MessageSending:
             raise RequestRefused(
                 409,
                 "not-recallable",
-                N_("only messages that were sent with this API and delivered can be recalled"),
+                N_("only messages that were sent with this API and accepted by WeChat can be recalled"),
                 N_("recall it on the phone"),
             )
         if word != history.RECALLED:

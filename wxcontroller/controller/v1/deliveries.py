@@ -41,7 +41,7 @@ CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _FAILED = "error of the last attempt; empty: none"
 _COUNTS: Fields = {
     "held": (WHOLE, "reports whose media are being fetched"),
-    "pending": (WHOLE, "reports waiting for delivery"),
+    "pending": (WHOLE, "undelivered reports, but for those whose media are being fetched"),
     "retrying": (WHOLE, "of these, reports in the retry lane, which do not delay others"),
     "dead": (WHOLE, "dead letters"),
     "unacknowledged": (WHOLE, "of these, unacknowledged ones"),
@@ -74,7 +74,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Counts": record(
         {"account": (TEXT, "name of the account"), **_COUNTS},
         ("last_error_text", "trouble_text", "last_attempt"),
-        "numbers of waiting reports and dead letters",
+        "numbers of undelivered reports and dead letters",
     ),
     "Delivery": record(
         {
@@ -125,7 +125,7 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "deliveries",
-    "numbers of waiting reports and dead letters of all accounts",
+    "numbers of undelivered reports and dead letters of all accounts",
     record({"accounts": listing(_ROW)}),
 )
 async def summary(request: web.Request) -> web.Response:
@@ -163,7 +163,7 @@ def with_counts(fields: Fields) -> Schema:
 CALLS.route(
     "GET",
     "accounts/{name}/deliveries",
-    "waiting reports and dead letters, oldest first, with all counts",
+    "undelivered reports and dead letters, oldest first, with all counts",
     with_counts({"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}),
     PASSED_ON,
     parameters=(
@@ -175,7 +175,7 @@ CALLS.route(
 )(pass_on_v1)
 for _verb, _done, _meaning in (
     ("replay", "replayed", "send reports again; all: the dead letters"),
-    ("purge", "purged", "discard waiting reports or dead letters"),
+    ("purge", "purged", "discard undelivered reports or dead letters"),
     ("ack", "acknowledged", "acknowledge dead letters: they are kept and no longer count as a problem"),
 ):
     CALLS.route(

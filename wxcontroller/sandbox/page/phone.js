@@ -97,7 +97,7 @@ function showLogins(logins) {
     const mode = login.desktop ? t("desktop mode") : t("browser mode");
     const web = `${login.push ? t("login without a code") : t("code")} · ${mode}`;
     const kind = login.route === "ilink" ? t("code of an iLink bot") : web;
-    const state = login.state === "waiting" ? t("waiting") : t("scanned");
+    const state = login.state === "waiting" ? t("waiting for a scan") : t("scanned");
     const item = make("li", {});
     if (login.client) item.append(make("h3", {}, login.client));
     const about = t("{state}: {kind}, since {when}", { state, kind, when: clock(login.created) });

@@ -159,7 +159,7 @@ function showFacts(account) {
     ["desired", t("Desired"), desiredWord(account), ""],
     ["since", t("In this state since"), ago(account.since), exactly(account.since)],
     ["last", t("Last message"), ago(activity?.last_message), exactly(activity?.last_message)],
-    ["queued", t("To send"), count(activity?.queued), ""],
+    ["queued", t("Waiting to send"), count(activity?.queued), ""],
     ["undelivered", t("Undelivered"), count(activity?.undelivered), ""],
     ["dead", t("Dead letters"), count(activity?.dead), ""],
     ["memory", t("Memory"), size(activity?.memory), ""],

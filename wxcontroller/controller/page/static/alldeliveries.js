@@ -1,4 +1,4 @@
-// Waiting and refused reports of all accounts.
+// Undelivered reports and dead letters of all accounts.
 
 import { call, may } from "./api.js";
 import { $, h, icon, labelCells, redraw, setHidden, setText } from "./dom.js";
@@ -32,8 +32,8 @@ function show(rows) {
   redraw($("all-deliveries"), told.map(row));
   labelCells($("all-deliveries").closest("table"));
   const fine = rows.filter(({ to }) => to).length - told.length;
-  const others = fine ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : "";
-  setText($("all-deliveries-note"), told.length ? others : t("Nothing is waiting."));
+  const others = fine ? t("Other webhooks, with no undelivered reports: {n}", { n: fine }) : "";
+  setText($("all-deliveries-note"), told.length ? others : t("No undelivered reports."));
   setHidden($("all-deliveries-table"), !told.length);
 }
 

@@ -49,8 +49,8 @@ export function deliveriesTab(name) {
     const { to, held, pending, dead, unacknowledged, deliveries } = answer;
     const error = textOf(answer, "last_error");
     const all = pending + held + dead;
-    const none = to ? t("Nothing is waiting.") : t("The account has no webhook: nothing is delivered.");
-    const words = all ? t("Waiting: {pending}, dead letters: {dead}.", { pending: pending + held, dead }) : none;
+    const none = to ? t("No undelivered reports.") : t("The account has no webhook: nothing is delivered.");
+    const words = all ? t("Undelivered: {pending}, dead letters: {dead}.", { pending: pending + held, dead }) : none;
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
     const attempt = to && answer.last_attempt;
     const last = attempt && t("Last attempt: {answer}", { answer: answerWords(attempt) });
@@ -65,7 +65,7 @@ export function deliveriesTab(name) {
   function group(receiver, ones) {
     const waiting = ones.filter(({ state }) => state !== "dead").length;
     const dead = ones.length - waiting;
-    const counts = [waiting && t("{n} waiting", { n: waiting }), dead && t("{n} dead", { n: dead })];
+    const counts = [waiting && t("{n} undelivered", { n: waiting }), dead && t("{n} dead", { n: dead })];
     const head = h("h2", {}, receiver || t("no webhook"), " ", h("small", {}, counts.filter(Boolean).join(" · ")));
     return h("section", { className: "receiver" }, head, h("ol", { className: "lines" }, ...ones.map(item)));
   }

@@ -67,8 +67,8 @@ function webhookOf({ post_api: address, activity, advice }) {
   const { undelivered, dead } = activity;
   if (advice?.code === "webhook-failing") return [t("failing"), textOf(activity, "delivery_error") || where, "bad"];
   if (dead) return [t("{n} dead letter", { n: dead }, "{n} dead letters"), where, "bad"];
-  if (undelivered) return [t("{n} waiting", { n: undelivered }), where, "attention"];
+  if (undelivered) return [t("{n} undelivered", { n: undelivered }), where, "attention"];
   const last = activity.last_attempt;
   const fine = last && last.status >= 200 && last.status < 300;
-  return fine ? [answerWords(last), `${where} · ${t("none waiting")}`] : [t("up to date"), where];
+  return fine ? [answerWords(last), `${where} · ${t("up to date")}`] : [t("up to date"), where];
 }

@@ -21,8 +21,8 @@ const STATES = {
   waiting: () => ["busy", t("waiting")],
   sending: () => ["busy", t("sending")],
   held: () => ["attention", t("held")],
-  delivered: () => ["", t("delivered")],
-  accepted: () => ["", t("accepted")],
+  delivered: () => ["", t("accepted")],
+  accepted: () => ["", t("accepted without an id")],
   refused: () => ["bad", t("not sent")],
   unknown: () => ["attention", t("unknown")],
 };

@@ -24,8 +24,8 @@ const WORDS = {
   updating: () => t("Loading account data"),
   running: () => t("Running"),
   offline: () => t("Offline"),
-  parked: () => t("Action required"),
-  input: () => t("Action required"),
+  parked: () => t("Parked"),
+  input: () => t("Waiting for an answer"),
   code: () => t("Enter the digits"),
 };
 // Tones are good, busy, attention, bad and off. Colour never stands without a word. The state of a running account is
@@ -116,7 +116,7 @@ export function noteOf(account) {
   const differs = isUp(account) ? account.desired !== "started" : account.desired === "started";
   const parts = [
     held && t("{n} held", { n: held }),
-    !held && queued && t("{n} to send", { n: queued }),
+    !held && queued && t("{n} waiting", { n: queued }),
     undelivered && t("{n} undelivered", { n: undelivered }),
     dead && t("{n} dead", { n: dead }),
     differs && !isExpected(account) && desiredWord(account),
