@@ -137,7 +137,7 @@ def reports_words(reports: JsonObject) -> str:
     if lost:
         words += say("; ")
         if damaged:
-            words += say("{number} lost, because the event log was damaged", number=f"{lost:,}")
+            words += say("at most {number} lost, because the event log was damaged", number=f"{lost:,}")
         else:
             words += say("{number} lost, because too many were waiting", number=f"{lost:,}")
     return words

@@ -16,7 +16,7 @@ from wxcontroller.controller.view import View
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError, file_failed
-from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.options import OPTIONS, Checked, check_options
 from wxcontroller.core.summaries import cause
@@ -147,16 +147,17 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     return found
 
 
-def client_unknown(request: web.Request) -> web.Response:
+def client_unknown(request: web.Request, answer: JsonObject = replies.CLIENT_UNKNOWN) -> web.Response:
     """Return that no account has this name; with the reason to expect that, if a call of ours was not made by GET.
 
-    Other methods of these paths belong to the account (openwx-api 1.2), which a new one does not have.
+    There may be no name at all. Other methods of these paths belong to the account (openwx-api 1.2), which a new one
+    does not have.
     """
     name = request.path.removeprefix("/openwx/").rstrip("/").partition(".")[0]
     if request.method == "GET" or name not in _BY_GET:
-        return json_response(replies.CLIENT_UNKNOWN)
+        return json_response(answer)
     why = f"the controller carries out GET /openwx/{name}; {request.method} is forwarded to the account"
-    return json_response({**replies.CLIENT_UNKNOWN, "reason": why})
+    return json_response({**answer, "reason": why})
 
 
 def is_missing(client: str) -> bool:

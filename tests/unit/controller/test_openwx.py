@@ -82,6 +82,11 @@ async def test_post_to_a_path_that_is_read_by_get_says_so(host: Machine) -> None
         assert f"GET /openwx/{call}" in found["reason"]
     async with host.http.post("/openwx/send_friend_message", json={"client": "new"}) as answer:
         assert "reason" not in await answer.json()
+    # As curl sends JSON without a header: no parameter is found.
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with host.http.post("/openwx/start_client", data='{"client": "new"}', headers=form) as answer:
+        found = await answer.json()
+    assert (found["status"], "GET /openwx/start_client" in found.get("reason", "")) == ("client not found", True)
 
 
 async def test_start_succeeds_if_the_unit_is_up_although_systemctl_failed(host: Machine) -> None:

@@ -68,7 +68,8 @@ class RecoveryResult(Rescued):
     aside: Path
 
     def __str__(self) -> str:
-        lost, sends = ("an unknown number of" if number is None else number for number in (self.lost, self.sends))
+        lost = "an unknown number of" if self.lost is None else f"at most {self.lost}"
+        sends = "an unknown number of" if self.sends is None else self.sends
         return (
             f"{self.rows} rows were moved into a new one, {lost} undelivered reports and the content of {sends} "
             f"queued sends are lost; the damaged file is kept as {self.aside}"
@@ -151,6 +152,7 @@ def copy_readable(new: sqlite3.Connection, path: Path, state: KnownLog) -> Rescu
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
     (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
+    # At most: one of them may have been posted just before, without its result in the file.
     lost = 0 if copied["events"].is_complete else None if expected is None else max(0, expected - saved)
     now = str(int(time.time()))
     new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))

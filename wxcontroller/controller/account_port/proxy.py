@@ -162,7 +162,7 @@ async def to_account(
     request: web.Request, shared: Context, client: str | None, spool: BodySpool | None
 ) -> web.StreamResponse:
     if client is None or is_missing(client):
-        return json_response(replies.CLIENT_MISSING)
+        return client_unknown(request, replies.CLIENT_MISSING)
     hold_to_accounts(request, client)
     account = shared.accounts.registry.find(client)
     target = credentials.without_token(sent_target(request.raw_path))

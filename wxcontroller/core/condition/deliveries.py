@@ -95,8 +95,8 @@ def damaged(facts: Facts, deliveries: DeliveryState) -> Issue | None:
     if not is_damaged(facts, deliveries):
         return None
     headline = Text(
-        "the event log was damaged; {n} undelivered report was lost",
-        "the event log was damaged; {n} undelivered reports were lost",
+        "the event log was damaged; at most {n} undelivered report was lost",
+        "the event log was damaged; at most {n} undelivered reports were lost",
         n=deliveries.dropped,
     )
     if not deliveries.dropped and deliveries.dropped_at:
