@@ -82,6 +82,10 @@ def test_upgrade_restarts_the_controller_and_no_account(bare_host: Host, debs: l
     def services() -> list[str]:
         return [show(bare_host, f"wxcontroller{part}.service", "MainPID") for part in ("", "-sandbox")]
 
+    # By administrators who move accounts and keep copies of them.
+    chosen = ("wxcontroller-receive.socket", "wxcontroller-standby.timer")
+    bare_host.write("/etc/wxcontroller/credentials/fleet", b"passphrase", 0o600)
+    bare_host.run("systemctl", "enable", "--now", *chosen)
     before, pids = facts(), services()
     assert before[-1] != "0"
     bare_host.write("/etc/wxcontroller/wxcontroller.toml", b"# mine\nmax_clients = 7\n")
@@ -89,6 +93,8 @@ def test_upgrade_restarts_the_controller_and_no_account(bare_host: Host, debs: l
         output = bare_host.install(*(next_version(deb, tmp_path) for deb in debs))
     assert (knocking.failed, knocking.asked > 0) == ([], True)
     assert "restart them" in output
+    assert [show(bare_host, unit, "ActiveState") for unit in chosen] == ["active"] * 2
+    assert "Failed" not in output
     assert facts() == before
     controller, sandbox = services()
     assert controller not in {"0", pids[0]}
@@ -102,7 +108,7 @@ def test_removal_stops_all_units_and_keeps_accounts(bare_host: Host) -> None:
     bare_host.run("apt-get", "-qy", "remove", "wxcontroller")
     listed = bare_host.text("systemctl", "list-units", "--no-legend", "--plain", "wx*")
     assert "running" not in listed, listed
-    assert "wxcontroller-alert" not in listed, listed
+    assert not re.search(r"wxcontroller-(alert|receive|standby)", listed), listed
     assert bare_host.run("pgrep", "-f", "[w]xc", check=False).returncode == 1
     assert bare_host.run("curl", "-s", CONTROLLER, check=False).returncode == 7
     for name in ("alice", "by-hand"):
