@@ -27,15 +27,17 @@ from wxcontroller.drivers.base import EndReason
 pytestmark = pytest.mark.timeout(300)
 # Targets for fingers that are too small; links within a text may be.
 SMALL = """
-return [...document.querySelectorAll("button, .button, #list a, .choices a, input, select, summary, #side a")]
+const targets = "button, .button, #list a, .of-account a, .choices a, input, select, summary, #side a";
+return [...document.querySelectorAll(targets)]
   .filter((each) => each.checkVisibility() && !each.closest(".skip"))
   .map((each) => {
     const { width, height } = each.getBoundingClientRect();
     const after = parseFloat(getComputedStyle(each, "::after").height) || 0;
     const label = each.closest("label")?.offsetHeight ?? 0;
-    return [Math.round(Math.max(height, after, label)), width, each.outerHTML.slice(0, 120)];
+    const least = each.tagName === "BUTTON" ? width : 44;
+    return [Math.round(Math.min(least, Math.max(height, after, label))), each.outerHTML.slice(0, 120)];
   })
-  .filter(([height]) => height < 44);
+  .filter(([size]) => size < 44);
 """
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
 # The token of a new target, and the URL to send to.

@@ -145,7 +145,7 @@ def test_make_deps_starts_no_service_and_restores_the_policy(bare_host: Host) ->
 def test_make_run_succeeds_and_removes_its_host(debs: list[Path]) -> None:
     name = f"wxwalk-{os.getpid()}"
     printed = output_of(sys.executable, "-m", "tests.system.walkthrough", "--exit", "--name", name, *debs)
-    for sentence in ("webhook got: login [1]", "running again after", "webhook got: stop"):
+    for sentence in ("webhook got: login [1]", "→ running: logged in as", "running again after", "webhook got: stop"):
         assert sentence in printed, printed
     assert name not in Path("/proc/self/mounts").read_text()
 
