@@ -159,7 +159,7 @@ class HostTakeovers:
     async def _claim(self, name: AccountName) -> None:
         record, paths = self._record(name.instance), self._shared.accounts.paths
         if not paths.receive_socket.exists():
-            raise not_receiving(N_("the socket does not exist"))
+            raise not_receiving(Text("the socket does not exist"))
         kept = await asyncio.to_thread(kept_bundles, paths)
         bundle = self._bundle_of(name.instance, kept)
         if bundle is None:

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 
 from wxcontroller.controller.errors import ArrivalRefused, NotReceiving
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
-from wxcontroller.core.messages import N_, text_in
+from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName
 
 # Time for the import of a large account after its last byte, which waits for the disk.
@@ -26,7 +27,7 @@ async def imported(socket: Path, name: AccountName, line: str, pieces: AsyncIter
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError as problem:
-        raise not_receiving(problem.strerror or str(problem)) from None
+        raise not_receiving(reason_of(problem)) from None
     try:
         answering = asyncio.create_task(answer(reader))
         try:
@@ -57,7 +58,7 @@ async def imported(socket: Path, name: AccountName, line: str, pieces: AsyncIter
     return found
 
 
-def not_receiving(reason: str) -> NotReceiving:
+def not_receiving(reason: Text) -> NotReceiving:
     """Return the failure of a host that accepts no accounts."""
     return NotReceiving(
         N_("this host does not receive accounts: {reason}"),

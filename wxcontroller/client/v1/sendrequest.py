@@ -12,6 +12,7 @@ from wxcontroller.client.bodies import BODIES, Attached
 from wxcontroller.client.sends.sending import MAX_HOLD
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.selecting import bad, read_body
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import text
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
@@ -52,7 +53,7 @@ async def read_request(request: web.Request) -> SendRequest:
         raise RequestRefused(
             500,
             "disk",
-            Text("the body cannot be stored: {reason}", reason=problem.strerror or ""),
+            Text("the body cannot be stored: {reason}", reason=reason_of(problem)),
             N_("check the account's state directory"),
         ) from None
     return await asyncio.to_thread(form, request.headers["Content-Type"], body)

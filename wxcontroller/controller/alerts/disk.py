@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wxcontroller.controller.alerts.findings import Healthy, Problem, Verdict
 from wxcontroller.core.alerts import Kind
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import Paths
@@ -55,10 +56,10 @@ def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
             yield path, status
 
 
-def write_error(paths: Paths) -> str | None:
+def write_error(paths: Paths) -> Text | None:
     probe = paths.alerts_state.with_name(".written")
     try:
         replace_file(probe, b"The disk takes files.\n")
     except OSError as problem:
-        return problem.strerror or type(problem).__name__
+        return reason_of(problem)
     return None

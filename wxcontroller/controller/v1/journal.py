@@ -17,8 +17,9 @@ from wxcontroller.controller.errors import BadRequest, NoJournal, json_response
 from wxcontroller.controller.journallines import line_of
 from wxcontroller.controller.view import View
 from wxcontroller.core.commands import command
+from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 
 # Limit of one answer: far more than its lines usually have. On a cold disk, journalctl may need many of these
 # seconds.
@@ -98,7 +99,7 @@ async def answering(socket: Path, asked: str, view: View) -> AsyncIterator[async
 
 def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
     """Return the error for an unanswered query."""
-    why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
+    why = Text("it takes too long") if isinstance(problem, TimeoutError) else reason_of(problem)
     return NoJournal(
         N_("the journal cannot be read through {socket}: {why}"),
         N_("systemctl start wxclient-journal.socket; or read it as root: {logs}"),
