@@ -1,10 +1,15 @@
 """Settings of all tests, and how several processes share them."""
 
+import contextlib
+import gc
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Generator
 from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
@@ -21,12 +26,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # files of tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Until the tests are collected: nearly everything made meanwhile stays.
+gc.disable()
 # On a busy machine any example may take long.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 # Called a million times: for each fixture of each test.
 pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._is_coroutine_or_asyncgen)
 
+_ROOT = Path(__file__).parents[1]
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 # Tests in booted hosts and in a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
@@ -64,6 +72,34 @@ class _Mixed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 
         self.workqueue.move_to_end(min(self.workqueue, key=order), last=False)
         super()._assign_work_unit(node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile everything before several processes start: each of them would compile all files itself, at once."""
+    if not session.config.getoption("numprocesses", None) or hasattr(session.config, "workerinput"):
+        return
+    files = sorted(_ROOT.glob("tests/**/test_*.py"))
+    # Forked, as pytest compiles asserts by a hook of imports.
+    forks = multiprocessing.get_context("fork")
+    halves = [forks.Process(target=_import_all, args=(files[part::2],)) for part in range(2)]
+    for half in halves:
+        half.start()
+    for half in halves:
+        half.join()
+
+
+def _import_all(files: list[Path]) -> None:
+    for file in files:
+        # The collection reports an error.
+        with contextlib.suppress(Exception):
+            import_module(".".join(file.relative_to(_ROOT).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of later collections of garbage: it is the most of the memory, and stays."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
