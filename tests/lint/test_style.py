@@ -3,16 +3,13 @@
 import ast
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.programs import program
+from tests.programs import MYPY, program
 
 ROOT = Path(__file__).parents[2]
-# Collecting garbage, of which mypy makes little, is a fifth of its work.
-_MYPY = "import gc; gc.disable(); from mypy.__main__ import console_entry; console_entry()"
 CHECKED = ("wxcontroller", "tests", "bench")
 
 
@@ -32,7 +29,7 @@ def test_everything_is_formatted() -> None:
 
 @pytest.mark.timeout(600)
 def test_mypy_reports_nothing() -> None:
-    check(sys.executable, "-c", _MYPY)
+    check(*MYPY)
 
 
 def test_no_two_classes_share_a_name() -> None:
