@@ -27,7 +27,7 @@ def fleet(ctx: click.Context) -> None:
 
     Exits with status 1 if a host is not reachable, an account exists twice, a standby bundle is too old, or, in a
     fleet with etcd, this host cannot claim accounts, one that is to run has no owner, a member is down, or a
-    certificate ends within 30 days.
+    certificate for etcd expires within 30 days.
     """
     if ctx.invoked_subcommand is None:
         _show(ctx.obj)
@@ -58,13 +58,13 @@ def _complete_host(_: click.Context, __: click.Parameter, incomplete: str) -> li
 def forget(session: WxctlRun, host: str, yes: bool, start: bool | None) -> None:
     """Claim all accounts of HOST, which is lost for good, of which this host has a copy; see wxctl claim.
 
-    The command shows the accounts and the age of their copies, and asks once. Accounts of which this host has nothing
-    are named. Run this as root on the host that is to run the accounts. Then remove HOST from [fleet.hosts] on all
-    hosts.
+    The command shows the accounts and the age of their copies, and asks once. In a fleet with etcd, it also lists
+    the accounts of which this host has no copy. Run it as root on the host that is to run the accounts. Then remove
+    HOST from [fleet.hosts] on all hosts.
     """
-    from wxcontroller.cli.transfer.claims import forgotten
+    from wxcontroller.cli.transfer.claims import ClaimOptions, forgotten
 
-    forgotten(session, host, yes, start)
+    forgotten(session, host, ClaimOptions(yes, start))
 
 
 def _show(session: WxctlRun) -> None:
@@ -156,7 +156,7 @@ def _print_owners(etcd: JsonObject) -> None:
             tell("etcd: member {url} is down: {reason}", url=one_line(member.get("url")), reason=reason)
     for each in _ending(etcd):
         tell(
-            "the certificate {of} for etcd ends on {day}; see: wxctl doctor",
+            "a certificate for etcd expires on {day}: {of}; see: wxctl doctor",
             of=one_line(each.get("of")),
             day=local_time(integer(each.get("ends")), "%Y-%m-%d"),
         )

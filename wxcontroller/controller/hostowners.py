@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # Between two looks at the members of etcd.
 _MEMBERS_SECONDS = 10.0
-# Between two looks at the certificates for etcd, and how long before its end one is reported.
+# Between two looks at the certificates for etcd, and how long before it expires one is reported.
 _CERTIFICATES_SECONDS, ENDING_SECONDS = 3600.0, 30 * 86400.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
@@ -114,7 +114,8 @@ class HostOwners:
 
     async def _watch_certificates(self) -> None:
         while True:
-            self._certificate_ends = await self._etcd.certificate_ends()
+            # The end of a member's that is not reached now stays known: otherwise the alert would end and come again.
+            self._certificate_ends = {**self._certificate_ends, **await self._etcd.certificate_ends()}
             await asyncio.sleep(_CERTIFICATES_SECONDS)
 
     async def _synchronize(self, group: asyncio.TaskGroup) -> None:
@@ -133,19 +134,24 @@ class HostOwners:
 
     def _note_halt(self) -> None:
         """Have the accounts say why they are stopped while this host has no lease."""
-        accounts, down = self._shared.accounts, sum(map(bool, self.members.values()))
+        accounts, down = self._shared.accounts, {url: why for url, why in self.members.items() if why}
         if self.keeper.lease():
             accounts.halted = None
             return
         reason, remedy = self.keeper.obstacle()
-        if 2 * down > len(self.members):
-            words = N_("etcd has no quorum, because {down} of {count} members cannot be used")
-            reason = Text(words, down=down, count=len(self.members))
+        if down and 2 * len(down) >= len(self.members):
+            # All may be well, and this host not: its certificate, its password or its network.
+            words = N_(
+                "etcd has no quorum for this host: {down} of {count} members cannot be used, as {url}: {reason}"
+            )
+            url, why = next(iter(down.items()))
+            reason = Text(words, down=len(down), count=len(self.members), url=url, reason=why)
             remedy = Text(N_("repair them, see wxctl fleet; then the accounts start again"))
         halted = NotClaimable(
             N_("the accounts of this host are stopped, because it has no lease: {reason}"), remedy, reason=reason
         )
-        if str(halted.full_text) != str(accounts.halted and accounts.halted.full_text):  # it makes all views anew
+        if str(halted.full_text) != str(accounts.halted and accounts.halted.full_text):
+            # Only a new reason: with each other object, the views of all accounts are rendered again.
             accounts.halted = halted
 
     async def may_claim(self) -> None:
@@ -225,7 +231,7 @@ class HostOwners:
                 await self._note(name)
         except BaseException:
             if isinstance(claim, OwnerClaim) and claim.is_new:
-                with contextlib.suppress(WxError):  # else it is released once etcd responds, because its unit is dead
+                with contextlib.suppress(WxError):  # else this host owns it until its lease ends
                     await self.records.undo(name.instance, claim)
             raise
         if isinstance(claim, OwnerClaim):

@@ -18,7 +18,7 @@ class Ownership(Protocol):
     is why accounts cannot be claimed here, or soon can no longer be, NOTHING if they can. ``held`` are the accounts
     of lost hosts that no host takes over, with the reasons, by name; ``taken_over`` those that this host has taken
     over lately, with their hosts of before. ``members`` are those of etcd, with the reasons why they cannot be used.
-    ``ending`` is when those certificates for etcd end that end soon, by setting or URL of a member.
+    ``ending`` are the certificates for etcd that expire soon: when, by setting or URL of a member.
     """
 
     @property

@@ -41,7 +41,7 @@ NETWORKS = Words(
 )
 # An etcd has three or five members; more are slower.
 _ETCD_MEMBERS = 9
-# What to do about a certificate for etcd that ends soon.
+# Remedy for a certificate for etcd that expires soon.
 RENEW_CERTIFICATE = N_("replace it; see Renew certificates in /usr/share/doc/wxcontroller/howto/etcd.md")
 
 

@@ -238,7 +238,7 @@ async def test_what_this_host_has_of_an_account(tmp_path: Path, monkeypatch: pyt
 
         for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301"):
             assert await found(given) == ("caf\u00e9", True, ("b",))
-        with pytest.raises(UnknownAccount, match="this host has nothing of account eve") as caught:
+        with pytest.raises(UnknownAccount, match="this host has no copy of account eve") as caught:
             await found("eve")
         assert "wxctl claim eve --from FILE" in caught.value.remedy
         await a.v1("POST", "accounts", {"name": "eve"})

@@ -233,8 +233,8 @@ async def test_forgetting_a_host_claims_its_accounts_of_which_there_is_a_copy(
         monkeypatch.setattr(claims, "fleet_passphrase", lambda: SECRET)
         monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
         session = WxctlRun(url=a.url)
-        await asyncio.to_thread(claims.forgotten, session, "b", True, None)
-        assert "this host has nothing of carol" in capsys.readouterr().err
+        await asyncio.to_thread(claims.forgotten, session, "b", claims.ClaimOptions(True, None))
+        assert "this host has no copy of carol" in capsys.readouterr().err
         assert set(a.units.processes) == {"adam", "eve", "own"}
         owners = await fleet.owners()
         assert {name: host for name, (host, _) in owners.items()} == dict.fromkeys(("adam", "eve", "own"), "a")
@@ -244,8 +244,8 @@ async def test_forgetting_a_host_claims_its_accounts_of_which_there_is_a_copy(
             **dict.fromkeys(("carol", "paused"), "b"),
         }
         assert registered(a, "paused").epoch > 1
-        with pytest.raises(UnknownAccount, match="nothing of any account of host c"):
-            await asyncio.to_thread(claims.forgotten, session, "c", True, None)
+        with pytest.raises(UnknownAccount, match="no copy of any account of host c"):
+            await asyncio.to_thread(claims.forgotten, session, "c", claims.ClaimOptions(True, None))
 
 
 async def test_host_that_is_there_is_not_forgotten(
@@ -262,7 +262,7 @@ async def test_host_that_is_there_is_not_forgotten(
         monkeypatch.setattr(claims, "at_home", lambda _: Api(a.url))
         monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
         with pytest.raises(click.exceptions.Exit):
-            await asyncio.to_thread(claims.forgotten, WxctlRun(url=a.url), "b", True, None)
+            await asyncio.to_thread(claims.forgotten, WxctlRun(url=a.url), "b", claims.ClaimOptions(True, None))
         assert "is owned by b" in capsys.readouterr().err
         assert {name: host for name, (host, _) in (await fleet.owners()).items()} == {"adam": "b", "eve": "b"}
         assert not a.units.processes

@@ -26,7 +26,7 @@ from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.check import Level
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json, text
-from wxcontroller.core.messages import verbatim
+from wxcontroller.core.messages import NOTHING, Text, verbatim
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
@@ -427,18 +427,35 @@ async def test_certificate_is_reported_before_it_ends(
         assert "etcd" in await a.alerts()
         verdict, day = etcd_of(a.ownership), time.strftime("%Y-%m-%d", time.gmtime(ends[member]))
         assert isinstance(verdict, Problem)
-        assert f"certificate {member} for etcd ends on {day}" in str(verdict.message)
+        assert f"certificate for etcd expires on {day}: {member}" in str(verdict.message)
         [shown_end] = re.findall(rf'_certificate_ends{{of="{member}"}} (.+)', await a.metrics())
         assert int(float(shown_end)) == ends[member]
         code, words = await shown(a)
-        assert (code, f"the certificate {member} for etcd ends on" in words) == (1, True)
+        assert (code, bool(re.search(rf"a certificate for etcd expires on .+: {member};", words))) == (1, True)
         target = CheckTarget(Api(a.url), a.paths)
         [found] = [each for each in await asyncio.to_thread(list, doctor_fleet(target)) if each.level is Level.WARN]
-        assert f"the certificate {member} for etcd ends on" in str(found.message)
+        assert re.fullmatch(rf"a certificate for etcd expires on .+: {member}", str(found.message))
+        seen_end = ends.pop(member)  # it is not reached for a while
+        await asyncio.sleep(0.3)
+        assert a.ownership.ending == {member: seen_end}
         ends[member] = ends["certificate"]  # it was replaced
         await until(lambda: not a.ownership.ending)
         assert "etcd" not in await a.alerts()
         assert "certificate" not in (await shown(a))[1]
+
+
+async def test_half_of_an_even_number_of_members_is_no_quorum(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def half(_: Etcd) -> dict[str, Text]:
+        return {"m0": NOTHING, "m1": verbatim("it does not accept the certificate of this host")}
+
+    monkeypatch.setattr(Etcd, "members", half)
+    async with owning("a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        await a.isolate()
+        await until(lambda: "1 of 2 members cannot be used, as m1: it does not" in str(a.accounts.halted))
 
 
 async def test_accounts_say_why_their_host_has_no_lease(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,7 +487,7 @@ async def test_accounts_say_why_their_host_has_no_lease(owning: FleetMaker, monk
         await advises("no lease: user or password is wrong", "journalctl -u wxcontroller-keeper")
         for member in fleet.servers.members[1:]:
             member.kill(signal.SIGKILL)
-        await advises("etcd has no quorum, because", "of 3 members cannot be used", "the accounts start again")
+        await advises("etcd has no quorum for this host: ", "of 3 members cannot be used, as http", "start again")
         for member in fleet.servers.members[1:]:
             fleet.servers.start(member)
         await until(lambda: not any(a.ownership.members.values()))

@@ -116,7 +116,7 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
         if certificate.get("ending") is True:
             bad = True
             day = local_time(integer(certificate.get("ends")), "%Y-%m-%d")
-            words = Text("the certificate {of} for etcd ends on {day}", of=one_line(certificate.get("of")), day=day)
+            words = Text("a certificate for etcd expires on {day}: {of}", of=one_line(certificate.get("of")), day=day)
             yield warn(words, Text(RENEW_CERTIFICATE))
     if not bad:
         yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))

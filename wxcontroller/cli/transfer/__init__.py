@@ -155,6 +155,6 @@ def claim(
     delivers its reports and does not start its copy. Refused (8) while another host responds and has the account,
     or has a lease in etcd. Run this as root on the host that is to run the account.
     """
-    from wxcontroller.cli.transfer.claims import claimed
+    from wxcontroller.cli.transfer.claims import ClaimOptions, claimed
 
-    claimed(session, names, yes, start, file, passphrase_file)
+    claimed(session, names, ClaimOptions(yes, start, file, passphrase_file))

@@ -37,7 +37,7 @@ from wxcontroller.fleet.standby import KeptBundle
 class HeldCopy:
     """What this host has of an account: a standby bundle, or else its own copy or an export. ``epoch`` and ``at`` are
     that copy's, 0 for not known; ``rivals`` are the other hosts that may have the account. ``ran`` counts for its own
-    copy or an export: whether the account is to run.
+    copy or an export: whether the account is to be started.
     """
 
     name: AccountName
@@ -49,24 +49,29 @@ class HeldCopy:
     ran: bool = True
 
 
-def claimed(
-    session: WxctlRun,
-    names: Sequence[str],
-    yes: bool,
-    start: bool | None,
-    file: str | None,
-    passphrase_file: str | None,
-) -> None:
-    """Run ``wxctl claim``; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
-    api, host = at_home(session), _own_name()
+@dataclass(frozen=True, slots=True)
+class ClaimOptions:
+    """What was typed beside the names. ``start``: whether to start the accounts, None: if they ran. ``file`` is an
+    export.
+    """
+
+    yes: bool
+    start: bool | None
+    file: str | None = None
+    passphrase_file: str | None = None
+
+
+def claimed(session: WxctlRun, names: Sequence[str], options: ClaimOptions) -> None:
+    """Run ``wxctl claim``. Raises WxError."""
+    api, host, file = at_home(session), _own_name(), options.file
     if file is not None and (len(names) > 1 or is_pattern(names[0])):
         raise BadUsage(N_("a file has one account"), N_("use: wxctl claim NAME --from FILE"))
     names = [normalize("NFC", pattern) for pattern in names]
     claims = claims_of(api, names, file is not None)
-    _claim(session, host, claims, names, yes, start, file, passphrase_file)
+    _claim(session, host, claims, names, options)
 
 
-def forgotten(session: WxctlRun, lost: str, yes: bool, start: bool | None) -> None:
+def forgotten(session: WxctlRun, lost: str, options: ClaimOptions) -> None:
     """Run ``wxctl fleet forget``: claim the accounts of a lost host that this one has. Raises WxError."""
     api, host = at_home(session), _own_name()
     if lost == host:
@@ -80,18 +85,18 @@ def forgotten(session: WxctlRun, lost: str, yes: bool, start: bool | None) -> No
         if instance in kept or PATHS.account_file(instance).exists()
     }
     if absent := ", ".join(name for instance, (name, _) in wanted.items() if instance not in here):
-        words = N_("this host has nothing of {accounts}; see wxctl fleet for copies, or use: {command}")
+        words = N_("this host has no copy of {accounts}; see wxctl fleet for copies, or use: {command}")
         from_file = command("claim", "NAME", "--from", "FILE")
         tell(Text(words, accounts=absent, command=from_file), err=True)
     if not here:
         raise UnknownAccount(
-            N_("this host has nothing of any account of host {host}"),
+            N_("this host has no copy of any account of host {host}"),
             N_("wxctl fleet shows its accounts, and which hosts have standby copies"),
             host=lost,
         )
     found = claims_of(api, [*here.values()], False)
     claims = {instance: replace(each, ran=wanted[instance][1]) for instance, each in found.items()}
-    _claim(session, host, claims, (), yes, start, None, None)
+    _claim(session, host, claims, (), options)
 
 
 def accounts_of(api: Api, host: str) -> dict[str, tuple[str, bool]]:
@@ -117,16 +122,10 @@ def _own_name() -> str:
 
 
 def _claim(
-    session: WxctlRun,
-    host: str,
-    claims: Mapping[str, HeldCopy],
-    names: Sequence[str],
-    yes: bool,
-    start: bool | None,
-    file: str | None,
-    passphrase_file: str | None,
+    session: WxctlRun, host: str, claims: Mapping[str, HeldCopy], names: Sequence[str], options: ClaimOptions
 ) -> None:
     """Claim accounts on this ``host`` after one question; ``names`` are those that were typed. Raises WxError."""
+    start = options.start
     with hold_move_lock():
         for each in claims.values():
             is_named = each.name.name in names or each.name.instance in names
@@ -134,7 +133,7 @@ def _claim(
 
         def ask(api: Api, accounts: list[AccountName]) -> None:
             asked = [claims[name.instance] for name in accounts if claims[name.instance].rivals]
-            if asked and not yes:
+            if asked and not options.yes:
                 _ask(api, asked)
 
         def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
@@ -143,8 +142,9 @@ def _claim(
                 secret = fleet_passphrase()
                 return Adoption(api, each.bundle, secret, start, lambda _: _require_lost(each, host)).run()
             _require_lost(each, host)
-            if file is not None:
-                account = _from_file(api, name, file, partial(passphrase, passphrase_file, is_new=False))
+            if options.file is not None:
+                secret_of = partial(passphrase, options.passphrase_file, is_new=False)
+                account = _from_file(api, name, options.file, secret_of)
             else:
                 # One that only this host has, as far as is known, is as it was.
                 account = api.claim(name) if each.rivals else api.arrival(name)
@@ -180,7 +180,7 @@ def claims_of(api: Api, names: Sequence[str], is_file: bool) -> dict[str, HeldCo
         fitting = [bundle for instance, bundle in kept.items() if matches_account(pattern, bundle.name, instance)]
         if not fitting:
             raise UnknownAccount(
-                N_("this host has nothing of account {given}"),
+                N_("this host has no copy of account {given}"),
                 N_("wxctl fleet shows which hosts have standby copies; from an export: {command}"),
                 given=pattern,
                 command=command("claim", pattern, "--from", "FILE"),

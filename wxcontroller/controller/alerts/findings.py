@@ -227,7 +227,7 @@ def etcd_of(ownership: Ownership) -> Verdict:
     down = {url: why for url, why in members.items() if why}
     if ending and not trouble and not down:
         of, end = min(ending.items(), key=lambda each: each[1])
-        words = N_("The certificate {of} for etcd ends on {day}; then all accounts that need it stop.")
+        words = N_("A certificate for etcd expires on {day}: {of}. Then all accounts that depend on it stop.")
         message = Text(words, of=of, day=day_of(end))
         return Problem(
             Kind.ETCD, "", message, Text(RENEW_CERTIFICATE), _MEMBER_SECONDS, len(ending), code="etcd-certificate"

@@ -93,7 +93,7 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
     )
     ends = GaugeMetricFamily(
         "wxcontroller_fleet_etcd_certificate_ends",
-        "When a certificate for etcd ends, as Unix time: of a setting, or of a member.",
+        "Expiry of a certificate for etcd, as Unix time. of: the setting, or the URL of a member.",
         labels=("of",),
     )
     for certificate in map(obj, items(etcd["certificates"])):

@@ -62,8 +62,8 @@ _ETCD = record(
                 record(
                     {
                         "of": (TEXT, "the setting, or the URL of a member"),
-                        "ends": (WHOLE, "when, as Unix time"),
-                        "ending": (SWITCH, "in less than 30 days"),
+                        "ends": (WHOLE, "when it expires, as Unix time"),
+                        "ending": (SWITCH, "it expires in less than 30 days"),
                     }
                 )
             ),
