@@ -13,11 +13,12 @@ from aiohttp import web
 
 from tests.patience import until
 from tests.serving import answering, serving
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.conftest import POST_API, Opened, RunningClient, Start, Webhook, running
 from tests.unit.client.webhook import Server
+from wxcontroller.client.store.media import MediaIndex
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Uploaded
 from wxcontroller.openwx.credentials import HOLDER_HEADER, PORT_HEADER
 
@@ -297,3 +298,13 @@ async def test_failed_upload_is_retried(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("no answer") for _ in range(5)]
     answer = obj(await client.post("send_friend_message", PNG, id="@ann"))
     assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "media upload failure 1/1", "")
+
+
+async def test_a_thousand_media_of_each_way_can_be_sent_on_by_their_id(opened: Opened) -> None:
+    index, written = MediaIndex(opened()), []
+    for key in map(str, range(1001)):
+        written += [index.add_upload(Uploaded(MessageKind.IMAGE, key))]
+        written += [index.add_received(MessageMedia(MessageKind.IMAGE, key), "")]
+    await asyncio.gather(*written)
+    for find in (index.upload, index.received):
+        assert [bool(await find(key)) for key in ("0", "1", "1000")] == [False, True, True]

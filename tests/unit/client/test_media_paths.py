@@ -58,6 +58,14 @@ async def test_paths_out_of_an_allowed_directory_are_refused(start: Start, tmp_p
         assert obj(await client.get("get_client_info"))["code"] == 0
 
 
+async def test_longest_media_path(start: Start, tmp_path: Path) -> None:
+    client = await running(start, WXCLIENT_MEDIA_PATHS=str(tmp_path))
+    for length, is_too_long in ((8000, False), (8001, True)):
+        answer = await upload(client, f"{tmp_path}/".ljust(length, "a"))
+        assert answer["status"] == "invaild media_path"
+        assert ("longer than 8000 characters" in str(answer["reason"])) is is_too_long
+
+
 async def test_existence_of_other_files_is_not_revealed(start: Start, tmp_path: Path) -> None:
     allowed = tmp_path / "pub"
     allowed.mkdir()

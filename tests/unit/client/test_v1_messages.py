@@ -75,6 +75,25 @@ async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(client: Runn
     assert (await history(client, "?chat=@ann1"))[0] == shown
 
 
+async def test_a_text_quotes_a_message_of_its_chat(client: RunningClient) -> None:
+    """People get the text form of quotes, because no route can send native ones."""
+    said = "one  line\nand more: " + "z" * 100
+    client.driver.play([message(said, id="m1", chat="@ann1", sender="@ann1")])
+    [heard] = await until_history(client, 1)
+    status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": heard["id"]})
+    assert (status, sent["state"]) == (200, "delivered")
+    shown = f"one line and more: {'z' * 80}…"
+    assert len(shown) == 100
+    ruler = "- " * 14 + "-"
+    assert client.driver.sends[-1][1] == f"「安：{shown}」\n{ruler}\nyes"
+    refused = {"to": TEAM_NUMBER, "text": "yes", "reply_to": heard["id"]}
+    status, answer = await client.v1("POST", "messages", refused)
+    assert (status, "message of another chat" in str(answer)) == (400, True)
+    status, answer = await client.v1("POST", "messages", {**refused, "reply_to": "m2"})
+    assert (status, obj(answer["error"])["code"]) == (404, "no-such-message")
+    assert len(client.driver.sends) == 1
+
+
 async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) -> None:
     form = aiohttp.FormData({"to": TEAM_NUMBER, "text": "look"}, quote_fields=False)
     form.add_field("file", PNG, filename="图 b.png", content_type="image/png")

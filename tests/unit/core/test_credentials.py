@@ -57,6 +57,14 @@ def test_account_with_a_secret_that_cannot_be_read_is_refused_until_it_can_be(tm
     assert prevent and str(caught.value.exit_code) not in prevent[1].split()
 
 
+def test_credential_of_more_than_a_mebibyte_is_refused(tmp_path: Path) -> None:
+    environ = environment(tmp_path, webhook_secret=b"s" * (1 << 20))
+    assert read_credential(NAME, environ) == "s" * (1 << 20)
+    environment(tmp_path, webhook_secret=b"s" * ((1 << 20) + 1))
+    with pytest.raises(BadSettings, match="is larger than 1048576 bytes"):
+        read_credential(NAME, environ)
+
+
 def test_missing_credential_is_none(tmp_path: Path) -> None:
     assert read_credential(NAME, {}) is None
     assert read_credential(NAME, environment(tmp_path)) is None

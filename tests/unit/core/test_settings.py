@@ -67,6 +67,14 @@ def test_invalid_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, c
     assert refused.value.exit_code == 78
 
 
+def test_longest_option_of_the_settings(tmp_path: Path) -> None:
+    url = "http://a/".ljust(65_536, "a")
+    loaded = load_settings(write(tmp_path, f'[client]\npoll_api = "{url}"\n'))
+    assert loaded.settings.client == {"poll_api": url}
+    with pytest.raises(BadSettings, match="poll_api has 65537 characters, at most 65536"):
+        load_settings(write(tmp_path / "other", f'[client]\npoll_api = "{url}a"\n'))
+
+
 def test_an_error_does_not_contain_a_pasted_key(tmp_path: Path) -> None:
     """Errors of a reload are shown on the dashboard, with the values of their texts."""
     with pytest.raises(BadSettings, match="tls_key must be") as refused:

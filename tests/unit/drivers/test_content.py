@@ -28,7 +28,7 @@ from tests.unit.drivers.test_requests import (
     same,
 )
 from wxcontroller.core.aes import Decryptor
-from wxcontroller.core.errors import Unsupported, UploadFailed
+from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -99,6 +99,22 @@ async def test_requests_for_content(name: str) -> None:
     content, expected = DOWNLOADS[name]
     request, body = await request_of(lambda transport: downloads_of(transport).fetch(content, io.BytesIO(), 100))
     compare(request, body, expected, {})
+
+
+async def test_a_server_that_gives_tiny_parts_is_not_asked_for_ever() -> None:
+    asked = 0
+
+    async def part(request: web.Request) -> web.Response:
+        nonlocal asked
+        start = int(re.split("[=-]", request.headers["Range"])[1])
+        asked += 1
+        headers = {"Content-Range": f"bytes {start}-{start + 31}/1000000"}
+        return web.Response(status=206, body=b"x" * 32, headers=headers)
+
+    async with serving(part) as port, Transport(None, HURRY, server=f"http://127.0.0.1:{port}") as transport:
+        with pytest.raises(WeChatError, match="too many parts"):
+            await downloads_of(transport).fetch(MessageMedia(MessageKind.VIDEO, "5"), io.BytesIO(), 1 << 20)
+    assert asked == 1000
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,33 @@ def test_size_and_depth_of_xml_are_limited() -> None:
     assert len(markup.read("<a>" + "x" * markup.XML_LENGTH + "</a>", True).text("a")) < markup.XML_LENGTH
     assert not markup.read("<a>" + "<b/>" * markup.XML_ELEMENTS + "</a>", True).whole
     assert not markup.read(f"<{'a' * (markup.XML_NAME_LENGTH + 1)}/>", True).whole
+
+
+def app(content: str) -> Message:
+    return message({"MsgType": 49, "Content": encode(f"<msg>{content}</msg>")})
+
+
+def test_what_is_shown_of_one_message_is_limited() -> None:
+    articles = "".join(f"<item><title>{number}</title></item>" for number in range(21))
+    pushed = app(f"<appmsg><type>5</type></appmsg><category>{articles}</category>").app
+    assert pushed is not None
+    assert [article.title for article in pushed.articles] == [str(number) for number in range(20)]
+    quoting = f"<appmsg><type>57</type></appmsg><refermsg><content>{'q' * 1001}</content></refermsg>"
+    quoted = app(quoting).app
+    assert quoted is not None
+    assert quoted.description == "q" * 1000
+    notice = (
+        f"<sysmsg><template>$who$</template><link_list><link name='who'><title>{'n' * 1001}</title></link>"
+        "</link_list></sysmsg>"
+    )
+    assert message({"MsgType": 10002, "Content": encode(notice)}).text == "n" * 1000
+
+
+def test_what_is_sent_on_with_media_is_limited() -> None:
+    """Beyond, the content is uploaded anew, not its description sent on (5.11)."""
+    around = len('<msg><img length="5" md5=""/></msg>')
+    for length, sent_on in ((8192, True), (8193, False)):
+        xml = f'<msg><img length="5" md5="{"a" * (length - around)}"/></msg>'
+        media = message({"MsgType": 3, "Content": encode(xml)}).media
+        assert media is not None
+        assert media.reference == (xml if sent_on else "")

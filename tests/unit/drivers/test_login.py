@@ -79,6 +79,18 @@ async def test_other_login_refusals_are_retried(world: Wechat, alice: ServerAcco
     assert world.requests("jslogin") == logins
 
 
+async def test_hosts_that_refer_to_each_other_end_the_login(world: Wechat, alice: ServerAccount) -> None:
+    elsewhere = "https://wx2.qq.com/cgi-bin/mmwebwx-bin/webwxnewloginpage?ticket=t&amp;uuid=u"
+    page = f"<error><ret>0</ret><redirecturl>{elsewhere}</redirecturl></error>"
+    world.fault("webwxnewloginpage", FaultKind.GARBAGE, page, count=None)
+    async with world.drive() as drive:
+        for _ in range(4):
+            await world.confirm(drive, alice)
+        ended = await drive.end()
+    assert ended.reason is base.EndReason.RETRIES_USED_UP
+    assert (world.requests("jslogin"), world.requests("webwxnewloginpage")) == (4, 12)
+
+
 async def test_restart_needs_no_scan_and_delivers_missed_messages(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.online(alice, store) as drive:

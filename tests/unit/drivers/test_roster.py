@@ -7,11 +7,17 @@ from dataclasses import replace
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend, hurried, username, wechat
+from tests.unit.drivers.kit import HURRY, Checkpoints, Drive, Wechat, friend, hurried, username, wechat
+from tests.unit.drivers.test_requests import SESSION
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member, Sex
+from wxcontroller.core.watchdog import Deadlines
 from wxcontroller.drivers.base import RosterChanged, RosterLoaded
+from wxcontroller.drivers.connection.pulse import Pulse
+from wxcontroller.drivers.connection.transport import Transport
 from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
+from wxcontroller.drivers.web.session.roster import RosterOptions, WebRoster
+from wxcontroller.drivers.web.wire.calls import WebCalls
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import socialevents
 from wxcontroller.sandbox import world as sandbox_world
@@ -232,6 +238,29 @@ async def test_real_id_decides_the_number() -> None:
     other = replace(CARL, id="@o", name="Charles")
     numbers = await login(store, replace(CARL, id="@i"), other, real={"@o": "wxid_c"})
     assert numbers == {"@o": first["@3"], "@i": 0}
+
+
+async def test_the_oldest_marks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Checkpoints()
+    identities = Identities(store)
+    for first in (0, 99_999):
+        identities.learn(range(first + 1, first + 100_000), 7)
+        identities.save()
+    again = Identities(store)
+    await again.load()
+    for one in (identities, again):
+        assert [one.find(mark) for mark in (1, 99_998, 99_999, 199_998)] == [0, 0, 7, 7]
+
+
+async def test_only_the_latest_strangers_are_remembered() -> None:
+    async def emit(_: object) -> None: ...
+
+    async with Transport(None, HURRY) as transport:
+        calls, pulse = WebCalls(transport, HURRY, "zh_CN"), Pulse(emit, HURRY, Deadlines())
+        roster = WebRoster(calls, SESSION, pulse, HURRY, False, RosterOptions(), Identities(None))
+    for number in range(1001):
+        roster.meet(f"@{number}", f"message {number}")
+    assert [roster.met_in(f"@{number}") for number in (0, 1, 1000)] == ["", "message 1", "message 1000"]
 
 
 def uids(drive: Drive, account: ServerAccount) -> dict[str, int]:

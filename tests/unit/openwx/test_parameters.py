@@ -111,6 +111,18 @@ def test_multipart_fields_without_files() -> None:
     assert form_pairs(kind, b"") == []
 
 
+def test_names_and_heads_that_are_too_long_are_passed_over() -> None:
+    for length, expected in ((1000, [("n" * 1000, "1"), ("id", "2")]), (1001, [("id", "2")])):
+        name = "n" * length
+        assert query_pairs(f"{name}=1&id=2") == expected
+        assert form_pairs(JSON, f'{{"{name}":"1","id":"2"}}'.encode()) == expected
+    around = len("\r\nContent-Disposition: form-data; name=a\r\nX: ")
+    for length, names in (((16 << 10) - 4, ["a", "id"]), ((16 << 10) - 3, ["id"])):
+        long = ("name=a\r\nX: " + "x" * (length - around), b"1")
+        pairs = form_pairs("multipart/form-data; boundary=b", multipart("b", long, ("name=id", b"2")))
+        assert [name for name, _ in pairs] == names
+
+
 def test_json_has_the_originals_format() -> None:
     value = reply(0, "success", url="http://x/y", name="小店", code=7)
     assert to_bytes(value) == '{"code":0,"name":"小店","status":"success","url":"http:\\/\\/x\\/y"}'.encode()
