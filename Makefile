@@ -17,6 +17,7 @@ TORTURE_HISTORIES = 10000
 TORTURE_YEARS = 100
 TORTURE_SEED =
 CRASH = exec $(PYTHON) -m tests.torture.crashpoints $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
+MESSAGES = exec $(PYTHON) -m tests.torture.run --messages $(TORTURE_MESSAGES) $(if $(TORTURE_SEED),--seed $(TORTURE_SEED))
 # For make fleet: rounds with all times divided by ten, and rounds in real time.
 FLEET_ROUNDS = 100
 FLEET_REAL_ROUNDS = 10
@@ -108,8 +109,9 @@ torture-requests: test-deps ## requests from the OpenAPI document, right and wro
 	@$(TORTURE_VENV)/bin/pip -q install --disable-pip-version-check $(TORTURE_TOOLS) </dev/null
 	@exec $(PYTHON) -m tests.openapi.edge $(TORTURE_VENV)/bin/schemathesis --examples $(TORTURE_EXAMPLES) </dev/null
 
-torture-messages: host-tree ## messages while everything around the accounts fails (TORTURE_MESSAGES=, TORTURE_SEED=)
-	@exec $(PYTHON) -m tests.torture.run --messages $(TORTURE_MESSAGES) $(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
+torture-messages: host-tree ## messages on two routes while everything around the accounts fails (TORTURE_MESSAGES=, TORTURE_SEED=)
+	@$(MESSAGES) --route web </dev/null
+	@$(MESSAGES) --route ilink </dev/null
 
 torture-crashes: test-deps ## accounts that end between two durable steps, on each route (TORTURE_CRASHES=, TORTURE_SEED=)
 	@$(CRASH) --runs $(TORTURE_CRASHES) </dev/null

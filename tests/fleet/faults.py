@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from tests.etcd import EtcdServers
 from tests.fleet.network import Cut, both_ways
-from tests.fleet.world import CLOCK, MEMBERS, World
+from tests.fleet.world import MEMBERS, World
+from tests.system import clock
 from tests.system.host import ENVIRONMENT, Host
 
 
@@ -134,11 +135,11 @@ def host_off(scene: Scene) -> Iterator[None]:
 def clock_jumps(scene: Scene) -> Iterator[None]:
     """Set the clock of a host's services, forwards or backwards."""
     host = scene.world.hosts[scene.host]
-    host.write(CLOCK, scene.chance.choice((b"+86400", b"-86400", b"+30", b"-30")))
+    clock.jump(host, scene.chance)
     try:
         yield
     finally:
-        host.write(CLOCK, b"+0")
+        clock.set_right(host)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from tests.fleet import network
 from tests.fleet.judge import Judge, Records
 from tests.fleet.network import Switch
 from tests.patience import PATIENCE
+from tests.system import clock
 from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
@@ -40,15 +41,6 @@ ACCOUNTS = {"alice": "host-a", "bob": "host-b", "carol": "host-c"}
 ILINK = "carol"
 # Seconds: the life of a lease before it is divided, and how long hosts wait after that with takeovers.
 LEASE, TAKEOVER_SECONDS = 30.0, 2.0
-# The clock of the hosts' services can be set apart from that of the machine, which all hosts share.
-CLOCK = "/run/wxfleet-clock"
-# The unit of the accounts unsets LD_PRELOAD.
-_CLOCK_DROPIN = f"""[Service]
-UnsetEnvironment=
-Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
-Environment=FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1
-Environment=FAKETIME_DONT_RESET=1 FAKETIME_FORCE_MONOTONIC_FIX=0
-"""
 _FROZEN = CGROUPS / "unified" if (CGROUPS / "unified").is_dir() else CGROUPS
 
 
@@ -143,7 +135,7 @@ class World:
         """Boot a host again; its controller starts again once the host has its address."""
         booted = self.hosts[host]
         booted.boot()
-        booted.write(CLOCK, b"+0")
+        clock.set_right(booted)
         self.switch.connect(host, str(booted.leader), HOSTS[host])
         booted.run("systemctl", "restart", "wxcontroller.socket")
         booted.run("systemctl", "restart", "wxcontroller.service")
@@ -223,7 +215,7 @@ def world(debs: list[Path], place: Path, scale: float) -> Iterator[World]:
                 f"[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\ntakeover_after = {TAKEOVER_SECONDS}\n"
             )
             host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", settings.encode())
-            host.write(CLOCK, b"+0")
+            clock.set_right(host)
             times = f"Environment=WXCLIENT_FLEET_SECONDS={8 / scale}\nTimeoutStopSec={5_000 / scale:.0f}ms\n"
             for unit, lines in (
                 ("wxclient@", times),
@@ -231,7 +223,7 @@ def world(debs: list[Path], place: Path, scale: float) -> Iterator[World]:
                 ("wxcontroller-keeper", f"WatchdogSec={15_000 / scale:.0f}ms\n"),
             ):
                 drop_in = f"/etc/systemd/system/{unit}.service.d/40-world.conf"
-                host.write(drop_in, (_CLOCK_DROPIN + lines).encode())
+                host.write(drop_in, (clock.DROP_IN + lines).encode())
         tokens = acquaint(hosts, HOSTS, place)
         keep = "systemctl enable --now wxcontroller-keeper.service && systemctl daemon-reload"
         with ThreadPoolExecutor() as several:
@@ -241,7 +233,7 @@ def world(debs: list[Path], place: Path, scale: float) -> Iterator[World]:
         with ThreadPoolExecutor() as several:
             list(several.map(everything.start, ACCOUNTS, ACCOUNTS.values()))
         for host in hosts.values():
-            host.run("sh", "-c", "grep -q faketime /proc/$(systemctl show -P MainPID wxcontroller.service)/maps")
+            host.run("sh", "-c", clock.IN_USE)
         yield everything
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tests.system import clock
 from tests.system.actors import Json, Phone, Webhook
 from tests.system.host import Host
 from tests.torture.disk import Disk
 from tests.torture.ledger import Ledger
+from tests.torture.lines import Line
 
 BACKLOG = 5  # messages that wait for the webhook when the power is cut
 
@@ -42,11 +44,13 @@ class Scene:
     phone: Phone
     receiver: Receiver
     disks: Mapping[str, Disk]
-    people: Mapping[str, tuple[str, str]]  # uin of an account, and a friend who writes to it
+    line: Line
+    uins: Mapping[str, str]  # of the accounts
     chance: random.Random
     pause: float = 1.0
     backlogs: int = 0  # power cuts while a backlog was acknowledged and nothing of it delivered
     done: Counter[str] = field(default_factory=Counter)
+    excused: Mapping[str, set[str]] = field(default_factory=dict)  # messages that WeChat lost on the way
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def any_account(self) -> str:
@@ -57,7 +61,7 @@ class Scene:
         sent = self.receiver.ledger.sent[account]
         with self._writing:  # the ledger has the order in which WeChat has them
             try:
-                message = self.phone.write(*self.people[account], f"{account} {len(sent)}")
+                message = self.line.write(self.uins[account], f"{account} {len(sent)}")
             except (OSError, AssertionError):
                 return ""
             sent.append(message)
@@ -66,10 +70,16 @@ class Scene:
     def acknowledged(self, account: str) -> int:
         """Return how many events an account has acknowledged to WeChat."""
         try:
-            sessions = self.phone.world(self.people[account][0])["sessions"]
+            return self.line.acknowledged(self.uins[account])
         except (OSError, AssertionError):
             return 0
-        return int(sessions[0]["acknowledged"]) if sessions else 0
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the reports."""
+        ledger = self.receiver.ledger
+        reported = frozenset(message for _, message, _ in ledger.reports)
+        self.excused = {account: self.line.excused(uin, reported) for account, uin in self.uins.items()}
+        return ledger.faults(self.excused)
 
     def wait(self, least: float, limit: float) -> None:
         time.sleep(self.chance.uniform(least, limit) * self.pause)
@@ -110,7 +120,7 @@ def restart_client(scene: Scene) -> None:
 def wechat_fails(scene: Scene) -> None:
     faults = [("garbage", "<html>"), ("truncate", None), ("status", 503), ("reset", "after"), ("reset", "before")]
     kind, value = scene.chance.choice([*faults, ("drop", 1)])
-    endpoint = scene.chance.choice(["webwxsync", "synccheck"])
+    endpoint = scene.chance.choice(scene.line.polls)
     with suppress(OSError), scene.phone.fault(endpoint, kind, value):
         scene.wait(1, 4)
 
@@ -144,6 +154,14 @@ def power_cut(scene: Scene) -> None:
         scene.receiver.listen()
 
 
+def clock_jumps(scene: Scene) -> None:
+    clock.jump(scene.host, scene.chance)
+    try:
+        scene.wait(2, 5)
+    finally:
+        clock.set_right(scene.host)
+
+
 def _webhook(status: int, accepts: bool = True) -> Callable[[Scene], None]:
     """Return a failure in which the webhook responds with a status for a while, 0: not at all."""
 
@@ -159,7 +177,7 @@ def _webhook(status: int, accepts: bool = True) -> Callable[[Scene], None]:
 
 FAILURES: Mapping[str, Callable[[Scene], None]] = {
     **{each.__name__: each for each in (kill_client, kill_everything, restart_client)},
-    **{each.__name__: each for each in (wechat_fails, disk_full, power_cut)},
+    **{each.__name__: each for each in (wechat_fails, disk_full, power_cut, clock_jumps)},
     "webhook_refuses": _webhook(503, accepts=False),
     "webhook_accepts_and_fails": _webhook(500),
     "webhook_hangs": _webhook(0),

@@ -1,6 +1,7 @@
 """Messages that WeChat has sent to accounts, compared with the reports that their webhook accepted."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 
@@ -11,8 +12,11 @@ class Ledger:
     sent: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     reports: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def faults(self) -> list[str]:
-        """Return what is wrong. A message may be reported again, but as the same delivery."""
+    def faults(self, excused: Mapping[str, Collection[str]] | None = None) -> list[str]:
+        """Return what is wrong. A message may be reported again, but as the same delivery.
+
+        ``excused``: messages of each account that need not be reported.
+        """
         deliveries: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for account, message, delivery in self.reports:
             deliveries[account][message].add(delivery)
@@ -20,7 +24,7 @@ class Ledger:
         for account in sorted({*self.sent, *deliveries}):
             sent, reported = dict.fromkeys(self.sent.get(account, ())), deliveries[account]
             for what, messages in (
-                ("lost", sent.keys() - reported.keys()),
+                ("lost", sent.keys() - reported.keys() - {*(excused or {}).get(account, ())}),
                 ("never sent", reported.keys() - sent.keys()),
                 ("under another id", {one for one, ids in reported.items() if len(ids) > 1}),
             ):

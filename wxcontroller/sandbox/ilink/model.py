@@ -236,7 +236,7 @@ class CdnFile:
 
 @dataclass(slots=True)
 class RecordedCall:
-    """One request of a client and its response, for tests."""
+    """One request of a client and its response, for tests, whether or not it arrived."""
 
     seq: int
     time: float

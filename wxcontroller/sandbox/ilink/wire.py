@@ -41,9 +41,10 @@ async def serve(sandbox: Sandbox, request: web.Request, endpoint: ILinkEndpoint)
             exchange.status, exchange.answer = early.status, call.answer
             return early
     response: web.StreamResponse = await _answer(call)
+    exchange.answer = call.answer  # also of one that does not arrive: what it held is gone
     for fault in faults:
         response = await faulteffects.after(request, response, fault)
-    exchange.status, exchange.answer = response.status, call.answer
+    exchange.status = response.status
     sandbox.ilink.bell.ring()
     return response
 
