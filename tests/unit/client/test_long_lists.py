@@ -69,6 +69,24 @@ async def test_list_that_nobody_asks_for_is_not_kept(
     assert await until(render_anew, bool)
 
 
+async def test_lists_are_kept_within_one_limit(
+    start: Start, rendered: list[JsonObject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "KEPT_BYTES", 0)
+    client = await crowded(start)
+
+    async def size(call: str) -> int:
+        return len(await (await client.http.get(client.address(call))).read())
+
+    both = [await size(call) for call in ("get_group_info", "get_group_basic_info")]
+    monkeypatch.setattr(reading, "KEPT_BYTES", sum(both) - 1)
+    for call, is_kept in (("get_group_info", True), ("get_group_basic_info", False), ("get_group_info", True)):
+        await client.get(call)
+        rendered.clear()
+        await client.get(call)
+        assert bool(rendered) is not is_kept, call
+
+
 @pytest.mark.parametrize("kept", [reading.KEPT_BYTES, 20_000])
 async def test_list_of_any_size_is_complete(start: Start, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     monkeypatch.setattr(reading, "KEPT_BYTES", kept)
