@@ -72,7 +72,6 @@ class HostState(StrEnum):
     CONNECTING = "connecting"  # not greeted yet
     UP = "up"
     UNREACHABLE = "unreachable"
-    OLDER = "older-version"  # it responds, but its version has no fleets
     REFUSED = "refused"  # it does not accept this host's credentials or name
 
 
@@ -235,10 +234,8 @@ class OtherHost:
             self._become(
                 HostState.REFUSED, Text(N_("its name is {name}; use this name in [fleet.hosts]"), name=called)
             )
-        elif field(content.get("error"), "code") in ("not-a-hop", "foreign-host"):
+        elif status in (401, 403, 404) or field(content.get("error"), "code") in ("not-a-hop", "foreign-host"):
             self._become(HostState.REFUSED, Text(N_("it answered {status}: {reason}"), status=status, reason=words))
-        elif status in (401, 403, 404):
-            self._become(HostState.OLDER, Text(N_("its version does not support fleets; upgrade it")))
         else:
             raise HostFailure(self.name, Text(N_("it answered {status}: {reason}"), status=status, reason=words))
 

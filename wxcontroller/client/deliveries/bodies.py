@@ -22,7 +22,7 @@ _PART = 57 * 4096
 
 @dataclass(slots=True)
 class Body:
-    """A report: ``content`` as posted, ``stored`` without the content of media, ``kind`` its post_type and event.
+    """A report: ``content`` as posted, ``stored`` as in the log, ``kind`` its post_type and event.
 
     ``kind`` is "" if the body is not a JSON object, as in a damaged file. ``release`` it after the attempt:
     exceptions of the HTTP library are in reference cycles with the frames of their callers, which would keep a body
@@ -47,29 +47,17 @@ def prepare(stored: bytes, media: str = "", limit: int = 0) -> Body:
     """Return the body for a stored report.
 
     Args:
-        stored: the report's JSON from the log. Logs of 2.0.0 may contain content.
+        stored: the report's JSON from the log.
         media: the file with its content, "" for none. Content of a missing file, or of one larger than ``limit``
             bytes, is left out.
         limit: see ``media``.
     """
-    start, end = content_in(stored)
-    plain = stored if start == end else stored[:start] + stored[end:]
-    report = kept_json(plain)
+    report = kept_json(stored)
     kind = ".".join(word for word in (text(report.get("post_type")), text(report.get("event"))) if word)
-    if media and start == end and report.get("media_data") == "":
-        return Body(with_content(stored, start, media, limit), plain, kind)
-    return Body(stored, plain, kind or ("?" if report else ""))
-
-
-def content_in(stored: bytes) -> tuple[int, int]:
-    """Return the start and end of the content, the same position twice if there is none. Base64 has no quotes in
-    it."""
-    found = stored.find(_PLACE)
-    if found < 0:
-        return 0, 0
-    start = found + len(_PLACE)
-    end = stored.find(b'"', start)
-    return (start, end) if end >= 0 else (0, 0)
+    place = stored.find(_PLACE)
+    if media and place >= 0 and report.get("media_data") == "":
+        return Body(with_content(stored, place + len(_PLACE), media, limit), stored, kind)
+    return Body(stored, stored, kind or ("?" if report else ""))
 
 
 def with_content(stored: bytes, place: int, media: str, limit: int) -> bytes | bytearray:

@@ -238,7 +238,6 @@ class Delivery:
         limit = self._policy.timeout + WEBHOOK_ANSWER_SECONDS + _OVERTIME
         with self._deadlines.within(limit, "posting a report"):
             body = await self._body(entry, stored)
-            lighter = body.stored if len(body.stored) < len(stored) else None
             # With content, both would stay in memory until the receiver has answered.
             del stored
             try:
@@ -259,7 +258,7 @@ class Delivery:
             else:
                 # Before the note is on disk: the next read must not find it again, however long the commit takes.
                 self._done = entry.log, entry.seq
-        self._note(entry, body.kind, result, decision, lighter)
+        self._note(entry, body.kind, result, decision)
 
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
         if not body.kind:
@@ -281,7 +280,7 @@ class Delivery:
         made = partial(report_headers, secrets, entry.delivery, entry.seq, entry.epoch, entry.attempts + 1, body)
         return await asyncio.to_thread(made) if secrets and len(body) > LIGHT_BYTES else made()
 
-    def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
+    def _note(self, entry: Entry, kind: str, result: Result, decision: Decision) -> None:
         """Note the result of a report: in the log, for the status, and in the journal."""
         # Its text may contain parts of the response's headers.
         error, status = one_line(str(result.error)) if result.error else "", result.status
@@ -292,7 +291,7 @@ class Delivery:
                 self._error = NOTHING
                 # The next failure begins a new series.
                 self._told.pop("", None)
-                self._log.delivered(entry, status, lighter)
+                self._log.delivered(entry, status)
             case NextStep.DEAD:
                 self.refused += 1
                 self._error = result.error

@@ -107,7 +107,7 @@ class EventLog:
         self._start = secrets.token_hex(6)
         self._marks = itertools.count(1)
         self._news = asyncio.Event()
-        self._notes: list[tuple[Entry, int, bytes | None]] = []  # of deliveries, for one transaction
+        self._notes: list[tuple[Entry, int]] = []  # of deliveries, for one transaction
         self._notes_of = -1
         self._ahead: _NextQuery | None = None
         self.counts = Counts()
@@ -239,9 +239,9 @@ class EventLog:
 
         _ = self._database.write(work, required=True)
 
-    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
-        """Record a delivery; ``lighter`` replaces a body whose content is no longer needed. Records are written
-        together. A file with an own send's content is deleted with the last report that needs it.
+    def delivered(self, entry: Entry, status: int) -> None:
+        """Record a delivery, together with others. A file with an own send's content is deleted with the last report
+        that needs it.
         """
         # Since the last hand-over the writer owns the former list: a
         # note that is added to it now might never be written.
@@ -251,7 +251,7 @@ class EventLog:
             # Files go after the commit: a crash in between leaves a file
             # that the next scan deletes, never a row without one.
             self._database.write(work, lazy=True).add_done_callback(delete_files)
-        self._notes.append((entry, status, lighter))
+        self._notes.append((entry, status))
         if len(self._notes) >= _NOTES:
             self._database.submit()
 
@@ -459,11 +459,11 @@ class EventLog:
         self.nudge()
 
 
-def settle_all(db: sqlite3.Connection, notes: Sequence[tuple[Entry, int, bytes | None]]) -> list[str]:
-    """Record deliveries, with status and lighter body; return the files that are no longer needed."""
-    for entry, status, lighter in notes:
-        tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
-    own = {entry.media for entry, _, _ in notes if entry.media and Path(entry.media).name.startswith(SEND_PREFIX)}
+def settle_all(db: sqlite3.Connection, notes: Sequence[tuple[Entry, int]]) -> list[str]:
+    """Record deliveries, with their statuses; return the files that are no longer needed."""
+    for entry, status in notes:
+        tables.settle(db, entry, EntryState.DELIVERED, "", status)
+    own = {entry.media for entry, _ in notes if entry.media and Path(entry.media).name.startswith(SEND_PREFIX)}
     return [path for path in own if not tables.needs_file(db, path)]
 
 

@@ -333,7 +333,6 @@ def settle(
     state: EntryState,
     error: str,
     status: int,
-    lighter: bytes | None = None,
     ran: float = 0.0,
 ) -> None:
     """Record the result of a delivery. An entry that was purged meanwhile stays purged, unless it was delivered.
@@ -342,14 +341,8 @@ def settle(
     """
     db.execute(
         "UPDATE events SET state = ?, attempts = attempts + 1, error = ?, status = ?, settled_at = ?, next_at = 0, "
-        "acknowledged = 0, since = ?, "
-        "body = COALESCE(?, body), size = COALESCE(?, size) "
-        f"WHERE {_THIS} AND (state = 'pending' OR ? = 'delivered')",
-        (
-            *(state, error, status, time.time(), ran),
-            *(lighter, None if lighter is None else len(lighter)),
-            *(entry.seq, entry.log, state),
-        ),
+        f"acknowledged = 0, since = ? WHERE {_THIS} AND (state = 'pending' OR ? = 'delivered')",
+        (state, error, status, time.time(), ran, entry.seq, entry.log, state),
     )
 
 

@@ -36,13 +36,7 @@ SCHEMA = """
 """
 _TYPES = ("friend_message", "group_message", "group_notice")
 _MARKS = ", ".join("?" * len(_TYPES))
-# Earlier versions kept content in reports: up to 10 MB, which is removed row by row.
-_BODY = (
-    "CASE WHEN length(e.body) <= 65536 THEN e.body "
-    "WHEN json_valid(CAST(e.body AS TEXT)) THEN CAST(json_remove(CAST(e.body AS TEXT), '$.media_data') AS BLOB) "
-    "ELSE x'' END"
-)
-_COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', {_BODY}"
+_COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', e.body"
 _FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
 _MAX_SEQUENCE = (1 << 63) - 1
 RECALLED = "recalled"
@@ -99,7 +93,7 @@ def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
 
 
 def verdict_of(report: JsonObject) -> str:
-    """Return the result of an own send, as far as an earlier version's report contains it."""
+    """Return the result of an own send, as far as its report contains it."""
     if state := text(report.get("state")):
         return f"{state} {text(report.get('refusal'))}".strip()
     code = integer(report.get("code"))
@@ -187,7 +181,7 @@ def restore(db: sqlite3.Connection) -> None:
     """Repair the index of a rescued file: delete rows without events, and add missing rows of events."""
     db.execute("DELETE FROM messages WHERE seq NOT IN (SELECT seq FROM events)")
     lost = db.execute(
-        f"SELECT e.seq, {_BODY} FROM events e WHERE e.type IN ({_MARKS}) "
+        f"SELECT e.seq, e.body FROM events e WHERE e.type IN ({_MARKS}) "
         "AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.seq = e.seq)",
         _TYPES,
     )

@@ -1,7 +1,7 @@
 """The versions of the account's SQLite file. Each is applied once, in this order, and never changed.
 
 A version only adds tables, columns and indexes: an earlier version of the program can then still open the file, and
-recovery copies rows from any version by name. So the media of sends are in the table ``parcels``, as 2.0.0 named it.
+recovery copies rows from any version by name. So the media of sends are in a table that is named ``parcels``.
 """
 
 from wxcontroller.client.store import events, history, minutes, state
@@ -47,7 +47,6 @@ _SENDS = """
     CREATE INDEX requests_time ON requests (time);
     ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
 """
-# In 2.0.0 the day's count of sends and the index of media were separate files.
 _SENDS_2 = """
     CREATE INDEX events_media ON events (media) WHERE media != '';
     CREATE TABLE send_days (day TEXT PRIMARY KEY, number INTEGER NOT NULL);
@@ -67,7 +66,6 @@ _HOLDS = """
     ALTER TABLE sends ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sends ADD COLUMN struck REAL NOT NULL DEFAULT 0;
 """
-# What 2.0.0 queued was for the only route it had.
 _ROUTES = """
     ALTER TABLE sends ADD COLUMN route TEXT NOT NULL DEFAULT 'web';
 """

@@ -11,7 +11,7 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.states import TakeoverPolicy
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
 
-_STATES = ("connecting", "up", "unreachable", "older-version", "refused")
+_STATES = ("connecting", "up", "unreachable", "refused")
 _HOST = record(
     {
         **{"name": TEXT, "url": TEXT, "state": word(*_STATES), "version": maybe(TEXT)},

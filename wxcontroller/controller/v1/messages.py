@@ -1,4 +1,4 @@
-"""Messages, chats and people: passed on to the account's program, which older versions of it do not know."""
+"""Messages, chats and people: passed on to the account's program."""
 
 from collections.abc import Mapping
 
