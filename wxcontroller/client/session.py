@@ -392,8 +392,8 @@ class Session:
             if self.state is LoginState.RUNNING:
                 self._heard = False
                 self.move(LoginState.OFFLINE, words)
-            elif self.state is not LoginState.OFFLINE and words != self._status:
-                self._status = self.reason = words  # a login waits for the disk, too
+            elif words != self._status:
+                self._status = self.reason = words  # a login waits for the disk, too; or the reason is known only now
                 self._publish()
         if self.state is LoginState.OFFLINE and not self._heard:
             self._heard = True
