@@ -212,7 +212,7 @@ async def test_events_during_catching_up_are_delivered_once(host: Machine, monke
 async def test_stalled_reader_is_disconnected_without_affecting_others(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 2.0)
+    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 4.0)
     alice = await host.start("alice")
     slow_reader, slow_writer = await asyncio.open_connection(*host.address)
     slow_writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
