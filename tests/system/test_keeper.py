@@ -218,3 +218,38 @@ def test_disabling_the_keeper_removes_the_host(pair: Pair) -> None:
     pair.home.run("systemctl", "start", UNIT)
     assert pair.is_active()
     assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_bound"),
+    [
+        ("[fleet.etcd]", True),
+        ('[ fleet . "etcd" ]', True),
+        ('[fleet]\netcd = {endpoints = ["http://127.0.0.1:2379"]}', True),
+        ('fleet.etcd.endpoints = ["http://127.0.0.1:2379"]', True),
+        ("# [fleet.etcd]", False),
+        ('[fleet.hosts.etcd]\nca_file = "etcd.pem"', False),
+    ],
+)
+def test_generator_knows_the_table_in_each_spelling(pair: Pair, settings: str, is_bound: bool) -> None:
+    pair.home.write(FLEET, f"{settings}\n".encode())
+    pair.home.run("/usr/lib/systemd/system-generators/wxcontroller-generator", f"/run/generated-{hash(settings)}")
+    found = pair.home.run("ls", f"/run/generated-{hash(settings)}", check=False).stdout
+    pair.home.run("rm", FLEET)
+    assert (found != b"") is is_bound
+
+
+@pytest.mark.parametrize("how", ["remove", "purge"])
+def test_without_the_package_no_account_of_a_fleet_with_etcd_starts(pair: Pair, how: str) -> None:
+    """By systemctl, either: the settings still say that other hosts may run it."""
+    pair.home.write(FLEET, pair.far.read(FLEET))
+    pair.home.run("dpkg", f"--{how}", "wxcontroller-fleet")
+    started = pair.home.run("systemctl", "start", UNIT, check=False)
+    assert started.returncode != 0
+    assert f"Unit {KEEPER} not found" in started.stderr.decode()
+    assert not pair.has_process()
+    if how == "purge":
+        pair.home.run("rm", FLEET)
+        pair.home.run("systemctl", "daemon-reload")
+        pair.home.run("systemctl", "start", UNIT)  # as the words of wxctl say
+        assert pair.is_active()

@@ -338,10 +338,10 @@ class HostOwners:
         """Compare units, files and owners once. Raises WxError and OSError."""
         accounts = self._shared.accounts
         units, registered = await accounts.units.snapshot(), accounts.registry.all()
-        # After the units: an account may have been started meanwhile, and its file must not be taken for an old one.
-        lease, files, has_etcd = self.keeper.lease(), owner_files(self._paths), not self.records.reason
-        if not lease:
+        if not (lease := self.keeper.lease()):
             return
+        # After the units: an account may have been started meanwhile, and its file must not be taken for an old one.
+        files, has_etcd = owner_files(self._paths), not self.records.reason
         adopted = self._check_adopted(group, units, files, registered)
         wanted = {name for name, account in registered.items() if account.desired is Desired.STARTED} - adopted
         self.starts.begin(lease, wanted)
