@@ -267,6 +267,8 @@ class Accounts(AccountViews):
                 raise unknown_account(name.name)
             if (earlier := account.leaving) is not None and earlier.id != leaving.id:
                 raise earlier.refused(name.name)
+            if earlier is None and self.ownership is not None:
+                self.ownership.refuse_copy(name, account)
             ran = earlier.ran if earlier is not None else account.desired is Desired.STARTED
             sent = leaving.sent or (earlier is not None and earlier.sent)
             # Mark it before the stop, so that neither systemd nor another caller starts the account again.

@@ -173,6 +173,14 @@ class Fleet(Protocol):
         """Return the other hosts that may have an account, and the last known epoch of each."""
         ...
 
+    def copies(self, name: AccountName) -> Mapping[str, int]:
+        """Return the other hosts that have standby bundles of an account, as far as is known, and their epochs."""
+        ...
+
+    def down_since(self, host: str) -> int:
+        """Return since when a host does not respond, 0 if it does, or for one that is not in the settings."""
+        ...
+
     def adoption(self, name: AccountName, epoch: int, copy: Account | None = None) -> int:
         """Return the epoch in which to claim an account whose copy here would get ``epoch``: after all known ones.
         ``copy`` is an account that is registered here, None for a bundle or an export. Raises AccountExists if

@@ -79,7 +79,12 @@ class HostDestination:
         if caller.scope is Scope.ILINK and (agent := shown_by_head(self._request)):
             sent["X-Auth-Token"] = agent  # to the host that has issued it
         hop = hop_caller(self._own, caller, self._request, {self._instance})
-        response = await self._host.open(target, hop, timeout, method, sent, body)
+        try:
+            response = await self._host.open(target, hop, timeout, method, sent, body)
+        except HostFailure as problem:
+            if self._host.is_up:
+                raise
+            raise HostFailure(self._host.name, problem.reason, account=self.account) from None
         if unusable := unusable_because(response.status, response.headers.get("Content-Encoding", "")):
             response.close()
             raise HostFailure(self._host.name, unusable)

@@ -30,6 +30,7 @@ from wxcontroller.controller.hoststarts import HostStarts
 from wxcontroller.controller.hosttakeovers import HostTakeovers
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.account import Account
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
@@ -132,13 +133,10 @@ class HostOwners:
             self._complaint = complaint
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _note_halt(self) -> None:
-        """Have the accounts say why they are stopped while this host has no lease."""
-        accounts, down = self._shared.accounts, {url: why for url, why in self.members.items() if why}
-        if self.keeper.lease():
-            accounts.halted = None
-            return
+    def _obstacle(self) -> tuple[Text, Text]:
+        """Return why this host has no lease, and what to do."""
         reason, remedy = self.keeper.obstacle()
+        down = {url: why for url, why in self.members.items() if why}
         if down and 2 * len(down) >= len(self.members):
             # All may be well, and this host not: its certificate, its password or its network.
             words = N_(
@@ -147,9 +145,17 @@ class HostOwners:
             url, why = next(iter(down.items()))
             reason = Text(words, down=len(down), count=len(self.members), url=url, reason=why)
             remedy = Text(N_("repair them, see wxctl fleet; then the accounts start again"))
-        halted = NotClaimable(
-            N_("the accounts of this host are stopped, because it has no lease: {reason}"), remedy, reason=reason
-        )
+        return reason, remedy
+
+    def _note_halt(self) -> None:
+        """Have the accounts say why they are stopped while this host has no lease."""
+        accounts = self._shared.accounts
+        if self.keeper.lease():
+            accounts.halted = None
+            return
+        reason, remedy = self._obstacle()
+        words = N_("the accounts of this host are stopped, because it has no lease: {reason}")
+        halted = NotClaimable(words, remedy, reason=reason)
         if str(halted.full_text) != str(accounts.halted and accounts.halted.full_text):
             # Only a new reason: with each other object, the views of all accounts are rendered again.
             accounts.halted = halted
@@ -259,11 +265,16 @@ class HostOwners:
             if account is not None and (others := self._hosts.later(account)):
                 raise OwnedElsewhere(
                     N_("host {host} has account {account} with a later epoch"),
-                    N_("use it there, and remove it here"),
+                    N_("use it there; if that host is off for good: {claim}"),
                     account=name.name,
                     host=others,
+                    claim=command("claim", name.name),
                 )
             self._require_running()
+            self.records.require_settled()
+            if not lease:
+                reason, remedy = self._obstacle()
+                raise NotClaimable(N_("this host has no lease: {reason}"), remedy, reason=reason)
             wanted = self._wanted(name, account, Desired.STARTED)
             return await self.records.claim(wanted, account.epoch if account else 0)
         except WxError as problem:
@@ -272,6 +283,11 @@ class HostOwners:
 
     def _write(self, instance: str, file: OwnerFile) -> None:
         file.write(self._paths.owner_file(instance))
+
+    def refuse_copy(self, name: AccountName, account: Account) -> None:
+        """See ``controller.ownership.Ownership``."""
+        if (refusal := self.records.refusal(name, account.epoch)) is not None:
+            raise refusal
 
     def withdraw(self, instance: str) -> None:
         """See ``controller.ownership.Ownership``."""

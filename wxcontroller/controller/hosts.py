@@ -193,6 +193,7 @@ class OtherHosts:
             self.ownership.records.require_known(name)
             if (refusal := self.ownership.records.refusal(name, 0)) is not None:
                 raise refusal
+            self.ownership.records.refuse_blank(name)
             first = self.ownership.records.first_epoch(name.instance)
         if having := self.hosts.having(name.instance):
             raise AccountExists(
@@ -207,9 +208,25 @@ class OtherHosts:
         """See ``controller.fleetport.Fleet``."""
         found = {host.name: row.epoch for host in self.hosts if (row := host.rows.get(name.instance)) is not None}
         record = self.ownership.records.accounts.get(name.instance) if self.ownership is not None else None
-        if record is not None and record.host != self.name:
+        if record is not None and record.host == self.name:  # others have had it before
+            found = {host: epoch for host, epoch in found.items() if epoch > record.epoch}
+        elif record is not None:
             found[record.host] = max(record.epoch, found.get(record.host, 0))
         return found
+
+    def copies(self, name: AccountName) -> Mapping[str, int]:
+        """See ``controller.fleetport.Fleet``."""
+        record = self.ownership.records.accounts.get(name.instance) if self.ownership is not None else None
+        return {host: epoch for host, epoch in record.copies.items() if host != self.name} if record else {}
+
+    def down_since(self, host: str) -> int:
+        """See ``controller.fleetport.Fleet``."""
+        found = self.hosts.by_name.get(host)
+        return found.since if found is not None and not found.is_up else 0
+
+    def _lacks(self, host: OtherHost | None, name: AccountName) -> bool:
+        """Return whether a host responds and does not have an account."""
+        return host is not None and host.is_up and host.rows_known and name.instance not in host.rows
 
     def adoption(self, name: AccountName, epoch: int, copy: Account | None = None) -> int:
         """See ``controller.fleetport.Fleet``."""
@@ -225,7 +242,7 @@ class OtherHosts:
             )
         if copy is not None and copy.leaving is not None:
             target = self.hosts.by_name.get(copy.leaving.to)
-            if target is not None and target.state not in lost:
+            if target is not None and target.state not in lost and not self._lacks(target, name):
                 raise copy.leaving.refused(name.name)
         if copy is not None:  # one that was lost before, and has an older copy, does not count
             having = [
@@ -244,8 +261,13 @@ class OtherHosts:
                 command=command("move", name.name, self.name),
             )
         latest = max(self.rivals(name).values(), default=0)
+        if self.ownership is None:
+            return max(epoch, latest + 1)
         # With etcd, no host must run it, and each start has raised its epoch.
-        return max(epoch, latest + 1, self.ownership.records.adoption(name) if self.ownership is not None else 1)
+        records = self.ownership.records
+        last, is_open = records.accounts.get(name.instance), records.open_takeover(name.instance) is not None
+        is_lost = last is not None and not is_open and self._lacks(self.hosts.by_name.get(last.host), name)
+        return max(epoch, latest + 1, records.adoption(name, last.host if last is not None and is_lost else ""))
 
     async def check_client(self, body: bytes, request: web.Request) -> bytes:
         """Return the answer of ``check_client`` about all accounts with those of other hosts added.

@@ -44,6 +44,10 @@ class Ownership(Protocol):
         """
         ...
 
+    def refuse_copy(self, name: AccountName, account: Account) -> None:
+        """Raise WxError for an account that another host had last: what is here is an older copy."""
+        ...
+
     def withdraw(self, instance: str) -> None:
         """Have no process of an account run that is started from now on. Raises OSError."""
         ...

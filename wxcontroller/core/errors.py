@@ -3,6 +3,7 @@
 import errno
 from enum import Enum
 
+from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text, Value, text_fields, verbatim
 
@@ -188,13 +189,13 @@ class UnknownAccount(WxError, LookupError, code="unknown-account", status=404, e
 class HostFailure(WxError, code="host-unreachable", status=502, exit_code=3):
     """Another host of the fleet gave no usable response."""
 
-    def __init__(self, host: str, reason: Text, timed_out: bool = False) -> None:
-        super().__init__(
-            N_("host {host} is unreachable: {reason}"),
-            N_("check the controller on host {host}; wxctl fleet shows all hosts"),
-            host=host,
-            reason=reason,
-        )
+    def __init__(self, host: str, reason: Text, timed_out: bool = False, account: str = "") -> None:
+        """``account`` is the one that the call is about, if the host is down and another one may claim it."""
+        remedy = N_("check the controller on host {host}; wxctl fleet shows all hosts")
+        if account:
+            remedy = N_("check the controller on host {host}; if that host is off for good: {claim}")
+        words = N_("host {host} is unreachable: {reason}")
+        super().__init__(words, remedy, host=host, reason=reason, claim=command("claim", account))
         self.reason = reason
         if timed_out:
             self.status = 504

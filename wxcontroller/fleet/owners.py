@@ -17,6 +17,20 @@
 
 An account stays owned while it is stopped: starts and stops on its host write only what is wanted of it.
 
+No state is without a way out: where the account runs, or which command of wxctl makes it run there. Host B has
+its standby bundle. Without one member of etcd, all is the same; without a quorum, its settings or the package,
+a host runs nothing until these are back. The guide has the same table, and tests/unit/fleet/test_ways_out.py
+walks it:
+
+    account of A        nothing lost  A lost    B lost    files lost  bundle lost  host renamed
+    running             runs A        claim B   runs A    claim B     runs A       claim A
+    stopped             start A       claim B   start A   claim B     start A      claim A
+    moving to B         move A        claim B   claim A   claim B     move A       claim A
+    arrived on B        move A        start B   claim A   start B     move A       start B
+    in a takeover by B  runs B        runs B    claim A   runs B      start A      claim A
+    taken over by B     runs B        runs B    claim A   claim A     runs B       claim B
+    removed on B        claim A       —         claim A   —           claim A      claim A
+
 ``fleet/records.py`` lists the records. Each change is one transaction, guarded by the account's record as this host
 has read it, and by the absence of its host, or its new lease: of two hosts, one gets an account. Another host than
 that of accounts/X may claim it if its own record has a later epoch, as after a move, an adoption, or when etcd was
@@ -91,14 +105,33 @@ class Owners(RecordCache):
                 remove=command("remove", name.name),
                 claim=command("claim", name.name),
             )
+        remedy = N_("start it there, or move it; if that host is off for good: {claim}")
+        if record.host in self.hosts:
+            remedy = N_("start it there, or move it: {move}; if the host has lost it: {claim}")
         return OwnedElsewhere(
             N_("account {account} was last on {host}, with epoch {epoch}"),
-            N_("start it there, or move it; if that host is off for good: {claim}"),
+            remedy,
             account=name.name,
             host=record.host,
             epoch=record.epoch,
+            move=command("move", name.name, self.name),
             claim=command("claim", name.name),
         )
+
+    def refuse_blank(self, name: AccountName) -> None:
+        """Raise OwnedElsewhere for a new account in the place of one whose files this host has lost.
+
+        Another host has a standby copy of it, which the new account would make worthless.
+        """
+        record = self.accounts.get(name.instance)
+        if record is not None and record.host == self.name and not record.removed and record.copies:
+            raise OwnedElsewhere(
+                N_("account {account} was on this host, which has no files of it any more"),
+                N_("host {host} has a standby copy; run there: {claim}"),
+                account=name.name,
+                host=", ".join(sorted(record.copies)),
+                claim=command("claim", name.name),
+            )
 
     def first_epoch(self, instance: str) -> int:
         """Return the first epoch of a new account: copies of one that was removed may have all earlier ones."""
@@ -115,15 +148,18 @@ class Owners(RecordCache):
                 reason=self.reason,
             )
 
-    def adoption(self, name: AccountName) -> int:
-        """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it."""
+    def adoption(self, name: AccountName, absent: str = "") -> int:
+        """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it.
+
+        ``absent`` is the account's host if it responds and has lost the account, "" otherwise.
+        """
         self.require_known(name)
         if self.owner(name.instance) is not None and (refusal := self.refusal(name, 0)) is not None:
             raise refusal
         record = self.accounts.get(name.instance)
         if record is not None and self.takes_over(name.instance):
             return record.epoch
-        if record is not None and record.host not in (self.name, *self._gone(record)):
+        if record is not None and record.host not in (self.name, absent, *self._gone(record)):
             raise NotClaimable(
                 N_("host {host} has account {account}, and its lease is valid"),
                 N_("use it there, or move it: {command}; if the host is off, its lease ends within 30 s"),
@@ -181,6 +217,8 @@ class Owners(RecordCache):
         record, is_own = self.accounts.get(instance), self.is_own(instance, lease)
         if not is_own and (refusal := self.refusal(wanted.name, epoch)) is not None:
             raise refusal
+        if not epoch:
+            self.refuse_blank(wanted.name)
         # One that is owned is written again: a release that got no answer and is done later then fails by its guard.
         # Otherwise the record may be this host's from an earlier lease, with which its accounts have ended.
         new = max(epoch, record.epoch if record else 0) + (not is_own)

@@ -52,8 +52,8 @@ async def receiving(host: FleetHost, act: Callable[[str, bytes], JsonObject]) ->
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append((await reader.readline()).decode().strip())
-        name, purpose = asked[-1].split()
-        content = await reader.read() if purpose == "standby" else b""
+        name, *purpose = asked[-1].split()
+        content = await reader.read() if purpose != ["takeover"] else b""
         try:
             answer = await asyncio.to_thread(act, name, content)
         except WxError as problem:

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import re
+import time
 from collections.abc import Awaitable, Callable
 
 import click
@@ -17,10 +19,11 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.transfer import claims
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import AccountExists, UnknownAccount
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Put
+from wxcontroller.fleet.host import HostState
 
 KEY = "/wxcontroller/main/accounts/eve"
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
@@ -28,6 +31,16 @@ MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 def registered(host: FleetHost, name: str = "eve") -> Account:
     return host.accounts.registry.all()[name]
+
+
+def acts_as_root(monkeypatch: pytest.MonkeyPatch, host: FleetHost) -> None:
+    """Have ``wxctl claim`` and ``wxctl fleet forget`` work on a host, which has no other ones in its settings."""
+    as_root(monkeypatch, host)
+    host.paths.settings_dropins.mkdir(parents=True, exist_ok=True)
+    (host.paths.settings_dropins / "fleet.toml").write_text(f'[fleet]\nname = "{host.name}"\n')
+    monkeypatch.setattr(claims, "at_home", lambda _: Api(host.url))
+    monkeypatch.setattr(claims, "fleet_passphrase", lambda: SECRET)
+    monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", host.paths.etcd_state.with_name("move-lock"))
 
 
 async def rewrite(fleet: Fleet, **owner: object) -> None:
@@ -173,13 +186,59 @@ async def test_account_of_a_living_host_is_not_claimed(owning: FleetMaker) -> No
 async def test_rivals_are_the_other_hosts_that_may_have_an_account(owning: FleetMaker) -> None:
     async with owning("a", "b", known=False) as fleet:
         a, b = fleet.hosts
-        assert (await a.v1("GET", "claims/eve"))[1] == {"name": "eve", "epoch": None, "rivals": []}
+        nothing: JsonObject = {"name": "eve", "epoch": None, "rivals": [], "copies": []}
+        assert (await a.v1("GET", "claims/eve"))[1] == nothing
         await a.start("eve")
-        assert (await a.v1("GET", "claims/eve"))[1] == {"name": "eve", "epoch": 1, "rivals": []}
+        assert (await a.v1("GET", "claims/eve"))[1] == {**nothing, "epoch": 1}
         await b.knows("eve", epoch=1, owner="a")
-        assert (await b.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "a", "epoch": 1}]
+        assert (await b.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "a", "epoch": 1, "down_since": None}]
         await a.v1("PUT", "departures/eve", MOVE)
-        assert (await a.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "b", "epoch": 1}]
+        assert (await a.v1("GET", "claims/eve"))[1]["rivals"] == [{"host": "b", "epoch": 1, "down_since": None}]
+
+
+async def test_claim_shows_who_has_copies_and_what_may_be_lost(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its question: a later copy on another host loses less than the one here."""
+    async with owning("a", "b", "c") as fleet:
+        a, b, _ = fleet.hosts
+        assert (await a.v1("POST", "accounts/eve/start", {"options": {"standby": "b", "placement": "a"}}))[0] == 200
+        bundle = sealed(a, account_of(a), int(time.time()) - 3 * 3600, "a")
+        assert "error" not in await asyncio.to_thread(kept, b, io.BytesIO(bundle), "eve")
+        [entry] = (await fleet.etcd.read(KEY)).entries
+        await a.leave()
+        await a.lapse()
+        record = {**json.loads(entry.value), "copies": {"b": 1, "c": 2}}
+        assert await fleet.etcd.commit((), (Put(KEY, json.dumps(record).encode()),))
+        await until(lambda: "c" in b.ownership.records.accounts["eve"].copies)
+        await b.join(b.describe(a, url="https://host-a.invalid:2443"))
+        down = b.other("a")
+        await until(lambda: down.state is HostState.UNREACHABLE)
+        down.since = int(time.time()) - 600
+        await b.ownership.may_claim()
+        acts_as_root(monkeypatch, b)
+        with pytest.raises(WxError, match="not claimed: eve"):
+            await asyncio.to_thread(claims.claimed, WxctlRun(url=b.url), ["eve"], claims.ClaimOptions(False, None))
+        shown = capsys.readouterr()
+        rows = [re.split(r"\s{2,}", line) for line in shown.out.splitlines() if line.startswith("eve")]
+        assert [[*row[1:4], row[5]] for row in rows] == [
+            ["b", "a standby copy", "1", "3 h"],
+            ["a", "the account, as far as is known", "1", "10 min"],
+            ["c", "a standby copy", "2", "-"],
+        ]
+        assert "host c has a later copy of eve: claim the account there instead" in shown.err
+
+
+async def test_import_replaces_no_account_of_this_host(owning: FleetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning("a", "b") as fleet:
+        a, _ = fleet.hosts
+        await a.start("eve")
+        export = sealed(a, account_of(a), 1000, "")
+        as_root(monkeypatch, a)
+        with pytest.raises(AccountExists, match="there is an account eve already") as refused:
+            await asyncio.to_thread(take_in, Api(a.url), io.BytesIO(export), lambda: SECRET, None)
+        assert refused.value.remedy == "remove it first: wxctl remove eve"
+        assert set(a.units.processes) == {"eve"}
 
 
 async def test_import_names_the_host_of_an_account_and_not_its_removal(
@@ -226,12 +285,7 @@ async def test_forgetting_a_host_claims_its_accounts_of_which_there_is_a_copy(
         await b.leave()
         await b.lapse()
         await until(lambda: "b" not in a.ownership.records.hosts)
-        as_root(monkeypatch, a)
-        a.paths.settings_dropins.mkdir(parents=True, exist_ok=True)
-        (a.paths.settings_dropins / "fleet.toml").write_text('[fleet]\nname = "a"\n')
-        monkeypatch.setattr(claims, "at_home", lambda _: Api(a.url))
-        monkeypatch.setattr(claims, "fleet_passphrase", lambda: SECRET)
-        monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
+        acts_as_root(monkeypatch, a)
         session = WxctlRun(url=a.url)
         await asyncio.to_thread(claims.forgotten, session, "b", claims.ClaimOptions(True, None))
         assert "this host has no copy of carol" in capsys.readouterr().err
@@ -256,11 +310,7 @@ async def test_host_that_is_there_is_not_forgotten(
         for name in ("adam", "eve"):
             await b.start(name)
             await a.v1("POST", "accounts", {"name": name, "epoch": 1, "arrived": "5f2c"})
-        as_root(monkeypatch, a)
-        a.paths.settings_dropins.mkdir(parents=True, exist_ok=True)
-        (a.paths.settings_dropins / "fleet.toml").write_text('[fleet]\nname = "a"\n')
-        monkeypatch.setattr(claims, "at_home", lambda _: Api(a.url))
-        monkeypatch.setattr("wxcontroller.cli.transfer.moving._LOCK", a.paths.etcd_state.with_name("move-lock"))
+        acts_as_root(monkeypatch, a)
         with pytest.raises(click.exceptions.Exit):
             await asyncio.to_thread(claims.forgotten, WxctlRun(url=a.url), "b", claims.ClaimOptions(True, None))
         assert "is owned by b" in capsys.readouterr().err

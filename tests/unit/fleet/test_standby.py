@@ -27,7 +27,9 @@ from wxcontroller.cli.transfer.standby import StandbyRound
 from wxcontroller.controller.receiving import IMPORT_ANSWER_BYTES
 from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.standby import KeptBundle, SentBundle, kept_bundles, sent_bundles, write_sent
 
@@ -312,7 +314,10 @@ async def test_incoming_bundles_are_limited_and_delay_no_move(pair: Pair) -> Non
         async with b.http.put(f"/v1/{path}", data=content) as response:
             return str(obj(obj(await response.json()).get("error")).get("message", ""))
 
-    async with bundles.receiving(b, lambda _, __: {"name": "x"}) as asked, asyncio.TaskGroup() as group:
+    def refuse(_: str, __: bytes) -> JsonObject:
+        raise WxError(N_("this is no account"))
+
+    async with bundles.receiving(b, refuse) as asked, asyncio.TaskGroup() as group:
         for number in range(STANDBYS_AT_A_TIME):
             _ = group.create_task(put(f"standbys/eve{number}?to=b", endless()))
         await until(lambda: len(asked) == STANDBYS_AT_A_TIME)

@@ -149,11 +149,12 @@ def claim(
     """Have accounts run on this host, from what it has of them: an account that is registered here and that another
     host had last, a standby copy, or an export. Use it after the other host is lost for good.
 
-    The command shows which hosts may have the accounts, and asks whether they are off. Messages received since the
-    copy was made are lost unless that host comes back. Queued messages are marked unknown and are not sent: the lost
-    host may already have sent them. Each account gets an epoch after all that are known; a host that comes back
-    delivers its reports and does not start its copy. Refused (8) while another host responds and has the account,
-    or has a lease in etcd. Run this as root on the host that is to run the account.
+    The command shows which hosts may have the accounts or have standby copies, with their epochs and ages, and
+    asks whether the lost hosts are off. Messages received since the copy was made are lost unless that host comes
+    back. Queued messages are marked unknown and are not sent: the lost host may already have sent them. Each
+    account gets an epoch after all that are known; a host that comes back delivers its reports and does not start
+    its copy. Refused (8) while another host responds and has the account, or has a lease in etcd. Run this as
+    root on the host that is to run the account.
     """
     from wxcontroller.cli.transfer.claims import ClaimOptions, claimed
 

@@ -6,27 +6,29 @@ host that responds and has the account keeps it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
-from wxcontroller.cli.language import tell
+from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.adoption import Adoption, started
 from wxcontroller.cli.transfer.bundles import known_bundles
+from wxcontroller.cli.transfer.directory import MOST_FILES, entries_below
 from wxcontroller.cli.transfer.importing import export_file, refuse_bundle, take_in
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
-from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.pack import Manifest, manifest_in
 from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.remotehost import host_named
+from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.settings import load_settings
@@ -34,19 +36,36 @@ from wxcontroller.fleet.standby import KeptBundle
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPlace:
+    """Another host that may have an account, or has a standby bundle of it (``is_copy``), with the last known epoch.
+
+    ``seen`` is when it responded last, 0 for not known, or if it responds.
+    """
+
+    host: str
+    epoch: int
+    seen: int = 0
+    is_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeldCopy:
     """What this host has of an account: a standby bundle, or else its own copy or an export. ``epoch`` and ``at`` are
-    that copy's, 0 for not known; ``rivals`` are the other hosts that may have the account. ``ran`` counts for its own
-    copy or an export: whether the account is to be started.
+    that copy's, 0 for not known. ``ran`` counts for its own copy or an export: whether the account is to be started.
     """
 
     name: AccountName
     kind: Text
     epoch: int
     at: int
-    rivals: tuple[str, ...]
+    places: tuple[OtherPlace, ...]
     bundle: KeptBundle | None = None
     ran: bool = True
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The other hosts that may have the account."""
+        return tuple(place.host for place in self.places if not place.is_copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,12 @@ def claimed(session: WxctlRun, names: Sequence[str], options: ClaimOptions) -> N
         raise BadUsage(N_("a file has one account"), N_("use: wxctl claim NAME --from FILE"))
     names = [normalize("NFC", pattern) for pattern in names]
     claims = claims_of(api, names, file is not None)
-    _claim(session, host, claims, names, options)
+    secret = cache(partial(passphrase, options.passphrase_file, is_new=False))
+    if file is not None and file != "-" and not options.yes:
+        with export_file(file) as stream:
+            head = manifest_in(Opener(stream, secret))
+        claims = {key: replace(each, epoch=head.epoch, at=head.exported) for key, each in claims.items()}
+    _claim(session, host, claims, names, options, secret)
 
 
 def forgotten(session: WxctlRun, lost: str, options: ClaimOptions) -> None:
@@ -122,7 +146,12 @@ def _own_name() -> str:
 
 
 def _claim(
-    session: WxctlRun, host: str, claims: Mapping[str, HeldCopy], names: Sequence[str], options: ClaimOptions
+    session: WxctlRun,
+    host: str,
+    claims: Mapping[str, HeldCopy],
+    names: Sequence[str],
+    options: ClaimOptions,
+    secret_of: Callable[[], bytes] = bytes,
 ) -> None:
     """Claim accounts on this ``host`` after one question; ``names`` are those that were typed. Raises WxError."""
     start = options.start
@@ -134,7 +163,7 @@ def _claim(
         def ask(api: Api, accounts: list[AccountName]) -> None:
             asked = [claims[name.instance] for name in accounts if claims[name.instance].rivals]
             if asked and not options.yes:
-                _ask(api, asked)
+                _ask(api, host, asked)
 
         def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
             each = claims[name.instance]
@@ -143,7 +172,6 @@ def _claim(
                 return Adoption(api, each.bundle, secret, start, lambda _: _require_lost(each, host)).run()
             _require_lost(each, host)
             if options.file is not None:
-                secret_of = partial(passphrase, options.passphrase_file, is_new=False)
                 account = _from_file(api, name, options.file, secret_of)
             else:
                 # One that only this host has, as far as is known, is as it was.
@@ -174,8 +202,9 @@ def claims_of(api: Api, names: Sequence[str], is_file: bool) -> dict[str, HeldCo
         if not is_pattern(pattern) and (is_file or PATHS.account_file(parse_name(pattern).instance).exists()):
             name = parse_name(pattern)
             known = api.claimable(name)
-            kind = Text(N_("the export")) if is_file else Text(N_("the account here"))
-            found[name.instance] = HeldCopy(name, kind, integer(known.get("epoch")), 0, _rivals(known))
+            kind = Text(N_("an export")) if is_file else Text(N_("a copy"))
+            at = 0 if is_file else _changed(name)
+            found[name.instance] = HeldCopy(name, kind, integer(known.get("epoch")), at, _places(known))
             continue
         fitting = [bundle for instance, bundle in kept.items() if matches_account(pattern, bundle.name, instance)]
         if not fitting:
@@ -187,14 +216,29 @@ def claims_of(api: Api, names: Sequence[str], is_file: bool) -> dict[str, HeldCo
             )
         for bundle in fitting:
             name = parse_name(bundle.name)
-            rivals = tuple(sorted({bundle.host, *_rivals(api.claimable(name))}))
+            places = _places(api.claimable(name))
+            if bundle.host not in {place.host for place in places if not place.is_copy}:
+                places = (OtherPlace(bundle.host, bundle.epoch), *places)
             kind = Text(N_("a standby copy"))
-            found[name.instance] = HeldCopy(name, kind, bundle.epoch, bundle.at, rivals, bundle)
+            found[name.instance] = HeldCopy(name, kind, bundle.epoch, bundle.at, places, bundle)
     return found
 
 
-def _rivals(known: JsonObject) -> tuple[str, ...]:
-    return tuple(one_line(field(each, "host")) for each in items(known.get("rivals")))
+def _places(known: JsonObject) -> tuple[OtherPlace, ...]:
+    return tuple(
+        OtherPlace(
+            one_line(each.get("host")), integer(each.get("epoch")), integer(each.get("down_since")), key == "copies"
+        )
+        for key in ("rivals", "copies")
+        for each in map(obj, items(known.get(key)))
+    )
+
+
+def _changed(name: AccountName) -> int:
+    """Return when the copy of an account on this host has changed last, 0 for none. Raises WxError."""
+    place = PATHS.private_state(name.instance)
+    with disk_errors(place):
+        return int(max((facts.st_mtime for _, facts in entries_below(name, place, MOST_FILES)), default=0))
 
 
 def _from_file(api: Api, name: AccountName, file: str, secret: Callable[[], bytes]) -> JsonObject:
@@ -276,23 +320,31 @@ def _there(host: str, name: AccountName) -> JsonObject | None:
         ) from None
 
 
-def _ask(api: Api, claims: list[HeldCopy]) -> None:
+def _ask(api: Api, own: str, claims: list[HeldCopy]) -> None:
     from wxcontroller.cli.terminal import ago, print_rows
 
-    titles = N_("ACCOUNT"), N_("OTHER HOSTS"), N_("FROM"), N_("MADE"), N_("AGE"), N_("EPOCH")
-    rows = [
-        (
-            *(each.name.name, ", ".join(each.rivals), str(each.kind)),
-            *(_when(each.at) if each.at else "-", ago(each.at) or "-", str(each.epoch or "-")),
-        )
-        for each in claims
-    ]
-    print_rows(titles, rows, wraps="OTHER HOSTS")
+    titles = N_("ACCOUNT"), N_("HOST"), N_("HAS"), N_("EPOCH"), N_("AS OF"), N_("AGE")
+    there = {True: N_("a standby copy"), False: N_("the account, as far as is known")}
+    rows = list[tuple[str, ...]]()
+    for each in claims:
+        facts = [(own, str(each.kind), each.epoch, each.at)]
+        facts += [(place.host, say(there[place.is_copy]), place.epoch, place.seen) for place in each.places]
+        rows += [
+            (each.name.name, host, has, str(epoch or "-"), _when(at) if at else "-", ago(at) or "-")
+            for host, has, epoch, at in facts
+        ]
+    print_rows(titles, rows, wraps="HAS")
+    for each in claims:
+        for place in each.places:
+            if place.is_copy and place.epoch > each.epoch:
+                words = N_("host {host} has a later copy of {account}: claim the account there instead")
+                tell(Text(words, host=place.host, account=each.name.name), err=True)
     hosts = ", ".join(sorted({host for each in claims for host in each.rivals}))
     question = Text(
         N_(
             "Messages received since then are lost unless the host comes back. Messages that waited to be sent end "
-            "as unknown. If an account still runs there, both hosts lose the login. Is {hosts} off for good?"
+            "as unknown, and reports that waited may be delivered twice. If an account still runs there, both hosts "
+            "lose the login. Is {hosts} off for good?"
         ),
         hosts=hosts,
     )

@@ -17,14 +17,14 @@ from wxcontroller.cli.systemd import reload_units
 from wxcontroller.cli.transfer.bundles import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, disk_problem
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, disk_problem, leaving_of
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.jsontypes import JsonObject, integer, one_line
+from wxcontroller.core.jsontypes import JsonObject, field, integer, items, one_line
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.options import OPTIONS
@@ -180,6 +180,16 @@ def tell_missing(unit: UnitFiles) -> None:
 def refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
     """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
     host = host_of(api, name, this_host)
+    if host == "" and (leaving := leaving_of(name)) is not None:
+        raise leaving.refused(name.name)
+    if host == "" and not this_host and (others := rivals_of(api, name)):
+        raise AccountExists(
+            N_("account {account} is on this host already, and was last on host {host}"),
+            N_("use it there; if that host is off for good, instead of wxctl import: {command}"),
+            account=str(name),
+            host=", ".join(others),
+            command=command("claim", name.name),
+        )
     if host == "":
         raise AccountExists(
             N_("there is an account {account} already"),
@@ -208,6 +218,13 @@ def host_of(api: Api, name: AccountName, this_host: bool) -> str | None:
         return None
     host = one_line(found.raw.get("host"))
     return "" if host == one_line(api.fleet().get("name")) else host
+
+
+def rivals_of(api: Api, name: AccountName) -> tuple[str, ...]:
+    """Return the other hosts that may have an account, none without a fleet. Raises WxError."""
+    if api.fleet().get("name") is None:
+        return ()
+    return tuple(one_line(field(each, "host")) for each in items(api.claimable(name).get("rivals")))
 
 
 def refuse_files(name: AccountName, files: Iterable[Path]) -> None:

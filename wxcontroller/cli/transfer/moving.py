@@ -21,11 +21,12 @@ from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
+from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, file_problems
 from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.transfer.directory import stored_bytes
+from wxcontroller.cli.transfer.importing import rivals_of
 from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, leaving_of
 from wxcontroller.cli.transfer.quiescing import look
 from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
 from wxcontroller.cli.transfer.remotehost import host_named
@@ -93,10 +94,12 @@ def undone(session: WxctlRun, names: Sequence[str]) -> None:
     with hold_move_lock():
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
-            leaving = _leaving(name)
+            leaving = leaving_of(name)
             if leaving is None:
-                raise UnknownAccount(N_("{account} is not being moved"), account=name.name)
-            return Move(api, host_named(leaving.to), leaving.to, name, watch, b"", leave_behind=False).undo(leaving)
+                raise _not_moving(api, name)
+            with _other_host(leaving.to, name):
+                remote = host_named(leaving.to)
+            return Move(api, remote, leaving.to, name, watch, b"", leave_behind=False).undo(leaving)
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             return result, Text(N_("{account} stays on this host"), account=name.name)
@@ -122,7 +125,7 @@ class Move:
         # An interrupted command for several accounts is repeated with all of its names.
         if gone is not None and not is_here(self.name) and gone.to == self.host:
             return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
-        leaving = _leaving(self.name)
+        leaving = leaving_of(self.name)
         if leaving is not None and leaving.to != self.host:
             raise leaving.refused(self.name.name)
         there = self._ask()
@@ -133,7 +136,7 @@ class Move:
         disable(self.here, self.name)
         self.here.leave(self.name, leaving.to, leaving.id, sent=leaving.sent)
         # As written by the controller, which noted whether the account ran.
-        leaving = _leaving(self.name) or leaving
+        leaving = leaving_of(self.name) or leaving
         if not (rest := look(self.name)).quiet:
             raise WxError(
                 N_("{account} is still {active}"),
@@ -171,7 +174,8 @@ class Move:
         return self.here.stay(self.name, leaving.id)
 
     def _ask(self) -> ArrivalState:
-        content = self.remote.arrival(self.name)
+        with _other_host(self.host, self.name):
+            content = self.remote.arrival(self.name)
         return ArrivalState(
             content.get("receiving") is True,
             content.get("under_way") is True,
@@ -316,13 +320,6 @@ def is_here(name: AccountName) -> bool:
     return PATHS.account_file(name.instance).exists()
 
 
-def _leaving(name: AccountName) -> Leaving | None:
-    try:
-        return _registered(name).leaving
-    except UnknownAccount:
-        return None
-
-
 def _chosen(names: Sequence[str], host: str) -> list[str]:
     """Return the accounts of this host that names and patterns mean; also those that have moved to ``host``.
 
@@ -337,11 +334,36 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
             if is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):
                 fitting = [name.name]
         if not fitting:
-            raise UnknownAccount(
-                N_("no account of this host matches {given}"), N_("wxctl list shows the accounts"), given=pattern
-            )
+            remedy, is_name = N_("wxctl list shows the accounts"), not is_pattern(pattern) and not is_derived(pattern)
+            if is_name and PATHS.standby_bundle(parse_name(pattern).instance).exists():
+                remedy = N_("it has only a standby copy; if the account's host is off for good: {claim}")
+            words = N_("no account of this host matches {given}")
+            raise UnknownAccount(words, remedy, given=pattern, claim=command("claim", pattern))
         found |= dict.fromkeys(fitting)
     return list(found)
+
+
+def _not_moving(api: Api, name: AccountName) -> UnknownAccount:
+    """Return the refusal to undo a move of an account of which there is none."""
+    others = ", ".join(rivals_of(api, name))
+    remedy = N_("host {host} had it last; if that host is off for good: {claim}") if others else ""
+    words, claim = N_("{account} is not being moved"), command("claim", name.name)
+    return UnknownAccount(words, remedy, account=name.name, host=others, claim=claim)
+
+
+@contextmanager
+def _other_host(host: str, name: AccountName) -> Iterator[None]:
+    """Raise a failure to reach the other host of a move with the way out if it is lost."""
+    try:
+        yield
+    except (BadUsage, MachineUnreachable) as problem:  # the first: it is not in the settings any more
+        raise type(problem)(
+            problem.text,
+            N_("{remedy}; if host {host} is off for good: {claim}"),
+            remedy=problem.remedy_text,
+            host=host,
+            claim=command("claim", name.name),
+        ) from None
 
 
 def fleet_passphrase() -> bytes:

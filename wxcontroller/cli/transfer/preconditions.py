@@ -9,8 +9,11 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.errors import UnknownAccount, WxError, reason_of
+from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.messages import N_
+from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 
 PATHS = Paths()
@@ -25,6 +28,14 @@ def at_home(session: WxctlRun) -> Api:
     if os.geteuid() != 0:
         raise WxError(N_("only root can read and write an account's stored data"), HERE)
     return api
+
+
+def leaving_of(name: AccountName) -> Leaving | None:
+    """Return the mark of the move of an account of this host, None for no such account."""
+    try:
+        return AccountFiles(PATHS).load(name.instance, overrides=False).leaving
+    except UnknownAccount:
+        return None
 
 
 @contextmanager

@@ -42,7 +42,10 @@ _MOVE = Parameter("id", "the id of the move")
 _TO = Parameter("to", "the host that keeps the bundle")
 _AT = Parameter("to", "the queried host, by default this one")
 _REMOVED = record({"name": TEXT, "instance": TEXT})
-_RIVAL = record({"host": TEXT, "epoch": (WHOLE, "the last one that is known")})
+_EPOCH = (WHOLE, "the last one that is known")
+_COPY = record({"host": TEXT, "epoch": _EPOCH})
+_DOWN = (maybe(WHOLE), "null: it responds, or is not in the settings")
+_RIVAL = record({"host": TEXT, "epoch": _EPOCH, "down_since": _DOWN})
 _LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
 CALLS = Calls()
 
@@ -168,7 +171,14 @@ async def arrive(request: web.Request) -> web.Response:
     "GET",
     "claims/{account}",
     "the epoch of the copy on this host, and the other hosts that may have the account; for wxctl claim",
-    record({"name": TEXT, "epoch": (maybe(WHOLE), "null: it is not here"), "rivals": listing(_RIVAL)}),
+    record(
+        {
+            "name": TEXT,
+            "epoch": (maybe(WHOLE), "null: it is not here"),
+            "rivals": listing(_RIVAL),
+            "copies": (listing(_COPY), "standby bundles on other hosts"),
+        }
+    ),
     (404, 409),
     (_ACCOUNT,),
 )
@@ -180,8 +190,15 @@ async def claimable(request: web.Request) -> web.Response:
     known = {**fleet.rivals(name)}
     if account is not None and account.leaving is not None:  # it may have arrived, and nobody knows
         known.setdefault(account.leaving.to, account.epoch)
-    rivals: list[JsonValue] = [{"host": host, "epoch": epoch} for host, epoch in sorted(known.items())]
-    return json_response({"name": name.name, "epoch": account.epoch if account else None, "rivals": rivals})
+    rivals: list[JsonValue] = [
+        {"host": host, "epoch": epoch, "down_since": fleet.down_since(host) or None}
+        for host, epoch in sorted(known.items())
+    ]
+    copies: list[JsonValue] = [
+        {"host": host, "epoch": epoch} for host, epoch in sorted(fleet.copies(name).items()) if host not in known
+    ]
+    epoch = account.epoch if account else None
+    return json_response({"name": name.name, "epoch": epoch, "rivals": rivals, "copies": copies})
 
 
 @CALLS.route(
