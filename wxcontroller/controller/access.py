@@ -8,7 +8,9 @@ from wxcontroller.controller.admission import claim_of_caller, recognized, shown
 from wxcontroller.controller.authentication import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import NOTIFIES, Handler, is_ilink
+from wxcontroller.controller.errors import Handler
+from wxcontroller.controller.ilink.paths import is_ilink
+from wxcontroller.controller.notify.answers import is_notifying
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
@@ -57,7 +59,7 @@ def endpoint_of(request: web.Request) -> Endpoint:
         return access.of_call(sent_path(request))
     found = access.of_controller(request.method, path)
     # Without notification targets, these paths return 404.
-    return _ANY_TOKEN if found.scope is Scope.NOTIFY and not request.get(NOTIFIES) else found
+    return _ANY_TOKEN if found.scope is Scope.NOTIFY and not is_notifying(request) else found
 
 
 @web.middleware
@@ -141,7 +143,7 @@ def looks_for_token(request: web.Request) -> bool:
 
 async def presented(request: web.Request) -> str | None:
     """Return the token of a request, from any of its allowed places. Raises BadParameter and HTTPRequestTimeout."""
-    if request.get(NOTIFIES):
+    if is_notifying(request):
         return credentials.from_publisher(request.headers, request.raw_path)
     token = shown_by_head(request)
     if token is None and not is_ilink(request) and has_body(request) and looks_for_token(request):
@@ -159,7 +161,7 @@ async def presented(request: web.Request) -> str | None:
 async def recognized_by_token(request: web.Request) -> Caller:
     """Return the caller of a request whose head did not identify it. Raises Refused if unknown, and Busy."""
     shared = context(request)
-    if request.get(NOTIFIES) and shared.gate.targets.broken:  # a right token would not help either
+    if is_notifying(request) and shared.gate.targets.broken:  # a right token would not help either
         raise shared.gate.unusable_targets()
     token, address = await presented(request), address_of(request)
     found = None

@@ -4,7 +4,8 @@ from aiohttp import web
 
 from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller, Gate
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import NOTIFIES, Refused, is_ilink
+from wxcontroller.controller.errors import FORM, Refused
+from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.notify.answers import failure_form
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import CALLER_HEADER, Scope, call_path, is_notification
@@ -43,7 +44,7 @@ def claim_of(request: web.Request) -> Claim:
     notifies = is_notification(request.method, request.path)
     if notifies and not (gate.targets.by_name or gate.targets.broken):
         notifies = False  # they are off
-    request[NOTIFIES] = failure_form(request.path) if notifies else None
+    request[FORM] = failure_form(request.path) if notifies else None
     if gate.is_open and not notifies and not (isinstance(address, str) and _is_root(request, gate)):
         request[_RECOGNIZED] = ANYBODY
         return claim_of_caller(ANYBODY, address, settings)

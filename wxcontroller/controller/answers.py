@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.view import View, account_json, stand_in_state
-from wxcontroller.core.jsontypes import field, items, read_json, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.replies import to_bytes
 
@@ -40,6 +39,11 @@ class AnswerParts:
 
     def answer(self, views: tuple[View, ...], who: Caller) -> bytes:
         """Return the answer about those of the accounts that are the caller's."""
+        parts = self.parts(views, who)
+        return self._body if who.instances is None else self._whole(parts)
+
+    def parts(self, views: tuple[View, ...], who: Caller) -> list[AnswerPart]:
+        """Return the parts of that answer."""
         now = time.time()
         if views is not self._views or not self._begin <= now < self._end:
             current = {id(part.view): part for part in self._parts if part.begin <= now < part.end}
@@ -49,8 +53,8 @@ class AnswerParts:
             self._end = min((part.end for part in self._parts), default=float("inf"))
             self._body = self._whole(self._parts)
         if who.instances is None:
-            return self._body
-        return self._whole([part for part in self._parts if who.may_see(part.view.instance)])
+            return self._parts
+        return [part for part in self._parts if who.may_see(part.view.instance)]
 
 
 class KeptAnswers:
@@ -81,18 +85,15 @@ def states(found: list[bytes], unreadable: list[str]) -> bytes:
     )  # ``+`` copies a megabyte each time
 
 
-def with_others(body: bytes, found: list[bytes], unreadable: list[str]) -> bytes:
-    """Return an answer of ``states`` with more accounts in it, those of other hosts."""
-    head, _, tail = body.rpartition(b'],"code":0')
-    own = items(field(read_json(b"{" + tail.lstrip(b",")), "unreadable")) if tail != b"}" else []
-    first = head.removeprefix(b'{"client":[')
-    return states([*([first] if first else []), *found], [*map(text, own), *unreadable])
+def found_and_unreadable(parts: list[AnswerPart]) -> tuple[list[bytes], list[str]]:
+    """Return the arguments of ``states``."""
+    found = [part.body for part in parts if part.body]
+    empty = [part.view for part in parts if not part.body] if len(found) < len(parts) else []
+    return found, [view.account.name.name for view in empty if view.registered]
 
 
 def _states(parts: list[AnswerPart]) -> bytes:
-    found = [part.body for part in parts if part.body]
-    empty = [part.view for part in parts if not part.body] if len(found) < len(parts) else []
-    return states(found, [view.account.name.name for view in empty if view.registered])
+    return states(*found_and_unreadable(parts))
 
 
 def _account(view: View, now: float) -> AnswerPart:

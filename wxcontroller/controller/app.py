@@ -7,7 +7,7 @@ from wxcontroller.controller.access import authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
-from wxcontroller.controller.errors import json_errors, json_response
+from wxcontroller.controller.errors import FORMS, Forms, json_errors, json_response
 from wxcontroller.controller.headers import harden
 from wxcontroller.controller.ilink import routes as ilink
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
@@ -34,6 +34,7 @@ def application(shared: Context) -> web.Application:
     app.on_response_prepare.append(harden)
     app[CONTEXT] = shared
     app[FIGURES] = figures
+    app[FORMS] = Forms(openwx.FAILURE_FORM)
     openwx.add_routes(app)
     v1.add_routes(app)
     mcp.add_routes(app)

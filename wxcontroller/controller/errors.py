@@ -1,15 +1,18 @@
-"""Turns exceptions into answers, in JSON and without tracebacks, for every request."""
+"""Turns exceptions into answers, without tracebacks, for every request: each API has its own form of failures.
+
+An API registers its form with its routes (``Forms.add``), because a request may fail before it is routed.
+"""
 
 import hashlib
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
 from wxcontroller.controller.accounts import UnknownMove
-from wxcontroller.controller.ilink import answers
 from wxcontroller.controller.ilink.pairings import NoPairing, TooManyPairings
 from wxcontroller.controller.unitstarts import TooManyAccounts
 from wxcontroller.core.access import loggable
@@ -38,7 +41,7 @@ from wxcontroller.core.notifytargets import TargetExists, UnknownTarget
 from wxcontroller.core.summaries import cause, raised_at
 from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
-from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, PROXY_FAILED, reply, to_bytes
+from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -130,26 +133,76 @@ def json_response(value: JsonValue | JsonObject, status: int = 200) -> web.Respo
     return web.Response(status=status, body=to_bytes(value), headers={"Content-Type": CONTENT_TYPE})
 
 
-def error_response(problem: WxError) -> web.Response:
-    """Return /v1's answer for an expected failure."""
-    return json_response({"error": problem.as_json()}, problem.status)
+class FailureForm(ABC):
+    """How an API reports failures."""
+
+    @abstractmethod
+    def answer(self, problem: WxError) -> web.Response:
+        """Return the answer to a request that failed."""
+
+    def failed(self, problem: WxError) -> web.Response:
+        """Return the answer to a request that its handler found to be impossible."""
+        return self.answer(problem)
+
+    def refused(self, problem: Refused) -> web.Response:
+        """Return the answer to a caller that is not authenticated or lacks permission."""
+        return with_login(self.answer(problem), problem)
+
+    def foreign(self, problem: Refused) -> web.Response:
+        """Return the answer to a page of another site."""
+        return self.answer(problem)
+
+    def no_such_path(self, request: web.Request) -> web.Response:
+        path, remedy = request.path, N_("begin with GET /v1/accounts")
+        return self.answer(Refused("no-such-path", N_("there is no {path}"), remedy, status=404, path=path))
+
+    def wrong_method(self, request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
+        allowed = ", ".join(sorted(problem.allowed_methods))
+        response = self.answer(
+            Refused(
+                "wrong-method",
+                N_("{path} does not accept {method}"),
+                N_("use {allowed}"),
+                status=405,
+                method=request.method,
+                path=request.path,
+                allowed=allowed,
+            )
+        )
+        response.headers["Allow"] = allowed
+        return response
 
 
-def refusal(request: web.Request, problem: Refused) -> web.Response:
-    """Return the answer to a caller that is refused. Under /openwx 401 is 403, as in the original."""
-    if is_ilink(request):
-        session_over = problem.status == 401
-        response = answers.session_over() if session_over else answer(request, problem)
-    elif is_v1(request):
-        response = answer(request, problem)
-    else:
-        status = 403 if problem.status == 401 else problem.status
-        response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
-    if problem.status == 401 and not is_ilink(request):
+def with_login(response: web.Response, problem: Refused) -> web.Response:
+    """Return a refusal with the header that asks for a token, if one is missing or invalid."""
+    if problem.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="wxcontroller"'
-    if problem.retry_after:
-        response.headers["Retry-After"] = str(problem.retry_after)
     return response
+
+
+class Forms:
+    """The forms of all APIs. ``other`` is that of paths that belong to none."""
+
+    def __init__(self, other: FailureForm) -> None:
+        self._other = other
+        self._by_path: list[tuple[re.Pattern[str], FailureForm]] = []
+
+    def add(self, paths: str, form: FailureForm) -> None:
+        """Register the form of an API; ``paths`` is a pattern of the beginnings of its paths."""
+        self._by_path.append((re.compile(paths), form))
+
+    def of(self, path: str) -> FailureForm | None:
+        """Return the form of the API that has a path, None if none has."""
+        return next((form for paths, form in self._by_path if paths.match(path)), None)
+
+    def of_request(self, request: web.Request) -> FailureForm:
+        found: FailureForm = request.get(FORM) or self.of(request.path) or self._other
+        return found
+
+
+FORMS = web.AppKey("forms", Forms)
+# Of a request whose path does not show its API: the form of its failures, or None.
+FORM = "form"
 
 
 # Errors of aiohttp, and how they are reported.
@@ -166,113 +219,55 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 }
 
 
-# Of a request, while there are notification targets: how failures of a notification are reported. None for others.
-NOTIFIES = "notifies"
-# Protocols with their own error format have answered in that format already.
-_LIKE_V1 = ("/v1/", "/notify/", "/mcp")
-# Calls of the iLink API and media, also with an account in front.
-_ILINK = re.compile(r"(?:/for/[^/]*)?/ilink/")
-
-
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn a handler's exception into an answer in the format of its path."""
+    """Turn a handler's exception into an answer in the form of its API."""
     try:
         return await handler(request)
-    except Refused as problem:
-        return refusal(request, problem)
-    except WxError as problem:
-        if is_ilink(request) or is_v1(request):
-            return answer(request, problem)
-        if isinstance(problem, HostFailure | WrongHost):
-            return json_response(reply(PROXY_FAILED, str(problem)), problem.status)
-        return json_response(reply(1 if isinstance(problem, BadName | UnknownAccount) else -1, str(problem)))
-    except web.HTTPNotFound:
-        return no_such_path(request)
-    except web.HTTPMethodNotAllowed as problem:
-        return wrong_method(request, problem)
-    except tuple(_HTTP_FAILURES) as problem:
-        return answer(request, _HTTP_FAILURES[type(problem)])
-    except Busy as problem:
-        failure = (
-            TooManyReaders(problem.words, N_("disconnect some"))
-            if problem.is_reader
-            else Refused("busy", problem.words, N_("try again in a moment"), status=503)
-        )
-        response = answer(request, failure)
-        response.headers["Retry-After"] = "1"
-        return response
-    except web.HTTPException:
-        raise
-    except OSError as problem:
-        if isinstance(problem, ConnectionError):
-            raise  # the caller has disconnected
-        log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
-        return answer(request, file_failed(problem))
     except Exception as problem:
-        # Any other exception: the caller gets a number, the journal the traceback. The same mistake has the same
-        # number each time, because the journal has its traceback only once.
-        number = hashlib.sha256(raised_at(problem).encode()).hexdigest()[:8]
-        log.exception("error %s in %s %s", number, request.method, loggable(request.path))
-        failure = Refused(
+        return _reported(request, problem, request.app[FORMS].of_request(request))
+
+
+def _reported(request: web.Request, problem: Exception, form: FailureForm) -> web.StreamResponse:
+    match problem:
+        case Refused():
+            response = form.refused(problem)
+            if problem.retry_after:
+                response.headers["Retry-After"] = str(problem.retry_after)
+            return response
+        case WxError():
+            return form.failed(problem)
+        case web.HTTPNotFound():
+            return form.no_such_path(request)
+        case web.HTTPMethodNotAllowed():
+            return form.wrong_method(request, problem)
+        case Busy():
+            response = form.answer(_busy(problem))
+            response.headers["Retry-After"] = "1"
+            return response
+    if type(problem) in _HTTP_FAILURES:
+        return form.answer(_HTTP_FAILURES[type(problem)])
+    if isinstance(problem, web.HTTPException | ConnectionError):  # ConnectionError: the caller has disconnected
+        raise problem
+    if isinstance(problem, OSError):
+        log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
+        return form.answer(file_failed(problem))
+    # Any other exception: the caller gets a number, the journal the traceback. The same mistake has the same number
+    # each time, because the journal has its traceback only once.
+    number = hashlib.sha256(raised_at(problem).encode()).hexdigest()[:8]
+    log.exception("error %s in %s %s", number, request.method, loggable(request.path))
+    return form.answer(
+        Refused(
             "internal",
             N_("internal error {number}"),
             N_("see: journalctl -u wxcontroller --grep {number}"),
             status=500,
             number=number,
         )
-        return answer(request, failure)
-
-
-def is_v1(request: web.Request) -> bool:
-    """Return whether failures of a request are reported as in /v1 or an integration, and not as in the original."""
-    return request.path == "/v1" or request.path.startswith(_LIKE_V1) or bool(request.get(NOTIFIES))
-
-
-def is_ilink(request: web.Request) -> bool:
-    """Return whether failures of a request are reported as the iLink API does."""
-    return _ILINK.match(request.path) is not None
-
-
-def answer(request: web.Request, problem: WxError) -> web.Response:
-    if is_ilink(request):
-        return answers.failure(answers.FAILED, problem.text, problem.status)
-    if is_v1(request):
-        form: Callable[[WxError], web.Response] = request.get(NOTIFIES) or error_response
-        return form(problem)
-    return json_response(reply(-1, str(problem)), problem.status)
-
-
-def no_such_path(request: web.Request) -> web.Response:
-    if is_v1(request):
-        return answer(
-            request,
-            Refused(
-                "no-such-path",
-                N_("there is no {path}"),
-                N_("begin with GET /v1/accounts"),
-                status=404,
-                path=request.path,
-            ),
-        )
-    return json_response(API_NOT_FOUND, 403)
-
-
-def wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
-    if not is_v1(request):
-        return json_response(API_NOT_FOUND, 403)
-    allowed = ", ".join(sorted(problem.allowed_methods))
-    response = answer(
-        request,
-        Refused(
-            "wrong-method",
-            N_("{path} does not accept {method}"),
-            N_("use {allowed}"),
-            status=405,
-            method=request.method,
-            path=request.path,
-            allowed=allowed,
-        ),
     )
-    response.headers["Allow"] = allowed
-    return response
+
+
+def _busy(problem: Busy) -> WxError:
+    if problem.is_reader:
+        return TooManyReaders(problem.words, N_("disconnect some"))
+    return Refused("busy", problem.words, N_("try again in a moment"), status=503)

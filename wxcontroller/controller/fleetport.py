@@ -153,8 +153,8 @@ class Fleet(Protocol):
         """Return the answer of GET /v1/accounts with the caller's accounts of other hosts added. Raises OSError."""
         ...
 
-    async def check_client(self, body: bytes, request: web.Request) -> bytes:
-        """Return the answer of check_client with the caller's accounts of other hosts added. Raises OSError."""
+    async def check_client(self, request: web.Request) -> tuple[list[bytes], list[str]]:
+        """Return what check_client tells of the caller's accounts of other hosts (``answers.states``)."""
         ...
 
     def feeding(

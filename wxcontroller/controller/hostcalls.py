@@ -24,10 +24,11 @@ from wxcontroller.controller.admission import recognized, shown_by_head
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.errors import Refused, is_ilink
+from wxcontroller.controller.errors import Refused
 from wxcontroller.controller.ilink.calls import BODY_BYTES as AGENT_BODY_BYTES
 from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
 from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
+from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES

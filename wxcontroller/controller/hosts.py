@@ -17,7 +17,6 @@ from aiohttp import web
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.hub import Subscription
-from wxcontroller.controller.answers import with_others
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.fleetport import Fleet
@@ -269,8 +268,8 @@ class OtherHosts:
         is_lost = last is not None and not is_open and self._lacks(self.hosts.by_name.get(last.host), name)
         return max(epoch, latest + 1, records.adoption(name, last.host if last is not None and is_lost else ""))
 
-    async def check_client(self, body: bytes, request: web.Request) -> bytes:
-        """Return the answer of ``check_client`` about all accounts with those of other hosts added.
+    async def check_client(self, request: web.Request) -> tuple[list[bytes], list[str]]:
+        """Return the STATEs of accounts of other hosts, and the names of unreadable ones.
 
         Accounts that should run on a host that does not answer in time are unreadable.
         """
@@ -289,7 +288,7 @@ class OtherHosts:
                 if row is not None and row.host == host.name:
                     states.append(to_bytes(state))
         lost = [row for row in rows.values() if row.wanted and row.host not in answered]
-        return with_others(body, states, [row.name for row in lost if who.may_see(row.instance)])
+        return states, [row.name for row in lost if who.may_see(row.instance)]
 
     async def _states(self, host: OtherHost, who: Caller, request: web.Request) -> list[JsonObject] | None:
         """Return the STATEs of a host's accounts, None when it gives no answer."""

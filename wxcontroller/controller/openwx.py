@@ -7,15 +7,25 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
-from wxcontroller.controller.answers import states
+from wxcontroller.controller.answers import found_and_unreadable, states
 from wxcontroller.controller.body import has_body, read_body
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.errors import FORMS, FailureForm, Refused, json_response, with_login
 from wxcontroller.controller.unitstarts import TooManyAccounts
 from wxcontroller.controller.view import View
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError, file_failed
+from wxcontroller.core.errors import (
+    BadName,
+    BadOption,
+    HostFailure,
+    NoPort,
+    UnitFailed,
+    UnknownAccount,
+    WrongHost,
+    WxError,
+    file_failed,
+)
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.options import OPTIONS, Checked, check_options
@@ -33,8 +43,37 @@ _BY_GET = frozenset({"start_client", "check_client", "get_qrcode"})
 NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 
+class OriginalFailures(FailureForm):
+    """Failures as the original reports them: most with status 200, and never 401, 404 or 405."""
+
+    def answer(self, problem: WxError) -> web.Response:
+        return json_response(reply(-1, str(problem)), problem.status)
+
+    def failed(self, problem: WxError) -> web.Response:
+        if isinstance(problem, HostFailure | WrongHost):
+            return json_response(reply(replies.PROXY_FAILED, str(problem)), problem.status)
+        return json_response(reply(CLIENT if isinstance(problem, BadName | UnknownAccount) else -1, str(problem)))
+
+    def refused(self, problem: Refused) -> web.Response:
+        status = 403 if problem.status == 401 else problem.status
+        return with_login(json_response({**replies.AUTH_FAILURE, "reason": str(problem)}, status), problem)
+
+    def foreign(self, problem: Refused) -> web.Response:
+        return json_response(reply(replies.REFUSED, str(problem)), 403)
+
+    def no_such_path(self, request: web.Request) -> web.Response:
+        return json_response(replies.API_NOT_FOUND, 403)
+
+    def wrong_method(self, request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
+        return self.no_such_path(request)
+
+
+FAILURE_FORM = OriginalFailures()
+
+
 def add_routes(app: web.Application) -> None:
     """Route the four endpoints; each takes GET and HEAD."""
+    app[FORMS].add("/openwx", FAILURE_FORM)
     for handler in (start_client, stop_client, check_client, get_qrcode):
         for end in ("", "/", ".{format:[^/]+}"):  # as the original's framework does
             app.router.add_get(f"/openwx/{handler.__name__}{end}", handler)
@@ -105,10 +144,12 @@ async def check_client(request: web.Request) -> web.Response:
             reason = str(view.unreadable or view.status)
             return json_response({**replies.STATE_UNREADABLE, "reason": reason})
         return bytes_response(states([state], []))
-    body, fleet = answers.check_client.answer(await accounts.views(), caller(request)), context(request).fleet
-    if fleet is not None and not caller(request).hop:
-        body = await fleet.check_client(body, request)
-    return bytes_response(body)
+    views, who, fleet = await accounts.views(), caller(request), context(request).fleet
+    if fleet is None or who.hop:
+        return bytes_response(answers.check_client.answer(views, who))
+    found, unreadable = found_and_unreadable(answers.check_client.parts(views, who))
+    found_there, unreadable_there = await fleet.check_client(request)
+    return bytes_response(states([*found, *found_there], [*unreadable, *unreadable_there]))
 
 
 async def get_qrcode(request: web.Request) -> web.Response:

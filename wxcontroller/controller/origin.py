@@ -7,26 +7,23 @@ may be linked to from anywhere.
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import Handler, Refused, error_response, is_ilink, is_v1, json_response
-from wxcontroller.controller.ilink.answers import FAILED, failure
+from wxcontroller.controller.errors import FORM, FORMS, Handler, Refused
 from wxcontroller.core.addresses import ip_of, parse_ip
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.crosssite import foreign_origin, host_alone, own_host
-from wxcontroller.openwx.replies import REFUSED, reply
 
 _ADD_HOST = N_(
     "use its address, or add the name to allow_hosts in the settings if it is one of this machine or its proxy"
 )
 _ADD_ORIGIN = N_("add the page's origin to allow_origins in the settings, if it may do this")
 _PREFLIGHT_SECONDS = "600"
-_APIS = ("/openwx", "/v1")
 
 
 @web.middleware
 async def no_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request pass unless a foreign page sent it, and answer the preflight of one that is allowed."""
-    headers, settings = request.headers, context(request).settings
+    headers, settings, forms = request.headers, context(request).settings, request.app[FORMS]
     for host in (*headers.getall("Host", ()), *host_of_target(request)):
         if own_host(host, ()) or own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
             continue
@@ -34,7 +31,7 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
             problem = Refused(
                 "foreign-host", N_("the name {host} is not this controller's"), _ADD_HOST, host=host[:200]
             )
-            return refused(request, problem)
+            return forms.of_request(request).foreign(problem)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
         if is_api(request) and foreign_origin(
@@ -42,7 +39,7 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
         ):
             who = origin[:200] if origin is not None else Text("another site")
             problem = Refused("foreign-origin", N_("a page of {who} may not call this API"), _ADD_ORIGIN, who=who)
-            return refused(request, problem)
+            return forms.of_request(request).foreign(problem)
         if (
             request.method == "OPTIONS"
             and "Access-Control-Request-Method" in headers
@@ -65,9 +62,7 @@ async def mark_allowed(request: web.Request, response: web.StreamResponse) -> No
 
 def is_api(request: web.Request) -> bool:
     """Return whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
-    if is_ilink(request):
-        return not request.path.startswith("/ilink/pair/")
-    return request.path.startswith(_APIS) or is_v1(request)
+    return (request.get(FORM) or request.app[FORMS].of(request.path)) is not None
 
 
 def is_allowed(origin: str | None, settings: Settings) -> bool:
@@ -101,11 +96,3 @@ def host_of_target(request: web.Request) -> tuple[str, ...]:
     for end in "/?#":
         authority = authority.partition(end)[0]
     return (authority.rpartition("@")[2],) if authority else ()
-
-
-def refused(request: web.Request, problem: Refused) -> web.Response:
-    if is_v1(request):
-        return error_response(problem)
-    if is_ilink(request):
-        return failure(FAILED, problem.text, 403)
-    return json_response(reply(REFUSED, str(problem)), 403)

@@ -13,7 +13,8 @@ from tests.patience import until
 from wxcontroller.client.api import errors
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.sends.states import QueuedSends, SendStep
-from wxcontroller.controller.errors import json_errors
+from wxcontroller.controller.errors import FORMS, Forms, json_errors
+from wxcontroller.controller.v1.failures import FAILURE_FORM
 from wxcontroller.core import summaries
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.summaries import Summaries, cause
@@ -96,6 +97,7 @@ async def test_flood_of_requests_that_find_a_mistake_is_summarized(
     monkeypatch.setattr(summaries, "SUMMARY_SECONDS", 1.0)
     setup_logging("test")
     app = web.Application(middlewares=[middleware])
+    app[FORMS] = Forms(FAILURE_FORM)
     app.router.add_get("/{rest:[^?]+}", mistaken)
     texts = set()
     async with TestServer(app) as server, ClientSession() as session:

@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.errors import FailureForm, Refused
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text
 from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
@@ -26,6 +28,19 @@ def failure(code: int, words: Text | str, status: int = 200) -> web.Response:
 def session_over() -> web.Response:
     """Return the answer to an invalid token with WeChat's text, which some agents check."""
     return failure(_SESSION_OVER, "session timeout")
+
+
+class Results(FailureForm):
+    """Failures as agents expect them: a number in ``ret``."""
+
+    def answer(self, problem: WxError) -> web.Response:
+        return failure(FAILED, problem.text, problem.status)
+
+    def refused(self, problem: Refused) -> web.Response:
+        return session_over() if problem.status == 401 else self.answer(problem)
+
+
+FAILURE_FORM = Results()
 
 
 def _json(content: JsonObject, status: int) -> web.Response:

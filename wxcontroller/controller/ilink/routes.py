@@ -2,14 +2,18 @@
 
 from aiohttp import web
 
+from wxcontroller.controller.errors import FORMS
 from wxcontroller.controller.ilink import calls, media, pair
+from wxcontroller.controller.ilink.answers import FAILURE_FORM
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Pairings
+from wxcontroller.controller.ilink.paths import CALL_PATHS
 
 _BOT_CALL = "/ilink/bot/{call:" + "|".join(calls.CALLS) + "}"
 
 
 def add_routes(app: web.Application) -> None:
     """Route the iLink API."""
+    app[FORMS].add(CALL_PATHS, FAILURE_FORM)
     app[PAIRINGS] = Pairings()
     app[calls.AGENTS] = calls.Agents()
     for prefix in ("", "/for/{account}"):

@@ -18,9 +18,10 @@ from wxcontroller import __version__
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import read_body
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.errors import FORMS, json_response
 from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
 from wxcontroller.controller.peers import address_of
+from wxcontroller.controller.v1.failures import FAILURE_FORM
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
 from wxcontroller.core.messages import N_
@@ -63,6 +64,7 @@ class Failed(Exception):
 def add_routes(app: web.Application) -> None:
     """Route /mcp, which exists once ``mcp_serve`` is set."""
     app[SLOTS] = MediaSlots()
+    app[FORMS].add(PATH, FAILURE_FORM)
     app.router.add_post(PATH, serve)
 
 

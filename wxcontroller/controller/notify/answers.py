@@ -1,13 +1,12 @@
 """Answers to callers, in the form of their dialect, with the state of the send added."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from aiohttp import web
 
-from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.errors import FORM, FailureForm, json_response
 from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict
 from wxcontroller.core.errors import WxError
@@ -39,13 +38,31 @@ def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web
     return json_response({**answer, **_state(verdict, notification)})
 
 
-def failure_form(path: str) -> Callable[[WxError], web.Response]:
-    """Return how failures of a request to a path are reported: as Gotify does, or as ntfy."""
-    return gotify_problem if path.startswith("/notify/") and path.endswith("/message") else ntfy_problem
+class NtfyFailures(FailureForm):
+    """Failures as ntfy reports them."""
+
+    def answer(self, problem: WxError) -> web.Response:
+        return ntfy_failure(problem.status, str(problem), _refused(problem))
 
 
-def ntfy_problem(problem: WxError) -> web.Response:
-    return ntfy_failure(problem.status, str(problem), _refused(problem))
+class GotifyFailures(FailureForm):
+    """Failures as Gotify reports them."""
+
+    def answer(self, problem: WxError) -> web.Response:
+        return gotify_failure(problem.status, str(problem), _refused(problem))
+
+
+_NTFY, _GOTIFY = NtfyFailures(), GotifyFailures()
+
+
+def failure_form(path: str) -> FailureForm:
+    """Return how failures of a request to a path are reported."""
+    return _GOTIFY if path.startswith("/notify/") and path.endswith("/message") else _NTFY
+
+
+def is_notifying(request: web.Request) -> bool:
+    """Return whether a request is a notification, which is known once it is admitted."""
+    return isinstance(request.get(FORM), NtfyFailures | GotifyFailures)
 
 
 def ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
@@ -66,10 +83,6 @@ def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Re
         "date": datetime.now(UTC).isoformat(),
     }
     return json_response({**answer, **_state(verdict, notification)})
-
-
-def gotify_problem(problem: WxError) -> web.Response:
-    return gotify_failure(problem.status, str(problem), _refused(problem))
 
 
 def gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:

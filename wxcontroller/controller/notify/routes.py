@@ -11,13 +11,14 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import CONTEXT, Context, context
-from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.errors import FORMS, Refused
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.controller.notify import answers, reading
 from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.reading import ReceivedNotification
 from wxcontroller.controller.notify.repeats import REPEAT_SECONDS, Repeats
 from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict, TargetSender, new_key
+from wxcontroller.controller.v1.failures import FAILURE_FORM
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
@@ -102,6 +103,7 @@ NOTIFICATIONS = web.AppKey("notifications", Notifications)
 def add_routes(app: web.Application) -> None:
     """Route /notify, and what ntfy's clients publish to."""
     app[NOTIFICATIONS] = Notifications(app[CONTEXT], app[FIGURES].notifications)
+    app[FORMS].add("/notify/", FAILURE_FORM)  # without any targets
     app.cleanup_ctx.append(_running)
     for method in ("POST", "PUT"):
         app.router.add_route(method, "/notify/{target}/message", handler(GOTIFY))

@@ -12,7 +12,9 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.rewriting import RECORDS
 from wxcontroller.controller.context import CONTEXT
+from wxcontroller.controller.errors import FORMS
 from wxcontroller.controller.v1 import moves
+from wxcontroller.controller.v1.failures import FAILURE_FORM
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.controller.v1.openapi import DOCUMENT, Document
 from wxcontroller.controller.v1.rows import ACCOUNT_ROWS, AccountRows
@@ -21,6 +23,7 @@ from wxcontroller.openwx.replies import to_bytes
 
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
+    app[FORMS].add(r"/v1(?:/|\Z)", FAILURE_FORM)
     app[ACCOUNT_ROWS] = AccountRows(app[CONTEXT])
     app[DOCUMENT] = Document(document)
     moves.setup(app)
