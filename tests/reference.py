@@ -13,7 +13,8 @@ from pathlib import Path
 
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
 from wxcontroller.controller.errors import FAILURES
-from wxcontroller.controller.v1.described import CODES
+from wxcontroller.controller.v1.described import CODES, ROUTES
+from wxcontroller.controller.v1.index import ENDPOINTS
 from wxcontroller.core import access
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.condition.model import Code, Condition
@@ -310,13 +311,17 @@ def _first_line(of: type) -> str:
 
 
 def endpoints(page: str, translated: bool) -> str:
-    def row(one: access.Endpoint) -> Row:
+    meanings = {(route.method, route.path): route.meaning for route in ROUTES}
+
+    def row(one: access.Endpoint, prefix: str = "/v1/") -> Row:
         bound = one.about.value.partition("; ")[2]
-        words = one.meaning + (f" ({bound})" if bound else "")
+        words = (one.meaning or meanings[one.methods[0], one.path.replace("/v1/", prefix)]) + (
+            f" ({bound})" if bound else ""
+        )
         return ", ".join(one.methods), code(one.path), str(one.scope or "none"), Words(words)
 
-    tables = [list(map(row, listed)) for listed in (access.CONTROLLER, access.ACCOUNT, access.OWN_PORT)]
-    return with_tables(page, translated, *tables)
+    own_port = [row(each, "/v1/accounts/{name}/") for each in access.OWN_PORT]
+    return with_tables(page, translated, [*map(row, ENDPOINTS)], [*map(row, access.ACCOUNT)], own_port)
 
 
 def causes(page: str, translated: bool) -> str:

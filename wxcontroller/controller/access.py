@@ -1,4 +1,4 @@
-"""Authorizes requests: compares the caller with the route's line in the table of core/access.py."""
+"""Authorizes requests: compares the caller with what the route's endpoint needs (core/access.py)."""
 
 import asyncio
 
@@ -19,6 +19,8 @@ from wxcontroller.core.messages import N_
 from wxcontroller.openwx import admission, credentials
 from wxcontroller.openwx.parameters import holds_parameters
 
+# By method and path in the router's form: those of core/access.py, and of /v1.
+ENDPOINTS = web.AppKey("endpoints", access.Endpoints)
 _CALLER = "caller"
 PASSED_ON = "/openwx/{rest}"
 # The root of the old API, which has no call.
@@ -47,7 +49,7 @@ def sent_path(request: web.Request) -> str:
 
 
 def endpoint_of(request: web.Request) -> Endpoint:
-    """Return the line of the table for a request."""
+    """Return the endpoint of a request."""
     match = request.match_info
     if match.http_exception is not None:
         return _ANY_TOKEN
@@ -57,7 +59,7 @@ def endpoint_of(request: web.Request) -> Endpoint:
         return _ANY_TOKEN
     if path == PASSED_ON:
         return access.of_call(sent_path(request))
-    found = access.of_controller(request.method, path)
+    found = access.of_controller(request.method, path, request.app[ENDPOINTS])
     # Without notification targets, these paths return 404.
     return _ANY_TOKEN if found.scope is Scope.NOTIFY and not is_notifying(request) else found
 

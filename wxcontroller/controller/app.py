@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller import mcp, metrics, openwx, page, v1
-from wxcontroller.controller.access import authorize
+from wxcontroller.controller.access import ENDPOINTS, authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
@@ -13,6 +13,8 @@ from wxcontroller.controller.ilink import routes as ilink
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
 from wxcontroller.controller.notify import routes as notify
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
+from wxcontroller.controller.v1 import index
+from wxcontroller.core.access import by_method
 from wxcontroller.openwx.replies import API_NOT_FOUND
 
 
@@ -34,6 +36,7 @@ def application(shared: Context) -> web.Application:
     app.on_response_prepare.append(harden)
     app[CONTEXT] = shared
     app[FIGURES] = figures
+    app[ENDPOINTS] = by_method(index.ENDPOINTS)
     app[FORMS] = Forms(openwx.FAILURE_FORM)
     openwx.add_routes(app)
     v1.add_routes(app)

@@ -1,7 +1,8 @@
-"""Access rights: the scopes of tokens, and one table of every endpoint with the scope that it needs.
+"""Access rights: the scopes of tokens, and endpoints with the scopes that they need.
 
-The controller and the accounts' ports check by this table, and tests compare the documents with it. A path that is
-missing from it needs the highest scope.
+Here are the endpoints of accounts, which the controller and the accounts' ports check alike, and those of the
+controller that are not of /v1. Each call of /v1 is declared with its scope where it is handled (controller/v1). An
+endpoint that is declared nowhere needs the highest scope.
 
 Most scopes form a ladder: read < send < control < admin. The others are for programs that speak another protocol to
 one account, and for other hosts. They are outside the ladder, because such a token is given to another person's
@@ -10,9 +11,10 @@ with scope admin. They require their token even while the rest of the API is ope
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import TypeAlias
 
 from wxcontroller.core.jsontypes import one_line
 
@@ -70,13 +72,16 @@ class About(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One line of the table. ``scope`` None: no scope needed. GET includes HEAD."""
+    """One endpoint. ``scope`` None: no scope needed. GET includes HEAD.
+
+    ``meaning`` is for those that the OpenAPI document lacks.
+    """
 
     methods: tuple[str, ...]
     path: str
     scope: Scope | None
     about: About
-    meaning: str
+    meaning: str = ""
 
     @property
     def is_about_host(self) -> bool:
@@ -88,16 +93,20 @@ class Endpoint:
         return (self.about is About.MACHINE or is_pairing) and "{account}" not in self.path
 
 
+Endpoints: TypeAlias = Mapping[tuple[str, str], Endpoint]
+
+
 def page(path: str, meaning: str) -> Endpoint:
     return Endpoint(("GET",), path, None, About.NOTHING, meaning)
 
 
-def own(call: str, scope: Scope, about: About, meaning: str) -> Endpoint:
-    return Endpoint(("GET",), f"/openwx/{call}", scope, about, meaning)
+def own(call: str, scope: Scope, about: About) -> Endpoint:
+    return Endpoint(("GET",), f"/openwx/{call}", scope, about)
 
 
-def v1(method: str, path: str, scope: Scope | None, about: About, meaning: str) -> Endpoint:
-    return Endpoint((method,), f"/v1/{path}", scope, about, meaning)
+def program(call: str, scope: Scope, meaning: str = "") -> Endpoint:
+    method, _, path = call.partition(" ")
+    return Endpoint((method,), f"/v1/{path}", scope, About.NOTHING, meaning)
 
 
 def ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: str) -> tuple[Endpoint, Endpoint]:
@@ -112,117 +121,55 @@ def notify(path: str, meaning: str) -> Endpoint:
     return Endpoint(("POST", "PUT"), path, Scope.NOTIFY, About.BEARER, meaning)
 
 
-def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
-    return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
+def _calls(scope: Scope, *names: str) -> Iterator[Endpoint]:
+    for name in names:
+        yield Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT)
 
 
 # Endpoints of an account's program under /v1, at its own port and, as accounts/{name}/…, through the controller.
 PROGRAM: tuple[Endpoint, ...] = (
-    v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
-    v1("POST", "messages", Scope.SEND, About.NOTHING, "send a message"),
-    v1("GET", "messages", Scope.READ, About.NOTHING, "its messages, of all chats or one, in pages"),
-    v1("GET", "messages/{id}", Scope.READ, About.NOTHING, "one of them"),
-    v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
-    v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
-    v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
-    v1("PATCH", "contacts/{id}", Scope.SEND, About.NOTHING, "set the name that is shown for one"),
-    v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
-    v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
-    v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
-    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, including finished ones"),
-    v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
-    v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
-    v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
-    v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
-    v1("POST", "webhook/test", Scope.CONTROL, About.NOTHING, "send a test event to its webhook"),
-    v1("POST", "proxy/test", Scope.CONTROL, About.NOTHING, "test whether WeChat is reachable through a proxy"),
-    v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
-    v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
-    v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "discard some"),
-    v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
-    v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
+    program("GET events", Scope.READ),
+    program("POST messages", Scope.SEND),
+    program("GET messages", Scope.READ),
+    program("GET messages/{id}", Scope.READ),
+    program("DELETE messages/{id}", Scope.SEND),
+    program("GET chats", Scope.READ),
+    program("GET contacts", Scope.READ),
+    program("PATCH contacts/{id}", Scope.SEND),
+    program("GET groups", Scope.READ),
+    program("GET groups/{id}/members", Scope.READ),
+    program("GET sends", Scope.READ),
+    program("GET sends/{id}", Scope.READ),
+    program("DELETE sends/{id}", Scope.SEND),
+    program("POST typing", Scope.SEND),
+    program("GET deliveries", Scope.READ),
+    program("GET deliveries/{id}", Scope.READ),
+    program("POST webhook/test", Scope.CONTROL),
+    program("POST proxy/test", Scope.CONTROL),
+    program("POST input", Scope.CONTROL),
+    program("POST deliveries/replay", Scope.CONTROL),
+    program("POST deliveries/purge", Scope.ADMIN),
+    program("POST deliveries/ack", Scope.CONTROL),
+    program("GET media/{file}", Scope.READ),
 )
-# Endpoints of the controller itself, by the paths of its router.
+# Endpoints of the controller itself, by the paths of its router, besides /v1.
 CONTROLLER: tuple[Endpoint, ...] = (
     page("/", "the dashboard; it asks for a token where one is needed"),
     page("/page/api", "the API reference"),
     page("/page/login", "the page that a login link opens"),
     page("/page/{digest}/{file}", "its scripts, style sheet, icon and texts"),
-    own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
-    own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: anyone who has it can start a login"),
-    own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
-    own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
-    v1("GET", "openapi.json", None, About.NOTHING, "the description of this API"),
-    v1("GET", "access", None, About.NOTHING, "whether a token is required, and whether this one is valid"),
-    v1("GET", "health", Scope.READ, About.OWN, "status of the controller"),
-    v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd carries out the controller's requests"),
-    v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
-    v1("POST", "accounts", Scope.CONTROL, About.OWN, "add one, without a start"),
-    v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),
-    v1("GET", "accounts/{name}/qr", Scope.CONTROL, About.NAME, "its QR code: anyone who has it can start a login"),
-    v1("POST", "accounts/{name}/start", Scope.CONTROL, About.NAME, "start it, with options"),
-    v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
-    v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
-    v1("POST", "accounts/{name}/logout", Scope.CONTROL, About.NAME, "end its session for good, and stop it"),
-    v1(
-        "POST",
-        "accounts/{name}/login-links",
-        Scope.CONTROL,
-        About.NAME,
-        "create a link that lets another person scan",
-    ),
-    v1("DELETE", "accounts/{name}/login-links/{id}", Scope.CONTROL, About.NAME, "revoke one"),
-    v1("GET", "login-links", Scope.CONTROL, About.OWN, "login links that are still valid"),
-    v1("GET", "login-code", None, About.NOTHING, "the code of a login link; the link is in a header"),
-    # About this host and not about an account, which two hosts have for a moment: never forwarded.
-    v1("PUT", "departures/{account}", Scope.ADMIN, About.MACHINE, "stop an account, and mark it as being moved away"),
-    v1("DELETE", "departures/{account}", Scope.ADMIN, About.MACHINE, "undo that"),
-    v1("POST", "departures/{account}", Scope.ADMIN, About.MACHINE, "remove it after its move to another host"),
-    v1("GET", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "whether an account can be moved to this host"),
-    v1("PUT", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "receive an account from another host"),
-    v1("POST", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "start it after its move"),
-    v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
-    v1("GET", "claims/{account}", Scope.ADMIN, About.MACHINE, "which other hosts may have an account"),
-    v1("POST", "claims/{account}", Scope.ADMIN, About.MACHINE, "let the copy here be the account"),
-    v1("PUT", "standbys/{account}", Scope.ADMIN, About.MACHINE, "keep a copy of an account of another host"),
-    v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
-    v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),
-    v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
-    v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
+    own("check_client", Scope.READ, About.OWN),
+    own("get_qrcode", Scope.CONTROL, About.CLIENT),
+    own("start_client", Scope.CONTROL, About.CLIENT),
+    own("stop_client", Scope.CONTROL, About.CLIENT),
+    # Declared in /v1 as well: the fast path of lists needs it before that is loaded.
+    Endpoint(("GET",), "/v1/accounts", Scope.READ, About.OWN),
     Endpoint(("POST",), "/mcp", Scope.READ, About.OWN, "MCP for AI agents; each tool needs the scope of its call"),
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
-    v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
-    v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
-    v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that exist on more than one host"),
-    v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "data about this host for other hosts"),
-    v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens and those of agents, without their secrets"),
-    v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
-    v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
-    *(
-        v1(each.methods[0], f"accounts/{{name}}/{each.path[4:]}", each.scope, About.NAME, each.meaning)
-        for each in PROGRAM
-    ),
-    v1("GET", "targets", Scope.ADMIN, About.MACHINE, "notification targets"),
-    v1("POST", "targets", Scope.ADMIN, About.MACHINE, "add one; the response contains its token"),
-    v1("GET", "targets/{target}", Scope.ADMIN, About.MACHINE, "one of them"),
-    v1("DELETE", "targets/{target}", Scope.ADMIN, About.MACHINE, "remove one and revoke its token"),
     notify("/notify/{target}", "send a notification, as ntfy's clients do, as a form, JSON or a webhook"),
     notify("/notify/{target}/message", "send one, as Gotify's clients do"),
     notify("/", "send one, as ntfy's clients do in JSON: topic is the target's name"),
     notify("/{target}", "send one to this target, for ntfy's clients that know no other path"),
-    v1(
-        "GET",
-        "accounts/{name}/consumers",
-        Scope.READ,
-        About.NAME,
-        "agents that use the account through the iLink API",
-    ),
-    v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
-    v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
-    v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "open pairing requests"),
-    v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
-    v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),
-    v1("DELETE", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "refuse it"),
     # Off until configured. The URLs of media and of pairing are secrets.
     page("/ilink/pair/{code}", "the page to approve an agent; it asks for a token if one is needed"),
     *ilink(("GET", "POST"), "bot/get_bot_qrcode", None, "an agent asks for a token"),
@@ -235,41 +182,29 @@ CONTROLLER: tuple[Endpoint, ...] = (
 
 # Endpoints of an account's program under /openwx, at its own port and through the controller.
 ACCOUNT: tuple[Endpoint, ...] = (
-    _call("get_user_info", Scope.READ, "the account's own profile"),
-    _call("get_client_info", Scope.READ, "status of the account's process"),
-    _call("get_friend_info", Scope.READ, "all friends"),
-    _call("get_group_info", Scope.READ, "all groups with members"),
-    _call("get_group_basic_info", Scope.READ, "all groups without members"),
-    _call("search_friend", Scope.READ, "friends by an attribute"),
-    _call("search_group", Scope.READ, "groups by an attribute"),
-    _call("get_avatar", Scope.READ, "a person's picture"),
-    _call("check_event", Scope.READ, "events since the last call; each event is returned once"),
-    _call("send_friend_message", Scope.SEND, "a message to a friend"),
-    _call("send_group_message", Scope.SEND, "a message to a group"),
-    _call("consult", Scope.SEND, "a message, and the answer to it"),
-    _call("upload_media", Scope.SEND, "media to send later"),
-    _call("revoke_message", Scope.SEND, "recall a message"),
-    _call("create_group", Scope.SEND, "create a group"),
-    _call("invite_friend", Scope.SEND, "add a friend to a group"),
-    _call("kick_group_member", Scope.SEND, "remove a member from a group"),
-    _call("set_group_displayname", Scope.SEND, "a group's name"),
-    _call("set_friend_markname", Scope.SEND, "a friend's remark"),
-    _call("set_markname", Scope.SEND, "the same"),
-    _call("stick", Scope.SEND, "pin a chat"),
-    _call("make_friend", Scope.SEND, "send a friend request"),
-    _call("accept_friend_request", Scope.SEND, "accept a friend request"),
-    _call("stop_client", Scope.CONTROL, "stop the account's process"),
+    *_calls(
+        Scope.READ,
+        *("get_user_info", "get_client_info", "get_friend_info", "get_group_info", "get_group_basic_info"),
+        *("search_friend", "search_group", "get_avatar", "check_event"),
+    ),
+    *_calls(
+        Scope.SEND,
+        *("send_friend_message", "send_group_message", "consult", "upload_media", "revoke_message"),
+        *("create_group", "invite_friend", "kick_group_member", "set_group_displayname", "set_friend_markname"),
+        *("set_markname", "stick", "make_friend", "accept_friend_request"),
+    ),
+    *_calls(Scope.CONTROL, "stop_client"),
 )
 
 # Endpoints at its own port only.
 OWN_PORT: tuple[Endpoint, ...] = (
-    v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
-    v1("GET", "options", Scope.READ, About.NOTHING, "the options in use, without secrets"),
-    v1("POST", "logout", Scope.CONTROL, About.NOTHING, "end its session for good"),
-    v1("POST", "keep-user", Scope.CONTROL, About.NOTHING, "refuse other users at the next login"),
-    v1("GET", "consumers", Scope.READ, About.NOTHING, "the agents of the account"),
-    v1("PUT", "consumers/{name}", Scope.ADMIN, About.NOTHING, "add one, or change its options"),
-    v1("DELETE", "consumers/{name}", Scope.ADMIN, About.NOTHING, "remove one"),
+    program("GET status", Scope.READ, "its queue, reports, media and times"),
+    program("GET options", Scope.READ, "the options in use, without secrets"),
+    program("POST logout", Scope.CONTROL, "end its session for good"),
+    program("POST keep-user", Scope.CONTROL, "refuse other users at the next login"),
+    program("GET consumers", Scope.READ, "the agents of the account"),
+    program("PUT consumers/{name}", Scope.ADMIN, "add one, or change its options"),
+    program("DELETE consumers/{name}", Scope.ADMIN, "remove one"),
     *PROGRAM,
 )
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
@@ -279,16 +214,11 @@ _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
 # Of a path in a log line; callers choose it.
 _LOGGED_LENGTH = 300
 _PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")
-_UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
+_UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT)
 
 
-def by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endpoint]:
-    def pairs() -> Iterator[tuple[tuple[str, str], Endpoint]]:
-        for endpoint in endpoints:
-            for method in endpoint.methods:
-                yield (method, endpoint.path), endpoint
-
-    return dict(pairs())
+def by_method(endpoints: Iterable[Endpoint]) -> Endpoints:
+    return {(method, endpoint.path): endpoint for endpoint in endpoints for method in endpoint.methods}
 
 
 _CONTROLLER = by_method(CONTROLLER)
@@ -303,13 +233,13 @@ def is_notification(method: str, path: str) -> bool:
     return path.startswith("/notify/") or (method in ("POST", "PUT") and _TOPIC.fullmatch(path) is not None)
 
 
-def of_controller(method: str, path: str) -> Endpoint:
+def of_controller(method: str, path: str, endpoints: Endpoints = _CONTROLLER) -> Endpoint:
     """Return the entry of a route of the controller; ``path`` in the router's form, with ``{name}``.
 
     What ``call_path`` leaves out changes nothing, here and below.
     """
-    found = _CONTROLLER.get((_plain(method), call_path(path))) or _CONTROLLER.get(("*", path))
-    return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE, "not in the table")
+    found = endpoints.get((_plain(method), call_path(path))) or endpoints.get(("*", path))
+    return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE)
 
 
 def of_call(path: str) -> Endpoint:
@@ -323,7 +253,7 @@ def of_call(path: str) -> Endpoint:
 def of_own_port(method: str, path: str) -> Endpoint:
     """Return the entry of a route only of an account's port; ``path`` in the router's form."""
     found = _OWN_PORT.get((_plain(method), path))
-    return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING, "not in the table")
+    return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING)
 
 
 def call_path(path: str) -> str:

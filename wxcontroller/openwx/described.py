@@ -5,6 +5,7 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
+from wxcontroller.core import access
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.verdict import Cause
 from wxcontroller.openwx.describing import (
@@ -324,11 +325,12 @@ def both(
     failures: tuple[int, ...] = (),
 ) -> tuple[DescribedRoute, DescribedRoute]:
     path, first, failed = f"/openwx/{name}", (_CLIENT, *headers), (*_FAILURES, *failures)
+    scope = access.of_call(path).scope
     return (
         DescribedRoute(
-            "GET", path, meaning, answers, (*first, *parameters), failures=failed, failure="Failure", tag=TAG
+            "GET", path, meaning, answers, scope, (*first, *parameters), failures=failed, failure="Failure", tag=TAG
         ),
         DescribedRoute(
-            "POST", path, meaning, answers, first, form=parameters, failures=failed, failure="Failure", tag=TAG
+            "POST", path, meaning, answers, scope, first, form=parameters, failures=failed, failure="Failure", tag=TAG
         ),
     )

@@ -5,7 +5,7 @@ is declared as its schema, or as a pair of its schema and its meaning.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -114,14 +114,16 @@ Answer: TypeAlias = Schema | Content | OnRequest
 class DescribedRoute:
     """One route, as its callers see it.
 
-    ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
-    of a JSON body, ``upload`` that of an alternative form; ``form`` are parameters of the original's API in the body.
+    ``scope`` is the one that its callers need, None for none. ``answers`` are by status. ``failures`` are statuses
+    whose answer is ``failure``, a schema. ``body`` is the schema of a JSON body, ``upload`` that of an alternative
+    form; ``form`` are parameters of the original's API in the body.
     """
 
     method: str
     path: str
     meaning: str
     answers: Mapping[int, Answer]
+    scope: Scope | None
     parameters: tuple[Parameter, ...] = ()
     body: Schema | None = None
     form: tuple[Parameter, ...] = ()
@@ -140,23 +142,17 @@ SCHEMES: Mapping[str, JsonObject] = {
         "description": "for scripts that cannot set headers; also in a form, or in JSON sent to /openwx",
     },
 }
-ScopeOf: TypeAlias = Callable[[DescribedRoute], Scope | None]
 
 
 def document(
-    title: str,
-    version: str,
-    about: str,
-    routes: Iterable[DescribedRoute],
-    schemas: Mapping[str, Schema],
-    scope_of: ScopeOf,
+    title: str, version: str, about: str, routes: Iterable[DescribedRoute], schemas: Mapping[str, Schema]
 ) -> JsonObject:
-    """Return an OpenAPI document. ``schemas`` are those that ``ref`` names; ``scope_of`` says what routes need."""
+    """Return an OpenAPI document. ``schemas`` are those that ``ref`` names."""
     paths: dict[str, JsonValue] = {}
     for route in routes:
         operations = paths.setdefault(route.path, {})
         assert isinstance(operations, dict)
-        operations[route.method.lower()] = _operation(route, scope_of(route))
+        operations[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": about},
@@ -169,7 +165,8 @@ def document(
     }
 
 
-def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
+def _operation(route: DescribedRoute) -> JsonObject:
+    scope = route.scope
     responses: dict[str, JsonValue] = {str(status): response(answer) for status, answer in route.answers.items()}
     refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
     for status in (*route.failures, *refusals):

@@ -18,6 +18,7 @@ from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
+from wxcontroller.controller.v1.index import ENDPOINTS
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.messages import Text
@@ -170,7 +171,7 @@ def test_scope_of_a_call_is_the_same_at_controller_and_account() -> None:
             if endpoint.path.startswith(prefix)
         }
 
-    at_controller, own = scopes(access.CONTROLLER, "/v1/accounts/{name}/"), scopes(access.OWN_PORT, "/v1/")
+    at_controller, own = scopes(ENDPOINTS, "/v1/accounts/{name}/"), scopes(access.OWN_PORT, "/v1/")
     both = at_controller.keys() & own.keys()
     assert {call: own[call] for call in both} == {call: at_controller[call] for call in both}
     assert ("PUT", "consumers/{}") in both

@@ -1,9 +1,9 @@
 """The API for everything that the original lacks: /v1.
 
 A module for each subject. A call is declared once, above its handler (``calls``, where to start); ``index`` collects
-all calls, from which the routes and the OpenAPI document (``described``, ``openapi``) are made. Scopes are in
-``core.access``. ``rows`` keeps the rows of all accounts for lists and streams. Calls about data that only an
-account's process has are forwarded to it (``messages``, ``sends``, ``deliveries``).
+all calls, from which the routes, the check of access and the OpenAPI document (``described``, ``openapi``) are made.
+``rows`` keeps the rows of all accounts for lists and streams. Calls about data that only an account's process has are
+forwarded to it (``messages``, ``sends``, ``deliveries``).
 """
 
 from functools import cache

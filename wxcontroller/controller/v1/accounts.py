@@ -13,7 +13,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
-from wxcontroller.controller.v1.calls import IGNORED, PASSED_ON, Calls, both
+from wxcontroller.controller.v1.calls import IGNORED, Calls, both
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
@@ -40,8 +40,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "accounts",
+    "GET accounts",
+    Scope.READ,
     "all accounts; with Accept: text/event-stream all of them, and then those that change",
     OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
 )
@@ -56,7 +56,9 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
-@CALLS.route("GET", "accounts/{name}", "one account", both(ref("Account"), ref("Told")), decoded=AccountAnswer)
+@CALLS.route(
+    "GET accounts/{name}", Scope.READ, "one account", both(ref("Account"), ref("Told")), decoded=AccountAnswer
+)
 async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with the status of its process, if it responds."""
     shared = context(request)
@@ -66,8 +68,8 @@ async def one_account(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "accounts",
+    "POST accounts",
+    Scope.CONTROL,
     "add one, without a start",
     both(ref("Account"), IGNORED),
     (409,),
@@ -131,7 +133,11 @@ _NOT_TOLD = N_(
 
 
 @CALLS.route(
-    "POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"), decoded=AccountAnswer
+    "POST accounts/{name}/logout",
+    Scope.CONTROL,
+    "end its session for good, and stop it",
+    ref("Account"),
+    decoded=AccountAnswer,
 )
 async def logout(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then.
@@ -153,8 +159,8 @@ async def logout(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "accounts/{name}/start",
+    "POST accounts/{name}/start",
+    Scope.CONTROL,
     "start it, registering it if it is new; options replace stored ones",
     _DONE,
     body=record({"options": ref("Options")}, ("options",)),
@@ -179,7 +185,7 @@ async def start(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
-@CALLS.route("POST", "accounts/{name}/stop", "stop it", _DONE, decoded=AccountAnswer)
+@CALLS.route("POST accounts/{name}/stop", Scope.CONTROL, "stop it", _DONE, decoded=AccountAnswer)
 async def stop(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/stop: also for an account that does not run."""
     accounts = context(request).accounts
@@ -188,15 +194,15 @@ async def stop(request: web.Request) -> web.Response:
     return json_response({**answer, **text_fields(note=stopped.note)} if stopped.note else answer)
 
 
-@CALLS.route("POST", "accounts/{name}/restart", "stop and start it", _DONE, decoded=AccountAnswer)
+@CALLS.route("POST accounts/{name}/restart", Scope.CONTROL, "stop and start it", _DONE, decoded=AccountAnswer)
 async def restart(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/restart."""
     return json_response(account_json(await context(request).accounts.restart(request.match_info["name"])))
 
 
 @CALLS.route(
-    "DELETE",
-    "accounts/{name}",
+    "DELETE accounts/{name}",
+    Scope.ADMIN,
     "stop and delete it",
     record(
         {
@@ -259,11 +265,9 @@ def texts(content: JsonObject) -> dict[str, str]:
     return found
 
 
-CALLS.route(
-    "POST",
-    "accounts/{name}/input",
+CALLS.forwarded(
+    "POST input",
     "answer what it waits for: yes to a consent, or the digits of a code",
     record({"account": TEXT, "id": TEXT, "answered": SWITCH}),
-    PASSED_ON,
     body=record({"id": TEXT, "value": TEXT}),
 )(pass_on_v1)

@@ -15,8 +15,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "access",
+    "GET access",
+    None,
     "whether a token is needed, and whether the given one is valid",
     record(
         {

@@ -8,6 +8,7 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NoAlerts, json_response
 from wxcontroller.controller.v1.calls import Calls
+from wxcontroller.core.access import Scope
 from wxcontroller.core.alerts import values_of
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
@@ -28,8 +29,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "alerts",
+    "GET alerts",
+    Scope.READ,
     "current problems and the alert channels",
     record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
 )
@@ -64,7 +65,9 @@ async def alerts(request: web.Request) -> web.Response:
     return json_response({"channels": channels, "problems": problems})
 
 
-@CALLS.route("POST", "alerts/test", "send a test alert", record({"id": TEXT, "channels": listing(TEXT)}), (409, 429))
+@CALLS.route(
+    "POST alerts/test", Scope.ADMIN, "send a test alert", record({"id": TEXT, "channels": listing(TEXT)}), (409, 429)
+)
 async def test(request: web.Request) -> web.Response:
     """POST /v1/alerts/test: send a test alert through all channels; GET /v1/alerts has its result under its id."""
     shared = context(request)

@@ -1,16 +1,18 @@
-"""A call of /v1, declared once, above its handler: its path, its meaning, its parameters and its answer.
+"""A call of /v1, declared once, above its handler: its path, its scope, its meaning, its parameters and its answer.
 
-Calls that an account's program answers are declared with what passes them on. The scopes that calls need are in the
-one table of core/access.py, which a test holds against the router.
+The router, the check of access and the OpenAPI document follow from that. Calls that an account's program answers are
+declared with what passes them on; their scopes are in core/access.py, because the program checks them, too.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
+from wxcontroller.core import access
+from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.records.decoding import WireRecord
 from wxcontroller.openwx.describing import (
     TEXT,
@@ -27,7 +29,7 @@ ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
 # Of one about an account: it may be on another host, which does not answer in time, or on two.
 _ABOUT_ACCOUNT = (404, 409, 504)
 # Additional ones of calls forwarded to the account's program.
-PASSED_ON = (415,)
+_PASSED_ON = (415,)
 _NAME = Parameter("name", "the account's name or its instance id", place="path")
 IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 H = TypeVar("H", bound=Handler)
@@ -37,10 +39,12 @@ H = TypeVar("H", bound=Handler)
 class RoutedCall:
     """A described route and its handler; ``pattern`` is its path for the router, if that is another one.
 
+    ``endpoint`` is by what its callers are checked.
     ``record`` is the type of an answer that an account or another host gives, None for one that passes unread.
     """
 
     route: DescribedRoute
+    endpoint: Endpoint
     handler: Handler
     pattern: str = ""
     record: type[WireRecord] | None = None
@@ -59,8 +63,8 @@ class Calls(list[RoutedCall]):
 
     def route(
         self,
-        method: str,
-        path: str,
+        call: str,
+        scope: Scope | None,
         meaning: str,
         answer: Answer,
         failures: tuple[int, ...] = (),
@@ -71,18 +75,23 @@ class Calls(list[RoutedCall]):
         status: int = 200,
         pattern: str = "",
         decoded: type[WireRecord] | None = None,
+        about: About | None = None,
     ) -> Callable[[H], H]:
-        """Declare the call ``/v1/PATH``, which the decorated function handles; ``also`` are its other answers.
+        """Declare the call ``METHOD PATH`` below /v1, which the decorated function handles.
 
-        ``decoded`` is the record of an answer that an account or another host gives (``account_port.rewriting``).
+        ``also`` are its other answers. ``decoded`` is the record of an answer that an account or another host gives
+        (``account_port.rewriting``).
         """
-        about, failed = ((_NAME,), _ABOUT_ACCOUNT) if "{name}" in path else ((), ())
+        method, _, path = call.partition(" ")
+        named, failed = ((_NAME,), _ABOUT_ACCOUNT) if "{name}" in path else ((), ())
+        endpoint = Endpoint((method,), f"/v1/{path}", scope, about or _about(path, scope))
         route = DescribedRoute(
             method,
-            f"/v1/{path}",
+            endpoint.path,
             meaning,
             {status: answer, **(also or {})},
-            (*about, *parameters),
+            scope,
+            (*named, *parameters),
             body,
             failures=(*ALWAYS, *failed, *failures),
             tag="v1",
@@ -90,10 +99,30 @@ class Calls(list[RoutedCall]):
         )
 
         def declared(handler: H) -> H:
-            self.append(RoutedCall(route, handler, pattern and f"/v1/{pattern}", decoded))
+            self.append(RoutedCall(route, endpoint, handler, pattern and f"/v1/{pattern}", decoded))
             return handler
 
         return declared
+
+    def forwarded(
+        self, call: str, meaning: str, answer: Answer, failures: tuple[int, ...] = (), **more: Any
+    ) -> Callable[[H], H]:
+        """Declare a call of an account's program (``access.PROGRAM``); ``more`` is as in ``route``."""
+        method, _, path = call.partition(" ")
+        scope = access.of_own_port(method, f"/v1/{path}").scope
+        failures = (*_PASSED_ON, *failures)
+        return self.route(f"{method} accounts/{{name}}/{path}", scope, meaning, answer, failures, **more)
+
+
+def _about(path: str, scope: Scope | None) -> About:
+    """Return how most calls name their accounts. Those for administrators are about this host, and never forwarded:
+    an account that is being moved is on two hosts for a moment.
+    """
+    if "{name}" in path:
+        return About.NAME
+    if scope is None or not scope.in_ladder:
+        return About.NOTHING
+    return About.MACHINE if scope is Scope.ADMIN else About.OWN
 
 
 def both(*schemas: Schema) -> Schema:

@@ -17,6 +17,7 @@ from wxcontroller.controller.ilink.consumers import keep, need_served
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls, both
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, text_fields
@@ -93,8 +94,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "accounts/{name}/consumers",
+    "GET accounts/{name}/consumers",
+    Scope.READ,
     "agents that use the account through the iLink API",
     record({"account": TEXT, "consumers": listing(_ROW), **text_schemas("reason")}),
 )
@@ -113,8 +114,8 @@ async def consumers(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "PUT",
-    "accounts/{name}/consumers/{consumer}",
+    "PUT accounts/{name}/consumers/{consumer}",
+    Scope.ADMIN,
     "add an agent or change its options; a new token is shown only in this response",
     both(_ROW, record({"account": TEXT, "token": TEXT}, ("token",))),
     parameters=(_NAME,),
@@ -154,8 +155,8 @@ async def put(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "DELETE",
-    "accounts/{name}/consumers/{consumer}",
+    "DELETE accounts/{name}/consumers/{consumer}",
+    Scope.ADMIN,
     "remove an agent and revoke its token",
     record({"account": TEXT, "name": TEXT, "token_ended": SWITCH, "forgotten": SWITCH}),
     parameters=(_NAME,),

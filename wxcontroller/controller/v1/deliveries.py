@@ -9,9 +9,10 @@ from wxcontroller.controller.account_port.failures import NOT_RUNNING
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.v1.calls import PASSED_ON, Calls, both
+from wxcontroller.controller.v1.calls import Calls, both
 from wxcontroller.controller.v1.events import LIMIT
 from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.records.deliveries import Changed, DeliveryPage, DeliveryRecord
@@ -123,8 +124,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "deliveries",
+    "GET deliveries",
+    Scope.READ,
     "numbers of undelivered reports and dead letters of all accounts",
     record({"accounts": listing(_ROW)}),
 )
@@ -160,12 +161,10 @@ def with_counts(fields: Fields) -> Schema:
     return both(ref("Counts"), record(fields))
 
 
-CALLS.route(
-    "GET",
-    "accounts/{name}/deliveries",
+CALLS.forwarded(
+    "GET deliveries",
     "undelivered reports and dead letters, oldest first, with all counts",
     with_counts({"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}),
-    PASSED_ON,
     parameters=(
         Parameter("state", "other states, separated by commas"),
         Parameter("after", "sequence number to continue after", WHOLE),
@@ -178,32 +177,26 @@ for _verb, _done, _meaning in (
     ("purge", "purged", "discard undelivered reports or dead letters"),
     ("ack", "acknowledged", "acknowledge dead letters: they are kept and no longer count as a problem"),
 ):
-    CALLS.route(
-        "POST",
-        f"accounts/{{name}}/deliveries/{_verb}",
+    CALLS.forwarded(
+        f"POST deliveries/{_verb}",
         _meaning,
         with_counts({_done: WHOLE}),
-        PASSED_ON,
         body=ref("Choice"),
         decoded=Changed,
     )(pass_on_v1)
-CALLS.route(
-    "GET",
-    "accounts/{name}/deliveries/{id}",
+CALLS.forwarded(
+    "GET deliveries/{id}",
     "one of them with its report",
     both(ref("Delivery"), record({"report": ANYTHING})),
-    PASSED_ON,
     parameters=(_ID,),
     decoded=DeliveryRecord,
     pattern="accounts/{name}/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}",
 )(pass_on_v1)
 _CONTENT = Content({"application/octet-stream": BINARY, "*/*": ANYTHING})
-CALLS.route(
-    "GET",
-    "accounts/{name}/media/{file}",
+CALLS.forwarded(
+    "GET media/{file}",
     "a received file, as media_url in reports names it",
     _CONTENT,
-    PASSED_ON,
     parameters=(
         Parameter("file", "its name", place="path"),
         Parameter("Range", "range of bytes", place="header"),

@@ -12,7 +12,7 @@ from wxcontroller.controller.v1 import consumers, deliveries, events, health, me
 from wxcontroller.controller.v1.calls import ALWAYS
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.core import access
-from wxcontroller.core.access import LADDER, MEANINGS, Scope
+from wxcontroller.core.access import LADDER, MEANINGS
 from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Origin
@@ -277,12 +277,12 @@ V1 = tuple(each.route for each in CALLS)
 
 
 def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Parameter) -> DescribedRoute:
-    answers: dict[int, Schema | Content] = {200: answer}
+    path, answers = f"/openwx/{name}", dict[int, Schema | Content]({200: answer})
     if name == "get_qrcode":
         answers[404] = Content({"text/html": TEXT})
     client = Parameter("client", "name of the account", required=name != "check_client")
     return DescribedRoute(
-        *("GET", f"/openwx/{name}", meaning, answers, (client, *parameters)),
+        *("GET", path, meaning, answers, access.of_controller("GET", path).scope, (client, *parameters)),
         failures=ALWAYS,
         failure="Failure",
         tag="the controller",
@@ -314,9 +314,4 @@ ROUTES = (*V1, *OWN, *described.calls())
 def openapi() -> JsonObject:
     """Return the document that /v1/openapi.json gives."""
     routes = {(route.method, route.path): route for route in reversed(ROUTES)}  # stop_client is the controller's own
-    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, scope_of)
-
-
-def scope_of(route: DescribedRoute) -> Scope | None:
-    own = route in V1 or route in OWN
-    return (access.of_controller(route.method, route.path) if own else access.of_call(route.path)).scope
+    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS)

@@ -14,8 +14,9 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
 from wxcontroller.controller.sse import by_websocket, server_sent
-from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
+from wxcontroller.core.access import Scope
 from wxcontroller.core.messages import N_
 from wxcontroller.core.records.events import EventPage
 from wxcontroller.openwx import eventstream
@@ -63,8 +64,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "events",
+    "GET events",
+    Scope.READ,
     "events of all or some accounts as they happen: server-sent events, or WebSocket on request",
     Content({STREAM: TEXT}),
     (404,),
@@ -174,9 +175,8 @@ class _Messages(_EventReader[str]):
 
 
 # The account's own stream, which the hub reads.
-CALLS.route(
-    "GET",
-    "accounts/{name}/events",
+CALLS.forwarded(
+    "GET events",
     "its events, as a page, or with Accept: text/event-stream as they happen",
     OnRequest(
         record(
@@ -189,7 +189,6 @@ CALLS.route(
         ),
         (STREAM,),
     ),
-    PASSED_ON,
     parameters=(
         Parameter("after", "id or sequence number to continue after"),
         Parameter("since", "only events since this time, in microseconds since 1970", WHOLE),

@@ -6,6 +6,7 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NotServed, json_response
 from wxcontroller.controller.v1.calls import Calls
+from wxcontroller.core.access import About, Scope
 from wxcontroller.core.errors import file_failed
 from wxcontroller.core.messages import N_
 from wxcontroller.core.states import TakeoverPolicy
@@ -79,8 +80,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "fleet",
+    "GET fleet",
+    Scope.READ,
     "the other hosts, accounts that exist on more than one host, standby bundles, and owners in etcd",
     record(
         {
@@ -91,6 +92,7 @@ CALLS = Calls()
             "etcd": (maybe(_ETCD), "owners of accounts; null in a fleet without etcd"),
         }
     ),
+    about=About.MACHINE,
 )
 async def fleet(request: web.Request) -> web.Response:
     """GET /v1/fleet: ``name`` is null without a fleet."""
@@ -105,8 +107,8 @@ async def fleet(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET",
-    "fleet/self",
+    "GET fleet/self",
+    Scope.FLEET,
     "data about this host for other hosts; for tokens of scope fleet",
     record({"name": TEXT, "version": TEXT, "agents": listing(_AGENT)}),
     (409,),

@@ -12,6 +12,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.units import Verb
 from wxcontroller.controller.v1.calls import Calls
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import text_fields
@@ -72,7 +73,7 @@ _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
 CALLS = Calls()
 
 
-@CALLS.route("GET", "health/units", "whether systemd carries out the controller's requests", _MAY_ACT)
+@CALLS.route("GET health/units", Scope.READ, "whether systemd carries out the controller's requests", _MAY_ACT)
 async def may_act(request: web.Request) -> web.Response:
     """GET /v1/health/units: whether systemd, and polkit before it, does what the controller asks; ``reason`` if not.
 
@@ -86,7 +87,11 @@ async def may_act(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET", "health", "status of the controller", ref("Health"), also={503: either(ref("Health"), ref("Error"))}
+    "GET health",
+    Scope.READ,
+    "status of the controller",
+    ref("Health"),
+    also={503: either(ref("Health"), ref("Error"))},
 )
 async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 when systemd answers, 503 when not.

@@ -1,4 +1,4 @@
-"""All calls of /v1."""
+"""All calls of /v1, and with them all endpoints of the controller."""
 
 from wxcontroller.controller.v1 import (
     accounts,
@@ -22,6 +22,7 @@ from wxcontroller.controller.v1 import (
     tokens,
     trials,
 )
+from wxcontroller.core import access
 
 CALLS = (
     *openapi.CALLS,
@@ -45,3 +46,4 @@ CALLS = (
     *targets.CALLS,
     *moves.CALLS,
 )
+ENDPOINTS = tuple(dict.fromkeys((*(each.endpoint for each in CALLS), *access.CONTROLLER)))

@@ -13,6 +13,7 @@ from wxcontroller.controller.journallines import line_of
 from wxcontroller.controller.sse import server_sent, wants_stream
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.journal import answering, journal, journal_query
+from wxcontroller.core.access import Scope
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import NUMBER, STREAM, TEXT, WHOLE, OnRequest, Parameter, listing, maybe, record
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
@@ -27,8 +28,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "accounts/{name}/journal",
+    "GET accounts/{name}/journal",
+    Scope.READ,
     "the end of its journal; with Accept: text/event-stream also each new line",
     OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
     parameters=(

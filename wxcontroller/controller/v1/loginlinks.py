@@ -14,6 +14,7 @@ from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.states import LoginState
@@ -32,8 +33,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "POST",
-    "accounts/{name}/login-links",
+    "POST accounts/{name}/login-links",
+    Scope.CONTROL,
     "create a link that lets another person scan the code: 15 minutes, one browser, one login",
     record({**_LINK, "url": TEXT}),
     status=201,
@@ -59,8 +60,8 @@ async def create(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET",
-    "login-links",
+    "GET login-links",
+    Scope.CONTROL,
     "the login links that are still valid, without their secrets",
     record({"links": listing(record(_LINK))}),
 )
@@ -75,8 +76,8 @@ async def all_links(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "DELETE",
-    "accounts/{name}/login-links/{id}",
+    "DELETE accounts/{name}/login-links/{id}",
+    Scope.CONTROL,
     "revoke a login link",
     record({"id": TEXT, "revoked": SWITCH}),
     (410,),
@@ -95,8 +96,8 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET",
-    "login-code",
+    "GET login-code",
+    None,
     "the QR code and the progress of the login, for the holder of a login link",
     record(
         {

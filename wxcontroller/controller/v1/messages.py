@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
-from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.records.messages import ChatPage, MessagePage, MessageRecord, Recall, SentMessage
 from wxcontroller.core.records.people import ContactPage, ContactRecord, GroupPage, MemberList
 from wxcontroller.core.verdict import Cause, SendState
@@ -214,24 +214,21 @@ def limit(maximum: int) -> Parameter:
     return Parameter("limit", f"number of results, at most {maximum}", WHOLE)
 
 
-@CALLS.route(
-    "POST",
-    "accounts/{name}/messages",
+@CALLS.forwarded(
+    "POST messages",
     "send text, media or both; 202: the outcome is not known yet",
     ref("SentMessage"),
-    (*PASSED_ON, 422, 429),
-    (_KEY,),
-    ref("NewMessage"),
-    ref("NewMessage"),
-    {202: ref("SentMessage")},
+    (422, 429),
+    parameters=(_KEY,),
+    body=ref("NewMessage"),
+    upload=ref("NewMessage"),
+    also={202: ref("SentMessage")},
     decoded=SentMessage,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/messages",
+@CALLS.forwarded(
+    "GET messages",
     "messages of all chats or one: the newest, or those next to a cursor",
     record(_PAGE),
-    PASSED_ON,
     parameters=(
         Parameter("chat", "only messages of this chat"),
         _BEFORE,
@@ -240,67 +237,53 @@ def limit(maximum: int) -> Parameter:
     ),
     decoded=MessagePage,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/messages/{id}",
+@CALLS.forwarded(
+    "GET messages/{id}",
     "one message",
     ref("Message"),
-    PASSED_ON,
     parameters=(_ID,),
     decoded=MessageRecord,
 )
-@CALLS.route(
-    "DELETE",
-    "accounts/{name}/messages/{id}",
+@CALLS.forwarded(
+    "DELETE messages/{id}",
     "recall a message that was sent, or cancel it while it waits, is held, or has its file uploaded",
     record({"id": TEXT, "result": word("recalled", "cancelled")}),
-    PASSED_ON,
     parameters=(_ID,),
     decoded=Recall,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/chats",
+@CALLS.forwarded(
+    "GET chats",
     "chats with their last messages, the latest first",
     page("chats", "Chat", log=TEXT),
-    PASSED_ON,
     parameters=(_BEFORE, limit(PAGE_CHATS)),
     decoded=ChatPage,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/contacts",
+@CALLS.forwarded(
+    "GET contacts",
     "contacts of the account",
     page("contacts", "ContactEntry"),
-    PASSED_ON,
     parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
     decoded=ContactPage,
 )
-@CALLS.route(
-    "PATCH",
-    "accounts/{name}/contacts/{id}",
+@CALLS.forwarded(
+    "PATCH contacts/{id}",
     "set the remark, the name that is shown for a contact",
     ref("ContactEntry"),
-    PASSED_ON,
     parameters=(Parameter("id", "the contact's id", place="path"),),
     body=record({"remark": (TEXT, "the name, at most 64 characters; empty: none")}),
     decoded=ContactRecord,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/groups",
+@CALLS.forwarded(
+    "GET groups",
     "groups of the account",
     page("groups", "GroupEntry"),
-    PASSED_ON,
     parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
     decoded=GroupPage,
 )
-@CALLS.route(
-    "GET",
-    "accounts/{name}/groups/{id}/members",
+@CALLS.forwarded(
+    "GET groups/{id}/members",
     "the members of a group",
     record({"account": TEXT, "group": TEXT, "members": listing(ref("GroupMember"))}),
-    PASSED_ON,
     parameters=(Parameter("id", "the group's id", place="path"),),
     decoded=MemberList,
 )

@@ -24,6 +24,7 @@ from wxcontroller.controller.receiving import imported
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import account_json
+from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
 from wxcontroller.core.leaving import Leaving, gone_from
@@ -51,8 +52,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "PUT",
-    "departures/{account}",
+    "PUT departures/{account}",
+    Scope.ADMIN,
     "mark it as being moved to another host, and stop it; for wxctl move",
     ref("Account"),
     (404, 409, 415),
@@ -70,8 +71,8 @@ async def leave(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "DELETE",
-    "departures/{account}",
+    "DELETE departures/{account}",
+    Scope.ADMIN,
     "remove the mark of a move; the account is started if it ran before",
     ref("Account"),
     (404, 409),
@@ -86,8 +87,8 @@ async def stay(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "departures/{account}",
+    "POST departures/{account}",
+    Scope.ADMIN,
     "remove it here after its move to the other host",
     record({"name": TEXT, "instance": TEXT, "targets": ANYTHING}),
     (404, 409),
@@ -104,8 +105,8 @@ async def has_left(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET",
-    "arrivals/{account}",
+    "GET arrivals/{account}",
+    Scope.ADMIN,
     "whether an account can be moved to this host, and whether it has been",
     record(
         {
@@ -150,8 +151,8 @@ def free_bytes(shared: Context) -> int:
 
 
 @CALLS.route(
-    "PUT",
-    "arrivals/{account}",
+    "PUT arrivals/{account}",
+    Scope.ADMIN,
     "receive an account that wxctl move sends from another host",
     ref("Account"),
     (409,),
@@ -168,8 +169,8 @@ async def arrive(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "GET",
-    "claims/{account}",
+    "GET claims/{account}",
+    Scope.ADMIN,
     "the epoch of the copy on this host, and the other hosts that may have the account; for wxctl claim",
     record(
         {
@@ -202,8 +203,8 @@ async def claimable(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "claims/{account}",
+    "POST claims/{account}",
+    Scope.ADMIN,
     "let the copy on this host be the account, in an epoch after all that are known; it is not started",
     ref("Account"),
     (404, 409),
@@ -229,8 +230,8 @@ def fleet_of(request: web.Request) -> Fleet:
 
 
 @CALLS.route(
-    "PUT",
-    "standbys/{account}",
+    "PUT standbys/{account}",
+    Scope.ADMIN,
     "keep a sealed copy of an account of another host; for wxctl claim",
     record({"name": TEXT, "host": TEXT, "epoch": WHOLE, "at": WHOLE, "bytes": WHOLE}),
     (409, 504),
@@ -300,8 +301,8 @@ def detect_lost_sender(request: web.Request) -> None:
 
 
 @CALLS.route(
-    "POST",
-    "arrivals/{account}",
+    "POST arrivals/{account}",
+    Scope.ADMIN,
     "start an account received in this move",
     ref("Account"),
     (404, 409),
@@ -317,8 +318,8 @@ async def start_arrived(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "DELETE",
-    "arrivals/{account}",
+    "DELETE arrivals/{account}",
+    Scope.ADMIN,
     "remove an account received in this move, if it was never started",
     _REMOVED,
     (404, 409),

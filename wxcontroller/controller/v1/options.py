@@ -10,6 +10,7 @@ from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.accounts import json_object, texts
 from wxcontroller.controller.v1.calls import IGNORED, Calls, both
 from wxcontroller.controller.view import View, account_json
+from wxcontroller.core.access import Scope
 from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
@@ -29,8 +30,8 @@ _NAMES = {name: pair for pair in SAME.items() for name in pair}
 
 
 @CALLS.route(
-    "GET",
-    "accounts/{name}/options",
+    "GET accounts/{name}/options",
+    Scope.READ,
     "its options, without secrets: those of its next start, and those that it runs by",
     record(
         {
@@ -56,8 +57,8 @@ async def shown(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "PATCH",
-    "accounts/{name}/options",
+    "PATCH accounts/{name}/options",
+    Scope.CONTROL,
     "store other options, null gives one its default again; they count from the next start",
     both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
     body={**_OBJECT, "examples": [{"send_interval": 5, "lang": None}]},

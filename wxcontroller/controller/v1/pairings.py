@@ -12,6 +12,7 @@ from wxcontroller.controller.ilink.pairings import PAIRINGS, Approval, NoPairing
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls, both
+from wxcontroller.core.access import About, Scope
 from wxcontroller.core.jsontypes import JsonValue, text
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref, word
@@ -31,14 +32,24 @@ _CODE = Parameter("code", "the code at the end of the link that the agent shows"
 CALLS = Calls()
 
 
-@CALLS.route("GET", "ilink/pairings", "open pairing requests of agents", record({"pairings": listing(_PAIRING)}))
+@CALLS.route(
+    "GET ilink/pairings", Scope.ADMIN, "open pairing requests of agents", record({"pairings": listing(_PAIRING)})
+)
 async def pairings(request: web.Request) -> web.Response:
     """GET: the open requests, without their codes: only who has opened a request's link can approve it."""
     rows: list[JsonValue] = [each.as_json() for each in request.app[PAIRINGS].open()]
     return json_response({"pairings": rows})
 
 
-@CALLS.route("GET", "ilink/pairings/{code}", "a pairing request, by the code in its link", _PAIRING, (404,), (_CODE,))
+@CALLS.route(
+    "GET ilink/pairings/{code}",
+    Scope.ADMIN,
+    "a pairing request, by the code in its link",
+    _PAIRING,
+    (404,),
+    (_CODE,),
+    about=About.NOTHING,
+)
 async def opened(request: web.Request) -> web.Response:
     """GET of one: the requesting agent, which is shown that the link was opened."""
     pairing = _pairing(request)
@@ -48,13 +59,14 @@ async def opened(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "ilink/pairings/{code}",
+    "POST ilink/pairings/{code}",
+    Scope.ADMIN,
     "approve a pairing request; the agent receives a token for this account, under this name",
     both(_PAIRING, record({"consumer": TEXT})),
     (404, 409, 504),
     (_CODE,),
     body=both(ref("ConsumerOptions"), record({"account": TEXT, "consumer": TEXT})),
+    about=About.NOTHING,
 )
 async def approve(request: web.Request) -> web.Response:
     """POST ``{"account": …, "consumer": …, …options}``: the agent gets a token for this consumer.
@@ -84,7 +96,15 @@ async def approve(request: web.Request) -> web.Response:
     return json_response({**pairing.as_json(), "account": account.name.name, "consumer": name})
 
 
-@CALLS.route("DELETE", "ilink/pairings/{code}", "refuse it", record({"refused": SWITCH}), (404,), (_CODE,))
+@CALLS.route(
+    "DELETE ilink/pairings/{code}",
+    Scope.ADMIN,
+    "refuse it",
+    record({"refused": SWITCH}),
+    (404,),
+    (_CODE,),
+    about=About.NOTHING,
+)
 async def refuse(request: web.Request) -> web.Response:
     """DELETE: the agent's request has expired."""
     pairing = _pairing(request)

@@ -9,6 +9,7 @@ from wxcontroller.controller.errors import BadRequest, NoQrcode, json_response
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import View
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import TEXT, OnRequest, Parameter, maybe, record, word
@@ -20,8 +21,8 @@ CALLS = Calls()
 
 
 @CALLS.route(
-    "GET",
-    "accounts/{name}/qr",
+    "GET accounts/{name}/qr",
+    Scope.CONTROL,
     "the QR code to scan: anyone who has it can start a login",
     OnRequest(
         record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),

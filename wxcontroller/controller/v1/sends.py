@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
-from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.messages import VERDICT, VERDICT_OPTIONAL
 from wxcontroller.core.records.messages import CancelledSend, SendList, SendRecord, TypingRecord
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
@@ -68,39 +68,31 @@ SCHEMAS: Mapping[str, Schema] = {
 }
 _ID = Parameter("id", "the send's id", place="path")
 CALLS = Calls()
-CALLS.route(
-    "GET",
-    "accounts/{name}/sends",
+CALLS.forwarded(
+    "GET sends",
     "messages that wait to be sent or are held, in order",
     record({"sends": listing(ref("Send")), "more": (SWITCH, "whether more are waiting than are listed")}, ("more",)),
-    PASSED_ON,
     decoded=SendList,
 )(pass_on_v1)
-CALLS.route(
-    "GET",
-    "accounts/{name}/sends/{id}",
+CALLS.forwarded(
+    "GET sends/{id}",
     "one by its id, including finished ones",
     ref("Send"),
-    PASSED_ON,
     parameters=(_ID,),
     decoded=SendRecord,
 )(pass_on_v1)
-CALLS.route(
-    "POST",
-    "accounts/{name}/typing",
+CALLS.forwarded(
+    "POST typing",
     "show or end the typing indicator for a person; shown: whether it is shown",
     record({"peer": TEXT, "on": SWITCH, "shown": SWITCH}),
-    PASSED_ON,
     body=record({"peer": TEXT, "on": SWITCH}, ("on",)),
     decoded=TypingRecord,
 )(pass_on_v1)
-CALLS.route(
-    "DELETE",
-    "accounts/{name}/sends/{id}",
+CALLS.forwarded(
+    "DELETE sends/{id}",
     "cancel one that waits, is held, or has its file uploaded; it is reported as not sent. 409 being-sent: WeChat "
     "may have it already",
     record({"id": TEXT, "state": word("refused")}),
-    PASSED_ON,
     parameters=(_ID,),
     decoded=CancelledSend,
 )(pass_on_v1)

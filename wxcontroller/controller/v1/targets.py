@@ -8,6 +8,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.notifytargets import new_target
@@ -29,7 +30,7 @@ _NAME = Parameter("target", "the target's name", place="path")
 CALLS = Calls()
 
 
-@CALLS.route("GET", "targets", "notification targets", record({"targets": listing(_TARGET)}))
+@CALLS.route("GET targets", Scope.ADMIN, "notification targets", record({"targets": listing(_TARGET)}))
 async def listed(request: web.Request) -> web.Response:
     """GET: all targets, without their tokens."""
     found = await asyncio.to_thread(context(request).targets.read)
@@ -37,7 +38,7 @@ async def listed(request: web.Request) -> web.Response:
     return json_response({"targets": targets})
 
 
-@CALLS.route("GET", "targets/{target}", "one of them", _TARGET, (404,), (_NAME,))
+@CALLS.route("GET targets/{target}", Scope.ADMIN, "one of them", _TARGET, (404,), (_NAME,))
 async def one(request: web.Request) -> web.Response:
     """GET /v1/targets/{target}. Raises UnknownTarget."""
     found = await asyncio.to_thread(context(request).targets.read)
@@ -45,8 +46,8 @@ async def one(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "POST",
-    "targets",
+    "POST targets",
+    Scope.ADMIN,
     "add one; its token is shown only in this response",
     record({**_FIELDS, "token": (TEXT, "the token, for this target only")}),
     (404, 409),
@@ -68,8 +69,8 @@ async def add(request: web.Request) -> web.Response:
 
 
 @CALLS.route(
-    "DELETE",
-    "targets/{target}",
+    "DELETE targets/{target}",
+    Scope.ADMIN,
     "remove one and revoke its token",
     record({"name": TEXT, "removed": SWITCH}),
     (404,),

@@ -33,7 +33,7 @@ _ANSWER = record({"required": SWITCH, "tokens": listing(_TOKEN), **texts("reason
 CALLS = Calls()
 
 
-@CALLS.route("GET", "tokens", "API tokens and those of agents, without their secrets", _ANSWER)
+@CALLS.route("GET tokens", Scope.ADMIN, "API tokens and those of agents, without their secrets", _ANSWER)
 async def tokens(request: web.Request) -> web.Response:
     """GET /v1/tokens: all of them; ``reason`` is why their file cannot be used, "" while it can."""
     gate, now = context(request).gate, time.time()

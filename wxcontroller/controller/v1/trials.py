@@ -1,23 +1,19 @@
 """Tests of an account's webhook and proxy, made by the account's process, from where they are used."""
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
-from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Fields, maybe, record, texts
 
 _ENDED: Fields = {"account": TEXT, "status": maybe(WHOLE), "milliseconds": WHOLE, **texts("error")}
 CALLS = Calls()
-CALLS.route(
-    "POST",
-    "accounts/{name}/webhook/test",
+CALLS.forwarded(
+    "POST webhook/test",
     "send a signed test event to the webhook, and return its answer",
     record({**_ENDED, "answer": TEXT}),
-    PASSED_ON,
 )(pass_on_v1)
-CALLS.route(
-    "POST",
-    "accounts/{name}/proxy/test",
+CALLS.forwarded(
+    "POST proxy/test",
     "contact WeChat's host through a proxy, by default the current one",
     record({**_ENDED, "reached": SWITCH, "host": TEXT, **texts("remedy")}),
-    PASSED_ON,
     body=record({"proxy": TEXT}, ("proxy",)),
 )(pass_on_v1)
