@@ -49,6 +49,11 @@ def either(*schemas: Schema) -> Schema:
     return {"anyOf": [choice for schema in schemas for choice in (items(schema.get("anyOf")) or [schema])]}
 
 
+def both(*schemas: Schema) -> Schema:
+    """Return the schema of values that match all of these."""
+    return {"allOf": list(schemas)}
+
+
 def listing(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
 

@@ -13,7 +13,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
-from wxcontroller.controller.v1.calls import IGNORED, Calls, both
+from wxcontroller.controller.v1.calls import IGNORED, Calls
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
@@ -24,7 +24,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
 from wxcontroller.core.records.accounts import AccountAnswer
-from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, listing, record, ref
+from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, both, listing, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 from wxcontroller.openwx.replies import CONTENT_TYPE
 

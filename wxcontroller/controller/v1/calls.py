@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
+from wxcontroller.controller.v1.recordschemas import described
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.records.decoding import WireRecord
@@ -66,7 +67,7 @@ class Calls(list[RoutedCall]):
         call: str,
         scope: Scope | None,
         meaning: str,
-        answer: Answer,
+        answer: Answer | type[WireRecord],
         failures: tuple[int, ...] = (),
         parameters: tuple[Parameter, ...] = (),
         body: Schema | None = None,
@@ -80,8 +81,10 @@ class Calls(list[RoutedCall]):
         """Declare the call ``METHOD PATH`` below /v1, which the decorated function handles.
 
         ``also`` are its other answers. ``decoded`` is the record of an answer that an account or another host gives
-        (``account_port.rewriting``).
+        (``account_port.rewriting``), if ``answer`` is not that record.
         """
+        if isinstance(answer, type):
+            decoded, answer = answer, described(answer)
         method, _, path = call.partition(" ")
         named, failed = ((_NAME,), _ABOUT_ACCOUNT) if "{name}" in path else ((), ())
         endpoint = Endpoint((method,), f"/v1/{path}", scope, about or _about(path, scope))
@@ -105,7 +108,7 @@ class Calls(list[RoutedCall]):
         return declared
 
     def forwarded(
-        self, call: str, meaning: str, answer: Answer, failures: tuple[int, ...] = (), **more: Any
+        self, call: str, meaning: str, answer: Answer | type[WireRecord], failures: tuple[int, ...] = (), **more: Any
     ) -> Callable[[H], H]:
         """Declare a call of an account's program (``access.PROGRAM``); ``more`` is as in ``route``."""
         method, _, path = call.partition(" ")
@@ -123,8 +126,3 @@ def _about(path: str, scope: Scope | None) -> About:
     if scope is None or not scope.in_ladder:
         return About.NOTHING
     return About.MACHINE if scope is Scope.ADMIN else About.OWN
-
-
-def both(*schemas: Schema) -> Schema:
-    """Return the schema of values that match all of these."""
-    return {"allOf": list(schemas)}

@@ -16,11 +16,13 @@ from wxcontroller.controller.errors import BadRequest, NoConsumer, json_response
 from wxcontroller.controller.ilink.consumers import keep, need_served
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import Calls, both
+from wxcontroller.controller.v1.calls import Calls
+from wxcontroller.controller.v1.recordschemas import schema_of
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, text_fields
+from wxcontroller.core.records.accounts import ConsumerRecord
 from wxcontroller.core.tokens import Token
 from wxcontroller.openwx.describing import (
     SWITCH,
@@ -28,6 +30,7 @@ from wxcontroller.openwx.describing import (
     WHOLE,
     Parameter,
     Schema,
+    both,
     either,
     listing,
     maybe,
@@ -60,32 +63,7 @@ SCHEMAS: Mapping[str, Schema] = {
         ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "wait", "interim"),
         "options of an agent that uses an account through the iLink API",
     ),
-    "Consumer": record(
-        {
-            "name": (TEXT, "its name"),
-            "access": (maybe(_ACCESS), "its token; null: it has none"),
-            "ilink_bot_id": (TEXT, "the bot id that it sees"),
-            "ilink_user_id": (TEXT, "the id of the person that the agent treats as its user; empty if unknown"),
-            "options": (ref("ConsumerOptions"), "the messages that it receives, and the answers to its sends"),
-            "online": (SWITCH, "whether it has reported that it is running"),
-            "polling": (SWITCH, "whether it is waiting for messages now"),
-            "last_poll": (
-                maybe(WHOLE),
-                "the time of its last request for messages, in seconds since 1970; null: never",
-            ),
-            "bot_agent": (TEXT, "the name by which it identifies itself"),
-            "channel_version": (TEXT, "the version of its client"),
-            "sent": (WHOLE, "messages that it has sent"),
-            "held": (WHOLE, "its sends that are held until the person writes"),
-            "behind": (maybe(WHOLE), "messages that it has not fetched; null: it has never polled"),
-            "skipped": (WHOLE, "messages that were skipped because they were too old"),
-        },
-        (
-            *("ilink_bot_id", "ilink_user_id", "options", "online", "polling", "last_poll", "bot_agent"),
-            *("channel_version", "sent", "held", "behind", "skipped"),
-        ),
-        "an agent that uses an account through the iLink API, as reported by the account's program",
-    ),
+    "Consumer": schema_of(ConsumerRecord, access=(maybe(_ACCESS), "its token; null: it has none")),
 }
 _NAME = Parameter("consumer", "the agent's name", place="path")
 _ROW = ref("Consumer")

@@ -9,90 +9,37 @@ from wxcontroller.controller.account_port.failures import NOT_RUNNING
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.v1.calls import Calls, both
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.events import LIMIT
+from wxcontroller.controller.v1.recordschemas import schemas_of
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.core.records.deliveries import Changed, DeliveryPage, DeliveryRecord
+from wxcontroller.core.records.deliveries import Changed, CountsRecord, DeliveryPage, DeliveryRecord, ProgressRecord
 from wxcontroller.openwx.describing import (
     ANYTHING,
     AS_DATA,
     BINARY,
-    NUMBER,
     SWITCH,
     TEXT,
     WHOLE,
     Content,
-    Fields,
     Parameter,
     Schema,
+    both,
     explained,
     listing,
     maybe,
     record,
     ref,
-    texts,
 )
 from wxcontroller.openwx.paging import SELECTED_IDS
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
-_FAILED = "error of the last attempt; empty: none"
-_COUNTS: Fields = {
-    "held": (WHOLE, "reports whose media are being fetched"),
-    "pending": (WHOLE, "undelivered reports, but for those whose media are being fetched"),
-    "retrying": (WHOLE, "of these, reports in the retry lane, which do not delay others"),
-    "dead": (WHOLE, "dead letters"),
-    "unacknowledged": (WHOLE, "of these, unacknowledged ones"),
-    "dropped": (WHOLE, "reports lost because the log was full or damaged"),
-    "to": (maybe(TEXT), "URL of the webhook, without secrets; null: none"),
-    "oldest_since": (maybe(WHOLE), "time when the oldest was queued, in seconds since 1970"),
-    "dropped_at": (maybe(WHOLE), "time of the last loss, in seconds since 1970; null: never"),
-    "damaged_at": (
-        maybe(WHOLE),
-        "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
-    ),
-    **texts(last_error=_FAILED, trouble="reason why nothing can be stored; empty: none"),
-    "last_attempt": (
-        maybe(record({"time": WHOLE, "status": maybe(WHOLE), "milliseconds": WHOLE})),
-        "when a report was last posted, the HTTP status and the time it took; null: not yet",
-    ),
-}
-_PROGRESS: Fields = {
-    "id": (TEXT, "the event's id"),
-    "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
-    "lane": (maybe(TEXT), "lane in which it waits: queue or retry; null: it does not wait"),
-    "attempts": (WHOLE, "number of attempts"),
-    "next_at": (maybe(NUMBER), "time of the next attempt, in seconds since 1970"),
-    **texts(last_error=_FAILED),
-    "last_status": (maybe(WHOLE), "HTTP status of the last attempt"),
-    "settled_at": (maybe(NUMBER), "time of its delivery or final failure, in seconds since 1970"),
-}
 SCHEMAS: Mapping[str, Schema] = {
-    "Progress": record(_PROGRESS, ("last_error_text",), "how far the delivery of an event's report is"),
-    "Counts": record(
-        {"account": (TEXT, "name of the account"), **_COUNTS},
-        ("last_error_text", "trouble_text", "last_attempt"),
-        "numbers of undelivered reports and dead letters",
-    ),
-    "Delivery": record(
-        {
-            **_PROGRESS,
-            "delivery": (TEXT, "the id by which the webhook gets it; absent from older versions"),
-            "seq": (WHOLE, "sequence number of the event"),
-            "time": (NUMBER, "time of the event, in seconds since 1970"),
-            "type": (TEXT, "type of the event"),
-            "bytes": (WHOLE, "size of its report"),
-            "direction": (maybe(TEXT), "in or out; null: not a message, or a large one"),
-            "sender": (maybe(TEXT), "name of the message's sender"),
-            "receiver": (maybe(TEXT), "name of its receiver"),
-            "group": (maybe(TEXT), "name of its group"),
-        },
-        ("delivery", "last_error_text", "direction", "sender", "receiver", "group"),
-        "a report and the state of its delivery",
-    ),
+    **schemas_of(ProgressRecord, CountsRecord, DeliveryRecord),
     "Choice": {
         "type": "object",
         "properties": {
@@ -149,28 +96,23 @@ def row(view: View) -> JsonObject:
             N_("its process publishes no deliveries: it has just started, or it is another program or version")
         )
     return {
+        **{key: reports.get(key) for key in CountsRecord.__struct_fields__},
         "account": view.account.name.name,
         "instance": view.instance,
-        **{key: reports.get(key) for key in _COUNTS},
         "error": str(error) or None,
         "error_text": error.as_json() if error else None,
     }
 
 
-def with_counts(fields: Fields) -> Schema:
-    return both(ref("Counts"), record(fields))
-
-
 CALLS.forwarded(
     "GET deliveries",
     "undelivered reports and dead letters, oldest first, with all counts",
-    with_counts({"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}),
+    DeliveryPage,
     parameters=(
         Parameter("state", "other states, separated by commas"),
         Parameter("after", "sequence number to continue after", WHOLE),
         LIMIT,
     ),
-    decoded=DeliveryPage,
 )(pass_on_v1)
 for _verb, _done, _meaning in (
     ("replay", "replayed", "send reports again; all: the dead letters"),
@@ -180,7 +122,7 @@ for _verb, _done, _meaning in (
     CALLS.forwarded(
         f"POST deliveries/{_verb}",
         _meaning,
-        with_counts({_done: WHOLE}),
+        both(ref("Counts"), record({_done: WHOLE})),
         body=ref("Choice"),
         decoded=Changed,
     )(pass_on_v1)

@@ -4,26 +4,25 @@ A test walks the router and compares; another one calls every route and holds th
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from wxcontroller import __version__
 from wxcontroller.controller.errors import FAILURES
-from wxcontroller.controller.v1 import consumers, deliveries, events, health, messages, sends
+from wxcontroller.controller.v1 import consumers, deliveries, health, messages, sends
 from wxcontroller.controller.v1.calls import ALWAYS
 from wxcontroller.controller.v1.index import CALLS
+from wxcontroller.controller.v1.recordschemas import schema_of, schemas_of
 from wxcontroller.core import access
 from wxcontroller.core.access import LADDER, MEANINGS
-from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.records.accounts import AccountRow, CapabilitiesRecord, IssueRecord, Queue
+from wxcontroller.core.records.events import EventRecord
 from wxcontroller.core.tables import SWITCH as ZERO_OR_ONE
 from wxcontroller.core.tables import Choice, Number, TableRow
 from wxcontroller.openwx import described
 from wxcontroller.openwx.describing import (
     ANYTHING,
     JSON,
-    NUMBER,
     SWITCH,
     TEXT,
     WHOLE,
@@ -48,10 +47,6 @@ _ABOUT = (
     "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
     "names or a wider one: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in LADDER) + "."
 )
-
-
-def _words(kind: type[StrEnum]) -> Schema:
-    return word(*(each.value for each in kind))
 
 
 def _option(option: TableRow) -> Schema:
@@ -92,7 +87,6 @@ SCHEMAS: Mapping[str, Schema] = {
     **messages.SCHEMAS,
     **consumers.SCHEMAS,
     **health.SCHEMAS,
-    "Event": events.EVENT,
     "Text": record(
         {
             "template": (TEXT, "the English text; {NAME} stands for a value"),
@@ -118,82 +112,19 @@ SCHEMAS: Mapping[str, Schema] = {
         "description": "options of an account, as wxclient(8) lists them; others are refused",
         "examples": [{"post_api": "http://127.0.0.1:8000/hook", "send_interval": 5}],
     },
-    "Account": record(
-        {
-            "name": (TEXT, "name of the account"),
-            "host": (maybe(TEXT), "the host of the fleet that has it; null without a fleet"),
-            "instance": (TEXT, "instance id: the name, if it is valid in a unit name"),
-            "unit": (TEXT, "its systemd unit"),
-            "driver": (TEXT, "route to WeChat"),
-            "epoch": (WHOLE, "1, and one more with each move to another host"),
-            "leaving": (
-                maybe(record({"to": TEXT, "id": TEXT, "ran": SWITCH, "sent": SWITCH})),
-                "host to which it is being moved; null: none",
+    **schemas_of(IssueRecord, CapabilitiesRecord, Queue, EventRecord),
+    "Account": schema_of(
+        AccountRow,
+        input=(
+            maybe(
+                record(
+                    {"id": TEXT, "kind": word(*QUESTION_KINDS), **texts("prompt"), "digits": maybe(WHOLE)},
+                    ("prompt_text",),
+                    "answer that it needs from a person: yes to a consent, or a code",
+                )
             ),
-            "arrived": (maybe(TEXT), "id of the move by which it came to this host; null: none"),
-            "desired": (_words(Desired), "desired state; survives reboots"),
-            "unit_state": (_words(UnitState), "state of the unit in systemd; absent: not loaded"),
-            "unit_sub": (TEXT, "detailed state of the unit in systemd"),
-            "login_state": (
-                maybe(_words(LoginState)),
-                "stage of the login; null: not reported by the running program",
-            ),
-            "state": (maybe(TEXT), "the same in the original's terms"),
-            **texts(status="status text", reason="reason why it waits, is stuck or has stopped trying"),
-            "since": (maybe(WHOLE), "time of the last change of login_state, in seconds since 1970"),
-            "input": (
-                maybe(
-                    record(
-                        {"id": TEXT, "kind": word(*QUESTION_KINDS), **texts("prompt"), "digits": maybe(WHOLE)},
-                        ("prompt_text",),
-                        "answer that it needs from a person: yes to a consent, or a code",
-                    )
-                ),
-                "question that it waits for, with the risk; null: none",
-            ),
-            "pid": (maybe(WHOLE), "process id"),
-            "port": (WHOLE, "its own port on 127.0.0.1"),
-            "post_api": (TEXT, "where reports are posted, without secrets"),
-            "proxy": (TEXT, "proxy for all traffic with WeChat, without secrets"),
-            "qrcode": (SWITCH, "whether there is a QR code to scan"),
-            "qrcode_number": (maybe(WHOLE), "number of this QR code since the process started"),
-            "qrcode_try": (
-                maybe(WHOLE),
-                "the number of this QR code among those shown before the account stops trying; null: unknown",
-            ),
-            "qrcode_limit": (maybe(WHOLE), "number of QR codes that are shown before it stops trying; null: unknown"),
-            "qrcode_until": (maybe(WHOLE), "when the next one is due, in seconds since 1970; null: unknown"),
-            "user": (maybe(record({"id": TEXT, "name": TEXT})), "the logged-in user"),
-            "avatar": (maybe(TEXT), "path of the user's picture, on a route that has pictures"),
-            "heartbeats": (
-                maybe(TEXT),
-                "a letter for each of the last 50 minutes, this one last: r running, o not running, n no process; "
-                "null without a process",
-            ),
-            "hourly_messages": (
-                maybe(listing(WHOLE)),
-                "messages received and sent in each of the last 24 hours, this one last",
-            ),
-            "start_time": (maybe(WHOLE), "when its process began, in seconds since 1970"),
-            "condition": (_words(Condition), "condition of the account"),
-            "severity": (_words(Severity), "severity of the condition; from warning on, it needs attention"),
-            "advice": (maybe(ref("Issue")), "the most severe issue; null: none"),
-            "issues": (listing(ref("Issue")), "its problems, the worst first"),
-        },
-        meaning="an account: desired state, unit, login and condition",
-    ),
-    "Issue": record(
-        {
-            "code": (TEXT, "code of the problem"),
-            "severity": (_words(Severity), "severity"),
-            "since": (maybe(WHOLE), "start of the problem, in seconds since 1970; null: unknown"),
-            "message": (TEXT, "the problem, in English"),
-            "remedy": (TEXT, "remedy, in English"),
-            "message_text": (maybe({"type": "object"}), "template and values of the message"),
-            "remedy_text": (maybe({"type": "object"}), "template and values of the remedy"),
-            "values": ({"type": "object"}, "values used in both texts, by name"),
-        },
-        meaning="a problem of an account, and its remedy",
+            "question that it waits for, with the risk; null: none",
+        ),
     ),
     "Told": record(
         {
@@ -222,35 +153,6 @@ SCHEMAS: Mapping[str, Schema] = {
             *("capabilities", "windows", "sending", "consumers"),
         ),
         "current data from the account's process",
-    ),
-    "Capabilities": record(
-        {
-            "sends": (listing(TEXT), "kinds of messages that it sends"),
-            "contacts": (SWITCH, "whether it lists all contacts; other routes list only people who have written"),
-            "groups": (SWITCH, "whether it supports groups"),
-            "recall": (SWITCH, "whether it supports recalls"),
-            "avatars": (SWITCH, "whether it fetches pictures of people"),
-            "lasting_ids": (SWITCH, "whether ids of people survive another login"),
-            "text_length": (WHOLE, "characters of a message; a longer text is split; 0: any number"),
-            "reply_window": (SWITCH, "whether it can send only within a window after a message from the person"),
-        },
-        meaning="capabilities of an account's route; other calls are refused",
-    ),
-    "Queue": record(
-        {
-            "waiting": (WHOLE, "waiting sends"),
-            "in_flight": (WHOLE, "sends that are being passed to WeChat"),
-            "most_waiting": (WHOLE, "most sends that wait; more are refused"),
-            "sent_today": (WHOLE, "number of messages sent today"),
-            "daily_limit": (WHOLE, "limit per day; 0: none"),
-            "burst_limit": (WHOLE, "limit per minute; 0: none"),
-            "oldest_since": (maybe(WHOLE), "time when the oldest was queued, in seconds since 1970"),
-            "next_send_at": (maybe(NUMBER), "time of the next send, in seconds since 1970"),
-            "held": (SWITCH, "whether the queue waits for a login"),
-            **texts(last_error="error of the last attempt; empty: none"),
-            "interval": (NUMBER, "smallest pause between two sends, in seconds"),
-            "jitter": (NUMBER, "maximum random addition to the pause, in seconds"),
-        }
     ),
     "Started": record(
         {

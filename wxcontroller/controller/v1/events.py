@@ -16,22 +16,18 @@ from wxcontroller.controller.errors import BadRequest
 from wxcontroller.controller.sse import by_websocket, server_sent
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
+from wxcontroller.controller.v1.recordschemas import described
 from wxcontroller.core.access import Scope
 from wxcontroller.core.messages import N_
 from wxcontroller.core.records.events import EventPage
 from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.describing import (
-    NUMBER,
     STREAM,
-    SWITCH,
     TEXT,
     WHOLE,
     Content,
     OnRequest,
     Parameter,
-    listing,
-    record,
-    ref,
 )
 from wxcontroller.openwx.paging import PAGE_EVENTS
 
@@ -41,23 +37,6 @@ _RETRY = 2000  # milliseconds
 # With this many places, not every event carries a cursor: the browser keeps the last one.
 _LONG_CURSOR, _CURSOR_SECONDS = 20, 1.0
 T = TypeVar("T")
-EVENT = record(
-    {
-        "id": (TEXT, "its place in the account's log"),
-        "delivery": (TEXT, "the id by which the webhook gets its report; absent from older versions"),
-        "account": (TEXT, "name of the account"),
-        "type": (TEXT, "name of the event, or friend_message, group_message, group_notice"),
-        "seq": (WHOLE, "sequence number of the event"),
-        "stamp": (WHOLE, "when it was stored, in microseconds since 1970; no two are the same"),
-        "epoch": (WHOLE, "the account's epoch at that time; absent from older versions"),
-        "time": (NUMBER, "time of the event, in seconds since 1970"),
-        "report": ({"type": "object"}, "the report, as posted to post_api"),
-        "omitted": (WHOLE, "in a stream: the size of an event that is too long for it; its report is left out"),
-        "see": (TEXT, "then: the path of the call that returns it"),
-    },
-    ("delivery", "stamp", "epoch", "time", "omitted", "see"),
-    "an event, with its report as posted to post_api",
-)
 _TYPES = Parameter("types", "only events of these types, separated by commas")
 LIMIT = Parameter("limit", "largest number", {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS})
 CALLS = Calls()
@@ -179,14 +158,7 @@ CALLS.forwarded(
     "GET events",
     "its events, as a page, or with Accept: text/event-stream as they happen",
     OnRequest(
-        record(
-            {
-                **dict.fromkeys(("account", "log"), TEXT),
-                **dict.fromkeys(("first", "last"), WHOLE),
-                "events": listing(ref("Event")),
-                "more": SWITCH,
-            }
-        ),
+        described(EventPage),
         (STREAM,),
     ),
     parameters=(

@@ -8,7 +8,7 @@ from wxcontroller.controller.account_port.status import Answer, ask
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.accounts import json_object, texts
-from wxcontroller.controller.v1.calls import IGNORED, Calls, both
+from wxcontroller.controller.v1.calls import IGNORED, Calls
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import presentable
@@ -20,7 +20,7 @@ from wxcontroller.core.options import OPTIONS, SAME, Origin, check_options
 from wxcontroller.core.records.accounts import AccountAnswer
 from wxcontroller.core.tables import TableRow
 from wxcontroller.core.tables import shown as written
-from wxcontroller.openwx.describing import AS_DATA, TEXT, listing, maybe, record, ref
+from wxcontroller.openwx.describing import AS_DATA, TEXT, both, listing, maybe, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 
 _OBJECT: JsonObject = {"type": "object"}

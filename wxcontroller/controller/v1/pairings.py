@@ -11,11 +11,11 @@ from wxcontroller.controller.ilink.consumers import keep, need_served
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Approval, NoPairing, Pairing, Status
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import Calls, both
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.access import About, Scope
 from wxcontroller.core.jsontypes import JsonValue, text
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref, word
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, both, listing, maybe, record, ref, word
 
 _PAIRING = record(
     {

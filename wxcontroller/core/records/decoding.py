@@ -17,9 +17,11 @@ Processes of accounts do not import this module: msgspec would cost each of them
 
 import asyncio
 import re
+from enum import Enum
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
+from msgspec import UnsetType
 
 from wxcontroller.core.jsontypes import (
     JSON_DEPTH,
@@ -53,6 +55,20 @@ Free = dict[str, Any]
 T = TypeVar("T")
 
 
+class Presence(Enum):
+    """What programs of this version do with a field, while its type accepts what others do."""
+
+    ALWAYS = "never left out"
+    NOT_NULL = "never null"
+    UNDESCRIBED = "not for callers, or described where it is used"
+
+
+# Fields of records that are passed on. What has no such mark may be left out where its type is a choice with UNSET.
+Sent = Annotated[T | UnsetType, Presence.ALWAYS]
+SentValue = Annotated[T | None | UnsetType, Presence.ALWAYS, Presence.NOT_NULL]
+Maybe = Annotated[T | None | UnsetType, Presence.NOT_NULL]
+
+
 class Undecodable(ValueError):
     """An answer that is not of the expected type; the message is a short reason on one line."""
 
@@ -64,6 +80,7 @@ class WireRecord(msgspec.Struct, kw_only=True):
     """
 
     holds_reports: ClassVar[bool] = False  # it may be as large as the largest event
+    schema_name: ClassVar[str] = ""  # in the OpenAPI document; "": it is described where it is used
     in_pieces: ClassVar[bool] = False  # its entries stay bytes, and are decoded one by one
 
     def locate(self, account: str) -> None:

@@ -5,31 +5,38 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Meta, UnsetType
 
-from wxcontroller.core.records.decoding import Free, FreeRecord, Number, Whole, WireRecord, Word
+from wxcontroller.core.records.decoding import Free, FreeRecord, Number, Presence, Whole, WireRecord, Word
 
 EventId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9]{1,18}\Z")]
 EventType = Annotated[str, Meta(pattern=r"^[a-z_]{1,64}\Z")]
 
 
 class EventRecord(FreeRecord, kw_only=True):
-    """An event with its report. ``host`` is set by hosts of a fleet only.
+    """An event, with its report as posted to post_api.
 
-    A stream leaves out a report that is too long for it, and what is known only from its content: ``omitted`` is then
-    its size, and ``see`` the path of the call that returns it.
+    ``host`` is set by hosts of a fleet only. A stream leaves out a report that is too long for it, and what is known
+    only from its content.
     """
 
-    host: str | UnsetType = UNSET
-    id: EventId
-    delivery: str | UnsetType = UNSET
-    account: str
-    type: EventType
-    seq: Whole
-    stamp: Whole | UnsetType = UNSET
-    epoch: Whole | UnsetType = UNSET
-    time: Number | UnsetType = UNSET
-    report: Free
-    omitted: Whole | UnsetType = UNSET
-    see: str | UnsetType = UNSET
+    schema_name = "Event"
+
+    host: Annotated[str | UnsetType, Presence.UNDESCRIBED] = UNSET
+    id: Annotated[EventId, "its place in the account's log"]
+    delivery: Annotated[
+        str | UnsetType, "the id by which the webhook gets its report; absent from older versions"
+    ] = UNSET
+    account: Annotated[str, "name of the account"]
+    type: Annotated[EventType, "name of the event, or friend_message, group_message, group_notice"]
+    seq: Annotated[Whole, "sequence number of the event"]
+    stamp: Annotated[Whole | UnsetType, "when it was stored, in microseconds since 1970; no two are the same"] = UNSET
+    epoch: Annotated[Whole | UnsetType, "the account's epoch at that time; absent from older versions"] = UNSET
+    time: Annotated[Number | UnsetType, "time of the event, in seconds since 1970"] = UNSET
+    report: Annotated[Free, "the report, as posted to post_api"]
+    omitted: Annotated[
+        Whole | UnsetType,
+        "in a stream: the size of an event that is too long for it; its report is left out",
+    ] = UNSET
+    see: Annotated[str | UnsetType, "then: the path of the call that returns it"] = UNSET
 
     free = ("report",)
 
