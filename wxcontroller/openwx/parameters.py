@@ -7,6 +7,7 @@ A value may be content of any size, percent-encoded at three times its size. ``V
 stands, and is decoded piece by piece: decoding 10 MB at once takes hundreds of megabytes.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -262,7 +263,7 @@ def multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, byt
     if at < 0:
         return
     at += len(delimiter) if at == 0 and body[:2] != b"\r\n" else 2 + len(delimiter)
-    for _ in range(PARAMETERS):
+    for count in itertools.count():
         if body[at : at + 2] == b"--":
             return
         head_start = body.find(b"\r\n", at)
@@ -272,10 +273,13 @@ def multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, byt
         end = body.find(b"\r\n" + delimiter, max(head_end, head_start))
         if end < 0:
             return
+        if count == PARAMETERS:
+            raise BadParameter(
+                N_("more than {parameters} fields in the form"), N_("send fewer"), parameters=PARAMETERS
+            )
         if head_end >= 0:
             yield at - len(delimiter), end + 2, body[head_start + 2 : head_end], head_end + 4
         at = end + 2 + len(delimiter)
-    raise BadParameter(N_("more than {parameters} fields in the form"), N_("send fewer"), parameters=PARAMETERS)
 
 
 def _usable(boundary: bytes) -> bytes:

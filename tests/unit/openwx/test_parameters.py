@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wxcontroller.openwx.crosssite import own_host
 from wxcontroller.openwx.parameters import (
     BadParameter,
+    file_name_of,
     form_pairs,
     holds_parameters,
     query_of,
@@ -121,6 +122,48 @@ def test_names_and_heads_that_are_too_long_are_passed_over() -> None:
         long = ("name=a\r\nX: " + "x" * (length - around), b"1")
         pairs = form_pairs("multipart/form-data; boundary=b", multipart("b", long, ("name=id", b"2")))
         assert [name for name, _ in pairs] == names
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('name="file"; filename="a b.png"', "a b.png"),
+        ("name=file; filename=b.png", "b.png"),
+        ("""name="file"; filename="a.png"; filename*=UTF-8'zh'%E5%9B%BE.png""", "图.png"),
+        ('name="file"', ""),
+        ('name="file"; filename=""', ""),
+        ('name="other"; filename="c.png"', ""),
+    ],
+)
+def test_name_of_an_uploaded_file(disposition: str, name: str) -> None:
+    body = multipart("b", ("name=first; filename=no.png", b"1"), (disposition, b"2"))
+    assert file_name_of("multipart/form-data; boundary=b", body, "file") == name
+    assert file_name_of("application/x-www-form-urlencoded", body, "file") == ""
+
+
+def test_json_has_parameters_only_in_calls_of_the_contract() -> None:
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+        assert holds_parameters("/v1/messages", kind)
+    assert [holds_parameters(path, JSON) for path in ("/openwx/x", "/v1/messages")] == [True, False]
+
+
+def test_2000_parameters_are_read() -> None:
+    query, names = "&".join(["a=1"] * 2000), ["a"] * 2000
+    assert [name for name, _ in query_pairs(query)] == names
+    kind, fields = "multipart/form-data; boundary=b", [("name=a", b"1")] * 2000
+    assert [name for name, _ in form_pairs(kind, multipart("b", *fields))] == names
+    with pytest.raises(BadParameter, match="more than 2000"):
+        query_pairs(query + "&a=1")
+    with pytest.raises(BadParameter, match="more than 2000"):
+        form_pairs(kind, multipart("b", *fields, *fields[:1]))
+
+
+def test_a_long_value_is_decoded_in_pieces_that_cut_no_escape() -> None:
+    for before in range(64 * 1024 - 4, 64 * 1024 + 1):
+        [(_, value)] = values_of("", "application/x-www-form-urlencoded", b"a=" + b"x" * before + b"%E5%9B%BE+y")
+        assert value.read() == b"x" * before + "图 y".encode()
+    [(_, value)] = values_of("", "application/x-www-form-urlencoded", b"a=" + b"%" * (64 * 1024 + 5))
+    assert value.read() == b"%" * (64 * 1024 + 5)
 
 
 def test_json_has_the_originals_format() -> None:
