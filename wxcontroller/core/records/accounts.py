@@ -20,7 +20,7 @@ from wxcontroller.core.records.decoding import (
     WireRecord,
     Word,
 )
-from wxcontroller.core.records.deliveries import AttemptRecord
+from wxcontroller.core.records.deliveries import AttemptRecord, ReportCounts
 from wxcontroller.core.records.texts import TextData
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
@@ -111,28 +111,13 @@ class Queue(WireRecord, kw_only=True):
     jitter: Annotated[SentValue[Number], "maximum random addition to the pause, in seconds"] = UNSET
 
 
-class Reports(WireRecord, kw_only=True):
+class Reports(ReportCounts, kw_only=True):
     """The deliveries of an account, in short."""
 
-    to: str | None | UnsetType = UNSET
-    held: Whole | None | UnsetType = UNSET
-    pending: Whole | None | UnsetType = UNSET
     waiting: Whole | None | UnsetType = UNSET
-    retrying: Whole | None | UnsetType = UNSET
-    oldest_since: Whole | None | UnsetType = UNSET
-    last_error: str | None | UnsetType = UNSET
-    last_error_text: _Text = UNSET
-    trouble: str | None | UnsetType = UNSET
-    trouble_text: _Text = UNSET
-    last_attempt: AttemptRecord | None | UnsetType = UNSET
     delivered: Whole | None | UnsetType = UNSET
     failed: Whole | None | UnsetType = UNSET
     refused: Whole | None | UnsetType = UNSET
-    dropped: Whole | None | UnsetType = UNSET
-    dropped_at: Whole | None | UnsetType = UNSET
-    damaged_at: Whole | None | UnsetType = UNSET
-    dead: Whole | None | UnsetType = UNSET
-    unacknowledged: Whole | None | UnsetType = UNSET
     dead_at: Whole | None | UnsetType = UNSET
     dead_error: str | None | UnsetType = UNSET
     dead_error_text: _Text = UNSET

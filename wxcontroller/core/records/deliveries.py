@@ -29,13 +29,9 @@ class AttemptRecord(WireRecord, kw_only=True):
     milliseconds: Annotated[Number | None, Presence.NOT_NULL, {"type": "integer"}] = None
 
 
-class CountsRecord(WireRecord, kw_only=True):
-    """Numbers of undelivered reports and dead letters."""
+class ReportCounts(WireRecord, kw_only=True):
+    """Numbers of an account's undelivered reports and dead letters."""
 
-    schema_name = "Counts"
-
-    account: Annotated[SentValue[str], "name of the account"] = UNSET
-    instance: Annotated[str | None | UnsetType, Presence.UNDESCRIBED] = UNSET
     to: Annotated[Sent[str | None], "URL of the webhook, without secrets; null: none"] = UNSET
     held: Annotated[SentValue[Whole], "reports whose media are being fetched"] = UNSET
     pending: Annotated[SentValue[Whole], "undelivered reports, but for those whose media are being fetched"] = UNSET
@@ -57,6 +53,15 @@ class CountsRecord(WireRecord, kw_only=True):
         AttemptRecord | None | UnsetType,
         "when a report was last posted, the HTTP status and the time it took; null: not yet",
     ] = UNSET
+
+
+class CountsRecord(ReportCounts, kw_only=True):
+    """Numbers of undelivered reports and dead letters."""
+
+    schema_name = "Counts"
+
+    account: Annotated[SentValue[str], "name of the account"] = UNSET
+    instance: Annotated[str | None | UnsetType, Presence.UNDESCRIBED] = UNSET
 
     def locate(self, account: str) -> None:
         self.account = account
