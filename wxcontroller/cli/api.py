@@ -11,7 +11,7 @@ from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, json_bo
 from wxcontroller.cli.errors import NoResponse
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
@@ -54,14 +54,14 @@ class Api(Connection):
             return  # it responds, even if with an error
 
     def health(self) -> JsonObject:
-        return obj(self.call("GET", "/v1/health"))
+        return self.call("GET", "/v1/health")
 
     def may_act(self) -> JsonObject:
         """Return whether systemd accepts the controller's requests, and the reason if not."""
-        return obj(self.call("GET", "/v1/health/units"))
+        return self.call("GET", "/v1/health/units")
 
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
-        found = items(field(self.call("GET", "/v1/accounts", wait=wait), "accounts"))
+        found = items(self.call("GET", "/v1/accounts", wait=wait).get("accounts"))
         return sorted((account_view(row) for row in found), key=lambda account: account.name)
 
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
@@ -79,7 +79,7 @@ class Api(Connection):
         return account_view(self.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:
-        return obj(self._ask("GET", name, "options"))
+        return self._ask("GET", name, "options")
 
     def change_options(self, name: AccountName, changes: Mapping[str, str | None]) -> AccountView:
         """Store options with an account; None gives one its default again."""
@@ -103,15 +103,15 @@ class Api(Connection):
 
     def answer(self, name: AccountName, input_id: str, value: str) -> JsonObject:
         """Answer an account's question."""
-        return obj(self._ask("POST", name, "input", body={"id": input_id, "value": value}))
+        return self._ask("POST", name, "input", body={"id": input_id, "value": value})
 
     def remove(self, name: AccountName) -> JsonObject:
-        return obj(self._ask("DELETE", name, wait=_PATIENCE))
+        return self._ask("DELETE", name, wait=_PATIENCE)
 
     def leave(self, name: AccountName, to: str, move: str, sent: bool) -> JsonObject:
         """Mark an account as being moved to another host, and stop it."""
         body: JsonObject = {"to": to, "id": move, "sent": sent}
-        return obj(self.call("PUT", path("departures", name.name), json_body(body), name, _PATIENCE))
+        return self.call("PUT", path("departures", name.name), json_body(body), name, _PATIENCE)
 
     def stay(self, name: AccountName, move: str) -> JsonObject:
         """Undo ``leave``; the account runs again if it did before."""
@@ -123,26 +123,26 @@ class Api(Connection):
 
     def claimable(self, name: AccountName) -> JsonObject:
         """Return the epoch of the copy on this host, and the other hosts that may have the account."""
-        return obj(self.call("GET", path("claims", name.name), about=name))
+        return self.call("GET", path("claims", name.name), about=name)
 
     def claim(self, name: AccountName) -> JsonObject:
         """Let the copy on this host be the account; it is not started."""
-        return obj(self.call("POST", path("claims", name.name), about=name, wait=_PATIENCE))
+        return self.call("POST", path("claims", name.name), about=name, wait=_PATIENCE)
 
     def arrival(self, name: AccountName, to: str = "") -> JsonObject:
         """Return whether an account can be moved there, or to the host ``to``, and whether it has been."""
         query = {"to": to} if to else {}
-        return obj(self.call("GET", path("arrivals", name.name, **query), about=name))
+        return self.call("GET", path("arrivals", name.name, **query), about=name)
 
     def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send an encrypted account to the other host."""
         body = RequestBody("application/octet-stream", -1, content)
-        return obj(self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE))
+        return self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE)
 
     def standby(self, name: AccountName, to: str, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send a sealed bundle of an account to its standby host; return the record stored there."""
         body = RequestBody("application/octet-stream", -1, content)
-        return obj(self.call("PUT", path("standbys", name.name, to=to), body, name, _PATIENCE))
+        return self.call("PUT", path("standbys", name.name, to=to), body, name, _PATIENCE)
 
     def start_arrived(self, name: AccountName, move: str) -> JsonObject:
         """Start an account that a move has brought there; returns when its unit is up."""
@@ -153,20 +153,20 @@ class Api(Connection):
         return self._of_move("DELETE", "arrivals", name, move)
 
     def _of_move(self, method: str, of: str, name: AccountName, move: str) -> JsonObject:
-        return obj(self.call(method, path(of, name.name, id=move), about=name, wait=_PATIENCE))
+        return self.call(method, path(of, name.name, id=move), about=name, wait=_PATIENCE)
 
-    def all_deliveries(self) -> JsonValue:
+    def all_deliveries(self) -> JsonObject:
         """Return how many reports of each account wait and are dead."""
         return self.call("GET", "/v1/deliveries")
 
-    def deliveries(self, name: AccountName, query: Mapping[str, str]) -> JsonValue:
+    def deliveries(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
         """Return an account's deliveries; ``query`` as GET /v1/accounts/NAME/deliveries takes it."""
         return self._ask("GET", name, "deliveries", query=query)
 
-    def delivery(self, name: AccountName, delivery_id: str) -> JsonValue:
+    def delivery(self, name: AccountName, delivery_id: str) -> JsonObject:
         return self._ask("GET", name, "deliveries", delivery_id)
 
-    def change_deliveries(self, name: AccountName, verb: str, chosen: JsonObject) -> JsonValue:
+    def change_deliveries(self, name: AccountName, verb: str, chosen: JsonObject) -> JsonObject:
         """Replay or purge (``verb``) what ``chosen`` names: ids, a state, or both."""
         return self._ask("POST", name, "deliveries", verb, body=chosen)
 
@@ -180,7 +180,7 @@ class Api(Connection):
 
     def journal(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
         """Return lines of an account's journal; ``query`` as GET /v1/accounts/NAME/journal takes it."""
-        return obj(self._ask("GET", name, "journal", query=query))
+        return self._ask("GET", name, "journal", query=query)
 
     def journal_stream(
         self, name: AccountName, query: Mapping[str, str], cursor: str
@@ -192,8 +192,8 @@ class Api(Connection):
     def qr_link(self, name: AccountName) -> str:
         """Return the content of the account's current QR code. Raises WxError without one."""
         answer = self._ask("GET", name, "qr")
-        link = text(field(answer, "link"))
-        if not link and field(answer, "jpeg"):
+        link = text(answer.get("link"))
+        if not link and answer.get("jpeg"):
             raise WxError(
                 N_("{account} runs a program that provides its QR code only as a picture"),
                 N_("get it: curl -f -o qr.jpg '{url}/openwx/get_qrcode?{urlencode}'"),
@@ -212,65 +212,65 @@ class Api(Connection):
 
     def login_link(self, name: AccountName) -> JsonObject:
         """Create a link that lets another person scan the code; its ``url`` is relative to the controller's."""
-        return obj(self._ask("POST", name, "login-links"))
+        return self._ask("POST", name, "login-links")
 
     def consumers(self, name: AccountName) -> JsonObject:
         """Return the agents that use an account by the iLink API."""
-        return obj(self._ask("GET", name, "consumers"))
+        return self._ask("GET", name, "consumers")
 
     def put_consumer(self, name: AccountName, consumer: str, options: JsonObject) -> JsonObject:
         """Add an agent, or change it; a new token is in the answer."""
-        return obj(self._ask("PUT", name, "consumers", consumer, body=options))
+        return self._ask("PUT", name, "consumers", consumer, body=options)
 
     def remove_consumer(self, name: AccountName, consumer: str) -> JsonObject:
         """Remove an agent and revoke its token."""
-        return obj(self._ask("DELETE", name, "consumers", consumer))
+        return self._ask("DELETE", name, "consumers", consumer)
 
     def pairings(self) -> JsonObject:
         """Return the agents that ask for a token."""
-        return obj(self.call("GET", "/v1/ilink/pairings"))
+        return self.call("GET", "/v1/ilink/pairings")
 
     def targets(self) -> JsonObject:
         """Return the notification targets."""
-        return obj(self.call("GET", "/v1/targets"))
+        return self.call("GET", "/v1/targets")
 
     def target(self, name: str) -> JsonObject:
         """Return one of them."""
-        return obj(self.call("GET", path("targets", name)))
+        return self.call("GET", path("targets", name))
 
     def add_target(self, settings: JsonObject) -> JsonObject:
         """Add a target; its token is in the answer."""
-        return obj(self.call("POST", "/v1/targets", json_body(settings)))
+        return self.call("POST", "/v1/targets", json_body(settings))
 
     def remove_target(self, name: str) -> JsonObject:
         """Remove a target and end its token."""
-        return obj(self.call("DELETE", path("targets", name)))
+        return self.call("DELETE", path("targets", name))
 
     def approve_pairing(self, code: str, options: JsonObject) -> JsonObject:
         """Approve an agent that requests a token."""
-        return obj(self.call("POST", path("ilink", "pairings", code), json_body(options)))
+        return self.call("POST", path("ilink", "pairings", code), json_body(options))
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
         """Return contacts or groups (``kind``) with ``wanted`` in a name or id."""
-        return [obj(person) for person in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
+        return [obj(person) for person in items(self._ask("GET", name, kind, query={"q": wanted}).get(kind))]
 
     def set_remark(self, name: AccountName, person: str, remark: str) -> JsonObject:
         """Set the name that is shown for a contact; return the contact."""
-        return obj(self._ask("PATCH", name, "contacts", person, body={"remark": remark}, wait=_SEND))
+        return self._ask("PATCH", name, "contacts", person, body={"remark": remark}, wait=_SEND)
 
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
         """Send a message and return its state."""
         body = message if isinstance(message, RequestBody) else json_body(message)
         headers = {"Idempotency-Key": key}
-        return obj(self.call("POST", path("accounts", name.name, "messages"), body, name, _SEND, headers))
+        return self.call("POST", path("accounts", name.name, "messages"), body, name, _SEND, headers)
 
     def messages(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
         """Return a page of an account's history; ``query`` as GET /v1/accounts/NAME/messages takes it."""
-        return obj(self._ask("GET", name, "messages", query=query))
+        return self._ask("GET", name, "messages", query=query)
 
     def sends(self, name: AccountName) -> JsonObject:
         """Return the sends of an account that have not ended."""
-        return obj(self._ask("GET", name, "sends"))
+        return self._ask("GET", name, "sends")
 
     def cancel_send(self, name: AccountName, send: str) -> None:
         """Cancel one of them. Raises NotCancelled if WeChat may have it, or there is none with this id."""
@@ -278,15 +278,15 @@ class Api(Connection):
 
     def alerts(self) -> JsonObject:
         """Return the alert channels and the current problems."""
-        return obj(self.call("GET", "/v1/alerts"))
+        return self.call("GET", "/v1/alerts")
 
     def fleet(self) -> JsonObject:
         """Return the other hosts of the fleet, and the accounts that more than one host has."""
-        return obj(self.call("GET", "/v1/fleet"))
+        return self.call("GET", "/v1/fleet")
 
     def test_alert(self) -> JsonObject:
         """Send a test alert; return its id and the channels that deliver it."""
-        return obj(self.call("POST", "/v1/alerts/test"))
+        return self.call("POST", "/v1/alerts/test")
 
     def _ask(
         self,
@@ -296,7 +296,7 @@ class Api(Connection):
         body: Mapping[str, JsonValue] | None = None,
         query: Mapping[str, str] = MappingProxyType({}),
         wait: float = ANSWER,
-    ) -> JsonValue:
+    ) -> JsonObject:
         """Send a request about an account, below its path, with a JSON ``body``."""
         content = None if body is None else json_body(body)
         return self.call(method, path("accounts", name.name, *parts, **query), content, name, wait)

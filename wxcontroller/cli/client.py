@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.states import UnitState
 
@@ -179,7 +179,7 @@ def _seconds(pause: float) -> str:
 
 
 def _count(container: JsonObject, key: str) -> str:
-    return f"{integer(field(container, key)):,}"
+    return f"{integer(container.get(key)):,}"
 
 
 def _number(value: JsonValue) -> float | None:

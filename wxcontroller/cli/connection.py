@@ -33,7 +33,7 @@ from wxcontroller.core.errors import (
     WxError,
     reason_of,
 )
-from wxcontroller.core.jsontypes import JsonValue, field, one_line, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.replies import REFUSED
@@ -175,8 +175,8 @@ class Connection:
         about: AccountName | None = None,
         wait: float = ANSWER,
         headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> JsonValue:
-        """Make a request and return its JSON. Raises WxError for an error response."""
+    ) -> JsonObject:
+        """Make a request and return its JSON, which is an object. Raises WxError for an error response."""
         status, content = self._exchange(method, path, body, wait, headers)
         answer = self._read(status, content)
         if may_be_unauthorized(status, answer) and self._renewed():
@@ -184,7 +184,7 @@ class Connection:
             answer = self._read(status, content)
         if status >= 400:
             raise _problem(status, answer, about)
-        return answer
+        return obj(answer)
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], silence: float) -> Iterator[HTTPResponse]:

@@ -96,7 +96,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
         return
     account = api.resolve(name)
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
-    found = obj(api.deliveries(account, query))
+    found = api.deliveries(account, query)
     if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
@@ -121,7 +121,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
             ],
             wraps="LAST ERROR",
         )
-    if following := field(found, "next"):
+    if following := found.get("next"):
         tell("more: {command}", command=command("deliveries list", account.name, "--after", one_line(following)))
 
 
@@ -135,7 +135,7 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     if session.emitted(found):
         return
     for key in _SHOWN:
-        value = field(found, key)
+        value = found.get(key)
         if key == "last_error":
             shown = say(text_in(found, key))
         elif key in ("state", "lane"):
@@ -143,7 +143,7 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
         else:
             shown = when(value) if key == "time" else "-" if value is None else text(value)
         click.echo(f"{padded(key, 12)}: {one_line(shown)}")
-    click.echo(printable(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True)))
+    click.echo(printable(json.dumps(found.get("report"), ensure_ascii=False, indent=2, sort_keys=True)))
 
 
 def with_selection(verb: _F) -> _F:
@@ -218,14 +218,14 @@ def change_deliveries(
     answer = api.change_deliveries(name, verb, chosen)
     if session.emitted(answer):
         return
-    number = integer(field(answer, key))
+    number = integer(answer.get(key))
     tell(*words, account=name.name, n=number)
-    waiting, dead = integer(field(answer, "pending")), integer(field(answer, "dead"))
+    waiting, dead = integer(answer.get("pending")), integer(answer.get("dead"))
     tell("now {waiting} undelivered, {dead} dead", waiting=waiting, dead=dead)
 
 
 def overview(session: WxctlRun, api: Api, all_: bool) -> None:
-    found = sorted(items(field(api.all_deliveries(), "accounts")), key=lambda row: text(field(row, "account")))
+    found = sorted(items(api.all_deliveries().get("accounts")), key=lambda row: text(field(row, "account")))
     if session.emitted(found):
         return
     if not found:

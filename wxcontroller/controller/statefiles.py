@@ -24,7 +24,6 @@ from wxcontroller.core.heartbeats import Heartbeats, heartbeats_of
 from wxcontroller.core.jsontypes import (
     JsonObject,
     JsonValue,
-    field,
     integer,
     obj,
     one_line,
@@ -217,30 +216,30 @@ def _published(path: Path, instance: str) -> Published | None:
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     """Parse the content of a state file, which may be anything."""
     try:
-        login = LoginState(text(field(content, "login_state")))
+        login = LoginState(text(content.get("login_state")))
     except ValueError:
         login = None
-    user = obj(field(content, "user"))
-    link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
-    heard = positive_seconds(field(content, "last_sync_uptime"))
+    user = obj(content.get("user"))
+    link, number = text(content.get(_SECRET)), content.get("qrcode_number")
+    heard = positive_seconds(content.get("last_sync_uptime"))
     return ClientState(
         fields=MappingProxyType(
             {key: without_texts(value) for key, value in content.items() if key not in _NOT_SHOWN}
         ),
         login=login,
-        word=one_line(field(content, "state")),
+        word=one_line(content.get("state")),
         status=text_in(content, "status"),
         reason=text_in(content, "reason"),
-        since=whole_seconds(field(content, "state_since")),
-        pid=integer(field(content, "pid")),
-        start_time=whole_seconds(field(content, "start_time")),
+        since=whole_seconds(content.get("state_since")),
+        pid=integer(content.get("pid")),
+        start_time=whole_seconds(content.get("start_time")),
         qrcode_link=link,
         qrcode_number=integer(number) if number is not None else number_of(link, stamp),
-        user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
+        user={"id": one_line(user.get("id")), "name": one_line(user.get("name"))} if user else None,
         stamp=stamp,
         heard=heard,
         until=heard + BELIEVED_SECONDS if heard and login is LoginState.RUNNING else math.inf,
-        asks=question_of(obj(field(content, "input"))),
+        asks=question_of(obj(content.get("input"))),
         assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )
 
