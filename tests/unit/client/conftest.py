@@ -36,13 +36,6 @@ QUICK_RETRIES = (0.05, 0.1)
 HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
 
-@pytest.fixture(params=["known", "other"])
-def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a test with a version of aiohttp whose undocumented parts are used for posting, and with another one."""
-    if request.param == "other":
-        monkeypatch.setattr(aiohttp, "__version__", "999.0.1")
-
-
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
     async with hooked() as hook:

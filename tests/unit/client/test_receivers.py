@@ -23,10 +23,10 @@ from wxcontroller.client.deliveries.lanes import (
     Policy,
     Result,
 )
-from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Receiver, posting
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.core.errors import FailureHandling
+from wxcontroller.core.httprequests import SessionRequests
 
 _LARGE = 30_000_000  # more than sockets take in without a reader
 
@@ -168,7 +168,7 @@ async def test_undocumented_parts_of_aiohttp_are_used_only_in_known_versions(
     monkeypatch.setattr(aiohttp, "__version__", version)
     caplog.set_level(logging.INFO)
     async with posting(Receiver("http://127.0.0.1:9/", "test"), Policy()) as poster:
-        assert isinstance(poster.posts, SessionPosts) is not is_known
+        assert isinstance(poster.requests, SessionRequests) is not is_known
     assert (f"aiohttp {version}" in caplog.text) is not is_known
 
 

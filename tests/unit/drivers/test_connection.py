@@ -33,6 +33,7 @@ async def failure(port: int, ca_file: str = "", scheme: str = "https") -> NoAnsw
     return failed.value
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("name", "begins", "ends", "trusted", "reason", "remedy"),
     [
@@ -51,6 +52,7 @@ async def test_untrusted_certificate_is_refused_with_its_problem(
     assert remedy in failed.remedy
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_stop_in_the_moment_of_a_time_limit_is_not_lost() -> None:
     async def request(port: int) -> None:
         async with Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport:
@@ -66,6 +68,7 @@ async def test_unusable_ca_file_is_refused(tmp_path: Path) -> None:
         make_driver(DriverContext("alice", options, Store()))
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_refused_connection_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
@@ -75,6 +78,7 @@ async def test_refused_connection_is_named() -> None:
     assert not failed.unsure  # the request was never sent
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_failed_connection_is_not_an_empty_poll() -> None:
     # A listener whose queue is full lets further connections hang.
     with socket.socket() as full, contextlib.ExitStack() as others:
@@ -123,6 +127,7 @@ async def test_login_follows_a_redirect_of_its_first_request(world: Wechat, alic
     assert world.violations() == []
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_redirect_to_a_foreign_host_is_not_followed(world: Wechat, alice: ServerAccount) -> None:
     raw = b"HTTP/1.1 302 Found\r\nLocation: https://wx.qq.com.evil.example/\r\nContent-Length: 0\r\n\r\n"
     async with answering(raw) as port:
@@ -226,6 +231,7 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -241,6 +247,7 @@ async def test_invalid_responses_are_failures(raw: bytes) -> None:
     assert "secret" not in f"{failed.value!r} {failed.value.__cause__!r} {failed.value.__context__!r}"
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_overlong_response_is_not_read_completely() -> None:
     body = b"x" * 1000
     assert await fetch(OK + b"Content-Length: 1000\r\n\r\n" + body) == body
@@ -250,6 +257,7 @@ async def test_overlong_response_is_not_read_completely() -> None:
         await fetch(OK + b"\r\n" + b"z" * 10_000_000)
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_request_of_an_account_that_stops_has_no_answer() -> None:
     """As when a picture is fetched meanwhile."""
     asked = asyncio.Event()

@@ -62,7 +62,7 @@ async def fenced(kind: str, place: Path) -> AsyncIterator[tuple[World, Fence, Tr
         yield world, fence, await stack.enter_async_context(transport)
 
 
-async def ask(transport: Transport, path: str, body: bytes | None = None) -> None:
+async def ask(transport: Transport, path: str, body: bytes = b"") -> None:
     await transport.send(LineRequest("call", "wx.qq.com", path, body=body, method="POST", timeout=PATIENCE))
 
 

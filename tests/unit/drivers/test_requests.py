@@ -22,6 +22,7 @@ from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls, ILinkHosts
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.extspam import EXTSPAM
 
+pytestmark = pytest.mark.usefixtures("both_ways")
 Fields: TypeAlias = Mapping[str, object]
 CGI = "/cgi-bin/mmwebwx-bin/"
 MS, INT32, DEVICE = re.compile(r"\d{13}"), re.compile(r"-?\d{1,10}"), re.compile(r"e\d{15}")

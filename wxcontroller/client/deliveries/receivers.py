@@ -24,9 +24,9 @@ from yarl import URL
 
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
-from wxcontroller.client.deliveries.outgoing import Outgoing
-from wxcontroller.client.deliveries.posts import PostAnswer, Posts, posts_over
 from wxcontroller.core.account import redacted
+from wxcontroller.core.httpbody import Outgoing
+from wxcontroller.core.httprequests import HttpAnswer, HttpRequests, requests_over
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import NOTHING, Text, verbatim
@@ -72,8 +72,12 @@ async def posting(receiver: Receiver, policy: Policy) -> AsyncIterator["Poster"]
     """Hold the connection to a receiver open, and close it at the end."""
     connector = TargetConnector(receiver.targets, receiver.tls)
     headers = {"Content-Type": "application/json", "User-Agent": receiver.user_agent}
-    async with connector, posts_over(connector, headers, min(_CONNECT_SECONDS, policy.timeout)) as posts:
-        yield Poster(receiver, policy, posts)
+    timeout = aiohttp.ClientTimeout(connect=min(_CONNECT_SECONDS, policy.timeout))
+    requests = requests_over(connector, headers, timeout)
+    try:
+        yield Poster(receiver, policy, connector, requests)
+    finally:
+        await requests.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Poster:
 
     receiver: Receiver
     policy: Policy
-    posts: Posts
+    connector: TargetConnector
+    requests: HttpRequests
 
     async def post(self, content: bytes | bytearray, headers: Mapping[str, str]) -> Result:
         """Post one report; return the result. Never raises for failures of the receiver or the network."""
@@ -114,18 +119,22 @@ class Poster:
         finally:
             body.release()
 
-    async def _answer(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> PostAnswer:
+    async def _answer(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> HttpAnswer:
         """Send one request. A connection that was in use before and breaks is replaced by a new one, once."""
         try:
-            return await self.posts.post(url, body, headers)
+            return await self.send(url, body, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
             # On a new connection the receiver may have taken the report
             # before it broke: that is an attempt, and is counted.
-            if not self.posts.connector.is_reused or is_answer(problem):
+            if not self.connector.is_reused or is_answer(problem):
                 raise
-        return await self.posts.post(url, body, headers)
+        return await self.send(url, body, headers)
 
-    async def _result(self, url: URL, answer: PostAnswer) -> Result:
+    async def send(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> HttpAnswer:
+        """Send one request and return its answer, which may be a redirect. Raises as HttpRequests.send."""
+        return await self.requests.send("POST", url, url.raw_path_qs, headers, body)
+
+    async def _result(self, url: URL, answer: HttpAnswer) -> Result:
         status = answer.status
         # Any 2xx: bots answer 201, 202 and 204 as well.
         if 200 <= status < 300:
@@ -148,7 +157,7 @@ class Poster:
             )
         return Result(DeliveryOutcome.FAILED, status, Text("the webhook returned {status}", status=status))
 
-    async def _read(self, answer: PostAnswer) -> bytes:
+    async def _read(self, answer: HttpAnswer) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report counts as delivered even if this fails."""
         if media_type(answer.headers.get("Content-Type", "")) not in ("application/json", "text/json"):
             return b""
@@ -168,7 +177,7 @@ class Poster:
         return bytes(content)
 
 
-async def read_some(answer: PostAnswer) -> bytes:
+async def read_some(answer: HttpAnswer) -> bytes:
     """Return the next bytes of an answer, b"" at its end. Raises ClientPayloadError if it ends early."""
     while True:
         with contextlib.suppress(TimeoutError):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from wxcontroller.client.deliveries.lanes import Policy
-from wxcontroller.client.deliveries.outgoing import Outgoing
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
+from wxcontroller.core.httpbody import Outgoing
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.unreachable import unreached
@@ -56,7 +56,7 @@ async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: i
         async with (
             asyncio.timeout(policy.timeout),
             posting(receiver, policy) as poster,
-            await poster.posts.post(url_of(receiver.address), Outgoing(body), headers) as answer,
+            await poster.send(url_of(receiver.address), Outgoing(body), headers) as answer,
         ):
             status = answer.status
             beginning = await answer.content.read(SHOWN_ANSWER_BYTES)

@@ -1,4 +1,4 @@
-"""The connection to WeChat: one HTTP session per account, its cookies, and answers of bounded size.
+"""The connection to WeChat: one pool of connections per account, its cookies, and answers of bounded size.
 
 With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the host
 name in URL, Host header and TLS stays WeChat's. With a ``proxy`` everything is reached through it; with both, the
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
@@ -20,6 +20,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from wxcontroller.core.egress import ProxyKind, parse_proxy
+from wxcontroller.core.httpbody import HttpBody, Outgoing
+from wxcontroller.core.httprequests import HttpAnswer, HttpRequests, requests_over
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
@@ -62,7 +64,7 @@ class LineRequest:
     path: str
     query: str = field(default="", repr=False)  # encoded already
     method: str = "GET"
-    body: bytes | AsyncIterable[bytes] | None = field(default=None, repr=False)
+    body: bytes | HttpBody = field(default=b"", repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0
     limit: int = 1 << 20  # bytes of the answer
@@ -143,20 +145,15 @@ class Transport:
         self._level = logging.INFO if verbose else logging.DEBUG
         self._account_header = {"X-Wx-Account": quote(account)} if account and self._server else {}
         self._fence = fence
-        self._session: aiohttp.ClientSession | None = None
+        self._requests: HttpRequests | None = None
 
     async def __aenter__(self) -> Self:
         connector = self._connector()
         if self._fence is not None:
             self._fence.guard(connector)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            # ``CookieJar`` above decides what is sent: WeChat's values must go back exactly as they came.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._agent, **self._account_header},
-            timeout=aiohttp.ClientTimeout(),
-            trust_env=False,  # only the proxy chosen for this account may be used
-        )
+        headers = {"User-Agent": self._agent, **self._account_header}
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timing.connect)
+        self._requests = requests_over(connector, headers, timeout)
         return self
 
     def _connector(self) -> aiohttp.TCPConnector:
@@ -175,19 +172,19 @@ class Transport:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            await requests.close()
 
     async def send(self, request: LineRequest) -> LineResponse:
         """Send one request. Raises NoAnswer, and TooLong for an answer above ``limit``."""
         body = bytearray()
-        silence = None if request.patient else self._timing.silence
+        # One that is not shorter than the whole request needs no timer of its own.
+        silence = None if request.patient or self._timing.silence >= request.timeout else self._timing.silence
         async with self._exchange(request, total=request.timeout, silence=silence) as response:
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > request.limit:
-                    response.close()
                     raise TooLong(request.call, request.limit)
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
             location = response.headers.get("Location", "")
@@ -210,19 +207,18 @@ class Transport:
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
             if response.status not in (200, 206):
                 raise UnreadableResponse(request.call, Text("HTTP status {status}", status=response.status))
-            if (response.content_length or 0) > request.limit:
-                response.close()
+            length = int(response.headers.get("Content-Length", 0))  # a number: the parser has checked it
+            if length > request.limit:
                 raise TooLong(request.call, request.limit)
             mime = media_type(response.headers.get("Content-Type", ""))
             start, total = 0, 0
             if response.status == 206:
                 start, total = part(request, response.headers.get("Content-Range", ""))
             packed = "Content-Encoding" in response.headers  # the length is then that of the compressed content
-            begin(ReceivedFile(0 if packed else response.content_length or 0, mime, start, total))
+            begin(ReceivedFile(0 if packed else length, mime, start, total))
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > request.limit:
-                    response.close()
                     raise TooLong(request.call, request.limit)
                 try:
                     await asyncio.to_thread(take, piece)  # a busy disk blocks writers
@@ -234,17 +230,19 @@ class Transport:
     @asynccontextmanager
     async def _exchange(
         self, request: LineRequest, total: float, silence: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        session = self._session
-        if session is None:
+    ) -> AsyncIterator[HttpAnswer]:
+        requests = self._requests
+        if requests is None:
             raise NoAnswer(request.call, Text("not connected"), unsure=False)
-        headers = dict(request.headers)
+        headers = request.headers
+        # WeChat's values must go back exactly as they came.
         if self._jar is not None and (
             cookies := self._jar.header(request.host, request.path, self._scheme == "https")
         ):
-            headers["Cookie"] = cookies
+            headers = {**headers, "Cookie": cookies}
         authority = request.host if self._port is None else f"{request.host}:{self._port}"
-        query = f"?{request.query}" if request.query else ""
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        body = Outgoing(request.body) if isinstance(request.body, bytes) else request.body
         # Errors of the library carry the URL: they are neither chained nor quoted.
         try:
             # Checked at each request: a reused connection may have been opened under an expired permit.
@@ -254,14 +252,14 @@ class Transport:
                 # Not aiohttp's limit: a cancellation in the moment in which that ends is lost, and with it a stop.
                 async with (
                     asyncio.timeout(total),
-                    session.request(
+                    # A redirect names another host, and the cookies and tokens of this one must not follow it.
+                    await requests.send(
                         request.method,
-                        URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
-                        data=request.body,
-                        headers=headers,
-                        # A redirect names another host, and the cookies and tokens of this one must not follow it.
-                        allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(sock_connect=self._timing.connect, sock_read=silence),
+                        URL(f"{self._scheme}://{authority}"),
+                        target,
+                        headers,
+                        None if request.method == "GET" else body,
+                        silence,
                     ) as response,
                 ):
                     if self._jar is not None:
@@ -275,14 +273,8 @@ class Transport:
             failure = NoAnswer(request.call, Text("this host may no longer run the account"), unsure=False)
         except TunnelFailed as problem:
             failure = NoAnswer(request.call, problem.what, remedy=problem.remedy, unsure=False)
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
             failure = no_answer(request.call, request.host, problem)
-        except AttributeError:
-            # aiohttp repeats a request whose reused connection breaks, but has no connector once the session is
-            # closed, as when an account stops.
-            if not session.closed:
-                raise
-            failure = NoAnswer(request.call, Text("not connected"))
         log.log(self._level, "%s", failure.message)
         raise failure
 

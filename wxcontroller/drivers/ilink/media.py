@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -174,10 +174,9 @@ class ILinkMedia:
         """Upload once; return the parameter by which the content is sent. Raises UnreadableResponse."""
         url, parameter = text(permit.get("upload_full_url")), text(permit.get("upload_param"))
         request = self.calls.upload(url, parameter, text(permit.get("filekey")))
-        size = padded(file.size)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        seconds = self.timing.transfer_base + size / _BYTES_PER_SECOND
-        body = ciphertext(file.path, key)
+        body = EncryptedFile(file, key)
+        headers = {"Content-Type": "application/octet-stream"}
+        seconds = self.timing.transfer_base + body.size / _BYTES_PER_SECOND
         sent = replace(request, method="POST", body=body, headers=headers, timeout=seconds, patient=True)
         try:
             answer = await self.transport.send(sent)
@@ -259,13 +258,28 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-async def ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
-    from wxcontroller.core.aes import encrypted
+class EncryptedFile:
+    """A file as the body of a request (``HttpBody``): it is read and encrypted while it is sent."""
 
-    with await asyncio.to_thread(path.open, "rb") as stream:
-        pieces = encrypted(stream, key)
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            yield piece
+    def __init__(self, file: Upload, key: bytes) -> None:
+        self._path, self._key = file.path, key
+        self.size = padded(file.size)
+        self.done = False
+
+    def rewind(self) -> None:
+        self.done = False
+
+    def single_part(self) -> None:
+        """Leave it to ``parts``: only they can wait for a disk."""
+
+    async def parts(self) -> AsyncGenerator[bytes]:
+        from wxcontroller.core.aes import encrypted
+
+        with await asyncio.to_thread(self._path.open, "rb") as stream:
+            pieces = encrypted(stream, self._key)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+        self.done = True
 
 
 def permanent_failure(what: str) -> WeChatError:

@@ -223,7 +223,7 @@ class WebCalls:
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         timeout = timeout or self._timing.call
         request = LineRequest(
-            call, host, path, query, "GET", None, headers, timeout, limit or WECHAT_SHORT_ANSWER_BYTES, patient
+            call, host, path, query, "GET", b"", headers, timeout, limit or WECHAT_SHORT_ANSWER_BYTES, patient
         )
         return await self._send(request)
 
