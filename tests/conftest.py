@@ -47,7 +47,7 @@ _LONGEST = [
         unit/durability/lifecycle system/keeper page/races unit/client/reply_window unit/fleet/owner_faults
         page/hostile fleet/fleet system/upgrade unit/durability/crashpoints system/torture system/upgrade_running
         system/attack system/access lint/style system/package unit/controller/restart system/alerts
-        unit/controller/load unit/fleet/keeper contract/client_contract unit/controller/fastpath
+        unit/controller/load unit/fleet/keeper contract/client_contract unit/controller/forwarding
         unit/client/ilink_served page/api system/account unit/fleet/takeovers unit/durability/unsaved
         unit/client/retry_lane unit/client/truncated system/doctor unit/fleet/faults
     """.split()

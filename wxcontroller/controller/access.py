@@ -5,9 +5,9 @@ import asyncio
 from aiohttp import web
 
 from wxcontroller.controller.admission import claim_of_caller, recognized, shown_by_head
-from wxcontroller.controller.authentication import ANYBODY, NOBODY, Caller
+from wxcontroller.controller.authentication import ANYBODY, NOBODY, Caller, Gate
 from wxcontroller.controller.body import has_body, take
-from wxcontroller.controller.context import context
+from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import Handler
 from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.notify.answers import is_notifying
@@ -74,19 +74,8 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     found = recognized(request)
     if found is None or (found is ANYBODY and not endpoint.scope.in_ladder):
         found = await recognized_by_token(request)
-    if endpoint is not _ANY_TOKEN and not found.scope.covers(endpoint.scope):
-        raise gate.denied(
-            found,
-            N_("{method} {request} needs the scope {scope}"),
-            N_("callers of {host} have {scope2}; see scope in its table [fleet.hosts.{host}] on this host")
-            if found.hop
-            else N_("use a token with that scope; this one has {scope2}"),
-            host=found.hop,
-            method=request.method,
-            request=access.loggable(sent_path(request))[:200],
-            scope=endpoint.scope,
-            scope2=found.scope,
-        )
+    if endpoint is not _ANY_TOKEN:
+        authorize_call(gate, found, endpoint, request.method, sent_path(request))
     request[_CALLER] = found
     if found.hop and endpoint.is_about_host:
         raise gate.denied(
@@ -107,6 +96,24 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     return await handled(request, endpoint, handler)
 
 
+def authorize_call(gate: Gate, found: Caller, endpoint: Endpoint, method: str, path: str) -> None:
+    """Raise Refused unless a caller has the scope that an endpoint needs."""
+    if endpoint.scope is None or found.scope.covers(endpoint.scope):
+        return
+    raise gate.denied(
+        found,
+        N_("{method} {request} needs the scope {scope}"),
+        N_("callers of {host} have {scope2}; see scope in its table [fleet.hosts.{host}] on this host")
+        if found.hop
+        else N_("use a token with that scope; this one has {scope2}"),
+        host=found.hop,
+        method=method,
+        request=access.loggable(path)[:200],
+        scope=endpoint.scope,
+        scope2=found.scope,
+    )
+
+
 async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) -> web.StreamResponse:
     """Have a request handled here, or by the host of the fleet that has its account."""
     fleet = context(request).fleet
@@ -116,10 +123,13 @@ async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) ->
 
 def hold_to_accounts(request: web.Request, name_or_id: str) -> None:
     """Raise Refused when a caller that is bound to accounts requests another one, by name or id."""
-    found = caller(request)
+    hold_caller(context(request), caller(request), name_or_id)
+
+
+def hold_caller(shared: Context, found: Caller, name_or_id: str) -> None:
+    """Raise Refused when a caller that is bound to accounts requests another one, by name or id."""
     if found.instances is None:
         return
-    shared = context(request)
     try:
         instance = shared.accounts.registry.resolve(name_or_id)
     except BadName:

@@ -1,10 +1,14 @@
 """Admission of requests to the controller's port, by their heads (``openwx.admission``)."""
 
+import asyncio
+
 from aiohttp import web
 
-from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller, Gate
-from wxcontroller.controller.context import context
+from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller
+from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import FORM, Refused
+from wxcontroller.controller.fleetport import Shown
+from wxcontroller.controller.ilink.origin import HOP_ORIGIN
 from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.notify.answers import failure_form
 from wxcontroller.controller.peers import address_of
@@ -22,9 +26,11 @@ from wxcontroller.openwx.admission import (
     claim_of_unknown,
     peer_of,
 )
+from wxcontroller.openwx.http1 import RequestHead
 from wxcontroller.openwx.parameters import BadParameter
 
 _RECOGNIZED = "caller by the head"
+_CALLER = CALLER_HEADER.lower().encode()
 _LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
 _AGENTS_POLLS = ("/ilink/bot/getupdates", "/ilink/bot/get_qrcode_status")
 
@@ -39,43 +45,61 @@ def claim_of(request: web.Request) -> Claim:
     """Return a request's limits according to its head."""
     gate, address, settings = context(request).gate, address_of(request), context(request).settings
     if CALLER_HEADER in request.headers:
-        hop = request[_RECOGNIZED] = _hop(request)
-        return claim_of_caller(hop, address, settings)
+        headers = request.headers
+        shown = Shown(headers[CALLER_HEADER], headers.get("Authorization"), headers.get("X-Auth-Token"))
+        request[_RECOGNIZED], origin = _hop(context(request), shown, address, request.transport)
+        if origin:
+            request[HOP_ORIGIN] = origin
+        return claim_of_head(request[_RECOGNIZED], address, settings)
     notifies = is_notification(request.method, request.path)
     if notifies and not (gate.targets.by_name or gate.targets.broken):
         notifies = False  # they are off
     request[FORM] = failure_form(request.path) if notifies else None
-    if gate.is_open and not notifies and not (isinstance(address, str) and _is_root(request, gate)):
-        request[_RECOGNIZED] = ANYBODY
-        return claim_of_caller(ANYBODY, address, settings)
-    try:
-        if notifies:
+    if notifies:
+        try:
             found = gate.notifier(credentials.from_publisher(request.headers, request.raw_path))
-        else:
-            found = gate.recognize(shown_by_head(request), address)
-    except BadParameter:  # the next reader of the query reports it
-        found = None
+        except BadParameter:  # the next reader of the query reports it
+            found = None
+    else:
+        found = gate.recognize_head(lambda: shown_by_head(request), address, gate.tokens)
     request[_RECOGNIZED] = found
+    return claim_of_head(found, address, settings)
+
+
+def claim_of_head(found: Caller | None, address: object, settings: Settings) -> Claim:
+    """Return the claim of a request by the caller that its head shows, None for an unknown one."""
     return claim_of_unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
 
 
-def _is_root(request: web.Request, gate: Gate) -> bool:
-    try:
-        return gate.recognize(shown_by_head(request), "") is ROOT
-    except BadParameter:
-        return False
+def hop_of(
+    shared: Context, head: RequestHead, address: object, transport: asyncio.BaseTransport | None
+) -> Caller | None:
+    """Return the original caller of a request that another host forwards, None for any other. Raises Refused."""
+    named = head.value(_CALLER)
+    if named is None:
+        return None
+    shown = Shown(named, head.value(b"authorization"), head.value(b"x-auth-token"))
+    return _hop(shared, shown, address, transport)[0]
 
 
-def _hop(request: web.Request) -> Caller:
+def shown_by(head: RequestHead, query: bytes) -> str | None:
+    """Return the token in the head of a request for an account. Raises BadParameter."""
+    token = credentials.from_headers(head.value(b"authorization"), head.value(b"x-auth-token"))
+    return token if token is not None else credentials.from_query(query.decode())
+
+
+def _hop(
+    shared: Context, shown: Shown, address: object, transport: asyncio.BaseTransport | None
+) -> tuple[Caller, str]:
     """Return the original caller of a forwarded request. Raises Refused, because any caller can send the header."""
-    fleet = context(request).fleet
+    fleet = shared.fleet
     if fleet is None:
         raise Refused(
             "not-a-hop",
             N_("this host does not accept calls from other hosts"),
             N_("add the table [fleet] to its settings; see wxcontroller.toml(5)"),
         )
-    return fleet.calls.hop(request)
+    return fleet.calls.hop(shown, address, transport)
 
 
 def shown_by_head(request: web.Request) -> str | None:

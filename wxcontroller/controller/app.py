@@ -7,7 +7,7 @@ from wxcontroller.controller.access import ENDPOINTS, authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
-from wxcontroller.controller.errors import FORMS, Forms, json_errors, json_response
+from wxcontroller.controller.errors import FORMS, Forms, Handler, json_errors, json_response
 from wxcontroller.controller.headers import harden
 from wxcontroller.controller.ilink import routes as ilink
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
@@ -15,7 +15,15 @@ from wxcontroller.controller.notify import routes as notify
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
 from wxcontroller.controller.v1 import index
 from wxcontroller.core.access import by_method
+from wxcontroller.openwx.connection import conclusion_of
 from wxcontroller.openwx.replies import API_NOT_FOUND
+
+
+@web.middleware
+async def conclude(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a request that was on its way to an account, and ended before it had an answer, with its conclusion."""
+    conclusion = conclusion_of(request)
+    return await (handler if conclusion is None else conclusion.handler)(request)
 
 
 def application(shared: Context) -> web.Application:
@@ -27,6 +35,7 @@ def application(shared: Context) -> web.Application:
             # is read. Pages of other sites are refused even with a token.
             figures.requests.count,
             json_errors,
+            conclude,
             shared.admission.middleware(claim_of, resource_of),
             no_foreign_pages,
             authorize,

@@ -4,7 +4,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wxcontroller.controller.errors import Refused, too_many_failures
@@ -21,6 +21,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import Token, Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
+from wxcontroller.openwx.parameters import BadParameter
 
 log = logging.getLogger(__name__)
 # A revoked token stays valid this long where requests are too frequent to check its file each time: less than the
@@ -135,6 +136,20 @@ class Gate:
             return holder(token)
         # Root's token is in a file of this machine: from elsewhere it can only have leaked.
         return ROOT if self._is_local(presented) and is_loopback(address) else None
+
+    def recognize_head(self, shown: Callable[[], str | None], address: object, tokens: Tokens) -> Caller | None:
+        """Return the caller that the head of a request shows; while every caller may do everything, anybody or root.
+
+        ``shown`` returns its token, or raises BadParameter, which the next reader of the query reports.
+        """
+        is_open = not self.exposed and not tokens.required
+        if is_open and not isinstance(address, str):
+            return ANYBODY
+        try:
+            found = self.recognize(shown(), address, tokens)
+        except BadParameter:
+            found = None
+        return ANYBODY if is_open and found is not ROOT else found
 
     def notifier(self, presented: str | None) -> Caller | None:
         """Return who shows the token of a notification target, None for any other."""

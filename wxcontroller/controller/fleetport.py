@@ -1,7 +1,9 @@
 """The controller's interface to other hosts, if there are any; ``controller/hosts.py`` implements it."""
 
+import asyncio
 from collections.abc import AsyncIterable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
@@ -48,6 +50,15 @@ class Destination(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The headers by which a host shows itself and its caller."""
+
+    caller: str
+    authorization: str | None
+    x_auth_token: str | None
+
+
 class FleetRow(Protocol):
     """An account of another host. ``body`` is its row with its activity, another object when it changes."""
 
@@ -64,8 +75,8 @@ class FleetRow(Protocol):
 class ForwardedCalls(Protocol):
     """Calls for accounts of other hosts, and calls that other hosts forward."""
 
-    def hop(self, request: web.Request) -> Caller:
-        """Return the original caller of a forwarded request. Raises Refused."""
+    def hop(self, shown: Shown, address: object, transport: asyncio.BaseTransport | None) -> tuple[Caller, str]:
+        """Return the original caller of a forwarded request, and the origin that its agent uses. Raises Refused."""
         ...
 
     def agent(self, presented: str | None) -> Caller | None:

@@ -8,6 +8,7 @@ A credential proves a host, and the header says what that host wants: its caller
 that host, at most.
 """
 
+import asyncio
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -25,12 +26,12 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.fleetport import Shown
 from wxcontroller.controller.ilink.calls import BODY_BYTES as AGENT_BODY_BYTES
 from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
-from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
+from wxcontroller.controller.ilink.origin import base_url
 from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
-from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.access import CALLER_HEADER, LADDER, About, Endpoint, Scope
 from wxcontroller.core.addresses import is_within
@@ -108,11 +109,11 @@ class HostCalls:
 
     # -- calls that other hosts forward
 
-    def hop(self, request: web.Request) -> Caller:
-        """Return the original caller of a forwarded request. Raises Refused."""
-        host, token = self._calling_host(request)
+    def hop(self, shown: Shown, address: object, transport: asyncio.BaseTransport | None) -> tuple[Caller, str]:
+        """See ``controller.fleetport.ForwardedCalls``."""
+        host, token = self._calling_host(shown, address, transport)
         try:
-            caller = read_caller(request.headers[CALLER_HEADER])
+            caller = read_caller(shown.caller)
         except BadCaller:
             raise Refused(
                 "not-a-hop",
@@ -130,11 +131,10 @@ class HostCalls:
                 host2=caller.host,
             )
         if caller.scope is Scope.ILINK:  # the agent's own token identifies it
-            agent = self._shared.gate.recognize(request.headers.get("X-Auth-Token"), None)
+            agent = self._shared.gate.recognize(shown.x_auth_token, None)
             if agent is None or agent.scope is not Scope.ILINK:
                 raise self._shared.gate.revoked()
-            request[HOP_ORIGIN] = caller.origin
-            return replace(agent, hop=host.name)
+            return replace(agent, hop=host.name), caller.origin
         # The host answers for all of its callers, whose names it may have made up.
         words = f"host {host.name} (for {caller.words})"
         allowed = host.instances
@@ -142,20 +142,22 @@ class HostCalls:
         if allowed is not None:
             accounts = allowed if accounts is None else allowed & accounts
         if caller.scope is Scope.FLEET:
-            return Caller(words, Scope.FLEET, allowed, token, hop=host.name)
+            return Caller(words, Scope.FLEET, allowed, token, hop=host.name), ""
         if caller.scope is None:
-            return Caller(words, Scope.READ, _NO_ACCOUNTS, token, hop=host.name)
+            return Caller(words, Scope.READ, _NO_ACCOUNTS, token, hop=host.name), ""
         scope = min(caller.scope, host.scope, key=LADDER.index)
-        return Caller(words, scope, accounts, token, hop=host.name)
+        return Caller(words, scope, accounts, token, hop=host.name), ""
 
-    def _calling_host(self, request: web.Request) -> tuple[HostSettings, str]:
+    def _calling_host(
+        self, request: Shown, address: object, transport: asyncio.BaseTransport | None
+    ) -> tuple[HostSettings, str]:
         """Return the host whose credential a request shows, and the id of its token, "" for a certificate.
 
         A token of scope fleet is for the host that it is named after. Raises Refused.
         """
-        gate, address = self._shared.gate, address_of(request)
-        shown, token = credentials.from_headers(request.headers.get("Authorization"), None), ""
-        name = self._certified(request) if shown is None else ""
+        gate = self._shared.gate
+        shown, token = credentials.from_headers(request.authorization, None), ""
+        name = self._certified(transport) if shown is None else ""
         if not name:
             try:
                 found = gate.recognize(shown, address) or gate.caller(shown, address)
@@ -188,11 +190,11 @@ class HostCalls:
             )
         return host, token
 
-    def _certified(self, request: web.Request) -> str:
+    def _certified(self, transport: asyncio.BaseTransport | None) -> str:
         """Return the name of the host whose certificate the connection has shown, "" for none."""
-        if not self._hosts.settings.client_ca or request.transport is None:
+        if not self._hosts.settings.client_ca or transport is None:
             return ""
-        shown = request.transport.get_extra_info("peercert") or {}
+        shown = transport.get_extra_info("peercert") or {}
         names = {value.lower() for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"}
         return next((host.name for host in self._hosts.settings.hosts if host.name.lower() in names), "")
 
@@ -259,8 +261,12 @@ class HostCalls:
                 limit = AGENT_BODY_BYTES
         if not has_body(request):
             return await pass_to(request, destination, target, sent_back=sent_back)
-        async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
+        spool = await form_of(request, limit, endpoint.about is About.CLIENT)
+        try:
             return await pass_to(request, destination, target, spool, sent_back)
+        finally:
+            if spool is not None:
+                spool.close()
 
     async def _placed(self, request: web.Request, endpoint: Endpoint, name_or_id: str) -> HostDestination | None:
         """Return the host that takes an account of a new name, None for this one. Raises NoHost."""

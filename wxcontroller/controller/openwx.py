@@ -14,6 +14,7 @@ from wxcontroller.controller.errors import FORMS, FailureForm, Refused, json_res
 from wxcontroller.controller.unitstarts import TooManyAccounts
 from wxcontroller.controller.view import View
 from wxcontroller.core import egress
+from wxcontroller.core.access import call_path
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import (
     BadName,
@@ -40,6 +41,7 @@ CONTROL_FORM_BYTES = 1 << 20
 _PASSED_OVER = frozenset({"client", "datatype", "callback"})
 # Calls that no account has. stop_client by POST is the account's own.
 _BY_GET = frozenset({"start_client", "check_client", "get_qrcode"})
+_OWN = _BY_GET | {"stop_client"}
 NO_QRCODE_TYPE = "text/html;charset=UTF-8"
 
 
@@ -186,6 +188,11 @@ async def request_parameters(request: web.Request) -> dict[str, str]:
     if "client" in found:
         hold_to_accounts(request, found["client"])
     return found
+
+
+def is_own_call(method: bytes, path: str) -> bool:
+    """Return whether a request for a path under /openwx is for the controller itself."""
+    return method in (b"GET", b"HEAD") and call_path(path).removeprefix("/openwx/") in _OWN
 
 
 def client_unknown(request: web.Request, answer: JsonObject = replies.CLIENT_UNKNOWN) -> web.Response:

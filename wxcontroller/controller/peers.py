@@ -21,13 +21,14 @@ def address_of(request: web.Request) -> object:
         transport = request.transport
         other_end = transport.get_extra_info("peername") if transport is not None else None
         trusted = context(request).settings.trusted_proxies
-        request[_PEER] = forwarded(request, trusted, other_end) if trusted else other_end
+        named = request.headers.getall("X-Forwarded-For", ())
+        request[_PEER] = forwarded(named, trusted, other_end) if trusted else other_end
     return request[_PEER]
 
 
-def forwarded(request: web.Request, trusted: Iterable[Network], address: object) -> object:
-    """Follow the header from its end, as far as trusted proxies have written it."""
-    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+def forwarded(named: Iterable[str], trusted: Iterable[Network], address: object) -> object:
+    """Follow the header's values from the end, as far as trusted proxies have written them."""
+    hops = [hop.strip() for line in named for hop in line.split(",")]
     while hops and is_within(address, trusted):
         ip = parse_ip(hops.pop().strip("[]"))
         if ip is None:  # not written by a proxy that does this right

@@ -16,12 +16,12 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.fastpath import AccountFastPath
+from wxcontroller.controller.account_port.forwarding import AccountForwarder
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.access import loggable
 from wxcontroller.core.addresses import is_loopback
-from wxcontroller.openwx.connection import HttpConnection, connections
+from wxcontroller.openwx.connection import HttpConnection, conclusion_of, connections
 from wxcontroller.openwx.listener import Acceptor
 
 log = logging.getLogger(__name__)
@@ -31,16 +31,13 @@ _TICK = 0.02
 
 
 class Server:
-    """An application on sockets that listen already. ``start`` … ``drain``, once.
+    """An application on sockets that listen already. ``start`` … ``drain``, once."""
 
-    ``short``: ordinary requests to accounts take the fast path. Callers see a difference only in speed.
-    """
-
-    def __init__(self, app: web.Application, sockets: Iterable[socket.socket], short: bool = True) -> None:
+    def __init__(self, app: web.Application, sockets: Iterable[socket.socket]) -> None:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
-        self._fast_path = AccountFastPath(self._shared, app[FIGURES].requests) if short else None
+        self._forwarder = AccountForwarder(self._shared, app[FIGURES].requests)
         app.on_response_prepare.append(self._set_server_header)
         self._runner = web.AppRunner(
             app,
@@ -51,7 +48,7 @@ class Server:
     async def start(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
-        protocols = connections(self._runner.server, SERVER, self._shared.admission, self._fast_path)
+        protocols = connections(self._runner.server, SERVER, self._shared.admission, self._forwarder)
         admission = self._shared.admission
         self._acceptor = Acceptor(protocols, lambda: admission.limits.connections, admission.dropped, self._tls)
         self._acceptor.start(self._sockets)
@@ -65,6 +62,7 @@ class Server:
         loop = asyncio.get_running_loop()
         # First: long polls and streams end by it, and answers say that the connection closes.
         self._shared.draining.set()
+        self._forwarder.end_polls()
         if self._acceptor is not None:
             await self._acceptor.stop()
         longest = self._shared.settings.drain_timeout
@@ -81,8 +79,7 @@ class Server:
         if connections:
             log.warning("%d requests were not finished after %g s and are aborted", len(connections), longest)
         await self._runner.cleanup()
-        if self._fast_path is not None:
-            self._fast_path.close()
+        self._forwarder.close()
         for listening in self._sockets:
             listening.close()
 
@@ -102,6 +99,7 @@ class Server:
             log.info(
                 "%s %s: %d", request.method, loggable(request.path), response.status
             )  # never the query: it holds texts
-        if self._shared.draining.is_set():
+        conclusion = conclusion_of(request)
+        if self._shared.draining.is_set() or (conclusion is not None and conclusion.closes):
             response.force_close()
             response.headers["Connection"] = "close"

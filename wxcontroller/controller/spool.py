@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from wxcontroller.controller.body import chunks
-
 # Ordinary forms never touch the disk.
-_IN_MEMORY = 1024 * 1024
+IN_MEMORY = 1024 * 1024
 _CHUNK = 256 * 1024
 
 
@@ -29,7 +27,7 @@ class BodySpool:
         """The whole body: as bytes when it is small, mapped when it is in a file."""
         stream = self._stream
         stream.flush()
-        if self.size <= _IN_MEMORY:
+        if self.size <= IN_MEMORY:
             stream.seek(0)
             yield stream.read()
             return
@@ -45,6 +43,15 @@ class BodySpool:
         """The number of bytes that ``chunks`` yields."""
         return sum(end - start for start, end in self._spans)
 
+    def whole(self) -> bytes:
+        """Return what ``chunks`` yields, of a body that is small."""
+        with self.view() as body:
+            return b"".join(body[start:end] for start, end in self._spans)
+
+    def close(self) -> None:
+        """Delete the file, if there is one."""
+        self._stream.close()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         for start, end in self._spans:
             self._stream.seek(start)
@@ -54,25 +61,26 @@ class BodySpool:
 
     async def _read(self, limit: int) -> bytes:
         """Read on; no thread is needed for content in memory."""
-        if self.size <= _IN_MEMORY:
+        if self.size <= IN_MEMORY:
             return self._stream.read(limit)
         return await asyncio.to_thread(self._stream.read, limit)
 
 
-@contextlib.asynccontextmanager
-async def spooled(request: web.Request, limit: int) -> AsyncIterator[BodySpool]:
-    """Read a body of at most ``limit`` bytes; the file is deleted after the block.
-
-    Raises HTTPRequestEntityTooLarge, and as ``chunks``.
-    """
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
-        size = 0
-        async for chunk in chunks(request):
-            size += len(chunk)
+async def spooled(pieces: AsyncIterator[bytes], limit: int) -> BodySpool:
+    """Read a body of at most ``limit`` bytes. Raises HTTPRequestEntityTooLarge, and as ``pieces``."""
+    # The caller closes it.
+    stream: tempfile.SpooledTemporaryFile[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+    size = 0
+    try:
+        async for piece in pieces:
+            size += len(piece)
             if size > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, size)
-            if size > _IN_MEMORY:
-                await asyncio.to_thread(stream.write, chunk)
+            if size > IN_MEMORY:
+                await asyncio.to_thread(stream.write, piece)
             else:
-                stream.write(chunk)
-        yield BodySpool(stream, size, [(0, size)])
+                stream.write(piece)
+    except BaseException:
+        stream.close()
+        raise
+    return BodySpool(stream, size, [(0, size)])

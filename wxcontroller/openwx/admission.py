@@ -372,6 +372,18 @@ class Admission:
         """Return the context manager that admits a request; entering it raises Busy."""
         return AdmissionSlot(self._pools, self._limits, resource, claim)
 
+    async def admit(self, place: AdmissionSlot, own: CallerConnection) -> None:
+        """Enter a place for the request of a connection. Raises Busy."""
+        try:
+            place.__enter__()
+        except Busy as busy:
+            # Requests whose callers do not send the rest make room for another one.
+            unfinished = [each for each in self._connections if not each.idle and each is not own]
+            if not busy.is_full or not self._close_waiting(unfinished):
+                raise
+            await asyncio.sleep(_ROOM_SECONDS)
+            place.__enter__()
+
     def middleware(
         self, claim_of: Callable[[web.Request], Claim], resource_of: Callable[[web.Request], Resource]
     ) -> Middleware:
@@ -383,16 +395,7 @@ class Admission:
         @web.middleware
         async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
             place = request[_PLACE] = self.place(resource_of(request), claim_of(request))
-            try:
-                place.__enter__()
-            except Busy as busy:
-                # Requests whose callers do not send the rest make room for another one.
-                own = cast(CallerConnection, request.protocol)
-                unfinished = [each for each in self._connections if not each.idle and each is not own]
-                if not busy.is_full or not self._close_waiting(unfinished):
-                    raise
-                await asyncio.sleep(_ROOM_SECONDS)
-                place.__enter__()
+            await self.admit(place, cast(CallerConnection, request.protocol))
             try:
                 return await handler(request)
             finally:

@@ -2,12 +2,13 @@
 what a caller can occupy: time, memory and places.
 
 aiohttp's protocol handles a request once it is complete enough. This class works on the bytes that it
-passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
+passes on (``http1``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
 arrived. Data behind it is held back until then.
 
-A port may have a *fast path*: code that sees each request before aiohttp does, and answers some of them. A request
-that it cannot complete is handed over to aiohttp, and answered as if there were no fast path.
+A port may have a *forwarder*, which gets the head of each request first and takes those that another program
+answers: an ``Exchange`` then gets the request's body, and sends the answer. aiohttp writes what the controller itself
+answers, also to a request that was taken and came to nothing: its *conclusion*.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Protocol, cast
@@ -33,7 +34,7 @@ from aiohttp.http import RawRequestMessage
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Admission, PortLimits
-from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, Heads, Sized, not_http
+from wxcontroller.openwx.http1 import NOT_HTTP, BadChunk, BadHead, Chunked, Heads, RequestHead, Sized, not_http
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
-# How long the fast path waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
-_REST_SECONDS = 0.5
+# Headers that a request without its body does not have.
+_OF_BODY = frozenset({b"content-length", b"transfer-encoding", b"expect", b"trailer"})
 # With this much of earlier answers unread, a caller gets no further one on this connection.
 UNREAD_BYTES = 64 << 10
 _UNREAD_PAUSE = 0.05  # between two checks of what the caller has read
@@ -50,7 +51,7 @@ _UNREAD_PAUSE = 0.05  # between two checks of what the caller has read
 _NOT_SENT_BYTES = 256 << 10
 # Of SO_LINGER: on, for no time.
 _RESET = struct.pack("ii", 1, 0)
-# aiohttp's timer for idle connections is disabled, because it does not see the fast path's answers.
+# aiohttp's timer for idle connections is disabled, because it does not see the answers of a forwarder.
 _NEVER = 1e9
 _IDLE = -1.0
 # aiohttp's limits are disabled: ours come from the settings, and change with them.
@@ -58,7 +59,16 @@ _ANY_LENGTH = 1 << 20
 
 
 class Exchange(Protocol):
-    """A request that a fast path is answering."""
+    """A request that a forwarder has taken."""
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+
+    def complete(self) -> None:
+        """The body is complete."""
+
+    def malformed(self) -> None:
+        """The body cannot be read any further."""
 
     def hung_up(self) -> None:
         """The caller has disconnected."""
@@ -70,23 +80,26 @@ class Exchange(Protocol):
         """It does again."""
 
 
-class FastPath(Protocol):
+class Forwarder(Protocol):
     """Answers some of a port's requests without aiohttp."""
 
-    def take(self, connection: "HttpConnection", data: bytes) -> int:
-        """Process received bytes on an idle connection, from the start of a request.
+    def take(self, connection: "HttpConnection", head: RequestHead) -> bool:
+        """Take a request, or leave it to aiohttp. One that is taken has called ``connection.begin``."""
 
-        Return 0 to leave it to aiohttp, the number of bytes after which to call this again, or -1 if the request is
-        taken: ``connection.begin`` was called.
-        """
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
-    """A fast path's progress with a request: when it began, by the loop's clock, and its result so far."""
+class Conclusion:
+    """How aiohttp answers a request that was taken: with what ``handler`` returns or raises.
+
+    ``began`` is by the loop's clock. ``closes``: the rest of the body will not come, or cannot be read.
+    """
 
     began: float
-    problem: Exception
+    handler: Handler
+    closes: bool
 
 
 class _Answered(AbstractAccessLogger):
@@ -98,7 +111,7 @@ class _Answered(AbstractAccessLogger):
 
 
 def connections(
-    server: web.Server, program: str, admission: Admission, fast_path: FastPath | None = None
+    server: web.Server, program: str, admission: Admission, forwarder: Forwarder | None = None
 ) -> "Callable[[], HttpConnection]":
     """Return the protocol factory of a port's connections."""
     make_request = server.request_factory
@@ -117,13 +130,13 @@ def connections(
     # A public hook, called with the body's stream when a request has been parsed.
     server.request_factory = watched
     loop = asyncio.get_running_loop()
-    return lambda: HttpConnection(server, loop, program, admission, fast_path)
+    return lambda: HttpConnection(server, loop, program, admission, forwarder)
 
 
-def handed_over(request: web.Request) -> HandedOver | None:
-    """Return the exchange that the port's fast path began for a request, None for none."""
+def conclusion_of(request: web.Request) -> Conclusion | None:
+    """Return how a request ends that the port's forwarder had taken, None for any other."""
     connection = request.protocol
-    return connection.handed_over if isinstance(connection, HttpConnection) else None
+    return connection.conclusion if isinstance(connection, HttpConnection) else None
 
 
 class HttpConnection(web.RequestHandler):
@@ -131,8 +144,20 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = (
         *("_admission", "_answered", "_at_work", "_behind", "_body", "_deadline", "_exchange", "_heads", "_held"),
-        *("_other", "_over", "_program", "_reading", "_rest", "_fast_path", "_since", "_unread", "_waiting", "_sent"),
-        *("_waiting_until", "_wire", "_reader", "handed_over", "heard", "peername"),
+        *(
+            "_other",
+            "_over",
+            "_program",
+            "_reading",
+            "_forwarder",
+            "_since",
+            "_stopped",
+            "_taken",
+            "_unread",
+            "_waiting",
+            "_sent",
+        ),
+        *("_head", "_waiting_until", "_wire", "_reader", "conclusion", "heard", "peername"),
     )
 
     def __init__(
@@ -141,7 +166,7 @@ class HttpConnection(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         program: str,
         admission: Admission,
-        fast_path: FastPath | None,
+        forwarder: Forwarder | None,
     ) -> None:
         super().__init__(
             server,
@@ -174,10 +199,12 @@ class HttpConnection(web.RequestHandler):
         self._sent = 0  # since the last check of what is unread
         self._reader: asyncio.TimerHandle | None = None  # the next such check
         self._unread: asyncio.TimerHandle | None = None  # for the caller to read its response
-        self._fast_path = fast_path
-        self._exchange: Exchange | None = None  # of the fast path
-        self._rest = 0  # bytes that the fast path waits for
-        self.handed_over: HandedOver | None = None  # by the fast path, of the request at work
+        self._forwarder = forwarder
+        self._head: RequestHead | None = None  # of the request that was taken
+        self._stopped = False  # receiving is
+        self._taken = False  # by the forwarder, the request at work
+        self._exchange: Exchange | None = None  # that request, until it is answered
+        self.conclusion: Conclusion | None = None  # on it
         self.heard = time.monotonic()  # the loop's clock; uvloop's counts milliseconds, too coarse for the histogram
         self.peername: object = None
 
@@ -188,12 +215,12 @@ class HttpConnection(web.RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether the connection waits for its next request."""
-        return not self._at_work and not self._rest
+        return not self._at_work
 
     @property
     def waits(self) -> bool:
         """Whether the connection waits for its caller: for a request or the rest of one, or to read an answer."""
-        return self.idle or self._rest > 0 or self._body is not None or self._over or self.congested
+        return self.idle or self._body is not None or self._over or self.congested
 
     @property
     def congested(self) -> bool:
@@ -261,56 +288,26 @@ class HttpConnection(web.RequestHandler):
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
-            if not self._at_work and self._has_unread():
-                self._held += data
-                self._hold_back(data)
-                return
-            if self._fast_path is not None and not self._at_work and (self._rest or not self._held):
-                data = self._try_fast_path(self._fast_path, data)
-                if not data:
-                    return
             self._held += data
-            if self._at_work:
+            if self._at_work or self._has_unread():
                 self._hold_back(data)
             else:
                 self._pass_heads()
 
-    # -- the fast path
+    # -- a request that was taken
 
-    def _try_fast_path(self, fast_path: FastPath, data: bytes) -> bytes:
-        """Offer the beginning of a request to the fast path; return the remaining bytes."""
-        if self._rest:
-            self._held += data
-            if len(self._held) < self._rest:
-                return b""
-            self._rest = 0
-            data = bytes(self._held)
-            self._held.clear()
-        needs = fast_path.take(self, data)
-        if needs > 0:
-            self._held += data
-            self._rest = needs
-            self._wait(_REST_SECONDS)
-        return data if needs == 0 else b""
-
-    def begin(self, exchange: Exchange | None, behind: bytes) -> None:
-        """Let the fast path answer the received request; ``behind`` are the bytes after it.
-
-        Without an ``exchange`` it answers at once.
-        """
-        self._deadline, self._at_work, self._exchange, self._behind = 0.0, True, exchange, 0
-        if behind:
-            self._held += behind
-            self._hold_back(behind)
+    def begin(self, exchange: Exchange | None) -> None:
+        """Have the request's body, and changes of its caller, go to an ``exchange``; None: it is answered at once."""
+        self._exchange, self._taken = exchange, True
 
     def send(self, data: bytes) -> None:
-        """Send a part of the fast path's answer."""
+        """Send a part of the answer."""
         if self._wire is not None:
             self._sent += len(data)
             self._wire.write(data)
 
     def send_whole(self, head: bytes, body: bytes, file: IO[bytes] | None) -> None:
-        """Send the fast path's answer. The kernel takes the body from its copy in a file, if there is one."""
+        """Send the answer. The kernel takes the body from its copy in a file, if there is one."""
         wire, sent, done = self._wire, 0, 0
         if wire is None:
             return
@@ -326,24 +323,44 @@ class HttpConnection(web.RequestHandler):
                 wire.write(left)
 
     def end(self, keep: bool) -> None:
-        """Finish a request of the fast path, whose answer is completely sent. ``keep`` the connection for the next
-        request."""
-        self._exchange = None
-        if keep and not self._over:
-            self._go_on()
-        else:
+        """Finish the request, whose answer is completely sent. ``keep`` the connection for the next one."""
+        self._exchange, self._answered = None, True
+        self.resume_body()
+        if not keep and self._body is None:
             self.force_close()
+        elif not keep:
+            self._linger()
+        elif self._body is None:
+            self._next()
+        else:  # the rest of the body belongs to nobody
+            self._wait(LINGER_SECONDS)
 
-    def hand_over(self, data: bytes, done: HandedOver) -> None:
-        """Have aiohttp answer the request that ``data`` is, instead of the fast path."""
-        self._exchange, self._at_work = None, False
-        self.handed_over = done
-        # Before the data behind it: requests are answered in the order of the connection.
-        self._held[:0] = data
-        self._pass_heads()
+    def answer(self, conclusion: Conclusion) -> None:
+        """Have aiohttp answer the request, which has no body for it: what was read of it is gone."""
+        head = self._head
+        assert head is not None
+        self._exchange, self.conclusion = None, conclusion
+        self.resume_body()
+        fields = b"".join(b"%b: %b\r\n" % (name, value) for low, name, value in head.fields if low not in _OF_BODY)
+        super().data_received(b"%b %b HTTP/1.%b\r\n%b\r\n" % (head.method, head.target, head.minor, fields))
+
+    def ask_for_body(self) -> None:
+        """Answer Expect: the body is wanted."""
+        self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_body(self) -> None:
+        """Receive nothing until ``resume_body``: whoever gets the body is slow."""
+        if self._wire is not None and not self._stopped:
+            self._stopped = True
+            self._wire.pause_reading()
+
+    def resume_body(self) -> None:
+        if self._wire is not None and self._stopped:
+            self._stopped = False
+            self._wire.resume_reading()
 
     def break_off(self) -> None:
-        """Abort the fast path's answer: the part already sent must not look complete."""
+        """Abort the answer: the part already sent must not look complete."""
         self._exchange = None
         self.abort()
 
@@ -374,31 +391,42 @@ class HttpConnection(web.RequestHandler):
                 return
             self._wait(0)
             self._at_work, self._answered, self._body, self._behind = True, False, head.body, 0
-            self._reading = None
+            self._reading, self._head, self._taken, self.conclusion = None, head, False, None
             rest = bytes(self._held)
             self._held.clear()
-            try:
-                super().data_received(head.raw)
-            except (ValueError, IndexError):  # raised by the library for a target such as http://[]/
-                self._at_work = False
-                self._refuse(not_http())
-                return
+            if self._forwarder is None or not self._forwarder.take(self, head):
+                try:
+                    super().data_received(head.raw)
+                except (ValueError, IndexError):  # raised by the library for a target such as http://[]/
+                    self._at_work = False
+                    self._refuse(not_http())
+                    return
             if rest and self._body is not None:
                 rest = self._pass_body(self._body, rest)
             self._held += rest
 
     def _pass_body(self, body: Sized | Chunked, data: bytes) -> bytes:
         """Pass on the bytes of the current request's body; return the bytes after it."""
+        content: list[bytes] | None = [] if self._taken else None
         try:
-            size = body.take(data)
+            size = body.take(data, content)
         # Where the next request begins is unknown: nothing more of this connection is read.
         except BadChunk:
             self._over = True
-            self._break_body()
+            if not self._taken:
+                self._break_body()
+            elif self._exchange is not None:
+                self._exchange.malformed()
             return b""
-        super().data_received(data if size == len(data) else data[:size])
+        if content is None:
+            super().data_received(data if size == len(data) else data[:size])
+        for piece in content or ():
+            if self._exchange is not None:
+                self._exchange.feed(piece)
         if body.done:
             self._body = None
+            if self._exchange is not None:
+                self._exchange.complete()
             self._next()
         return data[size:]
 
@@ -436,6 +464,8 @@ class HttpConnection(web.RequestHandler):
         self._answered = True
         self._sent += response.body_length
         if response.keep_alive and not self._over:
+            if self._taken and self._body is not None:
+                self._wait(LINGER_SECONDS)
             self._next()
         else:
             self.close()
@@ -444,7 +474,6 @@ class HttpConnection(web.RequestHandler):
         """Process held data once the current request is done."""
         # Both: a handler may answer before the whole body has arrived.
         if self._answered and self._body is None and not self._over:
-            self.handed_over = None
             self._go_on()
 
     def _go_on(self) -> None:
@@ -504,10 +533,7 @@ class HttpConnection(web.RequestHandler):
         deadline = self._since + self.limits.idle if self._deadline == _IDLE else self._deadline
         if self._loop.time() < deadline:
             self._waiting, self._waiting_until = self._loop.call_at(deadline, self._check_deadline), deadline
-        elif self._rest:
-            self._rest = 0
-            self._pass_heads()
-        elif self.idle:
+        elif self.idle or self._answered:
             self.force_close()
 
     # -- sending
@@ -542,7 +568,11 @@ class HttpConnection(web.RequestHandler):
         """Answer a request that no handler gets; keep reading briefly, so that the answer arrives, and close."""
         log.info("request refused: %s", problem.message, extra=cause(problem.code))
         self._answer(problem.status, {"error": problem.as_json()} if problem.is_v1 else reply(-1, str(problem)))
-        self._over = True
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read what comes for a moment, without an effect, and close."""
+        self._over, self._at_work = True, False
         self._wait(LINGER_SECONDS)
         # A half-close, not a close: with unread bytes in its buffer the
         # kernel would send RST, and the answer be lost.

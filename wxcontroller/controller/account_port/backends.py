@@ -1,4 +1,4 @@
-"""Idle connections to the accounts, and the answers on them, for the fast path (``fastpath``).
+"""Idle connections to the accounts, and the answers on them, for ``forwarding``.
 
 A connection belongs to the process that accepted it, and the process creates a new secret at each start: the
 account's unit and the secret of its port, as checked when the connection was opened (``connecting``), stay valid
@@ -11,9 +11,7 @@ is within its budget (``core/budget.py``).
 """
 
 import asyncio
-import re
 import select
-from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol, cast
@@ -27,8 +25,9 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.budget import INTERIM_HEADS, PART_BYTES, Budget
 from wxcontroller.core.messages import Text
+from wxcontroller.openwx import http1
 from wxcontroller.openwx.credentials import PORT_HEADER
-from wxcontroller.openwx.framing import BadChunk, Chunked
+from wxcontroller.openwx.http1 import BadChunk, BadHead, Chunked
 
 # The headers of an account that a caller gets: those that describe the body. Others could affect the caller's browser
 # or a cache in between. CORS, caching and security headers come from the controller.
@@ -38,11 +37,7 @@ SENT_BACK = frozenset(
         *("etag", "last-modified", "retry-after", "date", "server"),
     }
 )
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n")
-_NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# Possessive quantifiers (``*+``): they never give back what they took, so a hostile head cannot make the match slow.
-_FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
-_FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
+SENT_BACK_BYTES = frozenset(name.encode() for name in SENT_BACK)
 # Far more than an account's program sends. All heads of an answer together, the interim ones included.
 ANSWER_HEAD_BYTES = 16 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
@@ -70,6 +65,20 @@ class ResponseSink(Protocol):
     """A caller that waits for an answer. ``broken`` or ``finished`` is its last call."""
 
     is_head: bool
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the whole request was sent."""
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a body whose length is not known may be sent in chunks."""
+
+    def full(self) -> None:
+        """No more of the request can be sent at the moment."""
+
+    def empty(self) -> None:
+        """More of it can be sent again."""
 
     def latest(self) -> float:
         """Return when the answer is too late, by the loop's clock."""
@@ -101,57 +110,37 @@ class ResponseHead:
 
 def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
     """Read an answer's head. ``own`` are the headers that the controller adds. Raises BadResponse."""
-    status_line = _STATUS.match(head)
-    if status_line is None or not _FIELDS.fullmatch(head, status_line.end()):
-        raise BadResponse
-    minor, code, reason = status_line.groups()
-    status = int(code)
-    fields = [
-        (name, name.lower().decode(), value.rstrip(b" \t")) for name, value in _FIELD.findall(head, status_line.end())
-    ]
-    headers: dict[str, bytes] = {}
-    for _, name, value in fields:
-        # Two lengths, or a coding twice: implementations differ in which one they use, and the rest of one answer
-        # would be taken for the next one.
-        if headers.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
-            raise BadResponse
-    if unusable := unusable_because(status, headers.get("content-encoding", b"").decode("latin-1")):
+    try:
+        read = http1.read_answer(head)
+    except BadHead:
+        raise BadResponse from None
+    status, values = read.status, read.values
+    if unusable := unusable_because(status, values.get(b"content-encoding", b"").decode("latin-1")):
         raise BadResponse(unusable)
     bodiless = is_head or status in (204, 304)
-    length, chunked = _framing(headers)
-    without = {"content-length"} if chunked or status in (204, 304) else set()
-    if headers.get("server", _ANY_SERVER) == _ANY_SERVER:
-        without = without | {"server"}
+    length = _UNTIL_END if read.length is None else read.length
+    without = {b"content-length"} if status in (204, 304) else set()
+    if values.get(b"server", _ANY_SERVER) == _ANY_SERVER:
+        without.add(b"server")
         own += f"Server: {SERVER}\r\n".encode()
-    sent = b"".join(b"%b: %b\r\n" % (name, value) for name, low, value in fields if low in SENT_BACK - without)
-    if not bodiless and length and "content-type" not in headers:
+    passed = SENT_BACK_BYTES - without
+    sent = b"".join(b"%b: %b\r\n" % (name, value) for low, name, value in read.fields if low in passed)
+    if not bodiless and length and b"content-type" not in values:
         sent += b"Content-Type: application/octet-stream\r\n"
     if not bodiless and length == _UNTIL_END:
         sent += b"Transfer-Encoding: chunked\r\n"
-    if "date" not in headers:
+    if b"date" not in values:
         sent += b"Date: %b\r\n" % formatdate(usegmt=True).encode()
-    line = b"HTTP/1.1 %d %b\r\n" % (status, reason or b"")
-    hangs_up = minor == b"0" or b"close" in headers.get("connection", b"").lower()
-    keep = not hangs_up and (bodiless or chunked or length != _UNTIL_END)
+    line = b"HTTP/1.1 %d %b\r\n" % (status, read.reason)
+    keep = read.keeps and (bodiless or read.chunked or length != _UNTIL_END)
     return ResponseHead(
-        status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in headers
+        status,
+        line + sent + own,
+        0 if bodiless else length,
+        read.chunked and not bodiless,
+        keep,
+        b"date" in values,
     )
-
-
-def _framing(headers: Mapping[str, bytes]) -> tuple[int, bool]:
-    """Return the length of a body, _UNTIL_END if unstated, and whether it is chunked. Raises BadResponse."""
-    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-    if coding is not None:
-        # Both would be read differently by different readers (RFC 9112, 6.3).
-        if coding.lower() != b"chunked" or length is not None:
-            raise BadResponse
-        return _UNTIL_END, True
-    if length is None:
-        return _UNTIL_END, False
-    # 18 digits fit into 64 bits, and ``int`` takes quadratic time for very long numbers.
-    if not length.isdigit() or len(length) > 18:
-        raise BadResponse
-    return int(length), False
 
 
 class Backend(asyncio.Protocol):
@@ -159,7 +148,19 @@ class Backend(asyncio.Protocol):
 
     __slots__ = (
         *("_alarm", "_alarm_at", "_sink", "_backends", "_budget", "_chunked", "_head", "_held", "_left", "_loop"),
-        *("_paused", "_poll", "_stopped", "_transport", "_turn", "account", "begin", "open", "secret", "used"),
+        *(
+            "_paused",
+            "_poll",
+            "_stopped",
+            "_transport",
+            "_turn",
+            "account",
+            "begin",
+            "is_full",
+            "open",
+            "secret",
+            "used",
+        ),
     )
 
     def __init__(self, backends: "Backends", account: Account, secret: str, budget: Budget) -> None:
@@ -171,7 +172,7 @@ class Backend(asyncio.Protocol):
         host = f"Host: 127.0.0.1:{account.port}\r\n"
         shown = {scope: f"{PORT_HEADER}: {scope.value} {secret}\r\n" if secret else "" for scope in Scope}
         self.begin = {scope: (host + shown[scope]).encode() for scope in Scope}
-        self.open = False
+        self.open = self.is_full = False
         self.used = 0.0
         self._loop = asyncio.get_running_loop()
         self._sink: ResponseSink | None = None
@@ -192,6 +193,20 @@ class Backend(asyncio.Protocol):
         self._sink, self._head, self._chunked, self.used = sink, None, None, self._loop.time()
         self._transport.write(request)
         self.expect(sink.latest())
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request."""
+        self._transport.write(data)
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self._sink is not None:
+            self._sink.full()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        if self._sink is not None:
+            self._sink.empty()
 
     def let_go(self) -> None:
         """Close the connection: the answer is no longer needed."""
@@ -247,7 +262,7 @@ class Backend(asyncio.Protocol):
             return
         if exc is None and self._head is not None and self._left == _UNTIL_END and self._chunked is None:
             # The connection's end was that of the body: the caller, whose connection stays open, gets it in chunks.
-            sink.more(b"0\r\n\r\n")
+            sink.more(b"0\r\n\r\n" if sink.takes_chunks else b"")
             sink.finished()
         else:
             sink.broken(exc or ConnectionResetError())
@@ -325,7 +340,10 @@ class Backend(asyncio.Protocol):
         pieces: list[bytes] = []
         part = data[:PART_BYTES]
         taken = chunked.take(part, pieces)
-        content = before + chunk(b"".join(pieces)) + (b"0\r\n\r\n" if chunked.done else b"")
+        content = b"".join(pieces)
+        if sink.takes_chunks:
+            content = chunk(content) + (b"0\r\n\r\n" if chunked.done else b"")
+        content = before + content
         if content:
             sink.more(content)
         if chunked.done and self._sink is sink:
@@ -337,7 +355,7 @@ class Backend(asyncio.Protocol):
         """Forward a part of a body that is not chunked."""
         keep = True
         if self._left == _UNTIL_END:
-            sink.more(before + chunk(data))
+            sink.more(before + (chunk(data) if sink.takes_chunks else data))
             return
         if len(data) > self._left:
             data, keep = data[: self._left], False
@@ -351,7 +369,7 @@ class Backend(asyncio.Protocol):
         assert self._head is not None
         self._sink = None
         self.resume()
-        if keep and self._head.keep and self.open:
+        if keep and self._head.keep and self.open and sink.is_sent and not self.is_full:
             self._backends.keep(self)
         else:
             self._abort()

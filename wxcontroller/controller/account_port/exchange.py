@@ -1,132 +1,410 @@
-"""One request of the fast path (``fastpath``), and its answer."""
+"""One request on its way to an account, and the answer on its way back.
 
+``run`` is the request's whole way, top to bottom: origin, caller, admission, account, connection. It runs without a
+break up to its end if nothing has to be waited for, as for most requests; only then it becomes a task. Whatever it
+raises is the request's conclusion, which aiohttp writes as it writes the controller's other answers.
+
+The body passes through while it arrives, no faster than the account takes it. Only a form that may hold ``client``
+or ``token`` is read first, up to its limit.
+"""
+
+import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
 
-from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
-from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure, failure_of
-from wxcontroller.controller.account_port.requestheads import HeaderBlock, RequestLine
+from aiohttp import web
+
+from wxcontroller.controller.access import authorize_call, hold_caller
+from wxcontroller.controller.account_port.backends import Backend, BadResponse
+from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.proxy import KEPT_BY_BROWSERS, NOT_SENT_ON, failure, kept, to_host
+from wxcontroller.controller.admission import claim_of_caller, claim_of_head, hop_of, shown_by
 from wxcontroller.controller.authentication import Caller
-from wxcontroller.controller.context import Context
-from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
-from wxcontroller.core.access import loggable
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import FORMS, Refused
+from wxcontroller.controller.metrics.requests import RequestPart
+from wxcontroller.controller.openwx import client_unknown, is_missing
+from wxcontroller.controller.origin import allowed_origin, foreign
+from wxcontroller.controller.spool import IN_MEMORY, BodySpool, spooled
+from wxcontroller.core import access
+from wxcontroller.core.access import call_path, loggable
 from wxcontroller.core.account import Account
 from wxcontroller.core.summaries import cause
-from wxcontroller.openwx.admission import AdmissionSlot
-from wxcontroller.openwx.connection import HandedOver, HttpConnection
-from wxcontroller.openwx.credentials import HOLDER_HEADER
+from wxcontroller.openwx import admission, credentials, parameters, replies
+from wxcontroller.openwx.admission import AdmissionSlot, Resource
+from wxcontroller.openwx.connection import Conclusion, Handler, HttpConnection
+from wxcontroller.openwx.credentials import HOLDER_HEADER, TOKEN_FORM_BYTES
+from wxcontroller.openwx.http1 import Chunked, RequestHead, Sized, listed
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.account_port.forwarding import AccountForwarder
 
 log = logging.getLogger(__name__)
+_NOT_SENT_ON = frozenset(name.encode() for name in NOT_SENT_ON) | {b"content-length"}
+_NOT_KEPT = b"\r\nCache-Control: no-store\r\n"
+_CHUNKED = b"\r\nTransfer-Encoding: chunked\r\n"
+_PREFLIGHT = "".join(f"{name}: {value}\r\n" for name, value in replies.PREFLIGHT_HEADERS.items()).encode()
+_LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
+_ENDED_BY_RESTART = "/openwx/check_event"
+# With this much of a body waiting, its caller has to wait.
+_QUEUED = 64 << 10
 
 
-class ProxiedExchange:
-    """A request on its way to an account, and the answer on its way back.
+class ForwardedRequest:
+    """A request that an account answers.
 
-    It is the ``ResponseSink`` of its connection to the account, and the ``Exchange`` of its caller's connection.
+    It is the ``Exchange`` of its caller's connection and, once it was sent, the ``ResponseSink`` of its connection to
+    the account.
     """
 
     __slots__ = (
-        *("_account", "_backend", "_backends", "_began", "_caller", "_connection", "_data", "_gone", "_head"),
-        *("_keep", "_line", "_place", "_requests", "_sent", "_shared", "_status", "is_head"),
+        *("_account", "_backend", "_began", "_body_bytes", "_caller", "_complete", "_connection", "_content"),
+        *("_forwarder", "_head", "_held", "_keep", "_path", "_place", "_query", "_share", "_shared", "_spool"),
+        *("_status", "_streams", "_target", "_task", "_wake", "call", "is_head"),
     )
 
     def __init__(
-        self,
-        shared: Context,
-        backends: Backends,
-        requests: RequestFigures,
-        connection: HttpConnection,
-        account: Account,
-        caller: Caller,
-        place: AdmissionSlot,
-        data: bytes,
+        self, forwarder: "AccountForwarder", connection: HttpConnection, head: RequestHead, path: str, query: bytes
     ) -> None:
-        self._shared, self._backends, self._requests = shared, backends, requests
-        self._connection = connection
-        self._account, self._caller, self._place = account, caller, place
-        self._data = data  # the request as received
+        self._forwarder, self._shared = forwarder, forwarder.shared
+        self._connection, self._head, self._path, self._query = connection, head, path, query
         self._began = connection.heard
+        self.call = call_path(path)
+        self.is_head = head.method == b"HEAD"
+        self._content: list[bytes] = []  # parts of the body that nobody has taken yet
+        self._body_bytes = 0
+        self._complete = head.body is None  # the body is
+        self._streams = False  # it goes to the account as it comes
+        self._wake: asyncio.Future[None] | None = None  # of who waits for more of it, or to send more of it
+        self._spool: BodySpool | None = None  # the body, if it was read
+        self._account: Account | None = None
         self._backend: Backend | None = None
-        self._head = b""  # part of the answer, until more arrives
-        self._status = 0  # of the answer, once the caller gets it
-        self._keep = True
-        self._gone = False  # the caller is
-        self.is_head = False
+        self._share: AbstractContextManager[None] | None = None
+        self._place: AdmissionSlot | None = None
+        self._held = b""  # the answer's head, until its body begins: one write for both
+        self._status = 0  # of the answer, once it has one
+        self._keep = head.keeps  # the caller's connection
+        self._task: asyncio.Task[None] | None = None
 
-    def set_request(self, line: RequestLine, block: HeaderBlock, content: bytes) -> None:
-        """Set the request for the account."""
-        self.is_head = line.is_head
-        length = b"Content-Length: %d\r\n" % len(content) if line.has_form else b""
-        self._line, self._sent = line.sent, block.sent + length + b"\r\n" + content
+    def begin(self) -> None:
+        """Go the request's way, up to where it has to wait."""
+        self._connection.begin(self)
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._go(), loop=loop, eager_start=True)  # type: ignore[call-arg]  # of Python 3.12
+        self._task = None if task.done() else task
+
+    async def _go(self) -> None:
+        try:
+            await self.run()
+        except PortFailure as problem:
+            self._fail(problem)
+        except Exception as problem:
+            if isinstance(problem, TimeoutError) and self._account is not None:  # of the connection to it
+                self._fail(failure_of(self._account, problem))
+            else:  # for the middleware that has words for each of them
+                self._conclude(partial(_raised, problem))
+
+    # -- the way of a request
+
+    async def run(self) -> None:
+        """Find out whose request this is, whether it is allowed and which account it is for, and send it there."""
+        shared, head, connection = self._shared, self._head, self._connection
+        gate, settings = shared.gate, shared.settings
+        address = self._forwarder.address_of(head, connection)
+        tokens = gate.tokens_of_late(connection.heard)
+        caller = hop_of(shared, head, address, connection.transport)
+        if caller is None:
+            caller = gate.recognize_head(partial(shown_by, head, self._query), address, tokens)
+        resource = Resource.LONG_POLLS if self.call in _LONG_POLLS else Resource.REQUESTS
+        self._place = shared.admission.place(resource, claim_of_head(caller, address, settings))
+        await shared.admission.admit(self._place, connection)
+        if (problem := foreign(head, connection.transport, settings)) is not None:
+            self._conclude(partial(_foreign, problem))
+            return
+        kind = (head.value(b"content-type") or "") if head.body is not None else ""
+        holds = bool(kind) and parameters.holds_parameters("/openwx/", kind)
+        length = head.body.length if isinstance(head.body, Sized) else 0
+        looks = holds and (gate.exposed or tokens.required) and length <= TOKEN_FORM_BYTES
+        if caller is None:
+            # The first token counts, even if it is wrong.
+            token = shown_by(head, self._query)
+            caller = gate.caller(await self._token_in_form(kind) if token is None and looks else token, address)
+            self._place.change(claim_of_caller(caller, address, settings))
+        self._caller = caller
+        method = head.method.decode()
+        authorize_call(gate, caller, access.of_call(self._path), method, self._path)
+        client = dict(parameters.urlencoded_pairs(self._query, "client")).get("client")
+        if length > settings.max_body:
+            raise web.HTTPRequestEntityTooLarge(settings.max_body, length)
+        if holds and (client is None or looks):
+            client = await self._read_form(kind, client, looks, settings.max_body)
+        self._target = credentials.without_token(
+            f"{self._path}?{self._query.decode()}" if self._query else self._path
+        )
+        account = None
+        if client is not None and not is_missing(client):
+            hold_caller(shared, caller, client)
+            account = shared.accounts.registry.find(client)
+        if account is None or client is None:
+            missing = client is None or is_missing(client)
+            self._conclude(partial(_unknown, self._caller, None if missing else client, self._target, self._spool))
+            return
+        self._account = account
+        if resource is Resource.LONG_POLLS:
+            self._share = shared.shares.held(account, caller)
+            self._share.__enter__()
+            if self.call == _ENDED_BY_RESTART:
+                if shared.draining.is_set():
+                    self.end_poll()
+                    return
+                self._forwarder.polls.add(self)
+        backends = self._forwarder.backends
+        backend = backends.kept(account, connection.heard)
+        if backend is None:
+            if not backends.can_open(account):
+                raise NotRunning(account)
+            backend = await backends.opened(account, settings.ua_connect_timeout)
+        await self._send(backend)
+
+    # -- the body, before it is sent
+
+    def feed(self, data: bytes) -> None:
+        if self._streams:
+            self._pass_body(data)
+            return
+        self._content.append(data)
+        self._body_bytes += len(data)
+        if self._body_bytes > _QUEUED:
+            self._connection.pause_body()
+        self._wake_up()
+
+    def complete(self) -> None:
+        self._complete = True
+        self._wake_up()
+        if self._streams and self._backend is not None:
+            if isinstance(self._head.body, Chunked):
+                self._backend.write(b"0\r\n\r\n")
+            self._backend.expect(self.latest())
+
+    def malformed(self) -> None:
+        self._refuse(web.RequestPayloadError("a chunk is malformed"))
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body while it arrives. Raises HTTPRequestTimeout, and Busy when the memory is used up."""
+        settings, loop = self._shared.settings, asyncio.get_running_loop()
+        latest = loop.time() + settings.ua_request_timeout
+        if not self._complete and self._head.expects:
+            self._connection.ask_for_body()
+        while True:
+            if self._content:
+                pieces, self._content, self._body_bytes = self._content, [], 0
+                self._connection.resume_body()
+                for piece in pieces:
+                    assert self._place is not None
+                    self._place.take(Resource.BODIES, len(piece))
+                    yield piece
+            elif self._complete:
+                return
+            else:
+                # Both limits: a trickle of bytes must not hold the memory, and a slow connection may pause more than
+                # once.
+                until = min(latest, loop.time() + settings.ua_inactivity_timeout)
+                try:
+                    async with asyncio.timeout_at(until):
+                        await self._woken()
+                except TimeoutError:
+                    raise web.HTTPRequestTimeout from None
+
+    async def _token_in_form(self, kind: str) -> str | None:
+        """Return the token in a form. Raises BadParameter and HTTPRequestTimeout."""
+        try:
+            async with asyncio.timeout(admission.UNKNOWN_BODY_SECONDS):
+                self._spool = await spooled(self._pieces(), TOKEN_FORM_BYTES)
+        except web.HTTPRequestEntityTooLarge:
+            return None
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        with self._spool.view() as body:
+            return credentials.from_form(kind, body)
+
+    async def _read_form(self, kind: str, client: str | None, looks: bool, limit: int) -> str | None:
+        """Read a form, remove the caller's token from it, and return the client of the request."""
+        if self._spool is None:
+            self._spool = await spooled(self._pieces(), limit)
+        spool = self._spool
+        with spool.view() as body:
+            if looks:
+                spool.keep(credentials.spans_without_token(kind, body))
+            if client is None:
+                look = partial(parameters.form_pairs, kind, body, "client")
+                # Searching 64 MiB of JSON takes a second.
+                client = dict(await asyncio.to_thread(look) if spool.size > _QUEUED else look()).get("client")
+        return client
+
+    async def _woken(self) -> None:
+        self._wake = asyncio.get_running_loop().create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     # -- towards the account
 
-    def ask(self, backend: Backend) -> None:
-        """Send the request over a connection."""
-        self._backend = backend
-        token = self._caller.token
+    async def _send(self, backend: Backend) -> None:
+        head, values = self._head, self._head.values
+        without = _NOT_SENT_ON
+        if (named := values.get(b"connection")) is not None:
+            # Headers that it names are for this connection only (RFC 9110, 7.6.1).
+            without = without | listed(named)
+        fields = b"".join([b"%b: %b\r\n" % (name, value) for low, name, value in head.fields if low not in without])
+        token, spool = self._caller.token, self._spool
         holder = f"{HOLDER_HEADER}: {token}\r\n".encode() if token else b""
-        backend.ask(self, self._line + backend.begin[self._caller.scope] + holder + self._sent)
-
-    async def ask_new(self, seconds: float) -> None:
-        """Send the request over a new connection."""
-        try:
-            backend = await self._backends.opened(self._account, seconds)
-        except (TimeoutError, PortFailure) as problem:
-            if not self._gone:
-                self._fall_back(problem if isinstance(problem, PortFailure) else failure_of(self._account, problem))
-            return
-        if self._gone:
-            # The caller disconnected meanwhile: the connection can be used for the next one.
-            self._backends.keep(backend)
+        if spool is not None:
+            size = b"Content-Length: %d\r\n" % spool.length
+        elif isinstance(head.body, Chunked):
+            size = b"Transfer-Encoding: chunked\r\n"
         else:
-            self.ask(backend)
+            size = b"Content-Length: %b\r\n" % values[b"content-length"] if b"content-length" in values else b""
+        begin = b"%b %b HTTP/1.1\r\n" % (head.method, self._target.encode())
+        sent = begin + backend.begin[self._caller.scope] + holder + fields + size + b"\r\n"
+        self._backend = backend
+        if spool is None:
+            backend.ask(self, sent)
+            if head.body is not None:
+                self._stream()
+        elif spool.size <= IN_MEMORY:
+            backend.ask(self, sent + spool.whole())
+        else:
+            self._complete = False
+            backend.ask(self, sent)
+            async for piece in spool.chunks():
+                backend.write(piece)
+                while backend.is_full and self._backend is backend:
+                    await self._woken()
+                if self._backend is not backend:
+                    return
+            self._complete = True
+            backend.expect(self.latest())
+
+    def _stream(self) -> None:
+        """Send the body that is here, and from now on what comes."""
+        self._streams = True
+        if not self._complete and self._head.expects:
+            self._connection.ask_for_body()
+        pieces, self._content, self._body_bytes = self._content, [], 0
+        for piece in pieces:
+            self._pass_body(piece)
+        self._connection.resume_body()
+        if self._complete:
+            self.complete()
+
+    def _pass_body(self, data: bytes) -> None:
+        if self._backend is None:  # answered already
+            return
+        if isinstance(self._head.body, Chunked):
+            self._body_bytes += len(data)
+            if self._body_bytes > (limit := self._shared.settings.max_body):
+                self._refuse(web.HTTPRequestEntityTooLarge(limit, self._body_bytes))
+                return
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._backend.write(data)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the account has the whole request."""
+        return self._complete
+
+    def full(self) -> None:
+        """The account takes no more at the moment."""
+        self._connection.pause_body()
+
+    def empty(self) -> None:
+        """It does again."""
+        self._connection.resume_body()
+        self._wake_up()
 
     def latest(self) -> float:
         settings, backend = self._shared.settings, self._backend
         latest = self._began + settings.ua_request_timeout
-        if backend is None or backend.paused:
+        if backend is None or backend.paused or not self._complete:
             return latest
         return min(latest, backend.used + settings.ua_inactivity_timeout)
 
     # -- towards the caller
 
     def answered(self, status: int, data: bytes) -> None:
+        shared, backend = self._shared, self._backend
+        # The token may have been revoked while the poll waited: later events are not for its holder.
+        if self.call == _ENDED_BY_RESTART and not shared.gate.is_still_valid(self._caller):
+            self._refuse(shared.gate.revoked())
+            return
+        assert backend is not None
         self._status = status
-        if self._shared.draining.is_set():
-            # Announced in the answer, so that the caller opens a new connection to the next controller.
+        if self._head.method == b"OPTIONS":
+            data += _PREFLIGHT
+        if status == 200 and (seconds := KEPT_BY_BROWSERS.get(self.call)):
+            lines = "".join(f"{name}: {value}\r\n" for name, value in kept(seconds).items())
+            data = data.replace(_NOT_KEPT, b"\r\n" + lines.encode())
+        if (origin := allowed_origin(self._head, shared.settings)) is not None:
+            data += b"Access-Control-Allow-Origin: %b\r\n" % origin
+        if self._head.minor == b"0":
+            data = data.replace(_CHUNKED, b"\r\n")
+        if not self._keep or shared.draining.is_set():
+            # While draining, so that the caller opens a new connection to the next controller.
             self._keep = False
             data += b"Connection: close\r\n"
-        # Held until the body's first part: head and body in one write.
-        self._head = data
+        self._held = data
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether the caller's version of HTTP has chunks; if not, its connection ends the body."""
+        return self._head.minor != b"0"
 
     def more(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
+        if self._held:
+            data, self._held = self._held + data, b""
         self._connection.send(data)
 
     def finished(self) -> None:
+        self._backend = None
         self._end(self._status)
         self._connection.end(self._keep)
 
     def broken(self, problem: Exception) -> None:
-        if self._status and not self._head:
+        self._backend = None
+        account = self._account
+        assert account is not None
+        if self._status and not self._held:
             name = type(problem).__name__
             log.warning("response ended early: path=%s error=%s", loggable(self._path), name, extra=cause(name))
             self._end(self._status)
-            # The head was sent: only a broken connection shows the caller that the rest is missing.
+            # Only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()
         elif isinstance(problem, BadResponse) and problem.why is not None:
-            self._fall_back(NotAnswering(self._account, problem.why))
+            self._fail(NotAnswering(account, problem.why))
         else:
-            self._fall_back(failure_of(self._account, problem))
+            self._fail(failure_of(account, problem))
+
+    def end_poll(self) -> None:
+        """Answer a long poll without an event: the controller ends."""
+        if not self._status:
+            self._let_go()
+            self._conclude(_no_events)
 
     def hung_up(self) -> None:
-        self._gone = True
+        if self._task is not None:
+            self._task.cancel()
+        self._let_go()
         self._end(0)
-        if self._backend is not None:
-            # Closed: its answer is still outstanding, and would be taken for that of the next request.
-            self._backend.let_go()
 
     def pause(self) -> None:
         if self._backend is not None:
@@ -136,16 +414,75 @@ class ProxiedExchange:
         if self._backend is not None:
             self._backend.resume()
 
-    @property
-    def _path(self) -> str:
-        return self._line.split(b" ", 2)[1].partition(b"?")[0].decode()
+    def _let_go(self) -> None:
+        """Close the connection to the account: its answer would be taken for that of the next request."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.let_go()
+
+    def _refuse(self, problem: Exception) -> None:
+        """End the request by the caller's fault."""
+        if self._task is not None:
+            self._task.cancel()
+        self._let_go()
+        if self._status and not self._held:
+            self._end(self._status)
+            self._connection.break_off()
+        else:
+            self._conclude(partial(_raised, problem))
+
+    def _release(self) -> None:
+        for each in (self._place, self._share):
+            if each is not None:
+                each.__exit__(None, None, None)
+        self._share = None
+        self._forwarder.polls.discard(self)
+        self._wake_up()
 
     def _end(self, status: int) -> None:
-        self._place.__exit__()
-        self._requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
+        self._release()
+        if self._spool is not None:
+            self._spool.close()
+        part = RequestPart.WAITING if self.call in _LONG_POLLS else RequestPart.OPENWX
+        self._forwarder.requests.note(part, status, time.monotonic() - self._began)
+        if self._shared.settings.http_debug and status:
+            # Never the query: it holds texts.
+            log.info("%s %s: %d", self._head.method.decode(), loggable(self._path), status)
 
-    def _fall_back(self, problem: PortFailure) -> None:
-        """Let the regular proxy answer the request: it has the error messages."""
-        # The regular proxy counts the request itself.
-        self._place.__exit__()
-        self._connection.hand_over(self._data, HandedOver(self._began, problem))
+    def _fail(self, problem: PortFailure) -> None:
+        assert self._account is not None
+        self._conclude(partial(_failed, self._account, problem))
+
+    def _conclude(self, handler: Handler) -> None:
+        """End the request with what the controller itself answers. aiohttp counts it, too."""
+        self._release()
+        if self._spool is not None and self._account is not None:  # else the handler may need it
+            self._spool.close()
+        asked = self._streams or self._spool is not None
+        closes = not self._complete and ((self._head.expects and not asked) or not self._keep)
+        self._connection.answer(Conclusion(self._began, handler, closes))
+
+
+async def _raised(problem: Exception, _: web.Request) -> web.StreamResponse:
+    raise problem
+
+
+async def _foreign(problem: Refused, request: web.Request) -> web.StreamResponse:
+    return request.app[FORMS].of_request(request).foreign(problem)
+
+
+async def _no_events(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
+
+
+async def _failed(account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
+    return await failure(context(request), account, problem)
+
+
+async def _unknown(
+    caller: Caller, client: str | None, target: str, spool: BodySpool | None, request: web.Request
+) -> web.StreamResponse:
+    with contextlib.nullcontext() if spool is None else contextlib.closing(spool):
+        if client is None:
+            return client_unknown(request, replies.CLIENT_MISSING)
+        return await to_host(request, caller, client, target, spool)

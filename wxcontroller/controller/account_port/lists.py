@@ -1,4 +1,4 @@
-"""Cached lists of all accounts for the fast path (built by ``answers``).
+"""Cached lists of all accounts (built by ``answers``).
 
 A list of 1,000 accounts is a megabyte. Copying it into the socket takes longer than everything else about the answer,
 so a list that is sent again unchanged gets a file, whose pages the kernel sends without copying them. The service's
@@ -18,11 +18,10 @@ from wxcontroller.controller.answers import AnswerParts
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.metrics.requests import RequestPart
-from wxcontroller.core import access
 from wxcontroller.openwx.replies import CONTENT_TYPE
 
 _PATHS = ("/openwx/check_client", "/v1/accounts")
-LISTS = {b"GET " + path.encode(): access.of_controller("GET", path) for path in _PATHS}
+LISTS = frozenset(_PATHS)
 # Copying less than this costs less than the system calls that spare it.
 _LARGE_BYTES = 64 << 10
 

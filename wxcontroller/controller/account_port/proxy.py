@@ -1,31 +1,30 @@
-"""Requests forwarded to an account: everything else under /openwx/ (openwx-api 1.7), and calls of /v1 that only the
-account's own program can answer. Requests and responses stream, so that a slow side slows the other one down."""
+"""Calls that aiohttp passes on: of /v1, whose answers are written again, of agents' media, and to other hosts.
 
-import asyncio
-import contextlib
+Requests and responses stream, so that a slow side slows the other one down. Calls under /openwx/ take ``forwarding``.
+"""
+
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
-from functools import partial
 from http import HTTPMethod
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
+from wxcontroller.controller.access import PASSED_ON, as_caller, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.authentication import Caller
-from wxcontroller.controller.body import has_body, is_taken
+from wxcontroller.controller.body import chunks, has_body, is_taken
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.fleetport import Destination
-from wxcontroller.controller.openwx import client_unknown, is_missing
+from wxcontroller.controller.openwx import client_unknown
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
@@ -38,7 +37,6 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.admission import Resource
-from wxcontroller.openwx.connection import handed_over
 from wxcontroller.openwx.replies import PROXY_FAILED, reply
 
 log = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ NOT_SENT_ON = frozenset(
     }
 )
 # Responses that the contract lets a browser cache (openwx-api 2.6), in seconds; an account cannot change it.
-_KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
+KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
 # Maximum age of the units' state that explains why an account is down. The controller's own starts are always
 # included.
 _JUST_NOW = 0.1
@@ -73,7 +71,6 @@ _UNKNOWN = "<unknown>"
 PASSED_BODY_BYTES = 1 << 20
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
-_NOTHING = contextlib.nullcontext()
 
 
 class _Port:
@@ -107,27 +104,37 @@ class _Port:
 
 def add_routes(app: web.Application) -> None:
     """Add the catch-all route under /openwx/, after all others."""
-    route = app.router.add_route("*", "/openwx/{rest:.+}", proxy)
+    route = app.router.add_route("*", "/openwx/{rest:.+}", other_calls)
     assert route.resource is not None
     assert route.resource.canonical == PASSED_ON  # who may call is looked up by it
 
 
-async def proxy(request: web.Request) -> web.StreamResponse:
-    """Pass a request on to the account that ``client`` names, in its query or its body."""
-    if request.method == _UNKNOWN:
-        return json_response(replies.API_NOT_FOUND, 403)
+async def other_calls(request: web.Request) -> web.StreamResponse:
+    """Answer what no account of this host answers: calls for accounts of other hosts, and paths that lead nowhere."""
     shared = context(request)
-    # The query is passed on unchanged; only its client is read here.
     raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
     client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
-    async with form_of(request, shared.settings.max_body, client is None) if has_body(request) else _NOTHING as spool:
-        if client is None and spool is not None:
-            with spool.view() as body:
-                kind = request.headers.get("Content-Type", "")
-                look = partial(parameters.form_pairs, kind, body, "client")
-                # Searching 64 MiB of JSON takes a second.
-                client = dict(await asyncio.to_thread(look) if spool.size > _SMALL else look()).get("client")
-        return await to_account(request, shared, client, spool)
+    if request.method == _UNKNOWN or shared.fleet is None or client is None:
+        return json_response(replies.API_NOT_FOUND, 403)
+    hold_to_accounts(request, client)
+    spool = await form_of(request, shared.settings.max_body, False) if has_body(request) else None
+    try:
+        return await to_host(
+            request, caller(request), client, credentials.without_token(sent_target(request.raw_path)), spool
+        )
+    finally:
+        if spool is not None:
+            spool.close()
+
+
+async def to_host(
+    request: web.Request, who: Caller, client: str, target: str, spool: BodySpool | None
+) -> web.StreamResponse:
+    """Pass a request for an account that is not here on to the host that has it."""
+    as_caller(request, who)
+    fleet = context(request).fleet
+    host = fleet.calls.destination(request, client) if fleet is not None else None
+    return client_unknown(request) if host is None else await pass_to(request, host, target, spool)
 
 
 async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -> web.StreamResponse:
@@ -136,44 +143,28 @@ async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -
     url = request.rel_url
     rest = url.raw_path.split("/", 4)[4]
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    async with form_of(request, most_body, False) if has_body(request) else _NOTHING as spool:
+    spool = await form_of(request, most_body, False) if has_body(request) else None
+    try:
         return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
+    finally:
+        if spool is not None:
+            spool.close()
 
 
-@contextlib.asynccontextmanager
-async def form_of(request: web.Request, limit: int, needed: bool) -> AsyncIterator[BodySpool | None]:
-    """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
+async def form_of(request: web.Request, limit: int, needed: bool) -> BodySpool | None:
+    """Return parameters without the caller's token, if they are ``needed`` or may hold one; None: stream them."""
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
     look_for_token = looks_for_token(request)
     holds_parameters = parameters.holds_parameters(request.path, kind)
     if not is_taken(request) and not (holds_parameters and (needed or look_for_token)):
-        yield None
-        return
-    async with spooled(request, limit) as spool:
-        if holds_parameters and look_for_token:
-            with spool.view() as body:
-                spool.keep(credentials.spans_without_token(kind, body))
-        yield spool
-
-
-async def to_account(
-    request: web.Request, shared: Context, client: str | None, spool: BodySpool | None
-) -> web.StreamResponse:
-    if client is None or is_missing(client):
-        return client_unknown(request, replies.CLIENT_MISSING)
-    hold_to_accounts(request, client)
-    account = shared.accounts.registry.find(client)
-    target = credentials.without_token(sent_target(request.raw_path))
-    # Unknown here: in a fleet, another host may have it.
-    if account is None:
-        host = shared.fleet.calls.destination(request, client) if shared.fleet is not None else None
-        return client_unknown(request) if host is None else await pass_to(request, host, target, spool)
-    try:
-        return await pass_on(request, account, target, spool)
-    except PortFailure as problem:
-        return await failure(shared, account, problem)
+        return None
+    spool = await spooled(chunks(request), limit)
+    if holds_parameters and look_for_token:
+        with spool.view() as body:
+            spool.keep(credentials.spans_without_token(kind, body))
+    return spool
 
 
 async def pass_on(
@@ -215,9 +206,8 @@ async def pass_to(
         headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in sent_back)
         if request.method == "OPTIONS":
             headers.update(replies.PREFLIGHT_HEADERS)
-        if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
-            headers["Cache-Control"] = f"max-age={seconds}"
-            headers["Expires"] = formatdate(time.time() + seconds, usegmt=True)
+        if response.status == 200 and (seconds := KEPT_BY_BROWSERS.get(call_path(request.path))):
+            headers.update(kept(seconds))
         if (kind := record_of(request)) is not None:
             event_bytes = context(request).settings.limits.stream_event_bytes
             return await rewritten(request, response, destination, kind, headers, event_bytes)
@@ -236,8 +226,6 @@ async def send_request(
     request: web.Request, destination: Destination, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
     """Forward the request; return the response once its head arrived, None for a long poll ended by a restart."""
-    if done := handed_over(request):
-        raise done.problem
     shared = context(request)
     headers, body = forwarded(request, shared.settings, spool)
     sending = destination.open(_ascii(target), caller(request), request.method, headers, body)
@@ -256,6 +244,12 @@ async def send_request(
             response.close()
         raise shared.gate.revoked()
     return response
+
+
+def kept(seconds: int) -> dict[str, str]:
+    """Return the headers of an answer that a browser may keep."""
+    until = formatdate(time.time() + seconds, usegmt=True)
+    return {"Cache-Control": f"max-age={seconds}", "Expires": until}
 
 
 def is_small(request: web.Request, response: aiohttp.ClientResponse) -> bool:

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from wxcontroller.controller.errors import Handler
 from wxcontroller.core.access import call_path, is_notification
-from wxcontroller.openwx.connection import handed_over
+from wxcontroller.openwx.connection import conclusion_of
 
 # From a look in memory to a long poll.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -107,7 +107,7 @@ class RequestFigures(Collector):
     @web.middleware
     async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count a request. The outermost middleware, so that it also counts refused requests."""
-        done = handed_over(request)
+        done = conclusion_of(request)
         began, status = done.began if done else time.monotonic(), 0
         try:
             response = await handler(request)

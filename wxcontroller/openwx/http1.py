@@ -1,14 +1,19 @@
-"""Framing of requests on a connection (RFC 9112), and the heads that are refused.
+"""HTTP/1.1 messages by RFC 9112, without I/O: heads of requests and of answers, and where their bodies end.
 
-aiohttp parses requests. The bytes are divided here first, so that aiohttp gets one request at a time and the
-connection knows, without access to aiohttp's internals, whether a request is being handled and whether its body is
-complete.
+    request  = method SP target SP "HTTP/1." ("0" / "1") CRLF *field CRLF
+    answer   = "HTTP/1." ("0" / "1") SP status [SP reason] CRLF *field CRLF
+    field    = token ":" *(HTAB / SP / VCHAR / obs-text) CRLF      without white space around the name, never folded
+    method   = token, target = 1*VCHAR, status = 3DIGIT, reason = *(HTAB / SP / VCHAR / obs-text)
+    body     = Content-Length, once, up to 18 digits / Transfer-Encoding: chunked, once, in HTTP/1.1 / none
+    chunked  = *(1*15HEXDIG [BWS] [";" extension] CRLF data CRLF) 1*"0" … CRLF *field CRLF
 
-Every head is checked before it is processed. Heads that two programs could read in different ways (more than one
-length, codings besides chunked, bare line feeds, folded lines) are refused, not repaired: a reverse proxy in front
-that reads it the other way would take one caller's bytes for another caller's request.
+Every head on every port is read here first: those of callers and, at the controller, those of accounts' answers.
+aiohttp sees only what passed. Heads that two programs could read in different ways (more than one length, codings
+besides chunked, bare line feeds, folded lines, two tokens) are refused, not repaired: a reverse proxy in front that
+reads it the other way would take one caller's bytes for another caller's request. The one exception are request
+lines with bytes beyond ASCII, which are percent-encoded: many scripts send Chinese names as they were typed.
 
-This module does not use sockets: it takes bytes and returns heads and counts.
+What h11 and aiohttp accept and this refuses, and the reverse, is listed in tests/unit/openwx/test_http1.py.
 """
 
 import re
@@ -19,17 +24,20 @@ from wxcontroller.core.messages import N_, Value
 from wxcontroller.openwx.admission import PortLimits
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TEXT = rb"[\t -~\x80-\xff]*+"
+_BLOCK = rb"((?:%b:%b\r\n)*+)\r\n" % (_TOKEN, _TEXT)
+# Possessive quantifiers (``*+``): they never give back what they took, so a hostile head cannot make a match slow.
+_REQUEST = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])\r\n%b" % (_TOKEN, _BLOCK))
+_ANSWER = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (%b))?\r\n%b" % (_TEXT, _BLOCK))
+_FIELD = re.compile(rb"([^:]+):[ \t]*+([^\r]*)\r\n")  # in a block
 _V1 = re.compile(rb"%b /v1/" % _TOKEN)
-_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])" % _TOKEN)
-_FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _TOKEN)
-_OF_INTEREST = re.compile(
-    rb"\r\n(host|content-length|transfer-encoding|connection|upgrade|expect):[ \t]*+([^\r\n]*)", re.IGNORECASE
-)
 _BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
 # For some programs a bare LF ends a line, for others it is part of the value: reject the ambiguity.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
-_TRAILER = re.compile(rb"%b:[^\r\n\0]*" % _TOKEN)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;%b)?" % _TEXT)
+_TRAILER = re.compile(rb"%b:%b" % (_TOKEN, _TEXT))
+# Of two, programs differ in which one counts.
+_ONCE = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"x-auth-token"})
 # For a line between chunks: a size with extensions, which no known client sends, or a trailer.
 _CHUNK_LINE_BYTES = 4096
 # All trailers of a body together.
@@ -37,6 +45,7 @@ _TRAILERS_BYTES = 8192
 # More than there is around the target in a request line, and around the value in a header.
 _AROUND = 100
 NOT_HTTP = N_("the request cannot be read as HTTP")
+Fields = list[tuple[bytes, bytes, bytes]]
 
 
 class BadHead(WxError):
@@ -57,16 +66,18 @@ class Sized:
     """A body of known length."""
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.length = self._left = length
 
     @property
     def done(self) -> bool:
         return not self._left
 
-    def take(self, data: bytes) -> int:
-        """Return how many bytes at the beginning of ``data`` belong to the body."""
+    def take(self, data: bytes, content: list[bytes] | None = None) -> int:
+        """Return how many bytes at the beginning of ``data`` belong to the body; ``content`` receives its content."""
         taken = min(self._left, len(data))
         self._left -= taken
+        if content is not None and taken:
+            content.append(data[:taken])
         return taken
 
 
@@ -80,7 +91,7 @@ class Chunked:
         self.done = False
 
     def take(self, data: bytes, content: list[bytes] | None = None) -> int:
-        """Like Sized; ``content`` receives the content of the chunks. Raises BadChunk."""
+        """Like Sized. Raises BadChunk."""
         at = 0
         while at < len(data) and not self.done:
             # Two more than the chunk has: its line end, which is checked byte by byte.
@@ -130,10 +141,51 @@ class Chunked:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a request for the parser, and its body, if any."""
+    """What the heads of requests and answers have in common.
+
+    ``fields`` have each name in lower case, the name as it was sent, and the value. ``values`` are by the name in
+    lower case; of a repeated one they are joined to a list (RFC 9110 5.3).
+    """
 
     raw: bytes
+    minor: bytes  # of the version
+    fields: Fields
+    values: dict[bytes, bytes]
+
+    def value(self, name: bytes) -> str | None:
+        """Return a value as aiohttp decodes it, None for none."""
+        found = self.values.get(name)
+        return None if found is None else found.decode("utf-8", "surrogateescape")
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the connection is kept after this message."""
+        named = self.values.get(b"connection")
+        return self.minor == b"1" and (named is None or b"close" not in listed(named))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead(Head):
+    """The head of a request, and its body, if any."""
+
+    method: bytes
+    target: bytes
     body: Sized | Chunked | None
+
+    @property
+    def expects(self) -> bool:
+        """Whether the caller waits for 100 Continue before it sends the body."""
+        return self.body is not None and self.minor == b"1" and bool(self.values.get(b"expect"))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead(Head):
+    """The head of an answer. ``length`` of its body is None for one that is chunked or ends with the connection."""
+
+    status: int
+    reason: bytes
+    length: int | None
+    chunked: bool
 
 
 class Heads:
@@ -143,7 +195,7 @@ class Heads:
         self._seen = 0
         self.waiting = False
 
-    def take(self, held: bytearray, limits: PortLimits) -> Head | None:
+    def take(self, held: bytearray, limits: PortLimits) -> RequestHead | None:
         """Take a head off the beginning of ``held``; None when it is not complete. Raises BadHead."""
         while held.startswith(b"\r\n"):  # RFC 9112 2.2: after a body, from old programs
             del held[:2]
@@ -187,42 +239,69 @@ def escaped(line: bytes) -> bytes:
     return line if line.isascii() else b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)
 
 
-def checked(raw: bytes, limits: PortLimits) -> Head:
+def checked(raw: bytes, limits: PortLimits) -> RequestHead:
     line, _, rest = raw.partition(b"\r\n")
     # Only then can one of its parts be too long.
     if len(raw) > limits.line_bytes:
         check_lengths(line, rest, limits)
-    sent, line = line, escaped(line)
-    match = _LINE.fullmatch(line)
-    if match is None or not _FIELDS.fullmatch(rest):
+    if not line.isascii():
+        raw = escaped(line) + b"\r\n" + rest
+    match = _REQUEST.fullmatch(raw)
+    if match is None:
         raise not_http()
-    method, _, major, minor = match.groups()
-    if (major, minor) not in ((b"1", b"1"), (b"1", b"0")):
+    method, target, major, minor, block = match.groups()
+    if major != b"1" or minor not in (b"0", b"1"):
         raise BadHead(505, "bad-version", N_("this version of HTTP is not supported"), N_("use HTTP/1.1"))
     if method == b"CONNECT":
         raise BadHead(
             501, "no-proxy", N_("CONNECT is not supported"), N_("this is not a proxy; call the API directly")
         )
-    if raw.count(b"\r\n") - 2 > limits.headers:
+    if block.count(b"\r\n") > limits.headers:
         raise BadHead(431, "too-many-headers", N_("the request has too many headers"), N_("send fewer"))
-    fields: dict[bytes, list[bytes]] = {}
-    for name, value in _OF_INTEREST.findall(raw):
-        fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
-    # Without one, or with two, a proxy in front may have decided by another name than ours.
-    if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
+    fields, values = read_fields(block)
+    # Without one, a proxy in front may have decided by another name than ours.
+    if minor == b"1" and b"host" not in values:
         raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
-    # Refused here, because aiohttp fails to refuse bytes that are not UTF-8. Empty ones and HTTP/1.0 expect nothing.
-    if minor == b"1" and any(value.lower() not in (b"", b"100-continue") for value in fields.get(b"expect", ())):
+    # Empty ones and HTTP/1.0 expect nothing.
+    if minor == b"1" and values.get(b"expect", b"").lower() not in (b"", b"100-continue"):
         raise BadHead(
             417, "bad-request", N_("this Expect is not supported"), N_("send 100-continue, or leave the header out")
         )
-    body = body_of(fields, minor)
-    if body is not None and asks_for_upgrade(fields):
+    length, chunked = extent(values, minor)
+    body = Chunked() if chunked else Sized(length) if length else None
+    if body is not None and b"upgrade" in values and b"upgrade" in values.get(b"connection", b"").lower():
         # aiohttp takes all that follows for the other protocol.
         raise BadHead(
             400, "bad-request", N_("a request with a body cannot ask for Upgrade"), N_("send it without that header")
         )
-    return Head(raw if line is sent else line + b"\r\n" + rest, body)
+    return RequestHead(raw, minor, fields, values, method, target, body)
+
+
+def read_answer(raw: bytes) -> AnswerHead:
+    """Read the head of an answer. Raises BadHead."""
+    match = _ANSWER.fullmatch(raw)
+    if match is None:
+        raise not_http()
+    minor, status, reason, block = match.groups()
+    fields, values = read_fields(block)
+    length, chunked = extent(values, minor)
+    return AnswerHead(raw, minor, fields, values, int(status), reason or b"", length, chunked)
+
+
+def read_fields(block: bytes) -> tuple[Fields, dict[bytes, bytes]]:
+    """Return the fields of a block that fits the grammar, and their values by name. Raises BadHead."""
+    fields: Fields = []
+    values: dict[bytes, bytes] = {}
+    for name, value in _FIELD.findall(block):
+        low, value = name.lower(), value.rstrip(b" \t")
+        fields.append((low, name, value))
+        if low in values:
+            if low in _ONCE:
+                words = N_("the header {name} is repeated")
+                raise BadHead(400, "bad-request", words, N_("send it once"), name=name.decode())
+            value = values[low] + b", " + value
+        values[low] = value
+    return fields, values
 
 
 def check_lengths(line: bytes, rest: bytes, limits: PortLimits) -> None:
@@ -259,30 +338,33 @@ def long_field(limits: PortLimits) -> BadHead:
     )
 
 
-def body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked | None:
-    lengths, codings = fields.get(b"content-length", ()), fields.get(b"transfer-encoding", ())
-    if codings:
-        if b",".join(codings).lower() != b"chunked":
+def listed(value: bytes) -> set[bytes]:
+    """Return the members of a list in a header, in lower case."""
+    return {each.strip(b" \t") for each in value.lower().split(b",")}
+
+
+def extent(values: dict[bytes, bytes], minor: bytes) -> tuple[int | None, bool]:
+    """Return the length of a body, None if unstated, and whether it is chunked. Raises BadHead."""
+    coding, length = values.get(b"transfer-encoding"), values.get(b"content-length")
+    if coding is not None:
+        if coding.lower() != b"chunked":
             raise BadHead(
                 501,
                 "unsupported-coding",
                 N_("this Transfer-Encoding is not supported"),
                 N_("send the body as it is, with Content-Length or chunked"),
             )
-        if lengths or minor == b"0":
+        if length is not None or minor == b"0":
             raise BadHead(
                 400,
                 "bad-request",
                 N_("Transfer-Encoding is for HTTP/1.1 and cannot be combined with Content-Length"),
                 N_("send one of the two"),
             )
-        return Chunked()
-    if not lengths:
-        return None
-    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
+        return None, True
+    if length is None:
+        return None, False
+    # 18 digits fit into 64 bits, and ``int`` takes quadratic time for very long numbers.
+    if not length.isdigit() or len(length) > 18:
         raise BadHead(400, "bad-request", N_("the request needs one Content-Length, a number"), N_("correct it"))
-    return Sized(int(lengths[0])) if int(lengths[0]) else None
-
-
-def asks_for_upgrade(fields: dict[bytes, list[bytes]]) -> bool:
-    return b"upgrade" in fields and any(b"upgrade" in value.lower() for value in fields.get(b"connection", ()))
+    return int(length), False

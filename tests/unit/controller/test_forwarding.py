@@ -1,4 +1,4 @@
-"""The fast path for ordinary requests behaves like the full path."""
+"""Requests to an account: what it gets, and what its callers get back (openwx-api 1.7)."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from tests.patience import PATIENCE
 from tests.tokens import token
-from tests.unit.controller.differential import OK, Pair, run
+from tests.unit.controller.forwardkit import OK, Route, run
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
@@ -30,22 +30,20 @@ POST = _POST + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Leng
 
 
 @contextlib.asynccontextmanager
-async def paired(root: Path, closed: bool = False, **settings: object) -> AsyncIterator[Pair]:
-    async with Machine(root, **settings) as host, Pair(host).running(closed) as pair:
-        yield pair
+async def routed(root: Path, closed: bool = False, **settings: object) -> AsyncIterator[Route]:
+    async with Machine(root, **settings) as host, Route(host).running(closed) as route:
+        yield route
 
 
 @pytest_asyncio.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    async with paired(tmp_path) as made:
+async def route(tmp_path: Path) -> AsyncIterator[Route]:
+    async with routed(tmp_path) as made:
         yield made
 
 
-async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, bytes]:
-    """Ask with the fast path and without it; both must get the same."""
-    first, second = [await pair.ask(address, raw) for address in (pair.host.address, pair.plain)]
-    assert first == second
-    return first.status, first.body
+async def ask(route: Route, raw: bytes = GET) -> tuple[int, bytes]:
+    answer = await route.ask(raw)
+    return answer.status, answer.body
 
 
 @pytest.mark.timeout(600)
@@ -104,68 +102,68 @@ REFUSED = {
 }
 
 
-async def test_no_fragment_becomes_parameters_when_a_token_is_removed(pair: Pair) -> None:
+async def test_no_fragment_becomes_parameters_when_a_token_is_removed(route: Route) -> None:
     sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
-    assert (await ask(pair, sent))[0] == 200
-    assert [each.line.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
+    assert (await ask(route, sent))[0] == 200
+    assert [each.line.split(b" ")[1] for each in route.account.got] == [b"/openwx/get_user_info?client=bot"]
 
 
-async def test_answers_are_forwarded_or_refused_as_on_the_full_path(pair: Pair) -> None:
+async def test_answers_are_forwarded_or_refused(route: Route) -> None:
     for case, answer in ANSWERS.items():
-        pair.account.answer = answer
+        route.account.answer = answer
         for request in (GET, HEAD, POST):
-            status, _ = await ask(pair, request)
+            status, _ = await ask(route, request)
             assert (status == 502) == (case in REFUSED), case
 
 
 @pytest.mark.parametrize(("size", "status"), [(16384, 200), (16385, 502)])
-async def test_heads_of_answers_have_a_limited_size(pair: Pair, size: int, status: int) -> None:
-    pair.account.answer = _large_head(size) + b"{}"
-    assert (await pair.ask(pair.host.address, GET)).status == status
+async def test_heads_of_answers_have_a_limited_size(route: Route, size: int, status: int) -> None:
+    route.account.answer = _large_head(size) + b"{}"
+    assert (await route.ask(GET)).status == status
 
 
-async def test_answer_may_end_with_the_connection(pair: Pair) -> None:
-    pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
-    assert await ask(pair) == (200, b"all")
+async def test_answer_may_end_with_the_connection(route: Route) -> None:
+    route.account.answer, route.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
+    assert await ask(route) == (200, b"all")
 
 
-async def test_nothing_behind_an_answer_reaches_the_next_caller(pair: Pair) -> None:
-    pair.account.answer = OK + b"{}" + OK + b"!!"
+async def test_nothing_behind_an_answer_reaches_the_next_caller(route: Route) -> None:
+    route.account.answer = OK + b"{}" + OK + b"!!"
     for _ in range(3):
-        assert (await ask(pair))[1] == b"{}"
+        assert (await ask(route))[1] == b"{}"
 
 
-async def test_healthy_connections_to_an_account_are_reused(pair: Pair) -> None:
+async def test_healthy_connections_to_an_account_are_reused(route: Route) -> None:
     for _ in range(5):
-        assert (await pair.ask(pair.host.address, POST)).status == 200
-    assert pair.account.connections == 1
-    pair.account.hangs_up = True  # after each answer, without Connection: close
+        assert (await route.ask(POST)).status == 200
+    assert route.account.connections == 1
+    route.account.hangs_up = True  # after each answer, without Connection: close
     for _ in range(5):
-        pair.account.hung_up.clear()
-        assert (await pair.ask(pair.host.address, POST)).status == 200
-        await asyncio.wait_for(pair.account.hung_up.wait(), PATIENCE)
+        route.account.hung_up.clear()
+        assert (await route.ask(POST)).status == 200
+        await asyncio.wait_for(route.account.hung_up.wait(), PATIENCE)
         await asyncio.sleep(0)
-    assert len(pair.account.got) == 10
+    assert len(route.account.got) == 10
 
 
 @pytest.mark.parametrize("sent", [GET, POST])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
-async def test_requests_that_reached_an_account_are_never_repeated(pair: Pair, answer: bytes, sent: bytes) -> None:
-    assert (await ask(pair, sent))[0] == 200
-    pair.account.got.clear()
-    pair.account.answer, pair.account.hangs_up = answer, True
-    assert (await ask(pair, sent))[0] == 502
-    assert len(pair.account.got) == 2  # one of each way
+async def test_requests_that_reached_an_account_are_never_repeated(route: Route, answer: bytes, sent: bytes) -> None:
+    assert (await ask(route, sent))[0] == 200
+    route.account.got.clear()
+    route.account.answer, route.account.hangs_up = answer, True
+    assert (await ask(route, sent))[0] == 502
+    assert len(route.account.got) == 1
 
 
-async def test_answer_of_invalid_chunks_is_refused(pair: Pair) -> None:
-    pair.account.answer = ANSWERS["chunked"].replace(b"1\r\na", b"z\r\na")
-    assert (await ask(pair))[0] == 502
+async def test_answer_of_invalid_chunks_is_refused(route: Route) -> None:
+    route.account.answer = ANSWERS["chunked"].replace(b"1\r\na", b"z\r\na")
+    assert (await ask(route))[0] == 502
 
 
-async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
-    pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
-    reader, writer = await asyncio.open_connection(*pair.host.address)
+async def test_truncated_response_does_not_look_complete(route: Route) -> None:
+    route.account.answer, route.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
+    reader, writer = await asyncio.open_connection(*route.host.address)
     writer.write(GET)
     async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionError):
@@ -174,43 +172,43 @@ async def test_truncated_response_does_not_look_complete(pair: Pair) -> None:
 
 
 async def test_silent_account_times_out(tmp_path: Path) -> None:
-    async with paired(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as pair:
-        pair.account.answer = b""
-        assert (await ask(pair))[0] == 504
-        pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
-        assert (await pair.ask(pair.host.address, GET)).status == 0  # the connection was closed
+    async with routed(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as route:
+        route.account.answer = b""
+        assert (await ask(route))[0] == 504
+        route.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
+        assert (await route.ask(GET)).status == 0  # the connection was closed
 
 
 async def test_account_is_silent_only_while_nothing_arrives(tmp_path: Path) -> None:
-    async with paired(tmp_path, ua_inactivity_timeout=0.4, ua_request_timeout=30.0) as pair:
-        assert (await pair.ask(pair.host.address, GET)).status == 200
+    async with routed(tmp_path, ua_inactivity_timeout=0.4, ua_request_timeout=30.0) as route:
+        assert (await route.ask(GET)).status == 200
         await asyncio.sleep(0.45)  # the connection is kept meanwhile
-        pair.account.pause = 0.2
-        assert (await pair.ask(pair.host.address, GET)).body == b"{}"
-        assert pair.account.connections == 1
+        route.account.pause = 0.2
+        assert (await route.ask(GET)).body == b"{}"
+        assert route.account.connections == 1
 
 
-async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
+async def test_a_slow_reader_slows_the_account_down(route: Route) -> None:
     size = 32 << 20
-    pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
-    reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+    route.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
+    reader, writer = await asyncio.open_connection(*route.host.address, limit=1 << 16)
     writer.write(GET)
-    await asyncio.wait_for(pair.account.arrived.wait(), PATIENCE)
+    await asyncio.wait_for(route.account.arrived.wait(), PATIENCE)
     await reader.readuntil(_ENDS)
-    held = [each for each in pair.host.server._open() if each.congested]
+    held = [each for each in route.host.server._open() if each.congested]
     async with asyncio.timeout(PATIENCE):
         while not held:
             await asyncio.sleep(0.01)
-            held = [each for each in pair.host.server._open() if each.congested]
+            held = [each for each in route.host.server._open() if each.congested]
         assert held[0].transport is not None
         assert held[0].transport.get_write_buffer_size() < 1 << 20
         assert len(await reader.readexactly(size)) == size
     writer.close()
 
 
-async def test_pipelined_requests_are_handled_in_any_fragmentation(pair: Pair) -> None:
+async def test_pipelined_requests_are_handled_in_any_fragmentation(route: Route) -> None:
     for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
-        reader, writer = await asyncio.open_connection(*pair.host.address)
+        reader, writer = await asyncio.open_connection(*route.host.address)
         sent = POST + GET + HEAD + POST
         for at in range(0, len(sent), step):
             writer.write(sent[at : at + step])
@@ -221,64 +219,64 @@ async def test_pipelined_requests_are_handled_in_any_fragmentation(pair: Pair) -
                 if _ != 2:
                     assert await reader.readexactly(2) == b"{}"
         writer.close()
-    assert len(pair.account.got) == 20
+    assert len(route.account.got) == 20
 
 
-async def test_late_rest_of_a_form_is_accepted(pair: Pair) -> None:
-    reader, writer = await asyncio.open_connection(*pair.host.address)
+async def test_late_rest_of_a_form_is_accepted(route: Route) -> None:
+    reader, writer = await asyncio.open_connection(*route.host.address)
     writer.write(POST[:-5])
-    await asyncio.sleep(0.7)  # longer than the fast path waits
-    assert pair.account.got == []
+    await asyncio.sleep(0.7)
+    assert route.account.got == []
     writer.write(POST[-5:])
     async with asyncio.timeout(PATIENCE):
         assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
     writer.close()
-    assert pair.account.got[0].body == _FORM
+    assert route.account.got[0].body == _FORM
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
     assert LOOK_SECONDS < 0.05
-    async with paired(tmp_path, closed=True) as pair:
-        pair.host.shared.gate = Gate(pair.host.paths)  # reads the file as rarely as in the service
-        token(pair.host, Scope.READ)
-        request = GET[:-2] + f"X-Auth-Token: {pair.token}\r\n\r\n".encode()
+    async with routed(tmp_path, closed=True) as route:
+        route.host.shared.gate = Gate(route.host.paths)  # reads the file as rarely as in the service
+        token(route.host, Scope.READ)
+        request = GET[:-2] + f"X-Auth-Token: {route.token}\r\n\r\n".encode()
         for _ in range(3):
-            assert (await ask(pair, request))[0] == 200
-        TokenFile(pair.host.paths.tokens_file).revoke("bot")
+            assert (await ask(route, request))[0] == 200
+        TokenFile(route.host.paths.tokens_file).revoke("bot")
         await asyncio.sleep(0.05)
-        assert (await ask(pair, request))[0] == 403
+        assert (await ask(route, request))[0] == 403
 
 
 async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path) -> None:
-    async with paired(tmp_path, closed=True) as pair:
+    async with routed(tmp_path, closed=True) as route:
         tokens = {
-            "r": token(pair.host, Scope.READ),
-            "own": token(pair.host, Scope.SEND, "bot"),
-            "no": token(pair.host, Scope.SEND, "x"),
+            "r": token(route.host, Scope.READ),
+            "own": token(route.host, Scope.SEND, "bot"),
+            "no": token(route.host, Scope.SEND, "x"),
         }
         got = {}
         for name, each in tokens.items():
             shown_token = f"X-Auth-Token: {each}\r\n".encode()
             for kind, request in (("get", GET), ("post", POST)):
-                got[name, kind] = (await ask(pair, request.replace(b"Host:", shown_token + b"Host:")))[0]
+                got[name, kind] = (await ask(route, request.replace(b"Host:", shown_token + b"Host:")))[0]
         allowed = {("r", "get"), ("own", "get"), ("own", "post")}
         assert got == {case: 200 if case in allowed else 403 for case in got}
 
 
-async def test_port_that_refuses_connections(pair: Pair) -> None:
-    pair.program.close()
-    assert (await ask(pair))[0] == 502
+async def test_port_that_refuses_connections(route: Route) -> None:
+    route.program.close()
+    assert (await ask(route))[0] == 502
 
 
-async def test_nothing_is_sent_to_a_stopped_account(pair: Pair) -> None:
-    assert (await ask(pair))[0] == 200
-    instance = pair.host.accounts.registry.resolve("bot")
-    pair.host.paths.port_secret(instance).unlink()
-    pair.host.paths.runtime(instance).rmdir()
-    pair.account.got.clear()
+async def test_nothing_is_sent_to_a_stopped_account(route: Route) -> None:
+    assert (await ask(route))[0] == 200
+    instance = route.host.accounts.registry.resolve("bot")
+    route.host.paths.port_secret(instance).unlink()
+    route.host.paths.runtime(instance).rmdir()
+    route.account.got.clear()
     await asyncio.sleep(0.2)  # kept connections are used without a check for a moment
-    assert (await ask(pair))[0] == 502
-    assert pair.account.got == []
+    assert (await ask(route))[0] == 502
+    assert route.account.got == []
 
 
 def listing(path: str, shown: str = "") -> bytes:
@@ -290,35 +288,35 @@ LISTS = ("/openwx/check_client", "/v1/accounts")
 
 
 async def test_lists_contain_only_the_callers_accounts(tmp_path: Path) -> None:
-    async with paired(tmp_path, closed=True) as pair:
-        Materialiser(pair.host.paths, pair.host.settings).add(parse_name("other"), {}, {}, 1, "")
+    async with routed(tmp_path, closed=True) as route:
+        Materialiser(route.host.paths, route.host.settings).add(parse_name("other"), {}, {}, 1, "")
         bound = {"all": (), "own": ("bot",), "its": ("other",), "no": ("x",)}
-        tokens = {name: token(pair.host, Scope.READ, *accounts) for name, accounts in bound.items()}
+        tokens = {name: token(route.host, Scope.READ, *accounts) for name, accounts in bound.items()}
         wanted = {"all": ["bot", "other"], "own": ["bot"], "its": ["other"], "no": []}
         for name in [*wanted, *reversed(wanted)]:
             for path, query in ((each, query) for each in LISTS for query in (False, True)):
                 sent = listing(f"{path}?token={tokens[name]}") if query else listing(path, tokens[name])
-                status, body = await ask(pair, sent)
+                status, body = await ask(route, sent)
                 content = json.loads(body)
                 assert status == 200
                 found = [account["name"] for account in content.get("accounts", ())]
                 found += [each["account"] for each in content.get("client", ())]
                 assert found == [each for each in wanted[name] if path == LISTS[1] or each == "bot"]
         for path, refusal in zip(LISTS, (403, 401), strict=True):
-            assert (await ask(pair, listing(path, "wrong")))[0] == (await ask(pair, listing(path)))[0] == refusal
+            assert (await ask(route, listing(path, "wrong")))[0] == (await ask(route, listing(path)))[0] == refusal
 
 
-async def test_long_lists_are_complete_and_current(pair: Pair) -> None:
+async def test_long_lists_are_complete_and_current(route: Route) -> None:
     """Lists larger than the socket's buffer, also for a caller that does not read them at once."""
-    processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
+    processes, body = [await route.host.start(f"a{number}") for number in range(40)], b""
     for word in ("one", "two"):
         for process in processes:
             process.say(LoginState.RUNNING, word=word, filler=word * 60_000)
         for _ in range(3):
-            status, body = await ask(pair, listing("/openwx/check_client"))
+            status, body = await ask(route, listing("/openwx/check_client"))
             words = [each.get("word") for each in json.loads(body)["client"] if each["account"] != "bot"]
             assert (status, words) == (200, [word] * len(processes))
-    reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+    reader, writer = await asyncio.open_connection(*route.host.address, limit=1 << 16)
     for _ in range(3):
         writer.write(listing("/openwx/check_client"))
         await asyncio.sleep(0.05)  # each of them arrives alone

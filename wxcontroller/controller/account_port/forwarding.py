@@ -1,0 +1,146 @@
+"""Which requests an account answers, and what they share: connections to accounts, long polls, lists.
+
+The only way of a request under /openwx/ to an account: the caller's connection (``openwx.connection``) reads its
+head (``openwx.http1``), ``AccountForwarder`` takes it, ``exchange`` is its way from there, ``backends`` has the
+connections to the accounts. Lists of all accounts are answered at once while they are prepared (``lists``).
+"""
+
+import re
+import time
+
+from wxcontroller.controller.account_port.backends import Backends
+from wxcontroller.controller.account_port.exchange import ForwardedRequest
+from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
+from wxcontroller.controller.admission import claim_of_caller, shown_by
+from wxcontroller.controller.authentication import Caller
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.headers import added
+from wxcontroller.controller.metrics.requests import RequestFigures
+from wxcontroller.controller.openwx import is_own_call
+from wxcontroller.controller.origin import foreign, is_preflight
+from wxcontroller.controller.peers import forwarded
+from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.settings import Settings
+from wxcontroller.openwx import credentials, parameters
+from wxcontroller.openwx.admission import Busy, Resource
+from wxcontroller.openwx.connection import HttpConnection
+from wxcontroller.openwx.http1 import RequestHead
+from wxcontroller.openwx.parameters import BadParameter
+
+# A path that is read in one way only: no escapes, no empty or relative parts. Others lead nowhere.
+_PATH = re.compile(r"/openwx(?:/(?!\.)[0-9A-Za-z_.~!$&'()*+,:=@-]+)+/?")
+
+
+def parts_of(target: bytes) -> tuple[str, bytes]:
+    """Return the path and the query of a target; proxies' clients send scheme and host before it (RFC 9112 3.2.2).
+
+    A fragment, which no client sends, is dropped: its content is unchecked.
+    """
+    if not target.startswith(b"/"):
+        _, slash, rest = target.partition(b"://")[2].partition(b"/")
+        target = slash + rest
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    return path.decode(), query
+
+
+def own_headers(settings: Settings) -> bytes:
+    """Return the headers that each answer gets."""
+    return "".join(f"{name}: {value}\r\n" for name, value in added(settings).items()).encode()
+
+
+class AccountForwarder:
+    """The forwarder of the controller's port (``openwx.connection.Forwarder``)."""
+
+    def __init__(self, shared: Context, requests: RequestFigures) -> None:
+        self.shared, self.requests = shared, requests
+        self.backends = Backends(shared.accounts.registry, shared.ports.connections)
+        self.polls: set[ForwardedRequest] = set()  # that a restart ends
+        self._settings: Settings | None = None
+        self._own_headers = b""
+        self._lists = AccountLists(shared)
+
+    def take(self, connection: HttpConnection, head: RequestHead) -> bool:
+        """See ``openwx.connection.Forwarder``."""
+        if self.shared.settings is not self._settings:
+            self._reset(self.shared.settings)
+        path, query = parts_of(head.target)
+        if head.method == b"GET" and path in LISTS and head.body is None:
+            return self._answer_list(connection, head, path, query)
+        if not _PATH.fullmatch(path) or is_own_call(head.method, path) or is_preflight(head, self.shared.settings):
+            return False
+        if self.shared.fleet is not None and self._is_elsewhere(query):
+            return False
+        ForwardedRequest(self, connection, head, path, query).begin()
+        return True
+
+    def address_of(self, head: RequestHead, connection: HttpConnection) -> object:
+        """Return the address of a request's peer, in the form that sockets have."""
+        trusted = self.shared.settings.trusted_proxies
+        if not trusted:
+            return connection.peername
+        named = head.value(b"x-forwarded-for")
+        return forwarded(() if named is None else (named,), trusted, connection.peername)
+
+    def end_polls(self) -> None:
+        """Answer the long polls that wait."""
+        for poll in list(self.polls):
+            poll.end_poll()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.backends.close()
+        self._lists.close()
+
+    def _is_elsewhere(self, query: bytes) -> bool:
+        """Whether the query names an account that this host does not have: then its host answers."""
+        try:
+            client = dict(parameters.urlencoded_pairs(query, "client")).get("client")
+        except BadParameter:
+            return False
+        return client is not None and self.shared.accounts.registry.find(client) is None
+
+    def _answer_list(self, connection: HttpConnection, head: RequestHead, path: str, query: bytes) -> bool:
+        shared = self.shared
+        if (b"accept" in head.values and b"text/event-stream" in head.values[b"accept"]) or not head.keeps:
+            return False
+        if query and credentials.without_token(f"{path}?{query.decode()}") != path:
+            return False
+        caller = self._list_reader(connection, head, query)
+        if (
+            caller is None
+            or not caller.scope.covers(Scope.READ)
+            or shared.draining.is_set()
+            or shared.settings.http_debug
+        ):
+            return False
+        if foreign(head, connection.transport, shared.settings) is not None or b"origin" in head.values:
+            return False
+        found = self._lists.at_hand(path, caller)
+        if found is None:
+            return False
+        claim = claim_of_caller(caller, self.address_of(head, connection), shared.settings)
+        try:
+            with shared.admission.place(Resource.REQUESTS, claim):
+                accounts, body = found
+                file = accounts.copy_of(body) if caller.instances is None else None
+                connection.begin(None)
+                connection.send_whole(head_of(body) + self._own_headers + b"\r\n", body, file)
+        except Busy:
+            return False
+        self.requests.note(accounts.part, 200, time.monotonic() - connection.heard)
+        connection.end(keep=True)
+        return True
+
+    def _list_reader(self, connection: HttpConnection, head: RequestHead, query: bytes) -> Caller | None:
+        """Return the caller that a head shows, None for one that aiohttp has to look at."""
+        if CALLER_HEADER.lower().encode() in head.values:
+            return None
+        gate = self.shared.gate
+        address = self.address_of(head, connection)
+        return gate.recognize_head(lambda: shown_by(head, query), address, gate.tokens_of_late(connection.heard))
+
+    def _reset(self, settings: Settings) -> None:
+        """Settings are replaced as a whole by a reload."""
+        self._settings = settings
+        self._own_headers = own_headers(settings)
+        self.backends.set_own(self._own_headers)
