@@ -39,7 +39,7 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop python3-msgspec systemd man-db \
 	zbar-tools unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
-	curl e2fsprogs nodejs npm default-jre-headless python3-dateutil
+	curl e2fsprogs nodejs npm default-jre-headless python3-dateutil python3-h11
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet outsiders \
 	bench mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \

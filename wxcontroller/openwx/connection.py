@@ -61,6 +61,9 @@ _ANY_LENGTH = 1 << 20
 class Exchange(Protocol):
     """A request that a forwarder has taken."""
 
+    def start(self) -> None:
+        """Begin with it: as much of the body as has arrived with the head is here."""
+
     def feed(self, data: bytes) -> None:
         """Take a part of the body."""
 
@@ -403,6 +406,8 @@ class HttpConnection(web.RequestHandler):
                     return
             if rest and self._body is not None:
                 rest = self._pass_body(self._body, rest)
+            if self._exchange is not None:
+                self._exchange.start()
             self._held += rest
 
     def _pass_body(self, body: Sized | Chunked, data: bytes) -> bytes:

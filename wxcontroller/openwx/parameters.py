@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from enum import Enum
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -130,7 +131,8 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     For fields whose content may not be text (media_data). Raises BadParameter as the others, for names only.
     """
     found = list(urlencoded(query.encode("utf-8", "surrogateescape"), None))
-    return [*found, *_values(*form(content_type), body, None, files=True)]
+    kind, boundary = form(content_type)
+    return [*found, *_values(kind, boundary, body, None, files=True)]
 
 
 def _values(kind: str, boundary: bytes, body: Body, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
@@ -288,6 +290,7 @@ def _usable(boundary: bytes) -> bytes:
     return boundary
 
 
+@lru_cache(maxsize=64)
 def form(content_type: str) -> tuple[str, bytes]:
     message = Message()
     message["Content-Type"] = re.sub(r"[^ -~]", "?", content_type)

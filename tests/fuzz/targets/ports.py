@@ -124,7 +124,7 @@ async def _controller() -> Callable[[], HttpConnection]:
     _running.extend((host, place))
     http = host.server._runner.server
     assert http is not None
-    return connections(http, SERVER, host.shared.admission)
+    return connections(http, SERVER, host.shared.admission, host.server._forwarder)
 
 
 async def _account() -> Callable[[], HttpConnection]:

@@ -30,7 +30,7 @@ from wxcontroller.controller.errors import FORMS, Refused
 from wxcontroller.controller.metrics.requests import RequestPart
 from wxcontroller.controller.openwx import client_unknown, is_missing
 from wxcontroller.controller.origin import allowed_origin, foreign
-from wxcontroller.controller.spool import IN_MEMORY, BodySpool, spooled
+from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.core import access
 from wxcontroller.core.access import call_path, loggable
 from wxcontroller.core.account import Account
@@ -91,9 +91,8 @@ class ForwardedRequest:
         self._keep = head.keeps  # the caller's connection
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Go the request's way, up to where it has to wait."""
-        self._connection.begin(self)
         loop = asyncio.get_running_loop()
         task = asyncio.Task(self._go(), loop=loop, eager_start=True)  # type: ignore[call-arg]  # of Python 3.12
         self._task = None if task.done() else task
@@ -281,8 +280,8 @@ class ForwardedRequest:
             backend.ask(self, sent)
             if head.body is not None:
                 self._stream()
-        elif spool.size <= IN_MEMORY:
-            backend.ask(self, sent + spool.whole())
+        elif (content := spool.small) is not None:
+            backend.ask(self, sent + content)
         else:
             self._complete = False
             backend.ask(self, sent)

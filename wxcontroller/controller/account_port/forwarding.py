@@ -70,7 +70,7 @@ class AccountForwarder:
             return False
         if self.shared.fleet is not None and self._is_elsewhere(query):
             return False
-        ForwardedRequest(self, connection, head, path, query).begin()
+        connection.begin(ForwardedRequest(self, connection, head, path, query))
         return True
 
     def address_of(self, head: RequestHead, connection: HttpConnection) -> object:
