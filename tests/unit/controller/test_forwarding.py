@@ -234,6 +234,68 @@ async def test_late_rest_of_a_form_is_accepted(route: Route) -> None:
     assert route.account.got[0].body == _FORM
 
 
+CHUNKED = _POST.replace(b"message ", b"message?client=bot ") + b"Transfer-Encoding: chunked\r\n"
+
+
+async def test_chunked_bodies_are_forwarded_without_being_kept(route: Route) -> None:
+    sent = CHUNKED + b"Content-Type: a/b\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n"
+    assert (await ask(route, sent))[0] == 200
+    assert route.account.got[0].body == b"abcde"
+    assert b"transfer-encoding" in dict(route.account.got[0].headers)
+
+
+async def test_malformed_chunk_ends_the_request_and_the_connection(route: Route) -> None:
+    assert (await ask(route, CHUNKED + b"Content-Type: a/b\r\n\r\n3\r\nabc\r\nzz\r\n"))[0] == 400
+    assert route.account.got == []
+
+
+async def test_callers_of_http_1_0_get_no_chunks(route: Route) -> None:
+    reader, writer = await asyncio.open_connection(*route.host.address)
+    route.account.answer = ANSWERS["chunked"]
+    writer.write(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    async with asyncio.timeout(PATIENCE):
+        head, _, body = (await reader.read()).partition(_ENDS)  # to the end of the connection
+    writer.close()
+    assert body == b"abc"
+    assert b"chunked" not in head
+
+
+@pytest.mark.parametrize(("scope", "status"), [(Scope.READ, b"403"), (Scope.SEND, b"100")])
+async def test_a_body_is_asked_for_only_if_its_caller_is_allowed(tmp_path: Path, scope: Scope, status: bytes) -> None:
+    async with routed(tmp_path, closed=True) as route:
+        shown = f"X-Auth-Token: {token(route.host, scope)}\r\nExpect: 100-continue\r\n".encode()
+        reader, writer = await asyncio.open_connection(*route.host.address)
+        writer.write(POST.partition(_ENDS)[0] + b"\r\n" + shown + b"\r\n")
+        async with asyncio.timeout(PATIENCE):
+            head = await reader.readuntil(_ENDS)
+            assert head.split(b" ")[1] == status
+            assert (b"\r\nConnection: close" in head) == (status == b"403")
+            if status == b"100":
+                writer.write(_FORM)
+                assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_a_connection_is_closed_if_its_caller_says_so(route: Route) -> None:
+    for request in (GET, POST):
+        reader, writer = await asyncio.open_connection(*route.host.address)
+        writer.write(request.replace(b"User-Agent", b"Connection: close\r\nUser-Agent"))
+        async with asyncio.timeout(PATIENCE):
+            assert b"\r\nConnection: close\r\n" in await reader.read()
+        writer.close()
+
+
+async def test_a_form_too_large_for_memory_arrives_without_its_token(tmp_path: Path) -> None:
+    async with routed(tmp_path, closed=True) as route:
+        fields = f"client=bot&token={route.token}&id=x&content=".encode()
+        for size in (10, 3 << 20):
+            body = fields + b"x" * size
+            shown = f"X-Auth-Token: {route.token}\r\n".encode() if size > 1 << 20 else b""
+            head = POST.partition(b"Content-Length")[0] + shown + b"Transfer-Encoding: chunked\r\n\r\n"
+            assert (await ask(route, head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)))[0] == 200
+            assert route.account.got[-1].body == b"client=bot&id=x&content=" + b"x" * size
+
+
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
     assert LOOK_SECONDS < 0.05
     async with routed(tmp_path, closed=True) as route:
