@@ -9,7 +9,7 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, objects, text
 from wxcontroller.core.messages import N_, text_in
 
 _LOOK = 0.3
@@ -65,7 +65,7 @@ def status(session: WxctlRun) -> None:
         tell("no alert channel is configured in [alerts]", err=True)
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
-    for problem in map(obj, items(alerts.get("problems"))):
+    for problem in objects(alerts.get("problems")):
         suffix = "" if problem.get("told") or not channels else say(" (not reported yet)")
         click.echo(say(text_in(problem, "message")) + suffix)
 

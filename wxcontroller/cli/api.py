@@ -11,7 +11,7 @@ from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, json_bo
 from wxcontroller.cli.errors import NoResponse
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, objects, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
@@ -252,7 +252,7 @@ class Api(Connection):
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
         """Return contacts or groups (``kind``) with ``wanted`` in a name or id."""
-        return [obj(person) for person in items(self._ask("GET", name, kind, query={"q": wanted}).get(kind))]
+        return objects(self._ask("GET", name, kind, query={"q": wanted}).get(kind))
 
     def set_remark(self, name: AccountName, person: str, remark: str) -> JsonObject:
         """Set the name that is shown for a contact; return the contact."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from wxcontroller.cli.language import say
 from wxcontroller.cli.terminal import ago
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, objects, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.states import UnitState
 
@@ -24,7 +24,7 @@ def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
     now = time.time()
     if queue := obj(account.get("queue")):
         yield N_("queue"), queue_words(queue, now)
-    for window in map(obj, items(account.get("windows"))):
+    for window in objects(account.get("windows")):
         yield N_("window"), window_words(window, now)
     if (reports := obj(account.get("reports"))) and reports.get("to"):
         yield N_("undelivered"), reports_words(reports)

@@ -16,7 +16,7 @@ from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Condition
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, objects, one_line, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
@@ -100,7 +100,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
     if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
-    rows = [obj(report) for report in items(found.get("deliveries"))]
+    rows = objects(found.get("deliveries"))
     if rows:
         from wxcontroller.cli.terminal import print_rows
 

@@ -10,7 +10,7 @@ from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, objects, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 
 
@@ -70,8 +70,8 @@ def forget(session: WxctlRun, host: str, yes: bool, start: bool | None) -> None:
 def _show(session: WxctlRun) -> None:
     """Show the fleet. Raises WxError, and Exit if there is a problem."""
     found = session.api().fleet()
-    standbys = [obj(standby) for standby in items(found.get("standbys"))]
-    hosts, duplicates = [obj(host) for host in items(found.get("hosts"))], items(found.get("duplicates"))
+    standbys = objects(found.get("standbys"))
+    hosts, duplicates = objects(found.get("hosts")), items(found.get("duplicates"))
     if session.json:
         session.emit(found)
     elif found.get("name") is None:
@@ -151,7 +151,7 @@ def _print_owners(etcd: JsonObject) -> None:
             "etcd: this host has a lease; accounts run {seconds} s without another renewal",
             seconds=integer(etcd.get("permit_seconds")),
         )
-    for member in map(obj, items(etcd.get("members"))):
+    for member in objects(etcd.get("members")):
         if reason := text_in(member, "reason"):
             tell("etcd: member {url} is down: {reason}", url=one_line(member.get("url")), reason=reason)
     for each in _ending(etcd):
@@ -170,10 +170,10 @@ def _print_owners(etcd: JsonObject) -> None:
             " ".join(map(one_line, items(host.get("labels")))),
             one_line(host.get("version")),
         )
-        for host in map(obj, items(etcd.get("hosts")))
+        for host in objects(etcd.get("hosts"))
     ]
     print_rows(titles, rows, wraps="LABELS")
-    accounts = [obj(account) for account in items(etcd.get("accounts"))]
+    accounts = objects(etcd.get("accounts"))
     if accounts:
         click.echo()
         _print_outlooks(accounts)

@@ -12,7 +12,7 @@ from wxcontroller.cli.context import WxctlRun, complete_name, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import verb_group
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, objects, text
 from wxcontroller.core.messages import N_, text_in
 
 
@@ -172,7 +172,7 @@ def approve(
 @ilink.verb("List open pairing requests.", "wxctl ilink requests")
 def requests(session: WxctlRun) -> None:
     """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
-    rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
+    rows = objects(session.api().pairings().get("pairings"))
     if session.emitted(list[JsonValue](rows)):
         return
     if not rows:
@@ -199,7 +199,7 @@ def consumers(session: WxctlRun, name: str) -> None:
     """List the agents of an account with their state and the ids of their tokens."""
     api = session.api()
     answer = api.consumers(api.resolve(name))
-    rows = [obj(row) for row in items(answer.get("consumers"))]
+    rows = objects(answer.get("consumers"))
     if session.emitted(list[JsonValue](rows)):
         return
     if reason := text_in(answer, "reason"):

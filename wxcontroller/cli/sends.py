@@ -11,7 +11,7 @@ from wxcontroller.cli.errors import NotCancelled
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.messages import KINDS, STATES
 from wxcontroller.cli.verbs import verb_group
-from wxcontroller.core.jsontypes import JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonValue, objects, text
 from wxcontroller.core.messages import N_, NP_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.verdict import SendState, words_of
@@ -38,7 +38,7 @@ def list_(session: WxctlRun, name: str) -> None:
     found = api.sends(account)
     if session.emitted(found.get("sends")):
         return
-    rows = [obj(send) for send in items(found.get("sends"))]
+    rows = objects(found.get("sends"))
     if not rows:
         tell("{account}: no message waits", err=True, account=account.name)
         return
@@ -105,7 +105,7 @@ def _cancellable(api: Api, account: AccountName) -> Iterator[str]:
     """Yield the ids of all messages that are not being sent, each once; one answer may not have all."""
     tried: set[str] = set()
     while True:
-        rows = [obj(row) for row in items(api.sends(account).get("sends"))]
+        rows = objects(api.sends(account).get("sends"))
         new = [text(row.get("id")) for row in rows if row.get("state") != SendState.SENDING]
         if tried.issuperset(new):
             return

@@ -7,7 +7,7 @@ from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, objects, text
 from wxcontroller.core.messages import N_
 
 
@@ -71,7 +71,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
 @target.verb("List targets.", "wxctl target list --json")
 def list_(session: WxctlRun) -> None:
     """List targets with account and peer."""
-    rows = [obj(row) for row in items(session.api().targets().get("targets"))]
+    rows = objects(session.api().targets().get("targets"))
     if session.emitted(list[JsonValue](rows)):
         return
     if not rows:

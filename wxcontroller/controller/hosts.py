@@ -28,7 +28,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, HostFailure
 from wxcontroller.core.fleetsettings import FleetSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, objects, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.paths import Paths
@@ -299,4 +299,4 @@ class OtherHosts:
             status, content = await host.ask("/openwx/check_client", hop, _STATES_SECONDS, HOST_ROWS_BYTES)
         except (HostFailure, BadCaller):
             return None
-        return [obj(each) for each in items(content.get("client"))] if status == 200 else None
+        return objects(content.get("client")) if status == 200 else None

@@ -136,6 +136,11 @@ def items(value: object) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
+def objects(value: object) -> list[JsonObject]:
+    """Return the entries of a JSON array, those that are no objects as empty ones."""
+    return [obj(entry) for entry in items(value)]
+
+
 def text(value: object, default: str = "") -> str:
     """Return a string: strings as they are, numbers in decimal, everything else ``default``."""
     if isinstance(value, str):

@@ -11,7 +11,7 @@ from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import RENEW_CERTIFICATE
-from wxcontroller.core.jsontypes import field, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import field, integer, items, obj, objects, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import parse_name
 
@@ -85,7 +85,7 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
     if found.get("name") is None:
         return
     bad = False
-    for host in map(obj, items(found.get("hosts"))):
+    for host in objects(found.get("hosts")):
         if host.get("state") != "up":
             bad = True
             words = Text(
@@ -95,7 +95,7 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
                 reason=text_in(host, "reason"),
             )
             yield fail(words, Text("check the controller there: systemctl status wxcontroller"))
-    for each in map(obj, items(found.get("duplicates"))):
+    for each in objects(found.get("duplicates")):
         bad = True
         name = one_line(each.get("account"))
         words = Text(
@@ -107,12 +107,12 @@ def fleet(target: CheckTarget) -> Iterator[CheckResult]:
     if reason := text_in(obj(found.get("etcd")), "reason"):
         bad = True
         yield fail(Text("accounts cannot be claimed in etcd: {reason}", reason=reason), Text("wxctl fleet"))
-    for member in map(obj, items(obj(found.get("etcd")).get("members"))):
+    for member in objects(obj(found.get("etcd")).get("members")):
         if reason := text_in(member, "reason"):
             bad = True
             words = Text("member {url} of etcd is down: {reason}", url=one_line(member.get("url")), reason=reason)
             yield fail(words, Text("repair or replace the member; see: journalctl -u etcd on its host"))
-    for certificate in map(obj, items(obj(found.get("etcd")).get("certificates"))):
+    for certificate in objects(obj(found.get("etcd")).get("certificates")):
         if certificate.get("ending") is True:
             bad = True
             day = local_time(integer(certificate.get("ends")), "%Y-%m-%d")

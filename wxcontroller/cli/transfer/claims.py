@@ -28,7 +28,7 @@ from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, objects, one_line, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.settings import load_settings
@@ -127,7 +127,7 @@ def accounts_of(api: Api, host: str) -> dict[str, tuple[str, bool]]:
     """Return the accounts that a lost host had last: their names, and whether they are to run. Raises WxError."""
     etcd = obj(api.fleet().get("etcd"))
     if etcd:
-        rows = [obj(each) for each in items(etcd.get("accounts"))]
+        rows = objects(etcd.get("accounts"))
         names = {
             one_line(each.get("account")): text(each.get("desired")) for each in rows if each.get("host") == host
         }
@@ -230,7 +230,7 @@ def _places(known: JsonObject) -> tuple[OtherPlace, ...]:
             one_line(each.get("host")), integer(each.get("epoch")), integer(each.get("down_since")), key == "copies"
         )
         for key in ("rivals", "copies")
-        for each in map(obj, items(known.get(key)))
+        for each in objects(known.get(key))
     )
 
 

@@ -29,7 +29,7 @@ from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.outcomes import outcomes_of, worst_of
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, objects, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.verdict import RULES, SendState, rule_of
 
@@ -148,7 +148,7 @@ class AgentSending:
         """
         if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
             raise NotAccepted(-2, _INVALID)
-        listed = [obj(item) for item in items(message.get("item_list"))]
+        listed = objects(message.get("item_list"))
         if not 0 < len(listed) <= MAX_ITEMS:
             raise NotAccepted(-2, _INVALID)
         shown = [item for item in listed if integer(item.get("type")) not in _PROGRESS_CARDS]

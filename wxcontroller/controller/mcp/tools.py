@@ -27,7 +27,7 @@ from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.budget import read_whole
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, objects, read_json, text
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.records.decoding import Undecodable, WireRecord, as_object, decode
@@ -223,7 +223,7 @@ async def send_message(call: ToolCall) -> Content:
     headers = {"Content-Type": "application/json", **({KEY_HEADER: key} if key else {})}
     body = to_bytes({**sent, "wait": SEND_SECONDS})
     answer = await ask(call, call.account(), "/v1/messages", SentMessage, "POST", headers, body)
-    parts = [obj(part) for part in items(answer.get("parts"))]
+    parts = objects(answer.get("parts"))
     # Of what went in part, an agent that sees an error sends all again.
     if all(part.get("state") == SendState.REFUSED for part in (answer, *parts)):
         raise Refused(text(answer.get("reason")), text_in(answer, "detail"), "")

@@ -18,7 +18,7 @@ from wxcontroller.controller.metrics.accounts import AccountFigures
 from wxcontroller.controller.metrics.consumers import ConsumerFigures
 from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, objects, text
 
 
 class _Counted(Collector):
@@ -49,7 +49,7 @@ class _Hosts(Collector):
             "Accounts of another host, as last known.",
             labels=("host",),
         )
-        for host in map(obj, items(self._overview["hosts"])):
+        for host in objects(self._overview["hosts"]):
             up.add_metric((text(host["name"]),), float(host["state"] == "up"))
             accounts.add_metric((text(host["name"]),), integer(host["accounts"]))
         yield up
@@ -60,7 +60,7 @@ class _Hosts(Collector):
             labels=("account", "host", "standby"),
         )
         stale = 0
-        for each in map(obj, items(self._overview["standbys"])):
+        for each in objects(self._overview["standbys"]):
             standbys.add_metric((text(each["account"]), text(each["from"]), text(each["to"])), integer(each["at"]))
             stale += each["stale"] is True
         yield standbys
@@ -85,7 +85,7 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
         "Seconds for which accounts may run without another renewal of the lease.",
         value=integer(etcd["permit_seconds"]),
     )
-    members = [obj(member) for member in items(etcd["members"])]
+    members = objects(etcd["members"])
     yield GaugeMetricFamily(
         "wxcontroller_fleet_etcd_members_down",
         "Members of etcd that do not respond, or cannot be used.",
@@ -96,11 +96,11 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
         "Expiry of a certificate for etcd, as Unix time. of: the setting, or the URL of a member.",
         labels=("of",),
     )
-    for certificate in map(obj, items(etcd["certificates"])):
+    for certificate in objects(etcd["certificates"]):
         ends.add_metric((text(certificate["of"]),), integer(certificate["ends"]))
     yield ends
     owned = GaugeMetricFamily("wxcontroller_fleet_owned", "Accounts that a host owns.", labels=("host",))
-    for host in map(obj, items(etcd["hosts"])):
+    for host in objects(etcd["hosts"]):
         owned.add_metric((text(host["name"]),), integer(host["owned"]))
     yield owned
     unowned = sum(bool(obj(account)["reason"]) for account in items(etcd["accounts"]))

@@ -22,7 +22,7 @@ from wxcontroller.controller.notify.sending import REFUSED, UNKNOWN, WAITING, No
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.filecache import read_small
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, objects, read_json, text
 from wxcontroller.core.messages import N_, Text
 
 log = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ def saved_repeats(path: Path) -> list[Repeat]:
         log.error("counts of repeated notifications lost: cannot read %s: %s", path, reason_of(problem))
         return []
     found = []
-    for entry in map(obj, items(obj(content).get("repeats"))):
+    for entry in objects(obj(content).get("repeats")):
         since = entry.get("since")
         repeat = Repeat(
             text(entry.get("target")),

@@ -5,7 +5,7 @@ that are monitored; values of an undocumented type are left out.
 """
 
 from wxcontroller.controller.notify.notification import Notification
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, objects, text
 
 # Alerts listed in one message; the rest are counted.
 _ALERTS = 10
@@ -33,7 +33,7 @@ def uptime_kuma(body: JsonObject) -> Notification:
 
 def _alerts(body: JsonObject) -> Notification:
     """Grafana's body is Alertmanager's with a ``title`` added."""
-    alerts = [obj(alert) for alert in items(body.get("alerts"))]
+    alerts = objects(body.get("alerts"))
     firing = sum(alert.get("status") == "firing" for alert in alerts)
     lines = [_alert(alert) for alert in alerts[:_ALERTS]]
     if len(alerts) > _ALERTS:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeAlias
 
 from wxcontroller.core.errors import FailureHandling, WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, objects, read_json, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Direction, Message, MessageKind, MessageMedia, Quote
 from wxcontroller.drivers.ilink.wire import Credentials
@@ -195,7 +195,7 @@ def sent_id(answer: JsonObject) -> str:
 
 
 def arrived(message: JsonObject, number: int) -> Arrived:
-    content = [obj(item) for item in items(message.get("item_list"))]
+    content = objects(message.get("item_list"))
     sender, created = text(message.get("from_user_id")), integer(message.get("create_time_ms"))
     rough = json.dumps([substance(item) for item in content], sort_keys=True)
     fingerprint = _hash(sender, str(created), rough)
