@@ -59,7 +59,7 @@ def test_packages_import_lower_layers_only() -> None:
 
 
 def test_a_single_machine_loads_no_module_of_fleets() -> None:
-    program = "import sys, wxcontroller.controller.__main__; print(*sys.modules, sep='\\n')"
+    program = "import sys, wxcontroller.controller.process; print(*sys.modules, sep='\\n')"
     command = [sys.executable, "-c", program]
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "\nwxcontroller.controller.server\n" in loaded
