@@ -12,12 +12,12 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import aiohttp
 import pytest
@@ -31,7 +31,6 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
-from wxcontroller.controller import page
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
@@ -55,22 +54,7 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
 
-T = TypeVar("T")
 _compiled = cache(compiled)
-
-
-def _shared(make: Callable[..., T]) -> Callable[..., T]:
-    @cache
-    def made(*args: Hashable, **kwargs: Hashable) -> T:
-        _compiled()  # as the package's build does
-        return make(*args, **kwargs)
-
-    return made
-
-
-# The pages of the dashboard are the same for all controllers, and rendering them takes longer than most tests.
-for _made in ("Bundle", "pages"):
-    setattr(page, _made, _shared(getattr(page, _made)))
 
 
 @cache
@@ -501,6 +485,7 @@ class Machine:
         self.on_answer: list[Callable[[web.Request, web.StreamResponse], Awaitable[None]]] = []
 
     async def __aenter__(self) -> "Machine":
+        _compiled()  # as the package's build does
         self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
         ports = AccountPorts(self.accounts.registry, lambda: self.accounts.settings)
         await self.stack.enter_async_context(ports)

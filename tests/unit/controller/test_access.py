@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import aiohttp
@@ -22,11 +21,10 @@ from tests.unit.controller.machine import ROOT_TOKEN, Machine, fixed, judge
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON
 from wxcontroller.controller.account_port import hub
-from wxcontroller.controller.page.assets import Bundle
+from wxcontroller.controller.page.assets import bundle
 from wxcontroller.controller.v1.index import ENDPOINTS
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
-from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.jsontypes import field
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile
@@ -37,10 +35,9 @@ def token_of_each_scope(host: Machine) -> dict[Scope, str]:
     return {scope: token(host, scope, *(("alice",) if scope is Scope.ILINK else ())) for scope in KEPT_SCOPES}
 
 
-@cache
 def digest() -> str:
     """Return the digest in the URLs of the page's files; needs a controller that has started."""
-    return Bundle(LANGUAGES).digest
+    return bundle().digest
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The dashboard at ``/``, in two languages: templates, style sheets and small script modules without a build step.
 
-``render`` renders the page for each language and choice of colours, ``assets`` serves scripts, styles and texts,
-``api`` and ``examples`` make the API reference. In ``static``, ``main.js`` connects the views: start there.
+``render`` renders the page for each language and choice of colours, ``assets`` has scripts, styles and texts, ``api``
+and ``examples`` make the API reference. In ``static``, ``main.js`` connects the views: start there.
 ``store.js`` keeps the accounts up to date, ``api.js`` makes the calls, and ``paths.js`` the paths that they may have.
 The page uses only /v1 and /openwx, like any other client, and nothing is inline or loaded from another host.
 """
@@ -11,10 +11,9 @@ from functools import cache
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.page.assets import Bundle, Served, served
+from wxcontroller.controller.page.assets import Served, bundle, served
 from wxcontroller.controller.page.language import chosen_language, chosen_theme
-from wxcontroller.controller.page.render import pages, small_page
-from wxcontroller.core.catalog import LANGUAGES
+from wxcontroller.controller.page.render import dashboard, small_page
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -34,23 +33,23 @@ _BY_READER = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Lang
 
 
 def add_routes(app: web.Application) -> None:
-    """Render everything once and serve it from memory."""
-    bundle = Bundle(LANGUAGES)
-    rendered = pages(bundle)
+    """Serve the pages from memory. Each is rendered for the first request: a controller starts without them, as
+    rendering all of them takes as long as the rest of its start.
+    """
 
-    async def dashboard(request: web.Request) -> web.Response:
-        is_open = context(request).gate.is_open
-        return answer(request, rendered[chosen_language(request), chosen_theme(request), is_open], _BY_READER)
+    async def root(request: web.Request) -> web.Response:
+        page = dashboard(chosen_language(request), chosen_theme(request), context(request).gate.is_open)
+        return answer(request, page, _BY_READER)
 
     async def pair(request: web.Request) -> web.Response:
         if not context(request).settings.ilink_serve:
             raise web.HTTPNotFound
-        page = small_page("pair", chosen_language(request), chosen_theme(request), f"page/{bundle.digest}")
+        page = small_page("pair", chosen_language(request), chosen_theme(request), f"page/{bundle().digest}")
         return answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
 
     async def asset(request: web.Request) -> web.Response:
-        found = bundle.files.get(request.match_info["file"])
-        if found is None or request.match_info["digest"] != bundle.digest:
+        found = bundle().files.get(request.match_info["file"])
+        if found is None or request.match_info["digest"] != bundle().digest:
             raise web.HTTPNotFound
         return answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
 
@@ -58,17 +57,17 @@ def add_routes(app: web.Application) -> None:
     def api(language: str, theme: str) -> Served:
         from wxcontroller.controller.page.api import rendered as api_page  # imported only if requested
 
-        return served(api_page(language, theme, bundle.digest), "text/html; charset=utf-8")
+        return served(api_page(language, theme, bundle().digest), "text/html; charset=utf-8")
 
     async def api_as_a_page(request: web.Request) -> web.Response:
         language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
         return answer(request, api(language, chosen_theme(request)), _BY_READER)
 
     async def login_link(request: web.Request) -> web.Response:
-        page = small_page("link", chosen_language(request), chosen_theme(request), bundle.digest)
+        page = small_page("link", chosen_language(request), chosen_theme(request), bundle().digest)
         return answer(request, page, _BY_READER)
 
-    app.router.add_get("/", dashboard)
+    app.router.add_get("/", root)
     app.router.add_get("/ilink/pair/{code}", pair)
     app.router.add_get("/page/login", login_link)
     app.router.add_get("/page/api", api_as_a_page)

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 
-from wxcontroller.core.catalog import entries
+from wxcontroller.core.catalog import LANGUAGES, entries
 from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.tables import TableRow
@@ -74,6 +75,12 @@ class Bundle:
             imported = _IMPORTED.findall(self.files[importer].content.decode())
             scripts += [name for name in dict.fromkeys(imported) if name not in scripts]
         return scripts
+
+
+@cache
+def bundle() -> Bundle:
+    """Return all assets, which the first request that needs them has read."""
+    return Bundle(LANGUAGES)
 
 
 def translations(language: str) -> Iterator[tuple[str, object]]:

@@ -1,36 +1,37 @@
-"""The page itself, rendered once for each language and choice of colours."""
+"""The page itself, rendered once for each language and choice of colours that a request wants."""
 
 from functools import cache
-from itertools import product
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from wxcontroller import __version__
 from wxcontroller.controller.authentication import ANYBODY
-from wxcontroller.controller.page.assets import Bundle, Served, served
-from wxcontroller.controller.page.language import THEMES
-from wxcontroller.core.catalog import LANGUAGES, translations
+from wxcontroller.controller.page.assets import Served, bundle, served
+from wxcontroller.core.catalog import translations
 from wxcontroller.core.routes import ROUTES
 
+if TYPE_CHECKING:
+    import jinja2
 
-def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
-    """Return the page by language, theme, and whether every local user may do everything."""
-    found: dict[tuple[str, str, bool], Served] = {}
-    for language in LANGUAGES:
-        template = environment(language).get_template("dashboard.html.j2")
-        for theme, is_open in product(THEMES, (False, True)):
-            text = template.render(
-                language=language,
-                theme=theme,
-                is_open=is_open,
-                open_scope=ANYBODY.scope.value,
-                root=f"page/{bundle.digest}",
-                scripts=[*bundle.needed_by("main.js"), f"messages-{language}.js"],
-                version=__version__,
-                routes=ROUTES,
-            )
-            found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")
-    return found
+
+@cache
+def dashboard(language: str, theme: str, is_open: bool) -> Served:
+    """Return the dashboard. ``is_open``: every local user may do everything."""
+    assets = bundle()
+    text = (
+        environment(language)
+        .get_template("dashboard.html.j2")
+        .render(
+            language=language,
+            theme=theme,
+            is_open=is_open,
+            open_scope=ANYBODY.scope.value,
+            root=f"page/{assets.digest}",
+            scripts=[*assets.needed_by("main.js"), f"messages-{language}.js"],
+            version=__version__,
+            routes=ROUTES,
+        )
+    )
+    return served(text.encode(), "text/html; charset=utf-8")
 
 
 @cache
@@ -43,8 +44,11 @@ def small_page(name: str, language: str, theme: str, root: str) -> Served:
     return served(text.encode(), "text/html; charset=utf-8")
 
 
-def environment(language: str) -> jinja2.Environment:
-    """Return what renders templates in a language."""
+@cache
+def environment(language: str) -> "jinja2.Environment":
+    """Return what renders templates in a language, and keeps them compiled."""
+    import jinja2  # imported here, because most starts of a controller are not followed by a look at its page
+
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("wxcontroller.controller.page"),
         extensions=["jinja2.ext.i18n"],
