@@ -14,8 +14,8 @@ import click
 import jinja2
 
 from catalogs import JAVASCRIPT, PYTHON, compile_catalogs, extracted, output, texts_of
-from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.language import texts
+from wxcontroller.cli.program import cli
 from wxcontroller.controller.page.api import meanings
 from wxcontroller.core.catalog import DOMAIN, LOCALE
 from wxcontroller.core.check import Level

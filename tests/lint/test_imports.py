@@ -1,6 +1,7 @@
 """Import layers: a package imports from itself and from the packages that LAYERS names."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -80,6 +81,20 @@ def test_controllers_start_without_rendering_pages() -> None:
     assert loaded.endswith("\n0\n"), "no script or style was read"
 
 
+def test_wxctl_loads_the_module_of_its_verb_alone() -> None:
+    """In any language; a command that runs for a tenth of a second must not import for a fifth."""
+    program = (
+        "import sys; from wxcontroller.cli.program import run; sys.argv[1:] = ['stop', '--help']; "
+        "run(); print(*sys.modules, sep='\\n')"
+    )
+    command = [sys.executable, "-c", program]
+    environ = {**os.environ, "LANGUAGE": "zh_CN", "LC_ALL": "C.UTF-8"}
+    loaded = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+    assert "\nwxcontroller.cli.lifecycle\n" in loaded
+    others = "messages|send|tokens|doctor|transfer|deliveries|fleet"
+    assert re.findall(rf"^wxcontroller\.cli\.(?:{others})\b.*", loaded, re.MULTILINE) == []
+
+
 def test_routes_to_wechat_do_not_import_each_other() -> None:
     wrong = []
     drivers = PACKAGE / "drivers"
@@ -118,8 +133,12 @@ def test_one_module_decodes_with_msgspec() -> None:
 
 def test_processes_that_are_many_load_no_msgspec() -> None:
     """An account's memory is multiplied by hundreds, and wxctl starts for each command."""
-    for module in ("wxcontroller.client.__main__", "wxcontroller.alert.__main__", "wxcontroller.cli.__main__"):
-        program = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+    for module, more in (
+        ("wxcontroller.client.process", ""),
+        ("wxcontroller.alert.__main__", ""),
+        ("wxcontroller.cli.program", "[*wxcontroller.cli.program.cli.commands.values()]"),
+    ):
+        program = f"import sys, {module}; {more or None}; print(*sys.modules, sep='\\n')"
         command = [sys.executable, "-c", program]
         loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert f"\n{module.rpartition('.')[0]}\n" in loaded

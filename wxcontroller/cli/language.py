@@ -15,6 +15,7 @@ from shutil import get_terminal_size
 
 import click
 
+from wxcontroller.cli.verbtable import VerbTable
 from wxcontroller.core.catalog import DOMAIN, LOCALE, translate_by
 from wxcontroller.core.messages import Text, Translate, Value
 
@@ -87,6 +88,9 @@ def translate_command(command: click.Command, translate: Callable[[str], str]) -
     command.short_help = translated(command.short_help) or "".join((command.help or "").partition("。")[:2])
     for option in options(command):
         option.help = translated(option.help)
+    if isinstance(command, click.Group) and isinstance(command.commands, VerbTable):
+        command.commands.on_each(lambda inner: translate_command(inner, translate))
+        return
     for inner in _inner(command):
         translate_command(inner, translate)
 

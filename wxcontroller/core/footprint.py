@@ -20,11 +20,9 @@ def prepare() -> None:
     trust_by_directory()
     if sys.version_info >= (3, 13):  # where it is tested
         deferred.install(_LATER)
-    import dataclasses  # not before: it takes inspect
+    from wxcontroller.core import leanclasses  # not before: dataclasses takes inspect
 
-    from wxcontroller.core import leanclasses
-
-    dataclasses.dataclass = leanclasses.dataclass  # type: ignore[assignment]
+    leanclasses.install()
 
 
 def trust_by_directory() -> None:

@@ -12,6 +12,13 @@ from reprlib import recursive_repr
 from typing import Any
 
 _make: Any = dataclasses.dataclass
+
+
+def install() -> None:
+    """Have all dataclasses that are defined from now on made here."""
+    dataclasses.dataclass = dataclass  # type: ignore[assignment]
+
+
 _RARE = frozenset(("order", "unsafe_hash"))
 
 

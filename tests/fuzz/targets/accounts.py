@@ -17,10 +17,10 @@ import aiohttp
 from click.testing import CliRunner
 
 from tests.fuzz.target import BODY, HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
-from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.events import words_of
+from wxcontroller.cli.program import cli
 from wxcontroller.cli.remotelogs import put
 from wxcontroller.cli.serversent import server_sent
 from wxcontroller.cli.transfer.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT

@@ -16,7 +16,7 @@ from pathlib import Path
 import wxcontroller.cli
 from tests.patience import PATIENCE
 from wxcontroller.cli import api, follow, send
-from wxcontroller.cli.__main__ import main
+from wxcontroller.cli.program import run as wxctl
 
 for _module in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli."):
     importlib.import_module(_module.name)
@@ -55,7 +55,7 @@ def _impatient(arguments: list[str]) -> None:
     """Run wxctl with short pauses between looks at an account and tries of a send, and before an answer is late."""
     follow._PAUSE, follow._SETTLED, api._SOON, send._FIRST_PAUSE = 0.05, 0.5, 5.0, 0.05
     sys.argv = ["wxctl", *arguments]
-    sys.exit(main())
+    sys.exit(wxctl())
 
 
 if __name__ == "__main__":
