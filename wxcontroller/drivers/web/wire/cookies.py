@@ -31,6 +31,7 @@ from wxcontroller.drivers.web.wire.hosts import within
 COOKIE_LENGTH = 4096
 # All of them are sent with each request, and WeChat needs about ten. RFC 6265 6.1 asks for 50 at least.
 COOKIES = 200
+_PLACES = 32  # host and path of headers that are kept
 _FAR = 1e12  # seconds since 1970 that mean "no expiry"
 
 
@@ -66,6 +67,9 @@ class Jar:
     def __init__(self) -> None:
         self._jar = CookieJar(quote_cookie=False)
         self._cookies: dict[tuple[str, str, str], Cookie] = {}
+        # Until a cookie changes: the sync loop asks for the same two headers, and for what is to be stored.
+        self._headers: dict[tuple[str, str, bool], str] = {}
+        self._stored: list[JsonValue] | None = None
 
     def __len__(self) -> int:
         return len(self._cookies)
@@ -94,6 +98,7 @@ class Jar:
         except (CookieError, ValueError):
             return
         self._drop(cookie.key)
+        self._forget()
         self._cookies[cookie.key] = cookie
         self._jar.update_cookies([(cookie.name, morsel)], origin)
         if len(self._cookies) > COOKIES:
@@ -101,7 +106,12 @@ class Jar:
 
     def _drop(self, key: tuple[str, str, str]) -> None:
         if self._cookies.pop(key, None) is not None:
+            self._forget()
             self._jar.clear(lambda morsel: (morsel["domain"], morsel["path"], morsel.key) == key)
+
+    def _forget(self) -> None:
+        self._headers.clear()
+        self._stored = None
 
     def move(self, old: str, new: str) -> None:
         """Use the cookies of the base host ``old`` for ``new``, too: the account has moved there."""
@@ -111,6 +121,14 @@ class Jar:
 
     def header(self, host: str, path: str, secure: bool) -> str:
         """Return the ``Cookie`` header for a request, or ""."""
+        place = host, path, secure
+        if (found := self._headers.get(place)) is None:
+            if len(self._headers) >= _PLACES:
+                self._headers.clear()
+            found = self._headers[place] = self._header(host, path, secure)
+        return found
+
+    def _header(self, host: str, path: str, secure: bool) -> str:
         url = URL(f"{'https' if secure else 'http'}://{host}{path}", encoded=True)
         # aiohttp 3.10 to 3.12 caches an entry for each path queried in its jar (aio-libs/aiohttp#11052), and each
         # login has its own paths. So the longest path of a cookie is queried instead, with the same result.
@@ -129,12 +147,15 @@ class Jar:
         return next((cookie.value for cookie in reversed(self._cookies.values()) if cookie.name == name), "")
 
     def clear(self) -> None:
+        self._forget()
         self._cookies.clear()
         self._jar.clear()
 
     def stored(self) -> list[JsonValue]:
         """Return the jar as JSON."""
-        return [asdict(cookie) for cookie in self._cookies.values()]
+        if self._stored is None:
+            self._stored = [asdict(cookie) for cookie in self._cookies.values()]
+        return self._stored
 
     def restore(self, stored: JsonValue) -> None:
         """Load the result of ``stored``; invalid cookies are skipped."""
