@@ -96,6 +96,8 @@ class Listener:
         self._own_sends = own_sends
         self._read = read
         self._last_response = time.monotonic()  # time of the last response
+        self._silence: asyncio.TimerHandle | None = None  # until WeChat has not responded for too long
+        self._too_silent = asyncio.Event()
         self._last_failure = NOTHING  # since the last response
         self._online = False
         self._has_response = False  # whether WeChat has responded in this session
@@ -140,8 +142,12 @@ class Listener:
 
     async def listen(self) -> Lost:
         """Run the loop. The first sync fetches messages that arrived while the client was down."""
-        self._last_response = time.monotonic()  # loading the contacts does not count as silence
-        return await run_beside(self._listen(), self._watch_for_silence())
+        self._hear()  # loading the contacts does not count as silence
+        try:
+            return await run_beside(self._listen(), self._watch_for_silence())
+        finally:
+            if self._silence is not None:
+                self._silence.cancel()
 
     async def _listen(self) -> Lost:
         # Sync before the first check: messages may have arrived since the keys were stored.
@@ -327,13 +333,14 @@ class Listener:
             await self._saved.save()
         finally:
             self._storing = False
-            self._last_response = time.monotonic()  # a slow disk is not WeChat's silence
+            self._hear()  # a slow disk is not WeChat's silence
 
     # -- responses and failures
 
     async def _note_response(self, conclusive: bool = True) -> None:
         """Note a valid response. ``conclusive``: it proves that the session works, so failures count from 0 again."""
-        self._last_response, self._last_failure = time.monotonic(), NOTHING
+        self._hear()
+        self._last_failure = NOTHING
         if conclusive:
             self._backoff.reset()
             self._inconclusive = self._unknown_codes = 0
@@ -348,18 +355,26 @@ class Listener:
             self._online = True
             await self._pulse.emit(Online())
 
+    def _hear(self) -> None:
+        """Count WeChat's silence from now on."""
+        self._last_response = time.monotonic()
+        self._too_silent.clear()
+        # Moved by each response, so that it never wakes an account that gets them.
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = asyncio.get_running_loop().call_later(self._timing.offline_after, self._too_silent.set)
+
     async def _watch_for_silence(self) -> None:
         """Report the account as offline when WeChat has not responded for too long, independently of the loop."""
         while True:
-            silent = 0.0 if self._storing else time.monotonic() - self._last_response
-            if silent < self._timing.offline_after:
-                await asyncio.sleep(self._timing.offline_after - silent)
-                continue
-            if not self._is_silent:
-                what = self._last_failure or Text("no answer for {silent} s", silent=f"{silent:.0f}")
-                log.warning("WeChat has not responded for %.0f s (%s); retrying", silent, what)
+            await self._too_silent.wait()
+            self._too_silent.clear()
+            # The end of a checkpoint counts as a response.
+            if not self._storing and not self._is_silent:
+                silent = f"{time.monotonic() - self._last_response:.0f}"
+                what = self._last_failure or Text("no answer for {silent} s", silent=silent)
+                log.warning("WeChat has not responded for %s s (%s); retrying", silent, what)
                 await self._offline(what)
-            await asyncio.sleep(self._timing.offline_after)
 
     async def _back_off(self, problem: WeChatError, pause: bool = True) -> None:
         """Record a failure, and wait before the next attempt."""
