@@ -2,8 +2,9 @@
 
 ClientSession makes a request, a response, timers and a task for each call, and writes head and body one after the
 other, so that the server wakes twice: a quarter of a delivery's CPU. This uses the library's connector, for names,
-TLS and kept connections, and its parser. The head is the one that the library would send to the same URL. It uses two
-undocumented parts of aiohttp, the protocol of a connection and the parts of a request: see ``httprequests``.
+TLS and kept connections, and its parser. The head is the one that the library would send to the same URL. It uses
+undocumented parts of aiohttp, the protocol of a connection, the parts of a request, and the timer of a pool: see
+``httprequests``.
 """
 
 import asyncio
@@ -89,12 +90,18 @@ class DirectRequests:
         await self._connector.close()
 
     async def _connected(self, request: aiohttp.ClientRequest) -> Connection:
-        if self._connector.closed:
+        connector = self._connector
+        if connector.closed:
             raise aiohttp.ClientConnectionError
         try:
-            return await self._connector.connect(request, [], self._timeout)
+            connection = await connector.connect(request, [], self._timeout)
         except TimeoutError as problem:
             raise aiohttp.ConnectionTimeoutError from problem
+        # The timer for idle connections: without any, it would only wake the process. The next one starts it.
+        if not connector._conns and connector._cleanup_handle is not None:
+            connector._cleanup_handle.cancel()
+            connector._cleanup_handle = None
+        return connection
 
     def _prepare(self, origin: URL) -> tuple[aiohttp.ClientRequest, str]:
         """Return a request to this origin for the connector, and the lines of all heads. Raises ValueError."""

@@ -26,28 +26,23 @@ class Server:
     respond: Respond
     heads: list[bytes] = field(default_factory=list)
     connections: int = 0
-    _reader: asyncio.StreamReader | None = None
-
-    async def hung_up(self) -> None:
-        """Wait until the caller has closed the connection."""
-        assert self._reader is not None
-        await self._reader.read()
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)  # a caller has closed its connection
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._reader = reader
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while not writer.is_closing():
                 self.heads.append(await reader.readuntil(b"\r\n\r\n"))
                 await self.respond(self, writer)
+        self.hung_up.set()
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def asking(respond: Respond) -> AsyncIterator[tuple[HttpRequests, Server, URL]]:
+async def asking(respond: Respond, keep: float = 15.0) -> AsyncIterator[tuple[HttpRequests, Server, URL]]:
     server = Server(respond)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listener:
-        connector = aiohttp.TCPConnector()
+        connector = aiohttp.TCPConnector(keepalive_timeout=keep)
         requests = requests_over(connector, {"User-Agent": "test"}, aiohttp.ClientTimeout(connect=PATIENCE))
         try:
             yield requests, server, URL(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
@@ -112,7 +107,6 @@ async def test_silence_ends_a_request_before_and_within_its_answer() -> None:
     async def respond(server: Server, writer: asyncio.StreamWriter) -> None:
         if len(server.heads) == 2:
             await write(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
-        await server.hung_up()
 
     async with asking(respond) as (requests, server, origin):
         for _ in range(2):
@@ -129,6 +123,18 @@ async def test_kept_connection_outlasts_the_silence() -> None:
         for _ in range(2):
             await ask(requests, origin, silence=0.1)
             await asyncio.sleep(0.3)
+        assert server.connections == 1
+
+
+async def test_idle_connection_is_closed_in_time() -> None:
+    async def respond(server: Server, writer: asyncio.StreamWriter) -> None:
+        await write(writer, EMPTY)
+
+    async with asking(respond, keep=0.2) as (requests, server, origin):
+        for _ in range(3):
+            await ask(requests, origin)
+        async with asyncio.timeout(PATIENCE):
+            await server.hung_up.wait()
         assert server.connections == 1
 
 
@@ -161,7 +167,7 @@ class Unreadable:
 
 async def test_unreadable_body_ends_a_request() -> None:
     async def respond(server: Server, writer: asyncio.StreamWriter) -> None:
-        await server.hung_up()
+        pass
 
     async with asking(respond) as (requests, _, origin):
         with pytest.raises(aiohttp.ClientConnectionError):
