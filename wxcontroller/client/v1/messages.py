@@ -7,6 +7,7 @@ page, so that a reader has a whole conversation.
 import math
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 
 from aiohttp import web
 
@@ -60,8 +61,8 @@ class Messages:
         pending: list[JsonObject] = []
         if before is None and not (after is not None and page.more):
             wanted = set(chats)
-            queued = self._parts.sends.waiting()
-            pending = [self._queued(send) for send in queued if not chats or send.target in wanted]
+            queued = (send for send in self._parts.sends.waiting() if not chats or send.target in wanted)
+            pending = [self._queued(send) for send in islice(queued, PAGE_MESSAGES)]
         messages = await self._logged(page.found, name)
         # Those that are furthest from where the reader continues fit last.
         fit = fitting(messages, size_of) if after is not None else fitting(reversed(messages), size_of)[::-1]
@@ -70,7 +71,7 @@ class Messages:
                 "account": self._parts.config.name.name,
                 "log": name,
                 "messages": [*fit],
-                "pending": [*fitting(pending[:PAGE_MESSAGES], size_of)],
+                "pending": [*fitting(pending, size_of)],
                 "more": page.more or len(fit) < len(messages),
             }
         )
