@@ -9,7 +9,6 @@ undocumented parts of aiohttp, the protocol of a connection, the parts of a requ
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,9 +20,8 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from wxcontroller.core.httpbody import HttpBody
+from wxcontroller.core.httprequests import checked
 
-# A blank or a line break would end the target, and the rest could be anything.
-_TARGET = re.compile(r"/[^\x00-\x20\x7f]*")
 # An account asks one receiver and about five hosts of WeChat.
 _ORIGINS = 16
 
@@ -71,10 +69,8 @@ class DirectRequests:
     ) -> DirectAnswer:
         """Send and raise as SessionRequests.send."""
         request, common = self._prepare(origin)
-        if not _TARGET.fullmatch(target):
-            raise ValueError("a target that cannot be sent")
         length = "" if body is None else f"Content-Length: {body.size}\r\n"
-        head = f"{method} {target} HTTP/1.1\r\n{common}{lines_of(headers)}{length}\r\n".encode()
+        head = f"{method} {checked(target)} HTTP/1.1\r\n{common}{lines_of(headers)}{length}\r\n".encode()
         is_repeatable = method == "GET"
         while True:
             connection = await self._connected(request)

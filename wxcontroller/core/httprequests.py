@@ -6,6 +6,7 @@ are known (``aiohttpversion``).
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +24,8 @@ HttpRequests: TypeAlias = "SessionRequests | DirectRequests"
 # The head of an answer, and its content, to be read within ``async with``.
 HttpAnswer: TypeAlias = "aiohttp.ClientResponse | DirectAnswer"
 log = logging.getLogger(__name__)
+# A blank or a line break would end the target, and the rest could be anything.
+_TARGET = re.compile(r"/[^\x00-\x20\x7f]*")
 
 
 def requests_over(
@@ -85,7 +88,7 @@ class SessionRequests:
         try:
             return await self.session.request(
                 method,
-                URL(f"{origin.scheme}://{origin.raw_authority}{target}", encoded=True),
+                URL(f"{origin.scheme}://{origin.raw_authority}{checked(target)}", encoded=True),
                 data=body and _streamed(body),
                 headers=sized,
                 allow_redirects=False,
@@ -102,6 +105,13 @@ class SessionRequests:
     async def close(self) -> None:
         """Close all connections."""
         await self.session.close()
+
+
+def checked(target: str) -> str:
+    """Return a target that can be sent. Raises ValueError for another one."""
+    if not _TARGET.fullmatch(target):
+        raise ValueError("a target that cannot be sent")
+    return target
 
 
 async def _streamed(body: HttpBody) -> AsyncIterator[bytes | memoryview]:

@@ -194,6 +194,17 @@ async def test_head_has_the_headers_of_all_requests_and_its_own(origin_of: Calla
     assert "gzip" in found["Accept-Encoding"]
 
 
+@pytest.mark.parametrize("target", ["/x y", "/x\r\nX-Two: 2", "/x\n", "x", ""])
+async def test_target_that_would_end_the_request_line_is_refused(target: str) -> None:
+    async def respond(server: Server, writer: asyncio.StreamWriter) -> None:
+        await write(writer, EMPTY)
+
+    async with asking(respond) as (requests, server, origin):
+        with pytest.raises(ValueError, match="target"):
+            await ask(requests, origin, target)
+        assert server.heads == []
+
+
 async def test_closed_requests_connect_nowhere() -> None:
     async def respond(server: Server, writer: asyncio.StreamWriter) -> None:
         pass

@@ -96,6 +96,18 @@ async def test_failed_connection_is_not_an_empty_poll() -> None:
     assert not failed.value.timed_out
 
 
+@pytest.mark.usefixtures("both_ways")
+async def test_silence_shorter_than_the_request_ends_it() -> None:
+    began = time.monotonic()
+    async with (
+        answering(None) as port,
+        Transport(Jar(), hurried(silence=0.2), f"http://127.0.0.1:{port}") as transport,
+    ):
+        with pytest.raises(NoAnswer, match="no answer in time"):
+            await transport.send(LineRequest("call", "wx.qq.com", "/", timeout=PATIENCE))
+    assert time.monotonic() - began < PATIENCE
+
+
 # -- another host
 
 
