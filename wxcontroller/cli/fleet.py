@@ -19,7 +19,7 @@ from wxcontroller.core.messages import N_, Text, text_in
     invoke_without_command=True,
     subcommand_metavar="[COMMAND] [ARGS]...",
     short_help="Show the other hosts and their state.",
-    examples=("wxctl fleet", "wxctl fleet --json", "wxctl fleet forget host-b"),
+    examples=("wxctl fleet", "wxctl fleet --json", "wxctl fleet join", "wxctl fleet forget host-b"),
 )
 @click.pass_context
 def fleet(ctx: click.Context) -> None:
@@ -45,6 +45,33 @@ def _complete_host(_: click.Context, __: click.Parameter, incomplete: str) -> li
         if (found := load_settings(PATHS).settings.fleet) is not None:
             return [CompletionItem(each.name) for each in found.hosts if each.name.startswith(incomplete)]
     return []
+
+
+@fleet.verb(
+    "Set up a fleet of hosts with an etcd.", "wxctl fleet init host-a=192.0.2.10 host-b=192.0.2.11 host-c=192.0.2.12"
+)
+@click.argument("hosts", nargs=-1, required=True, metavar="NAME=ADDRESS...")
+@click.option("--renew", is_flag=True, help="Make new certificates of the same authority; the others join again.")
+def init(session: WxctlRun, hosts: tuple[str, ...], renew: bool) -> None:
+    """Set up this host, the first one named, and make a token for each of the others, an odd number in all.
+
+    Each host becomes a member of etcd, serves its API with TLS at its address, and knows the other hosts; all have
+    scope admin at each other. The command makes the authority, certificates, users and passwords, prints the tokens,
+    and waits until enough other hosts have joined. After an interruption, run it again. Run it as root.
+    """
+    from wxcontroller.cli.fleetsetup import begun
+
+    begun(session, hosts, renew)
+
+
+@fleet.verb("Join the fleet that another host has set up.", "wxctl fleet join", "wxctl fleet join <host-b.token")
+def join(session: WxctlRun) -> None:
+    """Set up this host with the token that wxctl fleet init has printed for it: paste it, or give it on standard
+    input. Run it as root.
+    """
+    from wxcontroller.cli.fleetsetup import joined
+
+    joined(session)
 
 
 @fleet.verb("Run the accounts of a lost host here.", "wxctl fleet forget host-b", "wxctl fleet forget host-b --yes")

@@ -19,10 +19,10 @@ from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.claims import claims_of, require_lost
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.core.account import variables_of
-from wxcontroller.core.errors import BadSettings, UnknownAccount, WxError
+from wxcontroller.core.errors import AccountMoved, BadSettings, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.leaving import Leaving
+from wxcontroller.core.leaving import Gone, Leaving
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
@@ -101,6 +101,29 @@ async def test_only_a_machine_that_does_not_respond_counts_as_lost(
             know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
             assert await refused() == ""
         know(a, a.describe(b, url=GONE), monkeypatch)
+        assert await refused() == ""
+
+
+async def test_a_host_that_has_moved_the_account_on_is_asked_where_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its standby copies elsewhere stay its own until the new host has sent some: both may be lost."""
+    async with hosts_of(tmp_path, "a", "b", "c") as (a, b, c):
+        await b.join()
+        await c.join()
+        know(a, a.describe(b), monkeypatch)
+        Gone(parse_name("eve"), "c", 2, 1000).write(b.paths.gone_file("eve"))
+        b.accounts.registry.forget("eve")
+        with pytest.raises(AccountMoved, match="has moved to host c, which is not in the settings") as caught:
+            await asyncio.to_thread(require_lost, BUNDLE, "a")
+        assert "on host b" in caught.value.remedy
+        settings = a.paths.settings_dropins / "fleet.toml"
+        table = '[fleet.hosts.c]\nurl = "{}"\ntoken = "{}"\nca_file = "{}"\n'
+        described, known = a.describe(c), settings.read_text()
+        settings.write_text(known + table.format(described.url, described.token, described.ca_file))
+        await c.v1("POST", "accounts", {"name": "eve"})
+        assert "host c responds and has account eve" in await refused()
+        settings.write_text(known + table.format(GONE, described.token, described.ca_file))
         assert await refused() == ""
 
 

@@ -4,7 +4,7 @@ That the other host is off cannot be detected: a person has to confirm it. Befor
 host that responds and has the account keeps it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from unicodedata import normalize
@@ -269,10 +269,11 @@ def _require_lost(claim: HeldCopy, host: str, is_named: bool = True) -> None:
         _there(rival, claim.name)  # the controller of this host knows which copies of others count
 
 
-def require_lost(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
-    """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``.
+def require_lost(bundle: KeptBundle, host: str, is_named: bool = True, seen: Collection[str] = ()) -> None:
+    """Raise WxError if a bundle's host responds and has the account, or the one to which it has moved it.
 
-    An account that it has no longer may have been removed: to restore that one, it has to be named.
+    An account that it has no longer may have been removed: to restore that one, it has to be named. ``seen`` are the
+    hosts that have moved it on.
     """
     name = parse_name(bundle.name)
     if (there := _there(bundle.host, name)) is None:
@@ -286,12 +287,17 @@ def require_lost(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
             hosts=bundle.host,
             command=command("move", name.name, host),
         )
-    if gone and gone.get("to") != host:
+    if gone and (to := one_line(gone.get("to"))) not in (host, *seen):
+        if to in _reachable_names():
+            require_lost(replace(bundle, host=to), host, is_named, (*seen, bundle.host))
+            return
         raise AccountMoved(
-            N_("account {account} has moved to host {host}"),
-            N_("use it there; if that host is off for good, remove the host from [fleet.hosts]"),
+            N_("account {account} has moved to host {host}, which is not in the settings"),
+            N_("use it there, or add the host; if it is off for good, delete {file} on host {source}"),
             account=name.name,
-            host=one_line(gone.get("to")),
+            host=to,
+            file=PATHS.gone_file(name.instance),
+            source=bundle.host,
         )
     if not is_named and not gone:
         raise UnknownAccount(
@@ -301,6 +307,11 @@ def require_lost(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
             host=bundle.host,
             command=command("claim", name.name),
         )
+
+
+def _reachable_names() -> set[str]:
+    fleet = load_settings(PATHS).settings.fleet
+    return {each.name for each in fleet.hosts if each.url} if fleet is not None else set()
 
 
 def _there(host: str, name: AccountName) -> JsonObject | None:

@@ -1,0 +1,440 @@
+"""The verbs ``fleet init`` and ``fleet join``: several hosts with an etcd of their own, from one line copied to each.
+
+``init`` makes, for each host, all that it needs to take part (``Membership``): a certificate of a new authority, its
+password in etcd, and the passphrase of moves and standby copies. It sets up its own host, and prints a token for each
+other one, which ``join`` reads there. Every host is a member of etcd. One certificate serves its API, its member, and
+its calls to other hosts and to etcd, so no other tokens are needed.
+
+Once enough members run, ``init`` creates etcd's users, as only it has all passwords. Both can be run again after a
+failure: ``init`` keeps what it has made in a directory of root, with the authority's key.
+"""
+
+import base64
+import binascii
+import datetime
+import ipaddress
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.systemd import act, reload_units
+from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.jsontypes import obj, read_json, text
+from wxcontroller.core.messages import N_
+from wxcontroller.core.options import HOST_NAME
+from wxcontroller.core.settings import load_settings
+from wxcontroller.core.tokens import TokenFile
+
+# The guide's lives. ``wxctl fleet`` warns 30 days before they end.
+_AUTHORITY_DAYS, _HOST_DAYS = 3650, 800
+_MOST_MEMBERS = 9
+_TOKEN = "wxf_"  # noqa: S105 - how a token begins
+# For another member to be set up.
+_FORMING_SECONDS, _LOOK_SECONDS = 3600.0, 2.0
+_AUTHORITY = "etc/ssl/certs/wx-fleet.pem"
+_PROGRAMS = ("etcd", "etcdctl", "/usr/lib/wxcontroller/wxcontroller-keeper")
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What the host ``name`` needs to take part. ``hosts`` are the addresses of all, ``cluster`` identifies etcd."""
+
+    name: str
+    hosts: Mapping[str, str]
+    authority: str
+    certificate: str
+    key: str = field(repr=False)
+    passphrase: str = field(repr=False)
+    password: str = field(repr=False)
+    cluster: str
+
+    def token(self) -> str:
+        """Return it as one line."""
+        return _TOKEN + base64.urlsafe_b64encode(zlib.compress(json.dumps(asdict(self)).encode(), 9)).decode()
+
+
+def membership_from(token: str) -> Membership:
+    """Read a token. Raises BadUsage."""
+    try:
+        content = obj(read_json(zlib.decompress(base64.urlsafe_b64decode(token.strip().removeprefix(_TOKEN)))))
+        hosts = {name: str(ipaddress.ip_address(text(each))) for name, each in obj(content.get("hosts")).items()}
+        words = {key: text(content[key]) for key in Membership.__slots__ if key != "hosts"}
+        if not all(re.fullmatch(HOST_NAME, name) for name in hosts) or words["name"] not in hosts:
+            raise ValueError
+    except (binascii.Error, zlib.error, ValueError, KeyError):
+        raise BadUsage(
+            N_("this is not a token of wxctl fleet init, or not all of it"),
+            N_("copy the whole line that wxctl fleet init has printed for this host"),
+        ) from None
+    return Membership(hosts=hosts, **words)
+
+
+def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
+    """Run ``wxctl fleet init``; ``renew``: make new certificates. Raises WxError."""
+    at_home(session)
+    hosts = _hosts(words)
+    own, *others = hosts
+    _require(own)
+    place = PATHS.root / "var/lib/wxcontroller-fleet"
+    with disk_errors(place):
+        place.mkdir(mode=0o700, exist_ok=True)
+        if not (place / "authority.key").exists():
+            _make(place, hosts)
+        found = {
+            name: membership_from((place / name).read_text("ascii")) for name in hosts if (place / name).exists()
+        }
+    if found.keys() != hosts.keys() or found[own].hosts != hosts:
+        raise BadUsage(
+            N_("{place} belongs to a fleet of {hosts}"),
+            N_("run wxctl fleet init for these hosts again; or delete the directory if no host has joined"),
+            place=place,
+            hosts=", ".join(f"{name}={address}" for name, address in next(iter(found.values())).hosts.items()),
+        )
+    if renew:
+        with disk_errors(place):
+            found = _renew(place, found)
+    set_up(found[own])
+    if session.json:
+        session.emit({"tokens": {name: found[name].token() for name in others}})
+    for name in () if session.json else others:
+        tell("On {host}, as root, run wxctl fleet join, and paste this line, which contains secrets:", host=name)
+        click.echo(found[name].token())
+    _create_users(found, place)
+    tell("the fleet is ready: {command}", err=True, command="wxctl fleet")
+
+
+def joined(session: WxctlRun) -> None:
+    """Run ``wxctl fleet join``. Raises WxError."""
+    at_home(session)
+    # Not an argument: other users see command lines, and shells store them.
+    line = click.prompt(say("Token"), hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    membership = membership_from(line)
+    _require(membership.name)
+    set_up(membership)
+    tell("host {host} has joined; see: {command}", host=membership.name, command="wxctl fleet")
+
+
+def _hosts(words: Sequence[str]) -> dict[str, str]:
+    """Return the addresses of the hosts by name. Raises BadUsage."""
+    found = dict[str, str]()
+    for word in words:
+        name, _, address = word.partition("=")
+        try:
+            found[name] = str(ipaddress.ip_address(address))
+        except ValueError:
+            found[name] = ""
+        if not found[name] or not re.fullmatch(HOST_NAME, name):
+            raise BadUsage(
+                N_("{word} is not a host with its address"), N_("write it like host-a=192.0.2.10"), word=word
+            )
+    if len(found) < len(words) or len({*found.values()}) < len(found):
+        raise BadUsage(N_("a host or an address is given twice"), N_("name each host once"))
+    if len(found) % 2 == 0 or len(found) > _MOST_MEMBERS:
+        raise BadUsage(
+            N_("{count} hosts cannot form an etcd that survives the loss of one"),
+            N_("name three or five hosts; others can use this etcd, see howto/etcd.md"),
+            count=len(found),
+        )
+    return found
+
+
+def _require(name: str) -> None:
+    """Raise WxError if this host lacks something."""
+    if missing := [each for each in _PROGRAMS if shutil.which(each) is None]:
+        raise WxError(
+            N_("this host has no {programs}"),
+            N_("apt install wxcontroller-fleet etcd-server etcd-client"),
+            programs=", ".join(missing),
+        )
+    settings = load_settings(PATHS).settings
+    fleet = settings.fleet
+    if (fleet is not None or settings.tls_certificate) and not _settings_file().exists():
+        raise BadUsage(
+            N_("the settings have a table [fleet] or a certificate already"),
+            N_("remove them, or set the fleet up by howto/several-hosts.md and howto/etcd.md"),
+        )
+    if fleet is not None and fleet.name != name:
+        raise BadUsage(N_("this is host {host}"), N_("use the token of this host"), host=fleet.name)
+    if not TokenFile(PATHS.tokens_file).read().required:
+        # From then on, programs on this machine need one, too.
+        raise WxError(
+            N_("other machines can call the API of a fleet's host, and no token exists"),
+            N_("create one: wxctl token create NAME --scope admin"),
+        )
+
+
+# -- what is made
+
+
+def _make(place: Path, hosts: Mapping[str, str]) -> None:
+    """Make the authority and the tokens of all hosts in a directory. Raises OSError."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"wxcontroller fleet {secrets.token_hex(4)}")])
+    usage = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    ) | dict.fromkeys(("encipher_only", "decipher_only"), False)
+    authority = (
+        _certificate(name, name, key.public_key(), _AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    passphrase, cluster = secrets.token_urlsafe(24), f"wx-{secrets.token_hex(8)}"
+    for host in hosts:
+        password, (made, own) = secrets.token_urlsafe(24), _signed(host, hosts[host], authority, key)
+        membership = Membership(host, hosts, _pem(authority), made, own, passphrase, password, cluster)
+        replace_file(place / host, membership.token().encode())
+    replace_file(place / "etcd-root", secrets.token_urlsafe(24).encode())
+    # Last: without it, everything is made again.
+    replace_file(place / "authority.key", _private(key).encode())
+
+
+def _renew(place: Path, found: Mapping[str, Membership]) -> dict[str, Membership]:
+    """Return all with new certificates of the same authority; their tokens are stored. Raises OSError."""
+    key = serialization.load_pem_private_key((place / "authority.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    renewed = dict[str, Membership]()
+    for name, each in found.items():
+        authority = x509.load_pem_x509_certificate(each.authority.encode())
+        certificate, own = _signed(name, each.hosts[name], authority, key)
+        renewed[name] = replace(each, certificate=certificate, key=own)
+        replace_file(place / name, renewed[name].token().encode())
+    return renewed
+
+
+def _signed(host: str, address: str, authority: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
+    """Return a certificate for a host, and its key."""
+    own = ec.generate_private_key(ec.SECP256R1())
+    # Without a common name, which etcd's JSON gateway refuses.
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, host)])
+    names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address(address))])
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    made = (
+        _certificate(subject, authority.subject, own.public_key(), _HOST_DAYS)
+        .add_extension(names, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return _pem(made), _private(own)
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        # The clocks of the hosts may differ a little.
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*form).decode()
+
+
+# -- what is set up
+
+
+def set_up(membership: Membership) -> None:
+    """Write the files of a host, and have its etcd, controller and keeper use them. Raises WxError."""
+    tell("host {host}: accounts stop, and are started again under a lease", err=True, host=membership.name)
+    act("stop", "wxclient.target")
+    for path, (content, mode, user) in files_of(membership).items():
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content.encode(), mode)
+            if user:
+                shutil.chown(path, user)
+    reload_units()
+    for unit in ("etcd.service", "wxcontroller-keeper.service"):
+        act("enable", unit)
+    # It is up once another member is.
+    act("restart", "etcd.service", "--no-block")
+    # The socket gets another address, for which it has to be closed.
+    for verb, unit in (("stop", "wxcontroller.service"), ("restart", "wxcontroller.socket")):
+        act(verb, unit)
+    for unit in ("wxcontroller-receive.socket", "wxcontroller-standby.timer"):
+        act("enable", unit, "--now")
+    act("start", "wxcontroller.service")
+    act("restart", "wxcontroller-keeper.service", "--no-block")
+
+
+def _settings_file() -> Path:
+    return PATHS.settings_dropins / "50-fleet.toml"
+
+
+def files_of(membership: Membership) -> dict[Path, tuple[str, int, str]]:
+    """Return the content, mode and user of a host's files."""
+    root, credentials, name = PATHS.root, PATHS.root / "etc/wxcontroller/credentials", membership.name
+    urls = {host: _in_url(address) for host, address in membership.hosts.items()}
+    unit = root / "etc/systemd/system"
+    passed = "".join(f"LoadCredential={each}:{credentials / each}\n" for each in ("fleet.pem", "fleet.key", "etcd"))
+    drop_in = f"[Service]\n{passed}IPAddressAllow={' '.join(membership.hosts.values())}\n"
+    secret = {
+        credentials / "fleet.pem": membership.certificate,
+        credentials / "fleet.key": membership.key,
+        credentials / "fleet": f"{membership.passphrase}\n",
+        credentials / "etcd": f"{membership.password}\n",
+    }
+    for_etcd = {root / "etc/etcd/fleet.pem": membership.certificate, root / "etc/etcd/fleet.key": membership.key}
+    readable = {
+        root / _AUTHORITY: membership.authority,
+        root / "etc/default/etcd": _etcd_environment(membership, urls),
+        _settings_file(): _settings(name, urls, membership.hosts),
+        unit / "wxcontroller.service.d/50-fleet.conf": drop_in,
+        unit / "wxcontroller-keeper.service.d/50-fleet.conf": drop_in,
+        unit / "wxcontroller.socket.d/50-fleet.conf": f"[Socket]\nFreeBind=yes\nListenStream={urls[name]}:2000\n",
+    }
+    return {
+        **{path: (content, 0o600, "") for path, content in secret.items()},
+        **{path: (content, 0o600, "etcd") for path, content in for_etcd.items()},
+        **{path: (content, 0o644, "") for path, content in readable.items()},
+    }
+
+
+def _etcd_environment(membership: Membership, urls: Mapping[str, str]) -> str:
+    own = urls[membership.name]
+    every = "[::]" if own.startswith("[") else "0.0.0.0"
+    values = {
+        "NAME": membership.name,
+        "DATA_DIR": "/var/lib/etcd/wx",
+        "LISTEN_CLIENT_URLS": f"https://{every}:2379",
+        "ADVERTISE_CLIENT_URLS": f"https://{own}:2379",
+        "LISTEN_PEER_URLS": f"https://{every}:2380",
+        "INITIAL_ADVERTISE_PEER_URLS": f"https://{own}:2380",
+        "INITIAL_CLUSTER": ",".join(f"{name}=https://{url}:2380" for name, url in urls.items()),
+        "INITIAL_CLUSTER_TOKEN": membership.cluster,
+        "AUTO_COMPACTION_RETENTION": "1",
+    }
+    for kind in ("", "PEER_"):
+        values |= {f"{kind}CERT_FILE": "/etc/etcd/fleet.pem", f"{kind}KEY_FILE": "/etc/etcd/fleet.key"}
+        values |= {f"{kind}TRUSTED_CA_FILE": f"/{_AUTHORITY}", f"{kind}CLIENT_CERT_AUTH": "true"}
+    return "".join(f"ETCD_{key}={value}\n" for key, value in values.items())
+
+
+def _settings(name: str, urls: Mapping[str, str], hosts: Mapping[str, str]) -> str:
+    files = f'ca_file = "/{_AUTHORITY}"\ncertificate = "fleet.pem"\nkey = "fleet.key"\n'
+    tables = "".join(
+        f'\n[fleet.hosts.{host}]\nurl = "https://{url}:2000"\n{files}scope = "admin"\nfrom = ["{hosts[host]}"]\n'
+        for host, url in urls.items()
+        if host != name
+    )
+    return (
+        f'tls_certificate = "fleet.pem"\ntls_key = "fleet.key"\n\n[fleet]\nname = "{name}"\n'
+        f'client_ca = "/{_AUTHORITY}"\n{tables}\n[fleet.etcd]\n'
+        f"endpoints = {json.dumps([f'https://{url}:2379' for url in urls.values()])}\n{files}"
+        f'user = "{name}"\npassword = "etcd"\n'
+    )
+
+
+# -- etcd's users
+
+
+@dataclass(frozen=True, slots=True)
+class Etcdctl:
+    """Runs Debian's etcdctl at the member of this host."""
+
+    address: str
+
+    def run(self, *words: str, given: str = "") -> str:
+        """Return why it fails, "" if it does not, or if that was done before. Raises OSError."""
+        environment = {
+            **os.environ,
+            "ETCDCTL_ENDPOINTS": f"https://{self.address}:2379",
+            "ETCDCTL_CACERT": f"/{_AUTHORITY}",
+            "ETCDCTL_CERT": "/etc/etcd/fleet.pem",
+            "ETCDCTL_KEY": "/etc/etcd/fleet.key",
+        }
+        done = subprocess.run(  # noqa: S603 - names of hosts that were checked
+            ("etcdctl", *words),  # noqa: S607 - Debian's
+            input=given,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        problem = (done.stderr.strip().splitlines() or ["?"])[-1] if done.returncode else ""
+        return "" if "already exist" in problem or "already granted" in problem else problem
+
+    def wait(self) -> bool:
+        """Wait until etcd has a quorum; return whether it needs passwords already. Raises WxError and OSError."""
+        end = time.monotonic() + _FORMING_SECONDS
+        while True:
+            if "user name is empty" in (problem := self.run("auth", "status")):
+                return True
+            problem = problem or self.run("get", "/")
+            if not problem:
+                return False
+            if time.monotonic() > end:
+                remedy = N_("let the other hosts join; see journalctl -u etcd; then run this again")
+                raise WxError(N_("etcd does not respond: {reason}"), remedy, reason=problem)
+            time.sleep(_LOOK_SECONDS)
+
+
+def _create_users(found: Mapping[str, Membership], place: Path) -> None:
+    """Create etcd's users and roles once enough members run, unless that was done before. Raises WxError."""
+    own = next(iter(found.values()))
+    etcdctl, prefix = Etcdctl(_in_url(own.hosts[own.name])), EtcdSettings().prefix
+    with disk_errors("etcdctl"):
+        if len(found) > 1:
+            tell("waiting until another host has joined", err=True)
+        if etcdctl.wait():
+            return
+        calls = [("user add root --interactive=false", (place / "etcd-root").read_text("ascii"))]
+        calls.append(("user grant-role root root", ""))
+        for name, each in found.items():
+            grant = f"role grant-permission {name}"
+            calls += [
+                (f"user add {name} --interactive=false", each.password),
+                (f"role add {name}", ""),
+                (f"{grant} --prefix=true read {prefix}", ""),
+                (f"{grant} --prefix=true readwrite {prefix}accounts/", ""),
+                (f"{grant} --prefix=true readwrite {prefix}takeovers/", ""),
+                (f"{grant} readwrite {prefix}hosts/{name}", ""),
+                (f"{grant} readwrite {prefix}schema", ""),
+                (f"user grant-role {name} {name}", ""),
+            ]
+        for words, given in [*calls, ("auth enable", "")]:
+            if problem := etcdctl.run(*words.split(), given=given):
+                remedy = N_("see journalctl -u etcd; then run this again")
+                raise WxError(N_("etcdctl {words}: {reason}"), remedy, words=words, reason=problem)
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
