@@ -7,11 +7,11 @@
     body     = Content-Length, once, up to 18 digits / Transfer-Encoding: chunked, once, in HTTP/1.1 / none
     chunked  = *(1*15HEXDIG [BWS] [";" extension] CRLF data CRLF) 1*"0" … CRLF *field CRLF
 
-Every head on every port is read here first: those of callers and, at the controller, those of accounts' answers.
-aiohttp sees only what passed. Heads that two programs could read in different ways (more than one length, codings
-besides chunked, bare line feeds, folded lines, two tokens) are refused, not repaired: a reverse proxy in front that
-reads it the other way would take one caller's bytes for another caller's request. The one exception are request
-lines with bytes beyond ASCII, which are percent-encoded: many scripts send Chinese names as they were typed.
+Every head of a caller on every port is read here first, and at the controller those of accounts' answers to calls
+under /openwx/. aiohttp sees only what passed. Heads that two programs could read in different ways (more than one
+length, codings besides chunked, bare line feeds, folded lines, two tokens) are refused, not repaired: a reverse proxy
+in front that reads it the other way would take one caller's bytes for another caller's request. The one exception are
+request lines with bytes beyond ASCII, which are percent-encoded: many scripts send Chinese names as they were typed.
 
 What h11 and aiohttp accept and this refuses, and the reverse, is listed in tests/unit/openwx/test_http1.py.
 """
