@@ -6,6 +6,7 @@ and ``examples`` make the API reference. In ``static``, ``main.js`` connects the
 The page uses only /v1 and /openwx, like any other client, and nothing is inline or loaded from another host.
 """
 
+import asyncio
 from functools import cache
 
 from aiohttp import web
@@ -33,23 +34,30 @@ _BY_READER = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Lang
 
 
 def add_routes(app: web.Application) -> None:
-    """Serve the pages from memory. Each is rendered for the first request: a controller starts without them, as
-    rendering all of them takes as long as the rest of its start.
+    """Serve the pages from memory. Each is rendered for the first request, in a thread: a controller starts without
+    them, as rendering all of them takes as long as the rest of its start.
     """
 
+    async def small(request: web.Request, name: str, place: str) -> Served:
+        digest = (await asyncio.to_thread(bundle)).digest
+        language, theme = chosen_language(request), chosen_theme(request)
+        return await asyncio.to_thread(small_page, name, language, theme, place + digest)
+
     async def root(request: web.Request) -> web.Response:
-        page = dashboard(chosen_language(request), chosen_theme(request), context(request).gate.is_open)
+        is_open = context(request).gate.is_open
+        page = await asyncio.to_thread(dashboard, chosen_language(request), chosen_theme(request), is_open)
         return answer(request, page, _BY_READER)
 
     async def pair(request: web.Request) -> web.Response:
         if not context(request).settings.ilink_serve:
             raise web.HTTPNotFound
-        page = small_page("pair", chosen_language(request), chosen_theme(request), f"page/{bundle().digest}")
+        page = await small(request, "pair", "page/")
         return answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
 
     async def asset(request: web.Request) -> web.Response:
-        found = bundle().files.get(request.match_info["file"])
-        if found is None or request.match_info["digest"] != bundle().digest:
+        assets = await asyncio.to_thread(bundle)
+        found = assets.files.get(request.match_info["file"])
+        if found is None or request.match_info["digest"] != assets.digest:
             raise web.HTTPNotFound
         return answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
 
@@ -61,11 +69,10 @@ def add_routes(app: web.Application) -> None:
 
     async def api_as_a_page(request: web.Request) -> web.Response:
         language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
-        return answer(request, api(language, chosen_theme(request)), _BY_READER)
+        return answer(request, await asyncio.to_thread(api, language, chosen_theme(request)), _BY_READER)
 
     async def login_link(request: web.Request) -> web.Response:
-        page = small_page("link", chosen_language(request), chosen_theme(request), bundle().digest)
-        return answer(request, page, _BY_READER)
+        return answer(request, await small(request, "link", ""), _BY_READER)
 
     app.router.add_get("/", root)
     app.router.add_get("/ilink/pair/{code}", pair)
