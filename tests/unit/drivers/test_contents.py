@@ -6,7 +6,7 @@ import pytest
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Article, Message, MessageKind, Sex
-from wxcontroller.drivers.web.decode import messages
+from wxcontroller.drivers.web.decode import contents, messages
 from wxcontroller.sandbox.markup import encode
 
 MD5 = "0123456789abcdef" * 2
@@ -58,6 +58,41 @@ def test_a_file_is_known_by_the_xml_alone() -> None:
     assert media is not None
     assert (media.name, media.size, media.public) == ("a.pdf", 12, "@cdn_1")
     assert message(49, xml.replace("@cdn_1", "")).media is None
+
+
+def test_a_file_is_sent_on_by_its_description_up_to_a_size() -> None:
+    """With the id that WeChat gave to this account in the place of the sender's, which is not valid for others."""
+    around = '<msg><appmsg appid="wx1" sdkver="0"><title>a</title><type>6</type>{}</appmsg></msg>'
+    sent, own = "<attachid><![CDATA[@cdn_1]]></attachid>", "<attachid>@up_1</attachid>"
+    for size, xml, reference in (
+        (26_214_400, around.format(sent), around.format(own)),
+        (26_214_401, around.format(sent), ""),
+        (5, around.format(""), ""),
+        (5, around.format(sent + sent), ""),
+        (5, around.format(sent).replace(' appid="wx1" sdkver="0"', ""), ""),
+    ):
+        media = message(49, xml, FileSize=str(size), MediaId="@up_1", EncryFileName="e%2F").media
+        assert media is not None
+        assert (media.size, media.reference) == (size, reference)
+        assert contents.file_key(media.key) == contents.FileKey("@a", "@up_1", "e%2F", "a")
+    for other in ("", "[]", '["a", "b", "c"]', '["a", "b", "c", 4]', '"abcd"', '["a", "b", "c", "d", "e"]'):
+        assert contents.file_key(other) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "shown", "raw_kind"),
+    [
+        (1, {"AppMsgType": 2001}, "[红包，请在手机上查看]", "1"),
+        (1, {"AppMsgType": 2000}, "", "1"),
+        (50, {}, "[通话，请在手机上查看]", "50"),
+        (53, {}, "[通话，请在手机上查看]", "53"),
+        (51_000, {}, "[不支持的消息，请在手机上查看]", "51000"),
+        (10000, {}, "", "10000"),
+    ],
+)
+def test_what_only_the_phone_shows(kind: int, raw: JsonObject, shown: str, raw_kind: str) -> None:
+    found = message(kind, "", **raw)
+    assert (found.text, found.raw_kind) == (shown, raw_kind)
 
 
 def test_a_link_shows_the_json_before_the_xml() -> None:
@@ -121,7 +156,23 @@ def test_a_recall_names_a_message_by_its_number(number: str, revoked: str) -> No
     assert message(10002, xml).revoked == revoked
 
 
-def test_a_notice_shows_the_text_of_its_links() -> None:
-    link = "<link name='who'><link><plain>Ann</plain></link></link>"
-    xml = f"<sysmsg><template>hello $who$, $else$</template><link_list>{link}</link_list></sysmsg>"
-    assert message(10002, xml).text == "hello Ann, $else$"
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("<link><plain>Ann</plain></link>", "Ann"),
+        ("<title>Ann</title><link><plain>Ben</plain></link>", "Ann"),
+        ("<memberlist><member><nickname>Ann</nickname></member><member><username>@b</username></member></memberlist>",
+         "Ann、@b"),
+        ("<separator>+</separator><memberlist><member><nickname>Ann</nickname></member>"
+         "<member><nickname></nickname></member><member><nickname>Ben</nickname></member></memberlist>", "Ann+Ben"),
+    ],
+)  # fmt: skip
+def test_a_notice_shows_the_text_of_its_links(link: str, shown: str) -> None:
+    words = f"<template>hello $who$, $else$</template><link_list><link name='who'>{link}</link></link_list>"
+    found = message(10002, f'<sysmsg type="x">{words}</sysmsg>')
+    assert (found.text, found.raw_kind) == (f"hello {shown}, $else$", "10002/x")
+
+
+@pytest.mark.parametrize("element", ["template", "plain", "content", "text"])
+def test_a_notice_has_its_words_in_one_of_several_elements(element: str) -> None:
+    assert message(10002, f"<sysmsg><{element}>hello</{element}></sysmsg>").text == "hello"
