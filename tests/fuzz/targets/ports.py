@@ -36,7 +36,9 @@ class _Connection(asyncio.Transport):
     """A connection in memory, whose peer reads at once."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1), "socket": mock.Mock(family=socket.AF_INET)})
+        super().__init__(
+            {"peername": ("127.0.0.1", 1), "socket": mock.Mock(family=socket.AF_INET, **{"fileno.return_value": -1})}
+        )
         self.protocol, self.sent, self.closed = protocol, bytearray(), False
 
     def write(self, data: Any) -> None:
