@@ -208,7 +208,11 @@ OWN: tuple[DescribedRoute, ...] = (
             *_OR_REPLY,
         ),
     ),
-    _own("get_qrcode", "the QR code to scan", Content({"image/jpg": ANYTHING, JSON: ref("Failure")})),
+    _own(
+        "get_qrcode",
+        "the QR code to scan: anyone who has it can start a login",
+        Content({"image/jpg": ANYTHING, JSON: ref("Failure")}),
+    ),
 )
 ROUTES = (*V1, *OWN, *described.calls())
 

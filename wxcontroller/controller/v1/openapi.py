@@ -20,7 +20,7 @@ DOCUMENT = web.AppKey("document", Document)
 CALLS = Calls()
 
 
-@CALLS.route("GET openapi.json", None, "this document", {"type": "object"})
+@CALLS.route("GET openapi.json", None, "the description of this API", {"type": "object"})
 async def openapi(request: web.Request) -> web.Response:
     """GET /v1/openapi.json: the OpenAPI document of /v1 and /openwx."""
     return web.Response(body=request.app[DOCUMENT].make(), headers={"Content-Type": CONTENT_TYPE})
