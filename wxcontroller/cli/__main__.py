@@ -8,7 +8,7 @@ from wxcontroller.core import leanclasses
 def main() -> int:
     """Run one command and return its exit code; expected failures are reported on standard error."""
     leanclasses.install()
-    from wxcontroller.cli.program import run  # after install(): a command would take a fifth more CPU
+    from wxcontroller.cli.program import run  # after install(): a command would take a tenth to a fifth more CPU
 
     return run()
 
