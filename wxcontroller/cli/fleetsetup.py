@@ -10,14 +10,15 @@ failure: ``init`` keeps what it has made in a directory of root, with the author
 """
 
 import base64
-import binascii
 import datetime
 import ipaddress
 import json
 import os
+import pwd
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import click
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -35,7 +37,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.systemd import act, reload_units
+from wxcontroller.cli.systemd import act, reload_units, show
 from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
@@ -50,6 +52,8 @@ from wxcontroller.core.tokens import TokenFile
 _AUTHORITY_DAYS, _HOST_DAYS = 3650, 800
 _MOST_MEMBERS = 9
 _TOKEN = "wxf_"  # noqa: S105 - how a token begins
+# Characters of a token, and bytes of its content. Those of nine hosts have 1500 and 3000.
+_MOST_TOKEN = 16_384
 # For another member to be set up.
 _FORMING_SECONDS, _LOOK_SECONDS = 3600.0, 2.0
 _AUTHORITY = "etc/ssl/certs/wx-fleet.pem"
@@ -75,19 +79,66 @@ class Membership:
 
 
 def membership_from(token: str) -> Membership:
-    """Read a token. Raises BadUsage."""
+    """Read a token, of which no part can mean anything else in the files that it is written to. Raises BadUsage."""
     try:
-        content = obj(read_json(zlib.decompress(base64.urlsafe_b64decode(token.strip().removeprefix(_TOKEN)))))
-        hosts = {name: str(ipaddress.ip_address(text(each))) for name, each in obj(content.get("hosts")).items()}
-        words = {key: text(content[key]) for key in Membership.__slots__ if key != "hosts"}
-        if not all(re.fullmatch(HOST_NAME, name) for name in hosts) or words["name"] not in hosts:
+        if len(token) > _MOST_TOKEN:
             raise ValueError
-    except (binascii.Error, zlib.error, ValueError, KeyError):
+        inflating = zlib.decompressobj()
+        raw = inflating.decompress(base64.urlsafe_b64decode(token.strip().removeprefix(_TOKEN)), _MOST_TOKEN)
+        if not inflating.eof:
+            raise ValueError
+        content = obj(read_json(raw))
+        hosts = {name: _address(text(each)) for name, each in obj(content.get("hosts")).items()}
+        words = {key: text(content[key]) for key in Membership.__slots__ if key != "hosts"}
+        found = Membership(hosts=hosts, **words)
+        if not all(re.fullmatch(HOST_NAME, name) for name in hosts) or len(hosts) > _MOST_MEMBERS:
+            raise ValueError
+        if not all(
+            re.fullmatch("[A-Za-z0-9_-]{1,64}", each) for each in (found.passphrase, found.password, found.cluster)
+        ):
+            raise ValueError
+        _check_certificate(found)
+    except (
+        zlib.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+    ):
         raise BadUsage(
             N_("this is not a token of wxctl fleet init, or not all of it"),
             N_("copy the whole line that wxctl fleet init has printed for this host"),
         ) from None
-    return Membership(hosts=hosts, **words)
+    return found
+
+
+def _check_certificate(membership: Membership) -> None:
+    """Raise ValueError, or what cryptography raises, if the certificate is not that of the host and its key."""
+    authority = x509.load_pem_x509_certificate(membership.authority.encode())
+    certificate = x509.load_pem_x509_certificate(membership.certificate.encode())
+    key = serialization.load_pem_private_key(membership.key.encode(), None)
+    certificate.verify_directly_issued_by(authority)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+    if (
+        not isinstance(key, ec.EllipticCurvePrivateKey)
+        or key.public_key() != certificate.public_key()
+        or membership.name not in names.get_values_for_type(x509.DNSName)
+        or membership.hosts[membership.name] not in addresses
+        or (_pem(authority), _pem(certificate), _private(key))
+        != (membership.authority, membership.certificate, membership.key)
+    ):
+        raise ValueError
+
+
+def _address(word: str) -> str:
+    """Return an address at which other hosts can reach one. Raises ValueError."""
+    found = ipaddress.ip_address(word)
+    if getattr(found, "scope_id", None) or found.is_unspecified or found.is_loopback or found.is_multicast:
+        raise ValueError
+    return str(found)
 
 
 def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
@@ -95,21 +146,24 @@ def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
     at_home(session)
     hosts = _hosts(words)
     own, *others = hosts
-    _require(own)
+    _require(own, hosts[own])
     place = PATHS.root / "var/lib/wxcontroller-fleet"
     with disk_errors(place):
-        place.mkdir(mode=0o700, exist_ok=True)
+        _create_directory(place, 0o700)
         if not (place / "authority.key").exists():
             _make(place, hosts)
-        found = {
-            name: membership_from((place / name).read_text("ascii")) for name in hosts if (place / name).exists()
-        }
+        # In the order of the command; names of hosts have no dots.
+        names = (*hosts, *sorted({path.name for path in place.iterdir() if "." not in path.name} - hosts.keys()))
+        paths = [place / name for name in names if (place / name).exists()]
+        found = {path.name: membership_from(path.read_bytes().decode("ascii", "replace")) for path in paths}
     if found.keys() != hosts.keys() or found[own].hosts != hosts:
         raise BadUsage(
             N_("{place} belongs to a fleet of {hosts}"),
             N_("run wxctl fleet init for these hosts again; or delete the directory if no host has joined"),
             place=place,
-            hosts=", ".join(f"{name}={address}" for name, address in next(iter(found.values())).hosts.items()),
+            hosts=", ".join(
+                f"{name}={address}" for each in [*found.values()][:1] for name, address in each.hosts.items()
+            ),
         )
     if renew:
         with disk_errors(place):
@@ -128,9 +182,12 @@ def joined(session: WxctlRun) -> None:
     """Run ``wxctl fleet join``. Raises WxError."""
     at_home(session)
     # Not an argument: other users see command lines, and shells store them.
-    line = click.prompt(say("Token"), hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if sys.stdin.isatty():
+        line = click.prompt(say("Token"), hide_input=True, err=True)
+    else:
+        line = sys.stdin.buffer.readline(_MOST_TOKEN + 1).decode("ascii", "replace")
     membership = membership_from(line)
-    _require(membership.name)
+    _require(membership.name, membership.hosts[membership.name])
     set_up(membership)
     tell("host {host} has joined; see: {command}", host=membership.name, command="wxctl fleet")
 
@@ -141,16 +198,25 @@ def _hosts(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, _, address = word.partition("=")
         try:
-            found[name] = str(ipaddress.ip_address(address))
+            found[name] = _address(address)
         except ValueError:
             found[name] = ""
         if not found[name] or not re.fullmatch(HOST_NAME, name):
             raise BadUsage(
                 N_("{word} is not a host with its address"), N_("write it like host-a=192.0.2.10"), word=word
             )
+    if "root" in found:
+        raise BadUsage(N_("no host can be named root, as etcd's administrator"), N_("give it another name"))
     if len(found) < len(words) or len({*found.values()}) < len(found):
         raise BadUsage(N_("a host or an address is given twice"), N_("name each host once"))
-    if len(found) % 2 == 0 or len(found) > _MOST_MEMBERS:
+    if len(found) > _MOST_MEMBERS:
+        raise BadUsage(
+            N_("etcd cannot have {count} members, but at most {most}"),
+            N_("name three or five hosts; others can use this etcd, see howto/etcd.md"),
+            count=len(found),
+            most=_MOST_MEMBERS,
+        )
+    if len(found) % 2 == 0:
         raise BadUsage(
             N_("{count} hosts cannot form an etcd that survives the loss of one"),
             N_("name three or five hosts; others can use this etcd, see howto/etcd.md"),
@@ -159,13 +225,14 @@ def _hosts(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _require(name: str) -> None:
-    """Raise WxError if this host lacks something."""
-    if missing := [each for each in _PROGRAMS if shutil.which(each) is None]:
+def _require(name: str, address: str) -> None:
+    """Raise WxError if this host lacks something, or is another one."""
+    missing = [each for each in _PROGRAMS if shutil.which(each) is None]
+    if missing or _uid("etcd") is None:
         raise WxError(
             N_("this host has no {programs}"),
             N_("apt install wxcontroller-fleet etcd-server etcd-client"),
-            programs=", ".join(missing),
+            programs=", ".join(missing or ["etcd-server"]),
         )
     settings = load_settings(PATHS).settings
     fleet = settings.fleet
@@ -176,11 +243,71 @@ def _require(name: str) -> None:
         )
     if fleet is not None and fleet.name != name:
         raise BadUsage(N_("this is host {host}"), N_("use the token of this host"), host=fleet.name)
+    if not _has_address(address):
+        raise BadUsage(
+            N_("{address} is not an address of this host"),
+            N_("wxctl fleet init names the host it is run on first; wxctl fleet join needs the token of this host"),
+            address=address,
+        )
     if not TokenFile(PATHS.tokens_file).read().required:
         # From then on, programs on this machine need one, too.
         raise WxError(
             N_("other machines can call the API of a fleet's host, and no token exists"),
             N_("create one: wxctl token create NAME --scope admin"),
+        )
+
+
+def _uid(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+def _has_address(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _check_before(membership: Membership) -> None:
+    """Raise WxError if the certificate is not valid now, or if files would be lost."""
+    certificate = x509.load_pem_x509_certificate(membership.certificate.encode())
+    now, begins, ends = (
+        datetime.datetime.now(datetime.UTC),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
+    if now < begins:
+        raise WxError(
+            N_("the certificate of {host} is valid from {day}"),
+            N_("set the clock of this host, see timedatectl"),
+            host=membership.name,
+            day=f"{begins:%Y-%m-%d}",
+        )
+    if now > ends:
+        raise WxError(
+            N_("the certificate of {host} expired on {day}"),
+            N_("on the first host, run wxctl fleet init again with --renew"),
+            host=membership.name,
+            day=f"{ends:%Y-%m-%d}",
+        )
+    with disk_errors(PATHS.root / "etc"):
+        files = {path: path.read_text("utf-8", "replace") for path in files_of(membership) if path.exists()}
+    # The first file that is written. The others are then those of this fleet, of before a renewal or an interruption.
+    if files.get(PATHS.root / _AUTHORITY) == membership.authority:
+        return
+    # Debian's /etc/default/etcd has comments only.
+    used = [path for path, content in files.items() if re.search(r"^\s*[^\s#]", content, re.MULTILINE)]
+    if used:
+        raise BadUsage(
+            N_("these files would be replaced: {files}"),
+            N_("move them away if this host is in no other fleet and uses no other etcd"),
+            files=", ".join(map(str, used)),
         )
 
 
@@ -205,10 +332,10 @@ def _make(place: Path, hosts: Mapping[str, str]) -> None:
     for host in hosts:
         password, (made, own) = secrets.token_urlsafe(24), _signed(host, hosts[host], authority, key)
         membership = Membership(host, hosts, _pem(authority), made, own, passphrase, password, cluster)
-        replace_file(place / host, membership.token().encode())
-    replace_file(place / "etcd-root", secrets.token_urlsafe(24).encode())
+        replace_file(place / host, membership.token().encode(), durable=True)
+    replace_file(place / "etcd.root", secrets.token_urlsafe(24).encode(), durable=True)
     # Last: without it, everything is made again.
-    replace_file(place / "authority.key", _private(key).encode())
+    replace_file(place / "authority.key", _private(key).encode(), durable=True)
 
 
 def _renew(place: Path, found: Mapping[str, Membership]) -> dict[str, Membership]:
@@ -220,7 +347,7 @@ def _renew(place: Path, found: Mapping[str, Membership]) -> dict[str, Membership
         authority = x509.load_pem_x509_certificate(each.authority.encode())
         certificate, own = _signed(name, each.hosts[name], authority, key)
         renewed[name] = replace(each, certificate=certificate, key=own)
-        replace_file(place / name, renewed[name].token().encode())
+        replace_file(place / name, renewed[name].token().encode(), durable=True)
     return renewed
 
 
@@ -272,14 +399,14 @@ def _private(key: ec.EllipticCurvePrivateKey) -> str:
 
 def set_up(membership: Membership) -> None:
     """Write the files of a host, and have its etcd, controller and keeper use them. Raises WxError."""
-    tell("host {host}: accounts stop, and are started again under a lease", err=True, host=membership.name)
-    act("stop", "wxclient.target")
+    _check_before(membership)
+    # Before accounts stop: the disk may be full.
     for path, (content, mode, user) in files_of(membership).items():
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, content.encode(), mode)
-            if user:
-                shutil.chown(path, user)
+            _create_directory(path.parent, 0o700 if mode == 0o600 and not user else 0o755)
+            replace_file(path, content.encode(), mode, durable=True, owner=_uid(user) if user else None)
+    tell("host {host}: accounts stop, and are started again under a lease", err=True, host=membership.name)
+    act("stop", "wxclient.target")
     reload_units()
     for unit in ("etcd.service", "wxcontroller-keeper.service"):
         act("enable", unit)
@@ -294,12 +421,22 @@ def set_up(membership: Membership) -> None:
     act("restart", "wxcontroller-keeper.service", "--no-block")
 
 
+def _create_directory(place: Path, mode: int) -> None:
+    """Create a directory that does not exist with a mode, regardless of the umask. Raises OSError."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    place.chmod(mode)
+
+
 def _settings_file() -> Path:
     return PATHS.settings_dropins / "50-fleet.toml"
 
 
 def files_of(membership: Membership) -> dict[Path, tuple[str, int, str]]:
-    """Return the content, mode and user of a host's files."""
+    """Return the content, mode and user of a host's files, in the order in which they are written."""
     root, credentials, name = PATHS.root, PATHS.root / "etc/wxcontroller/credentials", membership.name
     urls = {host: _in_url(address) for host, address in membership.hosts.items()}
     unit = root / "etc/systemd/system"
@@ -313,14 +450,15 @@ def files_of(membership: Membership) -> dict[Path, tuple[str, int, str]]:
     }
     for_etcd = {root / "etc/etcd/fleet.pem": membership.certificate, root / "etc/etcd/fleet.key": membership.key}
     readable = {
-        root / _AUTHORITY: membership.authority,
         root / "etc/default/etcd": _etcd_environment(membership, urls),
-        _settings_file(): _settings(name, urls, membership.hosts),
         unit / "wxcontroller.service.d/50-fleet.conf": drop_in,
         unit / "wxcontroller-keeper.service.d/50-fleet.conf": drop_in,
+        _settings_file(): _settings(name, urls, membership.hosts),
+        # Last: until the settings name a certificate, the API has no TLS.
         unit / "wxcontroller.socket.d/50-fleet.conf": f"[Socket]\nFreeBind=yes\nListenStream={urls[name]}:2000\n",
     }
     return {
+        root / _AUTHORITY: (membership.authority, 0o644, ""),
         **{path: (content, 0o600, "") for path, content in secret.items()},
         **{path: (content, 0o600, "etcd") for path, content in for_etcd.items()},
         **{path: (content, 0o644, "") for path, content in readable.items()},
@@ -332,7 +470,8 @@ def _etcd_environment(membership: Membership, urls: Mapping[str, str]) -> str:
     every = "[::]" if own.startswith("[") else "0.0.0.0"
     values = {
         "NAME": membership.name,
-        "DATA_DIR": "/var/lib/etcd/wx",
+        # Not that of another cluster, which etcd would resume.
+        "DATA_DIR": f"/var/lib/etcd/{membership.cluster}",
         "LISTEN_CLIENT_URLS": f"https://{every}:2379",
         "ADVERTISE_CLIENT_URLS": f"https://{own}:2379",
         "LISTEN_PEER_URLS": f"https://{every}:2380",
@@ -401,7 +540,9 @@ class Etcdctl:
             problem = problem or self.run("get", "/")
             if not problem:
                 return False
-            if time.monotonic() > end:
+            # It is not, while it waits for other members.
+            failed = show(("ActiveState",), "etcd.service")["etcd.service"].get("ActiveState") == "failed"
+            if failed or time.monotonic() > end:
                 remedy = N_("let the other hosts join; see journalctl -u etcd; then run this again")
                 raise WxError(N_("etcd does not respond: {reason}"), remedy, reason=problem)
             time.sleep(_LOOK_SECONDS)
@@ -416,7 +557,7 @@ def _create_users(found: Mapping[str, Membership], place: Path) -> None:
             tell("waiting until another host has joined", err=True)
         if etcdctl.wait():
             return
-        calls = [("user add root --interactive=false", (place / "etcd-root").read_text("ascii"))]
+        calls = [("user add root --interactive=false", (place / "etcd.root").read_text("ascii"))]
         calls.append(("user grant-role root root", ""))
         for name, each in found.items():
             grant = f"role grant-permission {name}"

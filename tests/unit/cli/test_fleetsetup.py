@@ -1,14 +1,28 @@
 """What ``wxctl fleet init`` makes for each host. On three hosts: tests/system/test_fleet_init.py."""
 
+import base64
+import datetime
+import io
+import json
+import os
 import ssl
+import stat
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import pytest
 
 from wxcontroller.cli import fleetsetup
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.fleetsetup import Membership, files_of, membership_from
+from wxcontroller.cli.fleetsetup import Etcdctl, Membership, begun, files_of, joined, membership_from, set_up
 from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.files import replace_file
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
@@ -64,3 +78,246 @@ def test_incomplete_token_is_refused(memberships: dict[str, Membership], change:
     assert callable(change)
     with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
         membership_from(change(memberships["host-b"].token()))
+
+
+def _written(content: object) -> str:
+    return "wxf_" + base64.urlsafe_b64encode(zlib.compress(json.dumps(content).encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cluster": "wx\nETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379"},
+        {"password": "a\nb"},
+        {"passphrase": ""},
+        {"name": "host-b"},  # whose certificate this is not
+        {"name": "host-d"},
+        {"hosts": {**HOSTS, "host-a": "192.0.2.99"}},
+        {"hosts": {**HOSTS, "host-b": "fe80::1%x\nETCD_X=1"}},
+        {"hosts": {**HOSTS, "host-b": "0.0.0.0"}},
+        {"hosts": {**HOSTS, "host b": "192.0.2.13"}},
+        {"hosts": HOSTS | {f"host-{n}": f"192.0.2.{n}" for n in range(20, 27)}},
+        {"hosts": []},
+        {"certificate": "x"},
+        {"authority": 1},
+        {"key": None},
+        {"padding": "x" * 100_000_000},
+    ],
+)
+def test_token_with_other_content_is_refused(memberships: dict[str, Membership], change: dict[str, object]) -> None:
+    with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
+        membership_from(_written(asdict(memberships["host-a"]) | change))
+
+
+@pytest.mark.parametrize("part", ["key", "authority", "certificate"])
+def test_token_with_a_part_of_another_fleet_is_refused(
+    memberships: dict[str, Membership], tmp_path: Path, part: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    fleetsetup._make(tmp_path / "other", HOSTS)
+    other = asdict(membership_from((tmp_path / "other/host-a").read_text("ascii")))
+    with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
+        membership_from(_written(asdict(memberships["host-a"]) | {part: other[part]}))
+
+
+@dataclass
+class Machine:
+    """A host's files, and what systemd is asked for."""
+
+    paths: Paths
+    calls: list[str]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        every = [path for path in self.paths.root.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.paths.root)): path.read_bytes() for path in every}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(Paths(tmp_path / "machine"), [])
+    (machine.paths.root / "var/lib").mkdir(parents=True)
+
+    def act(*words: str) -> None:
+        machine.calls.append(" ".join(words))
+
+    monkeypatch.setattr(fleetsetup, "PATHS", machine.paths)
+    monkeypatch.setattr(fleetsetup, "act", act)
+    monkeypatch.setattr(fleetsetup, "reload_units", lambda: None)
+    monkeypatch.setattr(fleetsetup, "_uid", lambda _: os.getuid())
+    return machine
+
+
+def test_files_are_usable_by_their_readers_whatever_the_umask(
+    memberships: dict[str, Membership], machine: Machine
+) -> None:
+    before = os.umask(0o077)
+    try:
+        set_up(memberships["host-a"])
+    finally:
+        os.umask(before)
+    modes = {
+        name: stat.S_IMODE((machine.paths.root / name).stat().st_mode)
+        for name in ("etc/etcd", "etc/wxcontroller/wxcontroller.toml.d", "etc/wxcontroller/credentials")
+    }
+    assert list(modes.values()) == [0o755, 0o755, 0o700]
+    for path, (content, mode, _) in files_of(memberships["host-a"]).items():
+        assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == (content, mode)
+
+
+@pytest.mark.parametrize(
+    "existing", ["etc/wxcontroller/credentials/fleet", "etc/wxcontroller/credentials/etcd", "etc/default/etcd"]
+)
+def test_files_of_the_administrator_are_not_replaced(
+    memberships: dict[str, Membership], machine: Machine, existing: str
+) -> None:
+    file = machine.paths.root / existing
+    file.parent.mkdir(parents=True)
+    file.write_text("# mine\nETCD_NAME=mine\n")
+    before = machine.files
+    with pytest.raises(BadUsage, match=existing):
+        set_up(memberships["host-a"])
+    assert (machine.files, machine.calls) == (before, [])
+    file.write_text("# ETCD_NAME=\n\n")  # as Debian's package has it
+    set_up(memberships["host-a"])
+
+
+def test_a_line_of_another_fleet_does_not_replace_this_one(
+    memberships: dict[str, Membership], machine: Machine, tmp_path: Path
+) -> None:
+    set_up(memberships["host-a"])
+    before = machine.files
+    (tmp_path / "other").mkdir()
+    fleetsetup._make(tmp_path / "other", HOSTS)
+    with pytest.raises(BadUsage, match=r"these files would be replaced: .*wx-fleet\.pem"):
+        set_up(membership_from((tmp_path / "other/host-a").read_text("ascii")))
+    assert machine.files == before
+
+
+def test_an_interrupted_host_is_set_up_by_the_same_line_or_a_renewed_one(
+    memberships: dict[str, Membership], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership = memberships["host-a"]
+    renewed = fleetsetup._renew(tmp_path, memberships)["host-a"]
+    assert (renewed.password, renewed.authority) == (membership.password, membership.authority)
+    assert renewed.certificate != membership.certificate
+    for count in range(len(files_of(membership))):
+        left = [count]
+
+        def full(
+            path: Path, content: bytes, mode: int, durable: bool, owner: int | None, left: list[int] = left
+        ) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device", str(path))
+            replace_file(path, content, mode, durable, owner=owner)
+
+        machine.calls.clear()
+        with monkeypatch.context() as patch, pytest.raises(WxError, match="No space left"):
+            patch.setattr(fleetsetup, "replace_file", full)
+            set_up(membership)
+        assert not machine.calls  # accounts go on
+        if count == len(files_of(membership)) - 1:
+            assert load_settings(machine.paths).settings.tls_certificate  # before another address is listened at
+    set_up(renewed)
+    assert machine.calls[0] == "stop wxclient.target"
+
+
+@pytest.mark.parametrize(("days", "problem"), [(801, "expired on "), (-2, "is valid from ")])
+def test_a_certificate_that_is_not_valid_now_is_refused(
+    memberships: dict[str, Membership], machine: Machine, monkeypatch: pytest.MonkeyPatch, days: int, problem: str
+) -> None:
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Self:
+            return super().now(tz) + datetime.timedelta(days=days)
+
+    monkeypatch.setattr(fleetsetup, "datetime", SimpleNamespace(datetime=Clock, UTC=datetime.UTC))
+    with pytest.raises(WxError, match=problem):
+        set_up(memberships["host-a"])
+    assert (machine.files, machine.calls) == ({}, [])
+
+
+@pytest.fixture
+def first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``wxctl fleet init`` with addresses of this machine, until it would wait."""
+    monkeypatch.setattr(fleetsetup, "_PROGRAMS", ())
+    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr(fleetsetup, "_has_address", lambda address: address == "192.0.2.10")
+    monkeypatch.setattr(fleetsetup, "_create_users", lambda *_: None)
+    tokens = type("Tokens", (), {"read": lambda _: type("Read", (), {"required": True})()})
+    monkeypatch.setattr(fleetsetup, "TokenFile", lambda _: tokens())
+    return lambda words, renew=False: begun(WxctlRun(), words.split(), renew)
+
+
+THREE = "host-a=192.0.2.10 host-b=192.0.2.11 host-c=192.0.2.12"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("host-b=192.0.2.11 host-a=192.0.2.10 host-c=192.0.2.12", "192.0.2.11 is not an address of this host"),
+        ("host-a=127.0.0.1", "host-a=127.0.0.1 is not a host with its address"),
+        ("host-a=fe80::1%eth0", "host-a=fe80::1%eth0 is not a host with its address"),
+        ("root=192.0.2.10", "no host can be named root"),
+        (" ".join(f"host-{n}=192.0.2.{n}" for n in range(10, 21)), "etcd cannot have 11 members, but at most 9"),
+        (f"{THREE} host-d=192.0.2.13", "4 hosts cannot form an etcd"),
+    ],
+)
+def test_hosts_that_cannot_be_set_up_are_refused(
+    first: Callable[..., None], machine: Machine, words: str, problem: str
+) -> None:
+    with pytest.raises(BadUsage, match=problem):
+        first(words)
+    assert (machine.files, machine.calls) == ({}, [])
+
+
+def test_other_hosts_are_refused_by_what_was_begun(first: Callable[..., None], machine: Machine) -> None:
+    first(THREE)
+    before = machine.files
+    with pytest.raises(BadUsage, match="belongs to a fleet of host-a=192"):
+        first(THREE.replace("192.0.2.12", "192.0.2.13"))
+    (machine.paths.settings_dropins / "50-fleet.toml").unlink()
+    with pytest.raises(BadUsage, match="belongs to a fleet of host-a=192"):
+        first("x=192.0.2.10 y=192.0.2.11 z=192.0.2.12")
+    first(THREE)
+    assert machine.files == before
+    place = machine.paths.root / "var/lib/wxcontroller-fleet"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in place.iterdir()} == {0o600}
+
+
+def test_a_host_named_like_a_file_of_the_directory_keeps_its_token(
+    first: Callable[..., None], machine: Machine
+) -> None:
+    for _ in range(2):
+        first("etcd-root=192.0.2.10 authority=192.0.2.11 key=192.0.2.12")
+
+
+def test_a_failed_etcd_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Etcdctl, "run", lambda *_: "connection refused")
+    monkeypatch.setattr(fleetsetup, "show", lambda *_: {"etcd.service": {"ActiveState": "failed"}})
+    with pytest.raises(WxError, match="etcd does not respond: connection refused"):
+        Etcdctl("192.0.2.10").wait()
+
+
+def test_etcd_never_resumes_the_data_of_another_cluster(memberships: dict[str, Membership]) -> None:
+    def directory(membership: Membership) -> str:
+        content = next(
+            text for path, (text, _, _) in files_of(membership).items() if str(path) == "/etc/default/etcd"
+        )
+        return next(line for line in content.splitlines() if line.startswith("ETCD_DATA_DIR="))
+
+    one = memberships["host-a"]
+    assert directory(one) != directory(replace(one, cluster="wx-0"))
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff\xfe\n", b"wxf_\0\n", b"x" * 1_000_000, "令牌\n".encode()])
+def test_a_line_that_is_no_token_changes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line)))
+    with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
+        joined(WxctlRun())
+    assert (machine.files, machine.calls) == ({}, [])
