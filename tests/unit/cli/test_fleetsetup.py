@@ -20,6 +20,7 @@ from wxcontroller.cli import fleetsetup
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.fleetsetup import Etcdctl, Membership, begun, files_of, joined, membership_from, set_up
+from wxcontroller.cli.transfer import preconditions
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
@@ -97,11 +98,12 @@ def _written(content: object) -> str:
         {"hosts": {**HOSTS, "host-b": "0.0.0.0"}},
         {"hosts": {**HOSTS, "host b": "192.0.2.13"}},
         {"hosts": HOSTS | {f"host-{n}": f"192.0.2.{n}" for n in range(20, 27)}},
+        {"hosts": {**HOSTS, "host-b": "224.0.0.1"}},
         {"hosts": []},
         {"certificate": "x"},
         {"authority": 1},
         {"key": None},
-        {"padding": "x" * 100_000_000},
+        {"padding": "x" * 5_000_000},
     ],
 )
 def test_token_with_other_content_is_refused(memberships: dict[str, Membership], change: dict[str, object]) -> None:
@@ -207,6 +209,7 @@ def test_an_interrupted_host_is_set_up_by_the_same_line_or_a_renewed_one(
         def full(
             path: Path, content: bytes, mode: int, durable: bool, owner: int | None, left: list[int] = left
         ) -> None:
+            assert (owner is not None) == (path.parent.name == "etcd")
             left[0] -= 1
             if left[0] < 0:
                 raise OSError(28, "No space left on device", str(path))
@@ -321,3 +324,120 @@ def test_a_line_that_is_no_token_changes_nothing(
     with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
         joined(WxctlRun())
     assert (machine.files, machine.calls) == ({}, [])
+
+
+def test_init_prints_the_tokens_of_the_others_and_renews_their_certificates(
+    first: Callable[..., None], machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tokens() -> dict[str, str]:
+        place = machine.paths.root / "var/lib/wxcontroller-fleet"
+        return {name: (place / name).read_text("ascii") for name in HOSTS}
+
+    first(THREE)
+    before, printed = tokens(), capsys.readouterr()
+    assert [line for line in printed.out.splitlines() if line.startswith("wxf_")] == [*before.values()][1:]
+    assert before["host-a"] not in printed.out + printed.err
+    first(THREE, renew=True)
+    renewed, printed = tokens(), capsys.readouterr()
+    assert not {*before.values()} & {*renewed.values()}
+    assert [line for line in printed.out.splitlines() if line.startswith("wxf_")] == [*renewed.values()][1:]
+    assert (machine.paths.root / "etc/etcd/fleet.pem").read_text() == membership_from(renewed["host-a"]).certificate
+
+
+@pytest.mark.parametrize("settings", ['tls_certificate = "x.pem"\ntls_key = "x.key"\n', '[fleet]\nname = "host-a"\n'])
+def test_the_administrators_settings_are_not_replaced(
+    first: Callable[..., None], machine: Machine, settings: str
+) -> None:
+    machine.paths.settings_file.parent.mkdir(parents=True)
+    machine.paths.settings_file.write_text(settings)
+    before = machine.files
+    with pytest.raises(BadUsage, match=r"a table \[fleet\] or a certificate already"):
+        first(THREE)
+    assert (machine.files, machine.calls) == (before, [])
+
+
+def test_a_host_of_the_fleet_gets_no_other_name(first: Callable[..., None], machine: Machine) -> None:
+    first(THREE)
+    before = machine.files
+    with pytest.raises(BadUsage, match="this is host host-a"):
+        first(THREE.replace("host-a", "host-x"))
+    assert machine.files == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("_PROGRAMS", ("no-such-program",), "this host has no no-such-program"),
+        ("_uid", lambda _: None, "this host has no etcd-server"),
+        (
+            "TokenFile",
+            lambda _: SimpleNamespace(read=lambda: SimpleNamespace(required=False)),
+            "and no token exists",
+        ),
+    ],
+)
+def test_what_a_host_lacks_is_named_before_anything_is_changed(
+    first: Callable[..., None],
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: object,
+    problem: str,
+) -> None:
+    monkeypatch.setattr(fleetsetup, name, value)
+    with pytest.raises(WxError, match=problem):
+        first(THREE)
+    assert (machine.files, machine.calls) == ({}, [])
+
+
+@pytest.mark.parametrize("command", [lambda run: begun(run, ["host-a=192.0.2.10"], renew=False), joined])
+def test_only_root_sets_up_a_host(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, command: Callable[[WxctlRun], None]
+) -> None:
+    monkeypatch.setattr(preconditions, "is_this_machines", lambda _: True)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(WxError, match="only root can"):
+        command(WxctlRun())
+    assert (machine.files, machine.calls) == ({}, [])
+
+
+def test_etcd_serves_only_certificates_of_the_authority(memberships: dict[str, Membership]) -> None:
+    [content] = [
+        text
+        for path, (text, _, _) in files_of(memberships["host-a"]).items()
+        if path.name == "etcd" and "default" in path.parts
+    ]
+    assert {"ETCD_CLIENT_CERT_AUTH=true", "ETCD_PEER_CLIENT_CERT_AUTH=true"} <= {*content.splitlines()}
+
+
+def test_etcds_users_get_their_passwords_on_standard_input_and_only_their_rights(
+    memberships: dict[str, Membership], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = dict[str, str]()
+
+    def run(_: Etcdctl, *words: str, given: str = "") -> str:
+        calls[" ".join(words)] = given
+        return ""
+
+    monkeypatch.setattr(Etcdctl, "run", run)
+    fleetsetup._create_users(memberships, tmp_path)
+    assert [*calls][-1] == "auth enable"
+    for name, membership in memberships.items():
+        assert calls[f"user add {name} --interactive=false"] == membership.password
+        grants = {words.partition(f"role grant-permission {name} ")[2] for words in calls} - {""}
+        assert grants == {
+            "--prefix=true read /wxcontroller/main/",
+            "--prefix=true readwrite /wxcontroller/main/accounts/",
+            "--prefix=true readwrite /wxcontroller/main/takeovers/",
+            f"readwrite /wxcontroller/main/hosts/{name}",
+            "readwrite /wxcontroller/main/schema",
+        }
+    assert not any(each.password in " ".join(calls) for each in memberships.values())
+
+
+def test_etcdctl_reads_passwords_and_repeats_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etcdctl").write_text('#!/bin/sh\necho "Error: $1: $(cat)" >&2\nexit 1\n')
+    (tmp_path / "etcdctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Etcdctl("192.0.2.10").run("user", given="secret") == "Error: user: secret"
+    assert Etcdctl("192.0.2.10").run("user", given="user name already exists") == ""
