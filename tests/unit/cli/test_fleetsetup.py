@@ -15,6 +15,8 @@ from types import SimpleNamespace
 from typing import Self
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from wxcontroller.cli import fleetsetup
 from wxcontroller.cli.context import WxctlRun
@@ -250,7 +252,7 @@ def first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     monkeypatch.setattr(fleetsetup, "_create_users", lambda *_: None)
     tokens = type("Tokens", (), {"read": lambda _: type("Read", (), {"required": True})()})
     monkeypatch.setattr(fleetsetup, "TokenFile", lambda _: tokens())
-    return lambda words, renew=False: begun(WxctlRun(), words.split(), renew)
+    return lambda words, renew=False, as_json=False: begun(WxctlRun(json=as_json), words.split(), renew)
 
 
 THREE = "host-a=192.0.2.10 host-b=192.0.2.11 host-c=192.0.2.12"
@@ -342,6 +344,8 @@ def test_init_prints_the_tokens_of_the_others_and_renews_their_certificates(
     assert not {*before.values()} & {*renewed.values()}
     assert [line for line in printed.out.splitlines() if line.startswith("wxf_")] == [*renewed.values()][1:]
     assert (machine.paths.root / "etc/etcd/fleet.pem").read_text() == membership_from(renewed["host-a"]).certificate
+    first(THREE, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"tokens": {name: renewed[name] for name in ("host-b", "host-c")}}
 
 
 @pytest.mark.parametrize("settings", ['tls_certificate = "x.pem"\ntls_key = "x.key"\n', '[fleet]\nname = "host-a"\n'])
@@ -441,3 +445,25 @@ def test_etcdctl_reads_passwords_and_repeats_what_was_done(tmp_path: Path, monke
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert Etcdctl("192.0.2.10").run("user", given="secret") == "Error: user: secret"
     assert Etcdctl("192.0.2.10").run("user", given="user name already exists") == ""
+
+
+def test_only_the_authority_signs_and_hosts_are_servers_and_clients(memberships: dict[str, Membership]) -> None:
+    one = memberships["host-a"]
+    for pem, authority in ((one.authority, True), (one.certificate, False)):
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        assert (basic.critical, basic.value.ca, basic.value.path_length) == (
+            True,
+            authority,
+            0 if authority else None,
+        )
+    extensions = x509.load_pem_x509_certificate(one.certificate.encode()).extensions
+    usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert {*usage} == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+
+
+def test_services_reach_the_hosts_of_the_fleet_and_no_others(memberships: dict[str, Membership]) -> None:
+    drop_ins = {path.parent.name: text for path, (text, _, _) in files_of(memberships["host-a"]).items()}
+    for unit in ("wxcontroller.service.d", "wxcontroller-keeper.service.d"):
+        allowed = [line for line in drop_ins[unit].splitlines() if line.startswith("IPAddressAllow=")]
+        assert allowed == ["IPAddressAllow=192.0.2.10 2001:db8::11 192.0.2.12"]
