@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import h11
 
@@ -21,6 +22,13 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.tokens import TokenFile, minted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nDate: now\r\n\r\n"
+# Headers of one connection (RFC 9110 7.6.1), tokens, what browsers say about a page, and the controller's own.
+_LEFT_OUT = frozenset(
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade expect "
+    b"host authorization x-auth-token cookie referer origin sec-fetch-site sec-fetch-mode sec-fetch-dest "
+    b"sec-fetch-user accept-encoding x-wxcontroller x-wx-holder x-wx-caller".split()
+)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 # End the connection, whatever part of them belongs to the request before: bodies of it are not longer.
 _REST = b"GET /openwx/check_client HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" * 2 + b"x" * 10_000
 
@@ -97,6 +105,7 @@ class Route:
         self.secret = secrets.token_hex(32).encode()
         self.token = ""
         self.closed = False
+        self.port = 0
 
     @contextlib.asynccontextmanager
     async def running(self, closed: bool) -> AsyncIterator["Route"]:
@@ -105,7 +114,7 @@ class Route:
         instance = account.name.instance
         host.paths.runtime(instance).mkdir(parents=True)
         host.paths.port_secret(instance).write_bytes(self.secret + b"\n")
-        self.closed = closed
+        self.closed, self.port = closed, account.port
         self.token, made = minted("bot", Scope.SEND, (), None)
         if closed:
             TokenFile(host.paths.tokens_file).add(made)
@@ -135,46 +144,81 @@ class Route:
             await asyncio.sleep(0.001)
         for _ in range(10):
             await asyncio.sleep(0)
-        sent = _requests_in(raw + _REST)
+        sent = map(self._sent_on, _requests_in(raw + _REST))
         for got in self.account.got:
-            [(_, shown)] = [header for header in got.headers if header[0] == b"x-wxcontroller"]
-            assert shown.endswith(b" " + self.secret), raw
-            # Without tokens in use, a form is not searched for one.
-            assert not self.closed or self.token.encode() not in b"".join(
-                (got.line, got.body, *map(b": ".join, got.headers))
-            ), raw
-            assert (got.line.split(b" ")[0], _path(got.line.split(b" ")[1])) in sent, raw
-        assert len(self.account.got) <= len(sent), raw
+            # In the order in which they were sent, each at most once.
+            assert _comparable(got) in sent, (raw, got)
         return bool(self.account.got)
 
+    def _sent_on(self, request: Message) -> Message:
+        """Return what the account gets of a request: all but what is for the controller or for one connection."""
+        method, target, _ = request.line.split(b" ")
+        named = dict(request.headers).get(b"connection", b"").lower().split(b",")
+        left_out = _LEFT_OUT | {each.strip() for each in named} - _FRAMING
+        added = [
+            (b"host", b"127.0.0.1:%d" % self.port),
+            (b"x-wxcontroller", (b"send " if self.closed else b"admin ") + self.secret),
+        ]
+        if self.closed:
+            added.append((b"x-wx-holder", self.token.split("_")[1].encode()))
+        kept = [each for each in request.headers if each[0] not in left_out]
+        line, body = b"%b %b HTTP/1.1" % (method, _plain(target)), request.body
+        # Without tokens in use, a form is not searched for one.
+        if self.closed and _is_form(request):
+            body = b"&".join(pair for pair in body.split(b"&") if not _is_token(pair))
+        return _comparable(Message(line, tuple(kept + added), body))
 
-def _path(target: bytes) -> bytes:
-    return (
-        (target.partition(b"://")[2].partition(b"/")[2] if b"://" in target.partition(b"?")[0] else target[1:])
-        .partition(b"?")[0]
-        .partition(b"#")[0]
-    )
+
+def _plain(target: bytes) -> bytes:
+    """Return path and query of a target, without tokens."""
+    if not target.startswith(b"/"):
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    kept = [pair for pair in query.split(b"&") if not _is_token(pair)]
+    return path + b"?" + b"&".join(kept) if query and kept else path
 
 
-def _requests_in(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """Return method and path of the requests in these bytes, up to what is not HTTP."""
-    found: list[tuple[bytes, bytes]] = []
-    ascii_line = b"".join(
-        byte if byte < b"\x80" else b"%%%02X" % byte[0] for byte in map(bytes, zip(raw, strict=True))
-    )
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(ascii_line)
+def _is_token(pair: bytes) -> bool:
+    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")) == b"token"
+
+
+def _is_form(request: Message) -> bool:
+    return b"urlencoded" in dict(request.headers).get(b"content-type", b"").lower()
+
+
+def _comparable(request: Message) -> Message:
+    """Return a request as it is compared: its body may be framed in another way, and a form have empty parts."""
+    body = b"&".join(filter(None, request.body.split(b"&"))) if _is_form(request) else request.body
+    headers = [(b"framing", b"") if name in _FRAMING else (name, value) for name, value in request.headers]
+    return Message(request.line, tuple(sorted(headers)), body)
+
+
+def _requests_in(raw: bytes) -> list[Message]:
+    """Return the requests in these bytes as h11 reads them, up to what is not complete or not HTTP."""
+    found: list[Message] = []
     with contextlib.suppress(h11.RemoteProtocolError):
-        while (event := connection.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
-            if isinstance(event, h11.Request):
-                found.append((event.method, _path(event.target)))
-            elif isinstance(event, h11.EndOfMessage):
-                connection.send(h11.Response(status_code=200, headers=[(b"Content-Length", b"0")]))
-                connection.send(h11.EndOfMessage())
-                if connection.our_state is not h11.DONE:
-                    break
-                connection.start_next_cycle()
+        while True:
+            while raw.startswith(b"\r\n"):
+                raw = raw[2:]
+            line, end, rest = raw.partition(b"\r\n")
+            connection = h11.Connection(h11.SERVER)
+            # Only there are bytes beyond ASCII accepted, and encoded.
+            connection.receive_data(b"".join(_encoded(byte) for byte in line) + end + rest)
+            request, body = connection.next_event(), b""
+            while isinstance(event := connection.next_event(), h11.Data):
+                body += event.data
+            if not isinstance(request, h11.Request) or not isinstance(event, h11.EndOfMessage):
+                return found
+            line = b"%b %b HTTP/%b" % (request.method, request.target, request.http_version)
+            found.append(Message(line, tuple(request.headers), body))
+            if connection.their_state is h11.MUST_CLOSE:
+                return found
+            raw, _ = connection.trailing_data
     return found
+
+
+def _encoded(byte: int) -> bytes:
+    return bytes((byte,)) if byte < 128 else b"%%%02X" % byte
 
 
 async def _all_answers(address: tuple[str, int], raw: bytes) -> None:
