@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -258,6 +259,30 @@ async def test_callers_of_http_1_0_get_no_chunks(route: Route) -> None:
     writer.close()
     assert body == b"abc"
     assert b"chunked" not in head
+
+
+async def test_a_poll_that_a_restart_ends_never_reaches_its_account(
+    route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account's events of a poll that is answered already would be lost."""
+    connections = route.host.shared.ports.connections
+    connect, waits, goes_on = connections.open, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: Any) -> Any:
+        waits.set()
+        await goes_on.wait()
+        return await connect(*arguments)
+
+    monkeypatch.setattr(connections, "open", slowly)
+    poll = asyncio.create_task(route.ask(GET.replace(b"get_user_info", b"check_event")))
+    await asyncio.wait_for(waits.wait(), PATIENCE)
+    draining = asyncio.create_task(route.host.server.drain())
+    assert (await poll).body == b"[]"
+    goes_on.set()
+    await draining
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(route.account.arrived.wait(), 0.3)
+    assert route.account.got == []
 
 
 @pytest.mark.parametrize(("scope", "status"), [(Scope.READ, b"403"), (Scope.SEND, b"100")])

@@ -400,8 +400,6 @@ class ForwardedRequest:
             self._conclude(_no_events)
 
     def hung_up(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
         self._let_go()
         self._end(0)
 
@@ -414,15 +412,18 @@ class ForwardedRequest:
             self._backend.resume()
 
     def _let_go(self) -> None:
-        """Close the connection to the account: its answer would be taken for that of the next request."""
+        """Close the connection to the account, or do not open one.
+
+        Its answer would be taken for that of the next request.
+        """
+        if self._task is not None:
+            self._task.cancel()
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.let_go()
 
     def _refuse(self, problem: Exception) -> None:
         """End the request by the caller's fault."""
-        if self._task is not None:
-            self._task.cancel()
         self._let_go()
         if self._status and not self._held:
             self._end(self._status)
