@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from tests.patience import PATIENCE
 from tests.tokens import token
-from tests.unit.controller.forwardkit import OK, Route, run
+from tests.unit.controller.forwardkit import OK, Route, read, run
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
@@ -319,6 +319,26 @@ async def test_a_form_too_large_for_memory_arrives_without_its_token(tmp_path: P
             head = POST.partition(b"Content-Length")[0] + shown + b"Transfer-Encoding: chunked\r\n\r\n"
             assert (await ask(route, head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)))[0] == 200
             assert route.account.got[-1].body == b"client=bot&id=x&content=" + b"x" * size
+
+
+async def test_a_large_form_is_answered_once_however_early(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer would be taken for that of the next request."""
+
+    async def slowly(function: Callable[..., object], *arguments: object) -> object:
+        await asyncio.sleep(0.1)  # the answer to what was sent arrives before the look for more
+        return function(*arguments)
+
+    body = _FORM + b"x" * (1 << 20)
+    reader, writer = await asyncio.open_connection(*route.host.address)
+    writer.write(POST.partition(b"Content-Length")[0] + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    monkeypatch.setattr(asyncio, "to_thread", slowly)
+    async with asyncio.timeout(PATIENCE):
+        assert (await read(reader)).status == 200
+        await asyncio.sleep(0.3)
+        route.account.answer = OK.replace(b"200 OK", b"418 Teapot") + b"{}"
+        writer.write(GET)
+        assert (await read(reader)).status == 418
+    writer.close()
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:

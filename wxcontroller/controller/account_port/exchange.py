@@ -412,12 +412,7 @@ class ForwardedRequest:
             self._backend.resume()
 
     def _let_go(self) -> None:
-        """Close the connection to the account, or do not open one.
-
-        Its answer would be taken for that of the next request.
-        """
-        if self._task is not None:
-            self._task.cancel()
+        """Close the connection to the account: its answer would be taken for that of the next request."""
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.let_go()
@@ -432,6 +427,10 @@ class ForwardedRequest:
             self._conclude(partial(_raised, problem))
 
     def _release(self) -> None:
+        """Stop all that the request still does, and give back what it has."""
+        # An account may answer before it has everything: the rest of a form is not sent, nor a connection opened.
+        if self._task is not None:
+            self._task.cancel()
         for each in (self._place, self._share):
             if each is not None:
                 each.__exit__(None, None, None)
