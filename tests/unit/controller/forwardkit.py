@@ -73,6 +73,8 @@ class Account:
         self.answer = OK + b"{}"  # empty: none at all
         self.pause = 0.0  # seconds before each quarter of the answer but the first
         self.hangs_up = False
+        self.takes = asyncio.Event()  # what arrives
+        self.takes.set()
         self.hung_up = asyncio.Event()
         self.connections = 0
 
@@ -80,6 +82,7 @@ class Account:
         self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
+                await self.takes.wait()
                 self.got.append(await read(reader))
                 self.arrived.set()
                 is_head = self.got[-1].line.startswith(b"HEAD ")

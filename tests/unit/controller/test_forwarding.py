@@ -21,6 +21,7 @@ from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile
+from wxcontroller.openwx.admission import Resource
 
 _HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
 GET = b"GET /openwx/get_user_info?client=bot HTTP/1.1\r\n" + _HEAD + b"\r\n"
@@ -207,6 +208,43 @@ async def test_a_slow_reader_slows_the_account_down(route: Route) -> None:
     writer.close()
 
 
+_UPLOAD = _POST.replace(b"message ", b"message?client=bot ") + b"Content-Type: a/b\r\n"
+CHUNKED, UPLOAD = _UPLOAD + b"Transfer-Encoding: chunked\r\n", _UPLOAD + b"Content-Length: %d\r\n"
+
+
+async def test_a_slow_account_slows_the_upload_down(route: Route) -> None:
+    size = 32 << 20
+    route.account.takes.clear()
+    reader, writer = await asyncio.open_connection(*route.host.address)
+    writer.write(UPLOAD % size + b"\r\n" + b"s" * size)
+    left, before = writer.transport.get_write_buffer_size(), 0
+    async with asyncio.timeout(PATIENCE):
+        while left != before or not left:
+            await asyncio.sleep(0.3)
+            left, before = writer.transport.get_write_buffer_size(), left
+            assert left, "the controller took it all"
+        route.account.takes.set()
+        assert (await read(reader)).status == 200
+    assert len(route.account.got[0].body) == size
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [GET, UPLOAD % 9 + b"\r\npart"], ids=["waiting", "sending"])
+async def test_account_is_free_again_when_the_caller_hangs_up(route: Route, sent: bytes) -> None:
+    assert (await ask(route))[0] == 200  # from now on it has a connection, over which the request goes at once
+    route.account.answer = b""
+    _, writer = await asyncio.open_connection(*route.host.address)
+    writer.write(sent)
+    async with asyncio.timeout(PATIENCE):
+        while not route.host.shared.admission.taken(Resource.REQUESTS):
+            await asyncio.sleep(0.01)
+        writer.close()
+        await route.account.hung_up.wait()
+    assert not any(map(route.host.shared.admission.taken, Resource))
+    route.account.answer = OK + b"{}"
+    assert await ask(route) == (200, b"{}")
+
+
 async def test_pipelined_requests_are_handled_in_any_fragmentation(route: Route) -> None:
     for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
         reader, writer = await asyncio.open_connection(*route.host.address)
@@ -235,18 +273,18 @@ async def test_late_rest_of_a_form_is_accepted(route: Route) -> None:
     assert route.account.got[0].body == _FORM
 
 
-CHUNKED = _POST.replace(b"message ", b"message?client=bot ") + b"Transfer-Encoding: chunked\r\n"
-
-
 async def test_chunked_bodies_are_forwarded_without_being_kept(route: Route) -> None:
-    sent = CHUNKED + b"Content-Type: a/b\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n"
+    sent = CHUNKED + b"\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n"
     assert (await ask(route, sent))[0] == 200
     assert route.account.got[0].body == b"abcde"
     assert b"transfer-encoding" in dict(route.account.got[0].headers)
 
 
-async def test_malformed_chunk_ends_the_request_and_the_connection(route: Route) -> None:
-    assert (await ask(route, CHUNKED + b"Content-Type: a/b\r\n\r\n3\r\nabc\r\nzz\r\n"))[0] == 400
+@pytest.mark.parametrize(
+    "rest", [b"zz\r\n", b"0\r\nno field\r\n\r\n", b"0\r\n" + b"X: %04000d\r\n" % 0 * 3 + b"\r\n"]
+)
+async def test_malformed_chunk_ends_the_request_and_the_connection(route: Route, rest: bytes) -> None:
+    assert (await ask(route, CHUNKED + b"\r\n3\r\nabc\r\n" + rest))[0] == 400
     assert route.account.got == []
 
 
