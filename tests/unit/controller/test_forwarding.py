@@ -245,6 +245,24 @@ async def test_account_is_free_again_when_the_caller_hangs_up(route: Route, sent
     assert await ask(route) == (200, b"{}")
 
 
+async def test_connection_with_a_part_of_an_upload_gets_no_further_request(route: Route) -> None:
+    """The account would take it for the rest of the upload."""
+    connections = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await reader.readuntil(_ENDS):
+                writer.write(OK + b"{}")
+        writer.close()
+
+    route.program.close()
+    async with await asyncio.start_server(serve, "127.0.0.1", route.port):
+        assert await ask(route, UPLOAD % 9 + b"\r\npart") == (200, b"{}")
+        assert await ask(route) == (200, b"{}")
+    assert len(connections) == 2
+
+
 async def test_pipelined_requests_are_handled_in_any_fragmentation(route: Route) -> None:
     for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
         reader, writer = await asyncio.open_connection(*route.host.address)
