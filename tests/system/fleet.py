@@ -92,7 +92,7 @@ def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Pat
         host = hosts[name]
         names = "".join(f"{address} {each}.example\n" for each, address in addresses.items())
         host.run("sh", "-c", f"echo '{names}' >>/etc/hosts")
-        host.write("/etc/ssl/certs/wx-fleet.pem", authorities)
+        host.write("/etc/ssl/wx-fleet.pem", authorities)
         for file, made in zip(("fullchain", "privkey"), certificates[name], strict=True):
             host.write(f"/etc/letsencrypt/live/{name}.example/{file}.pem", made.read_bytes(), 0o600)
         for other in hosts.keys() - {name}:

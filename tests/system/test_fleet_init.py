@@ -110,7 +110,7 @@ def test_accounts_move_between_the_hosts_and_are_copied(three: Three) -> None:
 def test_a_host_of_the_fleet_cannot_replace_another_one_in_etcd(three: Three) -> None:
     second = three.hosts["host-b"]
     password = second.text("cat", "/etc/wxcontroller/credentials/etcd").strip()
-    keys = "--cert=/etc/etcd/fleet.pem --key=/etc/etcd/fleet.key --cacert=/etc/ssl/certs/wx-fleet.pem"
+    keys = "--cert=/etc/etcd/fleet.pem --key=/etc/etcd/fleet.key --cacert=/etc/ssl/wx-fleet.pem"
     etcdctl = f"etcdctl {keys} --endpoints=https://192.0.2.11:2379 --user=host-b:{password}"
     assert "capacity" in second.text("sh", "-c", f"{etcdctl} get /wxcontroller/main/hosts/host-a")
     refused = second.run("sh", "-c", f"{etcdctl} put /wxcontroller/main/hosts/host-a x", check=False)

@@ -37,7 +37,7 @@ def follow_guide(both: Fleet, place: Path) -> None:
         # The cable goes with a host that is lost, and with it the address of its other end.
         member = "127.0.0.1" if host is first else address
         host.run("sh", "-c", f"echo {member} etcd-1.example >>/etc/hosts")
-        host.write("/etc/ssl/certs/wx-etcd.pem", (place / "ca.pem").read_bytes())
+        host.write("/etc/ssl/wx-etcd.pem", (place / "ca.pem").read_bytes())
     for kind in ("pem", "key"):
         first.write(f"/etc/etcd/etcd-1.example.{kind}", (place / f"etcd-1.example.{kind}").read_bytes(), 0o600)
     others = re.compile(r",etcd-2=.*")

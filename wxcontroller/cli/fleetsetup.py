@@ -56,7 +56,8 @@ _TOKEN = "wxf_"  # noqa: S105 - how a token begins
 _MOST_TOKEN = 16_384
 # For another member to be set up.
 _FORMING_SECONDS, _LOOK_SECONDS = 3600.0, 2.0
-_AUTHORITY = "etc/ssl/certs/wx-fleet.pem"
+# Not in /etc/ssl/certs: update-ca-certificates would have the whole system trust it.
+_AUTHORITY = "etc/ssl/wx-fleet.pem"
 _PROGRAMS = ("etcd", "etcdctl", "/usr/lib/wxcontroller/wxcontroller-keeper")
 
 
