@@ -177,9 +177,16 @@ class Host(Machine):
             for hierarchy in ("memory", "pids", "cpu", "cpuacct"):
                 self.run("mount", "-o", "remount,bind,rw,nosuid,nodev,noexec", "none", str(CGROUPS / hierarchy))
             self.run("systemctl", "daemon-reexec")
-        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=180).stdout.decode().strip()
+        latest = time.monotonic() + 180
+        while True:
+            found = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=180)
+            state = found.stdout.decode().strip()
+            if state or time.monotonic() > latest:
+                break
+            time.sleep(0.1)  # systemd has run units, and does not listen yet
         if state not in ("running", "degraded"):
-            raise HostError(f"the host {self.name} is {state!r} after boot")
+            words = found.stderr.decode().strip()
+            raise HostError(f"the host {self.name} is {state!r} after boot: {words}")
 
     def reboot(self) -> None:
         """Shut down and boot again on the same disk."""
