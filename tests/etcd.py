@@ -135,8 +135,9 @@ class EtcdServers:
 @contextlib.asynccontextmanager
 async def connected(settings: EtcdSettings, seconds: float = PATIENCE) -> AsyncIterator[Etcd]:
     """Yield a client of an etcd that answers; ``seconds``: how long a request waits for a member."""
-    async with Etcd(settings, credentials_of(settings), seconds) as etcd, asyncio.timeout(PATIENCE):
-        await until_healthy(etcd)
+    async with Etcd(settings, credentials_of(settings), seconds) as etcd:
+        async with asyncio.timeout(PATIENCE):
+            await until_healthy(etcd)
         yield etcd
 
 
