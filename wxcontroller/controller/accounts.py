@@ -241,7 +241,9 @@ class Accounts(AccountViews):
                 await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
             else:
                 self._staying(name)
-            stopped = await self._stop_held(name)
+            # One whose files are lost is removed for the other hosts.
+            is_here = self.ownership is not None and self.ownership.is_here(name.instance)
+            stopped = await self._stop_held(name, is_here)
             if self.ownership is not None and move is None:
                 await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
@@ -318,10 +320,10 @@ class Accounts(AccountViews):
         await self.start_again(name.instance)
         return await self.require(name.name)
 
-    async def _stop_held(self, name: AccountName) -> Stopped:
+    async def _stop_held(self, name: AccountName, is_known: bool = False) -> Stopped:
         registered = self.reread(name.instance)
         unit = await record(self.units, name.instance, 0)
-        if registered is None and not unit.state.has_process:
+        if registered is None and not unit.state.has_process and not is_known:
             raise unknown_account(name.name)
         account = registered or Account(name, 0, Desired.STOPPED)
         before = self.view_of(account, unit)

@@ -276,7 +276,9 @@ class HostOwners:
                 reason, remedy = self._obstacle()
                 raise NotClaimable(N_("this host has no lease: {reason}"), remedy, reason=reason)
             wanted = self._wanted(name, account, Desired.STARTED)
-            return await self.records.claim(wanted, account.epoch if account else 0)
+            # Of an account whose file is damaged, the epoch is not known, but its login and messages are here.
+            is_here = account is not None or self._paths.account_file(name.instance).exists()
+            return await self.records.claim(wanted, account.epoch if account else int(is_here))
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)
             raise
@@ -300,6 +302,10 @@ class HostOwners:
         wanted = self._wanted(name, account, account.desired)
         if self.records.takes_over(name.instance) is None and not self.records.is_recorded(wanted):
             await self.records.tell(wanted)
+
+    def is_here(self, instance: str) -> bool:
+        """See ``controller.ownership.Ownership``."""
+        return self.records.is_here(instance)
 
     async def release(self, name: AccountName, account: Account | None) -> None:
         """See ``controller.ownership.Ownership``."""

@@ -56,6 +56,10 @@ class Ownership(Protocol):
         """Tell the other hosts what is wanted of an account, if this host owns it. Raises WxError."""
         ...
 
+    def is_here(self, instance: str) -> bool:
+        """Return whether an account is on this host as far as the other hosts know, also if its files are lost."""
+        ...
+
     async def release(self, name: AccountName, account: Account | None) -> None:
         """Release an account whose unit is dead, if this host owns it. Raises WxError."""
         ...

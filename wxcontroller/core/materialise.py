@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles, variables_in
+from wxcontroller.core.commands import command
 from wxcontroller.core.errors import (
     AccountExists,
     BadEnvironmentFile,
@@ -152,7 +153,8 @@ class Materialiser:
         """Return the account of a unit that is being started, and write its file if it is missing.
 
         Raises as ``start``, and BadName for an id that only a generated name has: such an account must be started
-        by its name once.
+        by its name once. In a fleet with etcd, raises UnknownAccount if it is missing: the account may be another
+        host's, or this one has lost its files.
         """
         with self._locked():
             existing = self._known(instance)
@@ -166,6 +168,13 @@ class Materialiser:
                 )
             name = parse_name(instance)
             self._refuse_departed(name, None)
+            if self.settings.fleet is not None and self.settings.fleet.etcd is not None:
+                raise UnknownAccount(
+                    N_("account {account} is not on this host"),
+                    N_("start it through the controller, which claims it: {command}"),
+                    account=name.name,
+                    command=command("start", name.name),
+                )
             options = self._defaults
             account = Account(name, self._ports.free(instance, *self._port_range), Desired.STARTED, options, {})
             return self._write(account)

@@ -118,19 +118,28 @@ class Owners(RecordCache):
             claim=command("claim", name.name),
         )
 
+    def is_here(self, instance: str) -> bool:
+        """Return whether an account was started on this host, and is not on another one or removed since then."""
+        record = self.accounts.get(instance)
+        return record is not None and record.host == self.name and not record.removed and record.noted > 0
+
     def refuse_blank(self, name: AccountName) -> None:
         """Raise OwnedElsewhere for a new account in the place of one whose files this host has lost.
 
-        Another host has a standby copy of it, which the new account would make worthless.
+        It would make standby copies and exports worthless.
         """
-        record = self.accounts.get(name.instance)
-        if record is not None and record.host == self.name and not record.removed and record.copies:
+        if self.is_here(name.instance):
+            copies = self.accounts[name.instance].copies
+            remedy = N_("with an export of it: {claim} --from FILE; otherwise, remove it: {remove}")
+            if copies:
+                remedy = N_("host {host} has a standby copy; run there: {claim}")
             raise OwnedElsewhere(
                 N_("account {account} was on this host, which has no files of it any more"),
-                N_("host {host} has a standby copy; run there: {claim}"),
+                remedy,
                 account=name.name,
-                host=", ".join(sorted(record.copies)),
+                host=", ".join(sorted(copies)),
                 claim=command("claim", name.name),
+                remove=command("remove", name.name),
             )
 
     def first_epoch(self, instance: str) -> int:

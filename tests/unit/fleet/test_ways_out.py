@@ -36,6 +36,7 @@ from wxcontroller.controller import hostowners
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet import owners
 from wxcontroller.fleet.etcd import Etcd
@@ -415,6 +416,38 @@ async def test_each_state_after_the_loss_of_settings_and_package(
         for host in (a, b):
             await world.back(host)
         await walk_all(world, "nothing")
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+async def test_no_blank_account_takes_the_place_of_lost_files(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, has_copy: bool
+) -> None:
+    """A start by systemctl, by hand or at boot, and one by wxctl name the command that brings the account back."""
+    async with owning("a", "b") as fleet:
+        world = World(fleet, monkeypatch)
+        a = world["a"]
+        assert (await a.v1("POST", "accounts/eve/start", {"options": {"placement": "a", "standby": "b"}}))[0] == 200
+        export = sealed(a, account_of(a), int(time.time()), "")
+        if has_copy:
+            write_sent(a.paths, {"eve": SentBundle("b", 1, at=int(time.time()))})
+            await a.fleet.standbys.look()
+            await until(lambda: a.ownership.records.accounts["eve"].copies)
+        await lose_files(a, fleet, "eve")
+        with pytest.raises(WxError, match="eve is not on this host") as refused:
+            Materialiser(a.paths, a.accounts.settings).prepare("eve")  # as wxclient-prepare@eve.service
+        assert refused.value.remedy == "start it through the controller, which claims it: wxctl start eve"
+        expected = "host b has a standby copy; run there: wxctl claim eve"
+        if not has_copy:
+            expected = "with an export of it: wxctl claim eve --from FILE; otherwise, remove it: wxctl remove eve"
+        assert expected in await world.refusal(a, "start", "eve")
+        world.exports["eve"] = export
+        assert expected in await world.refusal(a, "import", "eve")
+        assert not a.accounts.registry.all()
+        assert await fleet.records() == {"eve": ("a", 1)}
+        await world.wxctl(a, "remove", "eve")
+        assert await fleet.records() == {}
+        await world.wxctl(a, "start", "eve")
+        assert await fleet.owners() == {"eve": ("a", 2)}
 
 
 def test_the_table_is_the_same_everywhere() -> None:
