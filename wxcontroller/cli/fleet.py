@@ -178,14 +178,12 @@ def _print_owners(etcd: JsonObject) -> None:
             "etcd: this host has a lease; accounts run {seconds} s without another renewal",
             seconds=integer(etcd.get("permit_seconds")),
         )
-    for member in objects(etcd.get("members")):
-        if reason := text_in(member, "reason"):
-            tell("etcd: member {url} is down: {reason}", url=one_line(member.get("url")), reason=reason)
+    _print_members(objects(etcd.get("members")), objects(etcd.get("certificates")), integer(etcd.get("quorum")))
     for each in _ending(etcd):
         tell(
             "a certificate for etcd expires on {day}: {of}; see: wxctl doctor",
             of=one_line(each.get("of")),
-            day=local_time(integer(each.get("ends")), "%Y-%m-%d"),
+            day=_day(each),
         )
     titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("VERSION")
     rows = [
@@ -217,6 +215,34 @@ def _print_owners(etcd: JsonObject) -> None:
     if unowned:
         click.echo()
         print_rows((N_("NO OWNER"), N_("LAST HOST"), N_("EPOCH"), N_("REASON")), unowned, wraps="REASON")
+
+
+def _print_members(members: list[JsonObject], certificates: list[JsonObject], quorum: int) -> None:
+    from wxcontroller.cli.terminal import print_rows
+
+    ends = {one_line(each.get("of")): _day(each) for each in certificates}
+    rows = [
+        (
+            url := one_line(member.get("url")),
+            say(N_("down") if member.get("reason") else N_("leader") if member.get("leader") else N_("follower")),
+            text(member.get("behind")) or "-",
+            ends.pop(url, "-"),
+            say(text_in(member, "reason")),
+        )
+        for member in members
+    ]
+    for each in certificates:
+        if (of := one_line(each.get("of"))) in ends and each.get("ending") is not True:
+            tell("etcd: {of} expires on {day}", of=of, day=_day(each))
+    up, count = sum(not member.get("reason") for member in members), len(members)
+    tell("etcd: {up} of {count} members can be used; a quorum is {quorum}", up=up, count=count, quorum=quorum)
+    titles = N_("MEMBER OF ETCD"), N_("ROLE"), N_("LAG"), N_("CERTIFICATE ENDS"), N_("REASON")
+    print_rows(titles, rows, wraps="REASON")
+    click.echo()
+
+
+def _day(certificate: JsonObject) -> str:
+    return local_time(integer(certificate.get("ends")), "%Y-%m-%d")
 
 
 def _ending(etcd: JsonObject) -> list[JsonObject]:

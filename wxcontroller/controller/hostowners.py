@@ -39,7 +39,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
-from wxcontroller.fleet.etcd import Etcd, EtcdMoment
+from wxcontroller.fleet.etcd import Etcd, EtcdMember, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import OwnedElsewhere, OwnerClaim, Owners
 from wxcontroller.fleet.recordcache import NotClaimable
@@ -92,7 +92,7 @@ class HostOwners:
         self._settling: dict[str, tuple[int, bool]] = {}
         self._runs = False
         self._complaint = ""
-        self.members: Mapping[str, Text] = {}
+        self._members: Mapping[str, EtcdMember] = {}
         self._certificate_ends: Mapping[str, int] = {}
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class HostOwners:
     async def _watch_members(self) -> None:
         # While the others form a quorum, everything works without one, and nothing else shows that it is down.
         while True:
-            self.members = await self._etcd.members()
+            self._members = await self._etcd.members()
             await asyncio.sleep(_MEMBERS_SECONDS)
 
     async def _watch_certificates(self) -> None:
@@ -198,6 +198,11 @@ class HostOwners:
         }
 
     @property
+    def members(self) -> Mapping[str, Text]:
+        """See ``controller.ownership.Ownership``."""
+        return {url: member.reason for url, member in self._members.items()}
+
+    @property
     def ending(self) -> Mapping[str, int]:
         """See ``controller.ownership.Ownership``."""
         soon = time.time() + ENDING_SECONDS
@@ -207,7 +212,10 @@ class HostOwners:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
         left = self.keeper.permit_left()
         counts: JsonObject = {**self.takeovers.counts}
-        members: list[JsonValue] = [{"url": url, **text_fields(reason=why)} for url, why in self.members.items()]
+        members: list[JsonValue] = [
+            {"url": url, "leader": each.is_leader, "behind": each.behind, **text_fields(reason=each.reason)}
+            for url, each in self._members.items()
+        ]
         ending = self.ending
         certificates: list[JsonValue] = [
             {"of": of, "ends": end, "ending": of in ending} for of, end in self._certificate_ends.items()
@@ -215,6 +223,7 @@ class HostOwners:
         return {
             **text_fields(reason=self.trouble),
             "members": members,
+            "quorum": len(members) // 2 + 1,
             "certificates": certificates,
             "permit_seconds": None if left is None else max(0, int(left)),
             **self.outlooks.as_json(),

@@ -157,6 +157,17 @@ class EtcdChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdMember:
+    """A member, and why it cannot be used, NOTHING if it can. ``behind`` is how many entries of etcd's log it has not
+    applied yet, None if it does not respond.
+    """
+
+    reason: Text = NOTHING
+    is_leader: bool = False
+    behind: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EtcdGuard:
     """A condition of a transaction. Revision 0: there is no such key."""
 
@@ -200,10 +211,19 @@ class Etcd:
     ) -> None:
         await self._session.close()
 
-    async def members(self) -> dict[str, Text]:
-        """Return all members of the settings, and why each cannot be used, NOTHING if it can. Raises nothing."""
+    async def members(self) -> dict[str, EtcdMember]:
+        """Return all members of the settings by URL. Raises nothing."""
         endpoints = self._settings.endpoints
-        return dict(zip(endpoints, await asyncio.gather(*map(self._health, endpoints)), strict=True))
+        found = await asyncio.gather(*map(self._status, endpoints))
+        latest = max(integer(status.get("raftIndex")) for _, status in found)
+        return {
+            endpoint: EtcdMember(
+                reason,
+                bool(status) and text(status.get("leader")) == text(field(status.get("header"), "member_id")),
+                max(0, latest - integer(status.get("raftAppliedIndex"))) if status else None,
+            )
+            for endpoint, (reason, status) in zip(endpoints, found, strict=True)
+        }
 
     async def certificate_ends(self) -> dict[str, int]:
         """Return when the certificates for etcd end, as far as is known: by setting, or URL of a member."""
@@ -212,20 +232,24 @@ class Etcd:
         found = await asyncio.gather(*(self._credentials.server_end(url, self._seconds) for url in urls))
         return {of: end for of, end in {**own, **dict(zip(urls, found, strict=True))}.items() if end}
 
-    async def _health(self, endpoint: str) -> Text:
-        """Ask one member itself: ``_call`` passes over those that do not respond."""
+    async def _status(self, endpoint: str) -> tuple[Text, JsonObject]:
+        """Return why one member cannot be used, and its status, {} if it does not respond.
+
+        It is asked itself: ``_call`` passes over those that do not respond.
+        """
         try:
             async with (
                 asyncio.timeout(self._seconds),
                 await self._post(endpoint, "/v3/maintenance/status", {}) as response,
             ):
-                errors = items((await _answer(endpoint, response)).get("errors"))
+                status = await _answer(endpoint, response)
         except (aiohttp.ClientError, OSError) as problem:
-            return connection_reason(problem, self._credentials)
+            return connection_reason(problem, self._credentials), {}
         except EtcdFailure as failure:
-            return failure.text
+            return failure.text, {}
         # Such as a member without a leader, or without space.
-        return verbatim("; ".join(map(one_line, errors))[:200]) if errors else NOTHING
+        errors = "; ".join(map(one_line, items(status.get("errors"))))[:200]
+        return verbatim(errors) if errors else NOTHING, status
 
     async def grant(self, seconds: int) -> int:
         """Create a lease that ends after this many seconds without renewal; return its id. Raises EtcdFailure."""

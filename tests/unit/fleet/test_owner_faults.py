@@ -1,6 +1,7 @@
 """Failures in a fleet with etcd: an account ends up on exactly one host, or on none, with a remedy."""
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import click
 import pytest
 
@@ -25,11 +27,12 @@ from wxcontroller.controller.alerts.findings import Problem, etcd_of
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.check import Level
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json, text
-from wxcontroller.core.messages import NOTHING, Text, verbatim
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
+from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
+from wxcontroller.fleet import etcd as etcd_module
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMember, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 from wxcontroller.fleet.records import Wanted
@@ -402,6 +405,50 @@ async def test_member_that_is_down_is_shown_while_the_others_form_a_quorum(
         assert set(a.units.processes) == {"eve"}
 
 
+async def test_fleet_shows_the_leader_the_lag_and_the_quorum_of_etcd(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hostowners, "_MEMBERS_SECONDS", 0.1)
+    monkeypatch.setattr(Etcd.__init__, "__defaults__", (2.0,))
+    answer, lagging = etcd_module._answer, set[str]()
+
+    async def behind(endpoint: str, response: aiohttp.ClientResponse) -> JsonObject:
+        found = await answer(endpoint, response)
+        if endpoint in lagging and "raftAppliedIndex" in found:
+            found["raftAppliedIndex"] = str(integer(found["raftAppliedIndex"]) - 5000)
+        return found
+
+    monkeypatch.setattr(etcd_module, "_answer", behind)
+
+    async def shown(host: OwningHost) -> tuple[str, dict[str, list[str]]]:
+        """Return the line about the quorum, and the rows about members."""
+        with contextlib.suppress(click.exceptions.Exit):
+            await asyncio.to_thread(_show, WxctlRun(url=host.url))
+        lines = capsys.readouterr().out.splitlines()
+        rows = [re.split(r"\s{2,}", line) for line in lines if line.startswith("http://")]
+        return next((line for line in lines if "quorum" in line), ""), {url: cells for url, *cells in rows}
+
+    async with owning("a", members=3) as fleet, asyncio.timeout(60):
+        [a] = fleet.hosts
+        await until(lambda: len(a.ownership.members) == 3 and not any(a.ownership.members.values()))
+        words, rows = await shown(a)
+        assert words == "etcd: 3 of 3 members can be used; a quorum is 2"
+        assert sorted(row[0] for row in rows.values()) == ["follower", "follower", "leader"]
+        assert all(0 <= int(row[1]) < 100 for row in rows.values())
+        members = items(obj((await a.v1("GET", "fleet"))[1]["etcd"])["members"])
+        [leader] = [text(obj(each)["url"]) for each in members if obj(each)["leader"]]
+        assert rows[leader][0] == "leader"
+        lagging.update({*rows} - {leader})
+        while sum(int(row[1]) >= 4900 for row in rows.values()) != 2:
+            words, rows = await shown(a)
+        assert [int(row[1]) >= 4900 for url, row in sorted(rows.items())] == [url in lagging for url in sorted(rows)]
+        lost = fleet.servers.members[fleet.servers.endpoints.index(leader)]
+        lost.kill(signal.SIGKILL)
+        while "2 of 3" not in words or sorted(row[0] for row in rows.values()) != ["down", "follower", "leader"]:
+            words, rows = await shown(a)
+        assert rows[leader][:2] == ["down", "-"]
+
+
 async def test_certificate_is_reported_before_it_ends(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -432,6 +479,7 @@ async def test_certificate_is_reported_before_it_ends(
         assert int(float(shown_end)) == ends[member]
         code, words = await shown(a)
         assert (code, bool(re.search(rf"a certificate for etcd expires on .+: {member};", words))) == (1, True)
+        assert re.search(r"^etcd: certificate expires on \d{4}-\d\d-\d\d$", words, re.MULTILINE)
         target = CheckTarget(Api(a.url), a.paths)
         [found] = [each for each in await asyncio.to_thread(list, doctor_fleet(target)) if each.level is Level.WARN]
         assert re.fullmatch(rf"a certificate for etcd expires on .+: {member}", str(found.message))
@@ -441,14 +489,14 @@ async def test_certificate_is_reported_before_it_ends(
         ends[member] = ends["certificate"]  # it was replaced
         await until(lambda: not a.ownership.ending)
         assert "etcd" not in await a.alerts()
-        assert "certificate" not in (await shown(a))[1]
+        assert f"{member};" not in (await shown(a))[1]
 
 
 async def test_half_of_an_even_number_of_members_is_no_quorum(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def half(_: Etcd) -> dict[str, Text]:
-        return {"m0": NOTHING, "m1": verbatim("it does not accept the certificate of this host")}
+    async def half(_: Etcd) -> dict[str, EtcdMember]:
+        return {"m0": EtcdMember(), "m1": EtcdMember(verbatim("it does not accept the certificate of this host"))}
 
     monkeypatch.setattr(Etcd, "members", half)
     async with owning("a") as fleet:

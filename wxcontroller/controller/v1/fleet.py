@@ -57,7 +57,20 @@ _OWNED = record(
 _ETCD = record(
     {
         **texts("reason"),
-        "members": (listing(record({"url": TEXT, **texts("reason")})), "those of etcd; reason: why it is not usable"),
+        "members": (
+            listing(
+                record(
+                    {
+                        "url": TEXT,
+                        "leader": SWITCH,
+                        "behind": (maybe(WHOLE), "entries of the log that it has not applied yet; null: no response"),
+                        **texts(reason="why it cannot be used"),
+                    }
+                )
+            ),
+            "those of etcd in the settings",
+        ),
+        "quorum": (WHOLE, "how many of them have to be usable"),
         "certificates": (
             listing(
                 record(
