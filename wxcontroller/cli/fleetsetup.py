@@ -42,8 +42,8 @@ from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import obj, read_json, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.jsontypes import obj, objects, read_json, text
+from wxcontroller.core.messages import N_, NOTHING, Text, text_in
 from wxcontroller.core.options import HOST_NAME
 from wxcontroller.core.settings import load_settings
 from wxcontroller.core.tokens import TokenFile
@@ -56,6 +56,8 @@ _TOKEN = "wxf_"  # noqa: S105 - how a token begins
 _MOST_TOKEN = 16_384
 # For another member to be set up.
 _FORMING_SECONDS, _LOOK_SECONDS = 3600.0, 2.0
+# For the first host to create the users, once this one has made the quorum, and for the keeper to get a lease.
+_JOINING_SECONDS = 300.0
 # Not in /etc/ssl/certs: update-ca-certificates would have the whole system trust it.
 _AUTHORITY = "etc/ssl/wx-fleet.pem"
 _PROGRAMS = ("etcd", "etcdctl", "/usr/lib/wxcontroller/wxcontroller-keeper")
@@ -144,8 +146,8 @@ def _address(word: str) -> str:
 
 def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
     """Run ``wxctl fleet init``; ``renew``: make new certificates. Raises WxError."""
-    at_home(session)
     hosts = _hosts(words)
+    at_home(session)
     own, *others = hosts
     _require(own, hosts[own])
     place = PATHS.root / "var/lib/wxcontroller-fleet"
@@ -176,6 +178,7 @@ def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
         tell("On {host}, as root, run wxctl fleet join, and paste this line, which contains secrets:", host=name)
         click.echo(found[name].token())
     _create_users(found, place)
+    _until_listed(session, found[own])
     tell("the fleet is ready: {command}", err=True, command="wxctl fleet")
 
 
@@ -190,7 +193,43 @@ def joined(session: WxctlRun) -> None:
     membership = membership_from(line)
     _require(membership.name, membership.hosts[membership.name])
     set_up(membership)
+    _until_listed(session, membership)
     tell("host {host} has joined; see: {command}", host=membership.name, command="wxctl fleet")
+
+
+def _until_listed(session: WxctlRun, membership: Membership) -> None:
+    """Wait until a host takes part, and say what it waits for. Raises WxError."""
+    end, said = time.monotonic() + _JOINING_SECONDS, ""
+    while obstacle := _obstacle(session, membership):
+        if time.monotonic() > end:
+            raise WxError(
+                N_("host {host} is set up and has not joined yet: {reason}"),
+                N_("run wxctl fleet init on the first host again; see: wxctl fleet; journalctl -u etcd"),
+                host=membership.name,
+                reason=obstacle,
+            )
+        if str(obstacle) != said:
+            tell("waiting: {reason}", err=True, reason=obstacle)
+        said = str(obstacle)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _obstacle(session: WxctlRun, membership: Membership) -> Text:
+    """Return why a host does not take part yet, NOTHING if its member of etcd does, and etcd lists its lease."""
+    try:
+        etcd = obj(session.api().fleet().get("etcd"))
+    except WxError as problem:  # its controller has just been started again
+        return problem.text
+    url = _client_url(membership.hosts[membership.name])
+    member = next((each for each in objects(etcd.get("members")) if each.get("url") == url), None)
+    if member is None:
+        return text_in(etcd, "reason") or Text(N_("its controller does not know the members of etcd"))
+    if down := text_in(member, "reason"):
+        return Text(N_("its member of etcd cannot be used: {reason}"), reason=down)
+    if reason := text_in(etcd, "reason"):
+        return reason
+    listed = (each.get("name") for each in objects(etcd.get("hosts")))
+    return NOTHING if membership.name in listed else Text(N_("etcd does not list this host"))
 
 
 def _hosts(words: Sequence[str]) -> dict[str, str]:
@@ -474,7 +513,7 @@ def _etcd_environment(membership: Membership, urls: Mapping[str, str]) -> str:
         # Not that of another cluster, which etcd would resume.
         "DATA_DIR": f"/var/lib/etcd/{membership.cluster}",
         "LISTEN_CLIENT_URLS": f"https://{every}:2379",
-        "ADVERTISE_CLIENT_URLS": f"https://{own}:2379",
+        "ADVERTISE_CLIENT_URLS": _client_url(membership.hosts[membership.name]),
         "LISTEN_PEER_URLS": f"https://{every}:2380",
         "INITIAL_ADVERTISE_PEER_URLS": f"https://{own}:2380",
         "INITIAL_CLUSTER": ",".join(f"{name}=https://{url}:2380" for name, url in urls.items()),
@@ -497,7 +536,7 @@ def _settings(name: str, urls: Mapping[str, str], hosts: Mapping[str, str]) -> s
     return (
         f'tls_certificate = "fleet.pem"\ntls_key = "fleet.key"\n\n[fleet]\nname = "{name}"\n'
         f'client_ca = "/{_AUTHORITY}"\n{tables}\n[fleet.etcd]\n'
-        f"endpoints = {json.dumps([f'https://{url}:2379' for url in urls.values()])}\n{files}"
+        f"endpoints = {json.dumps([*map(_client_url, hosts.values())])}\n{files}"
         f'user = "{name}"\npassword = "etcd"\n'
     )
 
@@ -515,7 +554,7 @@ class Etcdctl:
         """Return why it fails, "" if it does not, or if that was done before. Raises OSError."""
         environment = {
             **os.environ,
-            "ETCDCTL_ENDPOINTS": f"https://{self.address}:2379",
+            "ETCDCTL_ENDPOINTS": _client_url(self.address),
             "ETCDCTL_CACERT": f"/{_AUTHORITY}",
             "ETCDCTL_CERT": "/etc/etcd/fleet.pem",
             "ETCDCTL_KEY": "/etc/etcd/fleet.key",
@@ -552,7 +591,7 @@ class Etcdctl:
 def _create_users(found: Mapping[str, Membership], place: Path) -> None:
     """Create etcd's users and roles once enough members run, unless that was done before. Raises WxError."""
     own = next(iter(found.values()))
-    etcdctl, prefix = Etcdctl(_in_url(own.hosts[own.name])), EtcdSettings().prefix
+    etcdctl, prefix = Etcdctl(own.hosts[own.name]), EtcdSettings().prefix
     with disk_errors("etcdctl"):
         if len(found) > 1:
             tell("waiting until another host has joined", err=True)
@@ -576,6 +615,11 @@ def _create_users(found: Mapping[str, Membership], place: Path) -> None:
             if problem := etcdctl.run(*words.split(), given=given):
                 remedy = N_("see journalctl -u etcd; then run this again")
                 raise WxError(N_("etcdctl {words}: {reason}"), remedy, words=words, reason=problem)
+
+
+def _client_url(address: str) -> str:
+    """Return the URL of the member of a host."""
+    return f"https://{_in_url(address)}:2379"
 
 
 def _in_url(address: str) -> str:

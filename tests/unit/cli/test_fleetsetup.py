@@ -1,6 +1,7 @@
 """What ``wxctl fleet init`` makes for each host. On three hosts: tests/system/test_fleet_init.py."""
 
 import base64
+import contextlib
 import datetime
 import io
 import json
@@ -8,7 +9,7 @@ import os
 import ssl
 import stat
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +17,21 @@ from typing import Self
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from wxcontroller.cli import fleetsetup
+from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.fleetsetup import Etcdctl, Membership, begun, files_of, joined, membership_from, set_up
 from wxcontroller.cli.transfer import preconditions
 from wxcontroller.core.access import Scope
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import NOTHING, text_fields, verbatim
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
@@ -122,6 +128,29 @@ def test_token_with_a_part_of_another_fleet_is_refused(
     other = asdict(membership_from((tmp_path / "other/host-a").read_text("ascii")))
     with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
         membership_from(_written(asdict(memberships["host-a"]) | {part: other[part]}))
+
+
+def test_token_with_a_certificate_of_another_name_is_refused(
+    memberships: dict[str, Membership], tmp_path: Path
+) -> None:
+    """With the address of this host: other hosts would know this one by the other name."""
+    one = memberships["host-a"]
+    authority = x509.load_pem_x509_certificate(one.authority.encode())
+    signing = serialization.load_pem_private_key((tmp_path / "authority.key").read_bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    for name in ("host-x", "host-a"):
+        certificate, key = fleetsetup._signed(name, HOSTS["host-a"], authority, signing)
+        changed = replace(one, certificate=certificate, key=key)
+        with contextlib.nullcontext() if name == one.name else pytest.raises(BadUsage, match="not a token"):
+            assert membership_from(changed.token()) == changed
+
+
+def test_token_that_is_too_long_is_refused(memberships: dict[str, Membership]) -> None:
+    token = memberships["host-a"].token()
+    longest = f"wxf_{'!' * (fleetsetup._MOST_TOKEN - len(token))}{token[4:]}"  # which base64 skips
+    assert membership_from(longest) == memberships["host-a"]
+    with pytest.raises(BadUsage, match="not a token"):
+        membership_from(f"{longest}!")
 
 
 @dataclass
@@ -250,6 +279,7 @@ def first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
     monkeypatch.setattr(fleetsetup, "_has_address", lambda address: address == "192.0.2.10")
     monkeypatch.setattr(fleetsetup, "_create_users", lambda *_: None)
+    monkeypatch.setattr(fleetsetup, "_until_listed", lambda *_: None)
     tokens = type("Tokens", (), {"read": lambda _: type("Read", (), {"required": True})()})
     monkeypatch.setattr(fleetsetup, "TokenFile", lambda _: tokens())
     return lambda words, renew=False, as_json=False: begun(WxctlRun(json=as_json), words.split(), renew)
@@ -346,6 +376,90 @@ def test_init_prints_the_tokens_of_the_others_and_renews_their_certificates(
     assert (machine.paths.root / "etc/etcd/fleet.pem").read_text() == membership_from(renewed["host-a"]).certificate
     first(THREE, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"tokens": {name: renewed[name] for name in ("host-b", "host-c")}}
+
+
+def fleet_answer(reason: str = "", down: str = "", hosts: Sequence[str] = ("host-a", "host-b")) -> JsonObject:
+    """Return /v1/fleet of host-b. ``down``: why its member cannot be used."""
+    why, why_down = (verbatim(words) if words else NOTHING for words in (reason, down))
+    members: list[JsonValue] = [
+        {"url": "https://[2001:db8::11]:2379", **text_fields(reason=why_down)},
+        {"url": "https://192.0.2.12:2379", **text_fields(reason=verbatim("not joined yet"))},
+    ]
+    listed: list[JsonValue] = [{"name": name} for name in hosts]
+    return {"etcd": {**text_fields(reason=why), "members": members, "hosts": listed}}
+
+
+@pytest.fixture
+def joining(
+    memberships: dict[str, Membership], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """``wxctl fleet join`` on host-b, whose controller answers these, the last one for good."""
+
+    def join(*answers: JsonObject | WxError) -> None:
+        left = [*answers]
+
+        def fleet(_: Api) -> JsonObject:
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(answer, WxError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(Api, "fleet", fleet)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(memberships["host-b"].token().encode())))
+        joined(WxctlRun())
+
+    for name, value in {"_PROGRAMS": (), "_LOOK_SECONDS": 0.001, "_JOINING_SECONDS": 0.2}.items():
+        monkeypatch.setattr(fleetsetup, name, value)
+    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr(fleetsetup, "_require", lambda *_: None)
+    return join
+
+
+def test_join_waits_until_the_fleet_lists_the_host(
+    joining: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing: JsonObject = {"etcd": {**text_fields(reason=verbatim("starting")), "members": [], "hosts": []}}
+    joining(
+        ControllerUnreachable("cannot connect"),
+        nothing,
+        fleet_answer(down="no leader"),
+        fleet_answer(reason="user name is empty", hosts=["host-a"]),
+        fleet_answer(reason="user name is empty", hosts=["host-a"]),
+        fleet_answer(hosts=["host-a"]),
+        fleet_answer(),
+    )
+    shown = capsys.readouterr()
+    assert shown.out == "host host-b has joined; see: wxctl fleet\n"
+    assert [line for line in shown.err.splitlines() if line.startswith("waiting: ")] == [
+        "waiting: cannot connect",
+        "waiting: starting",
+        "waiting: its member of etcd cannot be used: no leader",
+        "waiting: user name is empty",
+        "waiting: etcd does not list this host",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (fleet_answer(down="connection refused"), "its member of etcd cannot be used: connection refused"),
+        (fleet_answer(hosts=[]), "etcd does not list this host"),
+        ({"etcd": None}, "its controller does not know the members of etcd"),
+    ],
+)
+def test_join_fails_with_the_reason_if_the_host_is_not_listed(
+    joining: Callable[..., None], capsys: pytest.CaptureFixture[str], answer: JsonObject, reason: str
+) -> None:
+    with pytest.raises(WxError, match=f"host host-b is set up and has not joined yet: {reason}") as failed:
+        joining(answer)
+    assert "run wxctl fleet init on the first host again" in failed.value.remedy
+    assert "has joined;" not in capsys.readouterr().out
+
+
+def test_hosts_are_checked_before_what_this_machine_needs(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(BadUsage, match="x is not a host with its address"):
+        begun(WxctlRun(), ["x"], renew=False)
 
 
 @pytest.mark.parametrize("settings", ['tls_certificate = "x.pem"\ntls_key = "x.key"\n', '[fleet]\nname = "host-a"\n'])
