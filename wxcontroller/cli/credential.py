@@ -62,10 +62,9 @@ class Finder:
     def _kept(self) -> str:
         home = self.environment.get("HOME")
         base = self.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
-        path = Path(base, "wxctl/token")
-        if not base or not path.exists():
-            return ""
-        return self._read(str(path))
+        # Not Path.exists, which raises for a HOME that this user may not look into.
+        path = os.path.join(base, "wxctl/token")  # noqa: PTH118
+        return self._read(path) if base and os.path.exists(path) else ""  # noqa: PTH110
 
     def _read(self, place: str) -> str:
         if place == "-":

@@ -196,6 +196,12 @@ def test_the_callers_token_precedes_roots_which_precedes_the_file(tmp_path: Path
         Finder("/nonexistent", {}).token("h", 1)
 
 
+def test_home_that_cannot_be_looked_into_has_no_token(tmp_path: Path) -> None:
+    """As after sudo -u, which keeps HOME=/root; root itself may look into any, but not at such a name."""
+    finder = Finder(None, {"HOME": str(tmp_path / ("x" * 300))}, Paths(tmp_path))
+    assert finder.token("127.0.0.1", 2000) == ""
+
+
 def test_a_token_that_was_replaced_meanwhile_is_read_again_once(host: Host, tmp_path: Path) -> None:
     """A refused request had no effect: repeating it is no second start."""
     host.add("alice", RUNNING)
