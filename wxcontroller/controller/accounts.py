@@ -417,8 +417,8 @@ class Accounts(AccountViews):
 
     @contextlib.asynccontextmanager
     async def _owned(self, name: AccountName) -> AsyncIterator[int]:
-        """Claim an account for this host during a block; yields the epoch for its record. If the block fails, the
-        previous ownership is restored. Raises WxError when the account must not run here.
+        """Claim an account for this host during a block; yields the epoch for its record. Raises WxError when the
+        account must not run here.
         """
         if self.ownership is None:
             yield 1

@@ -41,9 +41,9 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMember, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import OwnedElsewhere, OwnerClaim, Owners
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 from wxcontroller.fleet.recordcache import NotClaimable
-from wxcontroller.fleet.records import Wanted
+from wxcontroller.fleet.records import AccountRecord
 from wxcontroller.fleet.takeoverplan import Outlooks
 
 log = logging.getLogger(__name__)
@@ -241,17 +241,17 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         claim = await self._claimed(name, account)
         try:
-            yield claim.owner.epoch if isinstance(claim, OwnerClaim) else claim.epoch
-            if isinstance(claim, OwnerClaim):
+            yield claim.epoch
+            if isinstance(claim, AccountRecord):
                 await self._note(name)
         except BaseException:
-            if isinstance(claim, OwnerClaim) and claim.is_new:
-                with contextlib.suppress(WxError):  # else this host owns it until its lease ends
-                    await self.records.undo(name.instance, claim)
+            if account is None and self._shared.accounts.reread(name.instance) is None:
+                with contextlib.suppress(WxError):  # else its name is this host's
+                    await self.records.forget(name.instance)
             raise
-        if isinstance(claim, OwnerClaim):
+        if isinstance(claim, AccountRecord):
             # Last, after etcd and the account's record: a process connects to WeChat once this file exists.
-            self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.lease))
+            self._write(name.instance, OwnerFile(self._hosts.name, claim.epoch, claim.lease))
         self._set_unclaimed(name.instance, None)
 
     async def _note(self, name: AccountName) -> None:
@@ -259,13 +259,13 @@ class HostOwners:
         if (account := self._shared.accounts.reread(name.instance)) is not None:
             wanted = self._wanted(name, account, Desired.STARTED)
             try:
-                if not self.records.is_recorded(wanted):
-                    await self.records.tell(wanted)
+                if not self.records.is_recorded(name.instance, wanted):
+                    await self.records.tell(name.instance, wanted)
             except WxError as problem:
                 self._set_unclaimed(name.instance, problem)
                 raise
 
-    async def _claimed(self, name: AccountName, account: Account | None) -> OwnerClaim | OwnerFile:
+    async def _claimed(self, name: AccountName, account: Account | None) -> AccountRecord | OwnerFile:
         """Return a new claim, or the file of an existing one. Raises WxError."""
         file, lease = OwnerFile.read(self._paths.owner_file(name.instance)), self.keeper.lease()
         if file is not None and lease and self._is_valid(name.instance, file, lease):
@@ -287,7 +287,7 @@ class HostOwners:
             wanted = self._wanted(name, account, Desired.STARTED)
             # Of an account whose file is damaged, the epoch is not known, but its login and messages are here.
             is_here = account is not None or self._paths.account_file(name.instance).exists()
-            return await self.records.claim(wanted, account.epoch if account else int(is_here))
+            return await self.records.claim(name, wanted, account.epoch if account else int(is_here))
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)
             raise
@@ -309,8 +309,8 @@ class HostOwners:
         self._require_running()
         self._set_unclaimed(name.instance, None)
         wanted = self._wanted(name, account, account.desired)
-        if self.records.takes_over(name.instance) is None and not self.records.is_recorded(wanted):
-            await self.records.tell(wanted)
+        if self.records.takes_over(name.instance) is None and not self.records.is_recorded(name.instance, wanted):
+            await self.records.tell(name.instance, wanted)
 
     def is_here(self, instance: str) -> bool:
         """See ``controller.ownership.Ownership``."""
@@ -322,7 +322,8 @@ class HostOwners:
         self._set_unclaimed(name.instance, None)
         # The record of a takeover says that it is not complete: if released now, no host would finish it.
         if self.records.takes_over(name.instance) is None:
-            await self.records.release(self._wanted(name, account, account.desired if account else Desired.STOPPED))
+            wanted = self._wanted(name, account, account.desired if account else Desired.STOPPED)
+            await self.records.release(name.instance, wanted)
 
     async def forget(self, instance: str) -> None:
         """See ``controller.ownership.Ownership``."""
@@ -335,15 +336,19 @@ class HostOwners:
         # While etcd does not respond, its confirmation under this lease is valid: only this host can release it.
         return file.lease == lease and (bool(self.records.reason) or self.records.is_own(instance, lease))
 
-    def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> Wanted:
-        """Return the data about an account for the fleet; ``account`` is its record here, or None."""
+    def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> AccountRecord:
+        """Return what the fleet's record is to say about an account, besides epoch and lease; ``account`` is that of
+        this host, or None.
+        """
         driver, options = (account.driver, account.options) if account else ("", {})
-        return Wanted(
-            name,
+        return AccountRecord(
+            name.name,
+            self._hosts.name,
+            0,
             desired.value,
-            driver,
+            adopted=(account.adopted,) if account else (),
+            driver=driver,
             placement=options.get("placement", ""),
-            adopted=account.adopted if account else 0,
             policy=options.get("takeover", ""),
             standby=options.get("standby", ""),
             egress=self._hosts.settings.egress,
@@ -389,7 +394,7 @@ class HostOwners:
                 down.add(instance)
             elif self.records.is_own(instance, lease) or (file and self._is_valid(instance, file, lease)):
                 if has_etcd and (account := registered.get(instance)) is not None:
-                    self._keep_recorded(group, self._wanted(account.name, account, account.desired))
+                    self._keep_recorded(group, instance, self._wanted(account.name, account, account.desired))
             else:
                 if file is not None:
                     self.withdraw(instance)
@@ -412,11 +417,12 @@ class HostOwners:
         if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
             self._act(group, instance, self._claim(unit, file))
         elif self.records.is_own(instance, lease) and account is not None and not self.records.reason:
-            self._keep_recorded(group, self._wanted(account.name, account, Desired.STARTED))  # as it was claimed
+            # As it was claimed.
+            self._keep_recorded(group, instance, self._wanted(account.name, account, Desired.STARTED))
 
-    def _keep_recorded(self, group: asyncio.TaskGroup, wanted: Wanted) -> None:
-        if not self.records.is_recorded(wanted):
-            self._act(group, wanted.name.instance, self.records.tell(wanted))
+    def _keep_recorded(self, group: asyncio.TaskGroup, instance: str, wanted: AccountRecord) -> None:
+        if not self.records.is_recorded(instance, wanted):
+            self._act(group, instance, self.records.tell(instance, wanted))
 
     async def _claim(self, unit: UnitRecord, file: OwnerFile | None) -> None:
         """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""

@@ -30,7 +30,7 @@ from wxcontroller.core.states import Desired
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.recordcache import NotClaimable
-from wxcontroller.fleet.records import AccountRecord, Wanted
+from wxcontroller.fleet.records import AccountRecord
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles
 from wxcontroller.fleet.takeoverplan import Outlooks, source_of
 
@@ -184,17 +184,7 @@ class HostTakeovers:
 
     async def _claim_again(self, name: AccountName) -> None:
         record = self._record(name.instance)
-        wanted = Wanted(
-            name,
-            record.desired,
-            record.driver,
-            record.placement,
-            policy=record.policy,
-            standby=record.standby,
-            egress=record.egress,
-            noted=record.noted,
-        )
-        await self._owners.claim(wanted, record.epoch)
+        await self._owners.claim(name, record, record.epoch)
 
     async def _bring(self, name: AccountName) -> None:
         """Import the account and start it. Raises WxError and OSError."""

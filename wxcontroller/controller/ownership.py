@@ -39,8 +39,8 @@ class Ownership(Protocol):
     def claiming(self, name: AccountName, account: Account | None) -> AbstractAsyncContextManager[int]:
         """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.
 
-        A block that fails leaves its owner unchanged. Raises WxError when this host must not run it, or does not
-        know.
+        A block that fails leaves an account that is not here without an owner. Raises WxError when this host must not
+        run it, or does not know.
         """
         ...
 

@@ -9,11 +9,10 @@
 
     unknown, free → owned      claim           raises the epoch
     owned → free               release, for a move, or the end of the owner's lease, which ends hosts/H, too
-    owned → as before          undo            of a claim whose account was not started
     free → taken over          take_over       only if its host has no lease any more (``fleet/takeoverplan.py``)
     taken over → owned         end_takeover
     taken over → free          undo_takeover   its import has failed
-    free → removed             forget          a copy with this epoch or an earlier one cannot be started any more
+    free, owned → removed      forget          a copy with this epoch or an earlier one cannot be started any more
 
 An account stays owned while it is stopped: starts and stops on its host write only what is wanted of it.
 
@@ -40,7 +39,7 @@ still names it.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists
@@ -49,7 +48,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry, EtcdGuard, Put
 from wxcontroller.fleet.recordcache import NotClaimable, RecordCache
-from wxcontroller.fleet.records import AccountRecord, FleetRecord, Takeover, Wanted, adoptions_with
+from wxcontroller.fleet.records import AccountRecord, FleetRecord, Takeover, adoptions_with
 
 # A change is tried again when the records have changed meanwhile; of two hosts that claim, one is refused then.
 _TRIES = 3
@@ -59,15 +58,6 @@ class OwnedElsewhere(AccountExists):
     """An account that this host must not run, because another one owns it or had it last."""
 
     code = "owned-elsewhere"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerClaim:
-    """A successful claim. ``before`` is the account's record from before; ``is_new``: it was not owned before."""
-
-    owner: AccountRecord
-    before: AccountRecord | None
-    is_new: bool
 
 
 class Owners(RecordCache):
@@ -196,81 +186,75 @@ class Owners(RecordCache):
         taken = self.open_takeover(instance)
         return taken if taken is not None and taken.to == self.name else None
 
-    def is_recorded(self, wanted: Wanted) -> bool:
+    def is_recorded(self, instance: str, wanted: AccountRecord) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
-        record = self.accounts.get(wanted.name.instance)
-        return record is None or record.entry.value == self._told(wanted, record)
+        record = self.accounts.get(instance)
+        return record is None or record.entry.value == self._told(instance, wanted, record)
 
-    def _told(self, wanted: Wanted, record: AccountRecord) -> bytes:
+    def _told(self, instance: str, wanted: AccountRecord, record: AccountRecord) -> bytes:
         """Return the value of a record of this host with what is wanted now."""
-        return wanted.record(self.name, record.epoch, self.lease_of(record, wanted.name.instance), record).value
+        return self._owned(wanted, record, record.epoch, self.lease_of(record, instance))
+
+    def _owned(self, wanted: AccountRecord, before: AccountRecord | None, epoch: int, lease: int) -> bytes:
+        """Return the value of the record of an account that is owned here from now on, under ``lease`` 0 no more."""
+        adopted = adoptions_with(before, max(wanted.adopted, default=0))
+        return replace(wanted, host=self.name, epoch=epoch, lease=lease, adopted=adopted).value
 
     # -- changes
 
-    async def claim(self, wanted: Wanted, epoch: int) -> OwnerClaim:
+    async def claim(self, name: AccountName, wanted: AccountRecord, epoch: int) -> AccountRecord:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
 
         One that it owns already keeps its epoch. Raises OwnedElsewhere, NotClaimable and EtcdFailure.
         """
         if self.reason:
-            await self.read_account(wanted.name.instance)
+            await self.read_account(name.instance)
         # The watch may lag behind a little. This suffices for a first attempt, because the guards decide.
         for _ in range(_TRIES):
-            if (claim := await self._try_claim(wanted, epoch)) is not None:
-                return claim
-        raise _changing(wanted.name.name)
+            if await self._try_claim(name, wanted, epoch):
+                return self.accounts[name.instance]
+        raise _changing(name.name)
 
-    async def _try_claim(self, wanted: Wanted, epoch: int) -> OwnerClaim | None:
-        """Claim an account, unless its records have changed since they were read: then return None."""
-        lease, instance = self._claimable(), wanted.name.instance
+    async def _try_claim(self, name: AccountName, wanted: AccountRecord, epoch: int) -> bool:
+        """Claim an account, unless its records have changed since they were read: then return False."""
+        lease, instance = self._claimable(), name.instance
         record, is_own = self.accounts.get(instance), self.is_own(instance, lease)
-        if not is_own and (refusal := self.refusal(wanted.name, epoch)) is not None:
+        if not is_own and (refusal := self.refusal(name, epoch)) is not None:
             raise refusal
         if not epoch:
-            self.refuse_blank(wanted.name)
+            self.refuse_blank(name)
         # One that is owned is written again: a release that got no answer and is done later then fails by its guard.
         # Otherwise the record may be this host's from an earlier lease, with which its accounts have ended.
         new = max(epoch, record.epoch if record else 0) + (not is_own)
-        put = Put(self.key("accounts", instance), wanted.record(self.name, new, lease, record).value)
-        is_done = await self._change(instance, record, put, *(self._guards_from(record) if record else ()))
-        return OwnerClaim(self.accounts[instance], record, not is_own) if is_done else None
+        put = Put(self.key("accounts", instance), self._owned(wanted, record, new, lease))
+        return await self._change(instance, record, put, *(self._guards_from(record) if record else ()))
 
-    async def undo(self, instance: str, claim: OwnerClaim) -> None:
-        """Take back a new claim of an account that was not started. Raises EtcdFailure."""
-        key, before = self.key("accounts", instance), claim.before
-        if before is None:
-            await self._change(instance, claim.owner, None, deletes=(key,))
-        else:
-            await self._change(instance, claim.owner, Put(key, replace(before, lease=0).value))
-
-    async def tell(self, wanted: Wanted) -> None:
+    async def tell(self, instance: str, wanted: AccountRecord) -> None:
         """Bring the record of an account that this host owns up to date. Raises EtcdFailure."""
-        instance = wanted.name.instance
         for _ in range(_TRIES):
             record = self.accounts.get(instance)
             if record is None or record.host != self.name or record.removed:
                 return
-            if await self._change(instance, record, Put(record.entry.key, self._told(wanted, record))):
+            if await self._change(instance, record, Put(record.entry.key, self._told(instance, wanted, record))):
                 return
 
-    async def release(self, wanted: Wanted) -> None:
+    async def release(self, instance: str, wanted: AccountRecord) -> None:
         """Release an account whose unit is dead; no effect if this host does not own it. Raises EtcdFailure, and
         NotClaimable if it is still owned.
         """
-        instance = wanted.name.instance
         if self.reason:
             await self.read_account(instance)
         for _ in range(_TRIES):
             record = self.accounts.get(instance)
             if record is None or record.host != self.name or not self.lease_of(record, instance):
                 return
-            put = Put(record.entry.key, wanted.record(self.name, record.epoch, 0, record).value)
+            put = Put(record.entry.key, self._owned(wanted, record, record.epoch, 0))
             if await self._change(instance, record, put):
                 return
         raise NotClaimable(
             N_("account {account} cannot be given up: its records in etcd keep changing"),
             N_("see: wxctl fleet; journalctl -u wxcontroller"),
-            account=wanted.name.name,
+            account=wanted.name,
         )
 
     async def forget(self, instance: str) -> None:
@@ -322,7 +306,7 @@ class Owners(RecordCache):
         self,
         instance: str,
         record: AccountRecord | None,
-        put: Put | None,
+        put: Put,
         *guards: EtcdGuard,
         more: Sequence[Put] = (),
         deletes: Sequence[str] = (),
@@ -334,7 +318,7 @@ class Owners(RecordCache):
         old = self._old_owners.get(instance)
         found = (self._guard("accounts", instance, record), self._guard("owners", instance, old), *guards)
         gone = (*deletes, *((old.entry.key,) if old is not None else ()))
-        if is_done := await self.commit(found, (*((put,) if put is not None else ()), *more), gone):
+        if is_done := await self.commit(found, (put, *more), gone):
             return is_done
         await self.read_account(instance)
         return False

@@ -14,12 +14,11 @@ later versions write: it claims no account that they have. They read its records
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
-from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry
 
@@ -34,45 +33,21 @@ NO_ENTRY = EtcdEntry("", b"", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The content of ``accounts/INSTANCE`` for other hosts, besides the owner.
-
-    ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
-    with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too. ``noted`` is
-    the epoch in the account's record on its host: a claim raises the one in etcd first. ``copies`` are the hosts that
-    have standby bundles of it, and their epochs.
-    """
-
-    name: AccountName
-    desired: str
-    driver: str
-    placement: str
-    adopted: int = 0
-    policy: str = ""
-    standby: str = ""
-    egress: str = ""
-    noted: int = 0
-    copies: Mapping[str, int] = field(default_factory=dict)
-
-    def record(self, host: str, epoch: int, lease: int, before: "AccountRecord | None") -> "AccountRecord":
-        """Return the record of an account that a host owns under a ``lease``, 0 for none; it has been ``before``."""
-        content = {**asdict(self), "name": self.name.name, "adopted": adoptions_with(before, self.adopted)}
-        return AccountRecord(host=host, epoch=epoch, lease=lease, entry=NO_ENTRY, **content)
-
-
-@dataclass(frozen=True, slots=True)
 class AccountRecord:
     """``accounts/INSTANCE``: ``host`` has the account, or had it last, and owns it as long as its key is under
-    ``lease``, 0 for none. ``removed``: it was removed there. ``entry`` is the key. See ``Wanted`` for the others.
+    ``lease``, 0 for none. ``removed``: it was removed there. ``entry`` is the key.
 
     ``adopted`` are the epochs after those of the copies that lost hosts may still have; see ``adoptions_with``.
+    ``noted`` is the epoch in the account's record on its host: a claim raises the one in etcd first. ``egress`` is
+    that of the host; ``standby`` is the host with the account's standby bundles, "" for none. ``copies`` are all
+    hosts that have such, and the epochs of these.
     """
 
     name: str
     host: str
     epoch: int
     desired: str
-    entry: EtcdEntry
+    entry: EtcdEntry = NO_ENTRY
     adopted: tuple[int, ...] = ()
     noted: int = 0
     driver: str = ""
@@ -183,7 +158,7 @@ def record_of(kind: str, name: str, entry: EtcdEntry) -> FleetRecord | None:
 
 
 def adoptions_with(record: AccountRecord | None, epoch: int) -> tuple[int, ...]:
-    """Return an account's ``adopted`` after an adoption in an epoch, 0 for none.
+    """Return an account's ``adopted`` after an adoption in an epoch, 0 for none, which may be known already.
 
     Each is one more than the epoch of a lost copy. A host that was lost in the middle of a claim may have noted the
     epoch of that claim, or still have the one before: then the account has never run in it.

@@ -35,7 +35,7 @@ from wxcontroller.fleet import etcd as etcd_module
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMember, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
-from wxcontroller.fleet.records import Wanted
+from wxcontroller.fleet.records import AccountRecord
 
 EVE = parse_name("eve")
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
@@ -138,10 +138,10 @@ async def test_account_is_removed_only_when_the_other_hosts_can_know(
         await b.knows("eve", epoch=1, owner="a")
         release, failures = Owners.release, [EtcdFailure("http://m0", verbatim("no response in time"))]
 
-        async def failing_once(self: Owners, wanted: Wanted) -> None:
+        async def failing_once(self: Owners, instance: str, wanted: AccountRecord) -> None:
             if failures:
                 raise failures.pop()
-            await release(self, wanted)
+            await release(self, instance, wanted)
 
         monkeypatch.setattr(Owners, "release", failing_once)
         assert (await a.error("DELETE", "accounts/eve"))[0] == "etcd-unreachable"

@@ -16,10 +16,11 @@ from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 from wxcontroller.fleet.hop import CALLER_HEADER_LENGTH, BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 from wxcontroller.fleet.recordcache import NotClaimable
-from wxcontroller.fleet.records import Wanted
+from wxcontroller.fleet.records import AccountRecord
 
 PREFIX = "/wxcontroller/main/"
-EVE = Wanted(parse_name("eve"), "started", "ilink", "")
+EVE = parse_name("eve")
+WANTED = AccountRecord("eve", "", 0, "started", driver="ilink")
 
 
 async def owners_of(etcd: Etcd) -> Owners:
@@ -32,7 +33,7 @@ async def owners_of(etcd: Etcd) -> Owners:
 
 async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = await owners_of(etcd)
-    await owners.claim(EVE, 0)
+    await owners.claim(EVE, WANTED, 0)
     commit = Etcd.commit
 
     async def after_another(self: Etcd, *arguments: object) -> int | None:
@@ -42,7 +43,7 @@ async def test_owned_account_is_not_reported_as_released(etcd: Etcd, monkeypatch
 
     monkeypatch.setattr(Etcd, "commit", after_another)
     with pytest.raises(NotClaimable, match="account eve cannot be given up"):
-        await owners.release(EVE)
+        await owners.release("eve", WANTED)
 
 
 @pytest.mark.parametrize("sign", ["revision", "term", "cluster"])
@@ -50,7 +51,7 @@ async def test_no_account_is_claimed_from_a_restored_etcd(servers: EtcdServers, 
     """Also when others have written so much before this host looks that the revision is higher than before."""
     servers.save()
     owners = await owners_of(etcd)
-    await owners.claim(EVE, 0)
+    await owners.claim(EVE, WANTED, 0)
     [member] = servers.members
     if sign == "term":
         member.kill()
@@ -67,7 +68,7 @@ async def test_no_account_is_claimed_from_a_restored_etcd(servers: EtcdServers, 
     await owners._load()
     assert owners.settled is None
     with pytest.raises(NotClaimable, match="etcd was restored from a snapshot"):
-        await owners.claim(EVE, 0)
+        await owners.claim(EVE, WANTED, 0)
 
 
 @pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
@@ -95,7 +96,7 @@ async def test_no_claim_while_the_lease_of_the_last_host_changes(etcd: Etcd) -> 
         assert owners.owner("eve") is None
         await etcd.commit((), (Put(f"{PREFIX}hosts/b", b"{}", lease),))
         with pytest.raises(refusal, match=words):
-            await (owners.claim(EVE, 5) if kind == "claim" else owners.take_over("eve", "b", 0, 1, "", 60))
+            await (owners.claim(EVE, WANTED, 5) if kind == "claim" else owners.take_over("eve", "b", 0, 1, "", 60))
 
 
 def owned_by(host: str, lease: int, epoch: int = 1, **more: JsonValue) -> bytes:
@@ -119,17 +120,17 @@ async def test_records_of_2_3_0_are_read_and_replaced(etcd: Etcd) -> None:
     await owners._load()
     assert owners.owner("eve") is not None
     with pytest.raises(OwnedElsewhere, match="is owned by b"):
-        await owners.claim(EVE, 5)
+        await owners.claim(EVE, WANTED, 5)
     await etcd.commit((), (), (f"{PREFIX}owners/eve",))  # b releases it, as for a move
     await owners._load()
     with pytest.raises(OwnedElsewhere, match="was last on b, with epoch 3"):
-        await owners.claim(EVE, 3)
+        await owners.claim(EVE, WANTED, 3)
     await etcd.commit((), (Put(f"{PREFIX}owners/eve", b'{"host": "b", "epoch": 4}', lease),))
     with pytest.raises(OwnedElsewhere, match="is owned by b"):  # it has claimed it meanwhile
-        await owners.claim(EVE, 5)
+        await owners.claim(EVE, WANTED, 5)
     await etcd.commit((), (), (f"{PREFIX}owners/eve",))
     await owners._load()
-    assert (await owners.claim(EVE, 4)).owner.epoch == 5
+    assert (await owners.claim(EVE, WANTED, 4)).epoch == 5
     [entry] = (await etcd.read(f"{PREFIX}accounts/eve")).entries
     # 2.3.0 reads a record only with these; without, its claims fail because the key exists.
     assert not {"host", "epoch"} & obj(read_json(entry.value)).keys()
@@ -143,24 +144,24 @@ async def test_upgraded_host_keeps_what_2_3_0_has_claimed_under_its_lease(etcd: 
     await etcd.commit((), (Put(key, b'{"host": "a", "epoch": 3}', lease), record))
     await owners._load()
     assert owners.is_own("eve", lease)
-    assert not owners.is_recorded(EVE)
-    await owners.tell(EVE)
+    assert not owners.is_recorded("eve", WANTED)
+    await owners.tell("eve", WANTED)
     assert (await etcd.read(key)).entries == ()
     assert owners.is_own("eve", lease)
-    assert owners.is_recorded(EVE)
+    assert owners.is_recorded("eve", WANTED)
     assert owners.accounts["eve"].epoch == 3
 
 
 async def test_copy_of_a_removed_account_is_not_started_and_its_epoch_not_used_again(etcd: Etcd) -> None:
     owners = await owners_of(etcd)
-    await owners.claim(EVE, 4)
+    await owners.claim(EVE, WANTED, 4)
     await owners.forget("eve")
     record = owners.accounts["eve"]
     assert (record.removed, record.lease, record.is_wanted, record.epoch) == (True, 0, False, 5)
     with pytest.raises(OwnedElsewhere, match="was removed on a, in epoch 5") as refused:
-        await owners.claim(EVE, 5)
+        await owners.claim(EVE, WANTED, 5)
     assert "wxctl remove eve" in refused.value.remedy
-    assert (await owners.claim(EVE, 0)).owner.epoch == 6  # a new account of the name
+    assert (await owners.claim(EVE, WANTED, 0)).epoch == 6  # a new account of the name
 
 
 async def joined(etcd: Etcd, name: str) -> tuple[int, Owners]:
@@ -183,13 +184,13 @@ async def test_hosts_etcd_role_allows_exactly_what_is_needed(tmp_path: Path) -> 
         async with etcds["host-a"] as a, etcds["host-b"] as b:
             lease_a, owners_a = await joined(a, "host-a")
             lease_b, owners_b = await joined(b, "host-b")
-            await owners_a.claim(EVE, 0)
+            await owners_a.claim(EVE, WANTED, 0)
             await owners_b._load()
             with pytest.raises(OwnedElsewhere):
-                await owners_b.claim(EVE, 5)
-            await owners_a.release(EVE)
+                await owners_b.claim(EVE, WANTED, 5)
+            await owners_a.release("eve", WANTED)
             await owners_b._load()
-            await owners_b.claim(EVE, 5)
+            await owners_b.claim(EVE, WANTED, 5)
             await b.revoke(lease_b)  # host b is lost
             await owners_a._load()
             await owners_a.take_over("eve", "host-b", 0, 1, "", 60)
