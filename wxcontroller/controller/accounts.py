@@ -11,10 +11,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from wxcontroller.controller.accountviews import AccountViews, unknown_account
-from wxcontroller.controller.ownership import Ownership
 from wxcontroller.controller.units import MAX_AGE, Units, Verb, record
 from wxcontroller.controller.unitstarts import UnitStarts
 from wxcontroller.controller.view import View
@@ -29,6 +28,9 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired, LoginState, UnitState
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hostowners import HostOwners
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -77,7 +79,7 @@ class Accounts(AccountViews):
         self.logins = LoginBook(paths)
         self._materialiser = Materialiser(paths, settings)
         self._starts = UnitStarts(units, self.registry, lambda: self.settings)
-        self.ownership: Ownership | None = None  # in a fleet with etcd
+        self.ownership: HostOwners | None = None  # in a fleet with etcd
         self._actions: set[asyncio.Task[object]] = set()
 
     @property

@@ -4,10 +4,9 @@ import asyncio
 
 from aiohttp import web
 
-from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller
+from wxcontroller.controller.authentication import ANYBODY, ROOT, Caller, Shown
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import FORM, Refused
-from wxcontroller.controller.fleetport import Shown
 from wxcontroller.controller.ilink.origin import HOP_ORIGIN
 from wxcontroller.controller.ilink.paths import is_ilink
 from wxcontroller.controller.notify.answers import failure_form

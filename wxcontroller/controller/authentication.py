@@ -35,6 +35,15 @@ _HOW = Text(
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The headers by which a host shows itself and its caller."""
+
+    caller: str
+    authorization: str | None
+    x_auth_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The sender of a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
 

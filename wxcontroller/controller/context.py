@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -14,13 +15,15 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.answers import KeptAnswers
 from wxcontroller.controller.authentication import Gate
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.loginlinks import LoginLinks
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.notifytargets import NotifyTargetFile
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.admission import Admission, Resource
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hosts import OtherHosts
 
 
 @dataclass(slots=True)
@@ -43,7 +46,7 @@ class Context:
     settings_error: Text = NOTHING
     warnings: tuple[Text, ...] = ()
     alerts: AlertWatch | None = None
-    fleet: Fleet | None = None
+    fleet: "OtherHosts | None" = None
     hub: Hub = field(init=False)
     targets: NotifyTargetFile = field(init=False)
     admission: Admission = field(init=False)

@@ -22,11 +22,10 @@ from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import unusable_because
 from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
 from wxcontroller.controller.admission import recognized, shown_by_head
-from wxcontroller.controller.authentication import Caller
+from wxcontroller.controller.authentication import Caller, Shown
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.errors import Refused
-from wxcontroller.controller.fleetport import Shown
 from wxcontroller.controller.ilink.calls import BODY_BYTES as AGENT_BODY_BYTES
 from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
 from wxcontroller.controller.ilink.origin import base_url
@@ -61,7 +60,7 @@ _NO_ACCOUNTS: frozenset[str] = frozenset()
 
 
 class HostDestination:
-    """The host of an account as a destination (``controller.fleetport.Destination``)."""
+    """The host of an account as a destination (``account_port.destination``)."""
 
     def __init__(self, shared: Context, own: str, request: web.Request, host: OtherHost, name: AccountName) -> None:
         self._shared = shared
@@ -110,7 +109,7 @@ class HostCalls:
     # -- calls that other hosts forward
 
     def hop(self, shown: Shown, address: object, transport: asyncio.BaseTransport | None) -> tuple[Caller, str]:
-        """See ``controller.fleetport.ForwardedCalls``."""
+        """Return the original caller of a forwarded request, and the origin that its agent uses. Raises Refused."""
         host, token = self._calling_host(shown, address, transport)
         try:
             caller = read_caller(shown.caller)
@@ -213,7 +212,10 @@ class HostCalls:
         )
 
     def destination(self, request: web.Request, name_or_id: str) -> HostDestination | None:
-        """See ``controller.fleetport.ForwardedCalls``."""
+        """Return the host of an account that is not on this one, None when no host has it.
+
+        Raises WrongHost, HostFailure.
+        """
         try:
             instance = self._shared.accounts.registry.resolve(name_or_id)
         except BadName:
@@ -234,7 +236,10 @@ class HostCalls:
         return HostDestination(self._shared, self._hosts.name, request, having[0], having[0].rows[instance].name)
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
-        """See ``controller.fleetport.ForwardedCalls``."""
+        """Return another host's response to an authorized request; None to handle it here.
+
+        Raises WrongHost, HostFailure.
+        """
         name_or_id = await self._account_of(request, endpoint)
         if name_or_id is None:
             return None

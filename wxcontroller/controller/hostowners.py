@@ -60,7 +60,10 @@ LEASE_SECONDS = 30.0
 
 
 class HostOwners:
-    """The accounts that this host owns (``controller.ownership.Ownership``). ``run`` keeps them up to date.
+    """The accounts that this host owns. ``run`` keeps them up to date.
+
+    An account runs here only while this host owns it. It is claimed before its unit is started for the first time
+    under a lease, and stays this host's when it is stopped. It is given up only when it is moved or removed.
 
     ``unclaimed`` says why accounts cannot be claimed. They are started once that is possible, if they are wanted.
     """
@@ -184,12 +187,12 @@ class HostOwners:
 
     @property
     def held(self) -> Mapping[str, Text]:
-        """See ``controller.ownership.Ownership``."""
+        """The accounts of lost hosts that no host takes over, with the reasons, by name."""
         return {self.records.accounts[instance].name: reason for instance, reason in self.outlooks.lost().items()}
 
     @property
     def taken_over(self) -> Mapping[str, str]:
-        """See ``controller.ownership.Ownership``."""
+        """The accounts that this host has taken over lately, with their hosts of before, by name."""
         return {
             record.name: taken.source
             for instance, taken in sorted(self.records.takeovers.items())
@@ -199,12 +202,12 @@ class HostOwners:
 
     @property
     def members(self) -> Mapping[str, Text]:
-        """See ``controller.ownership.Ownership``."""
+        """Why the members of etcd cannot be used, NOTHING for those that can."""
         return {url: member.reason for url, member in self._members.items()}
 
     @property
     def ending(self) -> Mapping[str, int]:
-        """See ``controller.ownership.Ownership``."""
+        """When the certificates for etcd end that expire soon, by setting or URL of a member."""
         soon = time.time() + ENDING_SECONDS
         return {of: end for of, end in self._certificate_ends.items() if end < soon}
 
@@ -234,11 +237,15 @@ class HostOwners:
         """Return a number that grows when something about owners or takeovers is new."""
         return self.records.changes
 
-    # -- controller.ownership.Ownership
+    # -- for starts, stops, moves and removals; ``account`` is the record here, None if there is none
 
     @contextlib.asynccontextmanager
     async def claiming(self, name: AccountName, account: Account | None) -> AsyncIterator[int]:
-        """See ``controller.ownership.Ownership``."""
+        """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.
+
+        A block that fails leaves an account that is not here without an owner. Raises WxError when this host must not
+        run it, or does not know.
+        """
         claim = await self._claimed(name, account)
         try:
             yield claim.epoch
@@ -296,16 +303,16 @@ class HostOwners:
         file.write(self._paths.owner_file(instance))
 
     def refuse_copy(self, name: AccountName, account: Account) -> None:
-        """See ``controller.ownership.Ownership``."""
+        """Raise WxError for an account that another host had last: what is here is an older copy."""
         if (refusal := self.records.refusal(name, account.epoch)) is not None:
             raise refusal
 
     def withdraw(self, instance: str) -> None:
-        """See ``controller.ownership.Ownership``."""
+        """Have no process of an account run that is started from now on. Raises OSError."""
         self._paths.owner_file(instance).unlink(missing_ok=True)
 
     async def tell(self, name: AccountName, account: Account) -> None:
-        """See ``controller.ownership.Ownership``."""
+        """Tell the other hosts what is wanted of an account, if this host owns it. Raises WxError."""
         self._require_running()
         self._set_unclaimed(name.instance, None)
         wanted = self._wanted(name, account, account.desired)
@@ -313,11 +320,11 @@ class HostOwners:
             await self.records.tell(name.instance, wanted)
 
     def is_here(self, instance: str) -> bool:
-        """See ``controller.ownership.Ownership``."""
+        """Return whether an account is on this host as far as the other hosts know, also if its files are lost."""
         return self.records.is_here(instance)
 
     async def release(self, name: AccountName, account: Account | None) -> None:
-        """See ``controller.ownership.Ownership``."""
+        """Release an account whose unit is dead, if this host owns it. Raises WxError."""
         self._require_running()
         self._set_unclaimed(name.instance, None)
         # The record of a takeover says that it is not complete: if released now, no host would finish it.
@@ -326,7 +333,7 @@ class HostOwners:
             await self.records.release(name.instance, wanted)
 
     async def forget(self, instance: str) -> None:
-        """See ``controller.ownership.Ownership``."""
+        """Forget an account that is removed, so that any host may use its name. Raises WxError."""
         self._require_running()
         if self.records.takes_over(instance) is None:
             await self.records.forget(instance)

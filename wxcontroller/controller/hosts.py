@@ -19,7 +19,6 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.hub import Subscription
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.hostcalls import HostCalls, hop_caller
 from wxcontroller.controller.hostrows import HostRows, ShownRow
 from wxcontroller.controller.hoststandbys import HostStandbys
@@ -48,11 +47,11 @@ _LOOK_SECONDS = 1.0
 _STATES_SECONDS = 1.0
 
 
-def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet:
+def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> "OtherHosts":
     """Return the other hosts of the settings, those there are if nothing about them is new. Raises BadSettings."""
     hosts, current = Hosts(settings, paths.fleet_state), shared.fleet
     credentials = credentials_of(settings.etcd) if settings.etcd is not None else None
-    if isinstance(current, OtherHosts) and current.hosts.is_same(hosts):
+    if current is not None and current.hosts.is_same(hosts):
         etcd = current.etcd
         if (etcd and etcd.files) == (credentials and credentials.files):
             return current
@@ -71,7 +70,7 @@ def host_owners(
 
 
 class OtherHosts:
-    """The other hosts of the fleet (``controller.fleetport.Fleet``)."""
+    """The other hosts of the fleet. ``ownership`` is None in a fleet without etcd."""
 
     def __init__(self, shared: Context, hosts: Hosts, etcd: PeerCredentials | None = None) -> None:
         self.shared = shared
@@ -98,17 +97,20 @@ class OtherHosts:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def met(self) -> None:
-        """See ``controller.fleetport.Fleet``."""
+        """Wait until each host has sent its accounts or is known not to answer, a few seconds at most."""
         await self.hosts.met()
 
     async def may_start(self) -> None:
-        """See ``controller.fleetport.Fleet``."""
+        """Wait until accounts can be started: as ``met``, and until they can be claimed, for however long."""
         await self.met()
         if self.ownership is not None:
             await self.ownership.may_claim()
 
     def kept_down_by(self, account: Account) -> str:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the hosts that prevent the start of an account at boot, "" for none.
+
+        They have it in a later epoch, as after a restored backup, or it runs there.
+        """
         # With etcd, its claim decides. A lost copy that is being settled elsewhere runs, and must not keep it down.
         return self.hosts.keeping_down(account) if self.ownership is None else ""
 
@@ -133,7 +135,7 @@ class OtherHosts:
         return self._rows.current(self.shared.accounts.registry.all().keys())
 
     def unreachable(self) -> Mapping[str, Text]:
-        """See ``controller.fleetport.Fleet``."""
+        """Return why hosts do not answer, by their names."""
         starting = (HostState.UP, HostState.CONNECTING)
         return {host.name: host.why for host in self.hosts if host.state not in starting}
 
@@ -149,7 +151,7 @@ class OtherHosts:
         return {"name": self.name, "version": __version__, "agents": agents}
 
     def overview(self) -> JsonObject:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the hosts, the accounts that more than one host has, and the standby bundles."""
         own = self.shared.accounts.duplicates
         listed: dict[str, list[str]] = {}
         for instance, having in self.hosts.all().items():
@@ -175,7 +177,7 @@ class OtherHosts:
     async def feeding(
         self, request: web.Request, subscription: Subscription, accounts: Collection[str]
     ) -> AsyncIterator[None]:
-        """See ``controller.fleetport.Fleet``."""
+        """Give a subscription the events of other hosts during a block, of these accounts or, with none, of all."""
         streams = [HostStream(self.shared, self.hosts, host, request, subscription, accounts) for host in self.hosts]
         tasks = [asyncio.create_task(stream.run()) for stream in streams]
         try:
@@ -186,7 +188,9 @@ class OtherHosts:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def keep_name_unique(self, name: AccountName) -> int:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the first epoch of a new account: after those that copies of a removed one may have. Raises
+        AccountExists for an account that another host has, NotClaimable while that is not known.
+        """
         first = 1
         if self.ownership is not None:
             self.ownership.records.require_known(name)
@@ -204,7 +208,7 @@ class OtherHosts:
         return first
 
     def rivals(self, name: AccountName) -> Mapping[str, int]:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the other hosts that may have an account, and the last known epoch of each."""
         found = {host.name: row.epoch for host in self.hosts if (row := host.rows.get(name.instance)) is not None}
         record = self.ownership.records.accounts.get(name.instance) if self.ownership is not None else None
         if record is not None and record.host == self.name:  # others have had it before
@@ -214,12 +218,12 @@ class OtherHosts:
         return found
 
     def copies(self, name: AccountName) -> Mapping[str, int]:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the other hosts that have standby bundles of an account, as far as is known, and their epochs."""
         record = self.ownership.records.accounts.get(name.instance) if self.ownership is not None else None
         return {host: epoch for host, epoch in record.copies.items() if host != self.name} if record else {}
 
     def down_since(self, host: str) -> int:
-        """See ``controller.fleetport.Fleet``."""
+        """Return since when a host does not respond, 0 if it does, or for one that is not in the settings."""
         found = self.hosts.by_name.get(host)
         return found.since if found is not None and not found.is_up else 0
 
@@ -228,7 +232,10 @@ class OtherHosts:
         return host is not None and host.is_up and host.rows_known and name.instance not in host.rows
 
     def adoption(self, name: AccountName, epoch: int, copy: Account | None = None) -> int:
-        """See ``controller.fleetport.Fleet``."""
+        """Return the epoch in which to claim an account whose copy here would get ``epoch``: after all known ones.
+        ``copy`` is an account that is registered here, None for a bundle or an export. Raises AccountExists if
+        another host responds and has it, or owns it; NotClaimable while that is not known, or its host has a lease.
+        """
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
         record = self.ownership.records.owner(name.instance) if self.ownership is not None else None
@@ -269,7 +276,7 @@ class OtherHosts:
         return max(epoch, latest + 1, records.adoption(name, last.host if last is not None and is_lost else ""))
 
     async def check_client(self, request: web.Request) -> tuple[list[bytes], list[str]]:
-        """Return the STATEs of accounts of other hosts, and the names of unreadable ones.
+        """Return the STATEs of the caller's accounts of other hosts, and the names of unreadable ones.
 
         Accounts that should run on a host that does not answer in time are unreadable.
         """

@@ -33,7 +33,7 @@ _ARRIVAL_SECONDS = 10.0
 
 
 class HostStandbys:
-    """The standby bundles of this host's accounts, and those that it keeps (``controller.fleetport.Standbys``)."""
+    """The standby bundles of this host's accounts, and those that it keeps."""
 
     def __init__(self, shared: Context, hosts: Hosts) -> None:
         self._shared = shared
@@ -49,7 +49,7 @@ class HostStandbys:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:
-        """See ``controller.fleetport.Standbys``."""
+        """Refresh the list of standby bundles. Raises OSError."""
         wanted = {
             instance: (account.name.name, to)
             for instance, account in self._shared.accounts.registry.all().items()
@@ -89,7 +89,7 @@ class HostStandbys:
         return {each.to: each.epoch for each in own if each.at}
 
     def late(self) -> Mapping[str, Text]:
-        """See ``controller.fleetport.Standbys``."""
+        """Return this host's accounts whose standby bundles are too old, with the reasons."""
         return {state.account: state.reason for state in self._states if state.is_stale}
 
     def as_json(self) -> list[JsonValue]:
@@ -99,7 +99,7 @@ class HostStandbys:
     async def pass_bundle(
         self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
     ) -> tuple[int, JsonObject]:
-        """See ``controller.fleetport.Standbys``."""
+        """Pass a sealed account on to its standby host; return that host's answer. Raises WrongHost, HostFailure."""
         host = self._standby_host(request, to)
         target = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
         timeout = aiohttp.ClientTimeout(_BUNDLE_LONGEST_SECONDS, sock_read=_BUNDLE_SECONDS)
@@ -117,7 +117,7 @@ class HostStandbys:
             return response.status, {}
 
     async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
-        """See ``controller.fleetport.Standbys``."""
+        """Ask another host about an account to be moved there; return its answer. Raises WrongHost, HostFailure."""
         host = self._standby_host(request, to)
         path = f"/v1/arrivals/{quote(name.name, safe='')}"
         return await host.ask(path, hop_caller(self._hosts.name, caller(request), request), _ARRIVAL_SECONDS)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
 from wxcontroller.controller.unitstarts import StoppedMeanwhile, TooManyAccounts
 from wxcontroller.controller.view import View
@@ -18,6 +18,9 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hosts import OtherHosts
 
 log = logging.getLogger(__name__)
 # Longer than the pauses between restarts grow (a minute), so that a loop of crashes keeps its long pauses.
@@ -54,7 +57,7 @@ class Pass:
 
 
 async def after_boot(
-    accounts: Accounts, mark: BootMark, pauses: Backoff, others: Callable[[], Fleet | None] = lambda: None
+    accounts: Accounts, mark: BootMark, pauses: Backoff, others: Callable[[], "OtherHosts | None"] = lambda: None
 ) -> None:
     """Start every wanted account that does not run, once per boot. Ends when none is left whose start failed.
 
@@ -86,7 +89,10 @@ async def after_boot(
 
 
 async def one_pass(
-    accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None, when: str = "after boot"
+    accounts: Accounts,
+    only: frozenset[str] | None = None,
+    fleet: "OtherHosts | None" = None,
+    when: str = "after boot",
 ) -> Pass:
     """Start the desired accounts that have no process; with ``only``, just these ids, which failed before. A unit
     that was up before and is down now was stopped by hand. Raises UnitFailed or OSError when the present state is
@@ -115,7 +121,7 @@ class _Outcome(StrEnum):
     UNWANTED = "stopped meanwhile"
 
 
-async def start_all(accounts: Accounts, missing: Sequence[View], fleet: Fleet | None) -> dict[str, _Outcome]:
+async def start_all(accounts: Accounts, missing: Sequence[View], fleet: "OtherHosts | None") -> dict[str, _Outcome]:
     slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
     outcomes: dict[str, _Outcome] = {}
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
@@ -15,7 +16,6 @@ from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
 from wxcontroller.controller.authentication import Gate, local_token
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
@@ -32,6 +32,9 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Loaded, Settings, load_settings
 from wxcontroller.core.watchdog import Deadlines, Watchdog
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hosts import OtherHosts
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -217,7 +220,7 @@ class Service:
             watchdog.feed()
             await asyncio.sleep(seconds / 3)
 
-    def _set_fleet(self, shared: Context, fleet: Fleet | None, group: asyncio.TaskGroup) -> None:
+    def _set_fleet(self, shared: Context, fleet: "OtherHosts | None", group: asyncio.TaskGroup) -> None:
         """Use these other hosts from now on."""
         if fleet is shared.fleet:
             return
@@ -278,7 +281,7 @@ class Service:
             self._notifier.status(line)
 
 
-def fleet_of(shared: Context, paths: Paths, settings: Settings) -> Fleet | None:
+def fleet_of(shared: Context, paths: Paths, settings: Settings) -> "OtherHosts | None":
     """Return the other hosts of the settings, those of ``shared`` if they are the same. Raises BadSettings."""
     if settings.fleet is None:
         return None

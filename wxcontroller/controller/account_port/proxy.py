@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from wxcontroller.controller.access import PASSED_ON, as_caller, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.destination import Destination
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
@@ -23,7 +24,6 @@ from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import chunks, has_body, is_taken
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.fleetport import Destination
 from wxcontroller.controller.openwx import client_unknown
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of

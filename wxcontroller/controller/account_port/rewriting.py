@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from wxcontroller.controller.account_port.destination import Destination
 from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
-from wxcontroller.controller.fleetport import Destination
 from wxcontroller.core.budget import read_whole
 from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type

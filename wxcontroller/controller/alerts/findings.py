@@ -7,9 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from wxcontroller.controller.ownership import Ownership
 from wxcontroller.controller.view import View
 from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
@@ -18,6 +17,9 @@ from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
 from wxcontroller.core.fleetsettings import RENEW_CERTIFICATE
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import Desired
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hostowners import HostOwners
 
 # A push login without a code is usually confirmed at once.
 _CONFIRM_SECONDS = 20.0
@@ -221,7 +223,7 @@ def standbys_of(late: Mapping[str, Text], settings: AlertSettings) -> Verdict:
     return Problem(Kind.STANDBY, "", message, remedy, settings.after, len(late), code="standby-stale")
 
 
-def etcd_of(ownership: Ownership) -> Verdict:
+def etcd_of(ownership: "HostOwners") -> Verdict:
     """Judge whether this host can claim accounts, and will be able to."""
     trouble, members, ending = ownership.trouble, ownership.members, ownership.ending
     down = {url: why for url, why in members.items() if why}

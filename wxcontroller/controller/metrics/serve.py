@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, Info, Metric, ProcessCollector, disable_created_metrics
@@ -13,12 +14,14 @@ from prometheus_client.registry import Collector
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.metrics.accounts import AccountFigures
 from wxcontroller.controller.metrics.consumers import ConsumerFigures
 from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, objects, text
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hosts import OtherHosts
 
 
 class _Counted(Collector):
@@ -37,7 +40,7 @@ class _Counted(Collector):
 class _Hosts(Collector):
     """Publishes the states of the fleet's other hosts."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: "OtherHosts") -> None:
         self._overview = fleet.overview()
 
     def collect(self) -> Iterator[Metric]:

@@ -13,13 +13,13 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from wxcontroller.controller.accountviews import unknown_account
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotServed, json_response
-from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.receiving import imported
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
@@ -31,6 +31,9 @@ from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hosts import OtherHosts
 
 # Half of the socket's limit, so that bundles do not block accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
@@ -222,7 +225,7 @@ async def claim(request: web.Request) -> web.Response:
     return json_response(account_json(await accounts.claim(name.name, epoch)))
 
 
-def fleet_of(request: web.Request) -> Fleet:
+def fleet_of(request: web.Request) -> "OtherHosts":
     """Return the fleet of this host. Raises NotServed."""
     if (fleet := context(request).fleet) is None:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from wxcontroller.controller.answers import AnswerPart
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.fleetport import FleetRow
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
@@ -21,6 +21,9 @@ from wxcontroller.core.errors import UnitFailed, file_failed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
 from wxcontroller.openwx.replies import to_bytes
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hostrows import ShownRow
 
 # Interval of checks of files and units; checking 300 unchanged accounts takes two milliseconds.
 _LOOK_SECONDS = 0.5
@@ -39,7 +42,7 @@ class Row(AnswerPart):
 class ElsewhereRow:
     """The row of an account that another host has."""
 
-    row: FleetRow
+    row: "ShownRow"
     version: int
 
 
@@ -112,7 +115,7 @@ class AccountRows:
         if changed:
             self._changed()
 
-    def _merge_other_hosts(self, rows: Mapping[str, FleetRow]) -> None:
+    def _merge_other_hosts(self, rows: Mapping[str, "ShownRow"]) -> None:
         """Take over the rows of other hosts."""
         earlier = self._elsewhere
         if rows.keys() == earlier.keys() and all(earlier[key].row is row for key, row in rows.items()):

@@ -1,0 +1,40 @@
+"""Where the controller passes requests on to."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+
+from wxcontroller.controller.authentication import Caller
+from wxcontroller.core.budget import Budget
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import Text
+from wxcontroller.core.relay import Body
+
+
+class Destination(Protocol):
+    """The target of a forwarded request: an account's port, or another host that has the account."""
+
+    async def open(
+        self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
+    ) -> aiohttp.ClientResponse:
+        """Send a request; return the response once its head has arrived. Raises WxError."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The name of the account that the request is about."""
+        ...
+
+    @property
+    def budget(self) -> Budget:
+        """The time and memory that reading the host's response may use."""
+        ...
+
+    def failure_of(self, problem: Exception) -> WxError:
+        """Return the failure that an error while reading the response is."""
+        ...
+
+    def unusable(self, why: Text) -> WxError:
+        """Return the failure that a response which must not be passed on is."""
+        ...
