@@ -95,6 +95,8 @@ def test_three_hosts_become_a_fleet_by_the_guide(three: Three) -> None:
     for name in hosts:
         shown = until(partial(three.shown, name), f"a fleet without problems on {name}")
         assert all(other in shown for other in hosts)
+        assert "3 of 3 members can be used; a quorum is 2" in shown
+        assert len(re.findall(r"^https://.* leader ", shown, re.MULTILINE)) == 1
     until(lambda: three.running("early") == ["host-a"], "the account of before")
 
 
@@ -156,6 +158,10 @@ def test_a_lost_host_is_seen_and_its_accounts_are_claimed(three: Three) -> None:
     three.hosts["host-b"].cut_power()
     third = three.hosts["host-c"]
     claimed = partial(third.run, "wxctl", "claim", "early", "--yes", check=False)
-    until(lambda: b"member https://192.0.2.11:2379 is down" in third.run("wxctl", "fleet", check=False).stdout, "it")
+    row = re.compile(rb"^https://192\.0\.2\.11:2379 +down ", re.MULTILINE)
+    shown = until(
+        lambda: row.search(out := third.run("wxctl", "fleet", check=False).stdout) and out, "the lost member"
+    )
+    assert b"2 of 3 members can be used; a quorum is 2" in shown
     until(lambda: claimed().returncode == 0, "the claim, once the lease has ended")
     assert third.run("systemctl", "is-active", "wxclient@early").returncode == 0
