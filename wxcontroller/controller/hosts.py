@@ -196,7 +196,6 @@ class OtherHosts:
             self.ownership.records.require_known(name)
             if (refusal := self.ownership.records.refusal(name, 0)) is not None:
                 raise refusal
-            self.ownership.records.refuse_blank(name)
             first = self.ownership.records.first_epoch(name.instance)
         if having := self.hosts.having(name.instance):
             raise AccountExists(

@@ -70,67 +70,52 @@ class Owners(RecordCache):
         record = self.accounts.get(instance)
         return record is not None and record.host == self.name and self.lease_of(record, instance) == lease != 0
 
-    def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
-        """Return why this host must not claim an account. ``epoch`` is that of its record here, 0 for none."""
-        record = self.accounts.get(name.instance)
-        if record is None or (record.host == self.name and not record.removed):
-            return None
-        if self.owner(name.instance) is not None:
-            return OwnedElsewhere(
-                N_("account {account} is owned by {host}"),
-                N_("start it there, or move it: {command}"),
-                account=name.name,
-                host=record.host,
-                command=command("move", name.name, self.name),
-            )
-        if epoch > record.epoch or (record.removed and not epoch):
-            return None
-        if record.removed:
-            return OwnedElsewhere(
-                N_("account {account} was removed on {host}, in epoch {epoch}; this is an older copy"),
-                N_("remove the copy: {remove}; or let it be the account again: {claim}"),
-                account=name.name,
-                host=record.host,
-                epoch=record.epoch,
-                remove=command("remove", name.name),
-                claim=command("claim", name.name),
-            )
-        remedy = N_("start it there, or move it; if that host is off for good: {claim}")
-        if record.host in self.hosts:
-            remedy = N_("start it there, or move it: {move}; if the host has lost it: {claim}")
-        return OwnedElsewhere(
-            N_("account {account} was last on {host}, with epoch {epoch}"),
-            remedy,
-            account=name.name,
-            host=record.host,
-            epoch=record.epoch,
-            move=command("move", name.name, self.name),
-            claim=command("claim", name.name),
-        )
-
     def is_here(self, instance: str) -> bool:
         """Return whether an account was started on this host, and is not on another one or removed since then."""
         record = self.accounts.get(instance)
         return record is not None and record.host == self.name and not record.removed and record.noted > 0
 
-    def refuse_blank(self, name: AccountName) -> None:
-        """Raise OwnedElsewhere for a new account in the place of one whose files this host has lost.
+    def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
+        """Return why this host must not claim an account. ``epoch`` is that of its record here, 0 for none."""
+        record = self.accounts.get(name.instance)
+        if record is None:
+            return None
+        problem, remedy = self._objection(name.instance, record, epoch)
+        if not problem:
+            return None
+        return OwnedElsewhere(
+            problem,
+            remedy,
+            account=name.name,
+            host=record.host,
+            epoch=record.epoch,
+            copies=", ".join(sorted(record.copies)),
+            move=command("move", name.name, self.name),
+            claim=command("claim", name.name),
+            remove=command("remove", name.name),
+        )
 
-        It would make standby copies and exports worthless.
-        """
-        if self.is_here(name.instance):
-            copies = self.accounts[name.instance].copies
-            remedy = N_("with an export of it: {claim} --from FILE; otherwise, remove it: {remove}")
-            if copies:
-                remedy = N_("host {host} has a standby copy; run there: {claim}")
-            raise OwnedElsewhere(
-                N_("account {account} was on this host, which has no files of it any more"),
-                remedy,
-                account=name.name,
-                host=", ".join(sorted(copies)),
-                claim=command("claim", name.name),
-                remove=command("remove", name.name),
-            )
+    def _objection(self, instance: str, record: AccountRecord, epoch: int) -> tuple[str, str]:
+        """Return what ``refusal`` says, and its remedy; "" twice if nothing speaks against a claim."""
+        if record.host == self.name and not record.removed:
+            if epoch or not self.is_here(instance):
+                return "", ""
+            # A new account in its place would make standby copies and exports worthless.
+            problem = N_("account {account} was on this host, which has no files of it any more")
+            if record.copies:
+                return problem, N_("host {copies} has a standby copy; run there: {claim}")
+            return problem, N_("with an export of it: {claim} --from FILE; otherwise, remove it: {remove}")
+        if self.owner(instance) is not None:
+            return N_("account {account} is owned by {host}"), N_("start it there, or move it: {move}")
+        if epoch > record.epoch or (record.removed and not epoch):
+            return "", ""
+        if record.removed:
+            problem = N_("account {account} was removed on {host}, in epoch {epoch}; this is an older copy")
+            return problem, N_("remove the copy: {remove}; or let it be the account again: {claim}")
+        problem = N_("account {account} was last on {host}, with epoch {epoch}")
+        if record.host in self.hosts:
+            return problem, N_("start it there, or move it: {move}; if the host has lost it: {claim}")
+        return problem, N_("start it there, or move it; if that host is off for good: {claim}")
 
     def first_epoch(self, instance: str) -> int:
         """Return the first epoch of a new account: copies of one that was removed may have all earlier ones."""
@@ -153,9 +138,9 @@ class Owners(RecordCache):
         ``absent`` is the account's host if it responds and has lost the account, "" otherwise.
         """
         self.require_known(name)
-        if self.owner(name.instance) is not None and (refusal := self.refusal(name, 0)) is not None:
+        owner, record = self.owner(name.instance), self.accounts.get(name.instance)
+        if owner is not None and owner.host != self.name and (refusal := self.refusal(name, 0)) is not None:
             raise refusal
-        record = self.accounts.get(name.instance)
         if record is not None and self.takes_over(name.instance):
             return record.epoch
         if record is not None and record.host not in (self.name, absent, *self._gone(record)):
@@ -219,10 +204,8 @@ class Owners(RecordCache):
         """Claim an account, unless its records have changed since they were read: then return False."""
         lease, instance = self._claimable(), name.instance
         record, is_own = self.accounts.get(instance), self.is_own(instance, lease)
-        if not is_own and (refusal := self.refusal(name, epoch)) is not None:
+        if (refusal := self.refusal(name, epoch)) is not None:
             raise refusal
-        if not epoch:
-            self.refuse_blank(name)
         # One that is owned is written again: a release that got no answer and is done later then fails by its guard.
         # Otherwise the record may be this host's from an earlier lease, with which its accounts have ended.
         new = max(epoch, record.epoch if record else 0) + (not is_own)
