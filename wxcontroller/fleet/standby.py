@@ -4,19 +4,21 @@ A bundle is an account as ``wxctl export`` writes it, sealed. Root keeps and sen
 what the controller may know of them in two files that only the controller can read.
 """
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.files import read_foreign, replace_file
-from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, obj, one_line, text
-from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_from
 from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES, Paths
+from wxcontroller.core.records.decoding import Free, Undecodable, WireRecord, decode, encode
 
+_File = TypeVar("_File", bound=WireRecord)
 # A bundle is late if the account has been newer for this long: more than hundreds of accounts need.
 STALE_SECONDS = 1800
 _NEVER = Text(N_("no bundle was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
@@ -41,8 +43,8 @@ class SentBundle:
     """The last bundle of an account of this host that ``to`` has, with ``at`` 0 for none.
 
     ``digest`` is that of the account's files then. ``tried`` is when the last one was begun, and ``took`` the seconds
-    it took; ``changed`` since when the account is newer than its bundle, 0 while it is not; ``reason`` why none has
-    arrived since. ``files`` is how many files of the account's the bundle has.
+    it took; ``changed`` since when the account is newer than its bundle, 0 while it is not; ``why`` is the text that
+    says why none has arrived since, as JSON. ``files`` is how many files of the account's the bundle has.
     """
 
     to: str
@@ -53,61 +55,40 @@ class SentBundle:
     tried: int = 0
     took: int = 0
     changed: int = 0
-    reason: Text = NOTHING
+    why: Free = field(default_factory=dict)
     files: int = 0
+
+
+class _KeptFile(WireRecord):
+    bundles: dict[str, KeptBundle] = {}  # noqa: RUF012 - a new one for each file
+
+
+class _SentFile(WireRecord):
+    bundles: dict[str, SentBundle] = {}  # noqa: RUF012 - a new one for each file
 
 
 def kept_bundles(paths: Paths) -> dict[str, KeptBundle]:
     """Return the bundles on this host by their accounts' instances, without deleted ones. Raises OSError."""
     return {
-        instance: KeptBundle(
-            one_line(each.get("name")),
-            one_line(each.get("host")),
-            integer(each.get("epoch")),
-            integer(each.get("at")),
-            integer(each.get("size")),
-            each.get("ran") is True,
-        )
-        for instance, each in _read(paths.standby_kept).items()
-        if is_instance(instance) and each.get("name") and paths.standby_bundle(instance).exists()
+        instance: each
+        for instance, each in _read(paths.standby_kept, _KeptFile).bundles.items()
+        if is_instance(instance) and each.name and paths.standby_bundle(instance).exists()
     }
 
 
 def sent_bundles(paths: Paths) -> dict[str, SentBundle]:
     """Return the bundles that this host has sent by their accounts' instances. Raises OSError."""
-    return {
-        instance: SentBundle(
-            to=one_line(each.get("to")),
-            epoch=integer(each.get("epoch")),
-            at=integer(each.get("at")),
-            size=integer(each.get("size")),
-            digest=text(each.get("digest")),
-            tried=integer(each.get("tried")),
-            took=integer(each.get("took")),
-            changed=integer(each.get("changed")),
-            reason=text_in(each, "reason"),
-            files=integer(each.get("files")),
-        )
-        for instance, each in _read(paths.standby_sent).items()
-    }
+    return _read(paths.standby_sent, _SentFile).bundles
 
 
 def write_kept(paths: Paths, bundles: Mapping[str, KeptBundle]) -> None:
     """Store them. Raises OSError."""
-    _write(paths, paths.standby_kept, {instance: asdict(each) for instance, each in bundles.items()})
+    _write(paths, paths.standby_kept, _KeptFile({**bundles}))
 
 
 def write_sent(paths: Paths, bundles: Mapping[str, SentBundle]) -> None:
     """Store them. Raises OSError."""
-    rows: dict[str, JsonObject] = {
-        instance: {
-            **{"to": each.to, "epoch": each.epoch, "at": each.at, "size": each.size, "digest": each.digest},
-            **{"tried": each.tried, "took": each.took, "changed": each.changed, "files": each.files},
-            **text_fields(reason=each.reason),
-        }
-        for instance, each in bundles.items()
-    }
-    _write(paths, paths.standby_sent, rows)
+    _write(paths, paths.standby_sent, _SentFile({**bundles}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +138,7 @@ def _own_state(name: str, host: str, to: str, sent: SentBundle | None, looked: b
     if not looked:
         return StandbyState(name, host, to, sent.epoch, sent.at, sent.size, True, _NOT_LOOKED if sent.at else _NEVER)
     is_stale = bool(sent.changed) and int(time.time()) - sent.changed > STALE_SECONDS
-    return StandbyState(name, host, to, sent.epoch, sent.at, sent.size, is_stale, sent.reason)
+    return StandbyState(name, host, to, sent.epoch, sent.at, sent.size, is_stale, text_from(sent.why))
 
 
 def _written(path: Path) -> float:
@@ -167,16 +148,15 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def _read(path: Path) -> dict[str, JsonObject]:
+def _read(path: Path, kind: type[_File]) -> _File:
     try:
-        content = kept_json(read_foreign(path, CONTROLLERS_FILE_BYTES))
-    except FileNotFoundError:
-        return {}
-    return {instance: obj(each) for instance, each in obj(content.get("bundles")).items()}
+        return decode(read_foreign(path, CONTROLLERS_FILE_BYTES), kind)
+    except (FileNotFoundError, Undecodable):
+        return kind()
 
 
-def _write(paths: Paths, path: Path, rows: Mapping[str, JsonObject]) -> None:
+def _write(paths: Paths, path: Path, content: WireRecord) -> None:
     # For the controller, not for its group, which the accounts' processes share.
     owner = paths.accounts.parent.stat().st_uid
     paths.standby.mkdir(mode=0o711, exist_ok=True)
-    replace_file(path, json.dumps({"bundles": {**rows}}).encode(), 0o400, durable=True, owner=owner)
+    replace_file(path, encode(content), 0o400, durable=True, owner=owner)

@@ -45,7 +45,7 @@ READERS: dict[str, tuple[Callable[[Paths], Path], str, Callable[[Paths], object]
     "registry": (lambda paths: paths.account_file("alice"), _ACCOUNT, load),
     "moved away": (lambda paths: paths.gone_file("alice"), '{"to": "b", "epoch": 2}', gone),
     "tokens for accounts": (lambda paths: paths.port_tokens, "{}", published),
-    "standby copies": (lambda paths: paths.standby_sent, '{"bundles": {"alice": {"host": "b", "epoch": 1}}}', sent),
+    "standby copies": (lambda paths: paths.standby_sent, '{"bundles": {"alice": {"to": "b", "epoch": 1}}}', sent),
 }
 
 

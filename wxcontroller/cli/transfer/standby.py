@@ -33,7 +33,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountExists, StaleEpoch, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
-from wxcontroller.core.messages import N_, NOTHING
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.standby import SentBundle, sent_bundles, write_sent
@@ -150,7 +150,7 @@ class StandbyRound:
         except WxError as problem:
             raise sealed.problem or problem from None
         size, files = integer(there.get("bytes")), sealed.packed.files
-        return replace(bundle, at=made, size=size, digest=look.digest, files=files, changed=0, reason=NOTHING)
+        return replace(bundle, at=made, size=size, digest=look.digest, files=files, changed=0, why={})
 
     def _failed(self, instance: str, bundle: SentBundle, problem: WxError | OSError) -> SentBundle:
         """Return the note for a bundle that could not be made or sent."""
@@ -159,7 +159,7 @@ class StandbyRound:
         if not isinstance(problem, WxError):
             problem = disk_problem(problem.filename or self.paths.private_state(instance), problem)
         sys.stderr.write(f"{instance}: {problem}\n")
-        return replace(bundle, changed=bundle.changed or int(time.time()), reason=problem.text)
+        return replace(bundle, changed=bundle.changed or int(time.time()), why=problem.text.as_json())
 
     def _note(self) -> None:
         try:
