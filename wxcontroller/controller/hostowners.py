@@ -233,10 +233,6 @@ class HostOwners:
             "takeovers": counts,
         }
 
-    def changes(self) -> int:
-        """Return a number that grows when something about owners or takeovers is new."""
-        return self.records.changes
-
     # -- for starts, stops, moves and removals; ``account`` is the record here, None if there is none
 
     @contextlib.asynccontextmanager

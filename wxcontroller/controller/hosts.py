@@ -58,17 +58,6 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> "Othe
     return OtherHosts(shared, hosts, credentials)
 
 
-def host_owners(
-    shared: Context, hosts: Hosts, standbys: HostStandbys, credentials: PeerCredentials | None
-) -> "HostOwners | None":
-    """Return the keeper of this host's ownership, None in a fleet without etcd."""
-    if credentials is None or hosts.settings.etcd is None:
-        return None
-    from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it
-
-    return HostOwners(shared, hosts, standbys, hosts.settings.etcd, credentials)
-
-
 class OtherHosts:
     """The other hosts of the fleet. ``ownership`` is None in a fleet without etcd."""
 
@@ -77,9 +66,14 @@ class OtherHosts:
         self.etcd = etcd
         self.hosts = hosts
         self.standbys = HostStandbys(shared, hosts)
-        self.ownership = owns = host_owners(shared, hosts, self.standbys, etcd)
-        self.calls = HostCalls(shared, hosts, owns.records if owns is not None else None)
-        self._rows = HostRows(hosts, owns.outlooks.held, owns.changes) if owns is not None else HostRows(hosts)
+        self.ownership: HostOwners | None = None
+        self._rows = HostRows(hosts)
+        if etcd is not None and hosts.settings.etcd is not None:
+            from wxcontroller.controller import hostowners  # a fleet without etcd loads none of it
+
+            self.ownership = owns = hostowners.HostOwners(shared, hosts, self.standbys, hosts.settings.etcd, etcd)
+            self._rows = HostRows(hosts, owns.outlooks.held, lambda: owns.records.changes)
+        self.calls = HostCalls(shared, hosts, self.ownership.records if self.ownership is not None else None)
 
     @property
     def name(self) -> str:

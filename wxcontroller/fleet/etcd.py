@@ -11,7 +11,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,11 +169,10 @@ class EtcdMember:
 
 @dataclass(frozen=True, slots=True)
 class EtcdGuard:
-    """A condition of a transaction. Revision 0: there is no such key."""
+    """A condition of a transaction: the key was last changed at this revision, 0: there is no such key."""
 
     key: str
-    create_revision: int | None = None
-    mod_revision: int | None = None
+    mod_revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +308,13 @@ class Etcd:
         ]
         success += [{"request_delete_range": {"key": _text(key.encode())}} for key in deletes]
         request: JsonObject = {
-            "compare": list(_compares(guards)),
+            "compare": [
+                {
+                    **{"key": _text(guard.key.encode()), "target": "MOD", "result": "EQUAL"},
+                    "mod_revision": str(guard.mod_revision),
+                }
+                for guard in guards
+            ],
             "success": success,
             # The keys if not all guards hold.
             "failure": [{"request_range": {"key": _text(key.encode())}} for key in keys],
@@ -533,15 +538,6 @@ def _range(start: bytes, prefix: str) -> JsonObject:
     """Return the keys from ``start`` to the last with the prefix, as a request has them."""
     end = prefix.encode()
     return {"key": _text(start), "range_end": _text(end[:-1] + bytes([end[-1] + 1]))}
-
-
-def _compares(guards: Sequence[EtcdGuard]) -> Iterator[JsonValue]:
-    for guard in guards:
-        for name in ("create_revision", "mod_revision"):
-            revision = getattr(guard, name)
-            if revision is not None:
-                target = name.removesuffix("_revision").upper()
-                yield {"key": _text(guard.key.encode()), "target": target, "result": "EQUAL", name: str(revision)}
 
 
 def _revision(answer: JsonObject) -> int:

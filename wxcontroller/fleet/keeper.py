@@ -173,7 +173,7 @@ class Keeper:
     async def _enter(self, lease: int) -> bool:
         """Write this host's key; return whether it is there. Raises EtcdFailure."""
         # Only if there is no such key: a living host of this name keeps it.
-        guard = EtcdGuard(self._key, create_revision=0)
+        guard = EtcdGuard(self._key, 0)
         return await self._etcd.commit((guard,), (Put(self._key, self._value, lease),)) is not None
 
     async def _rest(self, seconds: float) -> None:

@@ -319,7 +319,7 @@ class Owners(RecordCache):
 
     def _guard(self, kind: str, name: str, record: FleetRecord | None) -> EtcdGuard:
         """Return the condition that a record equals ``record``; None: that it does not exist."""
-        return EtcdGuard(self.key(kind, name), mod_revision=record.entry.mod_revision if record else 0)
+        return EtcdGuard(self.key(kind, name), record.entry.mod_revision if record else 0)
 
     def _guards_from(self, record: AccountRecord) -> tuple[EtcdGuard, ...]:
         """Return the additional guard for claiming an account of another host: that this has no lease, or the same

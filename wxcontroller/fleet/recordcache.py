@@ -180,7 +180,7 @@ class RecordCache:
         key = f"{self._prefix}schema"
         schema = next((entry for entry in snapshot.entries if entry.key == key), None)
         if schema is None:
-            await self.commit((EtcdGuard(key, create_revision=0),), (Put(key, value_of({"least": LAYOUT})),))
+            await self.commit((EtcdGuard(key, 0),), (Put(key, value_of({"least": LAYOUT})),))
         self._is_newer = schema is not None and integer(content_of(schema).get("least")) > LAYOUT
         self._refuse_newer()
         self._revision = snapshot.revision

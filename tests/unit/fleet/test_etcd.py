@@ -72,12 +72,12 @@ async def test_transaction_with_a_lost_response_is_found_done(servers: EtcdServe
         async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
             lease = await etcd.grant(60)
             puts = [Put("/lost/x", b"a", lease)]
-            revision = await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], puts)
+            revision = await etcd.commit([EtcdGuard("/lost/x", 0)], puts)
             [entry] = (await etcd.read("/lost/")).entries
             assert revision == entry.mod_revision
         # A transaction of another client is not mistaken for ours.
         async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
-            assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
+            assert await etcd.commit([EtcdGuard("/lost/x", 0)], [Put("/lost/x", b"b", lease)]) is None
 
 
 async def test_expired_etcd_token_is_renewed(tmp_path: Path) -> None:
