@@ -32,7 +32,7 @@ from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.keeper import Keeper, Times
 from wxcontroller.fleet.owners import Owners
-from wxcontroller.fleet.records import Wanted
+from wxcontroller.fleet.records import AccountRecord
 
 HERE = Path(__file__).parents[1]
 TIMES = Times(15.0)
@@ -56,16 +56,14 @@ class SimulatedHost:
 
         async def some() -> None:
             while waiting:
-                claim = await self.owners.claim(each := wanted(waiting.pop()), epoch)
+                name = parse_name(f"account-{waiting.pop():05}")
+                wanted = AccountRecord(name.name, "", 0, "started", driver="ilink")
+                claim = await self.owners.claim(name, wanted, epoch)
                 # As controllers do once the account's file has the epoch.
-                await self.owners.tell(replace(each, noted=claim.owner.epoch))
+                await self.owners.tell(name.instance, replace(wanted, noted=claim.epoch))
 
         await asyncio.gather(*(some() for _ in range(AT_A_TIME)))
         return time.monotonic() - began
-
-
-def wanted(number: int) -> Wanted:
-    return Wanted(parse_name(f"account-{number:05}"), "started", "ilink", "")
 
 
 @contextlib.asynccontextmanager
@@ -126,7 +124,7 @@ async def follow(endpoint: str) -> None:
         before, began = resident(os.getpid()), time.monotonic()
         owners = Owners(etcd, settings.prefix, "z", lambda: 0, TIMES.lease)
         following = asyncio.create_task(owners.run())
-        await owners.known()
+        await owners.until_read()
         print(f"{resident(os.getpid()) - before:.1f} {time.monotonic() - began:.2f}")
         following.cancel()
 
