@@ -71,9 +71,9 @@ class Owners(RecordCache):
         return record is not None and record.host == self.name and self.lease_of(record, instance) == lease != 0
 
     def is_here(self, instance: str) -> bool:
-        """Return whether an account was started on this host, and is not on another one or removed since then."""
+        """Return whether an account is on this host as far as the other hosts know."""
         record = self.accounts.get(instance)
-        return record is not None and record.host == self.name and not record.removed and record.noted > 0
+        return record is not None and record.host == self.name and not record.removed
 
     def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
         """Return why this host must not claim an account. ``epoch`` is that of its record here, 0 for none."""
@@ -97,8 +97,8 @@ class Owners(RecordCache):
 
     def _objection(self, instance: str, record: AccountRecord, epoch: int) -> tuple[str, str]:
         """Return what ``refusal`` says, and its remedy; "" twice if nothing speaks against a claim."""
-        if record.host == self.name and not record.removed:
-            if epoch or not self.is_here(instance):
+        if self.is_here(instance):
+            if epoch or not record.noted:  # its first claim is not over
                 return "", ""
             # A new account in its place would make standby copies and exports worthless.
             problem = N_("account {account} was on this host, which has no files of it any more")

@@ -7,8 +7,10 @@ import pytest
 from tests.patience import until
 from tests.unit.fleet.owning import FleetMaker
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
+from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
-from wxcontroller.fleet.owners import OwnedElsewhere
+from wxcontroller.fleet.etcd import EtcdFailure
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 
 KEY = "/wxcontroller/main/accounts/eve"
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
@@ -128,3 +130,25 @@ async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> No
         for name in ("eve", "bob"):
             assert (await a.error("POST", f"accounts/{name}/start", {}))[0] == "template"
         assert await fleet.owners() == await fleet.records() == {"eve": ("a", 1)}
+
+
+async def test_refused_start_whose_claim_stays_does_not_block_the_name(
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning("a") as fleet:
+        [a] = fleet.hosts
+
+        async def failing(self: Owners, instance: str) -> None:
+            raise EtcdFailure("http://m0", verbatim("no response in time"))
+
+        template = a.paths.template.read_text()
+        a.paths.template.write_text("{{ broken")
+        with monkeypatch.context() as patch:
+            patch.setattr(Owners, "forget", failing)
+            for name in ("eve", "bob"):
+                assert (await a.error("POST", f"accounts/{name}/start", {}))[0] == "template"
+        assert await fleet.records() == {"eve": ("a", 1), "bob": ("a", 1)}
+        a.paths.template.write_text(template)
+        await a.start("eve")
+        assert (await a.v1("DELETE", "accounts/bob"))[0] == 200
+        assert await fleet.records() == {"eve": ("a", 1)}
