@@ -119,6 +119,26 @@ def test_a_host_of_the_fleet_cannot_replace_another_one_in_etcd(three: Three) ->
     assert b"permission denied" in refused.stderr
 
 
+def test_no_start_creates_a_blank_account_in_the_place_of_lost_files(three: Three) -> None:
+    second, unit = three.hosts["host-b"], "wxclient@lost"
+
+    def refusal(*command: str) -> str:
+        done = second.run(*command, check=False)
+        assert done.returncode, command
+        return done.stderr.decode()
+
+    assert refusal("systemctl", "start", unit)
+    assert "wxctl start lost" in second.text("journalctl", "--no-pager", "WX_ACCOUNT=lost")
+    second.run("wxctl", "start", "lost", "--no-wait", "--option", "placement=host-b")
+    second.run("wxctl", "stop", "lost")
+    second.run("rm", "-r", "/var/lib/wxcontroller/clients/lost.env", "/var/lib/private/wxclient/lost")
+    assert refusal("systemctl", "start", unit)
+    assert "wxctl claim lost --from FILE" in refusal("wxctl", "start", "lost")
+    second.run("wxctl", "remove", "lost", "--yes")
+    second.run("wxctl", "start", "lost", "--no-wait", "--option", "placement=host-b")
+    second.run("wxctl", "remove", "lost", "--yes")
+
+
 def test_both_commands_can_be_run_again(three: Three) -> None:
     """After an interruption, or to renew the certificates, but without another authority or other passwords."""
     first, on_first = three.hosts["host-a"], step(GUIDE, HEADING, number=1)

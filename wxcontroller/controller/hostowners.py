@@ -271,7 +271,9 @@ class HostOwners:
     async def _claimed(self, name: AccountName, account: Account | None) -> AccountRecord | OwnerFile:
         """Return a new claim, or the file of an existing one. Raises WxError."""
         file, lease = OwnerFile.read(self._paths.owner_file(name.instance)), self.keeper.lease()
-        if file is not None and lease and self._is_valid(name.instance, file, lease):
+        # Of an account whose file is damaged, the epoch is not known, but its login and messages are here.
+        is_here = account is not None or self._paths.account_file(name.instance).exists()
+        if is_here and file is not None and lease and self._is_valid(name.instance, file, lease):
             return file
         try:
             if account is not None and (others := self._hosts.later(account)):
@@ -288,8 +290,6 @@ class HostOwners:
                 reason, remedy = self._obstacle()
                 raise NotClaimable(N_("this host has no lease: {reason}"), remedy, reason=reason)
             wanted = self._wanted(name, account, Desired.STARTED)
-            # Of an account whose file is damaged, the epoch is not known, but its login and messages are here.
-            is_here = account is not None or self._paths.account_file(name.instance).exists()
             return await self.records.claim(name, wanted, account.epoch if account else int(is_here))
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)

@@ -262,13 +262,17 @@ async def prepare(world: World) -> None:
 # -- the losses
 
 
-async def lose_files(host: OwningHost, fleet: Fleet, *names: str) -> None:
-    """Lose what a host has of accounts, as with a new disk."""
-    await host.lapse()
+def delete_files(host: OwningHost, *names: str) -> None:
     for name in names:
         host.paths.account_file(name).unlink()
         shutil.rmtree(host.paths.private_state(name), ignore_errors=True)
         host.accounts.registry.forget(name)
+
+
+async def lose_files(host: OwningHost, fleet: Fleet, *names: str) -> None:
+    """Lose what a host has of accounts, as with a new disk."""
+    await host.lapse()
+    delete_files(host, *names)
     await host.keep(fleet.etcd)
     for other in fleet.hosts:
         for name in names:
@@ -418,9 +422,9 @@ async def test_each_state_after_the_loss_of_settings_and_package(
         await walk_all(world, "nothing")
 
 
-@pytest.mark.parametrize("has_copy", [True, False])
+@pytest.mark.parametrize(("has_copy", "keeps_lease"), [(True, False), (False, False), (False, True)])
 async def test_no_blank_account_takes_the_place_of_lost_files(
-    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, has_copy: bool
+    owning: FleetMaker, monkeypatch: pytest.MonkeyPatch, has_copy: bool, keeps_lease: bool
 ) -> None:
     """A start by systemctl, by hand or at boot, and one by wxctl name the command that brings the account back."""
     async with owning("a", "b") as fleet:
@@ -432,7 +436,11 @@ async def test_no_blank_account_takes_the_place_of_lost_files(
             write_sent(a.paths, {"eve": SentBundle("b", 1, at=int(time.time()))})
             await a.fleet.standbys.look()
             await until(lambda: a.ownership.records.accounts["eve"].copies)
-        await lose_files(a, fleet, "eve")
+        if keeps_lease:
+            await a.v1("POST", "accounts/eve/stop")
+            delete_files(a, "eve")
+        else:
+            await lose_files(a, fleet, "eve")
         with pytest.raises(WxError, match="eve is not on this host") as refused:
             Materialiser(a.paths, a.accounts.settings).prepare("eve")  # as wxclient-prepare@eve.service
         assert refused.value.remedy == "start it through the controller, which claims it: wxctl start eve"
