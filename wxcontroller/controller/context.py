@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.hub import Hub
 from wxcontroller.controller.account_port.longpolls import AccountShares
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.answers import KeptAnswers

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import unusable_because
+from wxcontroller.controller.account_port.failures import unusable_because
 from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
 from wxcontroller.controller.admission import recognized, shown_by_head
 from wxcontroller.controller.authentication import Caller, Shown

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles as AccountFiles
 from wxcontroller.core.check import bad_settings
@@ -24,7 +23,6 @@ from wxcontroller.core.files import read_foreign
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.openwx.credentials import PORT_HEADER
 
 log = logging.getLogger(__name__)
 # Minimum age before an account's files are checked again: a proxied request must not need system calls for them.
@@ -170,11 +168,6 @@ class Registry:
             return entry.problem.current()
         except OSError:
             return None
-
-    def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
-        """Return the headers that show an account that the controller calls, for a caller with this scope."""
-        secret = self.secret(instance)
-        return {PORT_HEADER: f"{scope.value} {secret}"} if secret else {}
 
     def _new(self, instance: str) -> _Entry:
         paths = self._paths

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from aiohttp import ClientPayloadError, ClientResponse, StreamReader
+from aiohttp import ClientPayloadError, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 
@@ -32,7 +32,15 @@ _BURST_SECONDS = 0.002
 HELD_BYTES = 64 << 20
 
 
-class TooMuch(ClientPayloadError):
+class ByteSource(Protocol):
+    """A response's content."""
+
+    async def readany(self) -> bytes:
+        """Return the received bytes, b"" at the end."""
+        ...
+
+
+class TooMuch(ConnectionError):
     """The answers of one peer would take more memory than it may use."""
 
 
@@ -108,15 +116,13 @@ class _Holding:
         self.size += size
 
 
-async def read_whole(response: ClientResponse, budget: Budget, limit: int) -> bytes:
-    """Read a response, up to the piece that exceeds ``limit`` bytes. Raises TooMuch, and aiohttp's errors."""
+async def read_whole(source: ByteSource, budget: Budget, limit: int) -> bytes:
+    """Read a response, up to the piece that exceeds ``limit`` bytes. Raises TooMuch, and the errors of ``source``."""
     content = bytearray()
     with budget.holding() as holding:
-        async for piece in response.content.iter_any():
+        while len(content) <= limit and (piece := await source.readany()):
             holding.add(len(piece))
             content += piece
-            if len(content) > limit:
-                break
         return bytes(content)
 
 

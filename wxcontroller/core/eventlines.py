@@ -3,19 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
 
-from wxcontroller.core.budget import PART_BYTES, Budget, Holding
+from wxcontroller.core.budget import PART_BYTES, Budget, ByteSource, Holding
 
 _DATA = b"data: "
-
-
-class ByteSource(Protocol):
-    """A response's content."""
-
-    async def readany(self) -> bytes:
-        """Return the received bytes, b"" at the end."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

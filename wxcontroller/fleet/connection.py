@@ -101,7 +101,7 @@ class HostConnection:
             async with asyncio.timeout(seconds + CONNECT_SECONDS):
                 timeout = aiohttp.ClientTimeout()
                 async with await self.open(target, caller, timeout, method, headers, body) as response:
-                    content = await read_whole(response, self._budget, limit)
+                    content = await read_whole(response.content, self._budget, limit)
                     return response.status, b"" if len(content) > limit else content
         except (aiohttp.ClientError, OSError) as problem:
             raise self.failure_of(problem) from None

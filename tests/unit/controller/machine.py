@@ -31,7 +31,7 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
-from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.authentication import Gate

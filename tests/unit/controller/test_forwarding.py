@@ -22,6 +22,7 @@ from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile
 from wxcontroller.openwx.admission import Resource
+from wxcontroller.openwx.replies import PREFLIGHT_HEADERS
 
 _HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
 GET = b"GET /openwx/get_user_info?client=bot HTTP/1.1\r\n" + _HEAD + b"\r\n"
@@ -29,6 +30,13 @@ HEAD = b"HEAD" + GET[3:]
 _FORM = b"client=bot&id=filehelper&content=hello"
 _POST = b"POST /openwx/send_friend_message HTTP/1.1\r\n" + _HEAD
 POST = _POST + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(_FORM) + _FORM
+
+
+# A call whose answer passes unread, one whose answer is read and written again, and one that the controller makes.
+MEDIA, MESSAGES, STATUS = (
+    GET.replace(b"openwx/get_user_info?client=bot", b"v1/accounts/bot" + rest)
+    for rest in (b"/media/1.jpg", b"/messages", b"")
+)
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +121,7 @@ async def test_no_fragment_becomes_parameters_when_a_token_is_removed(route: Rou
 async def test_answers_are_forwarded_or_refused(route: Route) -> None:
     for case, answer in ANSWERS.items():
         route.account.answer = answer
-        for request in (GET, HEAD, POST):
+        for request in (GET, HEAD, POST, *((MEDIA,) if b"418" not in answer else ())):
             status, _ = await ask(route, request)
             assert (status == 502) == (case in REFUSED), case
 
@@ -129,10 +137,16 @@ async def test_answer_may_end_with_the_connection(route: Route) -> None:
     assert await ask(route) == (200, b"all")
 
 
-async def test_nothing_behind_an_answer_reaches_the_next_caller(route: Route) -> None:
-    route.account.answer = OK + b"{}" + OK + b"!!"
-    for _ in range(3):
-        assert (await ask(route))[1] == b"{}"
+@pytest.mark.parametrize("kind", ["chunked", "of another status"])
+async def test_connection_with_something_behind_an_answer_gets_no_further_request(route: Route, kind: str) -> None:
+    route.account.answer = ANSWERS[kind]
+    await ask(route)
+    body = (await ask(route))[1]
+    assert route.account.connections == 1
+    route.account.answer += OK + b"!!"
+    for number in range(1, 4):
+        assert (await ask(route))[1] == body
+        assert route.account.connections == number
 
 
 async def test_healthy_connections_to_an_account_are_reused(route: Route) -> None:
@@ -148,10 +162,16 @@ async def test_healthy_connections_to_an_account_are_reused(route: Route) -> Non
     assert len(route.account.got) == 10
 
 
-@pytest.mark.parametrize("sent", [GET, POST])
+async def test_all_calls_share_the_connections_to_an_account(route: Route) -> None:
+    for request in (GET, MESSAGES, STATUS, MEDIA, POST):
+        assert (await route.ask(request)).status
+    assert (len(route.account.got), route.account.connections) == (5, 1)
+
+
+@pytest.mark.parametrize("sent", [GET, POST, MESSAGES])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
 async def test_requests_that_reached_an_account_are_never_repeated(route: Route, answer: bytes, sent: bytes) -> None:
-    assert (await ask(route, sent))[0] == 200
+    await ask(route, sent)  # from now on there is a connection
     route.account.got.clear()
     route.account.answer, route.account.hangs_up = answer, True
     assert (await ask(route, sent))[0] == 502
@@ -229,7 +249,7 @@ async def test_a_slow_account_slows_the_upload_down(route: Route) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("sent", [GET, UPLOAD % 9 + b"\r\npart"], ids=["waiting", "sending"])
+@pytest.mark.parametrize("sent", [GET, UPLOAD % 9 + b"\r\npart", MESSAGES], ids=["waiting", "sending", "v1"])
 async def test_account_is_free_again_when_the_caller_hangs_up(route: Route, sent: bytes) -> None:
     assert (await ask(route))[0] == 200  # from now on it has a connection, over which the request goes at once
     route.account.answer = b""
@@ -344,6 +364,58 @@ async def test_a_poll_that_a_restart_ends_never_reaches_its_account(
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(route.account.arrived.wait(), 0.3)
     assert route.account.got == []
+
+
+async def test_a_request_during_a_restart_is_answered_and_its_connection_closed(route: Route) -> None:
+    """A poll is answered at once: the next controller gets the events."""
+    writers = []
+    for request, body in ((GET, b"{}"), (GET.replace(b"get_user_info", b"check_event"), b"[]")):
+        reader, writer = await asyncio.open_connection(*route.host.address)
+        writer.write(GET)
+        async with asyncio.timeout(PATIENCE):
+            assert (await read(reader)).body == b"{}"
+        writers.append((reader, writer, request, body))
+    route.account.got.clear()
+    draining = asyncio.create_task(route.host.server.drain())
+    await asyncio.sleep(0)
+    for reader, writer, request, body in writers:
+        writer.write(request)
+        async with asyncio.timeout(PATIENCE):
+            answer = await read(reader)
+            assert (answer.body, dict(answer.headers)[b"connection"]) == (body, b"close")
+            assert not await reader.read()
+        writer.close()
+    await draining
+    assert len(route.account.got) == 1
+
+
+async def test_what_a_browser_may_send_is_said_by_the_controller(route: Route) -> None:
+    route.account.answer = OK[:-2] + b"Access-Control-Allow-Methods: EVIL\r\n\r\n{}"
+    answer = await route.ask(b"OPTIONS" + GET[3:])
+    assert len(route.account.got) == 1
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    assert {name.lower(): value for name, value in PREFLIGHT_HEADERS.items()}.items() <= headers.items()
+
+
+async def test_a_connection_survives_a_failure_if_the_rest_of_its_request_is_certain_to_come(route: Route) -> None:
+    """Its caller was asked for the body, and sends it whatever the answer is."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"part")
+        writer.close()
+
+    route.program.close()
+    async with await asyncio.start_server(serve, "127.0.0.1", route.port):
+        reader, writer = await asyncio.open_connection(*route.host.address)
+        writer.write(UPLOAD % 9 + b"Expect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 100 ")
+            writer.write(b"part")
+            answer = await read(reader)
+            assert (answer.status, b"connection" in dict(answer.headers)) == (502, False)
+            writer.write(b"-last" + GET.replace(b"client=bot", b"client=x"))
+            assert b"not exists" in (await read(reader)).body
+        writer.close()
 
 
 @pytest.mark.parametrize(("scope", "status"), [(Scope.READ, b"403"), (Scope.SEND, b"100")])

@@ -218,3 +218,14 @@ async def test_large_json_is_not_parsed(host: Machine, path: str) -> None:
     status, answer = await host.v1("GET", path)
     assert status == 200
     assert "not usable" in str(answer)
+
+
+@pytest.mark.parametrize(("values", "usable"), [(5000, True), (5001, False)])
+async def test_what_an_account_says_about_itself_has_a_limited_number_of_values(
+    host: Machine, values: int, usable: bool
+) -> None:
+    process = await host.start("alice")
+    # What counts are commas, opening brackets and braces, and one more.
+    process.options = b'{"account": "alice", "options": {}, "x": [%b]}' % b",".join([b"1"] * (values - 5))
+    _, answer = await host.v1("GET", "accounts/alice/options")
+    assert (answer["program"] is None) == usable, answer["program"]

@@ -1,4 +1,4 @@
-"""Idle connections to the accounts, and the answers on them, for ``forwarding``.
+"""The connections to the accounts, and the answers on them.
 
 A connection belongs to the process that accepted it, and the process creates a new secret at each start: the
 account's unit and the secret of its port, as checked when the connection was opened (``connecting``), stay valid
@@ -18,16 +18,15 @@ from typing import Protocol, cast
 
 from aiohttp.http import SERVER_SOFTWARE
 
-from wxcontroller.controller.account_port.client import unusable_because
 from wxcontroller.controller.account_port.connecting import AccountConnections
+from wxcontroller.controller.account_port.failures import BadResponse, NotRunning, unusable_because
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.budget import INTERIM_HEADS, PART_BYTES, Budget
-from wxcontroller.core.messages import Text
 from wxcontroller.openwx import http1
 from wxcontroller.openwx.credentials import PORT_HEADER
-from wxcontroller.openwx.http1 import BadChunk, BadHead, Chunked
+from wxcontroller.openwx.http1 import BadChunk, BadHead, Chunked, Fields
 
 # The headers of an account that a caller gets: those that describe the body. Others could affect the caller's browser
 # or a cache in between. CORS, caching and security headers come from the controller.
@@ -53,16 +52,8 @@ SERVER = "wxcontroller"
 _ANY_SERVER = SERVER_SOFTWARE.encode()
 
 
-class BadResponse(Exception):
-    """An answer that is invalid, or not passed on for the reason ``why``."""
-
-    def __init__(self, why: Text | None = None) -> None:
-        super().__init__()
-        self.why = why
-
-
 class ResponseSink(Protocol):
-    """A caller that waits for an answer. ``broken`` or ``finished`` is its last call."""
+    """Whoever waits for an answer: a caller, or the controller. ``broken`` or ``finished`` is its last call."""
 
     is_head: bool
 
@@ -83,8 +74,8 @@ class ResponseSink(Protocol):
     def latest(self) -> float:
         """Return when the answer is too late, by the loop's clock."""
 
-    def answered(self, status: int, data: bytes) -> None:
-        """Take the head, as a caller gets it but for the empty line at its end."""
+    def answered(self, head: "ResponseHead") -> None:
+        """Take the head."""
 
     def more(self, data: bytes) -> None:
         """Process the next part of the response, beginning with the empty line."""
@@ -101,7 +92,9 @@ class ResponseHead:
     """The head of an answer. ``length`` of the body, _UNTIL_END for one that ends with the connection."""
 
     status: int
-    sent: bytes  # as the caller gets it, but for the empty line
+    reason: bytes
+    fields: Fields  # as they came
+    sent: bytes  # the head as a caller gets it, but for the empty line
     length: int
     chunked: bool
     keep: bool  # the connection
@@ -135,6 +128,8 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
     keep = read.keeps and (bodiless or read.chunked or length != _UNTIL_END)
     return ResponseHead(
         status,
+        read.reason,
+        read.fields,
         line + sent + own,
         0 if bodiless else length,
         read.chunked and not bodiless,
@@ -332,7 +327,7 @@ class Backend(asyncio.Protocol):
         head = self._head = self._backends.head(data[begin:end], sink.is_head, self._budget)
         self._left = head.length
         self._chunked = Chunked() if head.chunked else None
-        sink.answered(head.status, head.sent)
+        sink.answered(head)
         return data[end:]
 
     def _read_chunks(self, sink: ResponseSink, chunked: Chunked, data: bytes, before: bytes) -> bytes:
@@ -440,7 +435,22 @@ class Backends:
                 heads[head] = found
         return found
 
-    def kept(self, account: Account, now: float) -> Backend | None:
+    async def connection(self, account: Account, now: float, seconds: float) -> Backend:
+        """Return a connection to an account that is used for nothing else, ``now`` by the loop's clock.
+
+        Raises PortFailure, and TimeoutError after ``seconds``.
+        """
+        backend = self._kept_to(account, now)
+        if backend is not None:
+            return backend
+        instance = account.name.instance
+        if not self._registry.is_up(instance):
+            raise NotRunning(account)
+        secret = self._registry.secret(instance)
+        budget = self._connections.budget(instance)
+        return await self._connections.open(account, lambda: Backend(self, account, secret, budget), seconds)
+
+    def _kept_to(self, account: Account, now: float) -> Backend | None:
         """Take a usable idle connection to an account out of the pool, or return None."""
         idle = self._idle.get(account.name.instance)
         while idle:
@@ -451,17 +461,6 @@ class Backends:
                 return backend
             backend.let_go()
         return None
-
-    def can_open(self, account: Account) -> bool:
-        """Whether the account's unit has a process."""
-        return self._registry.is_up(account.name.instance)
-
-    async def opened(self, account: Account, seconds: float) -> Backend:
-        """Open a connection to an account that is up. Raises PortFailure, and TimeoutError after ``seconds``."""
-        instance = account.name.instance
-        secret = self._registry.secret(instance)
-        budget = self._connections.budget(instance)
-        return await self._connections.open(account, lambda: Backend(self, account, secret, budget), seconds)
 
     def keep(self, backend: Backend) -> None:
         """Take back a connection whose request is answered."""

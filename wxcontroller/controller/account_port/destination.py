@@ -1,15 +1,19 @@
 """Where the controller passes requests on to."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import aiohttp
 
+from wxcontroller.controller.account_port.ports import PortAnswer
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import Text
 from wxcontroller.core.relay import Body
+
+# An answer whose head has arrived. Reading it raises aiohttp's errors and OSError.
+RelayedAnswer: TypeAlias = PortAnswer | aiohttp.ClientResponse
 
 
 class Destination(Protocol):
@@ -17,7 +21,7 @@ class Destination(Protocol):
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
-    ) -> aiohttp.ClientResponse:
+    ) -> RelayedAnswer:
         """Send a request; return the response once its head has arrived. Raises WxError."""
         ...
 

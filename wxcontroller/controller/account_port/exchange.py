@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from wxcontroller.controller.access import authorize_call, hold_caller
-from wxcontroller.controller.account_port.backends import Backend, BadResponse
-from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.backends import Backend, ResponseHead
+from wxcontroller.controller.account_port.failures import PortFailure, failure_of
 from wxcontroller.controller.account_port.proxy import KEPT_BY_BROWSERS, NOT_SENT_ON, failure, kept, to_host
 from wxcontroller.controller.admission import claim_of_caller, claim_of_head, hop_of, shown_by
 from wxcontroller.controller.authentication import Caller
@@ -162,13 +162,9 @@ class ForwardedRequest:
                     self.end_poll()
                     return
                 self._forwarder.polls.add(self)
-        backends = self._forwarder.backends
-        backend = backends.kept(account, connection.heard)
-        if backend is None:
-            if not backends.can_open(account):
-                raise NotRunning(account)
-            backend = await backends.opened(account, settings.ua_connect_timeout)
-        await self._send(backend)
+        await self._send(
+            await shared.ports.backends.connection(account, connection.heard, settings.ua_connect_timeout)
+        )
 
     # -- the body, before it is sent
 
@@ -340,13 +336,12 @@ class ForwardedRequest:
 
     # -- towards the caller
 
-    def answered(self, status: int, data: bytes) -> None:
-        shared, backend = self._shared, self._backend
+    def answered(self, head: ResponseHead) -> None:
+        shared, status, data = self._shared, head.status, head.sent
         # The token may have been revoked while the poll waited: later events are not for its holder.
         if self.call == _ENDED_BY_RESTART and not shared.gate.is_still_valid(self._caller):
             self._refuse(shared.gate.revoked())
             return
-        assert backend is not None
         self._status = status
         if self._head.method == b"OPTIONS":
             data += _PREFLIGHT
@@ -388,8 +383,6 @@ class ForwardedRequest:
             self._end(self._status)
             # Only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()
-        elif isinstance(problem, BadResponse) and problem.why is not None:
-            self._fail(NotAnswering(account, problem.why))
         else:
             self._fail(failure_of(account, problem))
 

@@ -6,6 +6,8 @@ from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
 
+_NOT_PASSED_ON = frozenset({401, 407})
+
 
 class PortFailure(WxError):
     """An account's program gave no usable response. ``what`` gives the reason without naming the account."""
@@ -17,6 +19,14 @@ class PortFailure(WxError):
         super().__init__(self.message_template, remedy, account=name.name, unit=name.unit, what=what)
         self.what = what
         self.timed_out = timed_out
+
+
+class BadResponse(ConnectionError):
+    """An answer that is invalid, or not passed on for the reason ``why``."""
+
+    def __init__(self, why: Text | None = None) -> None:
+        super().__init__()
+        self.why = why
 
 
 NOT_RUNNING = Text(N_("it is not running"))
@@ -48,4 +58,21 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
         )
     if isinstance(problem, TooMuch):
         return NotAnswering(account, Text(N_("its responses take too much memory")))
-    return NotAnswering(account, Text(N_("connection reset by its process")))
+    why = problem.why if isinstance(problem, BadResponse) else None
+    return NotAnswering(account, why or Text(N_("connection reset by its process")))
+
+
+def unusable_because(status: int, encoding: str) -> Text | None:
+    """Return why a response with this status and Content-Encoding ("": none) is not forwarded; None if it is.
+
+    A redirect would send the caller, and with it the caller's token, to a call of the account's choosing; 401 and
+    407 would make browsers and scripts ask for credentials repeatedly.
+    """
+    # 304 answers the caller's If-None-Match. Redirects, and 1xx other than interim ones, could lead elsewhere.
+    good = 200 <= status < 300 or status == 304 or 400 <= status < 600
+    if not good or status in _NOT_PASSED_ON:
+        return Text(N_("its process answered {status}, which is not forwarded"), status=status)
+    # None was requested, and the header that names the encoding is not forwarded.
+    if encoding.strip().lower() not in ("", "identity"):
+        return Text(N_("its process sent an encoded body that was not requested"))
+    return None

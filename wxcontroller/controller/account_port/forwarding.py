@@ -8,7 +8,6 @@ connections to the accounts. Lists of all accounts are answered at once while th
 import re
 import time
 
-from wxcontroller.controller.account_port.backends import Backends
 from wxcontroller.controller.account_port.exchange import ForwardedRequest
 from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
 from wxcontroller.controller.admission import claim_of_caller, shown_by
@@ -53,7 +52,6 @@ class AccountForwarder:
 
     def __init__(self, shared: Context, requests: RequestFigures) -> None:
         self.shared, self.requests = shared, requests
-        self.backends = Backends(shared.accounts.registry, shared.ports.connections)
         self.polls: set[ForwardedRequest] = set()  # that a restart ends
         self._settings: Settings | None = None
         self._own_headers = b""
@@ -87,8 +85,7 @@ class AccountForwarder:
             poll.end_poll()
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self.backends.close()
+        """Close what is kept open."""
         self._lists.close()
 
     def _is_elsewhere(self, query: bytes) -> bool:
@@ -143,4 +140,4 @@ class AccountForwarder:
         """Settings are replaced as a whole by a reload."""
         self._settings = settings
         self._own_headers = own_headers(settings)
-        self.backends.set_own(self._own_headers)
+        self.shared.ports.backends.set_own(self._own_headers)

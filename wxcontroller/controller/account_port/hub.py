@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import re
 import time
 from collections import deque
@@ -29,11 +30,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import urlencode
 
-import aiohttp
 from msgspec import UNSET
 
-from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.failures import PortFailure
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.core.access import Scope
@@ -338,7 +338,6 @@ class Hub:
         """Read an account's stream, after ``place`` or from ``since`` on, until it ends."""
         begin = {"since": str(since)} if place is None else {"after": place}
         headers = {"Accept": "text/event-stream"}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
         budget = self._ports.budget(account)
         process, opened = self._registry.process(account.name.instance), False
 
@@ -347,7 +346,12 @@ class Hub:
 
         try:
             async with await self._ports.open(
-                account, f"/v1/events?{urlencode(begin)}", Scope.READ, headers=headers, timeout=timeout
+                account,
+                f"/v1/events?{urlencode(begin)}",
+                Scope.READ,
+                headers=headers,
+                seconds=math.inf,
+                silence=STREAM_SILENCE_SECONDS,
             ) as response:
                 if (
                     response.status != 200
@@ -368,7 +372,7 @@ class Hub:
                     if event is not None:
                         await give(event)
                     opened = True
-        except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
+        except (PortFailure, OSError, ValueError) as problem:
             log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
         if opened:
             self._refusals.pop(account.name.instance, None)

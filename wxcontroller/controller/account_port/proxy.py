@@ -3,6 +3,7 @@
 Requests and responses stream, so that a slow side slows the other one down. Calls under /openwx/ take ``forwarding``.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -15,9 +16,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, as_caller, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import AccountPorts
-from wxcontroller.controller.account_port.destination import Destination
+from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.authentication import Caller
@@ -29,7 +30,7 @@ from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path, loggable
 from wxcontroller.core.account import Account
-from wxcontroller.core.budget import Budget
+from wxcontroller.core.budget import Budget, read_whole
 from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.messages import Text
 from wxcontroller.core.relay import Body
@@ -82,7 +83,7 @@ class _Port:
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
-    ) -> aiohttp.ClientResponse:
+    ) -> RelayedAnswer:
         sent = CIMultiDict(headers)
         sent.update(credentials.holder_header(caller.token))
         return await self._ports.open(self._account, target, caller.scope, method, sent, body)
@@ -202,7 +203,7 @@ async def pass_to(
     response = await send_request(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
-    async with response:
+    with contextlib.closing(response):
         headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in sent_back)
         if request.method == "OPTIONS":
             headers.update(replies.PREFLIGHT_HEADERS)
@@ -214,7 +215,7 @@ async def pass_to(
         if not is_small(request, response):
             return await stream(request, response, headers)
         try:
-            content = await response.read()
+            content = await read_whole(response.content, destination.budget, _SMALL)
         except (aiohttp.ClientError, OSError) as problem:
             raise destination.failure_of(problem) from None
         # The library sets the length of the body that was read.
@@ -224,7 +225,7 @@ async def pass_to(
 
 async def send_request(
     request: web.Request, destination: Destination, target: str, spool: BodySpool | None
-) -> aiohttp.ClientResponse | None:
+) -> RelayedAnswer | None:
     """Forward the request; return the response once its head arrived, None for a long poll ended by a restart."""
     shared = context(request)
     headers, body = forwarded(request, shared.settings, spool)
@@ -252,20 +253,18 @@ def kept(seconds: int) -> dict[str, str]:
     return {"Cache-Control": f"max-age={seconds}", "Expires": until}
 
 
-def is_small(request: web.Request, response: aiohttp.ClientResponse) -> bool:
-    length = response.content_length
-    return length is not None and length <= _SMALL and request.method != HTTPMethod.HEAD
+def is_small(request: web.Request, response: RelayedAnswer) -> bool:
+    length = response.headers.get("Content-Length", "")
+    return length.isdecimal() and int(length) <= _SMALL and request.method != HTTPMethod.HEAD
 
 
-async def stream(
-    request: web.Request, response: aiohttp.ClientResponse, headers: CIMultiDict[str]
-) -> web.StreamResponse:
+async def stream(request: web.Request, response: RelayedAnswer, headers: CIMultiDict[str]) -> web.StreamResponse:
     answer = web.StreamResponse(status=response.status, reason=response.reason, headers=headers)
     await answer.prepare(request)
     while True:
         try:
             chunk = await response.content.readany()
-        except (aiohttp.ClientError, TimeoutError) as problem:
+        except (aiohttp.ClientError, OSError) as problem:
             name = type(problem).__name__
             log.warning("response ended early: path=%s error=%s", loggable(request.path), name, extra=cause(name))
             # The part that was sent so far must not look complete.
@@ -304,13 +303,11 @@ def forwarded(request: web.Request, settings: Settings, spool: BodySpool | None)
         return headers, spool.chunks()
     if not has_body(request):
         return headers, None
-    if request.content_length is not None:
-        return headers, request.content
     return headers, _Bounded(request.content, settings.max_body)
 
 
 class _Bounded:
-    """A body of unknown length that ends the request when it grows beyond ``limit`` bytes."""
+    """A body that ends the request when it grows beyond ``limit`` bytes, if its length is not known before."""
 
     def __init__(self, content: aiohttp.StreamReader, limit: int) -> None:
         self._content = content

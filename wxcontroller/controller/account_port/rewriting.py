@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from wxcontroller.controller.account_port.destination import Destination
+from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
 from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
 from wxcontroller.core.budget import read_whole
 from wxcontroller.core.eventlines import SentEvent, events_in
@@ -39,7 +39,7 @@ def record_of(request: web.Request) -> type[WireRecord] | None:
 
 async def rewritten(
     request: web.Request,
-    response: aiohttp.ClientResponse,
+    response: RelayedAnswer,
     destination: Destination,
     kind: type[WireRecord],
     headers: CIMultiDict[str],
@@ -56,7 +56,7 @@ async def rewritten(
         return await _stream(request, response, destination, headers, event_bytes)
     try:
         limit = event_bytes if kind.holds_reports else ANSWER_BYTES
-        content = await read_whole(response, destination.budget, limit)
+        content = await read_whole(response.content, destination.budget, limit)
         if len(content) > limit:
             raise Undecodable(f"has more than {limit} bytes")
         with destination.budget.working():
@@ -78,7 +78,7 @@ def _why(status: int, request: web.Request, problem: Undecodable) -> Text:
 
 async def _stream(
     request: web.Request,
-    response: aiohttp.ClientResponse,
+    response: RelayedAnswer,
     destination: Destination,
     headers: CIMultiDict[str],
     event_bytes: int,
@@ -92,7 +92,7 @@ async def _stream(
                 event = await _event(sent, destination.account)
             if event:
                 await write(answer.write(event))
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+    except (aiohttp.ClientError, OSError, ValueError):
         if request.transport is not None:
             request.transport.abort()
         return answer

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxcontroller.controller.account_port.client import ANSWER_VALUES, AccountPorts
 from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
+from wxcontroller.controller.account_port.ports import PROGRAM_ANSWER_VALUES, AccountPorts
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -62,7 +62,7 @@ async def ask(
     if status != 200:
         return Answer(reason=Text(N_("its process answered {status} to {path}"), status=status, path=path))
     try:
-        found = decode(content, _KINDS[path.partition("?")[0]], ANSWER_VALUES)
+        found = decode(content, _KINDS[path.partition("?")[0]], PROGRAM_ANSWER_VALUES)
     except Undecodable as problem:
         return Answer(reason=Text(N_("its response to {path} is not usable: {why}"), path=path, why=str(problem)))
     # A program in its unit that is not ours may answer for another account, as a proxy does.

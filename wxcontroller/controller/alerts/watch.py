@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes

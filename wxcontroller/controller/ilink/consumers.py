@@ -1,6 +1,6 @@
 """The controller's part in consumers, apart from forwarding their calls."""
 
-from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.errors import BadRequest, NotServed
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account

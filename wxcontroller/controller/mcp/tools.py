@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 from weakref import WeakValueDictionary
 
-import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.access import hold_to_accounts
@@ -370,8 +369,8 @@ async def fetch(
     sent = {**(headers or {}), **holder_header(call.who.token)}
     try:
         async with await call.shared.ports.open(account, target, call.who.scope, method, sent, body) as response:
-            content = await read_whole(response, call.shared.ports.budget(account), limit)
-    except (aiohttp.ClientError, OSError) as problem:
+            content = await read_whole(response.content, call.shared.ports.budget(account), limit)
+    except OSError as problem:
         raise failure_of(account, problem) from None
     if len(content) > limit:
         raise Refused("too-large", N_("the answer has more than {most} bytes"), N_("ask for less"), most=limit)

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote_plus
 
-from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure
+from wxcontroller.controller.account_port.ports import PROGRAM_ANSWER_VALUES, AccountPorts
 from wxcontroller.controller.notify.notification import Attachment
 from wxcontroller.controller.registry import Registry
 from wxcontroller.core import summaries
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 8.0
 _SEARCH_SECONDS = 5.0
 _PAUSE = 0.5
-_ANSWER_VALUES = 5000
 _NO_PEER = "no-such-peer"
 # In this order: the first that matches decides, as in wxctl send.
 _FRIEND_KEYS = ("displayname", "markname", "name")
@@ -158,7 +157,7 @@ class TargetSender:
 def _json(content: bytes) -> JsonValue:
     """Return an account's answer, None for one that is not JSON, or too large."""
     try:
-        return read_json(content, values=_ANSWER_VALUES)
+        return read_json(content, values=PROGRAM_ANSWER_VALUES)
     except ValueError:
         return None
 
