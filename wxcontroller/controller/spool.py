@@ -66,6 +66,11 @@ class BodySpool:
                 start += len(chunk)
 
 
+def in_memory(content: bytes) -> BodySpool:
+    """Return a body that is here."""
+    return BodySpool(content, None, len(content), [(0, len(content))])
+
+
 async def spooled(pieces: AsyncIterator[bytes], limit: int) -> BodySpool:
     """Read a body of at most ``limit`` bytes. Raises HTTPRequestEntityTooLarge, and as ``pieces``."""
     content: list[bytes] = []

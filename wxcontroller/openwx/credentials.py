@@ -79,6 +79,8 @@ def decoded(coded: str) -> str:
 
 def from_form(content_type: str, body: Body) -> str | None:
     """Return the token in a form or JSON body. Raises BadParameter."""
+    if not parameters.may_hold(content_type, body, NAME):
+        return None
     return last_value(parameters.form_pairs(content_type, body, NAME))
 
 
@@ -93,6 +95,8 @@ def without_token(target: str) -> str:
 
 def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
     """Return the parts of a body, from and to, that are left without its tokens. Raises BadParameter."""
+    if not parameters.may_hold(content_type, body, NAME):
+        return [(0, len(body))]
     return parameters.spans_without(content_type, body, NAME)
 
 

@@ -79,7 +79,7 @@ class Value:
                 if cut > 0:
                     at -= len(piece) - cut
                     piece = piece[:cut]
-                piece = unquote_to_bytes(piece.replace(b"+", b" "))
+                piece = decoded(piece)
             yield piece
 
     def read(self) -> bytes:
@@ -133,6 +133,15 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     found = list(urlencoded(query.encode("utf-8", "surrogateescape"), None))
     kind, boundary = form(content_type)
     return [*found, *_values(kind, boundary, body, None, files=True)]
+
+
+def may_hold(content_type: str, body: Body, name: str) -> bool:
+    """Return whether a body may have fields of this name: if not, no parser finds one in it.
+
+    The name may also be written with escapes. Looking for both takes a fraction of the time of parsing.
+    """
+    escape = b"%" if form(content_type)[0] == URLENCODED else b"\\"
+    return body.find(name.encode()) >= 0 or body.find(escape) >= 0
 
 
 def _values(kind: str, boundary: bytes, body: Body, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
@@ -321,7 +330,7 @@ def field_name(head: bytes, files: bool) -> str | None:
 
 
 def decoded(raw: bytes) -> bytes:
-    return unquote_to_bytes(raw.replace(b"+", b" "))
+    return unquote_to_bytes(raw.replace(b"+", b" ")) if b"%" in raw or b"+" in raw else raw
 
 
 def text(raw: bytes, what: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wxcontroller.openwx.credentials import from_form, spans_without_token
 from wxcontroller.openwx.crosssite import own_host
 from wxcontroller.openwx.parameters import (
     BadParameter,
@@ -95,6 +96,27 @@ def test_large_json_is_read_in_pieces_that_cut_no_character() -> None:
         [(_, value)] = values_of("", JSON, json.dumps({"media_data": text}, ensure_ascii=ascii_only).encode())
         assert value.read().decode() == text
         assert max(map(len, value.pieces())) < 1 << 20
+
+
+FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "rest"),
+    [
+        (FORM, b"a=1&token=x", b"a=1&"),
+        (FORM, b"%74%6f%6b%65%6e=x&a=1", b"a=1"),
+        (JSON, b'{"a":1,"token":"x"}', b'{"a":1}'),
+        (JSON, b'{"\\u0074oken":"x","a":1}', b'{"a":1}'),
+        (PARTS, multipart("b", ("name=token", b"x"), ("name=a", b"1")), multipart("b", ("name=a", b"1"))),
+        (PARTS, multipart("b", (r'name="t\oken"', b"x"), ("name=a", b"1")), multipart("b", ("name=a", b"1"))),
+    ],
+)
+def test_a_token_is_found_and_removed_however_its_name_is_written(kind: str, body: bytes, rest: bytes) -> None:
+    assert from_form(kind, body) == "x"
+    assert b"".join(body[start:end] for start, end in spans_without_token(kind, body)) == rest
+    assert from_form(kind, rest) is None
+    assert spans_without_token(kind, rest) == [(0, len(rest))]
 
 
 def test_multipart_fields_without_files() -> None:

@@ -30,7 +30,7 @@ from wxcontroller.controller.errors import FORMS, Refused
 from wxcontroller.controller.metrics.requests import RequestPart
 from wxcontroller.controller.openwx import client_unknown, is_missing
 from wxcontroller.controller.origin import allowed_origin, foreign
-from wxcontroller.controller.spool import BodySpool, spooled
+from wxcontroller.controller.spool import BodySpool, in_memory, spooled
 from wxcontroller.core import access
 from wxcontroller.core.access import call_path, loggable
 from wxcontroller.core.account import Account
@@ -132,7 +132,9 @@ class ForwardedRequest:
         if caller is None:
             # The first token counts, even if it is wrong.
             token = shown_by(head, self._query)
-            caller = gate.caller(await self._token_in_form(kind) if token is None and looks else token, address)
+            if token is None and looks:
+                token = await self._token_in_form(kind)
+            caller = gate.recognize(token, address, tokens) or gate.caller(token, address)
             self._place.change(claim_of_caller(caller, address, settings))
         self._caller = caller
         method = head.method.decode()
@@ -215,11 +217,23 @@ class ForwardedRequest:
                 except TimeoutError:
                     raise web.HTTPRequestTimeout from None
 
+    async def _whole(self, limit: int, seconds: float | None = None) -> BodySpool:
+        """Return the body, once it is here.
+
+        Raises HTTPRequestEntityTooLarge, TimeoutError after ``seconds``, and as ``_pieces``.
+        """
+        if not self._complete or self._body_bytes > min(limit, _QUEUED):
+            async with asyncio.timeout(seconds):
+                return await spooled(self._pieces(), limit)
+        assert self._place is not None
+        self._place.take(Resource.BODIES, self._body_bytes)
+        pieces, self._content = self._content, []
+        return in_memory(b"".join(pieces))
+
     async def _token_in_form(self, kind: str) -> str | None:
         """Return the token in a form. Raises BadParameter and HTTPRequestTimeout."""
         try:
-            async with asyncio.timeout(admission.UNKNOWN_BODY_SECONDS):
-                self._spool = await spooled(self._pieces(), TOKEN_FORM_BYTES)
+            self._spool = await self._whole(TOKEN_FORM_BYTES, admission.UNKNOWN_BODY_SECONDS)
         except web.HTTPRequestEntityTooLarge:
             return None
         except TimeoutError:
@@ -230,7 +244,7 @@ class ForwardedRequest:
     async def _read_form(self, kind: str, client: str | None, looks: bool, limit: int) -> str | None:
         """Read a form, remove the caller's token from it, and return the client of the request."""
         if self._spool is None:
-            self._spool = await spooled(self._pieces(), limit)
+            self._spool = await self._whole(limit)
         spool = self._spool
         with spool.view() as body:
             if looks:
