@@ -17,6 +17,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.controller.account_port.forwarding import AccountForwarder
+from wxcontroller.controller.account_port.rewriting import RECORDS
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.access import loggable
@@ -37,7 +38,7 @@ class Server:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
-        self._forwarder = AccountForwarder(self._shared, app[FIGURES].requests)
+        self._forwarder = AccountForwarder(self._shared, app[FIGURES].requests, app[RECORDS])
         app.on_response_prepare.append(self._set_server_header)
         self._runner = web.AppRunner(
             app,

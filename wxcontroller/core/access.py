@@ -11,7 +11,7 @@ with scope admin. They require their token even while the rest of the API is ope
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TypeAlias
@@ -223,6 +223,7 @@ def by_method(endpoints: Iterable[Endpoint]) -> Endpoints:
 
 _CONTROLLER = by_method(CONTROLLER)
 _OWN_PORT = by_method(OWN_PORT)
+_PROGRAM = by_method(PROGRAM)
 
 
 def is_notification(method: str, path: str) -> bool:
@@ -254,6 +255,17 @@ def of_own_port(method: str, path: str) -> Endpoint:
     """Return the entry of a route only of an account's port; ``path`` in the router's form."""
     found = _OWN_PORT.get((_plain(method), path))
     return found or Endpoint((method,), path, Scope.ADMIN, About.NOTHING)
+
+
+def of_program(method: str, parts: Sequence[str]) -> Endpoint | None:
+    """Return the entry of a call of /v1 that an account's program answers, None for another; ``parts`` of its path
+    are those after the account's name.
+    """
+    # An id may be the second part; a call with that name comes first, as in the router.
+    for named in (parts, (*parts[:1], *("{id}", "{file}")[parts[0] == "media" :][:1], *parts[2:])):
+        if found := _PROGRAM.get((_plain(method), "/v1/" + "/".join(named))):
+            return found
+    return None
 
 
 def call_path(path: str) -> str:

@@ -11,9 +11,11 @@ or ``token`` is read first, up to its limit.
 import asyncio
 import contextlib
 import logging
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,16 @@ from aiohttp import web
 
 from wxcontroller.controller.access import authorize_call, hold_caller
 from wxcontroller.controller.account_port.backends import Backend, ResponseHead
-from wxcontroller.controller.account_port.failures import PortFailure, failure_of
-from wxcontroller.controller.account_port.proxy import KEPT_BY_BROWSERS, NOT_SENT_ON, failure, kept, to_host
+from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure, failure_of
+from wxcontroller.controller.account_port.proxy import (
+    KEPT_BY_BROWSERS,
+    NOT_SENT_ON,
+    PASSED_BODY_BYTES,
+    failure,
+    kept,
+    to_host,
+)
+from wxcontroller.controller.account_port.rewriting import limit_of, why_unusable, written
 from wxcontroller.controller.admission import claim_of_caller, claim_of_head, hop_of, shown_by
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import context
@@ -31,9 +41,10 @@ from wxcontroller.controller.metrics.requests import RequestPart
 from wxcontroller.controller.openwx import client_unknown, is_missing
 from wxcontroller.controller.origin import allowed_origin, foreign
 from wxcontroller.controller.spool import BodySpool, in_memory, spooled
-from wxcontroller.core import access
-from wxcontroller.core.access import call_path, loggable
+from wxcontroller.core.access import Endpoint, call_path, loggable
 from wxcontroller.core.account import Account
+from wxcontroller.core.budget import Holding, TooMuch
+from wxcontroller.core.records.decoding import Undecodable, WireRecord
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import admission, credentials, parameters, replies
 from wxcontroller.openwx.admission import AdmissionSlot, Resource
@@ -47,12 +58,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _NOT_SENT_ON = frozenset(name.encode() for name in NOT_SENT_ON) | {b"content-length"}
 _NOT_KEPT = b"\r\nCache-Control: no-store\r\n"
+# Of an answer that is written again.
+_OF_CONTENT = re.compile(rb"(?i)(?<=\r\n)(?:content-length|content-type|transfer-encoding): [^\r]*\r\n")
+_JSON_TYPE = f"Content-Type: {replies.CONTENT_TYPE}\r\n".encode()
 _CHUNKED = b"\r\nTransfer-Encoding: chunked\r\n"
 _PREFLIGHT = "".join(f"{name}: {value}\r\n" for name, value in replies.PREFLIGHT_HEADERS.items()).encode()
 _LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
 _ENDED_BY_RESTART = "/openwx/check_event"
 # With this much of a body waiting, its caller has to wait.
 _QUEUED = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCall:
+    """A call that an account answers, with its path there; ``account`` is the one that its path at the controller
+    names, None: the parameter ``client`` does.
+
+    ``record`` is the type of an answer that is written again, None for one that passes unread. ``is_upload``: its
+    body may be as large as content to send.
+    """
+
+    endpoint: Endpoint
+    path: str
+    account: str | None = None
+    record: type[WireRecord] | None = None
+    is_upload: bool = True
 
 
 class ForwardedRequest:
@@ -63,17 +93,42 @@ class ForwardedRequest:
     """
 
     __slots__ = (
-        *("_account", "_backend", "_began", "_body_bytes", "_caller", "_complete", "_connection", "_content"),
+        *(
+            "_account",
+            "_answer",
+            "_answer_bytes",
+            "_backend",
+            "_call",
+            "_hold",
+            "_limit",
+            "_memory",
+            "_began",
+            "_body_bytes",
+            "_caller",
+            "_complete",
+            "_connection",
+            "_content",
+        ),
         *("_forwarder", "_head", "_held", "_keep", "_path", "_place", "_query", "_share", "_shared", "_spool"),
         *("_status", "_streams", "_target", "_task", "_wake", "call", "is_head"),
     )
 
     def __init__(
-        self, forwarder: "AccountForwarder", connection: HttpConnection, head: RequestHead, path: str, query: bytes
+        self,
+        forwarder: "AccountForwarder",
+        connection: HttpConnection,
+        head: RequestHead,
+        path: str,
+        query: bytes,
+        call: AccountCall,
     ) -> None:
         self._forwarder, self._shared = forwarder, forwarder.shared
         self._connection, self._head, self._path, self._query = connection, head, path, query
-        self._began = connection.heard
+        self._began, self._call = connection.heard, call
+        self._limit = self._shared.settings.max_body if call.is_upload else PASSED_BODY_BYTES
+        self._answer: list[bytes] | None = None  # what of it is here, if it is written again
+        self._answer_bytes = 0
+        self._memory: AbstractContextManager[Holding] | None = None  # for that
         self.call = call_path(path)
         self.is_head = head.method == b"HEAD"
         self._content: list[bytes] = []  # parts of the body that nobody has taken yet
@@ -93,13 +148,16 @@ class ForwardedRequest:
 
     def start(self) -> None:
         """Go the request's way, up to where it has to wait."""
+        self._begin(self.run())
+
+    def _begin(self, steps: Coroutine[None, None, None]) -> None:
         loop = asyncio.get_running_loop()
-        task = asyncio.Task(self._go(), loop=loop, eager_start=True)  # type: ignore[call-arg]  # of Python 3.12
+        task = asyncio.Task(self._go(steps), loop=loop, eager_start=True)  # type: ignore[call-arg]  # of Python 3.12
         self._task = None if task.done() else task
 
-    async def _go(self) -> None:
+    async def _go(self, steps: Coroutine[None, None, None]) -> None:
         try:
-            await self.run()
+            await steps
         except PortFailure as problem:
             self._fail(problem)
         except Exception as problem:
@@ -126,7 +184,7 @@ class ForwardedRequest:
             self._conclude(partial(_foreign, problem))
             return
         kind = (head.value(b"content-type") or "") if head.body is not None else ""
-        holds = bool(kind) and parameters.holds_parameters("/openwx/", kind)
+        holds = bool(kind) and parameters.holds_parameters(self._path, kind)
         length = head.body.length if isinstance(head.body, Sized) else 0
         looks = holds and (gate.exposed or tokens.required) and length <= TOKEN_FORM_BYTES
         if caller is None:
@@ -138,17 +196,20 @@ class ForwardedRequest:
             self._place.change(claim_of_caller(caller, address, settings))
         self._caller = caller
         method = head.method.decode()
-        authorize_call(gate, caller, access.of_call(self._path), method, self._path)
-        client = dict(parameters.urlencoded_pairs(self._query, "client")).get("client")
-        if length > settings.max_body:
-            raise web.HTTPRequestEntityTooLarge(settings.max_body, length)
+        call = self._call
+        authorize_call(gate, caller, call.endpoint, method, self._path)
+        if call.account is not None:
+            hold_caller(shared, caller, call.account)
+        client = call.account or dict(parameters.urlencoded_pairs(self._query, "client")).get("client")
+        if length > self._limit:
+            raise web.HTTPRequestEntityTooLarge(self._limit, length)
         if holds and (client is None or looks):
-            client = await self._read_form(kind, client, looks, settings.max_body)
-        self._target = credentials.without_token(
-            f"{self._path}?{self._query.decode()}" if self._query else self._path
-        )
+            client = await self._read_form(kind, client, looks, self._limit)
+        self._target = credentials.without_token(f"{call.path}?{self._query.decode()}" if self._query else call.path)
         account = None
-        if client is not None and not is_missing(client):
+        if call.account is not None:
+            account = shared.accounts.account(call.account)
+        elif client is not None and not is_missing(client):
             hold_caller(shared, caller, client)
             account = shared.accounts.registry.find(client)
         if account is None or client is None:
@@ -321,8 +382,8 @@ class ForwardedRequest:
             return
         if isinstance(self._head.body, Chunked):
             self._body_bytes += len(data)
-            if self._body_bytes > (limit := self._shared.settings.max_body):
-                self._refuse(web.HTTPRequestEntityTooLarge(limit, self._body_bytes))
+            if self._body_bytes > self._limit:
+                self._refuse(web.HTTPRequestEntityTooLarge(self._limit, self._body_bytes))
                 return
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._backend.write(data)
@@ -357,6 +418,12 @@ class ForwardedRequest:
             self._refuse(shared.gate.revoked())
             return
         self._status = status
+        if self._call.record is not None:
+            data = _OF_CONTENT.sub(b"", data) + _JSON_TYPE
+            if not self.is_head:
+                assert self._account is not None
+                self._memory = shared.ports.budget(self._account).holding()
+                self._answer, self._hold = [], self._memory.__enter__()
         if self._head.method == b"OPTIONS":
             data += _PREFLIGHT
         if status == 200 and (seconds := KEPT_BY_BROWSERS.get(self.call)):
@@ -375,15 +442,54 @@ class ForwardedRequest:
     @property
     def takes_chunks(self) -> bool:
         """Whether the caller's version of HTTP has chunks; if not, its connection ends the body."""
-        return self._head.minor != b"0"
+        return self._head.minor != b"0" and self._call.record is None
 
     def more(self, data: bytes) -> None:
+        if self._answer is not None:
+            self._keep_answer(self._answer, data)
+            return
         if self._held:
             data, self._held = self._held + data, b""
         self._connection.send(data)
 
     def finished(self) -> None:
         self._backend = None
+        if self._answer is not None:
+            self._begin(self._write_again(self._answer))
+            return
+        self._end(self._status)
+        self._connection.end(self._keep)
+
+    def _keep_answer(self, pieces: list[bytes], data: bytes) -> None:
+        """Keep a part of an answer that is written again."""
+        account, kind = self._account, self._call.record
+        assert account is not None
+        assert kind is not None
+        try:
+            self._hold.add(len(data))
+        except TooMuch as problem:
+            self._let_go()
+            self._fail(failure_of(account, problem))
+            return
+        pieces.append(data)
+        self._answer_bytes += len(data)
+        # The empty line is among it.
+        if self._answer_bytes > limit_of(kind, self._shared.settings.limits.stream_event_bytes) + 2:
+            self._let_go()
+            self.finished()
+
+    async def _write_again(self, pieces: list[bytes]) -> None:
+        """Answer with what the account answered, written again from its record. Raises NotAnswering."""
+        account, kind, shared = self._account, self._call.record, self._shared
+        assert account is not None
+        assert kind is not None
+        limit = limit_of(kind, shared.settings.limits.stream_event_bytes)
+        content, budget = b"".join(pieces).removeprefix(b"\r\n"), shared.ports.budget(account)
+        try:
+            body = await written(content, self._status, kind, limit, budget, account.name.name)
+        except Undecodable as problem:
+            raise NotAnswering(account, why_unusable(self._status, self._path, problem)) from None
+        self._connection.send(self._held + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         self._end(self._status)
         self._connection.end(self._keep)
 
@@ -438,10 +544,10 @@ class ForwardedRequest:
         # An account may answer before it has everything: the rest of a form is not sent, nor a connection opened.
         if self._task is not None:
             self._task.cancel()
-        for each in (self._place, self._share):
+        for each in (self._place, self._share, self._memory):
             if each is not None:
                 each.__exit__(None, None, None)
-        self._share = None
+        self._share = self._memory = None
         self._forwarder.polls.discard(self)
         self._wake_up()
 
@@ -450,6 +556,7 @@ class ForwardedRequest:
         if self._spool is not None:
             self._spool.close()
         part = RequestPart.WAITING if self.call in _LONG_POLLS else RequestPart.OPENWX
+        part = part if self._call.account is None else RequestPart.V1
         self._forwarder.requests.note(part, status, time.monotonic() - self._began)
         if self._shared.settings.http_debug and status:
             # Never the query: it holds texts.
@@ -457,7 +564,8 @@ class ForwardedRequest:
 
     def _fail(self, problem: PortFailure) -> None:
         assert self._account is not None
-        self._conclude(partial(_failed, self._account, problem))
+        is_v1 = self._call.account is not None
+        self._conclude(partial(_raised, problem) if is_v1 else partial(_failed, self._account, problem))
 
     def _conclude(self, handler: Handler) -> None:
         """End the request with what the controller itself answers. aiohttp counts it, too."""

@@ -1,15 +1,18 @@
 """Which requests an account answers, and what they share: connections to accounts, long polls, lists.
 
-The only way of a request under /openwx/ to an account: the caller's connection (``openwx.connection``) reads its
-head (``openwx.http1``), ``AccountForwarder`` takes it, ``exchange`` is its way from there, ``backends`` has the
-connections to the accounts. Lists of all accounts are answered at once while they are prepared (``lists``).
+The only way of a call of /openwx or /v1 to an account, but for the stream of its events: the caller's connection
+(``openwx.connection``) reads its head (``openwx.http1``), ``AccountForwarder`` takes it, ``exchange`` is its way from
+there, ``backends`` has the connections to the accounts. Lists of all accounts are answered at once while they are
+prepared (``lists``).
 """
 
 import re
 import time
+from urllib.parse import unquote
 
-from wxcontroller.controller.account_port.exchange import ForwardedRequest
+from wxcontroller.controller.account_port.exchange import AccountCall, ForwardedRequest
 from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
+from wxcontroller.controller.account_port.rewriting import Records
 from wxcontroller.controller.admission import claim_of_caller, shown_by
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
@@ -18,6 +21,7 @@ from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.controller.openwx import is_own_call
 from wxcontroller.controller.origin import foreign, is_preflight
 from wxcontroller.controller.peers import forwarded
+from wxcontroller.core import access
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters
@@ -28,6 +32,7 @@ from wxcontroller.openwx.parameters import BadParameter
 
 # A path that is read in one way only: no escapes, no empty or relative parts. Others lead nowhere.
 _PATH = re.compile(r"/openwx(?:/(?!\.)[0-9A-Za-z_.~!$&'()*+,:=@-]+)+/?")
+_V1 = "/v1/accounts/"
 
 
 def parts_of(target: bytes) -> tuple[str, bytes]:
@@ -50,8 +55,8 @@ def own_headers(settings: Settings) -> bytes:
 class AccountForwarder:
     """The forwarder of the controller's port (``openwx.connection.Forwarder``)."""
 
-    def __init__(self, shared: Context, requests: RequestFigures) -> None:
-        self.shared, self.requests = shared, requests
+    def __init__(self, shared: Context, requests: RequestFigures, records: Records) -> None:
+        self.shared, self.requests, self._records = shared, requests, records
         self.polls: set[ForwardedRequest] = set()  # that a restart ends
         self._settings: Settings | None = None
         self._own_headers = b""
@@ -64,11 +69,29 @@ class AccountForwarder:
         path, query = parts_of(head.target)
         if head.method == b"GET" and path in LISTS and head.body is None:
             return self._answer_list(connection, head, path, query)
+        if path.startswith(_V1):
+            return self._take_v1(connection, head, path, query)
         if not _PATH.fullmatch(path) or is_own_call(head.method, path) or is_preflight(head, self.shared.settings):
             return False
         if self.shared.fleet is not None and self._is_elsewhere(query):
             return False
-        connection.begin(ForwardedRequest(self, connection, head, path, query))
+        connection.begin(
+            ForwardedRequest(self, connection, head, path, query, AccountCall(access.of_call(path), path))
+        )
+        return True
+
+    def _take_v1(self, connection: HttpConnection, head: RequestHead, path: str, query: bytes) -> bool:
+        """Take a call of /v1 that an account of this host answers, but for its stream."""
+        name, *parts = map(unquote, path.split("/")[3:])
+        endpoint = access.of_program(head.method.decode(), parts) if parts and all((name, *parts)) else None
+        if endpoint is None or b"text/event-stream" in head.values.get(b"accept", b""):
+            return False
+        if self.shared.accounts.registry.find(name) is None or is_preflight(head, self.shared.settings):
+            return False
+        record = self._records.get((endpoint.methods[0], f"/v1/accounts/{{name}}{endpoint.path.removeprefix('/v1')}"))
+        target = "/v1/" + path.split("/", 4)[4]
+        call = AccountCall(endpoint, target, name, record, is_upload=endpoint.path == "/v1/messages")
+        connection.begin(ForwardedRequest(self, connection, head, path, query, call))
         return True
 
     def address_of(self, head: RequestHead, connection: HttpConnection) -> object:

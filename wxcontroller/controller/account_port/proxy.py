@@ -138,18 +138,16 @@ async def to_host(
     return client_unknown(request) if host is None else await pass_to(request, host, target, spool)
 
 
-async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -> web.StreamResponse:
-    """Pass /v1/accounts/{name}/REST on as /v1/REST of its port. Raises as ``pass_on``, and UnknownAccount."""
+async def pass_on_v1(request: web.Request) -> web.StreamResponse:
+    """Pass /v1/accounts/{name}/REST on as /v1/REST of its port: a stream, as ``forwarding`` takes all others.
+
+    Raises as ``pass_on``, and UnknownAccount.
+    """
     account = context(request).accounts.account(request.match_info["name"])
     url = request.rel_url
     rest = url.raw_path.split("/", 4)[4]
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    spool = await form_of(request, most_body, False) if has_body(request) else None
-    try:
-        return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
-    finally:
-        if spool is not None:
-            spool.close()
+    return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"))
 
 
 async def form_of(request: web.Request, limit: int, needed: bool) -> BodySpool | None:

@@ -5,7 +5,9 @@ call that is declared with a record (``v1.calls``) is decoded into it; paths and
 from what the controller knows. A failure is decoded in the same way. The caller of an invalid answer gets 502.
 """
 
+from collections.abc import Mapping
 from http import HTTPMethod
+from typing import TypeAlias
 
 import aiohttp
 from aiohttp import web
@@ -13,7 +15,7 @@ from multidict import CIMultiDict
 
 from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
 from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
-from wxcontroller.core.budget import read_whole
+from wxcontroller.core.budget import Budget, read_whole
 from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
 from wxcontroller.core.messages import N_, Text
@@ -25,7 +27,8 @@ from wxcontroller.openwx import eventstream
 from wxcontroller.openwx.eventstream import write
 from wxcontroller.openwx.replies import CONTENT_TYPE
 
-RECORDS = web.AppKey("records", dict[tuple[str, str], type[WireRecord]])
+Records: TypeAlias = Mapping[tuple[str, str], type[WireRecord]]
+RECORDS = web.AppKey("records", Records)
 
 
 def record_of(request: web.Request) -> type[WireRecord] | None:
@@ -55,25 +58,39 @@ async def rewritten(
     if response.status == 200 and media_type(response.headers.get("Content-Type", "")) == "text/event-stream":
         return await _stream(request, response, destination, headers, event_bytes)
     try:
-        limit = event_bytes if kind.holds_reports else ANSWER_BYTES
+        limit = limit_of(kind, event_bytes)
         content = await read_whole(response.content, destination.budget, limit)
-        if len(content) > limit:
-            raise Undecodable(f"has more than {limit} bytes")
-        with destination.budget.working():
-            record = await decode_aside(content, kind if response.status < 400 else FailureRecord)
+        body = await written(content, response.status, kind, limit, destination.budget, destination.account)
     except Undecodable as problem:
-        raise destination.unusable(_why(response.status, request, problem)) from None
+        raise destination.unusable(why_unusable(response.status, request.path, problem)) from None
     except (aiohttp.ClientError, OSError) as problem:
         raise destination.failure_of(problem) from None
-    record.locate(destination.account)
     headers["Content-Type"] = CONTENT_TYPE
-    return web.Response(status=response.status, headers=headers, body=encode(record))
+    return web.Response(status=response.status, headers=headers, body=body)
 
 
-def _why(status: int, request: web.Request, problem: Undecodable) -> Text:
+def limit_of(kind: type[WireRecord], event_bytes: int) -> int:
+    """Return the largest size of an answer that is a record."""
+    return event_bytes if kind.holds_reports else ANSWER_BYTES
+
+
+async def written(
+    content: bytes, status: int, kind: type[WireRecord], limit: int, budget: Budget, account: str
+) -> bytes:
+    """Return the content of an answer, written again from its record. Raises Undecodable."""
+    if len(content) > limit:
+        raise Undecodable(f"has more than {limit} bytes")
+    with budget.working():
+        record = await decode_aside(content, kind if status < 400 else FailureRecord)
+    record.locate(account)
+    return encode(record)
+
+
+def why_unusable(status: int, path: str, problem: Undecodable) -> Text:
+    """Return why an answer is not usable."""
     if status >= 400:
-        return Text(N_("its process answered {status} to {path}"), status=status, path=request.path)
-    return Text(N_("its response to {path} is not usable: {why}"), path=request.path, why=str(problem))
+        return Text(N_("its process answered {status} to {path}"), status=status, path=path)
+    return Text(N_("its response to {path} is not usable: {why}"), path=path, why=str(problem))
 
 
 async def _stream(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
-from wxcontroller.controller.context import context
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.recordschemas import schema_of, schemas_of
 from wxcontroller.core.records.messages import (
@@ -161,5 +160,5 @@ def limit(maximum: int) -> Parameter:
     parameters=(Parameter("id", "the group's id", place="path"),),
 )
 async def passed_on(request: web.Request) -> web.StreamResponse:
-    """Pass a request on, whose body may be as large as an upload."""
-    return await pass_on_v1(request, context(request).settings.max_body)
+    """Pass a request on to the account's program."""
+    return await pass_on_v1(request)
