@@ -36,7 +36,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from bench.cpu import Counter, counted
-from bench.standin import PAGE
+from bench.standin import PAGE, STATUS
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
@@ -57,6 +57,7 @@ uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000; def
 """
 _BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; {sockets} root {root}/www;
   location /openwx/get_group_info {{ try_files /$arg_size =404; }} location /v1/ {{ return 200 '{page}'; }}
+  location /v1/status {{ return 200 '{status}'; }}
   location / {{ return 200 '{small}'; }} }}"""
 _PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
@@ -135,6 +136,7 @@ CASES = (
     Case("POST form, token in the form", 64, _SEND, "form", _FORM_TYPE),
     Case("POST JSON, 64 connections", 64, _SEND, kind=_JSON_TYPE),
     Case("/v1 messages, 64 connections", 64, "/v1/accounts/bench/messages?"),
+    Case("/v1 account, 64 connections", 64, "/v1/accounts/bench?"),
     Case("1 MB, 4 connections", 4, _GROUPS, size=_MB),
 )
 GROWTH = (
@@ -427,7 +429,9 @@ def _start_backend(
         for size in {case.size for case in (*CASES, *GROWTH) if case.size}:
             (root / f"www/{size}").write_bytes(b"x" * size)
         sockets = " ".join(f"listen unix:{each};" for each in own)
-        conf = _BACKEND.format(port=port, sockets=sockets, root=root, small=_SMALL.decode(), page=PAGE.decode())
+        conf = _BACKEND.format(
+            port=port, sockets=sockets, root=root, small=_SMALL.decode(), page=PAGE.decode(), status=STATUS.decode()
+        )
         stack.enter_context(nginx(program, root, "backend", 0, port, conf))
     else:
         stack.enter_context(

@@ -6,12 +6,14 @@ from aiohttp import web
 
 # A page of messages without any.
 PAGE = b'{"account":"bench","log":"0badcafe","messages":[],"pending":[],"more":false,"next":null}'
+STATUS = b'{"account":"bench","version":"1","pid":1}'
 
 
 async def answer(request: web.Request) -> web.Response:
     await request.read()
     size = int(request.query.get("size", 0))
     body = b"x" * size if size else PAGE if request.path.startswith("/v1/") else b'{"code":0,"status":"success"}'
+    body = STATUS if request.path == "/v1/status" else body
     return web.Response(body=body, content_type="application/json")
 
 

@@ -75,6 +75,10 @@ class AccountViews:
         units = self.units.recent()
         return None if units is None else self._certain(units)
 
+    def recent_view(self, instance: str) -> View | None:
+        """Return an account's view if that needs no query, else None. Raises OSError."""
+        return self._views.of(instance) if self.recent_views() is not None else None
+
     def _certain(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...] | None:
         """Return the views of this moment, None if a new one contradicts its unit, which may have changed since."""
         views, fresh = self._current(units), self._views.fresh

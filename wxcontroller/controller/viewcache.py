@@ -137,6 +137,10 @@ class Views:
     def close(self) -> None:
         self._changes.close()
 
+    def of(self, instance: str) -> View | None:
+        """Return a view of the last ``current``."""
+        return self._views.get(instance)
+
     def current(self, units: Mapping[str, UnitRecord], others: object) -> tuple[View, ...]:
         """Return the views of this moment, by id. Raises OSError.
 

@@ -229,3 +229,15 @@ async def until_receiving(host: Machine, expected: bool) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await host.v1("GET", "arrivals/eve"))[1]["under_way"] is not expected:
             await asyncio.sleep(0.1)
+
+
+async def test_one_account_is_shown_as_it_and_its_process_are_now(host: Machine) -> None:
+    """Its answer is kept while neither changes."""
+    process = await host.start("alice")
+    running, scanning, shown = LoginState.RUNNING, LoginState.SCANNING, None
+    for pid, state in ((7, running), (7, running), (8, running), (8, scanning)):
+        process._status_body = b'{"account": "alice", "version": "1", "pid": %d}' % pid  # which is not published
+        if state is not shown:
+            process.say(shown := state)
+        _, account = await host.v1("GET", "accounts/alice")
+        assert (obj(account["client"])["pid"], account["login_state"]) == (pid, state.value)

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from wxcontroller.controller.access import authorize_call, hold_caller
 from wxcontroller.controller.account_port.backends import Backend, ResponseHead
-from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure, failure_of
+from wxcontroller.controller.account_port.failures import PortFailure, failure_of
 from wxcontroller.controller.account_port.proxy import (
     KEPT_BY_BROWSERS,
     NOT_SENT_ON,
@@ -32,7 +32,7 @@ from wxcontroller.controller.account_port.proxy import (
     kept,
     to_host,
 )
-from wxcontroller.controller.account_port.rewriting import limit_of, why_unusable, written
+from wxcontroller.controller.account_port.rewriting import AnswerWriter
 from wxcontroller.controller.admission import claim_of_caller, claim_of_head, hop_of, shown_by
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import context
@@ -44,7 +44,6 @@ from wxcontroller.controller.spool import BodySpool, in_memory, spooled
 from wxcontroller.core.access import Endpoint, call_path, loggable
 from wxcontroller.core.account import Account
 from wxcontroller.core.budget import Holding, TooMuch
-from wxcontroller.core.records.decoding import Undecodable, WireRecord
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx import admission, credentials, parameters, replies
 from wxcontroller.openwx.admission import AdmissionSlot, Resource
@@ -74,15 +73,16 @@ class AccountCall:
     """A call that an account answers, with its path there; ``account`` is the one that its path at the controller
     names, None: the parameter ``client`` does.
 
-    ``record`` is the type of an answer that is written again, None for one that passes unread. ``is_upload``: its
-    body may be as large as content to send.
+    ``writer`` writes the answer again, None: it passes unread. ``is_upload``: the body may be as large as content to
+    send. ``seconds`` is how long it may take, None: as the settings have it.
     """
 
     endpoint: Endpoint
     path: str
     account: str | None = None
-    record: type[WireRecord] | None = None
+    writer: AnswerWriter | None = None
     is_upload: bool = True
+    seconds: float | None = None
 
 
 class ForwardedRequest:
@@ -162,7 +162,7 @@ class ForwardedRequest:
             self._fail(problem)
         except Exception as problem:
             if isinstance(problem, TimeoutError) and self._account is not None:  # of the connection to it
-                self._fail(failure_of(self._account, problem))
+                self._fail(failure_of(self._account, problem, self._call.seconds))
             else:  # for the middleware that has words for each of them
                 self._conclude(partial(_raised, problem))
 
@@ -404,7 +404,7 @@ class ForwardedRequest:
 
     def latest(self) -> float:
         settings, backend = self._shared.settings, self._backend
-        latest = self._began + settings.ua_request_timeout
+        latest = self._began + (self._call.seconds or settings.ua_request_timeout)
         if backend is None or backend.paused or not self._complete:
             return latest
         return min(latest, backend.used + settings.ua_inactivity_timeout)
@@ -418,7 +418,7 @@ class ForwardedRequest:
             self._refuse(shared.gate.revoked())
             return
         self._status = status
-        if self._call.record is not None:
+        if self._call.writer is not None:
             data = _OF_CONTENT.sub(b"", data) + _JSON_TYPE
             if not self.is_head:
                 assert self._account is not None
@@ -442,7 +442,7 @@ class ForwardedRequest:
     @property
     def takes_chunks(self) -> bool:
         """Whether the caller's version of HTTP has chunks; if not, its connection ends the body."""
-        return self._head.minor != b"0" and self._call.record is None
+        return self._head.minor != b"0" and self._call.writer is None
 
     def more(self, data: bytes) -> None:
         if self._answer is not None:
@@ -462,9 +462,9 @@ class ForwardedRequest:
 
     def _keep_answer(self, pieces: list[bytes], data: bytes) -> None:
         """Keep a part of an answer that is written again."""
-        account, kind = self._account, self._call.record
+        account, writer = self._account, self._call.writer
         assert account is not None
-        assert kind is not None
+        assert writer is not None
         try:
             self._hold.add(len(data))
         except TooMuch as problem:
@@ -474,21 +474,16 @@ class ForwardedRequest:
         pieces.append(data)
         self._answer_bytes += len(data)
         # The empty line is among it.
-        if self._answer_bytes > limit_of(kind, self._shared.settings.limits.stream_event_bytes) + 2:
+        if self._answer_bytes > writer.limit + 2:
             self._let_go()
             self.finished()
 
     async def _write_again(self, pieces: list[bytes]) -> None:
         """Answer with what the account answered, written again from its record. Raises NotAnswering."""
-        account, kind, shared = self._account, self._call.record, self._shared
-        assert account is not None
-        assert kind is not None
-        limit = limit_of(kind, shared.settings.limits.stream_event_bytes)
-        content, budget = b"".join(pieces).removeprefix(b"\r\n"), shared.ports.budget(account)
-        try:
-            body = await written(content, self._status, kind, limit, budget, account.name.name)
-        except Undecodable as problem:
-            raise NotAnswering(account, why_unusable(self._status, self._path, problem)) from None
+        assert self._account is not None
+        assert self._call.writer is not None
+        content = b"".join(pieces).removeprefix(b"\r\n")
+        body = await self._call.writer.write(self._account, self._status, content)
         self._connection.send(self._held + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         self._end(self._status)
         self._connection.end(self._keep)
@@ -504,7 +499,7 @@ class ForwardedRequest:
             # Only a broken connection shows the caller that the rest is missing.
             self._connection.break_off()
         else:
-            self._fail(failure_of(account, problem))
+            self._fail(failure_of(account, problem, self._call.seconds))
 
     def end_poll(self) -> None:
         """Answer a long poll without an event: the controller ends."""
@@ -564,8 +559,9 @@ class ForwardedRequest:
 
     def _fail(self, problem: PortFailure) -> None:
         assert self._account is not None
-        is_v1 = self._call.account is not None
-        self._conclude(partial(_raised, problem) if is_v1 else partial(_failed, self._account, problem))
+        call = self._call
+        failed = _failed if call.account is None else _reported if call.writer is None else call.writer.failed
+        self._conclude(partial(failed, self._account, problem))
 
     def _conclude(self, handler: Handler) -> None:
         """End the request with what the controller itself answers. aiohttp counts it, too."""
@@ -578,6 +574,10 @@ class ForwardedRequest:
 
 
 async def _raised(problem: Exception, _: web.Request) -> web.StreamResponse:
+    raise problem
+
+
+async def _reported(_: Account, problem: PortFailure, __: web.Request) -> web.StreamResponse:
     raise problem
 
 

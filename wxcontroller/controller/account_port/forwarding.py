@@ -8,11 +8,13 @@ prepared (``lists``).
 
 import re
 import time
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from wxcontroller.controller.account_port.exchange import AccountCall, ForwardedRequest
 from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
-from wxcontroller.controller.account_port.rewriting import Records
+from wxcontroller.controller.account_port.rewriting import Records, RecordWriter
+from wxcontroller.controller.account_port.status import PROGRAM_ANSWER_SECONDS, AccountStatuses
 from wxcontroller.controller.admission import claim_of_caller, shown_by
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.context import Context
@@ -22,7 +24,7 @@ from wxcontroller.controller.openwx import is_own_call
 from wxcontroller.controller.origin import foreign, is_preflight
 from wxcontroller.controller.peers import forwarded
 from wxcontroller.core import access
-from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters
 from wxcontroller.openwx.admission import Busy, Resource
@@ -33,6 +35,7 @@ from wxcontroller.openwx.parameters import BadParameter
 # A path that is read in one way only: no escapes, no empty or relative parts. Others lead nowhere.
 _PATH = re.compile(r"/openwx(?:/(?!\.)[0-9A-Za-z_.~!$&'()*+,:=@-]+)+/?")
 _V1 = "/v1/accounts/"
+_ONE = Endpoint(("GET",), "/v1/accounts/{name}", Scope.READ, About.NAME)
 
 
 def parts_of(target: bytes) -> tuple[str, bytes]:
@@ -60,7 +63,7 @@ class AccountForwarder:
         self.polls: set[ForwardedRequest] = set()  # that a restart ends
         self._settings: Settings | None = None
         self._own_headers = b""
-        self._lists = AccountLists(shared)
+        self._lists, self._statuses = AccountLists(shared), AccountStatuses(shared)
 
     def take(self, connection: HttpConnection, head: RequestHead) -> bool:
         """See ``openwx.connection.Forwarder``."""
@@ -83,16 +86,28 @@ class AccountForwarder:
     def _take_v1(self, connection: HttpConnection, head: RequestHead, path: str, query: bytes) -> bool:
         """Take a call of /v1 that an account of this host answers, but for its stream."""
         name, *parts = map(unquote, path.split("/")[3:])
-        endpoint = access.of_program(head.method.decode(), parts) if parts and all((name, *parts)) else None
-        if endpoint is None or b"text/event-stream" in head.values.get(b"accept", b""):
+        if not all((name, *parts)) or b"text/event-stream" in head.values.get(b"accept", b""):
+            return False
+        if parts:
+            call = self._call_of(head, name, parts, path)
+        else:  # of the controller, with what its process says about itself
+            call = AccountCall(_ONE, "/v1/status", name, self._statuses, False, PROGRAM_ANSWER_SECONDS)
+            call = call if head.method == b"GET" else None
+        if call is None:
             return False
         if self.shared.accounts.registry.find(name) is None or is_preflight(head, self.shared.settings):
             return False
-        record = self._records.get((endpoint.methods[0], f"/v1/accounts/{{name}}{endpoint.path.removeprefix('/v1')}"))
-        target = "/v1/" + path.split("/", 4)[4]
-        call = AccountCall(endpoint, target, name, record, is_upload=endpoint.path == "/v1/messages")
         connection.begin(ForwardedRequest(self, connection, head, path, query, call))
         return True
+
+    def _call_of(self, head: RequestHead, name: str, parts: Sequence[str], path: str) -> AccountCall | None:
+        endpoint = access.of_program(head.method.decode(), parts)
+        if endpoint is None:
+            return None
+        record = self._records.get((endpoint.methods[0], f"/v1/accounts/{{name}}{endpoint.path.removeprefix('/v1')}"))
+        writer = None if record is None else RecordWriter(self.shared, record, path)
+        target, is_upload = "/v1/" + path.split("/", 4)[4], endpoint.path == "/v1/messages"
+        return AccountCall(endpoint, target, name, writer, is_upload)
 
     def address_of(self, head: RequestHead, connection: HttpConnection) -> object:
         """Return the address of a request's peer, in the form that sockets have."""

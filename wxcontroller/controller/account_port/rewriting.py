@@ -6,15 +6,19 @@ from what the controller knows. A failure is decoded in the same way. The caller
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPMethod
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
 from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
+from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
 from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
+from wxcontroller.controller.context import Context
+from wxcontroller.core.account import Account
 from wxcontroller.core.budget import Budget, read_whole
 from wxcontroller.core.eventlines import SentEvent, events_in
 from wxcontroller.core.mediatype import media_type
@@ -67,6 +71,46 @@ async def rewritten(
         raise destination.failure_of(problem) from None
     headers["Content-Type"] = CONTENT_TYPE
     return web.Response(status=response.status, headers=headers, body=body)
+
+
+class AnswerWriter(Protocol):
+    """Writes answers of accounts again. ``limit`` is how many bytes they may have."""
+
+    @property
+    def limit(self) -> int: ...
+
+    async def write(self, account: Account, status: int, content: bytes) -> bytes:
+        """Return the content of the answer. Raises PortFailure."""
+        ...
+
+    async def failed(self, account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
+        """Return the answer to a call that the account did not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWriter:
+    """Writes the answer to a call of /v1 from its record."""
+
+    shared: Context
+    kind: type[WireRecord]
+    path: str
+
+    @property
+    def limit(self) -> int:
+        return limit_of(self.kind, self.shared.settings.limits.stream_event_bytes)
+
+    async def write(self, account: Account, status: int, content: bytes) -> bytes:
+        """See AnswerWriter."""
+        budget = self.shared.ports.budget(account)
+        try:
+            return await written(content, status, self.kind, self.limit, budget, account.name.name)
+        except Undecodable as problem:
+            raise NotAnswering(account, why_unusable(status, self.path, problem)) from None
+
+    async def failed(self, _: Account, problem: PortFailure, __: web.Request) -> web.StreamResponse:
+        """See AnswerWriter."""
+        raise problem
 
 
 def limit_of(kind: type[WireRecord], event_bytes: int) -> int:

@@ -1,16 +1,24 @@
 """A running account's status, from its program, for requests that need it."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
-from wxcontroller.controller.account_port.ports import PROGRAM_ANSWER_VALUES, AccountPorts
+from wxcontroller.controller.account_port.ports import PROGRAM_ANSWER_BYTES, PROGRAM_ANSWER_VALUES, AccountPorts
+from wxcontroller.controller.answers import AnswerPart
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, text_fields, text_in
 from wxcontroller.core.records.accounts import ConsumerList, OptionsInUse, StatusRecord
 from wxcontroller.core.records.decoding import Undecodable, as_object, decode
+from wxcontroller.openwx.replies import to_bytes
 
 # The dashboard waits for it. A program that takes longer has a problem, which is then shown.
 PROGRAM_ANSWER_SECONDS = 2.0
@@ -22,6 +30,8 @@ _KINDS: Mapping[str, type[StatusRecord | ConsumerList | OptionsInUse]] = {
 }
 # Added to the ACCOUNT; the controller knows the rest of the answer.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
+# Kept answers, of a few KiB each.
+_KEPT = 1000
 # Optional fields: not every route has a reply window.
 _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")
 
@@ -59,6 +69,11 @@ async def ask(
         status, content = await ports.exchange(account, path, seconds, Scope.READ, "GET")
     except PortFailure as problem:
         return Answer(reason=problem.what)
+    return answer_of(account, path, status, content)
+
+
+def answer_of(account: Account, path: str, status: int, content: bytes) -> Answer:
+    """Return what an account's program has answered about itself."""
     if status != 200:
         return Answer(reason=Text(N_("its process answered {status} to {path}"), status=status, path=path))
     try:
@@ -91,3 +106,38 @@ async def logout(ports: AccountPorts, account: Account, seconds: float, scope: S
     if status != 200:
         answered = Text(N_("its process answered {status} to {path}"), status=status, path="/v1/logout")
         raise NotAnswering(account, text_in(content.get("error"), "message") or answered)
+
+
+class AccountStatuses:
+    """The answers to GET /v1/accounts/{name}: an account with the status of its process, if that responds.
+
+    An answer is kept as bytes until the account's view or its process's answer changes (``AnswerWriter``).
+    """
+
+    limit = PROGRAM_ANSWER_BYTES
+
+    def __init__(self, shared: Context) -> None:
+        self._shared = shared
+        self._kept: dict[str, tuple[AnswerPart, bytes]] = {}  # with the process's answer
+
+    async def write(self, account: Account, status: int, content: bytes) -> bytes:
+        """See AnswerWriter."""
+        instance, accounts, now = account.name.instance, self._shared.accounts, time.time()
+        view = accounts.recent_view(instance) or await accounts.require(account.name.name)
+        part, answered = self._kept.get(instance, (None, b""))
+        if part is None or content != answered or status != 200 or not part.holds(view, now):
+            answer = answer_of(account, "/v1/status", status, content[: self.limit])
+            if answer.content is None:
+                raise NotAnswering(account, answer.reason)
+            assessment = view.assessment(now)
+            body = to_bytes({**account_json(view, assessment), **answer.as_json()})
+            part = AnswerPart(view, body, now, assessment.until)
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[instance] = part, content
+        return part.body
+
+    async def failed(self, account: Account, problem: PortFailure, _: web.Request) -> web.StreamResponse:
+        """See AnswerWriter."""
+        view = await self._shared.accounts.require(account.name.name)
+        return json_response({**account_json(view), **Answer(reason=problem.what).as_json()})
