@@ -11,19 +11,19 @@ from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, json_bo
 from wxcontroller.cli.errors import NoResponse
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, objects, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
 # Longer than any start_timeout or stop_timeout that the settings allow: the controller times out first.
-_PATIENCE = 660.0
-_SEND = 180.0  # a message waits its turn in the account's queue
+PATIENCE = 660.0
+SEND = 180.0  # a message waits its turn in the account's queue
 _SOON = 12.0  # longer than a controller needs with a slow systemd
 _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 
 
 class Api(Connection):
-    """The calls of one controller."""
+    """One controller. A call that one verb makes stands there, by ``ask`` or ``call``; the others are here."""
 
     def resolve(self, name_or_id: str, wait: float = ANSWER) -> AccountName:
         """Return the account that ``name_or_id`` means: a name, or a generated id (x-…) as the journal shows it."""
@@ -56,16 +56,12 @@ class Api(Connection):
     def health(self) -> JsonObject:
         return self.call("GET", "/v1/health")
 
-    def may_act(self) -> JsonObject:
-        """Return whether systemd accepts the controller's requests, and the reason if not."""
-        return self.call("GET", "/v1/health/units")
-
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
         found = items(self.call("GET", "/v1/accounts", wait=wait).get("accounts"))
         return sorted((account_view(row) for row in found), key=lambda account: account.name)
 
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
-        return account_view(self._ask("GET", name, wait=wait))
+        return account_view(self.ask("GET", name, wait=wait))
 
     def add(
         self, name: AccountName, options: Mapping[str, str], epoch: int = 1, arrived: str = "", adopted: int = 0
@@ -79,39 +75,28 @@ class Api(Connection):
         return account_view(self.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:
-        return self._ask("GET", name, "options")
-
-    def change_options(self, name: AccountName, changes: Mapping[str, str | None]) -> AccountView:
-        """Store options with an account; None gives one its default again."""
-        return account_view(self._ask("PATCH", name, "options", body=changes))
+        return self.ask("GET", name, "options")
 
     def start(self, name: AccountName, options: Mapping[str, str]) -> AccountView:
         """Start an account; the options given are stored with it. Returns when its unit is up."""
         return account_view(
-            self._ask("POST", name, "start", body={"options": dict(options)} if options else None, wait=_PATIENCE)
+            self.ask("POST", name, "start", body={"options": dict(options)} if options else None, wait=PATIENCE)
         )
 
     def stop(self, name: AccountName) -> AccountView:
-        return account_view(self._ask("POST", name, "stop", wait=_PATIENCE))
-
-    def restart(self, name: AccountName) -> AccountView:
-        return account_view(self._ask("POST", name, "restart", wait=_PATIENCE))
-
-    def logout(self, name: AccountName) -> AccountView:
-        """End the account's WeChat session for good, and stop it."""
-        return account_view(self._ask("POST", name, "logout", wait=_PATIENCE))
+        return account_view(self.ask("POST", name, "stop", wait=PATIENCE))
 
     def answer(self, name: AccountName, input_id: str, value: str) -> JsonObject:
         """Answer an account's question."""
-        return self._ask("POST", name, "input", body={"id": input_id, "value": value})
+        return self.ask("POST", name, "input", body={"id": input_id, "value": value})
 
     def remove(self, name: AccountName) -> JsonObject:
-        return self._ask("DELETE", name, wait=_PATIENCE)
+        return self.ask("DELETE", name, wait=PATIENCE)
 
     def leave(self, name: AccountName, to: str, move: str, sent: bool) -> JsonObject:
         """Mark an account as being moved to another host, and stop it."""
         body: JsonObject = {"to": to, "id": move, "sent": sent}
-        return self.call("PUT", path("departures", name.name), json_body(body), name, _PATIENCE)
+        return self.call("PUT", path("departures", name.name), json_body(body), name, PATIENCE)
 
     def stay(self, name: AccountName, move: str) -> JsonObject:
         """Undo ``leave``; the account runs again if it did before."""
@@ -127,7 +112,7 @@ class Api(Connection):
 
     def claim(self, name: AccountName) -> JsonObject:
         """Let the copy on this host be the account; it is not started."""
-        return self.call("POST", path("claims", name.name), about=name, wait=_PATIENCE)
+        return self.call("POST", path("claims", name.name), about=name, wait=PATIENCE)
 
     def arrival(self, name: AccountName, to: str = "") -> JsonObject:
         """Return whether an account can be moved there, or to the host ``to``, and whether it has been."""
@@ -137,12 +122,12 @@ class Api(Connection):
     def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send an encrypted account to the other host."""
         body = RequestBody("application/octet-stream", -1, content)
-        return self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE)
+        return self.call("PUT", path("arrivals", name.name), body, name, PATIENCE)
 
     def standby(self, name: AccountName, to: str, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send a sealed bundle of an account to its standby host; return the record stored there."""
         body = RequestBody("application/octet-stream", -1, content)
-        return self.call("PUT", path("standbys", name.name, to=to), body, name, _PATIENCE)
+        return self.call("PUT", path("standbys", name.name, to=to), body, name, PATIENCE)
 
     def start_arrived(self, name: AccountName, move: str) -> JsonObject:
         """Start an account that a move has brought there; returns when its unit is up."""
@@ -153,45 +138,16 @@ class Api(Connection):
         return self._of_move("DELETE", "arrivals", name, move)
 
     def _of_move(self, method: str, of: str, name: AccountName, move: str) -> JsonObject:
-        return self.call(method, path(of, name.name, id=move), about=name, wait=_PATIENCE)
+        return self.call(method, path(of, name.name, id=move), about=name, wait=PATIENCE)
 
-    def all_deliveries(self) -> JsonObject:
-        """Return how many reports of each account wait and are dead."""
-        return self.call("GET", "/v1/deliveries")
-
-    def deliveries(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
-        """Return an account's deliveries; ``query`` as GET /v1/accounts/NAME/deliveries takes it."""
-        return self._ask("GET", name, "deliveries", query=query)
-
-    def delivery(self, name: AccountName, delivery_id: str) -> JsonObject:
-        return self._ask("GET", name, "deliveries", delivery_id)
-
-    def change_deliveries(self, name: AccountName, verb: str, chosen: JsonObject) -> JsonObject:
-        """Replay or purge (``verb``) what ``chosen`` names: ids, a state, or both."""
-        return self._ask("POST", name, "deliveries", verb, body=chosen)
-
-    def events(
-        self, accounts: Iterable[AccountName], types: Iterable[str], cursor: str
-    ) -> AbstractContextManager[HTTPResponse]:
-        """Open the stream of events as server-sent events, after ``cursor`` ("": from now on)."""
-        query = [("account", name.name) for name in accounts] + [("types", each) for each in types]
+    def sent_events(self, path: str, cursor: str) -> AbstractContextManager[HTTPResponse]:
+        """Open a stream of server-sent events, after ``cursor`` ("": from where ``path`` begins)."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
-        return self.stream("/v1/events?" + urlencode(query), headers, _SILENCE)
-
-    def journal(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
-        """Return lines of an account's journal; ``query`` as GET /v1/accounts/NAME/journal takes it."""
-        return self._ask("GET", name, "journal", query=query)
-
-    def journal_stream(
-        self, name: AccountName, query: Mapping[str, str], cursor: str
-    ) -> AbstractContextManager[HTTPResponse]:
-        """Open the stream of the same, after ``cursor`` ("": as ``query`` says)."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
-        return self.stream(path("accounts", name.name, "journal", **query), headers, _SILENCE)
+        return self.stream(path, headers, _SILENCE)
 
     def qr_link(self, name: AccountName) -> str:
         """Return the content of the account's current QR code. Raises WxError without one."""
-        answer = self._ask("GET", name, "qr")
+        answer = self.ask("GET", name, "qr")
         link = text(answer.get("link"))
         if not link and answer.get("jpeg"):
             raise WxError(
@@ -210,85 +166,19 @@ class Api(Connection):
             )
         return link
 
-    def login_link(self, name: AccountName) -> JsonObject:
-        """Create a link that lets another person scan the code; its ``url`` is relative to the controller's."""
-        return self._ask("POST", name, "login-links")
-
-    def consumers(self, name: AccountName) -> JsonObject:
-        """Return the agents that use an account by the iLink API."""
-        return self._ask("GET", name, "consumers")
-
     def put_consumer(self, name: AccountName, consumer: str, options: JsonObject) -> JsonObject:
         """Add an agent, or change it; a new token is in the answer."""
-        return self._ask("PUT", name, "consumers", consumer, body=options)
-
-    def remove_consumer(self, name: AccountName, consumer: str) -> JsonObject:
-        """Remove an agent and revoke its token."""
-        return self._ask("DELETE", name, "consumers", consumer)
-
-    def pairings(self) -> JsonObject:
-        """Return the agents that ask for a token."""
-        return self.call("GET", "/v1/ilink/pairings")
-
-    def targets(self) -> JsonObject:
-        """Return the notification targets."""
-        return self.call("GET", "/v1/targets")
-
-    def target(self, name: str) -> JsonObject:
-        """Return one of them."""
-        return self.call("GET", path("targets", name))
-
-    def add_target(self, settings: JsonObject) -> JsonObject:
-        """Add a target; its token is in the answer."""
-        return self.call("POST", "/v1/targets", json_body(settings))
-
-    def remove_target(self, name: str) -> JsonObject:
-        """Remove a target and end its token."""
-        return self.call("DELETE", path("targets", name))
-
-    def approve_pairing(self, code: str, options: JsonObject) -> JsonObject:
-        """Approve an agent that requests a token."""
-        return self.call("POST", path("ilink", "pairings", code), json_body(options))
-
-    def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
-        """Return contacts or groups (``kind``) with ``wanted`` in a name or id."""
-        return objects(self._ask("GET", name, kind, query={"q": wanted}).get(kind))
-
-    def set_remark(self, name: AccountName, person: str, remark: str) -> JsonObject:
-        """Set the name that is shown for a contact; return the contact."""
-        return self._ask("PATCH", name, "contacts", person, body={"remark": remark}, wait=_SEND)
-
-    def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
-        """Send a message and return its state."""
-        body = message if isinstance(message, RequestBody) else json_body(message)
-        headers = {"Idempotency-Key": key}
-        return self.call("POST", path("accounts", name.name, "messages"), body, name, _SEND, headers)
-
-    def messages(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
-        """Return a page of an account's history; ``query`` as GET /v1/accounts/NAME/messages takes it."""
-        return self._ask("GET", name, "messages", query=query)
+        return self.ask("PUT", name, "consumers", consumer, body=options)
 
     def sends(self, name: AccountName) -> JsonObject:
         """Return the sends of an account that have not ended."""
-        return self._ask("GET", name, "sends")
-
-    def cancel_send(self, name: AccountName, send: str) -> None:
-        """Cancel one of them. Raises NotCancelled if WeChat may have it, or there is none with this id."""
-        self._ask("DELETE", name, "sends", send)
-
-    def alerts(self) -> JsonObject:
-        """Return the alert channels and the current problems."""
-        return self.call("GET", "/v1/alerts")
+        return self.ask("GET", name, "sends")
 
     def fleet(self) -> JsonObject:
         """Return the other hosts of the fleet, and the accounts that more than one host has."""
         return self.call("GET", "/v1/fleet")
 
-    def test_alert(self) -> JsonObject:
-        """Send a test alert; return its id and the channels that deliver it."""
-        return self.call("POST", "/v1/alerts/test")
-
-    def _ask(
+    def ask(
         self,
         method: str,
         name: AccountName,

@@ -96,7 +96,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
         return
     account = api.resolve(name)
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states or ("held", "pending", "dead"))}
-    found = api.deliveries(account, query)
+    found = api.ask("GET", account, "deliveries", query=query)
     if session.emitted(items(found.get("deliveries"))):
         return
     describe(account, found)
@@ -131,7 +131,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
 def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     """Show a delivery with the report as it is posted: message texts included."""
     api = session.api()
-    found = api.delivery(api.resolve(name), delivery_id)
+    found = api.ask("GET", api.resolve(name), "deliveries", delivery_id)
     if session.emitted(found):
         return
     for key in _SHOWN:
@@ -215,7 +215,7 @@ def require_selection(ids: tuple[str, ...], many: bool, remedy: str) -> None:
 def change_deliveries(
     session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
-    answer = api.change_deliveries(name, verb, chosen)
+    answer = api.ask("POST", name, "deliveries", verb, body=chosen)
     if session.emitted(answer):
         return
     number = integer(answer.get(key))
@@ -225,7 +225,8 @@ def change_deliveries(
 
 
 def overview(session: WxctlRun, api: Api, all_: bool) -> None:
-    found = sorted(items(api.all_deliveries().get("accounts")), key=lambda row: text(field(row, "account")))
+    accounts = items(api.call("GET", "/v1/deliveries").get("accounts"))
+    found = sorted(accounts, key=lambda row: text(field(row, "account")))
     if session.emitted(found):
         return
     if not found:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 
@@ -120,8 +121,9 @@ def following(
 
     Raises WxError for what no other try can mend.
     """
-    seen = ""
-    for sent in followed(lambda place: api.events(accounts, types, place), cursor):
+    query = [("account", name.name) for name in accounts] + [("types", each) for each in types]
+    seen, stream = "", f"/v1/events?{urlencode(query)}"
+    for sent in followed(lambda place: api.sent_events(stream, place), cursor):
         body = obj(read_json(sent.data))
         event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
         if event_id != seen:  # the last one is repeated if its cursor was not written

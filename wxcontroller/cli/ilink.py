@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from wxcontroller.cli.api import path
+from wxcontroller.cli.connection import json_body
 from wxcontroller.cli.context import WxctlRun, complete_name, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
@@ -160,7 +162,8 @@ def approve(
         )
     options: JsonObject = {"groups": groups, "when_held": when_held}
     settings: JsonObject = {key: value for key, value in options.items() if value is not None}
-    approved = session.api().approve_pairing(code, {"account": account, "consumer": consumer, **settings})
+    body = json_body({"account": account, "consumer": consumer, **settings})
+    approved = session.api().call("POST", path("ilink", "pairings", code), body)
     if session.emitted(approved):
         return
     if digits := text(approved.get("digits")):
@@ -172,7 +175,7 @@ def approve(
 @ilink.verb("List open pairing requests.", "wxctl ilink requests")
 def requests(session: WxctlRun) -> None:
     """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
-    rows = objects(session.api().pairings().get("pairings"))
+    rows = objects(session.api().call("GET", "/v1/ilink/pairings").get("pairings"))
     if session.emitted(list[JsonValue](rows)):
         return
     if not rows:
@@ -198,7 +201,7 @@ def requests(session: WxctlRun) -> None:
 def consumers(session: WxctlRun, name: str) -> None:
     """List the agents of an account with their state and the ids of their tokens."""
     api = session.api()
-    answer = api.consumers(api.resolve(name))
+    answer = api.ask("GET", api.resolve(name), "consumers")
     rows = objects(answer.get("consumers"))
     if session.emitted(list[JsonValue](rows)):
         return
@@ -216,7 +219,7 @@ def consumers(session: WxctlRun, name: str) -> None:
 def revoke(session: WxctlRun, name: str, consumer: str) -> None:
     """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
     api = session.api()
-    removed = api.remove_consumer(api.resolve(name), consumer)
+    removed = api.ask("DELETE", api.resolve(name), "consumers", consumer)
     if not session.emitted(removed):
         tell("{consumer} no longer uses {account}", consumer=consumer, account=name)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.account import AccountView
+from wxcontroller.cli.account import AccountView, account_view
 from wxcontroller.cli.answer import can_ask
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.api import PATIENCE, Api
 from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined, file_problems
 from wxcontroller.cli.language import behind, say, tell
@@ -157,7 +157,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], wait: bool | None, timeou
     following = Following(0 if wait is False else timeout, wait)
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
-        return watch.follow(account, api.restart(account), following)
+        return watch.follow(account, account_view(api.ask("POST", account, "restart", wait=PATIENCE)), following)
 
     # A pattern must not start accounts that were stopped on purpose.
     run(session, names, Work(act, start_outcome(following.seconds), stopped_too=False))
@@ -176,7 +176,7 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
     if not yes:
         kept = Text(N_("{account} is not logged out"), account=account.name)
         confirm(api, [account], Text("Log {account} out? The next login needs a scan.", account=account.name), kept)
-    ended = api.logout(account)
+    ended = account_view(api.ask("POST", account, "logout", wait=PATIENCE))
     if not session.emitted(ended.raw):
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
         for note in notes(ended):

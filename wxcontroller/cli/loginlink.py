@@ -35,7 +35,7 @@ def login_link(session: WxctlRun, name: str, base: str | None) -> None:
     base = (base or api.shown).rstrip("/") + "/"
     if urlsplit(base).scheme not in ("http", "https"):
         raise BadUsage(N_("{base} is not a URL"), N_("use one like https://wx.example"), base=base)
-    made = api.login_link(api.resolve(name))
+    made = api.ask("POST", api.resolve(name), "login-links")
     made["url"] = urljoin(base, text(made.get("url")))  # of another host, it is absolute
     if session.emitted(made):
         return

@@ -61,7 +61,7 @@ def messages(
     query |= {key: value for key, value in (("before", before), ("after", after)) if value}
     if chat:
         query["chat"] = find(api, account, chat, only_groups=False).id
-    page = api.messages(account, query)
+    page = api.ask("GET", account, "messages", query=query)
     if session.emitted(page):
         return
     shown = [obj(entry) for entry in (*items(page.get("messages")), *items(page.get("pending")))]

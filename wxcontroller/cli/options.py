@@ -2,6 +2,7 @@
 
 import click
 
+from wxcontroller.cli.account import account_view
 from wxcontroller.cli.context import WxctlRun, complete_key, complete_option, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
@@ -97,7 +98,7 @@ def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str,
         )
     api = session.api()
     account = api.resolve(name)
-    changed = api.change_options(account, changes)
+    changed = account_view(api.ask("PATCH", account, "options", body=changes))
     if session.emitted(changed.raw):
         return
     for note in ignored(changed):

@@ -2,6 +2,7 @@
 
 import click
 
+from wxcontroller.cli.api import SEND
 from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.send import find
@@ -26,6 +27,6 @@ def remark(session: WxctlRun, name: str, person: str, remark: str) -> None:
     found = find(api, account, person, only_groups=False)
     if found.group:
         raise WxError(N_("{person} is a group"), N_("rename it on the phone"), person=found.shown)
-    contact = api.set_remark(account, found.id, remark)
+    contact = api.ask("PATCH", account, "contacts", found.id, body={"remark": remark}, wait=SEND)
     if not session.emitted(contact):
         tell(N_("{person} is shown as {name}"), person=found.id, name=one_line(contact.get("name")))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.api import Api, path
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
@@ -43,7 +43,7 @@ def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, foll
     if lines == 0:
         return
     wanted = MAX_LINES if lines is None else lines
-    found = items(api.journal(name, {**query, "lines": str(wanted)}).get("lines"))
+    found = items(api.ask("GET", name, "journal", query={**query, "lines": str(wanted)}).get("lines"))
     for line in found:
         put(session, obj(line))
     if lines is None and len(found) >= MAX_LINES:
@@ -55,8 +55,8 @@ def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, foll
 
 
 def following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
-    last = ""
-    for sent in followed(lambda cursor: api.journal_stream(name, query, cursor), "", at_first=False):
+    last, stream = "", path("accounts", name.name, "journal", **query)
+    for sent in followed(lambda cursor: api.sent_events(stream, cursor), "", at_first=False):
         line = obj(read_json(sent.data))
         if sent.kind == "line" and (text(line.get("cursor")) != last or not last):
             last = text(line.get("cursor"))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.api import SEND, Api, path
+from wxcontroller.cli.connection import json_body
 from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage, NeedsHuman, NoResponse
 from wxcontroller.cli.follow import exit_code
@@ -18,7 +19,7 @@ from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, objects, one_line
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName
@@ -142,8 +143,9 @@ def send(
 def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | None) -> JsonObject:
     """Send by /v1; return its answer with the members that --json has had before: the old API's."""
     message: JsonObject = {"to": recipient.id, "text": content}
-    body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else message
-    answer = obj(keyed.ask(lambda: keyed.api.post_message(keyed.account, body, keyed.key)))
+    body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else json_body(message)
+    place, headers = path("accounts", keyed.account.name, "messages"), {"Idempotency-Key": keyed.key}
+    answer = obj(keyed.ask(lambda: keyed.api.call("POST", place, body, keyed.account, SEND, headers)))
     held, done, detail = answer.get("state") == SendState.HELD, answer.get("code") == 0, answer.get("detail")
     words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}
     # For a held send its cause; else the text of the old API.
@@ -233,7 +235,7 @@ def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> 
     for kind in ("groups",) if only_groups else ("contacts", "groups"):
         if any(person.id == to for person in recipients):
             break  # an id belongs to one; names are looked for among both
-        people = api.people(account, kind, to)
+        people = objects(api.ask("GET", account, kind, query={"q": to}).get(kind))
         by_key = ([person for person in people if person.get(key) == to] for key in _KEYS)
         matches = next((some for some in by_key if some), [])
         recipients += [

@@ -85,7 +85,7 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
     try:
         for send in ids or _cancellable(api, account):
             try:
-                api.cancel_send(account, send)
+                api.ask("DELETE", account, "sends", send)
             except NotCancelled as failed:
                 words = N_("{send}: {problem}")
                 problems.append(NotCancelled(words, failed.remedy, send=send, problem=failed.text))

@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import CompletionItem
 
+from wxcontroller.cli.api import path
+from wxcontroller.cli.connection import json_body
 from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import verb_group
@@ -15,7 +17,7 @@ def complete_target(context: click.Context, _: click.Parameter, incomplete: str)
     """Offer the targets there are."""
     session = context.find_object(WxctlRun)
     try:
-        found = items(session.api().targets().get("targets")) if session is not None else []
+        found = items(session.api().call("GET", "/v1/targets").get("targets")) if session is not None else []
     except WxError:
         return []
     names = {text(obj(target).get("name")): text(obj(target).get("account")) for target in found}
@@ -56,7 +58,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
     """
     api = session.api()
     body: JsonObject = {"name": target_name, "account": api.resolve(account).name, "peer": peer, "group": group}
-    added = api.add_target(body)
+    added = api.call("POST", "/v1/targets", json_body(body))
     if session.emitted(added):
         return
     click.echo(text(added.get("token")))
@@ -71,7 +73,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
 @target.verb("List targets.", "wxctl target list --json")
 def list_(session: WxctlRun) -> None:
     """List targets with account and peer."""
-    rows = objects(session.api().targets().get("targets"))
+    rows = objects(session.api().call("GET", "/v1/targets").get("targets"))
     if session.emitted(list[JsonValue](rows)):
         return
     if not rows:
@@ -95,7 +97,7 @@ def list_(session: WxctlRun) -> None:
 def show(session: WxctlRun, target_name: str) -> None:
     """Show a target and the URLs for its clients. Its token is stored only as a hash and is not shown."""
     api = session.api()
-    found = api.target(target_name)
+    found = api.call("GET", path("targets", target_name))
     if session.emitted(found):
         return
     url = api.shown.rstrip("/")
@@ -109,6 +111,6 @@ def show(session: WxctlRun, target_name: str) -> None:
 @_target_argument
 def remove(session: WxctlRun, target_name: str) -> None:
     """Remove a target and revoke its token. Counted repeats that have not been sent are discarded."""
-    removed = session.api().remove_target(target_name)
+    removed = session.api().call("DELETE", path("targets", target_name))
     if not session.emitted(removed):
         tell("target {target} is removed", target=target_name)
