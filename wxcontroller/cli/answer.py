@@ -60,8 +60,7 @@ def answer(session: WxctlRun, name: str, value: str | None) -> None:
     in normal mode asks whether it may log in as WeChat's desktop client: WeChat may warn about the account's
     safety and bar it from scanning any code for about two weeks.
     """
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     question = question_of(api.account(account))
     if question is None:
         raise NotAsked(

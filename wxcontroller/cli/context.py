@@ -17,6 +17,7 @@ from wxcontroller.cli.exits import word_of
 from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.names import AccountName
 
 DEFAULT_URL = "http://127.0.0.1:2000"
 FILE = click.Path(allow_dash=True)  # shells complete it by files
@@ -37,6 +38,11 @@ class WxctlRun:
     def api(self) -> Api:
         """Return the controller's API; raises BadUsage for an invalid URL, or a token file that cannot be read."""
         return Api(self.url, Finder(self.token_file), self.insecure)
+
+    def account(self, name_or_id: str) -> tuple[Api, AccountName]:
+        """Return the API, and the account that a NAME means. Raises also UnknownAccount."""
+        api = self.api()
+        return api, api.resolve(name_or_id)
 
     def emit(self, value: JsonValue) -> None:
         """Write the result of ``--json`` to standard output: an object, for a list an array."""

@@ -167,11 +167,10 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
 
     They are sent before undelivered reports, in their original order and with their original ids.
     """
-    api = session.api()
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
     chosen: JsonObject = {"state": "dead"} if dead and not ids else {"ids": list(ids), "state": ",".join(states)}
     require_selection(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
-    change_deliveries(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
+    change_deliveries(session, name, "replay", chosen, "replayed", _REPLAYED)
 
 
 @deliveries.verb("Purge reports.", "wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17")
@@ -183,11 +182,10 @@ def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pendin
 
     They stay in the account's event log (event_keep_days) and can be replayed from there.
     """
-    api = session.api()
     states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
     chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
     require_selection(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
-    change_deliveries(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
+    change_deliveries(session, name, "purge", chosen, "purged", _PURGED)
 
 
 @deliveries.verb(
@@ -200,9 +198,8 @@ def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
 
     They are kept and can be replayed, but no longer count as a problem.
     """
-    api = session.api()
     chosen: JsonObject = {"ids": list(ids), "state": "dead"} if ids else {"state": "dead"}
-    change_deliveries(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
+    change_deliveries(session, name, "ack", chosen, "acknowledged", _ACKNOWLEDGED)
 
 
 def require_selection(ids: tuple[str, ...], many: bool, remedy: str) -> None:
@@ -213,13 +210,14 @@ def require_selection(ids: tuple[str, ...], many: bool, remedy: str) -> None:
 
 
 def change_deliveries(
-    session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
+    session: WxctlRun, name: str, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
-    answer = api.ask("POST", name, "deliveries", verb, body=chosen)
+    api, account = session.account(name)
+    answer = api.ask("POST", account, "deliveries", verb, body=chosen)
     if session.emitted(answer):
         return
     number = integer(answer.get(key))
-    tell(*words, account=name.name, n=number)
+    tell(*words, account=account.name, n=number)
     waiting, dead = integer(answer.get("pending")), integer(answer.get("dead"))
     tell("now {waiting} undelivered, {dead} dead", waiting=waiting, dead=dead)
 

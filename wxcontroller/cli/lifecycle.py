@@ -171,8 +171,7 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
 
     wxctl stop keeps the login. If the account is stopped, WeChat is not notified: only the login here is deleted.
     """
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     if not yes:
         kept = Text(N_("{account} is not logged out"), account=account.name)
         confirm(api, [account], Text("Log {account} out? The next login needs a scan.", account=account.name), kept)

@@ -55,8 +55,7 @@ def messages(
     The id in each line is that of the message's event and delivery: wxctl deliveries show and replay take it.
     Messages are read from the account's event log, so the account must be running. Unfinished sends come last.
     """
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     query = {"limit": str(lines)}
     query |= {key: value for key, value in (("before", before), ("after", after)) if value}
     if chat:

@@ -29,8 +29,7 @@ def show(session: WxctlRun, name: str, all_: bool) -> None:
     request: stored with the account, by start, add or set. settings: from [client] and [limits] of the settings, the
     template or /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
     """
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     found = api.options(account)
     if session.emitted(found):
         return
@@ -96,8 +95,7 @@ def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str,
             else Text("unknown option {option}", option=wrong[0]),
             N_("wxclient(8) lists the options"),
         )
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     changed = account_view(api.ask("PATCH", account, "options", body=changes))
     if session.emitted(changed.raw):
         return

@@ -35,8 +35,7 @@ def qr(session: WxctlRun, name: str, output: Path | None) -> None:
         raise BadUsage(
             N_("{output}: only .svg and .png files can be written"), N_("end the name in .svg or .png"), output=output
         )
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     link = api.qr_link(account)
     if output is not None:
         unwritable = N_("{output} cannot be written: {reason}")

@@ -22,8 +22,7 @@ def remark(session: WxctlRun, name: str, person: str, remark: str) -> None:
     An empty REMARK removes it. On iLink, where WeChat gives people no names, it is stored with the account; on the
     other routes it is WeChat's remark and shown on the phone, too.
     """
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     found = find(api, account, person, only_groups=False)
     if found.group:
         raise WxError(N_("{person} is a group"), N_("rename it on the phone"), person=found.shown)

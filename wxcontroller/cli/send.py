@@ -102,8 +102,7 @@ def send(
             key = key_of([key], "")
         except BadParameter as problem:
             raise BadUsage(problem.text, N_("nothing was sent; give another key, or omit --key")) from None
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     recipient = find(api, account, to, group)
     thing = Text("the file {file}", file=file.name) if file else Text("the message")
     what = Text("{account}: {thing} to {text}", account=account.name, thing=thing, text=recipient.text)

@@ -33,8 +33,7 @@ def sends() -> None:
 @name_argument
 def list_(session: WxctlRun, name: str) -> None:
     """List the messages that wait to be sent or are held, in their order, with the reason."""
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     found = api.sends(account)
     if session.emitted(found.get("sends")):
         return
@@ -77,8 +76,7 @@ def cancel(session: WxctlRun, name: str, ids: tuple[str, ...], all_: bool) -> No
     A message that is being sent cannot be cancelled, because WeChat may have it already.
     """
     require_selection(ids, all_, "wxctl sends cancel NAME --all cancels all")
-    api = session.api()
-    account = api.resolve(name)
+    api, account = session.account(name)
     cancelled: list[JsonValue] = []
     problems: list[NotCancelled] = []
     is_done = False
