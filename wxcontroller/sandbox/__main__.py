@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +16,21 @@ from wxcontroller.sandbox.hosts import HOSTS
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
 
+_F = TypeVar("_F", bound=Callable[..., object])
+_ANY, _SOME = click.FloatRange(0), click.FloatRange(1)
+# Name, type, metavar and meaning.
+_BEHAVIOR: tuple[tuple[str, click.ParamType, str | None, str], ...] = (
+    ("poll_hold", _ANY, "S", "Seconds a login poll waits."),
+    ("sync_hold", _ANY, "S", "Seconds synccheck waits."),
+    ("uuid_life", _SOME, "S", "Seconds a code is valid."),
+    ("code_life", _SOME, "S", "Seconds an iLink code is valid."),
+    ("updates_hold", _ANY, "S", "Seconds getupdates waits."),
+    ("takeover", _ANY, "S", "Seconds until a bot learns that its user has confirmed another login."),
+    ("contact_page", click.IntRange(1), None, "Contacts in one answer."),
+    ("sync_page", click.IntRange(1), None, "Events in one webwxsync."),
+    ("batch_rate", _ANY, None, "Sustained webwxbatchgetcontact requests per second; 0 = any."),
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="wxsandbox")
@@ -25,70 +41,21 @@ def cli() -> None:
     """
 
 
+def behavior_options(command: _F) -> _F:
+    """Add the options that are numbers of ``Options``, with its defaults."""
+    for name, kind, metavar, meaning in reversed(_BEHAVIOR):
+        flag, usual = f"--{name.replace('_', '-')}", getattr(Options(), name)
+        option = click.option(flag, default=usual, show_default=True, type=kind, metavar=metavar, help=meaning)
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.option("--listen", default="127.0.0.1:2100", show_default=True, metavar="IP:PORT", help="Address for HTTP.")
 @click.option("--tls-listen", metavar="IP:PORT", help="Address for TLS under the real host names.")
 @click.option("--tls-dir", type=click.Path(path_type=Path), help="Certificates for --tls-listen; created if missing.")
 @click.option("--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Create this many.")
-@click.option(
-    "--poll-hold",
-    default=25.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    metavar="S",
-    help="Seconds a login poll waits.",
-)
-@click.option(
-    "--sync-hold",
-    default=25.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    metavar="S",
-    help="Seconds synccheck waits.",
-)
-@click.option(
-    "--uuid-life",
-    default=300.0,
-    show_default=True,
-    type=click.FloatRange(1),
-    metavar="S",
-    help="Seconds a code is valid.",
-)
-@click.option(
-    "--code-life",
-    default=120.0,
-    show_default=True,
-    type=click.FloatRange(1),
-    metavar="S",
-    help="Seconds an iLink code is valid.",
-)
-@click.option(
-    "--updates-hold",
-    default=35.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    metavar="S",
-    help="Seconds getupdates waits.",
-)
-@click.option(
-    "--takeover",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    metavar="S",
-    help="Seconds until a bot learns that its user has confirmed another login.",
-)
-@click.option(
-    "--contact-page", default=500, show_default=True, type=click.IntRange(1), help="Contacts in one answer."
-)
-@click.option("--sync-page", default=50, show_default=True, type=click.IntRange(1), help="Events in one webwxsync.")
-@click.option(
-    "--batch-rate",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="Sustained webwxbatchgetcontact requests per second; 0 = any.",
-)
+@behavior_options
 @click.option("--strict", is_flag=True, help="Refuse every protocol violation, not only those that WeChat refuses.")
 @click.option("--no-resend", is_flag=True, help="Never resend events that a client has acknowledged.")
 @click.option("--i-know-this-is-public", is_flag=True, help="Allow addresses that others can reach.")

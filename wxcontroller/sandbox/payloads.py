@@ -9,11 +9,28 @@ from wxcontroller.sandbox.session import ContactChanged, ContactGone, ServerMess
 from wxcontroller.sandbox.world import Person, Relation, ServerGroup, ServerMember
 
 _CGI = "/cgi-bin/mmwebwx-bin"
+# Fields of everybody: of oneself in webwxinit, and of people and groups.
+_TEXTS = "UserName NickName HeadImgUrl RemarkName PYInitial PYQuanPin RemarkPYInitial RemarkPYQuanPin Signature"
+_NUMBERS = "Uin HideInputBarFlag StarFriend Sex AppAccountFlag VerifyFlag ContactFlag SnsFlag"
+# Further ones of people and groups.
+_CONTACT_TEXTS = "Province City Alias DisplayName KeyWord EncryChatRoomId"
+_CONTACT_NUMBERS = "MemberCount OwnerUin Statues AttrStatus UniFriend ChatRoomId IsOwner"
 
 
 def base(ret: int = 0) -> JsonObject:
     """Return a response with only a BaseResponse."""
     return {"BaseResponse": {"Ret": ret, "ErrMsg": "操作太频繁，请稍后再试。" if ret == 1205 else ""}}
+
+
+def zero(texts: str, numbers: str) -> JsonObject:
+    """Return fields with zero values, by their names."""
+    blank: JsonObject = dict.fromkeys(texts.split(), "")
+    return blank | dict.fromkeys(numbers.split(), 0)
+
+
+def no_contact() -> JsonObject:
+    """Return a person or group with zero values."""
+    return {**zero(f"{_TEXTS} {_CONTACT_TEXTS}", f"{_NUMBERS} {_CONTACT_NUMBERS}"), "MemberList": []}
 
 
 def person_head(session: ServerSession, person: Person, skey: str = "") -> str:
@@ -26,37 +43,28 @@ def contact(session: ServerSession, person: Person) -> JsonObject:
     """Return a person as in the address book and batch-get."""
     special = person.kind is Relation.SPECIAL
     return {
+        **no_contact(),
         "Uin": session.uin if person.kind is Relation.SELF else 0,
         "UserName": session.username(person.wxid),
         "NickName": encode(person.name),
         "HeadImgUrl": person_head(session, person, session.skey),
         "ContactFlag": person.contact_flag,
-        "MemberCount": 0,
-        "MemberList": [],
         "RemarkName": encode(person.remark),
         "HideInputBarFlag": int(person.wxid == "newsapp"),
         "Sex": person.sex,
         "Signature": encode(person.signature),
         "VerifyFlag": person.verify,
-        "OwnerUin": 0,
         "PYInitial": person.pinyin[:1].upper(),
         "PYQuanPin": person.pinyin,
         "RemarkPYInitial": person.remark_pinyin[:1].upper(),
         "RemarkPYQuanPin": person.remark_pinyin,
         "StarFriend": person.star,
-        "AppAccountFlag": 0,
-        "Statues": 0,
         "AttrStatus": person.attr,
         "Province": person.province,
         "City": person.city,
         "Alias": person.alias,
         "SnsFlag": person.sns,
-        "UniFriend": 0,
-        "DisplayName": "",
-        "ChatRoomId": 0,
         "KeyWord": person.wxid[:3] if special or person.kind is Relation.OFFICIAL else person.alias[:3],
-        "EncryChatRoomId": "",
-        "IsOwner": 0,
     }
 
 
@@ -65,35 +73,14 @@ def group(session: ServerSession, account: ServerAccount, room: ServerGroup, mem
     username = session.username(room.wxid)
     listed: list[JsonValue] = [member(session, account, m) for m in room.members] if members else []
     return {
-        "Uin": 0,
+        **no_contact(),
         "UserName": username,
         "NickName": encode(room.name),
         "HeadImgUrl": f"{_CGI}/webwxgetheadimg?seq={room.head_seq}&username={username}&skey=",
         "ContactFlag": (3 if room.saved else 2) | (0x800 if room.pinned else 0),
         "MemberCount": len(listed),
         "MemberList": listed,
-        "RemarkName": "",
-        "HideInputBarFlag": 0,
-        "Sex": 0,
-        "Signature": "",
-        "VerifyFlag": 0,
-        "OwnerUin": 0,
-        "PYInitial": "",
-        "PYQuanPin": "",
-        "RemarkPYInitial": "",
-        "RemarkPYQuanPin": "",
-        "StarFriend": 0,
-        "AppAccountFlag": 0,
         "Statues": 0 if room.muted else 1,
-        "AttrStatus": 0,
-        "Province": "",
-        "City": "",
-        "Alias": "",
-        "SnsFlag": 0,
-        "UniFriend": 0,
-        "DisplayName": "",
-        "ChatRoomId": 0,
-        "KeyWord": "",
         "EncryChatRoomId": session.room_id(room.wxid) if members else "",
         "IsOwner": int(room.owner == account.wxid),
     }
@@ -114,15 +101,10 @@ def member(session: ServerSession, account: ServerAccount, place: ServerMember) 
     """Return an entry of a group's MemberList."""
     person = account.world.people[place.wxid]
     return {
-        "Uin": 0,
+        **zero("PYInitial PYQuanPin RemarkPYInitial RemarkPYQuanPin", "Uin MemberStatus"),
         "UserName": session.username(person.wxid),
         "NickName": encode(person.name),
         "AttrStatus": person.attr,
-        "PYInitial": "",
-        "PYQuanPin": "",
-        "RemarkPYInitial": "",
-        "RemarkPYQuanPin": "",
-        "MemberStatus": 0,
         "DisplayName": encode(place.display),
         "KeyWord": person.alias[:3],
     }
@@ -131,23 +113,13 @@ def member(session: ServerSession, account: ServerAccount, place: ServerMember) 
 def myself(session: ServerSession, me: Person) -> JsonObject:
     """Return ``User`` of webwxinit: no Alias, Province or City in it."""
     return {
+        **nobody(),
         "Uin": session.uin,
         "UserName": session.username(me.wxid),
         "NickName": encode(me.name),
         "HeadImgUrl": person_head(session, me),
-        "RemarkName": "",
-        "PYInitial": "",
-        "PYQuanPin": "",
-        "RemarkPYInitial": "",
-        "RemarkPYQuanPin": "",
-        "HideInputBarFlag": 0,
-        "StarFriend": 0,
         "Sex": me.sex,
         "Signature": encode(me.signature),
-        "AppAccountFlag": 0,
-        "VerifyFlag": 0,
-        "ContactFlag": 0,
-        "WebWxPluginSwitch": 0,
         "HeadImgFlag": 1,
         "SnsFlag": me.sns,
     }
@@ -155,10 +127,7 @@ def myself(session: ServerSession, me: Person) -> JsonObject:
 
 def nobody() -> JsonObject:
     """Return ``User`` with zero values."""
-    texts = "UserName NickName HeadImgUrl RemarkName PYInitial PYQuanPin RemarkPYInitial RemarkPYQuanPin Signature"
-    numbers = "Uin HideInputBarFlag StarFriend Sex AppAccountFlag VerifyFlag ContactFlag SnsFlag"
-    blank: JsonObject = dict.fromkeys(texts.split(), "")
-    return blank | dict.fromkeys((*numbers.split(), "WebWxPluginSwitch", "HeadImgFlag"), 0)
+    return zero(_TEXTS, f"{_NUMBERS} WebWxPluginSwitch HeadImgFlag")
 
 
 def message(session: ServerSession, account: ServerAccount, event: ServerMessage) -> JsonObject:
@@ -168,7 +137,10 @@ def message(session: ServerSession, account: ServerAccount, event: ServerMessage
     content = event.content
     if event.peer.endswith("@chatroom") and not outgoing and event.sender != event.peer:
         content = f"{session.username(event.sender)}:<br/>{content}"
+    texts = "FileName FileSize MediaId Url Ticket OriContent EncryFileName"
+    numbers = "VoiceLength PlayLength AppMsgType ForwardFlag HasProductId ImgHeight ImgWidth SubMsgType"
     shown: JsonObject = {
+        **zero(texts, numbers),
         "MsgId": str(event.msg_id),
         "FromUserName": session.username(me if outgoing else event.peer),
         "ToUserName": session.username(event.peer if outgoing else me),
@@ -177,26 +149,11 @@ def message(session: ServerSession, account: ServerAccount, event: ServerMessage
         "Status": 3,
         "ImgStatus": 1,
         "CreateTime": event.time,
-        "VoiceLength": 0,
-        "PlayLength": 0,
-        "FileName": "",
-        "FileSize": "",
-        "MediaId": "",
-        "Url": "",
-        "AppMsgType": 0,
         "StatusNotifyCode": event.notify_code,
         "StatusNotifyUserName": ",".join(session.username(wxid) for wxid in event.notify),
         "RecommendInfo": no_recommendation(),
-        "ForwardFlag": 0,
         "AppInfo": {"AppID": "", "Type": 0},
-        "HasProductId": 0,
-        "Ticket": "",
-        "ImgHeight": 0,
-        "ImgWidth": 0,
-        "SubMsgType": 0,
         "NewMsgId": event.msg_id,
-        "OriContent": "",
-        "EncryFileName": "",
     }
     shown |= event.fields
     if info := obj(event.fields.get("RecommendInfo")):
@@ -206,8 +163,8 @@ def message(session: ServerSession, account: ServerAccount, event: ServerMessage
 
 def no_recommendation() -> JsonObject:
     """Return RecommendInfo with zero values."""
-    blank: JsonObject = dict.fromkeys("UserName NickName Province City Content Signature Alias Ticket".split(), "")
-    return blank | dict.fromkeys("QQNum Scene VerifyFlag AttrStatus Sex OpCode".split(), 0)
+    texts = "UserName NickName Province City Content Signature Alias Ticket"
+    return zero(texts, "QQNum Scene VerifyFlag AttrStatus Sex OpCode")
 
 
 def changed(session: ServerSession, account: ServerAccount, event: ContactChanged) -> JsonObject | None:
@@ -233,21 +190,14 @@ def gone(session: ServerSession, event: ContactGone) -> JsonObject:
 
 def init(account: ServerAccount | None, session: ServerSession | None, ret: int = 0) -> JsonObject:
     """Return webwxinit's answer; without a session, all fields have zero values (11.2)."""
+    numbers = "Count ClientVersion SystemTime GrayScale InviteStartCount MPSubscribeMsgCount ClickReportInterval"
     answer: JsonObject = {
         **base(ret),
-        "Count": 0,
+        **zero("ChatSet SKey", numbers),
         "ContactList": [],
         "SyncKey": no_key(),
         "User": nobody(),
-        "ChatSet": "",
-        "SKey": "",
-        "ClientVersion": 0,
-        "SystemTime": 0,
-        "GrayScale": 0,
-        "InviteStartCount": 0,
-        "MPSubscribeMsgCount": 0,
         "MPSubscribeMsgList": [],
-        "ClickReportInterval": 0,
     }
     if account is None or session is None:
         return answer
@@ -305,32 +255,16 @@ def sync(ret: int = 0) -> JsonObject:
     """Return an empty response of webwxsync."""
     return {
         **base(ret),
-        "AddMsgCount": 0,
+        **zero("SKey", "AddMsgCount ModContactCount DelContactCount ModChatRoomMemberCount ContinueFlag"),
         "AddMsgList": [],
-        "ModContactCount": 0,
         "ModContactList": [],
-        "DelContactCount": 0,
         "DelContactList": [],
-        "ModChatRoomMemberCount": 0,
         "ModChatRoomMemberList": [],
         "Profile": {
-            "BitFlag": 0,
-            "UserName": {"Buff": ""},
-            "NickName": {"Buff": ""},
-            "BindUin": 0,
-            "BindEmail": {"Buff": ""},
-            "BindMobile": {"Buff": ""},
-            "Status": 0,
-            "Sex": 0,
-            "PersonalCard": 0,
-            "Alias": "",
-            "HeadImgUpdateFlag": 0,
-            "HeadImgUrl": "",
-            "Signature": "",
+            **zero("Alias HeadImgUrl Signature", "BitFlag BindUin Status Sex PersonalCard HeadImgUpdateFlag"),
+            **{name: {"Buff": ""} for name in ("UserName", "NickName", "BindEmail", "BindMobile")},
         },
-        "ContinueFlag": 0,
         "SyncKey": no_key(),
-        "SKey": "",
         "SyncCheckKey": no_key(),
     }
 
