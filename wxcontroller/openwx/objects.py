@@ -14,23 +14,6 @@ CATEGORIES = {
 }
 # WeChat's team is a system account, but the original's list lacks it (weixin-web-protocol 6.2, 14.4).
 _TEAM = "weixin"
-FRIEND_ATTRIBUTES = frozenset(
-    [
-        "id",
-        "uid",
-        "account",
-        "name",
-        "display",
-        "markname",
-        "displayname",
-        "province",
-        "city",
-        "sex",
-        "signature",
-        "category",
-    ]
-)
-GROUP_ATTRIBUTES = frozenset(["id", "uid", "owner_uid", "name", "displayname"])
 
 Uid: TypeAlias = int | str
 
@@ -130,3 +113,8 @@ def person(contact: Contact) -> JsonObject:
         "signature": contact.signature,
         "sex": str(contact.sex),
     }
+
+
+# By these, people and groups can be searched for.
+FRIEND_ATTRIBUTES = frozenset(friend(Contact(id="", name="")))
+GROUP_ATTRIBUTES = frozenset(group_basic(Group(id="", name=""), ""))
