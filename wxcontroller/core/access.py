@@ -208,8 +208,10 @@ OWN_PORT: tuple[Endpoint, ...] = (
     *PROGRAM,
 )
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
+# First parts of our own paths. ntfy's clients put the topic there.
+FIRST_PARTS = ("openwx", "v1", "page", "metrics", "notify", "ilink", "for", "mcp")
 # The root, or one part that is not one of ours.
-_TOPIC = re.compile(r"/(?!(?:openwx|v1|page|metrics|notify|ilink|for|mcp)\Z)[A-Za-z0-9_-]{0,64}")
+_TOPIC = re.compile(rf"/(?!(?:{'|'.join(FIRST_PARTS)})\Z)[A-Za-z0-9_-]{{0,64}}")
 _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
 # Of a path in a log line; callers choose it.
 _LOGGED_LENGTH = 300

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from wxcontroller.core.access import FIRST_PARTS
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
 from wxcontroller.core.filecache import ANY_SIZE, Watched
 from wxcontroller.core.files import read_foreign, replace_file
@@ -30,8 +31,8 @@ from wxcontroller.core.tokens import digest, fresh_token, holder_of, moment, sec
 
 # As ntfy's topics, so that every client can name one in its URL.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# First segments of our own paths: ntfy clients put the topic there.
-RESERVED = frozenset({"openwx", "v1", "page", "metrics", "notify", "ilink", "for", "mcp", "message", "publish"})
+# Targets cannot be named like the first parts of our own paths, or like calls of ntfy and Gotify.
+RESERVED = frozenset({*FIRST_PARTS, "message", "publish"})
 # Every change reads the whole file, and is made by a person.
 TARGETS = 1000
 PEER_CHARACTERS = 256

@@ -19,7 +19,7 @@ from wxcontroller.controller.notify.reading import ReceivedNotification
 from wxcontroller.controller.notify.repeats import REPEAT_SECONDS, Repeats
 from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict, TargetSender, new_key
 from wxcontroller.controller.v1.failures import FAILURE_FORM
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access import FIRST_PARTS, Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.notifytargets import NotifyTarget
@@ -28,7 +28,6 @@ from wxcontroller.core.notifytargets import NotifyTarget
 TARGET_BURST = 60
 TARGET_SECONDS = 1.0
 _TOPIC = "[A-Za-z0-9_-]{1,64}"
-_RESERVED = "openwx|v1|page|metrics|notify|ilink|for|mcp"
 _Read = Callable[[web.Request], Awaitable[ReceivedNotification]]
 _Answer = Callable[[str, Notification, NotifyVerdict], web.Response]
 
@@ -109,7 +108,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_route(method, "/notify/{target}/message", handler(GOTIFY))
         app.router.add_route(method, "/notify/{target}", handler(NTFY))
         app.router.add_route(method, "/", handler(NTFY_JSON))
-        app.router.add_route(method, f"/{{target:(?!(?:{_RESERVED})$){_TOPIC}}}", handler(NTFY))
+        app.router.add_route(method, f"/{{target:(?!(?:{'|'.join(FIRST_PARTS)})$){_TOPIC}}}", handler(NTFY))
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
