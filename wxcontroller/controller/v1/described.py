@@ -15,8 +15,9 @@ from wxcontroller.core import access
 from wxcontroller.core.access import LADDER, MEANINGS
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.records.accounts import AccountRow, CapabilitiesRecord, IssueRecord, Queue
+from wxcontroller.core.records.accounts import AccountAnswer, AccountRow, CapabilitiesRecord, IssueRecord, Queue
 from wxcontroller.core.records.events import EventRecord
+from wxcontroller.core.records.texts import Reason, TextData
 from wxcontroller.core.tables import SWITCH as ZERO_OR_ONE
 from wxcontroller.core.tables import Choice, Number, TableRow
 from wxcontroller.openwx import described
@@ -32,6 +33,7 @@ from wxcontroller.openwx.describing import (
     Schema,
     document,
     either,
+    explained,
     listing,
     maybe,
     record,
@@ -80,6 +82,8 @@ CODES = (
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked"),
 )
 
+# Of an AccountAnswer, with calls that change the account.
+_OF_ACTIONS = ("result", "ignored", "note", "note_text", "options")
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
     **deliveries.SCHEMAS,
@@ -87,25 +91,10 @@ SCHEMAS: Mapping[str, Schema] = {
     **messages.SCHEMAS,
     **consumers.SCHEMAS,
     **health.SCHEMAS,
-    "Text": record(
-        {
-            "template": (TEXT, "the English text; {NAME} stands for a value"),
-            "plural": (TEXT, "the same for any number n but one"),
-            "values": ({"type": "object"}, "value of each name: text, a number, or a text as data"),
-        },
-        ("plural",),
-        "a text as data: fill the values in at their names; values that are texts are filled in first",
-    ),
+    **schemas_of(TextData),
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: for requests that are not HTTP
     "Refusal": record({"error": (ref("Reason"), "the reason")}),
-    "Reason": record(
-        {
-            "code": (word(*dict.fromkeys(CODES)), "code of the failure"),
-            **texts(message="the failure", remedy="remedy"),
-            "values": ({"type": "object"}, "values used in message and remedy, by name"),
-        },
-        ("message_text", "remedy_text", "values"),  # an account's failure is passed on without what it leaves out
-    ),
+    "Reason": schema_of(Reason, code=(word(*dict.fromkeys(CODES)), "code of the failure")),
     "Options": {
         "type": "object",
         "properties": _SETTABLE,
@@ -126,32 +115,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "question that it waits for, with the risk; null: none",
         ),
     ),
-    "Told": record(
-        {
-            "client": (
-                maybe(record({"version": ANYTHING, "pid": ANYTHING})),
-                "its process; null if it does not respond",
-            ),
-            **texts(client_reason="reason why it does not respond"),
-            "queue": (maybe(ref("Queue")), "message to send"),
-            "reports": (ANYTHING, "reports for the webhook, and their results"),
-            "media": (ANYTHING, "stored received media"),
-            "roster": (ANYTHING, "numbers of known people and groups"),
-            "last_message_time": (ANYTHING, "time of the last message in either direction, in seconds since 1970"),
-            "last_sync_time": (maybe(WHOLE), "time of WeChat's last answer, in seconds since 1970"),
-            "memory": (maybe(WHOLE), "private memory of the process, in bytes"),
-            "capabilities": (ref("Capabilities"), "capabilities of its route"),
-            "windows": (listing(ref("Window")), "one for each person; not on every route"),
-            "sending": (ref("Sending"), "limits of sends; not on every route"),
-            "consumers": {
-                **listing({"type": "object"}),
-                "description": "agents that use the account through the iLink API",
-            },
-        },
-        (
-            *("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
-            *("capabilities", "windows", "sending", "consumers"),
-        ),
+    "Told": explained(
+        schema_of(AccountAnswer, left_out=(*AccountRow.__struct_fields__, *_OF_ACTIONS)),
         "current data from the account's process",
     ),
     "Started": record(

@@ -26,6 +26,9 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 
 # A text that is only known to be an object.
 _DATA: Mapping[str, object] = {"anyOf": [{"type": "object"}, {"type": "null"}]}
+_WHOLE_OR_NULL: Mapping[str, object] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+# A value whose schema tells nothing.
+_ANY: Mapping[str, object] = {}
 _Text = TextData | None | UnsetType
 
 
@@ -332,8 +335,8 @@ class OptionsInUse(Identified, kw_only=True):
 class ClientProgram(WireRecord, kw_only=True):
     """The program of an account's process."""
 
-    version: str | None | UnsetType = UNSET
-    pid: Whole | None | UnsetType = UNSET
+    version: Annotated[Sent[str | None], _ANY] = UNSET
+    pid: Annotated[Sent[Whole | None], _ANY] = UNSET
 
 
 class AccountRow(WireRecord, kw_only=True):
@@ -423,20 +426,31 @@ class AccountAnswer(AccountRow, FreeRecord, kw_only=True):
     note: str | None | UnsetType = UNSET
     note_text: _Text = UNSET
     options: Free | None | UnsetType = UNSET
-    client: ClientProgram | None | UnsetType = UNSET
-    client_reason: str | None | UnsetType = UNSET
-    client_reason_text: _Text = UNSET
-    queue: Queue | None | UnsetType = UNSET
-    reports: Reports | None | UnsetType = UNSET
-    media: StoredMedia | None | UnsetType = UNSET
-    roster: RosterRecord | None | UnsetType = UNSET
-    last_message_time: LastMessage | None | UnsetType = UNSET
-    last_sync_time: Number | None | UnsetType = UNSET
-    memory: Whole | None | UnsetType = UNSET
-    capabilities: CapabilitiesRecord | None | UnsetType = UNSET
-    windows: list[WindowRecord] | None | UnsetType = UNSET
-    sending: SendingRecord | None | UnsetType = UNSET
-    consumers: list[ConsumerRecord] | None | UnsetType = UNSET
+    # Current data from the account's process.
+    client: Annotated[Sent[ClientProgram | None], "its process; null if it does not respond"] = UNSET
+    client_reason: Annotated[SentValue[str], "reason why it does not respond"] = UNSET
+    client_reason_text: Sent[TextData | None] = UNSET
+    queue: Annotated[Queue | None | UnsetType, "message to send"] = UNSET
+    reports: Annotated[Reports | None | UnsetType, _ANY, "reports for the webhook, and their results"] = UNSET
+    media: Annotated[StoredMedia | None | UnsetType, _ANY, "stored received media"] = UNSET
+    roster: Annotated[RosterRecord | None | UnsetType, _ANY, "numbers of known people and groups"] = UNSET
+    last_message_time: Annotated[
+        LastMessage | None | UnsetType,
+        _ANY,
+        "time of the last message in either direction, in seconds since 1970",
+    ] = UNSET
+    last_sync_time: Annotated[
+        Number | None | UnsetType, _WHOLE_OR_NULL, "time of WeChat's last answer, in seconds since 1970"
+    ] = UNSET
+    memory: Annotated[Whole | None | UnsetType, "private memory of the process, in bytes"] = UNSET
+    capabilities: Annotated[Maybe[CapabilitiesRecord], "capabilities of its route"] = UNSET
+    windows: Annotated[Maybe[list[WindowRecord]], "one for each person; not on every route"] = UNSET
+    sending: Annotated[Maybe[SendingRecord], "limits of sends; not on every route"] = UNSET
+    consumers: Annotated[
+        Maybe[list[ConsumerRecord]],
+        {"type": "array", "items": {"type": "object"}},
+        "agents that use the account through the iLink API",
+    ] = UNSET
 
     free = ("options",)
 

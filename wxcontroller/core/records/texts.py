@@ -1,16 +1,23 @@
 """Texts as data, and failures, in answers of accounts and hosts."""
 
+from typing import Annotated
+
 from msgspec import UNSET, UnsetType
 
 from wxcontroller.core.records.decoding import Free, FreeRecord, WireRecord, Word
 
 
 class TextData(FreeRecord, kw_only=True):
-    """A text with its values (core/messages.py)."""
+    """A text as data: fill the values in at their names; values that are texts are filled in first.
 
-    template: str
-    plural: str | UnsetType = UNSET
-    values: Free
+    See core/messages.py.
+    """
+
+    schema_name = "Text"
+
+    template: Annotated[str, "the English text; {NAME} stands for a value"]
+    plural: Annotated[str | UnsetType, "the same for any number n but one"] = UNSET
+    values: Annotated[Free, "value of each name: text, a number, or a text as data"]
 
     free = ("values",)
 
@@ -18,12 +25,12 @@ class TextData(FreeRecord, kw_only=True):
 class Reason(FreeRecord, kw_only=True):
     """Why a request failed."""
 
-    code: Word
-    message: str
-    remedy: str = ""
+    code: Annotated[Word, "code of the failure"]
+    message: Annotated[str, "the failure"]
     message_text: TextData | None | UnsetType = UNSET
+    remedy: Annotated[str, "remedy"] = ""
     remedy_text: TextData | None | UnsetType = UNSET
-    values: Free | UnsetType = UNSET
+    values: Annotated[Free | UnsetType, "values used in message and remedy, by name"] = UNSET
 
     free = ("values",)
 
