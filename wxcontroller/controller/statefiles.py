@@ -34,8 +34,8 @@ from wxcontroller.core.jsontypes import (
 )
 from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
-from wxcontroller.core.records.accounts import PublishedStatus
-from wxcontroller.core.records.decoding import Undecodable, as_object, decode
+from wxcontroller.core.records.accounts import PublishedStatus, Reports
+from wxcontroller.core.records.decoding import Undecodable, as_object, decode, given
 from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Question
@@ -123,9 +123,9 @@ class ClientState:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The status that an account publishes: ``content`` is a PublishedStatus."""
+    """The status that an account publishes, and what is read from it once."""
 
-    content: JsonObject
+    status: PublishedStatus
     deliveries: DeliveryState
     heartbeats: Heartbeats | None
 
@@ -209,8 +209,9 @@ def _published(path: Path, instance: str) -> Published | None:
         return None
     if status.instance != instance:
         return None
-    content = as_object(status)
-    return Published(content, delivery_state_of(obj(content.get("reports"))), heartbeats_of(content["heartbeats"]))
+    reports = as_object(given(status.reports, Reports()))
+    beats = as_object(status.heartbeats) if status.heartbeats else None
+    return Published(status, delivery_state_of(reports), heartbeats_of(beats))
 
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:

@@ -4,16 +4,18 @@ Labels are an account's name and values of closed sets. Data from WeChat never b
 fifteen series, and one for each kind of message that it has received or sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from wxcontroller.controller.view import View
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
+from wxcontroller.core.jsontypes import integer
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.records.accounts import PublishedStatus
 from wxcontroller.core.states import Desired, LoginState
 
 _KINDS = frozenset(kind.value for kind in MessageKind)
@@ -48,7 +50,7 @@ class AccountFigures(Collector):
         """Yield the metric families."""
         yield self._states()
         yield from self._present()
-        named = [(view.account.name.name, view.published.content) for view in self.views if view.published]
+        named = [(view.account.name.name, view.published.status) for view in self.views if view.published]
         for metric, path, words in _GAUGES:
             gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
             for name, status in named:
@@ -61,9 +63,10 @@ class AccountFigures(Collector):
         )
         for name, status in named:
             for direction in DIRECTIONS:
-                for kind, count in obj(field(status.get("messages"), direction)).items():
+                counts: Mapping[str, int] = getattr(status.messages, direction, None) or {}
+                for kind, count in counts.items():
                     if kind in _KINDS:
-                        messages.add_metric((name, direction, kind), integer(count))
+                        messages.add_metric((name, direction, kind), count)
         yield messages
         deliveries = CounterMetricFamily(
             "wxclient_deliveries",
@@ -111,9 +114,9 @@ class AccountFigures(Collector):
         yield from (up, running, wanted, severity, sync)
 
 
-def figure(status: JsonObject, path: tuple[str, ...]) -> int:
+def figure(status: PublishedStatus, path: tuple[str, ...]) -> float:
     """Return a number of an account's status; 0 for null or a value that another version lacks."""
-    value: JsonValue = status
+    value: Any = status
     for key in path:
-        value = field(value, key)
-    return integer(value)
+        value = getattr(value, key, 0) or 0
+    return float(value)

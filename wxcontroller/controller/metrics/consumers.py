@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 from wxcontroller.controller.ilink.tokens import ConsumerTokens
 from wxcontroller.controller.view import View
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.records.accounts import ConsumerRecord
+from wxcontroller.core.records.decoding import given
 
 _LABELS = ("account", "consumer")
 _GAUGES = (
@@ -45,23 +46,18 @@ class ConsumerFigures(Collector):
         for metric, key, words in _GAUGES:
             gauge = GaugeMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
             for labels, row in rows:
-                gauge.add_metric(labels, figure(row, key))
+                gauge.add_metric(labels, getattr(row, key) or 0)
             yield gauge
         for metric, key, words in _COUNTERS:
             counter = CounterMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
             for labels, row in rows:
-                counter.add_metric(labels, figure(row, key))
+                counter.add_metric(labels, getattr(row, key) or 0)
             yield counter
 
-    def _rows(self) -> Iterator[tuple[tuple[str, str], JsonObject]]:
+    def _rows(self) -> Iterator[tuple[tuple[str, str], ConsumerRecord]]:
         for view in self.views:
-            consumers = items(view.published.content.get("consumers")) if view.published else ()
-            reported = {text(obj(consumer).get("name")): obj(consumer) for consumer in consumers}
+            consumers = given(view.published.status.consumers, []) if view.published else []
+            reported = {consumer.name: consumer for consumer in consumers}
             tokens = self.tokens.of_account(view.instance) if reported else {}
             for name in sorted(tokens.keys() & reported.keys()):
                 yield (view.account.name.name, name), reported[name]
-
-
-def figure(row: JsonObject, key: str) -> int:
-    value = row.get(key)
-    return int(value) if isinstance(value, bool) else integer(value)

@@ -14,8 +14,10 @@ from wxcontroller.controller.v1.events import LIMIT
 from wxcontroller.controller.v1.recordschemas import schemas_of
 from wxcontroller.controller.view import View
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.records.accounts import Reports
+from wxcontroller.core.records.decoding import as_object, given
 from wxcontroller.core.records.deliveries import Changed, CountsRecord, DeliveryPage, DeliveryRecord, ProgressRecord
 from wxcontroller.openwx.describing import (
     ANYTHING,
@@ -87,7 +89,7 @@ async def summary(request: web.Request) -> web.Response:
 
 
 def row(view: View) -> JsonObject:
-    reports = obj(view.published.content.get("reports")) if view.published else {}
+    reports = as_object(given(view.published.status.reports, Reports())) if view.published else {}
     error = NOTHING
     if not view.unit.has_process:
         error = NOT_RUNNING

@@ -18,8 +18,17 @@ from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
 from wxcontroller.core.errors import UnitFailed, file_failed
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj
-from wxcontroller.core.messages import NOTHING, text_fields, text_in
+from wxcontroller.core.jsontypes import JsonObject, whole_seconds
+from wxcontroller.core.messages import NOTHING, text_fields
+from wxcontroller.core.records.accounts import (
+    CapabilitiesRecord,
+    LastMessage,
+    Queue,
+    Reports,
+    RosterRecord,
+    SendingRecord,
+)
+from wxcontroller.core.records.decoding import as_object, given
 from wxcontroller.openwx.replies import to_bytes
 
 if TYPE_CHECKING:
@@ -145,43 +154,25 @@ def _activity(view: View, now: float) -> JsonObject | None:
     """Return the part of its published status that an account's row shows, None without one."""
     if view.published is None:
         return None
-    status = view.published.content
-    times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
-    last = max(integer(times.get("received")), integer(times.get("sent")))
-    sending = obj(status.get("sending"))
-    oldest = integer(reports.get("oldest_since"))
-    failing = oldest and now - oldest > FAILING_SECONDS
+    status, deliveries = view.published.status, view.published.deliveries
+    times, queue = given(status.last_message_time, LastMessage()), given(status.queue, Queue())
+    reports, sending = given(status.reports, Reports()), given(status.sending, SendingRecord())
+    roster, capabilities = given(status.roster, RosterRecord()), given(status.capabilities, CapabilitiesRecord())
+    attempt = given(reports.last_attempt, None)
+    failing = deliveries.oldest_since and now - deliveries.oldest_since > FAILING_SECONDS
+    able: JsonObject = {name: getattr(capabilities, name) for name in _CAPABILITIES}
     return {
-        "last_message": last or None,
-        "messages_24h": _as_int(status.get("messages_24h")),
-        "queued": integer(queue.get("waiting")) + integer(queue.get("in_flight")),
-        "undelivered": integer(reports.get("waiting")),
-        "dead": integer(reports.get("dead")),
-        **text_fields(delivery_error=text_in(reports, "last_error") if failing else NOTHING),
-        "tries": integer(reports.get("failed")),
-        "last_attempt": _attempt(reports.get("last_attempt")),
-        "people": integer(obj(status.get("roster")).get("changes")),
-        "memory": _as_int(status.get("memory")),
-        "held": integer(sending.get("held")),
-        "media_since": integer(sending.get("media_since")) or None,
-        "capabilities": flags(status.get("capabilities")),
+        "last_message": whole_seconds(max(given(times.received, 0), given(times.sent, 0))) or None,
+        "messages_24h": given(status.messages_24h, None),
+        "queued": given(queue.waiting, 0) + given(queue.in_flight, 0),
+        "undelivered": given(reports.waiting, 0),
+        "dead": given(reports.dead, 0),
+        **text_fields(delivery_error=deliveries.last_error if failing else NOTHING),
+        "tries": given(reports.failed, 0),
+        "last_attempt": as_object(attempt) if attempt else None,
+        "people": given(roster.changes, 0),
+        "memory": given(status.memory, None),
+        "held": given(sending.held, 0),
+        "media_since": given(sending.media_since, 0) or None,
+        "capabilities": {name: flag for name, flag in able.items() if isinstance(flag, bool)} or None,
     }
-
-
-def _as_int(sent: JsonValue) -> int | None:
-    return sent if isinstance(sent, int) else None
-
-
-def _attempt(sent: JsonValue) -> JsonObject | None:
-    """Return status and milliseconds of the last post to the webhook, None from programs that lack them."""
-    attempt = obj(sent)
-    if not attempt:
-        return None
-    time_and_duration: JsonObject = {key: integer(attempt.get(key)) for key in ("time", "milliseconds")}
-    return {**time_and_duration, "status": integer(attempt.get("status")) or None}
-
-
-def flags(capabilities: JsonValue) -> JsonObject | None:
-    """Return the boolean ones, None from programs that lack them."""
-    content = obj(capabilities)
-    return {key: content[key] for key in _CAPABILITIES if isinstance(content.get(key), bool)} or None

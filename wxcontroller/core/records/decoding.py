@@ -53,6 +53,7 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}\Z")]
 # JSON of any form, in a FreeRecord.
 Free = dict[str, Any]
 T = TypeVar("T")
+M = TypeVar("M")
 
 
 class Presence(Enum):
@@ -67,6 +68,11 @@ class Presence(Enum):
 Sent = Annotated[T | UnsetType, Presence.ALWAYS]
 SentValue = Annotated[T | None | UnsetType, Presence.ALWAYS, Presence.NOT_NULL]
 Maybe = Annotated[T | None | UnsetType, Presence.NOT_NULL]
+
+
+def given(value: T | UnsetType | None, missing: M) -> T | M:
+    """Return the value of a field, or another one where it is null or was left out."""
+    return missing if value is None or isinstance(value, UnsetType) else value
 
 
 class Undecodable(ValueError):
