@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any, TypeAlias
 
 from wxcontroller import __version__
 from wxcontroller.controller.page.examples import EXAMPLES, Example
@@ -15,8 +16,9 @@ from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.access import LADDER, MEANINGS
 from wxcontroller.core.catalog import translations
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 
+# The document or a part of it. It is our own, and is not narrowed like JSON from outside.
+OwnJson: TypeAlias = Any
 # The sections of /v1's calls, by the prefix of their path; the template has the titles.
 _PARTS = (
     ("/v1/accounts/{name}/deliveries", "events"),
@@ -151,9 +153,10 @@ def meanings() -> set[str]:
 @cache
 def _calls() -> tuple[DocumentedCall, ...]:
     found: dict[tuple[str, str], DocumentedCall] = {}
-    for path, operations in obj(openapi()["paths"]).items():
-        for method, operation in obj(operations).items():
-            call = _call(method.upper(), path, obj(operation))
+    document: OwnJson = openapi()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            call = _call(method.upper(), path, operation)
             before = found.get((path, call.summary))
             if before:  # the original's calls can be posted, too: with the same parameters as a form
                 call = replace(before, ids=before.ids + call.ids, methods=before.methods + call.methods)
@@ -163,10 +166,10 @@ def _calls() -> tuple[DocumentedCall, ...]:
 
 @cache
 def shapes() -> tuple[ValueShape, ...]:
-    schemas = obj(obj(openapi()["components"])["schemas"])
+    document: OwnJson = openapi()
     return tuple(
-        ValueShape(name, text(field(schema, "description")), tuple(_fields(obj(schema), "")), _kind(schema))
-        for name, schema in sorted(schemas.items())
+        ValueShape(name, schema.get("description", ""), tuple(_fields(schema, "")), _kind(schema))
+        for name, schema in sorted(document["components"]["schemas"].items())
     )
 
 
@@ -174,40 +177,37 @@ def _part(path: str) -> str:
     return next(part for beginning, part in _PARTS if path.startswith(beginning))
 
 
-def _call(method: str, path: str, operation: JsonObject) -> DocumentedCall:
-    scopes = [
-        text(scope) for way in items(operation.get("security")) for each in obj(way).values() for scope in items(each)
-    ]
+def _call(method: str, path: str, operation: OwnJson) -> DocumentedCall:
+    scopes = [scope for way in operation["security"] for listed in way.values() for scope in listed]
     parameters = [
         Named(
-            text(field(parameter, "name")),
-            text(field(parameter, "in")),
-            field(parameter, "required") is True,
-            text(field(parameter, "description")),
-            _kind(field(parameter, "schema")),
+            parameter["name"],
+            parameter["in"],
+            parameter["required"],
+            parameter["description"],
+            _kind(parameter["schema"]),
         )
-        for parameter in items(operation.get("parameters"))
+        for parameter in operation["parameters"]
     ]
     body = None
-    for content_type, content in obj(field(operation.get("requestBody"), "content")).items():
-        schema = obj(field(content, "schema"))
+    for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
         if content_type == "application/json":
-            body = _kind(schema)
+            body = _kind(content["schema"])
         elif body is None:
-            parameters += _fields(schema, "form")
+            parameters += _fields(content["schema"], "form")
     return DocumentedCall(
-        (text(operation["operationId"]),),
+        (operation["operationId"],),
         (method,),
         path,
-        text(operation["summary"]),
+        operation["summary"],
         scopes[0] if scopes else "",
         tuple(parameters),
         body,
-        tuple(_answers(obj(operation["responses"]))),
+        tuple(_answers(operation["responses"])),
     )
 
 
-def _answers(responses: JsonObject) -> Iterator[DocumentedStatuses]:
+def _answers(responses: OwnJson) -> Iterator[DocumentedStatuses]:
     by_kind: dict[tuple[ValueKind, ...], list[str]] = {}
     for status, response in responses.items():
         by_kind.setdefault(tuple(dict.fromkeys(contents(response))), []).append(status)
@@ -215,36 +215,29 @@ def _answers(responses: JsonObject) -> Iterator[DocumentedStatuses]:
         yield DocumentedStatuses(tuple(statuses), kinds)
 
 
-def contents(response: JsonValue) -> Iterator[ValueKind]:
-    for content_type, content in obj(field(response, "content")).items():
-        yield (
-            _kind(field(content, "schema"))
-            if content_type == "application/json"
-            else ValueKind(words=(content_type,))
-        )
+def contents(response: OwnJson) -> Iterator[ValueKind]:
+    for content_type, content in response["content"].items():
+        is_json = content_type == "application/json"
+        yield _kind(content.get("schema", {})) if is_json else ValueKind(words=(content_type,))
 
 
-def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
-    required = {text(each) for each in items(schema.get("required"))}
-    for name, inner in obj(schema.get("properties")).items():
-        yield Named(name, place, name in required, text(field(inner, "description")), _kind(inner))
+def _fields(schema: OwnJson, place: str) -> Iterator[Named]:
+    for name, inner in schema.get("properties", {}).items():
+        yield Named(name, place, name in schema.get("required", ()), inner.get("description", ""), _kind(inner))
 
 
-def _kind(schema: JsonValue) -> ValueKind:
+def _kind(schema: OwnJson) -> ValueKind:
     """Describe a schema briefly."""
-    found = obj(schema)
-    if reference := text(found.get("$ref")):
+    if reference := schema.get("$ref"):
         return ValueKind(name=reference.rpartition("/")[2])
     for word, joint in (("anyOf", "or"), ("allOf", "with")):
-        if listed := items(found.get(word)):
-            parts = tuple(dict.fromkeys(_kind(each) for each in listed))
+        if listed := schema.get(word):
+            parts = tuple(dict.fromkeys(map(_kind, listed)))
             return ValueKind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
-    if types := items(found.get("type")):
-        return ValueKind(joint="or", parts=tuple(_kind({**found, "type": each}) for each in types))
-    if allowed := items(found.get("enum")):
-        return ValueKind(joint="words", words=tuple(text(each) or str(each) for each in allowed))
-    if found.get("type") == "array":
-        return ValueKind(joint="list", parts=(_kind(found.get("items")),))
-    if fields := obj(found.get("properties")):
+    if allowed := schema.get("enum"):
+        return ValueKind(joint="words", words=tuple(each or str(each) for each in allowed))
+    if schema.get("type") == "array":
+        return ValueKind(joint="list", parts=(_kind(schema["items"]),))
+    if fields := schema.get("properties"):
         return ValueKind(joint="fields", words=tuple(fields), parts=tuple(map(_kind, fields.values())))
-    return ValueKind(words=(text(found.get("type"), ""),))
+    return ValueKind(words=(schema.get("type", ""),))
