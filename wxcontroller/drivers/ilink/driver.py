@@ -5,8 +5,8 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeChatError, WxError, reason_of
@@ -52,6 +52,18 @@ log = logging.getLogger(__name__)
 _ROUTE = "iLink"
 # Sessions that may be lost within an hour before no new code is shown: another client logs in with the same account.
 _LOSSES, _LOSS_WINDOW = 5, 3600.0
+
+
+def unsupported(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
+    """Return a method that refuses an operation."""
+
+    async def refuse(*_: object) -> NoReturn:
+        raise Unsupported(
+            Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
+            N_("use an account on the web route for it; see docs/routes.md"),
+        )
+
+    return refuse
 
 
 class ILinkDriver:
@@ -354,50 +366,12 @@ class ILinkDriver:
             )
         return self._poller
 
-    # -- operations without a call on this route
-
-    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
-        """See Driver.avatar."""
-        unsupported(N_("pictures of people"))
-
-    async def revoke(self, message_id: str, to: str) -> None:
-        """See Driver.revoke."""
-        unsupported(N_("recalling messages"))
-
-    async def create_group(self, people: Sequence[str], name: str) -> str:
-        """See Driver.create_group."""
-        unsupported(N_("groups"))
-
-    async def invite(self, group: str, people: Sequence[str]) -> None:
-        """See Driver.invite."""
-        unsupported(N_("groups"))
-
-    async def kick(self, group: str, people: Sequence[str]) -> None:
-        """See Driver.kick."""
-        unsupported(N_("groups"))
-
-    async def rename_group(self, group: str, name: str) -> None:
-        """See Driver.rename_group."""
-        unsupported(N_("groups"))
-
-    async def pin(self, chat: str, on: bool) -> None:
-        """See Driver.pin."""
-        unsupported(N_("pinning chats"))
-
-    async def ask_friend(self, person: str, greeting: str) -> None:
-        """See Driver.ask_friend."""
-        unsupported(N_("friend requests"))
-
-    async def accept_friend(self, person: str, ticket: str) -> None:
-        """See Driver.accept_friend."""
-        unsupported(N_("friend requests"))
-
-
-def unsupported(what: str) -> NoReturn:
-    raise Unsupported(
-        Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
-        N_("use an account on the web route for it; see docs/routes.md"),
-    )
+    # Operations without a call on this route; see Driver.
+    avatar = unsupported(N_("pictures of people"))
+    revoke = unsupported(N_("recalling messages"))
+    create_group = invite = kick = rename_group = unsupported(N_("groups"))
+    pin = unsupported(N_("pinning chats"))
+    ask_friend = accept_friend = unsupported(N_("friend requests"))
 
 
 def already_used(account: str) -> Text:
