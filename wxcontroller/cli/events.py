@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.errors import BadUsage, NoResponse, file_problems
 from wxcontroller.cli.language import say
-from wxcontroller.cli.localtime import local_time
+from wxcontroller.cli.localtime import local_time, moment
 from wxcontroller.cli.serversent import followed
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError
@@ -25,7 +24,6 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.openwx.eventtypes import EVENTS, MESSAGES
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
 
 
@@ -49,7 +47,7 @@ def complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     shell_complete=complete_type,
     help="Only events of this type; may be repeated.",
 )
-@click.option("--since", metavar="WHEN", help="Start with events from WHEN: 30s, 10m, 2h, 7d ago, or a date.")
+@click.option("--since", metavar="WHEN", help="Start with events from WHEN: 30s, 10m, 2h, 7d ago, today, or a date.")
 @click.option("--after", metavar="CURSOR", help="Resume after this cursor, as shown by --json.")
 @click.option(
     "--cursor-file",
@@ -84,7 +82,7 @@ def events(
     began = int(time.time() * 1e6)
     api = session.api()
     accounts = [resolve_account(api, name) for name in names]
-    cursor = cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
+    cursor = cursor_of(cursor_file) if cursor_file else after or (f"{moment(since)}000000" if since else "")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
         raise BadUsage(
             N_("cannot store a cursor in {cursor_file}"),
@@ -166,15 +164,3 @@ def save_cursor(path: Path, cursor: str) -> None:
     remedy = N_("the last event will be shown again next time")
     with file_problems(N_("the cursor cannot be kept in {file}: {reason}"), remedy, kind=WxError, file=path):
         replace_file(path, f"{cursor}\n".encode())
-
-
-def _moment(when: str) -> int:
-    """Return a time as microseconds since 1970. Raises BadUsage."""
-    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", when):
-        return int((time.time() - int(match[1]) * _UNITS[match[2]]) * 1e6)
-    try:
-        return max(0, int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6))
-    except (ValueError, OverflowError):
-        raise BadUsage(
-            N_("invalid --since: {when}"), N_("write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00"), when=when
-        ) from None

@@ -1,9 +1,7 @@
 """An account's journal from its controller: on another machine, or without permission for the journal."""
 
-import re
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 
 import click
 
@@ -11,6 +9,7 @@ from wxcontroller.cli.api import Api, path
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
+from wxcontroller.cli.localtime import moment
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
@@ -20,8 +19,6 @@ from wxcontroller.core.names import AccountName
 MAX_LINES = 1000  # lines that a controller gives at once
 _FOLLOWED = 10  # as journalctl --follow does
 _ERROR, _WARNING, _INFO = 3, 4, 6
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DAYS = {"today": 0, "yesterday": 1}
 
 
 def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, follow: bool, since: str | None) -> None:
@@ -93,26 +90,3 @@ def seconds(line: JsonObject) -> float:
     """Return when a line was written, as a valid time."""
     found = line.get("time")
     return min(max(0.0, found), 1e11) if isinstance(found, int | float) else 0.0
-
-
-def moment(when: str) -> int:
-    """Return a time in journalctl's common formats as seconds since 1970. Raises BadUsage."""
-    now = datetime.now().astimezone()
-    text = when.strip()
-    if match := re.fullmatch(r"-?([0-9]{1,6}) ?(s|m|min|h|d|w)( ago)?", text):
-        return max(0, int(now.timestamp()) - int(match[1]) * _UNITS[match[2]])
-    if text in _DAYS:
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=_DAYS[text])
-        return int(midnight.timestamp())
-    try:
-        if match := re.fullmatch(r"@([0-9]{1,10})", text):
-            return int(match[1])
-        if re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
-            text = f"{now:%Y-%m-%d}T{text}"
-        return max(0, int(datetime.fromisoformat(text).timestamp()))
-    except (ValueError, OverflowError):
-        raise BadUsage(
-            N_("invalid --since for another machine's journal: {when}"),
-            N_("write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'"),
-            when=when,
-        ) from None

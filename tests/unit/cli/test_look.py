@@ -32,7 +32,7 @@ from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.machine import reports_of
 from tests.unit.controller.test_journal import Journal, line
 from wxcontroller.cli.errors import NoResponse
-from wxcontroller.cli.remotelogs import moment
+from wxcontroller.cli.localtime import moment
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
@@ -276,5 +276,7 @@ def test_events_start_at_a_time_or_cursor(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     report(host, "one")
     shown = json.loads(wxctl("events", "--since", "1h", "-n", "1", "--json").stdout)
+    since_yesterday = json.loads(wxctl("events", "--since", "yesterday", "-n", "1", "--json").stdout)
+    assert since_yesterday["event"] == shown["event"]
     report(host, "two")
     assert wxctl("events", "--after", shown["cursor"], "-n", "1").stdout.endswith("two\n")
