@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as field_of
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -53,22 +52,18 @@ _NOT_SHOWN = _TEXTS | FOR_CONTROLLER | {_SECRET}
 BELIEVED_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClientState:
     """A client's state file.
 
-    ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
-    seconds since 1970, 0 for unknown; ``login`` is None when a program that is not ours wrote the file.
+    ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link, and with texts in English only.
+    ``client`` is the part that the assessment needs. ``start_time`` is in seconds since 1970, 0 for unknown.
     ``qrcode_number`` changes with each QR code of a process. ``asks`` is the question that waits for an answer.
     ``heard`` is the time of WeChat's last answer in seconds since the machine's boot, 0 for unknown.
     """
 
     fields: Mapping[str, JsonValue]
-    login: LoginState | None
-    word: str
-    status: Text
-    reason: Text
-    since: int
+    client: ClientReport
     pid: int
     start_time: int
     qrcode_link: str
@@ -81,41 +76,39 @@ class ClientState:
     assessed: Mapping[str, JsonValue] = field_of(default_factory=lambda: MappingProxyType({}))
     until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: the end of its validity
 
-    @cached_property
-    def client(self) -> ClientReport:
-        """The part that the assessment needs. ``fields`` have the texts in English only."""
-        return replace(client_of({**self.fields, **self.assessed}), status=self.status, reason=self.reason)
-
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""
         return to_bytes({**self.fields, "port": port})
 
     def doubted(self, uptime: float) -> "ClientState":
         """Return the state valid at ``now``: not "running" if WeChat has not responded for too long."""
-        silent = uptime - self.heard
-        if self.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
+        silent, before = uptime - self.heard, self.client
+        if before.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
             return self
-        login, status = LoginState.OFFLINE, Text("it no longer reports its state; its process may hang")
-        reason = Text(
-            "no answer from WeChat reported for {silent} s; systemd restarts a hanging process",
-            silent=f"{silent:.0f}",
+        login = LoginState.OFFLINE
+        client = replace(
+            before,
+            login=login,
+            word=login.word,
+            status=Text("it no longer reports its state; its process may hang"),
+            reason=Text(
+                "no answer from WeChat reported for {silent} s; systemd restarts a hanging process",
+                silent=f"{silent:.0f}",
+            ),
         )
         content: dict[str, JsonValue] = {
-            "state": login.word,
-            "previous_state": self.word,
+            "state": client.word,
+            "previous_state": before.word,
             "login_state": login.value,
-            "previous_login_state": self.login.value,
-            "status": str(status),
-            "reason": str(reason),
+            "previous_login_state": before.login.value,
+            "status": str(client.status),
+            "reason": str(client.reason),
         }
         ctime, inode, size = self.stamp
         return replace(
             self,
             fields=MappingProxyType({**self.fields, **content}),
-            login=login,
-            word=login.word,
-            status=status,
-            reason=reason,
+            client=client,
             stamp=(ctime, inode, -size),  # belongs to no file: must differ from any state that was read
             until=uptime + 1.0,  # its text contains the number of seconds
         )
@@ -216,22 +209,14 @@ def _published(path: Path, instance: str) -> Published | None:
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     """Parse the content of a state file, which may be anything."""
-    try:
-        login = LoginState(text(content.get("login_state")))
-    except ValueError:
-        login = None
-    user = obj(content.get("user"))
+    client, user = client_of(content), obj(content.get("user"))
     link, number = text(content.get(_SECRET)), content.get("qrcode_number")
     heard = positive_seconds(content.get("last_sync_uptime"))
     return ClientState(
         fields=MappingProxyType(
             {key: without_texts(value) for key, value in content.items() if key not in _NOT_SHOWN}
         ),
-        login=login,
-        word=one_line(content.get("state")),
-        status=text_in(content, "status"),
-        reason=text_in(content, "reason"),
-        since=whole_seconds(content.get("state_since")),
+        client=client,
         pid=integer(content.get("pid")),
         start_time=whole_seconds(content.get("start_time")),
         qrcode_link=link,
@@ -239,7 +224,7 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         user={"id": one_line(user.get("id")), "name": one_line(user.get("name"))} if user else None,
         stamp=stamp,
         heard=heard,
-        until=heard + BELIEVED_SECONDS if heard and login is LoginState.RUNNING else math.inf,
+        until=heard + BELIEVED_SECONDS if heard and client.login is LoginState.RUNNING else math.inf,
         asks=question_of(obj(content.get("input"))),
         assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )

@@ -96,7 +96,7 @@ class View:
     def login(self) -> LoginState | None:
         """The session's state; None if a running program does not report it."""
         if self.live is not None:
-            return self.live.login
+            return self.live.client.login
         if self.starting:
             return LoginState.INIT
         return None if self.unit.has_process else LoginState.STOPPED
@@ -105,7 +105,7 @@ class View:
     def word(self) -> str:
         """The original's word for the state, "" if a running program does not report it."""
         if self.live is not None:
-            return self.live.word
+            return self.live.client.word
         return self.login.word if self.login else ""
 
     @property
@@ -116,7 +116,7 @@ class View:
     def status(self) -> Text:
         """The status as one line of text."""
         if self.live:
-            return self.live.status
+            return self.live.client.status
         if self.starting:
             return Text("its unit is starting")
         if self.unreadable and self.unit.has_process:
@@ -134,7 +134,7 @@ class View:
     @property
     def reason(self) -> Text:
         if self.live:
-            return self.live.reason
+            return self.live.client.reason
         # While it starts, systemd keeps an earlier run's directory to itself.
         if self.unreadable and self.unit.has_process and not self.starting:
             return self.unreadable
@@ -191,7 +191,7 @@ class View:
         if self.live is None:
             return False
         # A foreign program publishes no link, but its state shows whether it has a code.
-        return bool(self.live.qrcode_link) or (self.live.login is None and self.live.word == "scaning")
+        return bool(self.live.qrcode_link) or (self.live.client.login is None and self.live.client.word == "scaning")
 
 
 def account_json(view: View, assessment: Assessment | None = None) -> JsonObject:
@@ -213,7 +213,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "login_state": view.login.value if view.login else None,
         "state": view.word or None,
         **text_fields(status=view.status, reason=view.reason),
-        "since": (live.since if live else view.ended.since) or None,
+        "since": (live.client.since if live else view.ended.since) or None,
         "input": live.asks.as_json() if live and live.asks else None,
         "pid": view.pid,
         "port": account.port,

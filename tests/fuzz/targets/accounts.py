@@ -67,8 +67,9 @@ def _state_file(data: bytes) -> None:
     state = state_of(obj(read_json(data)), (1, 2, 3))
     assert json.loads(state.rendered(3000))["port"] == 3000
     assert "qrcode_link" not in json.loads(state.rendered(3000))
-    check_encodable([state.since, state.pid, state.start_time, state.qrcode_number])
-    for words in (str(state.status), str(state.reason), state.word, *(state.user or {}).values()):
+    client = state.client
+    check_encodable([client.since, state.pid, state.start_time, state.qrcode_number])
+    for words in (str(client.status), str(client.reason), client.word, *(state.user or {}).values()):
         check_encodable(words)
         check_printable(words)
 
