@@ -3,6 +3,7 @@ PYTHON = /usr/bin/python3
 VENV = .cache/venv
 RUFF = $(VENV)/bin/ruff
 RUFF_VERSION = 0.17.6
+MYPY_VERSION = 2.4.1
 # Third-party clients that tests/thirdparty runs.
 THIRDPARTY = .cache/thirdparty
 # Only for make torture.
@@ -34,7 +35,7 @@ BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-s
 	dpkg-dev git
 # What the booted test host needs on this machine. Packages inside it are listed in tests/system/host.py.
 HOST_TOOLS = systemd-container mmdebstrap iproute2 nftables
-TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
+TEST_TOOLS = python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop python3-msgspec systemd man-db \
@@ -51,9 +52,9 @@ help: ## list these targets
 deps: ## install the build dependencies
 	@tests/system/deps $(BUILD_TOOLS)
 
-test-deps: deps ## install the test tools, a pinned ruff and third-party clients
+test-deps: deps ## install the test tools, a pinned ruff and mypy, and third-party clients
 	@tests/system/deps $(HOST_TOOLS) $(TEST_TOOLS)
-	@tests/system/tools $(VENV) $(RUFF_VERSION)
+	@tests/system/tools $(VENV) $(RUFF_VERSION) $(MYPY_VERSION)
 	@tests/thirdparty/fetch $(THIRDPARTY)
 
 host-tree: deb test-deps

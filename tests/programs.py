@@ -4,15 +4,12 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Programs that make test-deps puts there without their packages, and clients that it fetches.
 TOOLS, FETCHED = ROOT / ".cache/venv/bin", ROOT / ".cache/thirdparty"
-# Collecting garbage, of which mypy makes little, is a fifth of its work.
-MYPY = (sys.executable, "-c", "import gc; gc.disable(); from mypy.__main__ import console_entry; console_entry()")
 # Debian's packages of programs with other names.
 _PACKAGES = {
     **{"etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2", "mkfs.ext4": "e2fsprogs", "node": "nodejs"},

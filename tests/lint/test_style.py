@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import MYPY, program
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 CHECKED = ("wxcontroller", "tests", "bench")
@@ -29,7 +29,7 @@ def test_everything_is_formatted() -> None:
 
 @pytest.mark.timeout(600)
 def test_mypy_reports_nothing() -> None:
-    check(*MYPY)
+    check(program("mypy"))
 
 
 def test_no_two_classes_share_a_name() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.openapi.served import served
-from tests.programs import MYPY, fetched, output_of
+from tests.programs import fetched, output_of
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import obj
 
@@ -80,8 +80,8 @@ def test_generated_python_client_works(tmp_path: Path) -> None:
     types.mkdir()
     for needed in ("httpx", "httpcore", "anyio"):
         (types / needed).symlink_to(place / needed)
-    strictly = ("--strict", "--follow-imports=silent", "--cache-dir=/dev/null")
-    output_of(*MYPY, *strictly, "-m", "use", cwd=tmp_path, env={"MYPYPATH": f"{types}:{tmp_path}"})
+    strictly = ("--strict", "--follow-imports=silent", "--cache-dir=/dev/null", "--python-executable", sys.executable)
+    output_of("mypy", *strictly, "-m", "use", cwd=tmp_path, env={"MYPYPATH": f"{types}:{tmp_path}"})
     with served(tmp_path / "world") as running:
         seen = json.loads(output_of(sys.executable, "use.py", running.url, NO_TOKEN, cwd=tmp_path, env=both))
     assert set(seen["accounts"]) >= {"alice", "小店", "waiting"}

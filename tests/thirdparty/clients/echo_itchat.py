@@ -10,7 +10,7 @@ import itchat  # type: ignore[import-not-found]  # noqa: E402
 from itchat.content import TEXT  # type: ignore[import-not-found]  # noqa: E402
 
 
-@itchat.msg_register(TEXT)  # type: ignore[misc]
+@itchat.msg_register(TEXT)  # type: ignore[untyped-decorator]
 def reply(message: dict[str, str]) -> str:
     return f"echo: {message['Text']}"
 

@@ -8,7 +8,7 @@ from wechatbot import ApiError, WeChatBot  # type: ignore[import-not-found]
 bot = WeChatBot()
 
 
-@bot.on_message  # type: ignore[misc]
+@bot.on_message  # type: ignore[untyped-decorator]
 async def answer(message) -> None:  # type: ignore[no-untyped-def]
     if message.type == "text":
         await bot.send_typing(message.user_id)

@@ -20,7 +20,7 @@ class Late(Bot):  # type: ignore[misc]
 bot = Late(qr_callback=lambda uuid, status, qrcode: None)
 
 
-@bot.register(msg_types=TEXT)  # type: ignore[misc]
+@bot.register(msg_types=TEXT)  # type: ignore[untyped-decorator]
 def reply(message) -> str:  # type: ignore[no-untyped-def]
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "wxpy.pdf")

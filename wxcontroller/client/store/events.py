@@ -541,7 +541,7 @@ def needs_file(db: sqlite3.Connection, path: str) -> bool:
 
 def counts(db: sqlite3.Connection) -> Counts:
     """Read the counts of the log."""
-    tally = dict.fromkeys(EntryState, (0, 0))
+    tally: dict[str, tuple[int, int]] = dict.fromkeys(EntryState, (0, 0))
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
         tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
