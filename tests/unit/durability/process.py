@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.forking import Forked, fork
 from tests.patience import PATIENCE, until
 from tests.ports import free_port
 from tests.unit.client.conftest import Port, Webhook, hooked
@@ -36,8 +37,8 @@ class Process(Port):
     environ: dict[str, str]
     log: Path
     route: Route = WEB
-    process: "asyncio.subprocess.Process | None" = None
-    program: tuple[str, ...] = ("-m", "wxcontroller.client")  # what Python runs
+    process: "asyncio.subprocess.Process | Forked | None" = None
+    program: tuple[str, ...] = ()  # what Python runs, if it is not just an account
     tracing: Path | None = None  # where strace writes what it does to its files
 
     async def start(self, login: bool = False) -> None:
@@ -50,14 +51,15 @@ class Process(Port):
     async def launch(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.paths.state_file("alice").unlink()
-        command = [sys.executable, *self.program, "alice"]
+        environ = {**os.environ, **self.environ}
+        command = [sys.executable, *(self.program or ("-m", "wxcontroller.client")), "alice"]
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(command if self.tracing is None else traced(command, self.tracing)),
-                env={**os.environ, **self.environ},
-                cwd=ROOT,
-                stderr=log,
-            )
+            if self.tracing is not None:
+                command = traced(command, self.tracing)
+            elif not self.program:
+                self.process = fork("alice", environ, log.fileno())
+                return
+            self.process = await asyncio.create_subprocess_exec(*command, env=environ, cwd=ROOT, stderr=log)
 
     async def scan(self) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -1,0 +1,117 @@
+"""Accounts as processes that are forked from one which has imported their program: a tenth of the CPU of a start.
+
+``python3 -m tests.forking`` is that process. Each pytest process has one, which ends with it.
+"""
+
+import array
+import asyncio
+import functools
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_REQUEST_BYTES = 1 << 18
+
+
+class Forked:
+    """A process that was forked, with the part of ``asyncio.subprocess.Process`` that tests use."""
+
+    def __init__(self, server: socket.socket, pid: int) -> None:
+        self._server, self.pid = server, pid
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+        self._handle = os.pidfd_open(pid)
+        asyncio.get_running_loop().add_reader(self._handle, self._end)
+
+    async def wait(self) -> int:
+        """Wait for its end; return its exit status, or the negative number of a signal."""
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            signal.pidfd_send_signal(self._handle, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._handle)
+        os.close(self._handle)
+        self.returncode = int(_asked(self._server, {"ended": self.pid}))
+        self._ended.set()
+
+
+def fork(instance: str, environ: Mapping[str, str], stderr: int) -> Forked:
+    """Start an account, as ``wxclient INSTANCE``."""
+    server, _ = _server()
+    return Forked(server, int(_asked(server, {"instance": instance, "environ": {**environ}}, stderr)))
+
+
+@functools.cache
+def _server() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its:
+        command = [sys.executable, "-m", "tests.forking", str(its.fileno())]
+        return ours, subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()])
+
+
+def _asked(server: socket.socket, request: Mapping[str, object], *descriptors: int) -> bytes:
+    socket.send_fds(server, [json.dumps(request).encode()], array.array("i", descriptors))
+    answer = server.recv(100)
+    assert answer, "the process that accounts are forked from has ended"
+    return answer
+
+
+def _serve(caller: socket.socket) -> None:
+    from wxcontroller.core import footprint
+
+    footprint.prepare()
+    process = importlib.import_module("wxcontroller.client.process")
+    faultpoints = importlib.import_module("wxcontroller.core.faultpoints")
+    for driver in ("web", "ilink", "filehelper"):
+        importlib.import_module("wxcontroller.drivers").factory_of(driver)
+    gc.freeze()
+    while True:
+        content, descriptors, _, _ = socket.recv_fds(caller, _REQUEST_BYTES, 1)
+        if not content:
+            return
+        request = json.loads(content)
+        if "ended" in request:
+            _, status = os.waitpid(request["ended"], 0)
+            caller.send(str(os.waitstatus_to_exitcode(status)).encode())
+            continue
+        if pid := os.fork():
+            os.close(descriptors[0])
+            caller.send(str(pid).encode())
+            continue
+        caller.close()
+        os.dup2(descriptors[0], 2)
+        os.close(descriptors[0])
+        os.environ.clear()
+        os.environ.update(request["environ"])
+        footprint.trust_by_directory()
+        importlib.reload(faultpoints)  # it reads the environment
+        code = 1
+        try:
+            code = process.run(request["instance"])
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
