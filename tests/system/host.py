@@ -47,6 +47,15 @@ PACKAGES = (
     "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,exim4-daemon-light,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop,python3-msgspec"
 )
+# What is changed in the base tree. Tests that need the services start them. systemd executes its generators at each
+# boot and reload, and those for disks, consoles and init scripts find nothing in a container. Nobody searches the
+# index of manuals, which each installation would update.
+CHANGES = (
+    "chroot $1 systemctl disable nginx exim4",
+    "mkdir -p $1/etc/systemd/system-generators; for each in $1/usr/lib/systemd/system-generators/*; do "
+    "ln -s /dev/null $1/etc/systemd/system-generators/${each##*/}; done",
+    "rm -f $1/var/lib/man-db/auto-update",
+)
 # A tree that was not booted for so long is removed when another one is made.
 _KEPT_SECONDS = 86_400
 CLONE_NEWNET = 0x40000000
@@ -394,7 +403,7 @@ def make_base() -> Path:
     """Return the base tree for the present list of packages, making it if it is missing. Raises HostError."""
     _check_machine()
     wanted = sorted(PACKAGES.split(","))
-    key = hashlib.sha256(",".join(wanted).encode()).hexdigest()[:12]
+    key = hashlib.sha256(",".join([*wanted, *CHANGES]).encode()).hexdigest()[:12]
     base = WORK / f"base-{key}"
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / ".base.lock").open("w") as lock:
@@ -408,8 +417,7 @@ def make_base() -> Path:
         making = WORK / f"making-{key}"
         shutil.rmtree(making, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
-        # Tests that need them start them.
-        command += ["--customize-hook=chroot $1 systemctl disable nginx exim4"]
+        command += [f"--customize-hook={change}" for change in CHANGES]
         command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:
