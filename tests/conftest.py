@@ -45,8 +45,8 @@ _LONGEST = [
         system/documents system/export page/list system/packaging system/fleet_move system/wxctl system/fleet_owners
         system/units page/walk page/people system/stuck system/neighbors unit/controller/limits
         unit/durability/lifecycle system/keeper page/races unit/client/reply_window unit/fleet/owner_faults
-        page/hostile fleet/fleet system/upgrade unit/durability/crashpoints system/torture system/upgrade_running
-        system/attack system/access lint/style system/package unit/controller/restart system/alerts
+        page/hostile fleet/fleet system/upgrade unit/durability/crashpoints system/torture system/attack
+        system/access lint/style system/package unit/controller/restart system/alerts
         unit/controller/load unit/fleet/keeper contract/client_contract unit/controller/forwarding
         unit/client/ilink_served page/api system/account unit/fleet/takeovers unit/durability/unsaved
         unit/client/retry_lane unit/client/truncated system/doctor unit/fleet/faults

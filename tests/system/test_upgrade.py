@@ -1,8 +1,13 @@
-"""Upgrade from 2.3.0 with a running account, pending reports and queued sends."""
+"""Upgrade from 2.3.0 with running accounts, pending reports and queued sends.
+
+Running accounts keep their programs until they are restarted. A program loads parts of its code with the first
+request that needs them, then from the files of the new version.
+"""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,12 +17,20 @@ from tests.system import actors
 from tests.system.actors import CONTROLLER, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.releases import packages_of
+from tests.system.units import show
 from wxcontroller import __version__
 
 pytestmark = pytest.mark.system
 NAME = "veteran"
 MOVER = "mover"
 BUNDLE, KEY = "/root/mover.wx", "/root/key"
+HISTORY, SEND = ("GET", "messages?limit=5", None), ("POST", "messages", {"to": "filehelper", "text": "a text"})
+CALLS: tuple[tuple[str, str, Json], ...] = (
+    *(HISTORY, SEND, ("GET", "chats", None), ("GET", "sends", None), ("GET", "contacts", None)),
+    *(("GET", "groups", None), ("GET", "events?limit=5", None), ("GET", "deliveries", None)),
+)
+# Accounts by name, with the calls that each has answered before the upgrade.
+RUNNING = {"fresh": (), "read": (HISTORY,), "sent": (SEND,)}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +41,7 @@ def old_debs() -> list[Path]:
 @dataclass
 class World(actors.World):
     status: dict[str, int] = field(default_factory=dict)  # by content; 503 for others while "" is 503
+    pids: dict[str, str] = field(default_factory=dict)  # of the running accounts' programs before the upgrade
 
     def send(self, text: str, key: str) -> Json:
         form = urlencode({"client": NAME, "id": "filehelper", "content": text, "async": "1"}).encode()
@@ -52,6 +66,30 @@ class World(actors.World):
     def sent(self) -> list[str]:
         return [one["text"] for one in self.phone.sent(self.uin, 0, 0.1)]
 
+    def call(self, name: str, method: str, path: str, body: Json) -> tuple[int, Json]:
+        return self.caller.v1(method, f"/accounts/{name}/{path}", body)
+
+    def contacts(self, uin: str) -> Json:
+        return self.phone.world(uin)["contacts"]
+
+    def has_received(self, name: str) -> bool:
+        """Return whether an account has a received file, without a call of the account."""
+        found = self.host.run("ls", f"/var/lib/private/wxclient/{name}/media", check=False)
+        return b"mojo_weixin_media_" in found.stdout
+
+    def run_accounts(self) -> None:
+        """Start the accounts that go on running, each with a picture that it has received."""
+        for name, calls in RUNNING.items():
+            uin = self.phone.account(name)
+            log_in(self.caller, self.phone, name, uin)
+            until(partial(self.contacts, uin), "the contacts")
+            picture = {"from": self.phone.friend(uin), "kind": "image"}
+            self.phone.call("POST", f"/accounts/{uin}/receive", picture)
+            until(partial(self.has_received, name), "the picture")
+            for call in calls:
+                assert self.call(name, *call)[0] == 200
+            self.pids[name] = show(self.host, f"wxclient@{name}.service", "MainPID")
+
 
 @pytest.fixture(scope="module")
 def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
@@ -62,6 +100,7 @@ def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
         one = World(bare_host, hook, Phone(bare_host).account("老用户"))
         hook.answer = lambda report: one.status.get(str(report.get("content")), one.status.get("", 200))
         log_in(one.caller, one.phone, NAME, one.uin, post_api=hook.address, send_interval="0.1")
+        one.run_accounts()
         yield one
 
 
@@ -92,7 +131,7 @@ def test_account_of_2_3_0_keeps_its_queue_reports_keys_and_session(world: World,
     host.run("wxctl", "export", MOVER, BUNDLE, "--stop", "--passphrase-file", KEY)
     host.run("wxctl", "remove", MOVER, "--yes")
 
-    host.install(*debs)
+    host.install(*debs, reinstall=True)
     # The running account is untouched, and answers through the new controller.
     assert caller.account(NAME)["client"]["version"] == "2.3.0"
     assert caller.state(NAME) == "running"
@@ -118,6 +157,21 @@ def test_account_of_2_3_0_keeps_its_queue_reports_keys_and_session(world: World,
     assert sorted(world.contents()) == ["a dead letter", *(f"waits {number}" for number in range(5))]
     assert world.sent() == ["sent before", *(f"queued {number}" for number in range(4))]
     assert caller.account(NAME)["queue"]["sent_today"] == 5
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_running_account_works_and_is_due_for_a_restart(world: World, name: str) -> None:
+    host, caller = world.host, world.caller
+    answers = {call[:2]: world.call(name, *call) for call in CALLS}
+    assert {call: answer for call, answer in answers.items() if answer[0] != 200} == {}
+    [media] = [each["media"] for each in answers[HISTORY[:2]][1]["messages"] if each["media"]]
+    assert host.http("GET", f"{CONTROLLER}/v1/accounts/{name}/media/{media['file']}")[0] == 200
+    assert [issue["code"] for issue in caller.account(name)["issues"]] == ["restart-due"]
+    assert show(host, f"wxclient@{name}.service", "MainPID") == world.pids[name]
+    host.run("wxctl", "restart", name)
+    caller.until_state(name, "running")
+    assert caller.account(name)["issues"] == []
+    assert host.run("test", "-S", f"/run/wxclient/{name}/api.sock").returncode == 0
 
 
 def test_export_of_2_3_0_is_imported(world: World) -> None:
