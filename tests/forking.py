@@ -1,6 +1,6 @@
-"""Accounts as processes that are forked from one which has imported their program: a tenth of the CPU of a start.
+"""Accounts and controllers that are forked from a process which has imported their program: a tenth of a start's CPU.
 
-``python3 -m tests.forking`` is that process. Each pytest process has one, which ends with it.
+``python3 -m tests.forking`` is that process. Each pytest process has one of each program, which ends with it.
 """
 
 import array
@@ -54,38 +54,43 @@ class Forked:
         self._ended.set()
 
 
-def fork(instance: str, environ: Mapping[str, str], stderr: int) -> Forked:
-    """Start an account, as ``wxclient INSTANCE``."""
-    server, _ = _server()
-    return Forked(server, int(_asked(server, {"instance": instance, "environ": {**environ}}, stderr)))
+def fork(
+    program: str, *arguments: str, environ: Mapping[str, str], stderr: int, listening: int | None = None
+) -> Forked:
+    """Start a program, ``client`` or ``controller``; ``listening`` is a socket that it gets as from systemd."""
+    server, _ = _server(program)
+    descriptors = (stderr,) if listening is None else (stderr, listening)
+    request = {"arguments": arguments, "environ": {**environ}}
+    return Forked(server, int(_asked(server, request, *descriptors)))
 
 
 @functools.cache
-def _server() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+def _server(program: str) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
-        command = [sys.executable, "-m", "tests.forking", str(its.fileno())]
+        command = [sys.executable, "-m", "tests.forking", program, str(its.fileno())]
         return ours, subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()])
 
 
 def _asked(server: socket.socket, request: Mapping[str, object], *descriptors: int) -> bytes:
     socket.send_fds(server, [json.dumps(request).encode()], array.array("i", descriptors))
     answer = server.recv(100)
-    assert answer, "the process that accounts are forked from has ended"
+    assert answer, "the process from which others are forked has ended"
     return answer
 
 
-def _serve(caller: socket.socket) -> None:
+def _serve(program: str, caller: socket.socket) -> None:
     from wxcontroller.core import footprint
 
     footprint.prepare()
-    process = importlib.import_module("wxcontroller.client.process")
+    process = importlib.import_module(f"wxcontroller.{program}.process")
     faultpoints = importlib.import_module("wxcontroller.core.faultpoints")
-    for driver in ("web", "ilink", "filehelper"):
-        importlib.import_module("wxcontroller.drivers").factory_of(driver)
+    if program == "client":
+        for driver in ("web", "ilink", "filehelper"):
+            importlib.import_module("wxcontroller.drivers").factory_of(driver)
     gc.freeze()
     while True:
-        content, descriptors, _, _ = socket.recv_fds(caller, _REQUEST_BYTES, 1)
+        content, descriptors, _, _ = socket.recv_fds(caller, _REQUEST_BYTES, 2)
         if not content:
             return
         request = json.loads(content)
@@ -94,19 +99,25 @@ def _serve(caller: socket.socket) -> None:
             caller.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
         if pid := os.fork():
-            os.close(descriptors[0])
+            for descriptor in descriptors:
+                os.close(descriptor)
             caller.send(str(pid).encode())
             continue
         caller.close()
-        os.dup2(descriptors[0], 2)
-        os.close(descriptors[0])
         os.environ.clear()
         os.environ.update(request["environ"])
+        os.dup2(descriptors[0], 2)
+        if len(descriptors) > 1:
+            os.dup2(descriptors[1], 3)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+        for descriptor in {*descriptors} - {3}:
+            os.close(descriptor)
         footprint.trust_by_directory()
         importlib.reload(faultpoints)  # it reads the environment
         code = 1
         try:
-            code = process.run(request["instance"])
+            sys.argv = [program, *request["arguments"]]
+            code = process.run(*request["arguments"]) if program == "client" else process.run()
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -114,4 +125,4 @@ def _serve(caller: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.forking import Forked, fork
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.controller.machine import TEMPLATE, Process
@@ -107,29 +108,32 @@ class Host:
         await process.run()
         return process
 
-    async def start(self, **environment: str) -> asyncio.subprocess.Process:
+    async def start(self, **environment: str) -> Forked:
         """Start a controller and wait until it is ready."""
-        process = await self.run(["--root", str(self.root)], None, **environment)
+        variables, listening = self._variables(environment), self.listening.fileno()
+        process = fork("controller", "--root", str(self.root), environ=variables, stderr=2, listening=listening)
         await self.notifications.wait("READY=1")
         return process
 
-    async def run(
-        self, arguments: Sequence[str], stderr: int | None = None, **environment: str
-    ) -> asyncio.subprocess.Process:
-        listening, path = self.listening.fileno(), f"{self.bin}:{os.environ['PATH']}"
-        variables = {**os.environ, "PATH": path, "NOTIFY_SOCKET": str(self.notifications.path), **environment}
+    async def run(self, arguments: Sequence[str], stderr: int, **environment: str) -> asyncio.subprocess.Process:
+        """Start a controller whose errors are read."""
+        listening, variables = self.listening.fileno(), self._variables(environment)
         command = (sys.executable, "-c", _LAUNCH, str(listening), *arguments)
         return await asyncio.create_subprocess_exec(
             *command, pass_fds=[listening], cwd=REPOSITORY, stderr=stderr, env=variables
         )
 
-    async def reload(self, process: asyncio.subprocess.Process) -> None:
+    def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
+        path, notified = f"{self.bin}:{os.environ['PATH']}", str(self.notifications.path)
+        return {**os.environ, "PATH": path, "NOTIFY_SOCKET": notified, **more}
+
+    async def reload(self, process: Forked) -> None:
         """Reload a controller as systemd does, and wait for the end."""
         process.send_signal(signal.SIGHUP)
         await self.notifications.wait("RELOADING=1")
         await self.notifications.wait("READY=1")
 
-    async def end(self, process: asyncio.subprocess.Process) -> int:
+    async def end(self, process: asyncio.subprocess.Process | Forked) -> int:
         """Stop a controller as systemd does; return its exit status."""
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
@@ -147,7 +151,7 @@ class Host:
 
 
 @contextlib.asynccontextmanager
-async def started(host: Host, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(host: Host, **environment: str) -> AsyncIterator[Forked]:
     process = await host.start(**environment)
     try:
         yield process

@@ -57,7 +57,7 @@ class Process(Port):
             if self.tracing is not None:
                 command = traced(command, self.tracing)
             elif not self.program:
-                self.process = fork("alice", environ, log.fileno())
+                self.process = fork("client", "alice", environ=environ, stderr=log.fileno())
                 return
             self.process = await asyncio.create_subprocess_exec(*command, env=environ, cwd=ROOT, stderr=log)
 
