@@ -42,8 +42,8 @@ TEST_TOOLS = python3-venv python3-pytest python3-pytest-asyncio python3-pytest-a
 	zbar-tools unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool \
 	curl e2fsprogs nodejs npm default-jre-headless python3-dateutil python3-h11
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants fleet outsiders \
-	bench mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
+.PHONY: help deps test-packages test-deps base-tree host-tree deb release run i18n docs test lint test-unit test-page \
+	test-system mutants fleet outsiders bench mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
 	torture-years
 
 help: ## list these targets
@@ -52,13 +52,19 @@ help: ## list these targets
 deps: ## install the build dependencies
 	@tests/system/deps $(BUILD_TOOLS)
 
-test-deps: deps ## install the test tools, a pinned ruff and mypy, and third-party clients
+test-packages: deps
 	@tests/system/deps $(HOST_TOOLS) $(TEST_TOOLS)
+
+test-deps: test-packages ## install the test tools, a pinned ruff and mypy, and third-party clients
 	@tests/system/tools $(VENV) $(RUFF_VERSION) $(MYPY_VERSION)
 	@tests/thirdparty/fetch $(THIRDPARTY)
 
-host-tree: deb test-deps
+base-tree: test-packages
 	@$(PYTHON) -m tests.system.host base >/dev/null
+
+# Side by side: each keeps one processor busy, or waits for a registry.
+host-tree: test-packages
+	@+exec $(MAKE) --no-print-directory -j3 deb test-deps base-tree
 
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
