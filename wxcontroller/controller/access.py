@@ -39,13 +39,22 @@ def as_caller(request: web.Request, found: Caller) -> None:
     request[_CALLER] = found
 
 
+def sent_target(request: web.Request) -> str:
+    """Return a request's path and query as they were sent; proxies' clients send scheme and host before them (RFC
+    9112 3.2.2).
+
+    A fragment, which no client sends, is dropped: its content is unchecked.
+    """
+    raw = request.raw_path.partition("#")[0]
+    if raw.startswith("/"):
+        return raw
+    _, slash, rest = raw.partition("://")[2].partition("/")
+    return slash + rest
+
+
 def sent_path(request: web.Request) -> str:
     """Return a request's path as it was sent."""
-    raw = request.raw_path
-    if not raw.startswith("/"):  # with scheme and host (RFC 9112 3.2.2)
-        _, slash, rest = raw.partition("://")[2].partition("/")
-        raw = slash + rest
-    return raw.partition("#")[0].partition("?")[0]
+    return sent_target(request).partition("?")[0]
 
 
 def endpoint_of(request: web.Request) -> Endpoint:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import web
 
-from wxcontroller.controller.access import caller, hold_to_accounts
+from wxcontroller.controller.access import caller, hold_to_accounts, sent_target
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.failures import unusable_because
-from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
+from wxcontroller.controller.account_port.proxy import form_of, pass_to
 from wxcontroller.controller.admission import recognized, shown_by_head
 from wxcontroller.controller.authentication import Caller, Shown
 from wxcontroller.controller.body import has_body, take
@@ -258,7 +258,7 @@ class HostCalls:
         destination = self.destination(request, name_or_id) or await self._placed(request, endpoint, name_or_id)
         if destination is None:
             return None
-        target = credentials.without_token(sent_target(request.raw_path))
+        target = credentials.without_token(sent_target(request))
         sent_back, limit = SENT_BACK, self._shared.settings.max_body
         if is_ilink(request):
             sent_back = MEDIA_SENT_BACK

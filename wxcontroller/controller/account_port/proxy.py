@@ -14,7 +14,14 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from wxcontroller.controller.access import PASSED_ON, as_caller, caller, hold_to_accounts, looks_for_token
+from wxcontroller.controller.access import (
+    PASSED_ON,
+    as_caller,
+    caller,
+    hold_to_accounts,
+    looks_for_token,
+    sent_target,
+)
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning, PortFailure, failure_of
@@ -120,9 +127,7 @@ async def other_calls(request: web.Request) -> web.StreamResponse:
     hold_to_accounts(request, client)
     spool = await form_of(request, shared.settings.max_body, False) if has_body(request) else None
     try:
-        return await to_host(
-            request, caller(request), client, credentials.without_token(sent_target(request.raw_path)), spool
-        )
+        return await to_host(request, caller(request), client, credentials.without_token(sent_target(request)), spool)
     finally:
         if spool is not None:
             spool.close()
@@ -170,14 +175,12 @@ async def pass_on(
     request: web.Request,
     account: Account,
     target: str,
-    spool: BodySpool | None = None,
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
     """Send a request on to an account's port and its response back, streaming both ways.
 
     Args:
         target: path and query at the account's port, without the caller's token.
-        spool: the body, if it has been read already.
         sent_back: the headers of the response that the caller gets, in lower case.
 
     Raises PortFailure, HTTPRequestEntityTooLarge, and Busy for a long poll beyond the caller's share of the account.
@@ -185,9 +188,9 @@ async def pass_on(
     shared = context(request)
     port = _Port(shared.ports, account)
     if resource_of(request) is not Resource.LONG_POLLS:
-        return await pass_to(request, port, target, spool, sent_back)
+        return await pass_to(request, port, target, sent_back=sent_back)
     with shared.shares.held(account, caller(request)):
-        return await pass_to(request, port, target, spool, sent_back)
+        return await pass_to(request, port, target, sent_back=sent_back)
 
 
 async def pass_to(
@@ -197,7 +200,10 @@ async def pass_to(
     spool: BodySpool | None = None,
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
-    """Forward a request and its response, as ``pass_on``; failures are attributed to ``destination``."""
+    """Forward a request and its response, as ``pass_on``; failures are attributed to ``destination``.
+
+    ``spool`` is the body, if it has been read already.
+    """
     response = await send_request(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
@@ -227,7 +233,7 @@ async def send_request(
     """Forward the request; return the response once its head arrived, None for a long poll ended by a restart."""
     shared = context(request)
     headers, body = forwarded(request, shared.settings, spool)
-    sending = destination.open(_ascii(target), caller(request), request.method, headers, body)
+    sending = destination.open(target, caller(request), request.method, headers, body)
     try:
         if call_path(request.path) != _LONG_POLL:
             return await sending
@@ -328,23 +334,3 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     for named in headers.getall("Connection", ()):
         without = without | {word.strip().lower() for word in named.split(",")}
     return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)
-
-
-def sent_target(raw: str) -> str:
-    """Return a request's path and query; proxies' clients send scheme and host before them (RFC 9112 3.2.2).
-
-    A fragment, which no client sends, is dropped: its content is unchecked.
-    """
-    raw = raw.partition("#")[0]
-    if raw.startswith("/"):
-        return raw
-    _, slash, rest = raw.partition("://")[2].partition("/")
-    return slash + rest
-
-
-def _ascii(target: str) -> str:
-    """Percent-encode raw characters beyond ASCII, as in a name typed for curl; the rest stays byte for byte."""
-    if target.isascii():
-        return target
-    raw = target.encode("utf-8", "surrogateescape")
-    return "".join(chr(byte) if byte < 128 else f"%{byte:02X}" for byte in raw)
