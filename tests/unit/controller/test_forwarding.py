@@ -19,6 +19,7 @@ from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.records.decoding import ANSWER_BYTES
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile
 from wxcontroller.openwx.admission import Resource
@@ -166,6 +167,27 @@ async def test_all_calls_share_the_connections_to_an_account(route: Route) -> No
     for request in (GET, MESSAGES, STATUS, MEDIA, POST):
         assert (await route.ask(request)).status
     assert (len(route.account.got), route.account.connections) == (5, 1)
+
+
+async def test_no_more_of_an_answer_is_taken_than_may_be_written_again(route: Route) -> None:
+    taken = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(_ENDS)
+            writer.write(OK.replace(b"Length: 2", b"Length: %d" % (1 << 40)))
+            while True:
+                writer.write(b" " * (1 << 16))
+                await writer.drain()
+                taken += 1 << 16
+        writer.close()
+
+    route.program.close()
+    async with await asyncio.start_server(serve, "127.0.0.1", route.port):
+        for _ in range(3):
+            assert (await ask(route, MESSAGES))[0] == 502
+    assert ANSWER_BYTES < taken / 3 < 4 * ANSWER_BYTES  # with what the sockets hold
 
 
 @pytest.mark.parametrize("sent", [GET, POST, MESSAGES])
