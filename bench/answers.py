@@ -71,7 +71,6 @@ class Accounts:
             paths.account_file(name).write_text(render_account(record, paths, paths.template))
             paths.runtime(name).mkdir(parents=True)
             self._write(name)
-            paths.deliveries_file(name).write_text('{"waiting":0}')
         listed = [{"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"} for name in self.names]
         (root / "units.json").write_text(json.dumps(listed))
         systemctl = root / "bin/systemctl"

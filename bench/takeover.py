@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 from bench.figures import in_a_host, line
 from bench.many import allow_many
-from tests.etcd import ETCD, ETCDCTL
+from tests.programs import program
 from tests.system.actors import Caller, until
 from tests.system.fleet import MOVES, PASSPHRASE
 from tests.system.host import Host
@@ -60,8 +60,8 @@ def main() -> int:
 
 def measure(host: Host) -> None:
     allow_many(host)
-    for program in (ETCD, ETCDCTL):
-        host.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+    for name in ("etcd", "etcdctl"):
+        host.write(f"/usr/bin/{name}", Path(program(name)).read_bytes(), 0o755)
     host.run("systemd-run", "--unit=etcd", "-p", "Type=notify", "etcd", "--data-dir=/var/lib/etcd")
     host.run("bash", "-euc", step(MOVES, "Move accounts between hosts of a fleet"), input=PASSPHRASE)
     names = [f"bot-{number}" for number in range(MANY)]
