@@ -103,6 +103,17 @@ RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
 NAME = re.compile(r"\b((?:wxclient|wxcontroller|process)_[a-z_]+)\b")
 
 
+async def test_requests_are_counted_by_the_part_of_the_api(host: Machine) -> None:
+    """Also those that an account answers."""
+    await host.start("alice")
+    for path in ("/openwx/echo?client=alice", "/v1/accounts/alice/media/1.jpg"):
+        async with host.http.get(path) as answer:
+            assert answer.status < 500
+    found, name = figures(await scrape(host)), "wxcontroller_requests_total"
+    for part, number in (("openwx", 2), ("v1", 1)):  # the account was started by one of them
+        assert sum(of(found, name, part=part, code=code) for code in ("2xx", "4xx")) == number, part
+
+
 async def test_rules_and_dashboard_use_metrics_that_exist(host: Machine) -> None:
     await up(host)
     await host.v1("GET", "accounts")  # for the counters of requests
