@@ -53,6 +53,8 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
+from wxcontroller.openwx.connection import HttpConnection
+from wxcontroller.openwx.http1 import RequestHead
 
 _compiled = cache(compiled)
 
@@ -498,6 +500,7 @@ class Machine:
         self.app.on_response_prepare.append(self._judge)
         self.app.on_response_prepare.extend(self.on_answer)
         self.server = Server(self.app, [listening, *self.more_sockets])
+        self._note_forwarded()
         await self.server.start()
         self.http = await self.stack.enter_async_context(aiohttp.ClientSession(self.url))
         return self
@@ -509,6 +512,19 @@ class Machine:
         await self.server.drain()
         await self.stack.aclose()
         assert not self.faults, self.faults[0]
+
+    def _note_forwarded(self) -> None:
+        """Note the requests, too, that the forwarder takes before aiohttp's server sees them."""
+        forwarder = self.server._forwarder
+        take = forwarder.take
+
+        def noted(connection: HttpConnection, head: RequestHead) -> bool:
+            taken = take(connection, head)
+            if taken:
+                self.received.append(f"{head.method.decode()} {head.target.decode()}")
+            return taken
+
+        forwarder.take = noted  # type: ignore[method-assign]
 
     async def _judge(self, request: web.Request, answer: web.StreamResponse) -> None:
         self.received.append(f"{request.method} {request.raw_path}")
