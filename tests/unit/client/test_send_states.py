@@ -142,7 +142,7 @@ async def test_repetition_without_a_connection_uses_up_no_send_of_a_window(start
 
 @both_routes
 async def test_caller_learns_that_wechat_is_unreachable(start: Start, webhook: Webhook, route: Capabilities) -> None:
-    client, driver = await entered(start, webhook, route, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="1")
+    client, driver = await entered(start, webhook, route, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="3")
     driver.outcomes = [NO_CONNECTION] * 100_000
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
     assert answer["code"] == -7
