@@ -21,13 +21,14 @@ from types import SimpleNamespace
 from bench.figures import in_a_host, line
 from bench.many import allow_many
 from tests.programs import program
-from tests.system.actors import Caller, until
+from tests.system.actors import Caller, Json, until
 from tests.system.fleet import MOVES, PASSPHRASE
 from tests.system.host import Host
 from tests.system.pages import step
 from wxcontroller.cli.transfer import seal
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired
@@ -85,19 +86,17 @@ def measure(host: Host) -> None:
     line("units that are active then", str(len(running)))
 
 
-def owners(host: Host) -> dict[str, object]:
-    found = Caller(host).v1("GET", "/fleet")[1].get("etcd")
-    return found if isinstance(found, dict) else {}
+def owners(host: Host) -> Json:
+    return Caller(host).v1("GET", "/fleet")[1].get("etcd") or {}
 
 
 def taken(host: Host) -> int:
-    counts = owners(host).get("takeovers")
-    return int(counts["done"]) if isinstance(counts, dict) else 0
+    return int(owners(host).get("takeovers", {}).get("done", 0))
 
 
 def write_records(host: Host, names: list[str]) -> None:
     """Let etcd know the accounts as those of the lost host."""
-    record = {"desired": "started", "driver": "ilink", "placement": "", "adopted": [], "policy": "any"}
+    record: JsonObject = {"desired": "started", "driver": "ilink", "placement": "", "adopted": [], "policy": "any"}
     record |= {"standby": "host-b", "egress": "", "host": "host-a", "epoch": 1}
     values = "".join(f"{name} {json.dumps({'name': name, **record})}\n" for name in names)
     script = 'while read -r name value; do etcdctl put /wxcontroller/main/accounts/$name "$value" >/dev/null; done'
@@ -109,7 +108,7 @@ def bring_bundles(host: Host, names: list[str]) -> None:
 
     One key does for all, as it takes half a second; the host makes it for each bundle that it opens.
     """
-    seal.os = SimpleNamespace(urandom=bytes)  # type: ignore[assignment]
+    seal.os = SimpleNamespace(urandom=bytes)  # type: ignore[assignment, attr-defined]
     key = seal.key(PASSPHRASE.strip(), bytes(16), seal._COST)
     seal.key = lambda *_: key
     now, paths, kept = int(time.time()), Paths(host.path("/")), dict[str, KeptBundle]()
