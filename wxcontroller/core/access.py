@@ -263,9 +263,11 @@ def of_program(method: str, parts: Sequence[str]) -> Endpoint | None:
     """Return the entry of a call of /v1 that an account's program answers, None for another; ``parts`` of its path
     are those after the account's name.
     """
-    # An id may be the second part; a call with that name comes first, as in the router.
-    for named in (parts, (*parts[:1], *("{id}", "{file}")[parts[0] == "media" :][:1], *parts[2:])):
-        if found := _PROGRAM.get((_plain(method), "/v1/" + "/".join(named))):
+    spellings = [parts]
+    if len(parts) > 1:  # the second may be an id; a call with that name comes first, as in the router
+        spellings.append([parts[0], "{file}" if parts[0] == "media" else "{id}", *parts[2:]])
+    for spelled in spellings:
+        if found := _PROGRAM.get((_plain(method), "/v1/" + "/".join(spelled))):
             return found
     return None
 

@@ -166,6 +166,15 @@ async def test_redirects_of_an_account_are_not_forwarded(host: Machine, path: st
     assert "bob" not in host.units.processes
 
 
+@pytest.mark.parametrize(("method", "call", "status"), [("GET", "media", 404), ("DELETE", "messages", 405)])
+async def test_call_without_the_id_that_it_needs_does_not_reach_the_account(
+    host: Machine, method: str, call: str, status: int
+) -> None:
+    process = await host.start("alice")
+    async with host.http.request(method, f"/v1/accounts/alice/{call}") as answer:
+        assert (answer.status, process.requests) == (status, [])
+
+
 # Forwarded headers; all others are removed.
 PASSED = {
     "Content-Type": "image/jpeg",
