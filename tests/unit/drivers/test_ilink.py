@@ -1,6 +1,7 @@
 """The iLink driver against the sandbox: logins, messages, sends, content, and the end of a session."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator
@@ -390,8 +391,24 @@ async def test_spent_budget_does_not_end_the_session(wechat: Bench) -> None:
             await drive.driver.send_text(wechat.peer, "two", "c2")
         assert (spent.value.ret, spent.value.handling) == (-2, FailureHandling.WAIT)
         assert drive.count(base.SessionLost) == 0
-        with pytest.raises(Unsupported):
-            await drive.driver.revoke("1", wechat.peer)
+
+
+async def test_each_operation_that_the_route_lacks_is_refused_with_its_name(wechat: Bench) -> None:
+    async with wechat.online() as drive:
+        driver, person, group = drive.driver, wechat.peer, "a@chatroom"
+        for refused, operation in (
+            (driver.avatar(person, "", io.BytesIO(), 1), "pictures of people"),
+            (driver.revoke(message_id="1", to=person), "recalling messages"),
+            (driver.create_group([person], "a name"), "groups"),
+            (driver.invite(group, [person]), "groups"),
+            (driver.kick(group, [person]), "groups"),
+            (driver.rename_group(group, "a name"), "groups"),
+            (driver.pin(person, on=True), "pinning chats"),
+            (driver.ask_friend(person, "hello"), "friend requests"),
+            (driver.accept_friend(person, "a ticket"), "friend requests"),
+        ):
+            with pytest.raises(Unsupported, match=f"^the iLink route does not support this: {operation};"):
+                await refused
 
 
 async def test_closed_window_is_tried_once_without_a_token_if_enabled(wechat: Bench) -> None:

@@ -57,7 +57,7 @@ _LOSSES, _LOSS_WINDOW = 5, 3600.0
 def unsupported(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
     """Return a method that refuses an operation."""
 
-    async def refuse(*_: object) -> NoReturn:
+    async def refuse(*_: object, **__: object) -> NoReturn:
         raise Unsupported(
             Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
             N_("use an account on the web route for it; see docs/routes.md"),
