@@ -4,9 +4,8 @@ Labels are an account's name and values of closed sets. Data from WeChat never b
 fifteen series, and one for each kind of message that it has received or sent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,29 +14,11 @@ from prometheus_client.registry import Collector
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.records.accounts import PublishedStatus
+from wxcontroller.core.records.accounts import MessageCounts, Queue, Reports
+from wxcontroller.core.records.decoding import given
 from wxcontroller.core.states import Desired, LoginState
 
 _KINDS = frozenset(kind.value for kind in MessageKind)
-DIRECTIONS = ("received", "sent", "sent_elsewhere")
-# The path of each figure in an account's status, and its meaning.
-_GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("start_time_seconds", ("start_time",), "Start time of the account's process, in seconds since 1970."),
-    ("sends_waiting", ("queue", "waiting"), "Messages waiting to be sent."),
-    (
-        "sends_oldest_timestamp_seconds",
-        ("queue", "oldest_since"),
-        "Time when the oldest waiting message was queued, in seconds since 1970; 0: none.",
-    ),
-    ("deliveries_waiting", ("reports", "waiting"), "Reports waiting for the webhook."),
-    (
-        "deliveries_oldest_timestamp_seconds",
-        ("reports", "oldest_since"),
-        "Time when the oldest waiting report was queued, in seconds since 1970; 0: none.",
-    ),
-    ("deliveries_dead", ("reports", "dead"), "Dead letters."),
-)
-_RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"), ("dropped", "dropped"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,34 +31,7 @@ class AccountFigures(Collector):
         """Yield the metric families."""
         yield self._states()
         yield from self._present()
-        named = [(view.account.name.name, view.published.status) for view in self.views if view.published]
-        for metric, path, words in _GAUGES:
-            gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
-            for name, status in named:
-                gauge.add_metric((name,), figure(status, path))
-            yield gauge
-        messages = CounterMetricFamily(
-            "wxclient_messages",
-            "Messages since the start of the process: received, sent, or sent elsewhere, such as on the phone.",
-            labels=("account", "direction", "kind"),
-        )
-        for name, status in named:
-            for direction in DIRECTIONS:
-                counts: Mapping[str, int] = getattr(status.messages, direction, None) or {}
-                for kind, count in counts.items():
-                    if kind in _KINDS:
-                        messages.add_metric((name, direction, kind), count)
-        yield messages
-        deliveries = CounterMetricFamily(
-            "wxclient_deliveries",
-            "Results since the start of the process: reports delivered, attempts failed, reports that became dead "
-            "letters, and reports lost.",
-            labels=("account", "result"),
-        )
-        for name, status in named:
-            for result, key in _RESULTS:
-                deliveries.add_metric((name, result), figure(status, ("reports", key)))
-        yield deliveries
+        yield from self._published()
 
     def _states(self) -> Metric:
         states = GaugeMetricFamily(
@@ -90,18 +44,12 @@ class AccountFigures(Collector):
 
     def _present(self) -> Iterator[Metric]:
         """Yield what the controller knows of every account."""
-        up = GaugeMetricFamily("wxclient_up", "1 if the account's process runs and reports.", labels=("account",))
+        up = gauge("up", "1 if the account's process runs and reports.")
         running = GaugeMetricFamily("wxclient_login_state", "1 while it is logged in.", labels=("account", "state"))
-        wanted = GaugeMetricFamily("wxclient_wanted", "1 if the account should run.", labels=("account",))
-        severity = GaugeMetricFamily(
-            "wxclient_severity",
-            "Severity of the account's condition: 0 ok, 1 notice, 2 warning, 3 error.",
-            labels=("account",),
-        )
-        sync = GaugeMetricFamily(
-            "wxclient_last_sync_timestamp_seconds",
-            "Time of WeChat's last response, in seconds since 1970; 0: none yet.",
-            labels=("account",),
+        wanted = gauge("wanted", "1 if the account should run.")
+        severity = gauge("severity", "Severity of the account's condition: 0 ok, 1 notice, 2 warning, 3 error.")
+        sync = gauge(
+            "last_sync_timestamp_seconds", "Time of WeChat's last response, in seconds since 1970; 0: none yet."
         )
         for view in self.views:
             name = view.account.name.name
@@ -113,10 +61,60 @@ class AccountFigures(Collector):
                 sync.add_metric((name,), integer(view.live.fields.get("last_sync_time")))
         yield from (up, running, wanted, severity, sync)
 
+    def _published(self) -> Iterator[Metric]:
+        """Yield what accounts publish; 0 for null or a value that another version lacks."""
+        start = gauge("start_time_seconds", "Start time of the account's process, in seconds since 1970.")
+        sends = gauge("sends_waiting", "Messages waiting to be sent.")
+        oldest_send = gauge(
+            "sends_oldest_timestamp_seconds",
+            "Time when the oldest waiting message was queued, in seconds since 1970; 0: none.",
+        )
+        waiting = gauge("deliveries_waiting", "Reports waiting for the webhook.")
+        oldest = gauge(
+            "deliveries_oldest_timestamp_seconds",
+            "Time when the oldest waiting report was queued, in seconds since 1970; 0: none.",
+        )
+        dead = gauge("deliveries_dead", "Dead letters.")
+        messages = CounterMetricFamily(
+            "wxclient_messages",
+            "Messages since the start of the process: received, sent, or sent elsewhere, such as on the phone.",
+            labels=("account", "direction", "kind"),
+        )
+        deliveries = CounterMetricFamily(
+            "wxclient_deliveries",
+            "Results since the start of the process: reports delivered, attempts failed, reports that became dead "
+            "letters, and reports lost.",
+            labels=("account", "result"),
+        )
+        for view in self.views:
+            if view.published is None:
+                continue
+            name, status = view.account.name.name, view.published.status
+            queue, reports = given(status.queue, Queue()), given(status.reports, Reports())
+            counts = given(status.messages, MessageCounts())
+            start.add_metric((name,), given(status.start_time, 0))
+            sends.add_metric((name,), given(queue.waiting, 0))
+            oldest_send.add_metric((name,), given(queue.oldest_since, 0))
+            waiting.add_metric((name,), given(reports.waiting, 0))
+            oldest.add_metric((name,), given(reports.oldest_since, 0))
+            dead.add_metric((name,), given(reports.dead, 0))
+            for direction, by_kind in (
+                ("received", counts.received),
+                ("sent", counts.sent),
+                ("sent_elsewhere", counts.sent_elsewhere),
+            ):
+                for kind, count in given(by_kind, {}).items():
+                    if kind in _KINDS:
+                        messages.add_metric((name, direction, kind), count)
+            for result, number in (
+                ("delivered", reports.delivered),
+                ("failed", reports.failed),
+                ("dead", reports.refused),
+                ("dropped", reports.dropped),
+            ):
+                deliveries.add_metric((name, result), given(number, 0))
+        yield from (start, sends, oldest_send, waiting, oldest, dead, messages, deliveries)
 
-def figure(status: PublishedStatus, path: tuple[str, ...]) -> float:
-    """Return a number of an account's status; 0 for null or a value that another version lacks."""
-    value: Any = status
-    for key in path:
-        value = getattr(value, key, 0) or 0
-    return float(value)
+
+def gauge(metric: str, words: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
