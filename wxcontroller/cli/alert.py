@@ -57,7 +57,7 @@ def test(session: WxctlRun, timeout: float) -> None:
 @alert.verb("Show alert channels and current problems.", "wxctl alert status")
 def status(session: WxctlRun) -> None:
     """Show the alert channels, the outcome of the last alert on each, and current problems."""
-    alerts = session.api().call("GET", "/v1/alerts")
+    alerts = session.api().alerts()
     if session.emitted(alerts):
         return
     channels = obj(alerts.get("channels"))
@@ -75,7 +75,7 @@ def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> dict
     found: dict[str, str] = {}
     end = time.monotonic() + timeout
     while True:
-        current = obj(api.call("GET", "/v1/alerts").get("channels"))
+        current = obj(api.alerts().get("channels"))
         for name in channels:
             last = obj(obj(current.get(name)).get("last"))
             if name not in found and text(last.get("id")) == number:

@@ -23,7 +23,7 @@ _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 
 
 class Api(Connection):
-    """One controller. A call that one verb makes stands there, by ``ask`` or ``call``; the others are here."""
+    """The calls of a controller that several verbs make. A verb makes one of its own by ``ask`` or ``call``."""
 
     def resolve(self, name_or_id: str, wait: float = ANSWER) -> AccountName:
         """Return the account that ``name_or_id`` means: a name, or a generated id (x-…) as the journal shows it."""
@@ -173,6 +173,10 @@ class Api(Connection):
     def sends(self, name: AccountName) -> JsonObject:
         """Return the sends of an account that have not ended."""
         return self.ask("GET", name, "sends")
+
+    def alerts(self) -> JsonObject:
+        """Return the alert channels and the current problems."""
+        return self.call("GET", "/v1/alerts")
 
     def fleet(self) -> JsonObject:
         """Return the other hosts of the fleet, and the accounts that more than one host has."""

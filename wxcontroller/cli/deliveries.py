@@ -130,8 +130,8 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
 @click.argument("delivery_id", metavar="ID")
 def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     """Show a delivery with the report as it is posted: message texts included."""
-    api = session.api()
-    found = api.ask("GET", api.resolve(name), "deliveries", delivery_id)
+    api, account = session.account(name)
+    found = api.ask("GET", account, "deliveries", delivery_id)
     if session.emitted(found):
         return
     for key in _SHOWN:

@@ -120,7 +120,8 @@ def following(
     Raises WxError for what no other try can mend.
     """
     query = [("account", name.name) for name in accounts] + [("types", each) for each in types]
-    seen, stream = "", f"/v1/events?{urlencode(query)}"
+    stream = f"/v1/events?{urlencode(query)}"
+    seen = ""
     for sent in followed(lambda place: api.sent_events(stream, place), cursor):
         body = obj(read_json(sent.data))
         event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"

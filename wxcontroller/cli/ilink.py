@@ -200,8 +200,8 @@ def requests(session: WxctlRun) -> None:
 @name_argument
 def consumers(session: WxctlRun, name: str) -> None:
     """List the agents of an account with their state and the ids of their tokens."""
-    api = session.api()
-    answer = api.ask("GET", api.resolve(name), "consumers")
+    api, account = session.account(name)
+    answer = api.ask("GET", account, "consumers")
     rows = objects(answer.get("consumers"))
     if session.emitted(list[JsonValue](rows)):
         return
@@ -218,8 +218,8 @@ def consumers(session: WxctlRun, name: str) -> None:
 @click.argument("consumer")
 def revoke(session: WxctlRun, name: str, consumer: str) -> None:
     """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
-    api = session.api()
-    removed = api.ask("DELETE", api.resolve(name), "consumers", consumer)
+    api, account = session.account(name)
+    removed = api.ask("DELETE", account, "consumers", consumer)
     if not session.emitted(removed):
         tell("{consumer} no longer uses {account}", consumer=consumer, account=name)
 
@@ -239,8 +239,8 @@ def credentials(session: WxctlRun, name: str, consumer: str, kind: str, base_url
 
     Most iLink clients can pair only with WeChat's server. They read the token and the base URL from a file.
     """
-    api = session.api()
-    made = api.put_consumer(api.resolve(name), consumer, {"token": True})
+    api, account = session.account(name)
+    made = api.put_consumer(account, consumer, {"token": True})
     url = (base_url or api.shown).rstrip("/")
     access = Access(text(made["token"]), url, text(made.get("ilink_bot_id")), text(made.get("ilink_user_id")))
     form = FORMS[kind]

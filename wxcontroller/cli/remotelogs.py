@@ -52,7 +52,8 @@ def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, foll
 
 
 def following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
-    last, stream = "", path("accounts", name.name, "journal", **query)
+    stream = path("accounts", name.name, "journal", **query)
+    last = ""
     for sent in followed(lambda cursor: api.sent_events(stream, cursor), "", at_first=False):
         line = obj(read_json(sent.data))
         if sent.kind == "line" and (text(line.get("cursor")) != last or not last):

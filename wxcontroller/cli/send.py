@@ -143,7 +143,8 @@ def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | Non
     """Send by /v1; return its answer with the members that --json has had before: the old API's."""
     message: JsonObject = {"to": recipient.id, "text": content}
     body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else json_body(message)
-    place, headers = path("accounts", keyed.account.name, "messages"), {"Idempotency-Key": keyed.key}
+    place = path("accounts", keyed.account.name, "messages")
+    headers = {"Idempotency-Key": keyed.key}
     answer = obj(keyed.ask(lambda: keyed.api.call("POST", place, body, keyed.account, SEND, headers)))
     held, done, detail = answer.get("state") == SendState.HELD, answer.get("code") == 0, answer.get("detail")
     words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}

@@ -127,7 +127,7 @@ def alerts(target: CheckTarget) -> Iterator[CheckResult]:
     """Whether alerts are delivered by each configured channel."""
     api = target.answering
     try:
-        channels = obj(api.call("GET", "/v1/alerts").get("channels"))
+        channels = obj(api.alerts().get("channels"))
     except WxError as problem:
         yield warn(problem.text, problem.remedy_text)
         return
