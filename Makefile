@@ -62,9 +62,9 @@ test-deps: test-packages ## install the test tools, a pinned ruff and mypy, and 
 base-tree: test-packages
 	@$(PYTHON) -m tests.system.host base >/dev/null
 
-# Side by side: each keeps one processor busy, or waits for a registry.
+# Side by side, as make -j has it or all three: each keeps one processor busy, or waits for a registry.
 host-tree: test-packages
-	@+exec $(MAKE) --no-print-directory -j3 deb test-deps base-tree
+	@+exec $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j3) deb test-deps base-tree
 
 deb: deps ## build the packages into dist/
 	@tests/system/build-debs
