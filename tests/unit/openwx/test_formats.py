@@ -130,12 +130,16 @@ MEMBERS = st.builds(Member, ODD, ODD, ODD, NUMBERS, ODD, ODD, ODD, ODD, st.sampl
 GROUPS = st.builds(Group, ODD, ODD, st.lists(MEMBERS, max_size=4).map(tuple), NUMBERS, NUMBERS)
 
 
+PERSON_FIELDS = {*"id uid account name display markname displayname province city sex signature".split()}
+GROUP_FIELDS = {*"id uid owner_uid name displayname".split()}
+
+
 @given(CONTACTS, GROUPS, MEMBERS, ODD)
 def test_people_always_have_all_their_fields(contact: Contact, group: Group, member: Member, greeting: str) -> None:
-    assert set(objects.friend(contact)) == objects.FRIEND_ATTRIBUTES
-    assert set(objects.user(contact)) == objects.FRIEND_ATTRIBUTES - {"category"}
-    assert set(objects.member(member)) == objects.FRIEND_ATTRIBUTES - {"category"}
-    assert set(objects.group(group, contact.id)) == objects.GROUP_ATTRIBUTES | {"member"}
+    assert set(objects.friend(contact)) == objects.FRIEND_ATTRIBUTES == PERSON_FIELDS | {"category"}
+    assert set(objects.user(contact)) == set(objects.member(member)) == PERSON_FIELDS
+    assert objects.GROUP_ATTRIBUTES == GROUP_FIELDS
+    assert set(objects.group(group, contact.id)) == GROUP_FIELDS | {"member"}
     for thing in (objects.friend(contact), objects.member(member)):
         assert thing["sex"] in ("male", "female", "")
         assert thing["uid"] != 0
