@@ -21,9 +21,14 @@ STATUS: JsonObject = {
     "queue": {"waiting": 3, "oldest_since": 1_700_000_050},
     "reports": {
         **{"waiting": 7, "oldest_since": None, "dead": 2, "bytes": 4096},
-        **{"delivered": 40, "failed": 5, "refused": 2, "dropped": 0, "last_error": "the webhook returned 500"},
+        **{"delivered": 40, "failed": 5, "refused": 6, "dropped": 0, "last_error": "the webhook returned 500"},
     },
-    "messages": {"received": {"text": 12, "image": 1}, "sent": {"text": 4}, "sent_elsewhere": {}, "not_sent": 1},
+    "messages": {
+        "received": {"text": 12, "image": 1},
+        "sent": {"text": 4},
+        "sent_elsewhere": {"text": 9},
+        "not_sent": 1,
+    },
     "memory": 31_000_000,
     "media": {"files": 1, "bytes": 900},
     "roster": {"contacts": 5, "groups": 1, "members": 9},
@@ -57,7 +62,7 @@ def of(found: Figures, name: str, **labels: str) -> float:
 
 async def up(host: Machine) -> None:
     process = await host.start("alice")
-    process.say(LoginState.RUNNING)
+    process.say(LoginState.RUNNING, last_sync_time=STATUS["last_sync_time"])
     process.status = json.dumps(STATUS).encode()
 
 
@@ -71,8 +76,16 @@ async def test_metrics_of_an_account(host: Machine) -> None:
     found = figures(text)
     assert of(found, "wxclient_up", account="alice") == 1
     assert of(found, "wxclient_wanted", account="alice") == 1
-    assert of(found, "wxclient_messages_total", account="alice", direction="received", kind="text") == 12
-    by_result = {"delivered": 40, "failed": 5, "dead": 2, "dropped": 0}
+    gauges = {
+        **{"start_time_seconds": 1_700_000_000, "last_sync_timestamp_seconds": 1_700_000_100},
+        **{"sends_waiting": 3, "sends_oldest_timestamp_seconds": 1_700_000_050},
+        **{"deliveries_waiting": 7, "deliveries_oldest_timestamp_seconds": 0, "deliveries_dead": 2},
+    }
+    for name, value in gauges.items():
+        assert of(found, f"wxclient_{name}", account="alice") == value, name
+    for direction, count in {"received": 12, "sent": 4, "sent_elsewhere": 9}.items():
+        assert of(found, "wxclient_messages_total", account="alice", direction=direction, kind="text") == count
+    by_result = {"delivered": 40, "failed": 5, "dead": 6, "dropped": 0}
     for result, count in by_result.items():
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
 
@@ -109,8 +122,10 @@ async def test_requests_are_counted_by_the_part_of_the_api(host: Machine) -> Non
     for path in ("/openwx/echo?client=alice", "/v1/accounts/alice/media/1.jpg"):
         async with host.http.get(path) as answer:
             assert answer.status < 500
+    async with host.http.post("/mcp", json={}) as answer:  # to a path like that of a target
+        assert answer.status == 404
     found, name = figures(await scrape(host)), "wxcontroller_requests_total"
-    for part, number in (("openwx", 2), ("v1", 1)):  # the account was started by one of them
+    for part, number in (("openwx", 2), ("v1", 1), ("mcp", 1)):  # the account was started by one of them
         assert sum(of(found, name, part=part, code=code) for code in ("2xx", "4xx")) == number, part
 
 
