@@ -39,7 +39,14 @@ def test_options_become_the_request(wxctl: Wxctl, host: Host, arguments: tuple[s
     assert done.returncode == 0, done.stderr
     assert re.match("1 (report|dead letter) of 小店 ", done.stdout)
     assert "now 2 undelivered, 1 dead" in done.stdout
-    assert json.loads(process.seen[-1][2]) == body
+    request, _, sent = process.seen[-1]
+    assert (request, json.loads(sent)) == (f"POST /v1/deliveries/{arguments[0]}", body)
+
+
+def test_list_is_limited_as_asked(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    wxctl("deliveries", "list", "alice", "--state", "dead", "--limit", "5", "--after", "7")
+    assert host.process("alice").requests[-1] == "GET /v1/deliveries?limit=5&after=7&state=dead"
 
 
 def test_stopped_account_is_named_with_the_command_that_starts_it(wxctl: Wxctl, host: Host) -> None:

@@ -54,6 +54,18 @@ def shops(host: Host) -> list[str]:
 # --- one account
 
 
+def test_login_link_lets_a_browser_see_the_code(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", SCANNING)
+    done = wxctl("login-link", "alice")
+    assert (done.returncode, "works on this machine only" in done.stderr) == (0, True)
+    page, _, secret = done.stdout.strip().partition("#")
+    assert page == f"{host.url}/page/login"
+    headers = {"X-Login-Link": secret, "X-Login-Browser": "1" * 64}
+    assert host.do(host.machine.v1("GET", "login-code", headers=headers))[0] == 200
+    link = wxctl("login-link", "alice", "--base", "https://wx.example").stdout
+    assert link.startswith("https://wx.example/page/login#")
+
+
 def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, SCANNING, CONFIRMING, RUNNING]
     done = wxctl("start", "alice", "--wait")

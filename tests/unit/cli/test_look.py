@@ -188,10 +188,12 @@ def test_logs_become_journalctl(wxctl: Wxctl, host: Host, journalctl: Path) -> N
 
 def test_logs_of_another_machine_are_read_through_its_controller(wxctl: Wxctl, host: Host, journalctl: Path) -> None:
     lines = line("logged in") + line("two\nlines \x1b[2J", PRIORITY="3")
-    host.do(host.machine.stack.enter_async_context(Journal(host.machine.paths, lines).open()))
+    unit = Journal(host.machine.paths, lines)
+    host.do(host.machine.stack.enter_async_context(unit.open()))
     stamp = time.strftime("%b %d %H:%M:%S", time.localtime(1700000000))
-    done = wxctl("logs", "小店", "-n", "2")
+    done = wxctl("logs", "小店", "-n", "2", "--since", "@1700000000")
     assert (done.returncode, done.stderr) == (0, "")
+    assert unit.questions == [f"{parse_name('小店').instance} 2 once since=1700000000\n"]
     assert done.stdout == f"{stamp} logged in\n{stamp} two\n{' ' * 16}lines  [2J\n"
 
 
@@ -199,7 +201,7 @@ def test_logs_of_another_machine_are_read_through_its_controller(wxctl: Wxctl, h
 def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl, host: Host) -> None:
     unit = Journal(host.machine.paths)
     host.do(host.machine.stack.enter_async_context(unit.open()))
-    terminal = Terminal(wxctl, "logs", "小店", "-f")
+    terminal = Terminal(wxctl, "logs", "小店", "-f", "-n", "5")
     host.do(unit.say(line("one", __CURSOR="i=1") + line("two", __CURSOR="i=2")))
     terminal.until("two")
     host.call(host.break_off)
@@ -210,7 +212,7 @@ def test_following_continues_after_a_disconnection_without_repeats(wxctl: Wxctl,
     assert terminal.end() == 130
     assert [terminal.seen.count(each) for each in ("one", "two", "three", "trying again")] == [1, 1, 1, 1]
     instance = parse_name("小店").instance
-    assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
+    assert unit.questions == [f"{instance} 5 follow\n", f"{instance} 5 follow after=i=2\n"]
 
 
 @pytest.mark.parametrize("at_first", [True, False])
@@ -242,10 +244,10 @@ def test_times_are_formatted_like_journalctl() -> None:
 # --- events
 
 
-def report(host: Host, content: str) -> None:
-    """Have alice's process report a message."""
-    log = host.process("alice").log
-    message: JsonObject = {"post_type": "receive_message", "type": "friend_message", "content": content}
+def report(host: Host, content: str, name: str = "alice", kind: str = "friend_message") -> None:
+    """Have an account's process report a message."""
+    log = host.process(name).log
+    message: JsonObject = {"post_type": "receive_message", "type": kind, "content": content}
     host.call(lambda: log.append({**message, "sender": "王芳", "receiver": "我"}, deliver=True))
     assert host.do(log.settled(PATIENCE))
 
@@ -276,7 +278,18 @@ def test_events_start_at_a_time_or_cursor(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     report(host, "one")
     shown = json.loads(wxctl("events", "--since", "1h", "-n", "1", "--json").stdout)
+    assert abs(int(host.requests[-1].headers["Last-Event-ID"]) / 1e6 - (time.time() - 3600)) < 60
     since_yesterday = json.loads(wxctl("events", "--since", "yesterday", "-n", "1", "--json").stdout)
     assert since_yesterday["event"] == shown["event"]
     report(host, "two")
     assert wxctl("events", "--after", shown["cursor"], "-n", "1").stdout.endswith("two\n")
+
+
+def test_events_are_those_of_the_accounts_and_types_that_were_named(wxctl: Wxctl, host: Host) -> None:
+    for name in ("alice", "bob"):
+        host.add(name, RUNNING)
+    for name, kind in (("bob", "friend_message"), ("alice", "group_message"), ("alice", "friend_message")):
+        report(host, f"{kind} of {name}", name, kind)
+    done = wxctl("events", "alice", "--type", "friend_message", "--since", "1h", "-n", "1")
+    assert done.stdout.endswith(": friend_message of alice\n"), done
+    assert host.requests[-1].query_string == "account=alice&types=friend_message"

@@ -248,9 +248,14 @@ def test_targets_are_added_shown_and_removed(wxctl: Wxctl, host: Host) -> None:
     assert all(word in listed.stdout for word in ("ops", "alice", "家人"))
     assert shown.rpartition("_")[2] not in listed.stdout
     assert f"gotify: {host.url}/notify/ops/" in wxctl("target", "show", "ops").stdout
+    wxctl.environment |= {"_WXCTL_COMPLETE": "bash_complete", "COMP_LINE": "wxctl target show o"}
+    assert wxctl().stdout == "plain,ops\n"
+    del wxctl.environment["_WXCTL_COMPLETE"]
     again = wxctl("target", "add", "ops", "alice", "filehelper")
     assert (again.returncode, again.stdout) == (8, "")
     assert wxctl("target", "add", "new", "nobody", "filehelper").returncode == 4
+    for name in ("mcp", "message"):  # its path is taken
+        assert "invalid target name" in wxctl("target", "add", name, "alice", "filehelper").stderr
     assert wxctl("target", "remove", "ops").returncode == 0
     assert host.machine.gate.notifier(shown) is None
     assert wxctl("target", "remove", "ops").returncode == 4
