@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def _serve(program: str, caller: socket.socket) -> None:
         caller.close()
         os.environ.clear()
         os.environ.update(request["environ"])
+        time.tzset()
         os.dup2(descriptors[0], 2)
         if len(descriptors) > 1:
             os.dup2(descriptors[1], 3)
@@ -113,15 +115,9 @@ def _serve(program: str, caller: socket.socket) -> None:
         for descriptor in {*descriptors} - {3}:
             os.close(descriptor)
         footprint.trust_by_directory()
-        importlib.reload(faultpoints)  # it reads the environment
-        code = 1
-        try:
-            sys.argv = [program, *request["arguments"]]
-            code = process.run(*request["arguments"]) if program == "client" else process.run()
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(code)
+        importlib.reload(faultpoints)  # the only module that reads the environment at its import
+        sys.argv = [program, *request["arguments"]]
+        sys.exit(process.run(*request["arguments"]) if program == "client" else process.run())
 
 
 if __name__ == "__main__":
