@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -102,8 +103,11 @@ class Host:
 
     @property
     def asked(self) -> list[str]:
-        """The requests that were answered: methods and paths below /v1, without those for its health."""
-        each = [f"{request.method} {request.path.removeprefix('/v1/')}" for request in self.requests]
+        """The requests that were answered: methods and paths below /v1, without those for its health.
+
+        Also those that went on to an account, which are not among ``requests``.
+        """
+        each = [unquote(request.partition("?")[0]).replace("/v1/", "", 1) for request in self.machine.received]
         return [one for one in each if one != "GET health"]
 
     @property

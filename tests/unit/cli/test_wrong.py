@@ -37,6 +37,8 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
         assert not failed.endswith("."), failed
         assert re.match(r"  \S", remedy), remedy
     assert host.changes == []
+    wxctl("send", "a", "@c", "hello")
+    assert host.changes == ["POST accounts/a/messages"]
 
 
 def test_a_hidden_option_is_not_suggested(wxctl: Wxctl) -> None:
