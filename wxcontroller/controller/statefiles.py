@@ -81,8 +81,9 @@ class ClientState:
         return to_bytes({**self.fields, "port": port})
 
     def doubted(self, uptime: float) -> "ClientState":
-        """Return the state valid at ``now``: not "running" if WeChat has not responded for too long."""
-        silent, before = uptime - self.heard, self.client
+        """Return the state valid at ``uptime``: not "running" if WeChat has not responded for too long."""
+        before = self.client
+        silent = uptime - self.heard
         if before.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
             return self
         login = LoginState.OFFLINE

@@ -17,18 +17,18 @@ from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
 
 _F = TypeVar("_F", bound=Callable[..., object])
-_ANY, _SOME = click.FloatRange(0), click.FloatRange(1)
+_NOT_NEGATIVE, _ONE_OR_MORE = click.FloatRange(0), click.FloatRange(1)
 # Name, type, metavar and meaning.
 _BEHAVIOR: tuple[tuple[str, click.ParamType, str | None, str], ...] = (
-    ("poll_hold", _ANY, "S", "Seconds a login poll waits."),
-    ("sync_hold", _ANY, "S", "Seconds synccheck waits."),
-    ("uuid_life", _SOME, "S", "Seconds a code is valid."),
-    ("code_life", _SOME, "S", "Seconds an iLink code is valid."),
-    ("updates_hold", _ANY, "S", "Seconds getupdates waits."),
-    ("takeover", _ANY, "S", "Seconds until a bot learns that its user has confirmed another login."),
+    ("poll_hold", _NOT_NEGATIVE, "S", "Seconds a login poll waits."),
+    ("sync_hold", _NOT_NEGATIVE, "S", "Seconds synccheck waits."),
+    ("uuid_life", _ONE_OR_MORE, "S", "Seconds a code is valid."),
+    ("code_life", _ONE_OR_MORE, "S", "Seconds an iLink code is valid."),
+    ("updates_hold", _NOT_NEGATIVE, "S", "Seconds getupdates waits."),
+    ("takeover", _NOT_NEGATIVE, "S", "Seconds until a bot learns that its user has confirmed another login."),
     ("contact_page", click.IntRange(1), None, "Contacts in one answer."),
     ("sync_page", click.IntRange(1), None, "Events in one webwxsync."),
-    ("batch_rate", _ANY, None, "Sustained webwxbatchgetcontact requests per second; 0 = any."),
+    ("batch_rate", _NOT_NEGATIVE, None, "Sustained webwxbatchgetcontact requests per second; 0 = any."),
 )
 
 
