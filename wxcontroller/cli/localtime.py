@@ -11,11 +11,11 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DAYS = {"today": 0, "yesterday": 1}
 
 
-def local_time(moment: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def local_time(seconds: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Return seconds since 1970 as local time in a form of strftime, "-" for anything else."""
-    if isinstance(moment, int | float):
+    if isinstance(seconds, int | float):
         try:
-            return time.strftime(form, time.localtime(moment))
+            return time.strftime(form, time.localtime(seconds))
         except (OverflowError, ValueError, OSError):  # no calendar has the year
             pass
     return "-"
