@@ -57,7 +57,10 @@ async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callab
         assert [state["state"] for state in await host.states()] == ["running", "running"]
         later(BELIEVED_SECONDS + 20)
         assert [account["login_state"] for account in await accounts_of(host)] == ["offline", "running"]
-        assert [state["state"] for state in await host.states()] == ["updating", "running"]
+        hung, running = await host.states()
+        assert (hung["state"], hung["previous_state"], running["state"]) == ("updating", "running", "running")
+        assert str(hung["status"]).startswith("it no longer reports its state")
+        assert str(hung["reason"]).startswith("no answer from WeChat reported for ")
         while b'"login_state":"offline"' not in await stream.content.readline():
             pass
     silent = (await accounts_of(host))[0]["reason"]
@@ -65,6 +68,14 @@ async def test_hung_account_is_not_shown_as_running(host: Machine, later: Callab
     assert (await accounts_of(host))[0]["reason"] != silent
     hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
     assert [state["state"] for state in await host.states()] == ["running", "running"]
+
+
+async def test_row_has_the_heartbeats_that_the_account_publishes(host: Machine) -> None:
+    process = await host.start("alice")
+    process.publish(heartbeats={"minute": int(time.time() // 60), "beats": "rro", "messages": [1, 2]})
+    [row] = await accounts_of(host)
+    assert str(row["heartbeats"]).endswith("nrro")
+    assert items(row["hourly_messages"])[-3:] in ([0, 1, 2], [1, 2, 0])  # an hour may have begun
 
 
 async def test_long_login_becomes_a_problem_with_its_duration(host: Machine, later: Callable[[float], None]) -> None:
