@@ -14,8 +14,9 @@ from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import friend, wechat
 from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
-from wxcontroller.sandbox import tls
+from wxcontroller.sandbox import payloads, tls
 from wxcontroller.sandbox.sandbox import Options, Sandbox
+from wxcontroller.sandbox.session import ServerSession
 
 OPTIONS = Options(poll_hold=0.3, sync_hold=0.3, resend=False)
 
@@ -35,6 +36,21 @@ async def curl(url: str, body: str = "", method: str = "") -> JsonValue:
     out, _ = await process.communicate()
     answer: JsonValue = json.loads(out)
     return answer
+
+
+def test_answers_without_values_have_the_fields_and_types_of_those_with_values() -> None:
+    account = Sandbox(OPTIONS).add_account("Alice")
+    session, world = ServerSession(account.uin, account.home(False), False), account.world
+    answers = [
+        (payloads.nobody(), payloads.myself(session, world.people[account.wxid])),
+        (payloads.init(None, None), payloads.init(account, session)),
+        *((payloads.no_contact(), payloads.contact(session, person)) for person in world.people.values()),
+        *((payloads.no_contact(), payloads.group(session, account, room, True)) for room in world.groups.values()),
+    ]
+    for blank, filled in answers:
+        assert {name: type(value) for name, value in blank.items()} == {
+            name: type(value) for name, value in filled.items()
+        }
 
 
 async def test_login_and_conversation_by_curl() -> None:
