@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import stat
 import sys
 from asyncio.subprocess import PIPE
@@ -36,6 +37,22 @@ async def curl(url: str, body: str = "", method: str = "") -> JsonValue:
     out, _ = await process.communicate()
     answer: JsonValue = json.loads(out)
     return answer
+
+
+async def test_serve_has_the_options_and_defaults_of_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs/man/wxsandbox.1.scd").read_text()
+    _, shown, _ = await wxsandbox("serve", "--help")
+    assert {*re.findall(r"\*(--[a-z-]+)\*", manual)} == {*re.findall("^  (--[a-z-]+)", shown, re.MULTILINE)}
+    seconds = {
+        "poll-hold": 25,
+        "sync-hold": 25,
+        "uuid-life": 300,
+        "code-life": 120,
+        "updates-hold": 35,
+        "takeover": 30,
+    }
+    for option, default in {**seconds, "batch-rate": 1}.items():
+        assert re.search(rf"--{option} [^\[]*\[default: {default}\.0;", " ".join(shown.split())), option
 
 
 def test_answers_without_values_have_the_fields_and_types_of_those_with_values() -> None:
