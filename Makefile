@@ -43,8 +43,8 @@ TEST_TOOLS = python3-venv python3-pytest python3-pytest-asyncio python3-pytest-a
 	curl e2fsprogs nodejs npm default-jre-headless python3-dateutil python3-h11
 
 .PHONY: help deps test-packages test-deps base-tree host-tree deb release run i18n docs test lint test-unit test-page \
-	test-system mutants fleet outsiders bench mutants-random bare-check clean torture torture-inputs torture-requests torture-messages torture-crashes torture-neighbors torture-sends \
-	torture-years
+	test-system mutants mutants-random fleet outsiders bench bare-check clean torture torture-inputs torture-requests \
+	torture-messages torture-crashes torture-neighbors torture-sends torture-years
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
