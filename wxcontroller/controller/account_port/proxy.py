@@ -1,6 +1,7 @@
-"""Calls that aiohttp passes on: of /v1, whose answers are written again, of agents' media, and to other hosts.
+"""Calls that aiohttp passes on: an account's stream of events, agents' media, and calls for other hosts' accounts.
 
-Requests and responses stream, so that a slow side slows the other one down. Calls under /openwx/ take ``forwarding``.
+Requests and responses stream, so that a slow side slows the other one down. All other calls that an account of this
+host answers take ``forwarding``.
 """
 
 import contextlib
