@@ -82,7 +82,7 @@ def events(
     began = int(time.time() * 1e6)
     api = session.api()
     accounts = [resolve_account(api, name) for name in names]
-    cursor = cursor_of(cursor_file) if cursor_file else after or (f"{moment(since)}000000" if since else "")
+    cursor = cursor_of(cursor_file) if cursor_file else after or ("" if since is None else f"{moment(since)}000000")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
         raise BadUsage(
             N_("cannot store a cursor in {cursor_file}"),

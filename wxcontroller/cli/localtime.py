@@ -37,8 +37,13 @@ def moment(when: str) -> int:
             text = f"{now:%Y-%m-%d}T{text}"
         return max(0, int(datetime.fromisoformat(text).timestamp()))
     except (ValueError, OverflowError):
-        raise BadUsage(
-            N_("invalid --since: {when}"),
-            N_("write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'"),
-            when=when,
-        ) from None
+        raise invalid_since(when) from None
+
+
+def invalid_since(when: str) -> BadUsage:
+    """Return the refusal of a --since."""
+    return BadUsage(
+        N_("invalid --since: {when}"),
+        N_("write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'"),
+        when=repr(when) if not when.strip() else when,
+    )

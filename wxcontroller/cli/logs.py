@@ -9,7 +9,7 @@ import click
 
 from wxcontroller.cli import remotelogs
 from wxcontroller.cli.context import WxctlRun, name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.localtime import invalid_since
 from wxcontroller.cli.systemd import any_seen, exec_journalctl, is_registered, is_this_machines, is_time
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
@@ -62,11 +62,7 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
 def journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
     when = journalctl_since(since)
     if when is not None and not is_time(when):
-        raise BadUsage(
-            N_("invalid --since: {since}"),
-            N_("write it like 30s, 10m, 2h, 7d, today or '2026-01-31 08:00'"),
-            since=since or "",
-        )
+        raise invalid_since(since or "")
     exec_journalctl(units, lines, follow, when, session.json)
 
 

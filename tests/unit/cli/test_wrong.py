@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,7 +30,9 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
     host.process("a").friends = [{"id": "@c", "name": "c", "displayname": "c"}]
     (wxctl.directory / "f").write_text("x")
     (wxctl.directory / "empty").touch()
-    for arguments in (*map(str.split, WRONG), *(["send", "a", "@c", "hello", "--key", key] for key in ("", "a\nb"))):
+    empty = (["events", "--since", ""], ["logs", "a", "--since", ""])  # as of an empty variable of a script
+    keys = (["send", "a", "@c", "hello", "--key", key] for key in ("", "a\nb"))
+    for arguments in (*map(str.split, WRONG), *empty, *keys):
         done = wxctl(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments
         failed, remedy = done.stderr.splitlines()
@@ -39,6 +42,16 @@ def test_wrong_arguments_are_refused_uniformly_without_effect(wxctl: Wxctl, host
     assert host.changes == []
     wxctl("send", "a", "@c", "hello")
     assert host.changes == ["POST accounts/a/messages"]
+
+
+def test_a_wrong_time_gets_one_answer_from_all_verbs(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
+    """The journal of this machine is read by journalctl, whose own words name neither the option nor a remedy."""
+    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{urlsplit(host.url).port} (Stream)'\n")
+    program(stand_in_program, "journalctl", "echo 'Failed to parse timestamp: soon' >&2; exit 1\n")
+    host.add("alice", RUNNING)
+    answers = {wxctl(*verb, "--since", "soon").stderr for verb in (("logs", "alice"), ("events",))}
+    assert len(answers) == 1
+    assert "yesterday" in answers.pop()
 
 
 def test_a_hidden_option_is_not_suggested(wxctl: Wxctl) -> None:
