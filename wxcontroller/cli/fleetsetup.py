@@ -147,7 +147,7 @@ def _address(word: str) -> str:
 def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
     """Run ``wxctl fleet init``; ``renew``: make new certificates. Raises WxError."""
     hosts = _hosts(words)
-    at_home(session)
+    _as_root(session)
     own, *others = hosts
     _require(own, hosts[own])
     place = PATHS.root / "var/lib/wxcontroller-fleet"
@@ -184,7 +184,7 @@ def begun(session: WxctlRun, words: Sequence[str], renew: bool) -> None:
 
 def joined(session: WxctlRun) -> None:
     """Run ``wxctl fleet join``. Raises WxError."""
-    at_home(session)
+    _as_root(session)
     # Not an argument: other users see command lines, and shells store them.
     if sys.stdin.isatty():
         line = click.prompt(say("Token"), hide_input=True, err=True)
@@ -195,6 +195,11 @@ def joined(session: WxctlRun) -> None:
     set_up(membership)
     _until_listed(session, membership)
     tell("host {host} has joined; see: {command}", host=membership.name, command="wxctl fleet")
+
+
+def _as_root(session: WxctlRun) -> None:
+    """Raise WxError for other users than root, and for the controller of another host."""
+    at_home(session, N_("only root can set up a host of a fleet"), N_("run it as root on that host"))
 
 
 def _until_listed(session: WxctlRun, membership: Membership) -> None:
@@ -243,7 +248,9 @@ def _hosts(words: Sequence[str]) -> dict[str, str]:
             found[name] = ""
         if not found[name] or not re.fullmatch(HOST_NAME, name):
             raise BadUsage(
-                N_("{word} is not a host with its address"), N_("write it like host-a=192.0.2.10"), word=word
+                N_("{word} is not a host with its address"),
+                N_("write it like host-a=192.0.2.10, with the IP address at which the others reach it"),
+                word=word,
             )
     if "root" in found:
         raise BadUsage(N_("no host can be named root, as etcd's administrator"), N_("give it another name"))

@@ -3,7 +3,8 @@
 import grp
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -174,13 +175,19 @@ def change_tokens(change: Callable[[TokenFile], Tokens], root: Path, agents: boo
     """Change the tokens file, or that of agents' tokens, which is the controller's. Raises WxError."""
     path = Paths(root).ilink_tokens if agents else Paths(root).tokens_file
     remedy = N_("check that wxcontroller is installed here and the disk is not full")
-    with file_problems(N_("{file}: {reason}"), remedy, kind=WxError, file=path):
-        try:
-            return change(TokenFile(path, _group(root), follow=not agents))
-        except PermissionError:
-            raise WxError(
-                N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path
-            ) from None
+    with file_problems(N_("{file}: {reason}"), remedy, kind=WxError, file=path), _reserved(path):
+        return change(TokenFile(path, _group(root), follow=not agents))
+
+
+@contextmanager
+def _reserved(path: Path) -> Iterator[None]:
+    """Raise a PermissionError of the block as a WxError: only root can use the tokens in ``path``."""
+    try:
+        yield
+    except PermissionError:
+        raise WxError(
+            N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path
+        ) from None
 
 
 def missing_accounts(made: Token, root: Path) -> list[str]:
@@ -192,12 +199,13 @@ def missing_accounts(made: Token, root: Path) -> list[str]:
 def _publish(tokens: Tokens, root: Path) -> None:
     """Publish the tokens for the accounts' ports."""
     paths = Paths(root)
-    with file_problems(
+    unused = file_problems(
         N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),
         N_("systemd-tmpfiles --create wxcontroller.conf creates the directory; then: wxctl token list"),
         kind=WxError,
         port_tokens=paths.port_tokens,
-    ):
+    )
+    with unused, _reserved(paths.tokens_file):
         publish(paths, tokens, _group(root))
 
 

@@ -276,7 +276,7 @@ def test_a_certificate_that_is_not_valid_now_is_refused(
 def first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``wxctl fleet init`` with addresses of this machine, until it would wait."""
     monkeypatch.setattr(fleetsetup, "_PROGRAMS", ())
-    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr(fleetsetup, "at_home", lambda *_: None)
     monkeypatch.setattr(fleetsetup, "_has_address", lambda address: address == "192.0.2.10")
     monkeypatch.setattr(fleetsetup, "_create_users", lambda *_: None)
     monkeypatch.setattr(fleetsetup, "_until_listed", lambda *_: None)
@@ -351,7 +351,7 @@ def test_etcd_never_resumes_the_data_of_another_cluster(memberships: dict[str, M
 def test_a_line_that_is_no_token_changes_nothing(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, line: bytes
 ) -> None:
-    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr(fleetsetup, "at_home", lambda *_: None)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line)))
     with pytest.raises(BadUsage, match="not a token of wxctl fleet init"):
         joined(WxctlRun())
@@ -410,7 +410,7 @@ def joining(
 
     for name, value in {"_PROGRAMS": (), "_LOOK_SECONDS": 0.001, "_JOINING_SECONDS": 0.2}.items():
         monkeypatch.setattr(fleetsetup, name, value)
-    monkeypatch.setattr(fleetsetup, "at_home", lambda _: None)
+    monkeypatch.setattr(fleetsetup, "at_home", lambda *_: None)
     monkeypatch.setattr(fleetsetup, "_require", lambda *_: None)
     return join
 
@@ -458,8 +458,9 @@ def test_join_fails_with_the_reason_if_the_host_is_not_listed(
 
 def test_hosts_are_checked_before_what_this_machine_needs(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(BadUsage, match="x is not a host with its address"):
+    with pytest.raises(BadUsage, match="x is not a host with its address") as refused:
         begun(WxctlRun(), ["x"], renew=False)
+    assert "the IP address at which the others reach it" in refused.value.remedy
 
 
 @pytest.mark.parametrize("settings", ['tls_certificate = "x.pem"\ntls_key = "x.key"\n', '[fleet]\nname = "host-a"\n'])
@@ -514,7 +515,7 @@ def test_only_root_sets_up_a_host(
 ) -> None:
     monkeypatch.setattr(preconditions, "is_this_machines", lambda _: True)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(WxError, match="only root can"):
+    with pytest.raises(WxError, match="only root can set up a host of a fleet"):
         command(WxctlRun())
     assert (machine.files, machine.calls) == ({}, [])
 

@@ -1,15 +1,18 @@
 """wxctl token and target, and where wxctl finds its own token."""
 
+import errno
 import json
 import stat
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.controller.machine import ROOT_TOKEN
+from wxcontroller.cli import tokens
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.credential import Finder
@@ -111,6 +114,18 @@ def test_invalid_token_options_are_refused(
     assert (refused.returncode, refused.stdout) == (code, "")
     assert words in refused.stderr
     assert kept(root).path.read_bytes() == before
+
+
+def test_others_than_root_are_told_that_the_tokens_are_roots(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token, the first file that they cannot write is the one for the accounts' ports."""
+
+    def denied(*_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tokens, "publish", denied)
+    with pytest.raises(WxError, match="/etc/wxcontroller/tokens belongs to root") as refused:
+        tokens._publish(kept(root).read(), root)
+    assert "run it as root" in refused.value.remedy
 
 
 def test_token_comes_from_a_private_file_or_the_environment(wxctl: Wxctl, host: Host, tmp_path: Path) -> None:

@@ -20,13 +20,18 @@ PATHS = Paths()
 HERE = N_("run it as root on the account's machine")
 
 
-def at_home(session: WxctlRun) -> Api:
-    """Return the API of this machine's controller; raises WxError for another one, and for users other than root."""
+STORED_DATA = N_("only root can read and write an account's stored data")
+
+
+def at_home(session: WxctlRun, reserved: str = STORED_DATA, remedy: str = HERE) -> Api:
+    """Return the API of this machine's controller; raises WxError for another one, and for users other than root,
+    for whom this is ``reserved``.
+    """
     api = session.api()
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
-        raise BadUsage(N_("{url} is not this machine's controller"), HERE, url=api.shown)
+        raise BadUsage(N_("{url} is not this machine's controller"), remedy, url=api.shown)
     if os.geteuid() != 0:
-        raise WxError(N_("only root can read and write an account's stored data"), HERE)
+        raise WxError(reserved, remedy)
     return api
 
 
