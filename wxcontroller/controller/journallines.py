@@ -20,20 +20,35 @@ _ERROR_CHARACTERS = 200
 
 def line_of(raw: bytes) -> JsonObject | None:
     """Return one line as the page shows it, None for anything else."""
-    try:
-        found = obj(read_json(raw, values=_LINE_VALUES))
-    except ValueError:
+    found = _fields_of(raw)
+    if not found:
         return None
-    message = found.get("MESSAGE")
-    if isinstance(message, list):  # bytes that are not text
-        message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
     return {
         "cursor": printable(found.get("__CURSOR")),
         "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
-        "priority": integer(found.get("PRIORITY"), _INFO),
-        "message": printable(message),
+        "priority": _priority(found),
+        "message": _message(found),
         "event": printable(found.get("WX_EVENT")) or None,
     }
+
+
+def _fields_of(raw: bytes) -> JsonObject:
+    """Return the journal's fields of a line, none for anything else."""
+    try:
+        return obj(read_json(raw, values=_LINE_VALUES))
+    except ValueError:
+        return {}
+
+
+def _priority(fields: JsonObject) -> int:
+    return integer(fields.get("PRIORITY"), _INFO)
+
+
+def _message(fields: JsonObject) -> str:
+    message = fields.get("MESSAGE")
+    if isinstance(message, list):  # bytes that are not text
+        message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
+    return printable(message)
 
 
 def printable(value: JsonValue) -> str:
@@ -60,17 +75,17 @@ async def last_error(socket: Path, instance: str) -> str:
 
 def _last_error(content: bytes, unit: str) -> str:
     """Return the last error before the end of the process, which systemd logs with the unit's name."""
-    found = [line for each in content.splitlines() if (line := line_of(each))]
-    messages = [text(line["message"]).strip() for line in found]
+    found = [fields for each in content.splitlines() if (fields := _fields_of(each))]
+    messages = [_message(fields).strip() for fields in found]
     ended = [at for at, message in enumerate(messages) if message.startswith(f"{unit}: Main process exited")]
     error = last = ""
-    for line, message in zip(found[: ended[-1] if ended else None], messages, strict=False):
+    for fields, message in zip(found[: ended[-1] if ended else None], messages, strict=False):
         words = message.removeprefix(f"{unit}: ")
         is_systemds = words != message and not words.startswith("Failed at step ")
         if not message or is_systemds or message.startswith(("Start", "Stop", "Failed to start")):
             continue
-        if integer(line["priority"]) <= _ERROR:
+        if _priority(fields) <= _ERROR:
             error = words
-        elif line["event"] is None:  # of another program, whose lines have no priorities
+        elif fields.get("_TRANSPORT") != "journal":  # of a program that writes to its standard output: no priorities
             last = words
     return one_line(error or last)[:_ERROR_CHARACTERS]

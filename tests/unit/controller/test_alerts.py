@@ -238,16 +238,17 @@ _TRACEBACK, _BIND, _BYE = "Traceback (most recent call last):", "cannot bind 127
             [("{unit}: Failed at step EXEC spawning /usr/bin/perl: No such file or directory", "3")],
             ", last error: Failed at step EXEC spawning /usr/bin/perl: No such file or directory",
         ),
-        ([("scaning → stop: stopped", "state")], ""),  # a line of the account's own that is no error
+        ([("scaning → stop: stopped", "own"), ("4 sends of the previous run are queued again", "own")], ""),
     ],
 )
 async def test_last_end_of_a_failed_or_restarted_process_is_told(
     watched: Watched, journal: list[tuple[str, str]], shown: str
 ) -> None:
     host, unit = watched.host, "wxclient@alice.service"
+    own = {"PRIORITY": "6", "_TRANSPORT": "journal"}  # lines of wxclient, which has a priority for each
     lines = [
         *(
-            line(words.format(unit=unit), **({"WX_EVENT": kind} if kind == "state" else {"PRIORITY": kind}))
+            line(words.format(unit=unit), **(own if kind == "own" else {"PRIORITY": kind, "_TRANSPORT": "stdout"}))
             for words, kind in journal
         ),
         line(f"{unit}: Main process exited, code=exited, status=7/NOTRUNNING", PRIORITY="5"),
