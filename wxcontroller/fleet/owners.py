@@ -234,18 +234,20 @@ class Owners(RecordCache):
             put = Put(record.entry.key, self._owned(wanted, record, record.epoch, 0))
             if await self._change(instance, record, put):
                 return
-        raise NotClaimable(
-            N_("account {account} cannot be given up: its records in etcd keep changing"),
-            N_("see: wxctl fleet; journalctl -u wxcontroller"),
-            account=wanted.name,
-        )
+        raise _kept(wanted.name)
 
     async def forget(self, instance: str) -> None:
-        """Note that an account that this host had last was removed. Raises EtcdFailure."""
-        record = self.accounts.get(instance)
-        if record is not None and record.host == self.name and not record.removed:
+        """Note that an account that this host had last was removed. Raises EtcdFailure, and NotClaimable if it is
+        still this host's.
+        """
+        for _ in range(_TRIES):
+            record = self.accounts.get(instance)
+            if record is None or not self.is_here(instance):
+                return
             gone = replace(record, lease=0, removed=True, desired=Desired.STOPPED.value, standby="")
-            await self._change(instance, record, Put(record.entry.key, gone.value))
+            if await self._change(instance, record, Put(record.entry.key, gone.value)):
+                return
+        raise _kept(self.accounts[instance].name)
 
     async def take_over(self, instance: str, source: str, floor: int, made: int, egress: str, pause: int) -> None:
         """Make this host the owner of an account whose host is lost, before it is imported.
@@ -331,6 +333,14 @@ class Owners(RecordCache):
 def _changing(account: str) -> NotClaimable:
     return NotClaimable(
         N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
+        N_("see: wxctl fleet; journalctl -u wxcontroller"),
+        account=account,
+    )
+
+
+def _kept(account: str) -> NotClaimable:
+    return NotClaimable(
+        N_("account {account} cannot be given up: its records in etcd keep changing"),
         N_("see: wxctl fleet; journalctl -u wxcontroller"),
         account=account,
     )
