@@ -35,6 +35,7 @@ from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
+from wxcontroller.core.materialise import aside
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
@@ -239,8 +240,8 @@ class HostOwners:
     async def claiming(self, name: AccountName, account: Account | None) -> AsyncIterator[int]:
         """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.
 
-        A block that fails leaves an account that is not here without an owner. Raises WxError when this host must not
-        run it, or does not know.
+        After a block that fails, the name of an account that is not here is free. Raises WxError when this host must
+        not run it, or does not know.
         """
         claim = await self._claimed(name, account)
         try:
@@ -248,7 +249,7 @@ class HostOwners:
             if isinstance(claim, AccountRecord):
                 await self._note(name)
         except BaseException:
-            if account is None and self._shared.accounts.reread(name.instance) is None:
+            if account is None and not self._has(name, self._shared.accounts.reread(name.instance)):
                 with contextlib.suppress(WxError):  # else its name is this host's
                     await self.records.forget(name.instance)
             raise
@@ -271,9 +272,8 @@ class HostOwners:
     async def _claimed(self, name: AccountName, account: Account | None) -> AccountRecord | OwnerFile:
         """Return a new claim, or the file of an existing one. Raises WxError."""
         file, lease = OwnerFile.read(self._paths.owner_file(name.instance)), self.keeper.lease()
-        # Of an account whose file is damaged, the epoch is not known, but its login and messages are here.
-        is_here = account is not None or self._paths.account_file(name.instance).exists()
-        if is_here and file is not None and lease and self._is_valid(name.instance, file, lease):
+        has_it = self._has(name, account)
+        if has_it and file is not None and lease and self._is_valid(name.instance, file, lease):
             return file
         try:
             if account is not None and (others := self._hosts.later(account)):
@@ -290,10 +290,19 @@ class HostOwners:
                 reason, remedy = self._obstacle()
                 raise NotClaimable(N_("this host has no lease: {reason}"), remedy, reason=reason)
             wanted = self._wanted(name, account, Desired.STARTED)
-            return await self.records.claim(name, wanted, account.epoch if account else int(is_here))
+            return await self.records.claim(name, wanted, account.epoch if account else int(has_it))
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)
             raise
+
+    def _has(self, name: AccountName, account: Account | None) -> bool:
+        """Return whether an account is on this host.
+
+        Of one whose file is damaged, or was when a start has failed, its login and messages are here, and the epoch
+        is not known.
+        """
+        file = self._paths.account_file(name.instance)
+        return account is not None or file.exists() or aside(file).exists()
 
     def _write(self, instance: str, file: OwnerFile) -> None:
         file.write(self._paths.owner_file(instance))

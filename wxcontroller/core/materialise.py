@@ -235,7 +235,7 @@ class Materialiser:
         with self._locked():
             path = self.paths.account_file(instance)
             path.unlink(missing_ok=True)
-            _aside(path).unlink(missing_ok=True)
+            aside(path).unlink(missing_ok=True)
             sync(path.parent)  # or the account would be back after a power cut
 
     def apply_settings(self) -> list[str]:
@@ -300,10 +300,10 @@ class Materialiser:
         except BadEnvironmentFile as problem:
             # The account starts with a new file; the unusable one is renamed and kept for the administrator.
             path = self.paths.account_file(instance)
-            aside = _aside(path)
-            log.error("account %s: %s; kept as %s and replaced", instance, problem, aside)
+            kept = aside(path)
+            log.error("account %s: %s; kept as %s and replaced", instance, problem, kept)
             with contextlib.suppress(FileNotFoundError):
-                path.replace(aside)
+                path.replace(kept)
             return None
 
     def _write(self, account: Account) -> Account:
@@ -381,7 +381,8 @@ def stay_on_route(account: Account, options: Mapping[str, str], named: Collectio
     return {"driver": account.driver} if wanted != account.driver else {}
 
 
-def _aside(path: Path) -> Path:
+def aside(path: Path) -> Path:
+    """Return the path at which the damaged file of an account is kept."""
     return path.with_suffix(".env.broken")
 
 

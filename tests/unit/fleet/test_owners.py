@@ -132,6 +132,32 @@ async def test_refused_start_does_not_change_the_owner(owning: FleetMaker) -> No
         assert await fleet.owners() == await fleet.records() == {"eve": ("a", 1)}
 
 
+@pytest.mark.parametrize("keeps_lease", [True, False])
+async def test_refused_start_of_a_damaged_account_does_not_make_it_a_removed_one(
+    owning: FleetMaker, keeps_lease: bool
+) -> None:
+    """Its login and messages are here. Another account of the name would make standby copies worthless."""
+    async with owning("a", "b") as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        if not keeps_lease:
+            await a.lapse()
+        a.paths.account_file("eve").write_text("damaged")
+        template = a.paths.template.read_text()
+        a.paths.template.write_text("{{ broken")
+        if not keeps_lease:
+            await a.keep(fleet.etcd)
+        for _ in range(2):  # the damaged file is put aside by the first
+            assert (await a.error("POST", "accounts/eve/start", {}))[0] == "template"
+        assert not a.paths.account_file("eve").exists()
+        assert set(await fleet.records()) == {"eve"}
+        assert "owned by a" in (await b.error("POST", "accounts/eve/start", {"options": {"placement": "b"}}))[1]
+        a.paths.template.write_text(template)
+        await a.start("eve")
+        assert set(await fleet.owners()) == {"eve"}
+
+
 async def test_refused_start_whose_claim_stays_does_not_block_the_name(
     owning: FleetMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
