@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,10 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
+from wxcontroller.controller.account_port.exchange import ForwardedRequest
+from wxcontroller.controller.account_port.failures import PortFailure
 from wxcontroller.controller.account_port.ports import AccountPorts
+from wxcontroller.controller.account_port.rewriting import AnswerWriter
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.authentication import Gate
@@ -40,6 +43,8 @@ from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, Restarts, UnitRecord, Verb
 from wxcontroller.controller.v1.described import openapi
+from wxcontroller.core.access import Endpoint
+from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.deliverystate import DeliveryState
@@ -55,6 +60,7 @@ from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.connection import HttpConnection
 from wxcontroller.openwx.http1 import RequestHead
+from wxcontroller.openwx.replies import CONTENT_TYPE
 
 _compiled = cache(compiled)
 
@@ -454,6 +460,30 @@ class StandInUnits:
             self.records[instance] = then
 
 
+@dataclass(frozen=True)
+class _JudgedWriter:
+    """Writes answers of accounts as ``writer`` does, and has a machine judge them."""
+
+    host: "Machine"
+    writer: AnswerWriter
+    endpoint: Endpoint
+
+    @property
+    def limit(self) -> int:
+        return self.writer.limit
+
+    async def write(self, account: Account, status: int, content: bytes) -> bytes:
+        """See AnswerWriter."""
+        body = await self.writer.write(account, status, content)
+        path = f"/v1/accounts/{{name}}{self.endpoint.path.removeprefix('/v1/accounts/{name}').removeprefix('/v1')}"
+        self.host.judge(self.endpoint.methods[0], path, status, CONTENT_TYPE, body)
+        return body
+
+    async def failed(self, account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
+        """See AnswerWriter."""
+        return await self.writer.failed(account, problem, request)
+
+
 class Machine:
     """The controller in this process, reached through ``http`` on a real socket.
 
@@ -514,7 +544,7 @@ class Machine:
         assert not self.faults, self.faults[0]
 
     def _note_forwarded(self) -> None:
-        """Note the requests, too, that the forwarder takes before aiohttp's server sees them."""
+        """Note and judge the requests, too, that the forwarder takes before aiohttp's server sees them."""
         forwarder = self.server._forwarder
         take = forwarder.take
 
@@ -522,6 +552,9 @@ class Machine:
             taken = take(connection, head)
             if taken:
                 self.received.append(f"{head.method.decode()} {head.target.decode()}")
+            exchange = connection._exchange
+            if isinstance(exchange, ForwardedRequest) and (writer := exchange._call.writer) is not None:
+                exchange._call = replace(exchange._call, writer=_JudgedWriter(self, writer, exchange._call.endpoint))
             return taken
 
         forwarder.take = noted  # type: ignore[method-assign]
@@ -531,12 +564,15 @@ class Machine:
         resource = request.match_info.route.resource
         path = plain_path(resource.canonical) if resource is not None else ""
         body = answer.body if isinstance(answer, web.Response) else None
-        if not isinstance(body, bytes):  # a stream, or the caller has disconnected
-            return
-        is_described = request.method.lower() in obj(judge().paths.get(path))
+        if isinstance(body, bytes):  # else a stream, or the caller has disconnected
+            self.judge(request.method, path, answer.status, answer.content_type, body)
+
+    def judge(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
+        """Note a fault if an answer does not match its description."""
+        is_described = method.lower() in obj(judge().paths.get(path))
         if path.startswith("/v1/") and is_described and not path.startswith(self.answered_by_others):
             try:
-                judge().judge(request.method, path, answer.status, answer.content_type, body)
+                judge().judge(method, path, status, content_type, body)
             except AssertionError as fault:
                 self.faults.append(str(fault))
 

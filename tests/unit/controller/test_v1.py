@@ -9,7 +9,7 @@ import yarl
 
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, fixed
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountMoved
@@ -152,6 +152,15 @@ async def test_status_of_a_silent_or_foreign_program_is_not_shown(host: Machine)
     process.responds.set()
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["memory"], "secret" in account) == (4096, False)
+
+
+async def test_answers_of_accounts_are_held_to_their_description(host: Machine) -> None:
+    """Although aiohttp does not see them: otherwise the document could promise what nobody checks."""
+    process = await host.start("alice")
+    error = {"code": "x", "message": "no", "remedy": "yes"}
+    process.serve = fixed(418, body=json.dumps({"error": error}).encode())
+    assert (await host.v1("GET", "accounts/alice/chats"))[0] == 418
+    assert "is not described" in host.faults.pop()
 
 
 MOVE: JsonObject = {"to": "host-b", "id": "5f2c"}
