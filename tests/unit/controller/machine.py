@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -125,6 +125,22 @@ def unix_listener(path: Path, backlog: int = 128) -> socket.socket:
     os.close(directory)
     listener.listen(backlog)
     return listener
+
+
+@contextlib.contextmanager
+def full_queue(path: Path) -> Iterator[int]:
+    """Fill the queue of a listener that accepts nothing; yield how many connections it has."""
+    with contextlib.ExitStack() as stack:
+        directory = os.open(path.parent, os.O_PATH)
+        stack.callback(os.close, directory)
+        filling = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                each = stack.enter_context(socket.socket(socket.AF_UNIX))
+                each.setblocking(False)
+                each.connect(f"/proc/self/fd/{directory}/{path.name}")
+                filling += 1
+        yield filling
 
 
 class Process:

@@ -23,7 +23,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.controller.machine import Machine, unix_listener
+from tests.unit.controller.machine import Machine, full_queue, unix_listener
 from wxcontroller.controller.account_port import connecting
 from wxcontroller.controller.account_port.connecting import AcceptedBy, connect
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
@@ -180,17 +180,12 @@ async def test_ended_program_is_not_asked_at_its_port(place: Place) -> None:
 
 
 async def test_full_queue_is_waited_for(place: Place) -> None:
-    with unix_listener(place.socket, backlog=1) as listening, contextlib.ExitStack() as stack:
+    with (
+        unix_listener(place.socket, backlog=1) as listening,
+        full_queue(place.socket) as filling,
+        contextlib.ExitStack() as stack,
+    ):
         os.chown(place.runtime, os.getuid(), -1)
-        directory = os.open(place.runtime, os.O_PATH)
-        stack.callback(os.close, directory)
-        filling = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                each = stack.enter_context(socket.socket(socket.AF_UNIX))
-                each.setblocking(False)
-                each.connect(f"/proc/self/fd/{directory}/{place.socket.name}")
-                filling += 1
         with pytest.raises(TimeoutError):
             await place.connect(0.05)
         waiting = [asyncio.create_task(place.connect()) for _ in range(20)]

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import socket
+from pathlib import Path
 
 import pytest
 import yarl
 
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
-from tests.unit.controller.machine import Machine, fixed
+from tests.unit.controller.machine import Machine, fixed, full_queue, unix_listener
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountMoved
@@ -152,6 +153,18 @@ async def test_status_of_a_silent_or_foreign_program_is_not_shown(host: Machine)
     process.responds.set()
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["memory"], "secret" in account) == (4096, False)
+
+
+async def test_status_of_a_hung_program_is_not_waited_for(tmp_path: Path) -> None:
+    """Its socket has a full queue: not even a connection comes about."""
+    async with Machine(tmp_path, ua_connect_timeout=600.0) as host:
+        process = await host.start("alice")
+        socket_path = host.paths.api_socket(process.instance)
+        socket_path.unlink()
+        with unix_listener(socket_path, backlog=0), full_queue(socket_path):
+            async with asyncio.timeout(PATIENCE):
+                status, account = await host.v1("GET", "accounts/alice")
+        assert (status, account["client"], account["client_reason"]) == (200, None, "no response within 2 s")
 
 
 async def test_answers_of_accounts_are_held_to_their_description(host: Machine) -> None:

@@ -225,9 +225,8 @@ class ForwardedRequest:
                     self.end_poll()
                     return
                 self._forwarder.polls.add(self)
-        await self._send(
-            await shared.ports.backends.connection(account, connection.heard, settings.ua_connect_timeout)
-        )
+        seconds = min(settings.ua_connect_timeout, call.seconds or settings.ua_connect_timeout)
+        await self._send(await shared.ports.backends.connection(account, connection.heard, seconds))
 
     # -- the body, before it is sent
 
