@@ -34,10 +34,20 @@ POST = _POST + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Leng
 
 
 # A call whose answer passes unread, one whose answer is read and written again, and one that the controller makes.
-MEDIA, MESSAGES, STATUS = (
+MEDIA, MESSAGES, CHATS, STATUS = (
     GET.replace(b"openwx/get_user_info?client=bot", b"v1/accounts/bot" + rest)
-    for rest in (b"/media/1.jpg", b"/messages", b"")
+    for rest in (b"/media/1.jpg", b"/messages", b"/chats", b"")
 )
+
+
+def in_chunk(body: bytes) -> bytes:
+    """Return the rest of a request with a body of one chunk."""
+    return b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+def of_json(body: bytes, status: bytes = b"200 OK") -> bytes:
+    """Return an answer of an account."""
+    return OK.replace(b"200 OK", status).replace(b"Length: 2", b"Length: %d" % len(body)) + body
 
 
 @contextlib.asynccontextmanager
@@ -188,6 +198,76 @@ async def test_no_more_of_an_answer_is_taken_than_may_be_written_again(route: Ro
         for _ in range(3):
             assert (await ask(route, MESSAGES))[0] == 502
     assert ANSWER_BYTES < taken / 3 < 4 * ANSWER_BYTES  # with what the sockets hold
+
+
+async def test_memory_for_answers_is_limited_and_given_back(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by an account that never ends its answer, when its caller hangs up."""
+    monkeypatch.setattr("wxcontroller.core.budget.HELD_BYTES", 3000)
+    chats = b'{"account": "bot", "log": "0badcafe", "chats": [], "more": false, "x": "%b"}'
+    page, budget = of_json(chats % (b"x" * 2000)), route.host.shared.ports.budget
+    [account] = route.host.accounts.registry.all().values()
+    for answer, status in (
+        (page, 200),
+        (page, 200),
+        (of_json(chats % (b"x" * 3000)), 502),
+        (page[:-9], 0),
+        (page, 200),
+    ):
+        route.account.answer = answer
+        if status:
+            found = await ask(route, CHATS)
+            assert found[0] == status
+            assert (b"too much memory" in found[1]) == (status == 502)
+        else:
+            _, writer = await asyncio.open_connection(*route.host.address)
+            writer.write(CHATS)
+            async with asyncio.timeout(PATIENCE):
+                while not budget(account)._held:
+                    await asyncio.sleep(0.01)
+                writer.close()
+                await route.account.hung_up.wait()
+
+
+async def test_answers_that_are_kept_are_for_the_same_status_only(route: Route) -> None:
+    for status, shown in ((b"200 OK", True), (b"200 OK", True), (b"500 No", False), (b"200 OK", True)):
+        route.account.answer = of_json(b'{"account": "bot", "version": "1", "pid": 7}', status)
+        found, body = await ask(route, STATUS)
+        assert (found, bool(json.loads(body)["client"])) == (200, shown)
+
+
+async def test_tokens_in_queries_of_v1_do_not_reach_the_account(tmp_path: Path) -> None:
+    async with routed(tmp_path, closed=True) as route:
+        assert (await ask(route, MEDIA.replace(b"jpg", b"jpg?a=1&token=" + route.token.encode())))[0] == 200
+        assert [each.line.split(b" ")[1] for each in route.account.got] == [b"/v1/media/1.jpg?a=1"]
+
+
+_JSON_POST = b"POST /v1/accounts/bot/%b HTTP/1.1\r\n" + _HEAD + b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("call", "size", "status"),
+    [(b"typing", 1 << 20, 200), (b"typing", (1 << 20) + 1, 413), (b"messages", (1 << 20) + 1, 200)],
+)
+async def test_only_messages_may_have_large_bodies(
+    route: Route, call: bytes, size: int, status: int, chunked: bool
+) -> None:
+    message, typing = (
+        b'"chat": "x", "state": "delivered", "id": "1", "parts": []',
+        b'"peer": "x", "on": true, "shown": true',
+    )
+    route.account.answer = of_json(b"{%b, %b}" % (message, typing))
+    body = b"x" * size
+    rest = in_chunk(body) if chunked else b"Content-Length: %d\r\n\r\n" % size + body
+    assert (await ask(route, _JSON_POST % call + rest))[0] == status
+    assert len(route.account.got) == (status == 200)
+
+
+async def test_malformed_chunk_in_v1_is_reported_as_there(route: Route) -> None:
+    sent = _JSON_POST % b"messages" + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"
+    status, body = await ask(route, sent)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "bad-request")
+    assert route.account.got == []
 
 
 @pytest.mark.parametrize("sent", [GET, POST, MESSAGES])
@@ -471,8 +551,7 @@ async def test_a_form_too_large_for_memory_arrives_without_its_token(tmp_path: P
         for size in (10, 3 << 20):
             body = fields + b"x" * size
             shown = f"X-Auth-Token: {route.token}\r\n".encode() if size > 1 << 20 else b""
-            head = POST.partition(b"Content-Length")[0] + shown + b"Transfer-Encoding: chunked\r\n\r\n"
-            assert (await ask(route, head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)))[0] == 200
+            assert (await ask(route, POST.partition(b"Content-Length")[0] + shown + in_chunk(body)))[0] == 200
             assert route.account.got[-1].body == b"client=bot&id=x&content=" + b"x" * size
 
 
@@ -516,12 +595,14 @@ async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path)
             "own": token(route.host, Scope.SEND, "bot"),
             "no": token(route.host, Scope.SEND, "x"),
         }
+        route.account.answer = of_json(b'{"account": "bot", "log": "0badcafe", "chats": [], "more": false}')
         got = {}
         for name, each in tokens.items():
             shown_token = f"X-Auth-Token: {each}\r\n".encode()
-            for kind, request in (("get", GET), ("post", POST)):
+            for kind, request in (("get", GET), ("status", STATUS), ("chats", CHATS), ("post", POST)):
                 got[name, kind] = (await ask(route, request.replace(b"Host:", shown_token + b"Host:")))[0]
-        allowed = {("r", "get"), ("own", "get"), ("own", "post")}
+        reads = ("get", "status", "chats")
+        allowed = {*((name, kind) for name in ("r", "own") for kind in reads), ("own", "post")}
         assert got == {case: 200 if case in allowed else 403 for case in got}
 
 
