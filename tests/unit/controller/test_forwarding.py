@@ -575,6 +575,45 @@ async def test_a_large_form_is_answered_once_however_early(route: Route, monkeyp
     writer.close()
 
 
+async def test_a_large_form_is_answered_once_however_long_its_answer_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, with an answer that is decoded in a thread, and a body whose next part is read in another."""
+
+    async def slowly(function: Callable[..., object], *arguments: object) -> object:
+        await asyncio.sleep(0.3 if getattr(function, "__name__", "") == "read" else 0)
+        return function(*arguments)
+
+    refusal = {"error": {"code": "bad-request", "message": "no", "remedy": "yes"}, "more": [1] * 20_001}
+    answers = [json.dumps(refusal).encode(), b"{}"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(_ENDS)
+        body = answers.pop(0)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d" % len(body) + _ENDS + body)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with routed(tmp_path, closed=True) as route:
+        route.program.close()
+        async with await asyncio.start_server(serve, "127.0.0.1", route.port):
+            shown = f"X-Auth-Token: {route.token}\r\n".encode()
+            body = _FORM + b"x" * (2 << 20)
+            head = POST.partition(b"Content-Length")[0].replace(
+                b"openwx/send_friend_message", MESSAGES.split()[1][1:]
+            )
+            reader, writer = await asyncio.open_connection(*route.host.address)
+            writer.write(head + shown + in_chunk(body))
+            monkeypatch.setattr(asyncio, "to_thread", slowly)
+            async with asyncio.timeout(PATIENCE):
+                assert (await read(reader)).status == 400
+                await asyncio.sleep(0.5)
+                writer.write(GET.replace(b"Host:", shown + b"Host:"))
+                assert (await read(reader)).body == b"{}"
+            writer.close()
+
+
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
     assert LOOK_SECONDS < 0.05
     async with routed(tmp_path, closed=True) as route:

@@ -454,6 +454,8 @@ class ForwardedRequest:
     def finished(self) -> None:
         self._backend = None
         if self._answer is not None:
+            if self._task is not None:  # it still sends: what it met later would be taken for the next request's
+                self._task.cancel()
             self._begin(self._write_again(self._answer))
             return
         self._end(self._status)
