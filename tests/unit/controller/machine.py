@@ -32,7 +32,6 @@ from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
 from wxcontroller.controller.account_port.exchange import ForwardedRequest
-from wxcontroller.controller.account_port.failures import PortFailure
 from wxcontroller.controller.account_port.ports import AccountPorts
 from wxcontroller.controller.account_port.rewriting import AnswerWriter
 from wxcontroller.controller.accounts import Accounts
@@ -494,10 +493,6 @@ class _JudgedWriter:
         path = f"/v1/accounts/{{name}}{self.endpoint.path.removeprefix('/v1/accounts/{name}').removeprefix('/v1')}"
         self.host.judge(self.endpoint.methods[0], path, status, CONTENT_TYPE, body)
         return body
-
-    async def failed(self, account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
-        """See AnswerWriter."""
-        return await self.writer.failed(account, problem, request)
 
 
 class Machine:

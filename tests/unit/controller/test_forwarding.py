@@ -270,6 +270,17 @@ async def test_malformed_chunk_in_v1_is_reported_as_there(route: Route) -> None:
     assert route.account.got == []
 
 
+@pytest.mark.parametrize(("call", "status"), [(b"/chats", 502), (b"", 200), (b"/events", 200)])
+async def test_only_the_events_of_an_account_are_a_stream(route: Route, call: bytes, status: int) -> None:
+    """Whatever the caller asks for and the account sends."""
+    stream = b"event: here\n\n"
+    route.account.answer = of_json(stream).replace(b"application/json", b"text/event-stream")
+    route.account.hangs_up = True
+    sent = STATUS.replace(b"bot", b"bot" + call).replace(b"Host:", b"Accept: text/event-stream\r\nHost:")
+    found, body = await ask(route, sent)
+    assert (found, body.startswith(b"event: here\n")) == (status, call == b"/events")
+
+
 @pytest.mark.parametrize("sent", [GET, POST, MESSAGES])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
 async def test_requests_that_reached_an_account_are_never_repeated(route: Route, answer: bytes, sent: bytes) -> None:

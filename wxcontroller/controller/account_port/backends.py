@@ -12,6 +12,7 @@ is within its budget (``core/budget.py``).
 
 import asyncio
 import select
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol, cast
@@ -146,6 +147,7 @@ class Backend(asyncio.Protocol):
         *(
             "_paused",
             "_poll",
+            "_room",
             "_stopped",
             "_transport",
             "_turn",
@@ -180,6 +182,7 @@ class Backend(asyncio.Protocol):
         self._paused = False  # the caller does not read
         self._turn: asyncio.Handle | None = None  # when the account has time again
         self._stopped = False  # reading is, for either reason
+        self._room = asyncio.Event()  # for more of a request
 
     # -- asking
 
@@ -193,6 +196,14 @@ class Backend(asyncio.Protocol):
         """Send more of the request."""
         self._transport.write(data)
 
+    async def send(self, pieces: AsyncIterator[bytes]) -> None:
+        """Send the rest of a request, no faster than the account takes it. Cancel it when the answer comes first."""
+        async for piece in pieces:
+            self.write(piece)
+            if self.is_full:
+                self._room.clear()
+                await self._room.wait()
+
     def pause_writing(self) -> None:
         self.is_full = True
         if self._sink is not None:
@@ -200,6 +211,7 @@ class Backend(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.is_full = False
+        self._room.set()
         if self._sink is not None:
             self._sink.empty()
 

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -27,15 +27,12 @@ from wxcontroller.controller.account_port.failures import PortFailure, failure_o
 from wxcontroller.controller.account_port.proxy import (
     KEPT_BY_BROWSERS,
     NOT_SENT_ON,
-    PASSED_BODY_BYTES,
-    failure,
     kept,
     to_host,
 )
 from wxcontroller.controller.account_port.rewriting import AnswerWriter
 from wxcontroller.controller.admission import claim_of_caller, claim_of_head, hop_of, shown_by
 from wxcontroller.controller.authentication import Caller
-from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import FORMS, Refused
 from wxcontroller.controller.metrics.requests import RequestPart
 from wxcontroller.controller.openwx import client_unknown, is_missing
@@ -62,10 +59,16 @@ _OF_CONTENT = re.compile(rb"(?i)(?<=\r\n)(?:content-length|content-type|transfer
 _JSON_TYPE = f"Content-Type: {replies.CONTENT_TYPE}\r\n".encode()
 _CHUNKED = b"\r\nTransfer-Encoding: chunked\r\n"
 _PREFLIGHT = "".join(f"{name}: {value}\r\n" for name, value in replies.PREFLIGHT_HEADERS.items()).encode()
+# Of a body that is not content to send; an account's own /v1 has the same limit.
+_BODY_BYTES = 1 << 20
 _LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
 _ENDED_BY_RESTART = "/openwx/check_event"
 # With this much of a body waiting, its caller has to wait.
 _QUEUED = 64 << 10
+
+
+async def _reported(_: Account, problem: PortFailure, __: web.Request) -> web.StreamResponse:
+    raise problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,16 @@ class AccountCall:
     """A call that an account answers, with its path there; ``account`` is the one that its path at the controller
     names, None: the parameter ``client`` does.
 
-    ``writer`` writes the answer again, None: it passes unread. ``is_upload``: the body may be as large as content to
-    send. ``seconds`` is how long it may take, None: as the settings have it.
+    ``writer`` writes the answer again, None: it passes unread; ``failed`` answers when the account did not.
+    ``is_upload``: the body may be as large as content to send. ``seconds`` is how long it may take, None: as the
+    settings have it.
     """
 
     endpoint: Endpoint
     path: str
     account: str | None = None
     writer: AnswerWriter | None = None
+    failed: Callable[[Account, PortFailure, web.Request], Awaitable[web.StreamResponse]] = _reported
     is_upload: bool = True
     seconds: float | None = None
 
@@ -93,24 +98,10 @@ class ForwardedRequest:
     """
 
     __slots__ = (
-        *(
-            "_account",
-            "_answer",
-            "_answer_bytes",
-            "_backend",
-            "_call",
-            "_hold",
-            "_limit",
-            "_memory",
-            "_began",
-            "_body_bytes",
-            "_caller",
-            "_complete",
-            "_connection",
-            "_content",
-        ),
-        *("_forwarder", "_head", "_held", "_keep", "_path", "_place", "_query", "_share", "_shared", "_spool"),
-        *("_status", "_streams", "_target", "_task", "_wake", "call", "is_head"),
+        *("_account", "_answer", "_answer_bytes", "_backend", "_began", "_body_bytes", "_call", "_caller"),
+        *("_complete", "_connection", "_content", "_forwarder", "_head", "_held", "_hold", "_keep", "_limit"),
+        *("_memory", "_path", "_place", "_query", "_share", "_shared", "_spool", "_status", "_streams", "_target"),
+        *("_task", "_wake", "call", "is_head"),
     )
 
     def __init__(
@@ -125,7 +116,7 @@ class ForwardedRequest:
         self._forwarder, self._shared = forwarder, forwarder.shared
         self._connection, self._head, self._path, self._query = connection, head, path, query
         self._began, self._call = connection.heard, call
-        self._limit = self._shared.settings.max_body if call.is_upload else PASSED_BODY_BYTES
+        self._limit = self._shared.settings.max_body if call.is_upload else _BODY_BYTES
         self._answer: list[bytes] | None = None  # what of it is here, if it is written again
         self._answer_bytes = 0
         self._memory: AbstractContextManager[Holding] | None = None  # for that
@@ -135,7 +126,7 @@ class ForwardedRequest:
         self._body_bytes = 0
         self._complete = head.body is None  # the body is
         self._streams = False  # it goes to the account as it comes
-        self._wake: asyncio.Future[None] | None = None  # of who waits for more of it, or to send more of it
+        self._wake: asyncio.Future[None] | None = None  # of who waits for more of it
         self._spool: BodySpool | None = None  # the body, if it was read
         self._account: Account | None = None
         self._backend: Backend | None = None
@@ -355,12 +346,7 @@ class ForwardedRequest:
         else:
             self._complete = False
             backend.ask(self, sent)
-            async for piece in spool.chunks():
-                backend.write(piece)
-                while backend.is_full and self._backend is backend:
-                    await self._woken()
-                if self._backend is not backend:
-                    return
+            await backend.send(spool.chunks())
             self._complete = True
             backend.expect(self.latest())
 
@@ -399,7 +385,6 @@ class ForwardedRequest:
     def empty(self) -> None:
         """It does again."""
         self._connection.resume_body()
-        self._wake_up()
 
     def latest(self) -> float:
         settings, backend = self._shared.settings, self._backend
@@ -560,9 +545,7 @@ class ForwardedRequest:
 
     def _fail(self, problem: PortFailure) -> None:
         assert self._account is not None
-        call = self._call
-        failed = _failed if call.account is None else _reported if call.writer is None else call.writer.failed
-        self._conclude(partial(failed, self._account, problem))
+        self._conclude(partial(self._call.failed, self._account, problem))
 
     def _conclude(self, handler: Handler) -> None:
         """End the request with what the controller itself answers. aiohttp counts it, too."""
@@ -578,20 +561,12 @@ async def _raised(problem: Exception, _: web.Request) -> web.StreamResponse:
     raise problem
 
 
-async def _reported(_: Account, problem: PortFailure, __: web.Request) -> web.StreamResponse:
-    raise problem
-
-
 async def _foreign(problem: Refused, request: web.Request) -> web.StreamResponse:
     return request.app[FORMS].of_request(request).foreign(problem)
 
 
 async def _no_events(_: web.Request) -> web.StreamResponse:
     return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
-
-
-async def _failed(account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
-    return await failure(context(request), account, problem)
 
 
 async def _unknown(

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from wxcontroller.controller.account_port.exchange import AccountCall, ForwardedRequest
 from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
+from wxcontroller.controller.account_port.proxy import failure
 from wxcontroller.controller.account_port.rewriting import Records, RecordWriter
 from wxcontroller.controller.account_port.status import PROGRAM_ANSWER_SECONDS, AccountStatuses
 from wxcontroller.controller.admission import claim_of_caller, shown_by
@@ -35,6 +36,7 @@ from wxcontroller.openwx.parameters import BadParameter
 # A path that is read in one way only: no escapes, no empty or relative parts. Others lead nowhere.
 _PATH = re.compile(r"/openwx(?:/(?!\.)[0-9A-Za-z_.~!$&'()*+,:=@-]+)+/?")
 _V1 = "/v1/accounts/"
+_EVENTS = "/v1/events"
 _ONE = Endpoint(("GET",), "/v1/accounts/{name}", Scope.READ, About.NAME)
 
 
@@ -48,6 +50,10 @@ def parts_of(target: bytes) -> tuple[str, bytes]:
         target = slash + rest
     path, _, query = target.partition(b"#")[0].partition(b"?")
     return path.decode(), query
+
+
+def _wants_stream(head: RequestHead) -> bool:
+    return b"text/event-stream" in head.values.get(b"accept", b"")
 
 
 def own_headers(settings: Settings) -> bytes:
@@ -79,19 +85,22 @@ class AccountForwarder:
         if self.shared.fleet is not None and self._is_elsewhere(query):
             return False
         connection.begin(
-            ForwardedRequest(self, connection, head, path, query, AccountCall(access.of_call(path), path))
+            ForwardedRequest(
+                self, connection, head, path, query, AccountCall(access.of_call(path), path, failed=failure)
+            )
         )
         return True
 
     def _take_v1(self, connection: HttpConnection, head: RequestHead, path: str, query: bytes) -> bool:
         """Take a call of /v1 that an account of this host answers, but for its stream."""
         name, *parts = map(unquote, path.split("/")[3:])
-        if not all((name, *parts)) or b"text/event-stream" in head.values.get(b"accept", b""):
+        if not all((name, *parts)):
             return False
         if parts:
             call = self._call_of(head, name, parts, path)
         else:  # of the controller, with what its process says about itself
-            call = AccountCall(_ONE, "/v1/status", name, self._statuses, False, PROGRAM_ANSWER_SECONDS)
+            statuses, seconds = self._statuses, PROGRAM_ANSWER_SECONDS
+            call = AccountCall(_ONE, "/v1/status", name, statuses, statuses.failed, False, seconds)
             call = call if head.method == b"GET" else None
         if call is None:
             return False
@@ -102,12 +111,12 @@ class AccountForwarder:
 
     def _call_of(self, head: RequestHead, name: str, parts: Sequence[str], path: str) -> AccountCall | None:
         endpoint = access.of_program(head.method.decode(), parts)
-        if endpoint is None:
+        if endpoint is None or (endpoint.path == _EVENTS and _wants_stream(head)):
             return None
         record = self._records.get((endpoint.methods[0], f"/v1/accounts/{{name}}{endpoint.path.removeprefix('/v1')}"))
         writer = None if record is None else RecordWriter(self.shared, record, path)
         target, is_upload = "/v1/" + path.split("/", 4)[4], endpoint.path == "/v1/messages"
-        return AccountCall(endpoint, target, name, writer, is_upload)
+        return AccountCall(endpoint, target, name, writer, is_upload=is_upload)
 
     def address_of(self, head: RequestHead, connection: HttpConnection) -> object:
         """Return the address of a request's peer, in the form that sockets have."""
@@ -136,7 +145,7 @@ class AccountForwarder:
 
     def _answer_list(self, connection: HttpConnection, head: RequestHead, path: str, query: bytes) -> bool:
         shared = self.shared
-        if (b"accept" in head.values and b"text/event-stream" in head.values[b"accept"]) or not head.keeps:
+        if _wants_stream(head) or not head.keeps:
             return False
         if query and credentials.without_token(f"{path}?{query.decode()}") != path:
             return False

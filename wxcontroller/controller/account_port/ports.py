@@ -60,7 +60,6 @@ class PortAnswer:
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.Future[ResponseHead] = self._loop.create_future()
         self._begun = False  # the content
-        self._room = asyncio.Event()  # for more of the request
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,13 +107,7 @@ class PortAnswer:
             sending.cancel()
 
     async def _send(self, backend: Backend, body: AsyncIterator[bytes]) -> None:
-        async for piece in body:
-            backend.write(piece)
-            self._room.clear()
-            while backend.is_full and self._backend is backend:
-                await self._room.wait()
-            if self._backend is not backend:
-                return
+        await backend.send(body)
         self.is_sent = True
         backend.expect(self.latest())
 
@@ -134,7 +127,7 @@ class PortAnswer:
         """See ``ResponseSink``."""
 
     def empty(self) -> None:
-        self._room.set()
+        """See ``ResponseSink``."""
 
     def latest(self) -> float:
         backend = self._backend
@@ -152,12 +145,10 @@ class PortAnswer:
 
     def finished(self) -> None:
         self._backend = None
-        self._room.set()
         self.content.feed_eof()
 
     def broken(self, problem: Exception) -> None:
         self._backend = None
-        self._room.set()
         if not self._head.done():
             self._head.set_exception(problem)
         self.content.set_exception(problem)

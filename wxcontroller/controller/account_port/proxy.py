@@ -31,7 +31,7 @@ from wxcontroller.controller.account_port.rewriting import record_of, rewritten
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.authentication import Caller
 from wxcontroller.controller.body import chunks, has_body, is_taken
-from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.openwx import client_unknown
 from wxcontroller.controller.spool import BodySpool, spooled
@@ -76,13 +76,11 @@ _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
 # The library's word for methods that its parser takes and it cannot pass on, as QUERY.
 _UNKNOWN = "<unknown>"
-# For bodies for an account's own /v1, which has the same limit.
-PASSED_BODY_BYTES = 1 << 20
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
 
 
-class _Port:
+class _AccountDestination:
     """An account's port as a destination."""
 
     def __init__(self, ports: AccountPorts, account: Account) -> None:
@@ -187,11 +185,11 @@ async def pass_on(
     Raises PortFailure, HTTPRequestEntityTooLarge, and Busy for a long poll beyond the caller's share of the account.
     """
     shared = context(request)
-    port = _Port(shared.ports, account)
+    destination = _AccountDestination(shared.ports, account)
     if resource_of(request) is not Resource.LONG_POLLS:
-        return await pass_to(request, port, target, sent_back=sent_back)
+        return await pass_to(request, destination, target, sent_back=sent_back)
     with shared.shares.held(account, caller(request)):
-        return await pass_to(request, port, target, sent_back=sent_back)
+        return await pass_to(request, destination, target, sent_back=sent_back)
 
 
 async def pass_to(
@@ -283,9 +281,9 @@ async def stream(request: web.Request, response: RelayedAnswer, headers: CIMulti
     return answer
 
 
-async def failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:
-    """Return why there is no response, as far as systemd and the account's state show."""
-    name = account.name
+async def failure(account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
+    """Return why there is no response under /openwx/, as far as systemd and the account's state show."""
+    shared, name = context(request), account.name
     fields: dict[str, str] = {"client": name.name}
     status = 504 if problem.timed_out else 502
     try:

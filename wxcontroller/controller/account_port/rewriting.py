@@ -15,7 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from wxcontroller.controller.account_port.destination import Destination, RelayedAnswer
-from wxcontroller.controller.account_port.failures import NotAnswering, PortFailure
+from wxcontroller.controller.account_port.failures import NotAnswering
 from wxcontroller.controller.account_port.hub import EVENT_VALUES, announced
 from wxcontroller.controller.context import Context
 from wxcontroller.core.account import Account
@@ -83,10 +83,6 @@ class AnswerWriter(Protocol):
         """Return the content of the answer. Raises PortFailure."""
         ...
 
-    async def failed(self, account: Account, problem: PortFailure, request: web.Request) -> web.StreamResponse:
-        """Return the answer to a call that the account did not answer."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class RecordWriter:
@@ -107,10 +103,6 @@ class RecordWriter:
             return await written(content, status, self.kind, self.limit, budget, account.name.name)
         except Undecodable as problem:
             raise NotAnswering(account, why_unusable(status, self.path, problem)) from None
-
-    async def failed(self, _: Account, problem: PortFailure, __: web.Request) -> web.StreamResponse:
-        """See AnswerWriter."""
-        raise problem
 
 
 def limit_of(kind: type[WireRecord], event_bytes: int) -> int:

@@ -138,6 +138,6 @@ class AccountStatuses:
         return part.body
 
     async def failed(self, account: Account, problem: PortFailure, _: web.Request) -> web.StreamResponse:
-        """See AnswerWriter."""
+        """Return the answer about an account whose process did not respond."""
         view = await self._shared.accounts.require(account.name.name)
         return json_response({**account_json(view), **Answer(reason=problem.what).as_json()})
