@@ -220,6 +220,8 @@ def _print_owners(etcd: JsonObject) -> None:
 def _print_members(members: list[JsonObject], certificates: list[JsonObject], quorum: int) -> None:
     from wxcontroller.cli.terminal import print_rows
 
+    if not members:  # the controller has just started
+        return
     ends = {one_line(each.get("of")): _day(each) for each in certificates}
     rows = [
         (

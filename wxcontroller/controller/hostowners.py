@@ -141,7 +141,7 @@ class HostOwners:
         """Return why this host has no lease, and what to do."""
         reason, remedy = self.keeper.obstacle()
         down = {url: why for url, why in self.members.items() if why}
-        if down and 2 * len(down) >= len(self.members):
+        if down and len(self.members) - len(down) < self._quorum:
             # All may be well, and this host not: its certificate, its password or its network.
             words = N_(
                 "etcd has no quorum for this host: {down} of {count} members cannot be used, as {url}: {reason}"
@@ -207,6 +207,10 @@ class HostOwners:
         return {url: member.reason for url, member in self._members.items()}
 
     @property
+    def _quorum(self) -> int:
+        return len(self._members) // 2 + 1
+
+    @property
     def ending(self) -> Mapping[str, int]:
         """When the certificates for etcd end that expire soon, by setting or URL of a member."""
         soon = time.time() + ENDING_SECONDS
@@ -227,7 +231,7 @@ class HostOwners:
         return {
             **text_fields(reason=self.trouble),
             "members": members,
-            "quorum": len(members) // 2 + 1,
+            "quorum": self._quorum,
             "certificates": certificates,
             "permit_seconds": None if left is None else max(0, int(left)),
             **self.outlooks.as_json(),

@@ -51,6 +51,8 @@ _TOKEN_SECONDS = 120.0
 _PAGE = 500
 # Keys and values of a page, at most 1 kB each, with a margin for foreign keys below the prefix.
 _ANSWER_BYTES = 32 << 20
+# Of a member's status, which has a few hundred.
+_STATUS_BYTES = 64 << 10
 # Of JSON in which each value is one string.
 _DEPTH = 12
 # gRPC's codes.
@@ -218,7 +220,7 @@ class Etcd:
         return {
             endpoint: EtcdMember(
                 reason,
-                bool(status) and text(status.get("leader")) == text(field(status.get("header"), "member_id")),
+                text(status.get("leader"), "-") == text(field(status.get("header"), "member_id")),
                 max(0, latest - integer(status.get("raftAppliedIndex"))) if status else None,
             )
             for endpoint, (reason, status) in zip(endpoints, found, strict=True)
@@ -241,11 +243,13 @@ class Etcd:
                 asyncio.timeout(self._seconds),
                 await self._post(endpoint, "/v3/maintenance/status", {}) as response,
             ):
-                status = await _answer(endpoint, response)
+                status = await _answer(endpoint, response, _STATUS_BYTES)
         except (aiohttp.ClientError, OSError) as problem:
             return connection_reason(problem, self._credentials), {}
         except EtcdFailure as failure:
-            return failure.text, {}
+            return failure.reason, {}
+        if status.get("isLearner") is True:
+            return Text(N_("it is a learner, which serves no requests and has no vote")), status
         # Such as a member without a leader, or without space.
         errors = "; ".join(map(one_line, items(status.get("errors"))))[:200]
         return verbatim(errors) if errors else NOTHING, status
@@ -507,9 +511,14 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield rest
 
 
-async def _answer(endpoint: str, response: aiohttp.ClientResponse) -> JsonObject:
+async def _answer(endpoint: str, response: aiohttp.ClientResponse, limit: int = _ANSWER_BYTES) -> JsonObject:
     """Return the one answer in a response. Raises EtcdFailure, and aiohttp's errors."""
-    return _object(endpoint, b"\n".join([line async for line in _lines(response)]), response.status)
+    raw = bytearray()
+    async for piece in response.content.iter_any():
+        raw += piece
+        if len(raw) > limit:
+            raise EtcdFailure(endpoint, Text(N_("its response is not that of etcd")))
+    return _object(endpoint, bytes(raw), response.status)
 
 
 def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:

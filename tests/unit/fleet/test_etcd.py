@@ -147,6 +147,44 @@ async def test_ends_of_certificates_are_seen(tmp_path: Path) -> None:
         assert await etcd.certificate_ends() == {}
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (b'{"header": {"member_id": "1"}, "leader": "1", "raftIndex": "9", "raftAppliedIndex": "9"}', ""),
+        (b'{"header": {"member_id": "1"}, "leader": "2", "isLearner": true}', "it is a learner"),
+        (b'{"header": {"revision": "1"}, "leader": {}}', ""),
+        (b'{"header": {"member_id": "1"}, "errors": ["etcdserver: no leader", 7]}', "etcdserver: no leader; 7"),
+        (b"{}", "its response is not that of etcd"),
+        (b"[[" * 500, "its response is not that of etcd"),
+        (b"\xff\n" * 300, "its response is not that of etcd"),
+        (b'{"header": {"x": "%s"}}' % (b"y" * (64 << 10)), "its response is not that of etcd"),
+        (b"1\n" * (16 << 20), "its response is not that of etcd"),
+    ],
+)
+async def test_status_of_a_member_is_judged_whatever_it_says(status: bytes, reason: str) -> None:
+    taken = 0
+
+    async def member(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(status), 65536):
+                writer.write(status[start : start + 65536])
+                await writer.drain()
+                taken = start
+        writer.close()
+
+    async with await asyncio.start_server(member, "127.0.0.1", 0) as listening:
+        settings = EtcdSettings((f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}",))
+        async with Etcd(settings, credentials_of(settings), PATIENCE) as etcd:
+            [found] = (await etcd.members()).values()
+    assert reason in str(found.reason)
+    assert bool(reason) == bool(found.reason)
+    assert found.is_leader == (b'"leader": "1"' in status)
+    assert taken < 16 << 20
+
+
 async def test_members_may_fail_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EtcdServers(tmp_path, 3).running() as servers:
         async with connected(servers.settings(), module.REQUEST_SECONDS) as etcd:

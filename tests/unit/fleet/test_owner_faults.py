@@ -412,8 +412,8 @@ async def test_fleet_shows_the_leader_the_lag_and_the_quorum_of_etcd(
     monkeypatch.setattr(Etcd.__init__, "__defaults__", (2.0,))
     answer, lagging = etcd_module._answer, set[str]()
 
-    async def behind(endpoint: str, response: aiohttp.ClientResponse) -> JsonObject:
-        found = await answer(endpoint, response)
+    async def behind(endpoint: str, response: aiohttp.ClientResponse, *limit: int) -> JsonObject:
+        found = await answer(endpoint, response, *limit)
         if endpoint in lagging and "raftAppliedIndex" in found:
             found["raftAppliedIndex"] = str(integer(found["raftAppliedIndex"]) - 5000)
         return found
@@ -430,6 +430,10 @@ async def test_fleet_shows_the_leader_the_lag_and_the_quorum_of_etcd(
 
     async with owning("a", members=3) as fleet, asyncio.timeout(60):
         [a] = fleet.hosts
+        with monkeypatch.context() as starting:
+            found = a.ownership.as_json()
+            starting.setattr(a.ownership, "as_json", lambda: {**found, "members": []})
+            assert await shown(a) == ("", {})
         await until(lambda: len(a.ownership.members) == 3 and not any(a.ownership.members.values()))
         words, rows = await shown(a)
         assert words == "etcd: 3 of 3 members can be used; a quorum is 2"
@@ -446,7 +450,7 @@ async def test_fleet_shows_the_leader_the_lag_and_the_quorum_of_etcd(
         lost.kill(signal.SIGKILL)
         while "2 of 3" not in words or sorted(row[0] for row in rows.values()) != ["down", "follower", "leader"]:
             words, rows = await shown(a)
-        assert rows[leader][:2] == ["down", "-"]
+        assert rows[leader] == ["down", "-", "-", "Connection refused"]
 
 
 async def test_certificate_is_reported_before_it_ends(
