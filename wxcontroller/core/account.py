@@ -138,7 +138,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
             )
     try:
         name = parse_name(variables[NAME])
-        port = int(variables[PORT], 10)
+        port = _positive(variables, PORT, 65535)
         epoch, adopted = epoch_in(variables), epoch_in(variables, ADOPTED, 0)
         leaving = leaving_from(variables.get(LEAVING, ""))
         desired = Desired(variables[DESIRED])
@@ -158,10 +158,6 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 ),
             ),
             N_("remove the file, or restore the name"),
-        )
-    if not 1 <= port <= 65535:
-        raise BadEnvironmentFile(
-            in_file(origin, Text("invalid port {port}", port=port)), N_("start the account again")
         )
     options = {
         option.name: variables[option.key]
@@ -185,12 +181,19 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
 
 def epoch_in(variables: Mapping[str, str], key: str = EPOCH, missing: int = 1) -> int:
     """Return an epoch in an account's environment. Raises ValueError for an invalid one."""
-    if not (value := variables.get(key)):
-        return missing
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value[:12]) <= LARGEST_EPOCH):
-        raise ValueError(
-            Text("{key} is {value}; it must be an integer of at least 1", key=key, value=f"{value[:64]!r}")
+    return _positive(variables, key, LARGEST_EPOCH) if variables.get(key) else missing
+
+
+def _positive(variables: Mapping[str, str], key: str, largest: int) -> int:
+    value = variables[key]
+    if not (value.isascii() and value.isdecimal() and len(value) <= 10 and 1 <= int(value) <= largest):
+        words = Text(
+            "{key} is {value}; it must be an integer from 1 to {largest}",
+            key=key,
+            value=f"{value[:64]!r}",
+            largest=largest,
         )
+        raise ValueError(words)
     return int(value)
 
 
