@@ -218,7 +218,10 @@ class Owners(RecordCache):
             record = self.accounts.get(instance)
             if record is None or record.host != self.name or record.removed:
                 return
-            if await self._change(instance, record, Put(record.entry.key, self._told(instance, wanted, record))):
+            # Perhaps another task has written it meanwhile.
+            if (told := self._told(instance, wanted, record)) == record.entry.value:
+                return
+            if await self._change(instance, record, Put(record.entry.key, told)):
                 return
 
     async def release(self, instance: str, wanted: AccountRecord) -> None:

@@ -1,7 +1,9 @@
 """The records of a fleet in etcd as one host changes them."""
 
+import asyncio
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,15 @@ async def test_upgraded_host_keeps_what_2_3_0_has_claimed_under_its_lease(etcd: 
     assert owners.is_own("eve", lease)
     assert owners.is_recorded("eve", WANTED)
     assert owners.accounts["eve"].epoch == 3
+
+
+async def test_what_two_tasks_record_at_once_is_written_once(etcd: Etcd) -> None:
+    owners = await owners_of(etcd)
+    first = (await owners.claim(EVE, WANTED, 4)).entry.mod_revision
+    stopped = replace(WANTED, desired="stopped")
+    await asyncio.gather(*(owners.tell("eve", stopped) for _ in range(2)))
+    [entry] = (await etcd.read(f"{PREFIX}accounts/eve")).entries
+    assert entry.mod_revision == first + 1
 
 
 async def test_copy_of_a_removed_account_is_not_started_and_its_epoch_not_used_again(etcd: Etcd) -> None:
