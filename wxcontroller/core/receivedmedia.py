@@ -1,7 +1,4 @@
-"""Names of received files in an account's media directory: a time, random digits, an extension.
-
-A module of its own: a program of 2.3.0 that runs on after an upgrade loads it then, with those that import it.
-"""
+"""Names of received files in an account's media directory: a time, random digits, an extension."""
 
 import re
 

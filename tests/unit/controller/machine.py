@@ -159,7 +159,6 @@ class Process:
         self.options: bytes | None = None
         self.responds = asyncio.Event()  # cleared, it answers neither
         self.responds.set()
-        self.has_socket = True
         self.answers: list[JsonValue] | None = []  # to its question; None for a program that asks nothing
         self.accepted = "yes"
         # The secret of its port; and, with ``echo``, the calls that it gets: line, headers and body.
@@ -214,8 +213,7 @@ class Process:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.account.port, reuse_address=True).start()
         self.say(LoginState.INIT)
-        if self.has_socket:
-            await web.SockSite(self._runner, unix_listener(self.paths.api_socket(self.instance))).start()
+        await web.SockSite(self._runner, unix_listener(self.paths.api_socket(self.instance))).start()
         replace_file(self.paths.port_secret(self.instance), f"{self.secret}\n".encode(), 0o640)
 
     def say(self, state: LoginState, **more: JsonValue) -> None:

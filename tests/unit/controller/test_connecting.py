@@ -6,7 +6,6 @@ Users are real: the programs of others run as these users.
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import select
 import socket
@@ -23,12 +22,11 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.controller.machine import Machine, full_queue, unix_listener
+from tests.unit.controller.machine import full_queue, unix_listener
 from wxcontroller.controller.account_port import connecting
 from wxcontroller.controller.account_port.connecting import AcceptedBy, connect
 from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
 from wxcontroller.core.account import Account
-from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tcptable import Pair, listeners, owners_of_other_ends, program_of
@@ -305,17 +303,3 @@ def test_programs_are_named_by_account_or_user(place: Place) -> None:
     assert str(program_of(ALICE, place.paths)) == "unit wxclient@alice.service"
     assert str(program_of(0, place.paths)) == "a program of user root"
     assert str(program_of(MALLORY, place.paths)) == f"a program of user {MALLORY}"
-
-
-async def test_account_of_an_earlier_version_is_reached_and_due_for_a_restart(tmp_path: Path) -> None:
-    async with Machine(tmp_path) as host:
-        process = await host.start("alice")
-        host.paths.api_socket("alice").unlink()
-        state = host.paths.state_file("alice")
-        content = json.loads(state.read_bytes())
-        del content["port_error"]
-        process.write(json.dumps(content).encode())
-        assert obj(await host.get("get_user_info", client="alice"))["method"] == "GET"
-        _, account = await host.v1("GET", "accounts/alice")
-        [issue] = (each for each in map(obj, items(account["issues"])) if each["code"] == "restart-due")
-        assert "wxctl restart alice" in str(issue["remedy"])

@@ -19,7 +19,7 @@ from wxcontroller.core.names import parse_name
 _CHECKS: Mapping[str, str] = {
     **dict.fromkeys((Code.HOST, Code.DUPLICATE), "fleet"),
     **dict.fromkeys((Code.WEBHOOK, Code.LATE, Code.DEAD, Code.LOST, Code.DAMAGED, Code.STORE), "reports"),
-    **dict.fromkeys((Code.OLD_CODE, Code.RESTART_DUE), "program"),
+    Code.OLD_CODE: "program",
 }
 # The same assessment as in the list and on the dashboard.
 _LEVELS: Mapping[Severity, Level] = {

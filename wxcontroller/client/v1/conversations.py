@@ -4,7 +4,6 @@ A message has one permanent id. That of a send of ours is the id that its call a
 every other message has WeChat's.
 """
 
-from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store.history import Found
@@ -21,9 +20,7 @@ _KINDS = {kind.value: kind for kind in MessageKind}
 class Conversations:
     """Shows messages of an account, whose people are in ``directory``."""
 
-    def __init__(self, _: ClientConfig, directory: Directory) -> None:
-        # As in 2.3.0: a program that runs on after an upgrade may have loaded this module before it, and loads its
-        # callers later.
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     def logged(self, found: Found, log: str) -> JsonObject:

@@ -1,7 +1,4 @@
-"""How much fits into a page.
-
-A module of its own: a program of 2.3.0 that runs on after an upgrade loads it then, with those that import it.
-"""
+"""How much fits into a page."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar

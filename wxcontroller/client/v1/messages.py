@@ -34,7 +34,7 @@ class Messages:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._shown = Conversations(parts.config, parts.directory)
+        self._shown = Conversations(parts.directory)
 
     async def listed(self, request: web.Request) -> web.StreamResponse:
         """GET: a page of messages, of all chats or of ``chat``, the oldest first.

@@ -1,7 +1,4 @@
-"""Verdicts on sends in the form of /v1.
-
-A module of its own: a program of 2.3.0 that runs on after an upgrade loads it then, with those that import it.
-"""
+"""Verdicts on sends in the form of /v1."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -51,8 +48,7 @@ def state_of_logged(found: Found) -> JsonObject:
 
 def state_of_send(send: Send, sends: SendQueue) -> JsonObject:
     """Return the state or result of a send."""
-    of_today: object = send.verdict  # a send of 2.3.0 has only a state
-    verdict = sends.verdict(send) if isinstance(of_today, Verdict) else Verdict(SendState(send.state))
+    verdict = sends.verdict(send)
     return {
         **words_of_verdict(verdict),
         "held_until": int(verdict.when) or None if math.isfinite(verdict.when) else None,

@@ -38,7 +38,7 @@ class MessageSending:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._shown = Conversations(parts.config, parts.directory)
+        self._shown = Conversations(parts.directory)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """POST: send a text, media or both to a person or group."""

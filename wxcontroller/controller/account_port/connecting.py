@@ -8,7 +8,7 @@ account; only its owner creates names in it.
 - An account listens on a Unix socket there. Directory and socket are opened without following links, and the one
   that was opened is connected to. The kernel says who listens on it (``SO_PEERCRED``): the directory's owner, or the
   connection is closed.
-- A program without this socket, such as the original's client or one that was started by 2.3.0, is reached by TCP.
+- A program without this socket, such as the original's client, is reached by TCP.
   Before anything is sent, the kernel's table must show the owner as the user of the other end of this very
   connection. Who listens on the port does not matter: that may be another one by then. The table is read for all
   waiting connections at once, and no more than a tenth of the time: a program may never accept.

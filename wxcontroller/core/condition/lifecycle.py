@@ -267,22 +267,10 @@ def port_taken(facts: Facts, _: Condition) -> Issue | None:
     return Issue(Code.PORT_TAKEN, Severity.WARNING, facts.port_user or facts.client.port_error, remedy)
 
 
-def restart_due(facts: Facts, _: Condition) -> Issue | None:
-    """Its program was started by 2.3.0, and the controller reaches it by its port."""
-    client = facts.client
-    if client is None or client.login is None or not facts.has_process or client.port_error is not None:
-        return None
-    headline = Text(N_("still runs a version that is reached by its port, which other accounts can take"))
-    remedy = Text(N_("restart it when convenient: {restart}"), restart=facts.wxctl("restart"))
-    return Issue(Code.RESTART_DUE, Severity.NOTICE, headline, remedy)
-
-
-def old_code(facts: Facts, condition: Condition) -> Issue | None:
+def old_code(facts: Facts, _: Condition) -> Issue | None:
     """Its program was started before an upgrade."""
     client = facts.client
     if client is None or client.login is None or not client.version or not facts.has_process:
-        return None
-    if restart_due(facts, condition):  # the same remedy, for a better reason
         return None
     if client.version == facts.installed or not facts.installed:
         return None
@@ -304,7 +292,7 @@ CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
     *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, limited, media_refused),
     *(port_taken, moving),
-    *(restart_due, old_code),
+    old_code,
 )
 
 

@@ -91,7 +91,6 @@ class Code(StrEnum):
     CONFIRM = "needs-confirmation"  # warning: it waits for the phone to confirm the login
     MOVING = "moving"  # notice: it is stopped, on its way to another host
     OLD_CODE = "old-code"  # notice: the process runs another version than is installed
-    RESTART_DUE = "restart-due"  # notice: the process was started by 2.3.0, which has no socket for the controller
     PORT_TAKEN = "port-taken"  # warning: the account works, but another program has its port
     STORE = "cannot-store"  # error: incoming messages cannot be written to disk
     DAMAGED = "log-damaged"  # error: the event log was damaged and replaced within the last day
