@@ -268,10 +268,12 @@ async def test_callers_that_hang_up_do_not_have_the_table_read_all_the_time(
         return owners_of_other_ends(pairs)
 
     monkeypatch.setattr(connecting, "owners_of_other_ends", slow)
+    waited = 0.03
     async with asyncio.timeout(PATIENCE):
         while len(looks) < 3:
             with contextlib.suppress(TimeoutError):
-                await place.connect(0.03)  # few enough for its backlog
+                await place.connect(waited)
+            waited *= 1.1  # few enough for its backlog, and on a slow machine long enough for a look
     # It takes 0.1 s and rests for 9 times as long.
     assert min(later - earlier for earlier, later in itertools.pairwise(looks)) >= 1.0
 
