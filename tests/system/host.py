@@ -288,17 +288,13 @@ class Host(Machine):
     def read(self, path: str) -> bytes:
         return self.run("cat", path).stdout
 
-    def install(self, *debs: Path, check: bool = True, reinstall: bool = False) -> str:
-        """Install packages by apt, which resolves their dependencies; return what apt printed.
-
-        ``reinstall``: also those whose version is installed already.
-        """
+    def install(self, *debs: Path, check: bool = True) -> str:
+        """Install packages by apt, which resolves their dependencies; return what apt printed."""
         self.run("mkdir", "-p", "/root/debs")
         for deb in debs:
             self.write(f"/root/debs/{deb.name}", deb.read_bytes())
-        again = ["--reinstall"] if reinstall else []
         files = (f"/root/debs/{deb.name}" for deb in debs)
-        return self.text("apt-get", "-qy", "install", *again, *files, check=check)
+        return self.text("apt-get", "-qy", "install", *files, check=check)
 
     def journal(self, *units: str, lines: int = 200) -> str:
         """Return the newest journal lines of units, of everything when none is named."""
