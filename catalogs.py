@@ -26,9 +26,9 @@ PACKAGE = Path("wxcontroller")
 PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2")
 JAVASCRIPT = ("t:1", "t:1,3")
 _OF_ACCOUNTS = (
-    *("core/condition/*.py", "core/messages.py", "core/unreachable.py"),
-    *("drivers/**/*.py", "client/session.py", "client/deliveries/*.py"),
-    *("controller/view.py", "controller/statefiles.py"),
+    *("core/condition/*.py", "core/text/templates.py", "core/net/unreachable.py"),
+    *("drivers/**/*.py", "client/login/session.py", "client/deliveries/*.py"),
+    *("controller/accounts/view.py", "controller/accounts/statefiles.py"),
 )
 _SCRIPTS = PACKAGE / "controller/page/static"
 _IMPORTED = re.compile(r' from "\./([\w.-]+)";')

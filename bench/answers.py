@@ -22,10 +22,10 @@ from pathlib import Path
 
 from bench.cpu import Counter
 from bench.proxy import CHECKOUT, CORES, controller, free_port, running
-from wxcontroller.core.account import Account
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.rendering import render_account
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.rendering import render_account
 from wxcontroller.core.states import Desired
 
 EVERY = 12

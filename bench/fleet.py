@@ -23,11 +23,11 @@ from pathlib import Path
 import aiohttp
 
 from tests.etcd import EtcdServers, connected
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings
+from wxcontroller.core.config.fleetsettings import EtcdSettings, FleetSettings
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.jsontypes import integer, kept_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.keeper import Keeper, Times

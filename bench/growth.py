@@ -20,7 +20,7 @@ BATCH = 500
 WRITERS = 8
 # An account pauses longer and longer, and gives up, when so many sessions are lost within an hour as here.
 _PROGRAM = """
-from wxcontroller.core import footprint
+from wxcontroller.core.process import footprint
 footprint.prepare()
 from wxcontroller.drivers.web.wire.timing import DEFAULT
 object.__setattr__(DEFAULT, "relogins", 10_000)

@@ -37,12 +37,12 @@ from urllib.parse import urlencode
 
 from bench.cpu import Counter, counted
 from bench.standin import PAGE, STATUS
-from wxcontroller.core.access import Scope
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.registry.materialise import Materialiser
 
 CHECKOUT = Path(__file__).parents[1]
 CORES = sorted(os.sched_getaffinity(0))

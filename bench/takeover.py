@@ -25,12 +25,12 @@ from tests.system.actors import Caller, Json, until
 from tests.system.fleet import MOVES, PASSPHRASE
 from tests.system.host import Host
 from tests.system.pages import step
-from wxcontroller.cli.transfer import seal
+from wxcontroller.cli.transfer.copy import seal
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.account import Account
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 

@@ -5,7 +5,7 @@ import sys
 from click import Command
 from click.shell_completion import get_completion_class
 
-import wxcontroller.cli.completion  # noqa: F401 - makes them known
+import wxcontroller.cli.verbs.host.completion  # noqa: F401 - makes them known
 
 kind = get_completion_class(sys.argv[1])
 if kind is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.programs import TOOLS, program
-from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 

@@ -81,11 +81,11 @@ def _asked(server: socket.socket, request: Mapping[str, object], *descriptors: i
 
 
 def _serve(program: str, caller: socket.socket) -> None:
-    from wxcontroller.core import footprint
+    from wxcontroller.core.process import footprint
 
     footprint.prepare()
     process = importlib.import_module(f"wxcontroller.{program}.process")
-    faultpoints = importlib.import_module("wxcontroller.core.faultpoints")
+    faultpoints = importlib.import_module("wxcontroller.core.process.faultpoints")
     if program == "client":
         for driver in ("web", "ilink", "filehelper"):
             importlib.import_module("wxcontroller.drivers").factory_of(driver)

@@ -16,13 +16,13 @@ import jinja2
 from catalogs import JAVASCRIPT, PYTHON, compile_catalogs, extracted, output, texts_of
 from wxcontroller.cli.language import texts
 from wxcontroller.cli.program import cli
-from wxcontroller.controller.page.api import meanings
-from wxcontroller.core.catalog import DOMAIN, LOCALE
-from wxcontroller.core.check import Level
-from wxcontroller.core.condition.model import Condition, Severity
-from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.controller.page.apireference import meanings
+from wxcontroller.core.condition.facts import Condition, Severity
+from wxcontroller.core.config.limits import LIMITS
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.registry.check import Level
 from wxcontroller.core.states import Desired, LoginState, UnitState
+from wxcontroller.core.text.catalog import DOMAIN, LOCALE
 
 PACKAGE = LOCALE.parent
 PHONE = PACKAGE / "sandbox/page"

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wxcontroller.cli.transfer import accountreader
-from wxcontroller.cli.transfer.exportunit import OpenReader
+from wxcontroller.cli.transfer.copy import accountreader
+from wxcontroller.cli.transfer.copy.exportunit import OpenReader
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 

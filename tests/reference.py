@@ -11,23 +11,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.floors import picture
 from wxcontroller.controller.alerts.findings import KINDS as ALERTS
-from wxcontroller.controller.errors import FAILURES
-from wxcontroller.controller.v1.described import CODES, ROUTES
-from wxcontroller.controller.v1.index import ENDPOINTS
-from wxcontroller.core import access
-from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.condition.model import Code, Condition
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
-from wxcontroller.core.journal import MESSAGE_IDS, Event
-from wxcontroller.core.limits import LIMITS, Of
-from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.settings import OBSOLETE, Listen, Settings
+from wxcontroller.controller.apis.v1.index import ENDPOINTS
+from wxcontroller.controller.apis.v1.v1described import CODES, ROUTES
+from wxcontroller.controller.edge.failureanswers import FAILURES
+from wxcontroller.core.access import rights
+from wxcontroller.core.condition.facts import Code, Condition
+from wxcontroller.core.condition.verdict import RULES, Cause, SendState, Verdict
+from wxcontroller.core.config.alertsettings import AlertSettings
+from wxcontroller.core.config.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.config.limits import LIMITS, Of
+from wxcontroller.core.config.options import OPTIONS, Origin
+from wxcontroller.core.config.reporttargets import Targets
+from wxcontroller.core.config.settings import OBSOLETE, Listen, Settings
+from wxcontroller.core.config.tables import Table, TableRow, rows, shown
+from wxcontroller.core.process.journal import MESSAGE_IDS, Event
 from wxcontroller.core.states import LoginState, UnitState
-from wxcontroller.core.tables import Table, TableRow, rows, shown
-from wxcontroller.core.targets import Targets
-from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict
-from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
+from wxcontroller.openwx.contract.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
 ROOT = Path(__file__).resolve().parents[1]
 _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
@@ -313,15 +314,15 @@ def _first_line(of: type) -> str:
 def endpoints(page: str, translated: bool) -> str:
     meanings = {(route.method, route.path): route.meaning for route in ROUTES}
 
-    def row(one: access.Endpoint, prefix: str = "/v1/") -> Row:
+    def row(one: rights.Endpoint, prefix: str = "/v1/") -> Row:
         bound = one.about.value.partition("; ")[2]
         words = (one.meaning or meanings[one.methods[0], one.path.replace("/v1/", prefix)]) + (
             f" ({bound})" if bound else ""
         )
         return ", ".join(one.methods), code(one.path), str(one.scope or "none"), Words(words)
 
-    own_port = [row(each, "/v1/accounts/{name}/") for each in access.OWN_PORT]
-    return with_tables(page, translated, [*map(row, ENDPOINTS)], [*map(row, access.ACCOUNT)], own_port)
+    own_port = [row(each, "/v1/accounts/{name}/") for each in rights.OWN_PORT]
+    return with_tables(page, translated, [*map(row, ENDPOINTS)], [*map(row, rights.ACCOUNT)], own_port)
 
 
 def causes(page: str, translated: bool) -> str:
@@ -341,11 +342,17 @@ def state_of(cause: Cause) -> SendState:
     return SendState.HELD if RULES[cause].ends else SendState.REFUSED
 
 
+def architecture(page: str, _: bool) -> str:
+    before, fence, rest = page.partition("```layers\n")
+    return f"{before}{fence}{picture()}\n```{rest.partition('```')[2]}"
+
+
 _MADE: Mapping[str, Callable[[str, bool], str]] = {
     **{
         f"reference/{each.__name__}.md": each for each in (settings, limits, options, states, events, journal, errors)
     },
     "access.md": endpoints,
+    "architecture.md": architecture,
     "sends.md": causes,
 }
 _MANUALS = {"wxclient.8.scd": options_man, "wxcontroller.toml.5.scd": settings_man}

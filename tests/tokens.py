@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import TokenFile, minted
 
 
 class HasPaths(Protocol):

@@ -20,13 +20,13 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ANN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
-from wxcontroller.client import avatar
-from wxcontroller.controller.v1.described import openapi
+from wxcontroller.client.calls import avatar
+from wxcontroller.controller.apis.v1.v1described import openapi
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import QrReady, RosterChanged
-from wxcontroller.openwx.eventtypes import EVENTS
+from wxcontroller.openwx.contract.eventtypes import EVENTS
 
 ENTRIES = [each for each in document.ENDPOINTS if each["scope"] == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]

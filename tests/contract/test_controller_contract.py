@@ -10,8 +10,8 @@ from tests.contract.document import Reply
 from tests.openapi.validating import Judge
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.v1.described import openapi
-from wxcontroller.core.envfile import parse
+from wxcontroller.controller.apis.v1.v1described import openapi
+from wxcontroller.core.config.envfile import parse
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
 ENDPOINTS = [each for each in document.ENDPOINTS if each["scope"] == "controller"]

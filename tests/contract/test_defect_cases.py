@@ -9,8 +9,8 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.checkevent import EventRing
-from wxcontroller.client.sends.replies import reply_of
+from wxcontroller.client.incoming.checkevent import EventRing
+from wxcontroller.client.sends.content.webhookreplies import reply_of
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia

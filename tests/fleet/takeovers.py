@@ -15,7 +15,7 @@ from tests.patience import PATIENCE
 from tests.system.actors import until
 
 _LOSSES = ("host_off", "host_cut", "host_cut_but_for_wechat", "host_suspended")
-# The second host waits so much longer (controller/hosttakeovers.py).
+# The second host waits so much longer (controller/hosts/hosttakeovers.py).
 _NEXT_HOST_SECONDS = 15.0
 
 

@@ -29,8 +29,8 @@ from tests.system import clock
 from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
-from wxcontroller.core.account import epoch_in
-from wxcontroller.core.envfile import parse
+from wxcontroller.core.config.envfile import parse
+from wxcontroller.core.registry.account import epoch_in
 
 ROOT = Path(__file__).parents[2]
 WECHAT, PORT = "192.0.2.1", 2100

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.reference import PAGES, filled
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

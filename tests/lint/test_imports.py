@@ -1,4 +1,4 @@
-"""Import layers: a package imports from itself and from the packages that LAYERS names."""
+"""Imports: a package imports itself and the ones below it, and within a package they go one way (tests/floors.py)."""
 
 import ast
 import os
@@ -8,20 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.floors import PACKAGE, PACKAGES, floors
+
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "wxcontroller"
-# What a package may import besides itself.
-LAYERS: dict[str, set[str]] = {
-    "core": set(),
-    "openwx": {"core"},
-    "drivers": {"core"},
-    "client": {"core", "openwx", "drivers"},
-    "controller": {"core", "openwx", "fleet"},
-    "fleet": {"core"},
-    "alert": {"core"},
-    "sandbox": {"core"},
-    "cli": {"core", "openwx", "fleet"},
-}
 
 
 def modules() -> list[Path]:
@@ -45,18 +36,23 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def layer(name: str) -> str:
     """The package of ours that a name is in, "" for the top one."""
     parts = name.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in LAYERS else ""
+    return parts[1] if len(parts) > 1 and parts[1] in PACKAGES else ""
 
 
 def test_packages_import_lower_layers_only() -> None:
     wrong = []
     for path in modules():
         own = path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else ""
-        allowed = {own, "", *LAYERS.get(own, set())}
+        allowed = {own, "", *PACKAGES.get(own, ())}
         for line, name in imports(path):
             if name.split(".")[0] == "wxcontroller" and layer(name) not in allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_import_one_way(package: str) -> None:
+    assert floors(package), "raises CycleError, which names the folders"
 
 
 def test_a_single_machine_loads_no_module_of_fleets() -> None:
@@ -90,9 +86,9 @@ def test_wxctl_loads_the_module_of_its_verb_alone() -> None:
     command = [sys.executable, "-c", program]
     environ = {**os.environ, "LANGUAGE": "zh_CN", "LC_ALL": "C.UTF-8"}
     loaded = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
-    assert "\nwxcontroller.cli.lifecycle\n" in loaded
+    assert "\nwxcontroller.cli.verbs.account.lifecycle\n" in loaded
     others = "messages|send|tokens|doctor|transfer|deliveries|fleet"
-    assert re.findall(rf"^wxcontroller\.cli\.(?:{others})\b.*", loaded, re.MULTILINE) == []
+    assert re.findall(rf"^wxcontroller\.cli\.(?:verbs\.\w+\.)?(?:{others})\b.*", loaded, re.MULTILINE) == []
 
 
 def test_routes_to_wechat_do_not_import_each_other() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.core.routes import ROUTES as OFFERED
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.config.routechoice import ROUTES as OFFERED
 from wxcontroller.drivers import ROUTES
 
 STATIC = Path(__file__).parents[2] / "wxcontroller/controller/page/static"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.i18n import CATALOGS
 from tests.programs import output_of, run
-from wxcontroller.core.condition.model import Condition
-from wxcontroller.core.journal import MESSAGE_IDS
+from wxcontroller.core.condition.facts import Condition
+from wxcontroller.core.process.journal import MESSAGE_IDS
 
 ROOT = Path(__file__).parents[2]
 DOCS, MAN = ROOT / "docs", ROOT / "docs/man"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.programs import run
-from wxcontroller.client import session
-from wxcontroller.controller import statefiles
+from wxcontroller.client.login import session
+from wxcontroller.controller.accounts import statefiles
 from wxcontroller.core import names
-from wxcontroller.core.alertsettings import Channel
+from wxcontroller.core.config.alertsettings import Channel
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
 from wxcontroller.drivers.web.wire.timing import DEFAULT
 
 ROOT = Path(__file__).parents[2]

@@ -20,11 +20,11 @@ from tests.patience import PATIENCE, until
 from tests.programs import program
 from tests.serving import serving
 from tests.unit.controller.machine import judge
+from wxcontroller.controller.apis.v1.v1described import openapi
 from wxcontroller.controller.page.examples import EXAMPLES
-from wxcontroller.controller.v1.described import openapi
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.sandbox.account import WebLogin
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world.phone import WebLogin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

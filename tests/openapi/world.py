@@ -18,17 +18,17 @@ from tests.unit.controller.machine import Machine, StandInUnits
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.envfile import parse
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.core.config.envfile import parse
+from wxcontroller.core.config.limits import DEFAULTS
 from wxcontroller.core.errors import UnitFailed, WxError
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.logins import WebLoginCode
+from wxcontroller.sandbox.world.logins import WebLoginCode
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.i18n import compiled
 from tests.inthread import InThread, in_thread
 from tests.unit.controller.machine import Machine, reports_of
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.condition.deliverystate import DeliveryState
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState

@@ -15,8 +15,8 @@ from tests.openapi.served import Served, served
 from tests.page.browser import Browser
 from tests.page.looks import faults
 from tests.programs import output_of, program
-from wxcontroller.core.access import Scope
-from wxcontroller.core.catalog import translations
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.text.catalog import translations
 
 pytestmark = [pytest.mark.timeout(200)]
 

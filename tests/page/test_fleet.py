@@ -12,8 +12,8 @@ from tests.page.served import Served, serving_hosts
 from tests.unit.fleet.conftest import tls
 from tests.unit.fleet.hosts import FleetHost, fleet_of
 from tests.unit.fleet.test_faults import down
-from wxcontroller.controller.hostrows import HostRows
-from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.controller.hosts.hostrows import HostRows
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.core.states import LoginState
 from wxcontroller.fleet.etcd import Etcd, EtcdEntry
 from wxcontroller.fleet.owners import Owners

@@ -21,11 +21,11 @@ from tests.system.units import dropin, port_of
 from tests.tokens import token
 from tests.unit.fleet.conftest import tls
 from tests.unit.fleet.hosts import fleet_of
-from wxcontroller.controller.loginlinks import LoginLink
-from wxcontroller.controller.v1 import rows
-from wxcontroller.controller.view import View, account_json
-from wxcontroller.core.access import Scope
-from wxcontroller.core.condition.model import Assessment
+from wxcontroller.controller.accounts.loginlinks import LoginLink
+from wxcontroller.controller.accounts.view import View, account_json
+from wxcontroller.controller.apis.v1.account import rows
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.condition.facts import Assessment
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
 

@@ -13,15 +13,15 @@ from selenium.webdriver.common.keys import Keys
 from tests.page.browser import Browser, new_tab
 from tests.page.looks import faults
 from tests.page.served import Served, serving
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.access import Scope
-from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
+from wxcontroller.core.condition.deliverystate import DeliveryState
+from wxcontroller.core.config.checklist import DoctorCheck
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
-from wxcontroller.core.messages import Text, text_fields
-from wxcontroller.core.notifytargets import target_book
+from wxcontroller.core.registry.notifytargets import target_book
 from wxcontroller.core.states import LoginState, UnitState
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.text.templates import Text, text_fields
 from wxcontroller.drivers.base import EndReason
 
 pytestmark = pytest.mark.timeout(300)

@@ -9,9 +9,9 @@ from tests.inthread import InThread, in_thread
 from tests.page.browser import Browser
 from tests.page.looks import faults
 from tests.unit.controller.test_ilink import Stage, asks, served, status_of
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.tokens import TokenFile, minted
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser, new_tab
 from tests.page.served import Served, serving
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.condition.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import LoginState
 

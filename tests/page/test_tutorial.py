@@ -17,8 +17,8 @@ from tests.system.forward import forwarded
 from tests.system.host import Host
 from wxcontroller import __version__
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.text.templates import Text, text_fields
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 UIN = "1234567001"

@@ -19,7 +19,7 @@ from tests.page.looks import faults
 from tests.programs import run
 from tests.system.actors import Caller, Phone, Webhook, until
 from tests.system.host import Host
-from wxcontroller.core.catalog import translations
+from wxcontroller.core.text.catalog import translations
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 BUTTON = "#account-advice [data-action=allow]"

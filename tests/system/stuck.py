@@ -14,8 +14,8 @@ from typing import Any
 
 from wxcontroller.client import __main__ as program
 from wxcontroller.client.sends import sender
-from wxcontroller.client.store import writer
-from wxcontroller.client.store.writer import Database
+from wxcontroller.client.store.database import writer
+from wxcontroller.client.store.database.writer import Database
 from wxcontroller.drivers.base import Sent
 from wxcontroller.drivers.web.driver import WebDriver
 

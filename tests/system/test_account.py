@@ -14,7 +14,7 @@ from tests.system import actors
 from tests.system.actors import Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from tests.system.units import dropin
-from wxcontroller.core import envfile
+from wxcontroller.core.config import envfile
 
 pytestmark = pytest.mark.system
 NAME = "alice"

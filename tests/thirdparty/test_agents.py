@@ -22,11 +22,11 @@ from tests.unit.client.stage import ilink_driver
 from tests.unit.controller.machine import Machine
 from tests.unit.drivers.ilink_kit import bench, waiting_code
 from tests.unit.drivers.kit import friend, script, wechat
-from wxcontroller.cli.ilink import FORMS, Access
+from wxcontroller.cli.verbs.traffic.ilink import FORMS, Access
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
 Json: TypeAlias = Any  # answers of the scripting API; the assertions are the check

@@ -22,16 +22,16 @@ from tests.thirdparty import test_mcp as mcp
 from tests.thirdparty.test_agents import FILES, give_credentials, logged_in, pair, running, stage, until_polling
 from tests.thirdparty.test_clients import ILINK, Client, check_installed
 from tests.tokens import token
-from wxcontroller.client.calls import json_answer
-from wxcontroller.client.ilink.consumers import Consumer
-from wxcontroller.client.ilink.sending import AgentSending, form_of
-from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.client.v1.outcomes import words_of_verdict
-from wxcontroller.client.v1.sending import MessageSending
-from wxcontroller.core.access import Scope
+from wxcontroller.client.calls.call import json_answer
+from wxcontroller.client.ilink.consumerbook import Consumer
+from wxcontroller.client.ilink.sendmessage import AgentSending, form_of
+from wxcontroller.client.v1.acts.sending import MessageSending
+from wxcontroller.client.v1.forms.v1answers import RequestRefused
+from wxcontroller.client.v1.forms.v1outcomes import words_of_verdict
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.condition.verdict import RULES, Cause, SendState, Verdict, for_agents
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.messages import Text
-from wxcontroller.core.verdict import RULES, Cause, SendState, Verdict, for_agents
+from wxcontroller.core.text.templates import Text
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Below the ten sends that an agent may make in a second.

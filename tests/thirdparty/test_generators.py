@@ -10,7 +10,7 @@ import pytest
 
 from tests.openapi.served import served
 from tests.programs import fetched, output_of
-from wxcontroller.controller.v1.described import openapi
+from wxcontroller.controller.apis.v1.v1described import openapi
 from wxcontroller.core.jsontypes import obj
 
 CLIENTS = Path(__file__).parent / "clients"

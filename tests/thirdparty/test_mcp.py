@@ -17,9 +17,9 @@ from tests.patience import PATIENCE, until
 from tests.programs import fetched
 from tests.tokens import token
 from tests.unit.drivers.kit import friend, script
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 PROGRAM = Path(__file__).parent / "clients" / "call_mcp.py"
 READING = ["list_accounts", "find_people", "read_messages", "get_media"]

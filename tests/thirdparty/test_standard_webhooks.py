@@ -9,7 +9,7 @@ from tests.unit.client import webhook as receiver
 from tests.unit.client.conftest import POST_API, Start, start, webhook  # noqa: F401
 from tests.unit.client.scripted import message
 from wxcontroller.client.deliveries.signatures import signatures
-from wxcontroller.core.webhooksecrets import standard_form
+from wxcontroller.core.registry.webhooksecrets import standard_form
 
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

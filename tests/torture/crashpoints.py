@@ -1,9 +1,9 @@
 """Accounts that kill themselves between two durable steps, again and again: is anything lost or repeated?
 
-Each run starts an account with one of the points of ``core.faultpoints`` and a count in its environment, while people
-write to it and callers send through it, and waits until it has killed itself there. The next run starts it again.
-WeChat is a sandbox that sends nothing again that was acknowledged. At the end of a chapter (some runs of one account)
-the account runs undisturbed until all is settled, and what was sent is compared with what was reported:
+Each run starts an account with one of the points of ``core.process.faultpoints`` and a count in its environment,
+while people write to it and callers send through it, and waits until it has killed itself there. The next run starts
+it again. WeChat is a sandbox that sends nothing again that was acknowledged. At the end of a chapter (some runs of
+one account) the account runs undisturbed until all is settled, and what was sent is compared with what was reported:
 
 - A message that came in is reported, in order, and a picture with its content. It may be reported again, but then
   as the same delivery.
@@ -37,13 +37,13 @@ import aiohttp
 from tests.torture.ledger import Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ILINK, ROUTES, WEB, Route
-from wxcontroller.core.account import LOGGED_OUT
-from wxcontroller.core.faultpoints import VARIABLE, Point
+from wxcontroller.core.condition.verdict import UNKNOWN_WORD
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.core.verdict import UNKNOWN_WORD
+from wxcontroller.core.process.faultpoints import VARIABLE, Point
+from wxcontroller.core.registry.account import LOGGED_OUT
 from wxcontroller.sandbox.ilink.codes import ILinkCode
-from wxcontroller.sandbox.ilink.model import RecordedCall
-from wxcontroller.sandbox.logins import LoginStage
+from wxcontroller.sandbox.world.ilinkbots import RecordedCall
+from wxcontroller.sandbox.world.logins import LoginStage
 
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 60.0  # in which a point is reached

@@ -10,13 +10,13 @@ from pathlib import Path
 from wxcontroller import __version__
 from wxcontroller.alert.deliver import Deliver, deliver_all
 from wxcontroller.core.alerts import Alert
-from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.config.alertsettings import AlertSettings, Channel
+from wxcontroller.core.config.limits import DEFAULTS, Limits
+from wxcontroller.core.config.settings import Settings, load_settings, read_settings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings, load_settings, read_settings
+from wxcontroller.core.process.journal import setup_logging
 
 log = logging.getLogger(__name__)
 # EX_TEMPFAIL: systemd starts us again.

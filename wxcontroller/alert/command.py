@@ -9,8 +9,8 @@ from pathlib import Path
 from wxcontroller.alert.deliver import NotDelivered
 from wxcontroller.alert.program import ProgramTimeout, run
 from wxcontroller.core.alerts import Alert
+from wxcontroller.core.config.limits import DEFAULTS
 from wxcontroller.core.jsontypes import JsonValue, items, obj
-from wxcontroller.core.limits import DEFAULTS
 
 
 async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:

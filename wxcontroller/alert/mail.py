@@ -6,8 +6,8 @@ from email.utils import formatdate
 from wxcontroller.alert.deliver import NotDelivered
 from wxcontroller.alert.program import run
 from wxcontroller.core.alerts import Alert
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.messages import Text
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.text.templates import Text
 
 SENDMAIL = "/usr/sbin/sendmail"
 _TEMPORARY = 75  # EX_TEMPFAIL

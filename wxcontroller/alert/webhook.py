@@ -8,8 +8,8 @@ import aiohttp
 from wxcontroller import __version__
 from wxcontroller.alert.deliver import NotDelivered
 from wxcontroller.core.alerts import Alert
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.unreachable import unreached
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.net.unreachable import unreached
 
 # Statuses of a receiver that is overloaded or unavailable for a moment.
 _PASSING = frozenset({408, 425, 429})

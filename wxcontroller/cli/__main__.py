@@ -2,7 +2,7 @@
 
 import sys
 
-from wxcontroller.core import leanclasses
+from wxcontroller.core.process import leanclasses
 
 
 def main() -> int:

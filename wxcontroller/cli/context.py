@@ -11,8 +11,8 @@ from typing import TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.connection.credential import Finder
 from wxcontroller.cli.exits import word_of
 from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import WxError
@@ -151,8 +151,8 @@ def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -
 
 def complete_option(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the options that a request may set: KEY, or KEY= where values are expected."""
-    from wxcontroller.core.options import OPTIONS, Origin
-    from wxcontroller.core.tables import Choice
+    from wxcontroller.core.config.options import OPTIONS, Origin
+    from wxcontroller.core.config.tables import Choice
 
     key, equals, begun = incomplete.partition("=")
     if equals:
@@ -171,8 +171,8 @@ def complete_key(context: click.Context, parameter: click.Parameter, incomplete:
 
 def registered() -> dict[str, str]:
     """Return the registry's accounts with their desired states, as far as it can be read."""
-    from wxcontroller.core.accountfiles import AccountFiles
     from wxcontroller.core.paths import Paths
+    from wxcontroller.core.registry.accountfiles import AccountFiles
 
     files, found = AccountFiles(Paths()), {}
     with suppress(OSError):  # no place for a message

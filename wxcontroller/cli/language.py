@@ -16,8 +16,8 @@ from shutil import get_terminal_size
 import click
 
 from wxcontroller.cli.verbtable import VerbTable
-from wxcontroller.core.catalog import DOMAIN, LOCALE, translate_by
-from wxcontroller.core.messages import Text, Translate, Value
+from wxcontroller.core.text.catalog import DOMAIN, LOCALE, translate_by
+from wxcontroller.core.text.templates import Text, Translate, Value
 
 # Before a paragraph with fixed line breaks.
 _VERBATIM = "\b\n"

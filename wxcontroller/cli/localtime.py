@@ -4,8 +4,8 @@ import re
 import time
 from datetime import datetime, timedelta
 
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.core.messages import N_
+from wxcontroller.cli.clierrors import BadUsage
+from wxcontroller.core.text.templates import N_
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DAYS = {"today": 0, "yesterday": 1}

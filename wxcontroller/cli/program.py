@@ -15,7 +15,7 @@ from wxcontroller import __version__
 from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.exits import INTERRUPTED, short
 from wxcontroller.cli.language import speak, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbhelp import VerbGroup
 from wxcontroller.cli.verbtable import VerbTable
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.usage import bad_usage
@@ -51,15 +51,22 @@ cli.params[:0] = global_options()
 cli.commands = VerbTable(
     "wxcontroller.cli",
     {
-        **dict.fromkeys(("add", "start", "stop", "restart"), "lifecycle"),
-        **dict.fromkeys(("list", "status"), "show"),
-        **{"qr": "qr", "login-link": "loginlink"},
-        **dict.fromkeys(("show", "set"), "options"),
-        **{name: name for name in ("logs", "send", "sends", "messages", "remark", "events")},
-        **{name: name for name in ("deliveries", "alert", "ilink", "answer")},
-        **{"logout": "lifecycle", "remove": "remove"},
+        **dict.fromkeys(("add", "start", "stop", "restart"), "verbs.account.lifecycle"),
+        **dict.fromkeys(("list", "status"), "verbs.account.show"),
+        **{"qr": "verbs.account.qr", "login-link": "verbs.account.loginlink"},
+        **dict.fromkeys(("show", "set"), "verbs.account.options"),
+        "logs": "verbs.account.logs",
+        **{name: f"verbs.traffic.{name}" for name in ("send", "sends", "messages", "remark", "events", "deliveries")},
+        **{"alert": "verbs.host.alert", "ilink": "verbs.traffic.ilink", "answer": "verbs.account.answer"},
+        **{"logout": "verbs.account.lifecycle", "remove": "verbs.account.remove"},
         **dict.fromkeys(("export", "import", "move", "claim"), "transfer"),
-        **{"token": "tokens", "target": "target", "fleet": "fleet", "config": "configcheck", "doctor": "doctor"},
+        **{
+            "token": "verbs.host.tokens",
+            "target": "verbs.traffic.target",
+            "fleet": "verbs.host.fleet",
+            "config": "verbs.host.configcheck",
+            "doctor": "doctor",
+        },
     },
 )
 
@@ -80,7 +87,7 @@ def _run() -> int:
     if not session.json:  # JSON is for programs, and English
         speak(cli)
     if _COMPLETE in os.environ:
-        import_module("wxcontroller.cli.completion")  # registers itself with click
+        import_module("wxcontroller.cli.verbs.host.completion")  # registers itself with click
     colour = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
     try:
         result = cli.main(prog_name="wxctl", complete_var=_COMPLETE, standalone_mode=False, obj=session, color=colour)

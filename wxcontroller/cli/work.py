@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 
+from wxcontroller.cli.clierrors import NeedsHuman, ScanNeeded
 from wxcontroller.cli.context import WxctlRun, error_as_json
-from wxcontroller.cli.errors import NeedsHuman, ScanNeeded
 from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
-from wxcontroller.core.commands import command
-from wxcontroller.core.condition.model import Condition
+from wxcontroller.core.condition.facts import Condition
 from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, Text
 
 if TYPE_CHECKING:
-    from wxcontroller.cli.account import AccountView
-    from wxcontroller.cli.api import Api
-    from wxcontroller.cli.progress import Bar
+    from wxcontroller.cli.connection.account import AccountView
+    from wxcontroller.cli.connection.api import Api
+    from wxcontroller.cli.output.startdisplay import Bar
 
 # The number of units on which the controller has systemd act at a time.
 _AT_ONCE = 4
@@ -160,10 +160,10 @@ class _Alone(ActionWatch):
     api: Api
 
     def shown(self, account: AccountName, following: Following) -> AccountView:
-        from wxcontroller.cli.answer import answer_on_terminal
-        from wxcontroller.cli.follow import follow
-        from wxcontroller.cli.progress import display_for
-        from wxcontroller.cli.terminal import console
+        from wxcontroller.cli.connection.follow import follow
+        from wxcontroller.cli.output.startdisplay import display_for
+        from wxcontroller.cli.output.terminal import console
+        from wxcontroller.cli.verbs.account.answer import answer_on_terminal
 
         target = console(stderr=self.session.json)
         scans = following.scans if following.scans is not None else target.is_terminal
@@ -189,8 +189,8 @@ class _Alone(ActionWatch):
 
 
 def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
-    from wxcontroller.cli.progress import bar_for
-    from wxcontroller.cli.terminal import console
+    from wxcontroller.cli.output.startdisplay import bar_for
+    from wxcontroller.cli.output.terminal import console
 
     results: dict[str, JsonValue] = {}
     codes: list[int] = []
@@ -247,8 +247,8 @@ class _Several(ActionWatch):
         self.stopped = Event()
 
     def shown(self, account: AccountName, following: Following) -> AccountView:
-        from wxcontroller.cli.follow import follow
-        from wxcontroller.cli.progress import StateOnly
+        from wxcontroller.cli.connection.follow import follow
+        from wxcontroller.cli.output.startdisplay import StateOnly
 
         display = StateOnly(self._bar, self.stopped)
         return follow(self._api, account, display, following.seconds, following.scans is True)

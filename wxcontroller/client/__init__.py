@@ -1,12 +1,10 @@
 """The process of one account: wxclient@NAME.service.
 
 ``process`` reads the configuration (``config``); ``service`` connects, starts and stops the parts: start there.
-``session`` is the only writer of the login state and of its files (``publicfiles``); ``logins`` passes it the
-driver's events. ``incoming`` and ``reporting`` turn incoming messages into reports, ``media_fetcher`` fetches
-content. The subpackages are ``store`` (all durable data except the login), ``sends`` (outgoing messages),
-``deliveries`` (the webhook), ``v1`` and ``ilink`` (APIs). ``api`` serves the calls of /openwx at the account's port,
-behind ``guard``; the calls are in ``reading``, ``contacts``, ``avatar`` and ``sends.calls``. ``permit`` and
-``settling`` are loaded only in a fleet with etcd.
+``login`` has the login state, ``incoming`` turns messages into events, ``store`` has all durable data except the
+login, ``sends`` the outgoing messages, ``deliveries`` the webhook, ``ilink`` and ``v1`` the APIs of these names.
+``openwxapi`` serves the calls of /openwx (``calls``) and ``v1api`` those of /v1, at the sockets of ``port``, behind
+``portguard``. ``publishing`` writes the status that the controller reads, ``drain`` empties the queue at a stop.
 
 Nothing here depends on WeChat's protocols (``drivers``) or on the controller: only the driver protocol and HTTP
 connect them. Modules that few accounts need are imported where they are used, because their memory is multiplied by

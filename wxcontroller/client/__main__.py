@@ -3,7 +3,7 @@
 import sys
 
 from wxcontroller import __version__
-from wxcontroller.core import footprint
+from wxcontroller.core.process import footprint
 
 
 def main() -> int:

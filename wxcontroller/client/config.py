@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.account import (
+from wxcontroller.core.access.systemdcredentials import PLACE, read_credential, require_copies
+from wxcontroller.core.config.limits import DEFAULTS, Limits, limits_in
+from wxcontroller.core.config.options import OPTIONS, SAME, Origin
+from wxcontroller.core.config.reporttargets import Targets
+from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.paths import API_SOCKET, Paths
+from wxcontroller.core.registry.account import (
     ADOPTED,
     LEAVING,
     LOGGED_OUT,
@@ -17,16 +24,9 @@ from wxcontroller.core.account import (
     epoch_in,
     with_client,
 )
-from wxcontroller.core.credentials import PLACE, read_credential, require_copies
-from wxcontroller.core.errors import BadSettings, reason_of
-from wxcontroller.core.leaving import leaving_from
-from wxcontroller.core.limits import DEFAULTS, Limits, limits_in
-from wxcontroller.core.messages import N_
-from wxcontroller.core.names import AccountName, parse_name
-from wxcontroller.core.options import OPTIONS, SAME, Origin
-from wxcontroller.core.paths import API_SOCKET, Paths
-from wxcontroller.core.targets import Targets
-from wxcontroller.core.webhooksecrets import CREDENTIAL, VARIABLE, secrets_in, secrets_in_variable
+from wxcontroller.core.registry.leaving import leaving_from
+from wxcontroller.core.registry.webhooksecrets import CREDENTIAL, VARIABLE, secrets_in, secrets_in_variable
+from wxcontroller.core.text.templates import N_
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 _LIMITS_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or [limits] in the settings; wxcontroller.toml(5)"

@@ -9,10 +9,10 @@ from wxcontroller import __version__
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.deliveries.lanes import Policy
 from wxcontroller.client.deliveries.receivers import Receiver
-from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.sends.rules.pacer import Pacer
+from wxcontroller.client.sends.rules.policy import RoutePolicy
 from wxcontroller.drivers.base import Capabilities, ReplyWindow
-from wxcontroller.openwx.statefile import ClientFacts, SendLimits
+from wxcontroller.openwx.contract.statefile import ClientFacts, SendLimits
 
 
 def facts_of(config: ClientConfig) -> ClientFacts:
@@ -45,8 +45,8 @@ def route_policy_of(
     if window is None:
         return RoutePolicy(config.limits.send_tries, keep)
     # Where there are windows: these modules are large.
-    from wxcontroller.client.sends.window import Windows
-    from wxcontroller.client.sends.windowed import WindowedRoute
+    from wxcontroller.client.sends.rules.window import Windows
+    from wxcontroller.client.sends.rules.windowed import WindowedRoute
 
     limits = config.number("budget_per_inbound"), config.number("budget_24h")
     return WindowedRoute(

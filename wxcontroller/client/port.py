@@ -16,15 +16,15 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from wxcontroller.client.api import SERVER
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.guard import Guard
+from wxcontroller.client.openwxapi import SERVER
+from wxcontroller.client.portguard import Guard
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WxError, reason_of
-from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.openwx.admission import ADMISSION
-from wxcontroller.openwx.connection import connections
-from wxcontroller.openwx.listener import Acceptor
+from wxcontroller.core.text.templates import N_, NOTHING, Text
+from wxcontroller.openwx.http.admission import ADMISSION
+from wxcontroller.openwx.http.connection import connections
+from wxcontroller.openwx.http.listener import Acceptor
 
 log = logging.getLogger(__name__)
 _BACKLOG = 100

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.service import Client
-from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.process.dumps import forbid_dumps
+from wxcontroller.core.process.journal import setup_logging
 from wxcontroller.drivers import factory_of, without_effect
 
 if TYPE_CHECKING:
-    from wxcontroller.client.permit import HostPermit
+    from wxcontroller.client.login.permit import HostPermit
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ def run(instance: str) -> int:
         setup_logging("wxclient", config.options["log_level"], config.name.name)
         permit = None
         if "WXCLIENT_FLEET_SECONDS" in os.environ:
-            from wxcontroller.client.permit import permit_of  # few need it, and memory is multiplied by hundreds
+            from wxcontroller.client.login.permit import (
+                permit_of,  # few need it, and memory is multiplied by hundreds
+            )
 
             permit = permit_of(config, os.environ, Paths())
             config = replace(config, epoch=permit.epoch)

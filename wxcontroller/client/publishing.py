@@ -1,9 +1,9 @@
 """Publishes the account's status in its runtime directory: lists, metrics and conditions of the controller read this
 file, and ask no process.
 
-It has what ``/v1/status`` has for everybody (``client/v1/status.py``), the account's agents, and its last minutes. A
-change is written at once, but only once in a few seconds, so that a busy account costs little more than an idle one.
-The event log tells of changes, at least once a minute (``client/minutes.py``).
+It has what ``/v1/status`` has for everybody (``client/v1/reads/status.py``), the account's agents, and its last
+minutes. A change is written at once, but only once in a few seconds, so that a busy account costs little more than an
+idle one. The event log tells of changes, at least once a minute (``client/login/minutemarks.py``).
 """
 
 import asyncio
@@ -11,10 +11,10 @@ import json
 import time
 from pathlib import Path
 
-from wxcontroller.client.calls import Parts
-from wxcontroller.client.ilink.routes import ConsumerRoutes
-from wxcontroller.client.publicfiles import PublicFiles
-from wxcontroller.client.v1.status import memory, shared_status
+from wxcontroller.client.calls.call import Parts
+from wxcontroller.client.ilink.agentroutes import ConsumerRoutes
+from wxcontroller.client.login.publicfiles import PublicFiles
+from wxcontroller.client.v1.reads.status import memory, shared_status
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 # Between two writes. An open conversation of the dashboard follows them.

@@ -16,61 +16,61 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wxcontroller.client import memory
-from wxcontroller.client.api import application
-from wxcontroller.client.calls import Parts
-from wxcontroller.client.checkevent import EventRing
+from wxcontroller.client.callertasks import Tasks
+from wxcontroller.client.calls.call import Parts
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.configured import facts_of, pacer_of, policy_of, receiver_of, route_policy_of
-from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
-from wxcontroller.client.directory import Directory
-from wxcontroller.client.guard import Guard
-from wxcontroller.client.heartbeat import Heartbeat
-from wxcontroller.client.ilink.routes import ConsumerRoutes
-from wxcontroller.client.incoming import Incoming
-from wxcontroller.client.logins import Logins, RunningElsewhere
-from wxcontroller.client.media_fetcher import MediaFetcher
-from wxcontroller.client.minutes import Minutes
+from wxcontroller.client.drain import Drain
+from wxcontroller.client.ilink.agentroutes import ConsumerRoutes
+from wxcontroller.client.incoming.arrivals import Incoming
+from wxcontroller.client.incoming.checkevent import EventRing
+from wxcontroller.client.incoming.consult import Consults
+from wxcontroller.client.incoming.lastingids import Directory
+from wxcontroller.client.incoming.mediafetcher import MediaFetcher
+from wxcontroller.client.incoming.quotes import Quotes
+from wxcontroller.client.incoming.reporting import reporter_of
+from wxcontroller.client.incoming.resuming import Resuming
+from wxcontroller.client.incoming.roster import Roster
+from wxcontroller.client.login.driverevents import Logins, RunningElsewhere
+from wxcontroller.client.login.minutemarks import Minutes
+from wxcontroller.client.login.pollheartbeat import Heartbeat
+from wxcontroller.client.login.publicfiles import PublicFiles
+from wxcontroller.client.login.session import Session
+from wxcontroller.client.openwxapi import application
 from wxcontroller.client.port import listening
-from wxcontroller.client.publicfiles import PublicFiles
+from wxcontroller.client.portguard import Guard
 from wxcontroller.client.publishing import Publisher
-from wxcontroller.client.quotes import Quotes
-from wxcontroller.client.reporting import reporter_of
-from wxcontroller.client.resuming import Resuming
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
-from wxcontroller.client.sends.drain import Drain
+from wxcontroller.client.retention import Keeping
+from wxcontroller.client.sends.acceptance import Sending
+from wxcontroller.client.sends.content.preparing import MediaPreparer
+from wxcontroller.client.sends.content.webhookreplies import Replies
 from wxcontroller.client.sends.idempotency import Requests
-from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
-from wxcontroller.client.sends.replies import Replies
+from wxcontroller.client.sends.rules.sendbackoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.sending import Sending
-from wxcontroller.client.session import Session
+from wxcontroller.client.store.database.lock import locked_state
+from wxcontroller.client.store.database.privatefiles import FileStore
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog, Held
-from wxcontroller.client.store.files import FileStore
-from wxcontroller.client.store.lock import locked_state
-from wxcontroller.client.store.media import MediaIndex
-from wxcontroller.client.store.retention import Keeping
-from wxcontroller.client.store.sends import LeftoverSends, SendStore
+from wxcontroller.client.store.mediaids import MediaIndex
+from wxcontroller.client.store.sendstore import LeftoverSends, SendStore
 from wxcontroller.client.store.unsaved import Unsaved
-from wxcontroller.client.tasks import Tasks
-from wxcontroller.core.faultpoints import Phase, reached
-from wxcontroller.core.files import remove_unfinished
-from wxcontroller.core.loginbook import holder
-from wxcontroller.core.messages import Text
-from wxcontroller.core.notify import Notifier
+from wxcontroller.core.files.atomic import remove_unfinished
+from wxcontroller.core.net.trustedservers import client_context
 from wxcontroller.core.paths import STATUS_FILE, Paths
+from wxcontroller.core.process.faultpoints import Phase, reached
+from wxcontroller.core.process.notify import Notifier
+from wxcontroller.core.process.watchdog import Deadlines, Watchdog
+from wxcontroller.core.registry.loginbook import holder
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tls import client_context
-from wxcontroller.core.watchdog import Deadlines, Watchdog
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers import ROUTES
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
 if TYPE_CHECKING:
-    from wxcontroller.client.permit import HostPermit
+    from wxcontroller.client.login.permit import HostPermit
 
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
@@ -269,7 +269,7 @@ class Client:
             if self.permit is not None:
                 helpers.append(group.create_task(self.permit.watch(stopping)))
             if self.permit is not None and self._adopter:
-                from wxcontroller.client.settling import settle  # seldom
+                from wxcontroller.client.login.settling import settle  # seldom
 
                 if not await settle(self._adopter, parts.sends, parts.log, parts.delivery, stopping):
                     self.permit.exit_code = 75  # EX_TEMPFAIL: systemd tries again

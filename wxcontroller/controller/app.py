@@ -2,21 +2,22 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import mcp, metrics, openwx, page, v1
-from wxcontroller.controller.access import ENDPOINTS, authorize
-from wxcontroller.controller.account_port import proxy
-from wxcontroller.controller.admission import claim_of, resource_of
+from wxcontroller.controller import openwxcalls, page
+from wxcontroller.controller.apis import mcp, metrics, v1
+from wxcontroller.controller.apis.ilink import ilinkroutes as ilink
+from wxcontroller.controller.apis.metrics.scrape import FIGURES, Figures
+from wxcontroller.controller.apis.notify import notifyroutes as notify
+from wxcontroller.controller.apis.v1 import index
 from wxcontroller.controller.context import CONTEXT, Context
-from wxcontroller.controller.errors import FORMS, Forms, Handler, json_errors, json_response
-from wxcontroller.controller.headers import harden
-from wxcontroller.controller.ilink import routes as ilink
-from wxcontroller.controller.metrics.serve import FIGURES, Figures
-from wxcontroller.controller.notify import routes as notify
-from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
-from wxcontroller.controller.v1 import index
-from wxcontroller.core.access import by_method
-from wxcontroller.openwx.connection import conclusion_of
-from wxcontroller.openwx.replies import API_NOT_FOUND
+from wxcontroller.controller.edge.authorization import ENDPOINTS, authorize
+from wxcontroller.controller.edge.browserheaders import harden
+from wxcontroller.controller.edge.failureanswers import FORMS, Forms, Handler, json_errors, json_response
+from wxcontroller.controller.edge.foreignpages import mark_allowed, no_foreign_pages
+from wxcontroller.controller.edge.portadmission import claim_of, resource_of
+from wxcontroller.controller.forwarding import proxy
+from wxcontroller.core.access.rights import by_method
+from wxcontroller.openwx.contract.replies import API_NOT_FOUND
+from wxcontroller.openwx.http.connection import conclusion_of
 
 
 @web.middleware
@@ -46,8 +47,8 @@ def application(shared: Context) -> web.Application:
     app[CONTEXT] = shared
     app[FIGURES] = figures
     app[ENDPOINTS] = by_method(index.ENDPOINTS)
-    app[FORMS] = Forms(openwx.FAILURE_FORM)
-    openwx.add_routes(app)
+    app[FORMS] = Forms(openwxcalls.FAILURE_FORM)
+    openwxcalls.add_routes(app)
     v1.add_routes(app)
     mcp.add_routes(app)
     metrics.add_routes(app)

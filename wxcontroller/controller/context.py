@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from wxcontroller.controller.account_port.hub import Hub
+from wxcontroller.controller.account_port.eventhub import Hub
 from wxcontroller.controller.account_port.longpolls import AccountShares
 from wxcontroller.controller.account_port.ports import AccountPorts
-from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.alerts.watch import AlertWatch
-from wxcontroller.controller.answers import KeptAnswers
-from wxcontroller.controller.authentication import Gate
-from wxcontroller.controller.loginlinks import LoginLinks
+from wxcontroller.controller.accounts.accountlists import KeptAnswers
+from wxcontroller.controller.accounts.actions import Accounts
+from wxcontroller.controller.accounts.loginlinks import LoginLinks
+from wxcontroller.controller.alerts.alertwatch import AlertWatch
+from wxcontroller.controller.callers.authentication import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
-from wxcontroller.core.messages import NOTHING, Text
-from wxcontroller.core.notifytargets import NotifyTargetFile
-from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.admission import Admission, Resource
+from wxcontroller.core.config.settings import Settings
+from wxcontroller.core.registry.notifytargets import NotifyTargetFile
+from wxcontroller.core.text.templates import NOTHING, Text
+from wxcontroller.openwx.http.admission import Admission, Resource
 
 if TYPE_CHECKING:
-    from wxcontroller.controller.hosts import OtherHosts
+    from wxcontroller.controller.hosts.otherhosts import OtherHosts
 
 
 @dataclass(slots=True)

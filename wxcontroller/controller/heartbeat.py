@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import aiohttp
 
-from wxcontroller.core.account import redacted
-from wxcontroller.core.settings import Settings
-from wxcontroller.core.unreachable import unreached
+from wxcontroller.core.config.settings import Settings
+from wxcontroller.core.net.unreachable import unreached
+from wxcontroller.core.registry.account import redacted
 
 log = logging.getLogger(__name__)
 _IDLE = 5.0

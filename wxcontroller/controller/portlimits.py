@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.admission import PortLimits
+from wxcontroller.core.config.settings import Settings
+from wxcontroller.openwx.http.admission import PortLimits
 
 
 class CurrentLimits:

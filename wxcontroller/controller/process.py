@@ -8,20 +8,20 @@ import sys
 from pathlib import Path
 
 from wxcontroller import __version__
+from wxcontroller.controller.accounts.units import Systemd
+from wxcontroller.controller.edge.certificates import tls_context
 from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
-from wxcontroller.controller.tls import tls_context
-from wxcontroller.controller.units import Systemd
-from wxcontroller.core.account import Account
-from wxcontroller.core.addresses import is_loopback
-from wxcontroller.core.dumps import forbid_dumps
+from wxcontroller.core.access.tokenfile import token_book
+from wxcontroller.core.config.settings import Loaded, load_settings
 from wxcontroller.core.errors import BadSettings, WxError
-from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.net.addresses import is_loopback
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.rendering import render_account
-from wxcontroller.core.settings import Loaded, load_settings
-from wxcontroller.core.tokens import token_book
+from wxcontroller.core.process.dumps import forbid_dumps
+from wxcontroller.core.process.journal import setup_logging
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.rendering import render_account
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
-from wxcontroller.controller.unitstarts import StoppedMeanwhile, TooManyAccounts
-from wxcontroller.controller.view import View
+from wxcontroller.controller.accounts.actions import Accounts
+from wxcontroller.controller.accounts.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
+from wxcontroller.controller.accounts.unitstarts import StoppedMeanwhile, TooManyAccounts
+from wxcontroller.controller.accounts.view import View
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountExists, UnitFailed, UnknownAccount, WxError
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.process.journal import Event, fields
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 if TYPE_CHECKING:
-    from wxcontroller.controller.hosts import OtherHosts
+    from wxcontroller.controller.hosts.otherhosts import OtherHosts
 
 log = logging.getLogger(__name__)
 # Longer than the pauses between restarts grow (a minute), so that a loop of crashes keeps its long pauses.

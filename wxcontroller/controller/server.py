@@ -16,14 +16,14 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.forwarding import AccountForwarder
-from wxcontroller.controller.account_port.rewriting import RECORDS
+from wxcontroller.controller.apis.metrics.scrape import FIGURES
 from wxcontroller.controller.context import CONTEXT, Context
-from wxcontroller.controller.metrics.serve import FIGURES
-from wxcontroller.core.access import loggable
-from wxcontroller.core.addresses import is_loopback
-from wxcontroller.openwx.connection import HttpConnection, conclusion_of, connections
-from wxcontroller.openwx.listener import Acceptor
+from wxcontroller.controller.forwarding.forwarding import AccountForwarder
+from wxcontroller.controller.forwarding.rewriting import RECORDS
+from wxcontroller.core.access.rights import loggable
+from wxcontroller.core.net.addresses import is_loopback
+from wxcontroller.openwx.http.connection import HttpConnection, conclusion_of, connections
+from wxcontroller.openwx.http.listener import Acceptor
 
 log = logging.getLogger(__name__)
 # Time for one more request on an idle connection.

@@ -11,30 +11,30 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wxcontroller.controller.account_port.ports import AccountPorts
-from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.accounts.actions import Accounts
+from wxcontroller.controller.accounts.units import Units
+from wxcontroller.controller.accounts.view import logins_of
+from wxcontroller.controller.alerts.alertwatch import AlertWatch
 from wxcontroller.controller.app import application
-from wxcontroller.controller.authentication import Gate, local_token
+from wxcontroller.controller.callers.authentication import Gate, local_token
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.edge.certificates import tls_context
+from wxcontroller.controller.edge.watchtokens import warnings_of, watch_tokens
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, after_boot, summary
 from wxcontroller.controller.server import Server
-from wxcontroller.controller.tls import tls_context
-from wxcontroller.controller.units import Units
-from wxcontroller.controller.view import logins_of
-from wxcontroller.controller.watchtokens import warnings_of, watch_tokens
-from wxcontroller.core.addresses import is_local, shown
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.config.settings import Loaded, Settings, load_settings
 from wxcontroller.core.errors import BadSettings, UnitFailed, WxError, reason_of
-from wxcontroller.core.journal import LEVELS, Event, fields
-from wxcontroller.core.messages import N_, NOTHING
-from wxcontroller.core.notify import Notifier
+from wxcontroller.core.net.addresses import is_local, shown
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Loaded, Settings, load_settings
-from wxcontroller.core.watchdog import Deadlines, Watchdog
+from wxcontroller.core.process.journal import LEVELS, Event, fields
+from wxcontroller.core.process.notify import Notifier
+from wxcontroller.core.process.watchdog import Deadlines, Watchdog
+from wxcontroller.core.text.templates import N_, NOTHING
 
 if TYPE_CHECKING:
-    from wxcontroller.controller.hosts import OtherHosts
+    from wxcontroller.controller.hosts.otherhosts import OtherHosts
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -285,7 +285,7 @@ def fleet_of(shared: Context, paths: Paths, settings: Settings) -> "OtherHosts |
     """Return the other hosts of the settings, those of ``shared`` if they are the same. Raises BadSettings."""
     if settings.fleet is None:
         return None
-    from wxcontroller.controller.hosts import other_hosts  # a machine without a fleet loads none of it
+    from wxcontroller.controller.hosts.otherhosts import other_hosts  # a machine without a fleet loads none of it
 
     return other_hosts(shared, paths, settings.fleet)
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from wxcontroller.core.catalog import LANGUAGES, translate_by, translations
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
-from wxcontroller.core.messages import N_, NOTHING, Text, Translate, text_in
+from wxcontroller.core.text.catalog import LANGUAGES, translate_by, translations
+from wxcontroller.core.text.templates import N_, NOTHING, Text, Translate, text_in
 
 # WeChat takes a code back after two minutes.
 QRCODE_SECONDS = 120.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.core.alerts import Alert, alert_from
-from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.files import read_foreign, replace_file
+from wxcontroller.core.config.alertsettings import Channel
+from wxcontroller.core.files.atomic import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_json, obj, read_json, text
 from wxcontroller.core.paths import Paths
 

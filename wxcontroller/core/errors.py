@@ -3,9 +3,9 @@
 import errno
 from enum import Enum
 
-from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_, Text, Value, text_fields, verbatim
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, Text, Value, text_fields, verbatim
 
 # The messages of the C library and SQLite for failures of files and connections; others are shown in English.
 _SYSTEM_ERRORS = (

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from wxcontroller.core.errors import BadName
-from wxcontroller.core.messages import N_
+from wxcontroller.core.text.templates import N_
 
 MAX_NAME_LENGTH = 64
 # 27 characters: systemd user names are limited to 31, and ours begin with "wxc-".

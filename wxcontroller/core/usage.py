@@ -3,7 +3,7 @@
 import click
 
 from wxcontroller.core.errors import BadUsage
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.text.templates import N_, Text
 
 # An option with one of these takes seconds.
 _SECONDS = ("S", "SECONDS")

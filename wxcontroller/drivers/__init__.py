@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.drivers.base import DriverFactory
 
 # How WeChat is reached, and how often a code is shown.
@@ -29,8 +29,8 @@ _EVERYWHERE = frozenset({"keep_cookie", "media_chunk_size"})
 class Route:
     """A route: the module whose ``make_driver`` is its DriverFactory, a host that it needs, the ending of its files.
 
-    ``options`` are the account options that its driver gets. ``core.options`` defines their values, because the
-    controller checks them and imports no driver.
+    ``options`` are the account options that its driver gets. ``core.config.options`` defines their values, because
+    the controller checks them and imports no driver.
 
     Each route has its own session file and position, so that an account that comes back to a route needs no new
     login. The web route's have no ending.

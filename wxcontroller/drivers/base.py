@@ -11,12 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from wxcontroller.core.config.limits import DEFAULTS, Limits
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.limits import DEFAULTS, Limits
-from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Message, MessageKind, MessageMedia
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.process.watchdog import Deadlines
+from wxcontroller.core.text.templates import N_, NOTHING, Text
 
 if TYPE_CHECKING:
     from wxcontroller.drivers.connection.fence import Fence

@@ -2,7 +2,7 @@
 
 import sys
 
-from wxcontroller.core import footprint
+from wxcontroller.core.process import footprint
 
 
 def main() -> int:

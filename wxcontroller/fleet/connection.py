@@ -16,13 +16,13 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from wxcontroller.core.access import CALLER_HEADER
+from wxcontroller.core.access.rights import CALLER_HEADER
 from wxcontroller.core.budget import BoundedHandler, Budget, read_whole
+from wxcontroller.core.config.fleetsettings import HostSettings
 from wxcontroller.core.errors import HostFailure
-from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.relay import Body, relay_session
-from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.net.relay import Body, relay_session
+from wxcontroller.core.net.resolver import Resolver
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 from wxcontroller.fleet.hop import HopCaller
 

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from wxcontroller.core.access.systemdcredentials import place_of
 from wxcontroller.core.budget import TooMuch
-from wxcontroller.core.credentials import place_of
+from wxcontroller.core.config.fleetsettings import EtcdSettings, HostSettings
 from wxcontroller.core.errors import BadSettings, reason_of
-from wxcontroller.core.fleetsettings import EtcdSettings, HostSettings
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.unreachable import connect_errno
+from wxcontroller.core.net.unreachable import connect_errno
+from wxcontroller.core.text.templates import N_, Text
 
 _FILE_BYTES = 1 << 20
 _SECRETS = ("token", "password")

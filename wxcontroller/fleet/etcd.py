@@ -20,8 +20,8 @@ from typing import TypeVar
 
 import aiohttp
 
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import (
     JsonObject,
     JsonValue,
@@ -34,8 +34,8 @@ from wxcontroller.core.jsontypes import (
     read_json,
     text,
 )
-from wxcontroller.core.messages import N_, NOTHING, Text, verbatim
-from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.net.resolver import Resolver
+from wxcontroller.core.text.templates import N_, NOTHING, Text, verbatim
 from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 
 log = logging.getLogger(__name__)

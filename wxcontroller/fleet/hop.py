@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from wxcontroller.core.access import LADDER, Scope
+from wxcontroller.core.access.rights import LADDER, Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, one_line, read_json
 from wxcontroller.core.names import is_instance
 

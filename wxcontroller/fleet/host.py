@@ -20,11 +20,10 @@ from enum import StrEnum
 
 import aiohttp
 
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.budget import Budget
+from wxcontroller.core.config.fleetsettings import HostSettings
 from wxcontroller.core.errors import HostFailure
-from wxcontroller.core.eventlines import events_in
-from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import (
     InterruptibleDecoder,
     JsonObject,
@@ -38,13 +37,14 @@ from wxcontroller.core.jsontypes import (
     text,
     values_in,
 )
-from wxcontroller.core.mediatype import media_type
-from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, name_or_none
-from wxcontroller.core.records.accounts import AccountRow, RowsEvent
+from wxcontroller.core.net.eventlines import events_in
+from wxcontroller.core.net.mediatype import media_type
+from wxcontroller.core.net.relay import Body
+from wxcontroller.core.records.accountrecords import AccountRow, RowsEvent
 from wxcontroller.core.records.decoding import Undecodable, as_object, decode
-from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
+from wxcontroller.core.text.templates import N_, NOTHING, Text, text_fields
 from wxcontroller.fleet.connection import HostConnection
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.hop import HopCaller

@@ -11,11 +11,11 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wxcontroller.core.account import Account
+from wxcontroller.core.config.fleetsettings import FleetSettings
 from wxcontroller.core.errors import file_failed
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.fleetsettings import FleetSettings
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, kept_json, obj
+from wxcontroller.core.registry.account import Account
 from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.host import GREETING_SECONDS, AgentToken, HostRow, OtherHost, row_of

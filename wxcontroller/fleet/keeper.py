@@ -33,16 +33,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller import __version__
-from wxcontroller.core.dumps import forbid_dumps
+from wxcontroller.core.config.fleetsettings import FleetSettings
+from wxcontroller.core.config.settings import Settings, load_settings
 from wxcontroller.core.errors import BadSettings, WxError, file_failed
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.fleetsettings import FleetSettings
-from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.jsontypes import JsonObject, kept_json
-from wxcontroller.core.messages import N_
-from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings, load_settings
+from wxcontroller.core.process.dumps import forbid_dumps
+from wxcontroller.core.process.journal import setup_logging
+from wxcontroller.core.process.notify import Notifier
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.credentials import connection_reason, credentials_of
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdEntry, EtcdFailure, EtcdGuard, EtcdMoment, Put
 

@@ -41,11 +41,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists
-from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.etcd import EtcdEntry, EtcdGuard, Put
 from wxcontroller.fleet.recordcache import NotClaimable, RecordCache
 from wxcontroller.fleet.records import AccountRecord, FleetRecord, Takeover, adoptions_with

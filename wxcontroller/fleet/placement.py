@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import N_
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.owners import Owners
 
 

@@ -17,7 +17,7 @@ from typing import cast
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import integer
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.text.templates import N_, NOTHING, Text
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, EtcdMoment, Put, Snapshot
 from wxcontroller.fleet.records import (
     LAYOUT,

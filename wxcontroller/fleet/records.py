@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
+from wxcontroller.core.registry.account import LARGEST_EPOCH
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import EtcdEntry
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from wxcontroller.core.commands import command
-from wxcontroller.core.files import read_foreign, replace_file
+from wxcontroller.core.files.atomic import read_foreign, replace_file
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_from
 from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import CONTROLLERS_FILE_BYTES, Paths
 from wxcontroller.core.records.decoding import Free, Undecodable, WireRecord, decode, encode
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, NOTHING, Text, text_fields, text_from
 
 _File = TypeVar("_File", bound=WireRecord)
 # A bundle is late if the account has been newer for this long: more than hundreds of accounts need.

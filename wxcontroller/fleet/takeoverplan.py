@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from wxcontroller.core.commands import command
-from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.config.fleetsettings import EtcdSettings
+from wxcontroller.core.config.options import ANY_ADDRESS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
-from wxcontroller.core.options import ANY_ADDRESS
 from wxcontroller.core.states import TakeoverPolicy
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, NOTHING, Text, text_fields
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.placement import free_places
 from wxcontroller.fleet.records import AccountRecord

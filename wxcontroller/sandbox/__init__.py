@@ -1,10 +1,11 @@
-"""WeChat's servers for trying out and testing: the web protocol here, the iLink API in ``ilink``.
+"""WeChat's servers for trying out and testing: the web protocol in ``web``, the iLink API in ``ilink``.
 
-``sandbox`` is the state: accounts (``account``), each with its people (``world``) and logins (``logins``,
-``session``); start there. ``wire`` accepts clients' requests, injects ``faults``, and routes requests to the
-``weixin_`` modules; ``requestlog`` records violations of the protocol. Phones and people are controlled through
-``scripting``, by tests, by curl or by the phone ``page``.
+``sandbox`` is the state: accounts (``sandbox.world.phone``), each with its people, logins and sessions (``world``);
+start there. ``sandbox.web.webwire`` accepts clients' requests, injects ``faults``, and routes requests to the modules
+of ``web`` whose names begin with weixin; ``requestlog`` records violations of the protocol. Phones and people are
+controlled through ``script``, by tests, by curl or by the phone ``page``. ``app`` is the application, ``serve`` runs
+it. Content of messages is in ``media``.
 
-It imports only ``core``, never the drivers, so that their errors are not repeated here. It refuses only requests
-that WeChat is known to refuse.
+It imports only ``core``, never the drivers, so that their errors are not repeated here. It refuses only requests that
+WeChat is known to refuse.
 """

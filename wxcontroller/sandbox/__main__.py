@@ -11,7 +11,7 @@ import click
 from wxcontroller import __version__
 from wxcontroller.core.errors import BadOption, WxError
 from wxcontroller.core.usage import bad_usage
-from wxcontroller.sandbox import tls
+from wxcontroller.sandbox import authority
 from wxcontroller.sandbox.hosts import HOSTS
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Tls, parse_address, serve_until_signal
@@ -81,8 +81,8 @@ def serve(
     if encrypted is not None:
         if tls_dir is None:
             raise BadOption("--tls-listen needs --tls-dir", "name a directory for the certificates")
-        tls.make_ca(tls_dir)
-        secure = Tls(encrypted, tls.server_context(tls_dir))
+        authority.make_ca(tls_dir)
+        secure = Tls(encrypted, authority.server_context(tls_dir))
     # All other options have the names of Options.
     sandbox = Sandbox(Options(**behavior, resend=not no_resend))
     for _ in range(accounts):
@@ -103,7 +103,7 @@ def make_ca(directory: Path) -> None:
 
     They cover all real host names. Valid ones are kept.
     """
-    made = tls.make_ca(directory)
+    made = authority.make_ca(directory)
     click.echo(f"{'made' if made else 'kept'} {directory / 'ca.crt'} and {directory / 'server.crt'}")
     if made:
         click.echo(

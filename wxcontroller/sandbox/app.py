@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wxcontroller.sandbox import scripting, wire
 from wxcontroller.sandbox.hosts import place
 from wxcontroller.sandbox.ilink import wire as ilink_wire
 from wxcontroller.sandbox.page import Page
-from wxcontroller.sandbox.reading import SANDBOX
 from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.script import scripting
+from wxcontroller.sandbox.script.inputs import SANDBOX
+from wxcontroller.sandbox.web import webwire
 
 MAX_BODY = 32 * 1024 * 1024
 
@@ -31,7 +32,7 @@ def make_app(sandbox: Sandbox) -> web.Application:
         if endpoint is not None:
             return await ilink_wire.serve(sandbox, request, endpoint)
         if host is not None:
-            return await wire.serve(sandbox, request, host)
+            return await webwire.serve(sandbox, request, host)
         return await handler(request)
 
     app = web.Application(

@@ -3,19 +3,19 @@
 import time
 from dataclasses import dataclass
 
-from wxcontroller.sandbox import world as worlds
-from wxcontroller.sandbox.account import KEPT_DEAD, Heard, ServerAccount, WebLogin, WebSend
 from wxcontroller.sandbox.clock import ServerClock
-from wxcontroller.sandbox.contents import ContentItem, ServerContents
-from wxcontroller.sandbox.faults import Faults
+from wxcontroller.sandbox.faults.faults import Faults
 from wxcontroller.sandbox.hosts import DOMAINS
-from wxcontroller.sandbox.ilink.model import ILink
-from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, WebLoginCodes
-from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.media.storedcontent import ContentItem, ServerContents
+from wxcontroller.sandbox.media.webmarkup import encode
 from wxcontroller.sandbox.requestlog import CallLedger
-from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
 from wxcontroller.sandbox.wakeups import Bell
-from wxcontroller.sandbox.world import Relation
+from wxcontroller.sandbox.world import world as worlds
+from wxcontroller.sandbox.world.ilinkbots import ILink
+from wxcontroller.sandbox.world.logins import LoginStage, WebLoginCode, WebLoginCodes
+from wxcontroller.sandbox.world.phone import KEPT_DEAD, Heard, ServerAccount, WebLogin, WebSend
+from wxcontroller.sandbox.world.websession import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
+from wxcontroller.sandbox.world.world import Relation
 
 _TYPES = {"text": 1, "location": 1, "image": 3, "video": 43, "emoticon": 47}  # MsgType of what the client sends
 KICKED = 1101  # the code that ends the older session when the account logs in again (9.3)

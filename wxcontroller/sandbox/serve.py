@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.notify import Notifier
+from wxcontroller.core.process.notify import Notifier
 from wxcontroller.sandbox.app import make_app
 from wxcontroller.sandbox.sandbox import Sandbox
 

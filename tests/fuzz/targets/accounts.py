@@ -17,38 +17,38 @@ import aiohttp
 from click.testing import CliRunner
 
 from tests.fuzz.target import BODY, HEAD, NotJson, Target, check_encodable, check_printable, json_of, recorded, run
-from wxcontroller.cli.connection import Connection
+from wxcontroller.cli.connection.requests import Connection
+from wxcontroller.cli.connection.serversent import server_sent
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.events import words_of
 from wxcontroller.cli.program import cli
-from wxcontroller.cli.remotelogs import put
-from wxcontroller.cli.serversent import server_sent
-from wxcontroller.cli.transfer.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT
-from wxcontroller.cli.transfer.pack import unpack
-from wxcontroller.cli.transfer.receivedfiles import ReceivedFiles
-from wxcontroller.controller.account_port.hub import event_of
-from wxcontroller.controller.hostrows import HostRows
-from wxcontroller.controller.journallines import line_of
-from wxcontroller.controller.mcp.tools import failure_in, object_of, shown_messages
-from wxcontroller.controller.statefiles import state_of
-from wxcontroller.controller.v1.cursor import Cursor, parse
-from wxcontroller.controller.v1.journalstream import _event
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
+from wxcontroller.cli.transfer.copy.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT
+from wxcontroller.cli.transfer.copy.pack import unpack
+from wxcontroller.cli.transfer.copy.receivedfiles import ReceivedFiles
+from wxcontroller.cli.verbs.account.remotelogs import put
+from wxcontroller.cli.verbs.traffic.events import words_of
+from wxcontroller.controller.account_port.eventhub import event_of
+from wxcontroller.controller.accounts.journallines import line_of
+from wxcontroller.controller.accounts.statefiles import state_of
+from wxcontroller.controller.apis.mcp.tools import failure_in, object_of, shown_messages
+from wxcontroller.controller.apis.v1.account.journalstream import _event
+from wxcontroller.controller.apis.v1.form.cursor import Cursor, parse
+from wxcontroller.controller.hosts.hostrows import HostRows
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.budget import Budget
+from wxcontroller.core.config.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.eventlines import events_in
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, read_json
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.net.eventlines import events_in
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.records.accounts import AccountAnswer, StatusRecord
+from wxcontroller.core.records.accountrecords import AccountAnswer, StatusRecord
 from wxcontroller.core.records.decoding import Undecodable, WireRecord, decode, decode_aside, encode
-from wxcontroller.core.records.deliveries import DeliveryPage
-from wxcontroller.core.records.events import EventPage
-from wxcontroller.core.records.messages import ChatPage, MessagePage, SendList, SentMessage
-from wxcontroller.core.records.people import ContactPage, MemberList
+from wxcontroller.core.records.deliveryrecords import DeliveryPage
+from wxcontroller.core.records.eventrecords import EventPage
+from wxcontroller.core.records.messagerecords import ChatPage, MessagePage, SendList, SentMessage
+from wxcontroller.core.records.peoplerecords import ContactPage, MemberList
 from wxcontroller.core.records.texts import FailureRecord
+from wxcontroller.core.registry.account import Account
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Compacted, Etcd, _object
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
@@ -56,7 +56,7 @@ from wxcontroller.fleet.host import HostState, OtherHost, _agents, rows_event
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.takeoverplan import Outlooks
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.contract.replies import to_bytes
 
 _ACCOUNT = Account(parse_name("alice"), 3000)
 _TLS = ssl.create_default_context()

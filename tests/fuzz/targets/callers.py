@@ -4,22 +4,23 @@ from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, run
 from tests.unit.controller.machine import TEMPLATE
 from wxcontroller.client.ilink import serving
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.controller.mcp.protocol import Failed, _message, _parsed
-from wxcontroller.controller.mcp.tools import TOOLS
-from wxcontroller.controller.notify import reading
-from wxcontroller.controller.notify.notification import BadNotification, checked
-from wxcontroller.controller.openwx import start_options
-from wxcontroller.core.account import Account, account_from
-from wxcontroller.core.envfile import parse
+from wxcontroller.controller.apis.mcp.protocol import Failed, _message, _parsed
+from wxcontroller.controller.apis.mcp.tools import TOOLS
+from wxcontroller.controller.apis.notify import dialects
+from wxcontroller.controller.apis.notify.notification import BadNotification, checked
+from wxcontroller.controller.openwxcalls import start_options
+from wxcontroller.core.config.envfile import parse
+from wxcontroller.core.config.options import OPTIONS, Origin, check_options
 from wxcontroller.core.errors import BadName, BadOption, TemplateError, WxError
 from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.core.names import instance_of, is_instance, parse_name
-from wxcontroller.core.options import OPTIONS, Origin, check_options
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.rendering import render_account
-from wxcontroller.openwx import credentials
-from wxcontroller.openwx.crosssite import foreign_origin, own_host
-from wxcontroller.openwx.parameters import (
+from wxcontroller.core.registry.account import Account, account_from
+from wxcontroller.core.registry.rendering import render_account
+from wxcontroller.openwx.contract.replies import to_bytes
+from wxcontroller.openwx.http import credentials
+from wxcontroller.openwx.http.crosssite import foreign_origin, own_host
+from wxcontroller.openwx.http.parameters import (
     BadParameter,
     form_pairs,
     holds_parameters,
@@ -29,7 +30,6 @@ from wxcontroller.openwx.parameters import (
     text_of,
     values_of,
 )
-from wxcontroller.openwx.replies import to_bytes
 
 _PATHS = Paths()
 _SEALS = Seals(bytes(32))
@@ -92,9 +92,9 @@ def _start(*pairs: str) -> None:
 def _notification(content_type: str, value: str, body: bytes) -> None:
     content_type, value = content_type[:HEAD], value[:HEAD]
     credentials.from_publisher({"Authorization": value}, f"/?{value}")
-    texts = dict.fromkeys(("title", "click", "message"), reading._header(value))
-    found = run(reading.from_body(content_type, body))
-    shown = checked(reading.with_head(found, {**dict.fromkeys(reading._NAMES, ""), **texts}))
+    texts = dict.fromkeys(("title", "click", "message"), dialects._header(value))
+    found = run(dialects.from_body(content_type, body))
+    shown = checked(dialects.with_head(found, {**dict.fromkeys(dialects._NAMES, ""), **texts}))
     to_bytes({"text": shown.text, "message": shown.message, "title": shown.title, "tags": [*shown.tags]})
     if shown.attachment is not None:
         shown.attachment.name.encode()

@@ -23,8 +23,8 @@ from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.core.paths import Paths
-from wxcontroller.openwx.admission import ADMISSION, Admission
-from wxcontroller.openwx.connection import HttpConnection, connections
+from wxcontroller.openwx.http.admission import ADMISSION, Admission
+from wxcontroller.openwx.http.connection import HttpConnection, connections
 
 # Turns of the event loop that a request gets before its caller hangs up.
 _TURNS = 60

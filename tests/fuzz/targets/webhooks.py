@@ -9,19 +9,19 @@ from yarl import URL
 
 from tests.fuzz.target import HEAD, NotJson, Target, check_encodable, json_of, recorded, run
 from wxcontroller.client.deliveries import receivers
-from wxcontroller.client.heartbeat import command_of
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends import urlfetch
-from wxcontroller.client.sends.replies import Replies, Reply
-from wxcontroller.client.store.events import Entry, EntryState
-from wxcontroller.core import egress
-from wxcontroller.core.account import redacted, with_client, without_client
+from wxcontroller.client.incoming.roster import Roster
+from wxcontroller.client.login.pollheartbeat import command_of
+from wxcontroller.client.sends.content import urlfetch
+from wxcontroller.client.sends.content.webhookreplies import Replies, Reply
+from wxcontroller.client.store.tables.eventtables import Entry, EntryState
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.config.reporttargets import Targets
 from wxcontroller.core.jsontypes import JsonObject, obj, one_line
 from wxcontroller.core.model import Contact
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.core.targets import Targets
-from wxcontroller.core.urls import url_of
-from wxcontroller.openwx import media
+from wxcontroller.core.net import egress
+from wxcontroller.core.net.urls import url_of
+from wxcontroller.core.registry.account import redacted, with_client, without_client
+from wxcontroller.openwx.contract import media
 
 
 def _command(content: str) -> None:

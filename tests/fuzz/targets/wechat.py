@@ -9,8 +9,8 @@ from functools import partial
 from tests.fuzz.target import NotJson, Part, Target, check_encodable, check_printable, json_of, recorded
 from tests.unit.drivers.kit import Store
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.connection.transport import LineResponse, ReceivedFile
 from wxcontroller.drivers.web.decode import answers, contacts, contents, messages, text
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
@@ -18,9 +18,9 @@ from wxcontroller.drivers.web.media.intake import Intake
 from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.wire.cookies import Jar, when
 from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
-from wxcontroller.openwx import objects, reports
-from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.sandbox import samples
+from wxcontroller.openwx.contract import objects, reports
+from wxcontroller.openwx.contract.replies import to_bytes
+from wxcontroller.sandbox.media import samplemedia
 
 _ME = Contact("@me", "我", 4711)
 _FRIEND = Contact("@ann", "Ann", markname="安")
@@ -182,8 +182,11 @@ _MESSAGES: tuple[Part, ...] = (
     *({"MsgId": "1", "FromUserName": "@@a", "MsgType": 49, "AppMsgType": 6, "Content": each} for each in _MARKUP),
 )
 _CONTENTS = (
-    *((b"100,0,100;" + make("x")[:200], b"") for make in (samples.png, samples.gif, samples.picture, samples.mp4)),
-    *((b"0;" + samples.mp3(100)[:100], b"a"), (b"a5,0,9;hello", b'4,5,9;late{"BaseResponse":')),
+    *(
+        (b"100,0,100;" + make("x")[:200], b"")
+        for make in (samplemedia.png, samplemedia.gif, samplemedia.picture, samplemedia.mp4)
+    ),
+    *((b"0;" + samplemedia.mp3(100)[:100], b"a"), (b"a5,0,9;hello", b'4,5,9;late{"BaseResponse":')),
 )
 _COOKIES = (
     ("Wed, 21 Oct 2026 07:28:00 GMT", *(cookie.decode() for cookie in recorded("cookie")[:3])),

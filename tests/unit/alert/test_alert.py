@@ -20,11 +20,11 @@ from wxcontroller.alert.__main__ import AGAIN
 from wxcontroller.alert.deliver import ALERT_KEEP_SECONDS, ALERT_REFUSALS, NotDelivered, deliver_all
 from wxcontroller.alert.webhook import post
 from wxcontroller.core.alerts import Alert, AlertEvent, Item, Kind, Picture
-from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.config.alertsettings import Channel
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.text.templates import Text
 
 PNG = b"\x89PNG a code"
 

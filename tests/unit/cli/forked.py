@@ -15,8 +15,9 @@ from pathlib import Path
 
 import wxcontroller.cli
 from tests.patience import PATIENCE
-from wxcontroller.cli import api, follow, send
+from wxcontroller.cli.connection import api, follow
 from wxcontroller.cli.program import run as wxctl
+from wxcontroller.cli.verbs.traffic import send
 
 for _module in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli."):
     importlib.import_module(_module.name)

@@ -14,14 +14,14 @@ from tests.inthread import in_thread
 from tests.patience import until
 from tests.tokens import token
 from tests.unit.controller.machine import Machine, Process
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
-from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.text.templates import Text, text_fields
 
 T = TypeVar("T")
 LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="

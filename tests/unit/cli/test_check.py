@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import ROOT, Wxctl
-from wxcontroller.core.access import Scope
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.registry.materialise import Materialiser
 
 
 @pytest.fixture

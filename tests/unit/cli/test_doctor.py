@@ -14,21 +14,21 @@ from tests.serving import answering
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
 from tests.unit.controller.machine import reports_of
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.examine import results
 from wxcontroller.cli.doctor.result import CheckTarget
-from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.alerts.alertwatch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
-from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
-from wxcontroller.core.check import Level
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.condition.deliverystate import DeliveryState
+from wxcontroller.core.config.alertsettings import AlertSettings, Channel
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.check import Level
 
 
 def target(**options: str) -> CheckTarget:

@@ -21,19 +21,27 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from wxcontroller.cli import fleetsetup
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.clierrors import BadUsage
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.fleetsetup import Etcdctl, Membership, begun, files_of, joined, membership_from, set_up
-from wxcontroller.cli.transfer import preconditions
-from wxcontroller.core.access import Scope
+from wxcontroller.cli.transfer.copy import preconditions
+from wxcontroller.cli.verbs.host import fleetsetup
+from wxcontroller.cli.verbs.host.fleetsetup import (
+    Etcdctl,
+    Membership,
+    begun,
+    files_of,
+    joined,
+    membership_from,
+    set_up,
+)
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import ControllerUnreachable, WxError
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import NOTHING, text_fields, verbatim
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.text.templates import NOTHING, text_fields, verbatim
 
 HOSTS = {"host-a": "192.0.2.10", "host-b": "2001:db8::11", "host-c": "192.0.2.12"}
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.test_ilink import SESSION_OVER, Stage, asks, code_of, served, status_of
-from wxcontroller.cli.ilink import FORMS
+from wxcontroller.cli.verbs.traffic.ilink import FORMS
 from wxcontroller.core.jsontypes import text
 
 Run = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]

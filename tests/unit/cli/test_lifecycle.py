@@ -29,11 +29,11 @@ from tests.unit.cli.host import (
     up,
 )
 from tests.unit.cli.terminal import Terminal
-from wxcontroller.cli.progress import display_for
-from wxcontroller.controller.units import Verb
-from wxcontroller.core.messages import Text
+from wxcontroller.cli.output.startdisplay import display_for
+from wxcontroller.controller.accounts.units import Verb
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.text.templates import Text
 
 LOADING = up(LoginState.LOADING, status="loading")
 

@@ -31,16 +31,16 @@ from tests.unit.cli.host import (
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.machine import reports_of
 from tests.unit.controller.test_journal import Journal, line
-from wxcontroller.cli.errors import NoResponse
+from wxcontroller.cli.clierrors import NoResponse
+from wxcontroller.cli.connection.serversent import followed
 from wxcontroller.cli.localtime import moment
-from wxcontroller.cli.serversent import followed
-from wxcontroller.core.commands import command
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.condition.deliverystate import DeliveryState
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import LoginState
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import Text, text_fields
 
 # --- list and status
 

@@ -16,14 +16,14 @@ import pytest
 
 from tests.readers import reader_of
 from tests.unit.cli.conftest import ROOT
-from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
-from wxcontroller.cli.transfer.seal import Locked
-from wxcontroller.cli.transfer.staging import PREFIX, abandoned
-from wxcontroller.cli.transfer.unitfiles import UnitFiles
-from wxcontroller.core.account import Account
+from wxcontroller.cli.transfer.copy.pack import Unpacked, pack, secret_file, unpack
+from wxcontroller.cli.transfer.copy.seal import Locked
+from wxcontroller.cli.transfer.copy.staging import PREFIX, abandoned
+from wxcontroller.cli.transfer.copy.unitfiles import UnitFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.account import Account
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -237,7 +237,7 @@ for number in itertools.count(1):
 # An import that is killed: it locks its directory, notes the files that it will write, and waits.
 _KILLED = """
 import pathlib, sys
-from wxcontroller.cli.transfer.staging import Begun, digest, staging
+from wxcontroller.cli.transfer.copy.staging import Begun, digest, staging
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 with staging(Paths(pathlib.Path(sys.argv[1]))) as place:

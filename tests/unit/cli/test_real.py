@@ -12,8 +12,8 @@ import segno
 
 from tests.openapi.served import Served, served
 from tests.unit.cli.conftest import Wxctl
-from wxcontroller.cli import messages
-from wxcontroller.cli.qr import image
+from wxcontroller.cli.verbs.account.qr import image
+from wxcontroller.cli.verbs.traffic import messages
 from wxcontroller.core.jsontypes import JsonObject
 
 Json = Any  # output of wxctl; the assertions are the check

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from wxcontroller.cli.transfer import receivedfiles
-from wxcontroller.cli.transfer.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT, RESTARTED, WITHOUT_MEDIA
-from wxcontroller.cli.transfer.receivedfiles import CopiedFile, ReceivedFiles
+from wxcontroller.cli.transfer.copy import receivedfiles
+from wxcontroller.cli.transfer.copy.accountreader import END, FAILED, FILE, HEADER, LEFT_OUT, RESTARTED, WITHOUT_MEDIA
+from wxcontroller.cli.transfer.copy.receivedfiles import CopiedFile, ReceivedFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.names import parse_name
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxcontroller.cli.transfer.seal import MAGIC, Locked, Opener, Sealer
+from wxcontroller.cli.transfer.copy.seal import MAGIC, Locked, Opener, Sealer
 
 PIECE = 64 * 1024
 HEADER = len(MAGIC) + 1 + 16 + 7

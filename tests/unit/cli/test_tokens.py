@@ -12,16 +12,16 @@ import pytest
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.controller.machine import ROOT_TOKEN
-from wxcontroller.cli import tokens
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.connection import Connection
-from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.tokens import expiry
-from wxcontroller.core.access import Scope
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.connection.credential import Finder
+from wxcontroller.cli.connection.requests import Connection
+from wxcontroller.cli.verbs.host import tokens
+from wxcontroller.cli.verbs.host.tokens import expiry
+from wxcontroller.core.access.porttokens import port_book
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
 from wxcontroller.core.errors import NotAllowed, WxError
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.porttokens import port_book
-from wxcontroller.core.tokens import TokenFile, minted
 
 
 @pytest.fixture

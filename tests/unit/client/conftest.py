@@ -18,10 +18,10 @@ from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.client.webhook import Webhook as Webhook
 from tests.unit.client.webhook import hooked as hooked
 from tests.unit.durability.routes import ILINK, WEB
-from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import read_config
-from wxcontroller.client.permit import HostPermit
-from wxcontroller.client.sends.backoff import BackoffPolicy
+from wxcontroller.client.incoming.checkevent import EventRing
+from wxcontroller.client.login.permit import HostPermit
+from wxcontroller.client.sends.rules.sendbackoff import BackoffPolicy
 from wxcontroller.client.service import Client
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj

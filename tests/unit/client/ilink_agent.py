@@ -13,7 +13,7 @@ from yarl import URL
 
 from tests.patience import PATIENCE, until
 from wxcontroller.core.aes import encrypted, padded_size
-from wxcontroller.openwx import credentials
+from wxcontroller.openwx.http import credentials
 
 # JSON of responses, which only tests read.
 Json = Any

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Member, Message, MessageKind, MessageMedia
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 

@@ -17,8 +17,8 @@ from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.sandbox import Options
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 # Sandbox and client share a loop, so a response may take long.
 TIMING = hurried(offline_after=3600.0)

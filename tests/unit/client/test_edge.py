@@ -13,8 +13,8 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.test_guard import close
 from tests.unit.heads import REFUSED
-from wxcontroller.client import bodies
-from wxcontroller.core.access import Scope
+from wxcontroller.client.sends.content import callbodies
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import obj
 
 
@@ -66,7 +66,7 @@ FORM = (
 
 
 async def test_unreadable_body_is_refused_with_a_status(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(callbodies, "BODY_SECONDS", 0.2)
     client = await running(start)
     for end, expected in (
         (b"Content-Length: 99999999999\r\n\r\nid=", 413),
@@ -86,7 +86,7 @@ async def test_large_body_that_cannot_be_kept_is_refused(start: Start, monkeypat
     def nameless(_: Path) -> IO[bytes]:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(bodies, "nameless", nameless)
+    monkeypatch.setattr(callbodies, "nameless", nameless)
     client = await running(start)
     status, small = await client.call("upload_media", {"media_name": "a.bin"}, bytes(1000))
     assert (status, obj(small)["code"]) == (200, 0)

@@ -14,12 +14,13 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, Opened, Start, Webhook, locked, report, running
 from tests.unit.client.scripted import message
-from wxcontroller.client import service, session
-from wxcontroller.client.store import retention, writer
+from wxcontroller.client import retention, service
+from wxcontroller.client.login import session
+from wxcontroller.client.store.database import writer
+from wxcontroller.client.store.database.schema import SCHEMA
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import DELIVERIES, EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits, Swept
-from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.store.tables.eventtables import DELIVERIES, EntryState, Selection
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
 from wxcontroller.drivers.base import Checkpoint
 

@@ -10,7 +10,7 @@ from tests.unit.durability.routes import FILEHELPER, WEB, Route
 from wxcontroller.core.jsontypes import integer, obj
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.drivers.web.session import ownsends
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
-from wxcontroller.controller.v1.index import ENDPOINTS
-from wxcontroller.core import access
-from wxcontroller.core.access import About, Scope
-from wxcontroller.core.messages import Text
-from wxcontroller.core.porttokens import publish
-from wxcontroller.core.tokens import Tokens, minted
-from wxcontroller.openwx.credentials import PORT_HEADER
+from wxcontroller.controller.apis.v1.index import ENDPOINTS
+from wxcontroller.core.access import rights
+from wxcontroller.core.access.porttokens import publish
+from wxcontroller.core.access.rights import About, Scope
+from wxcontroller.core.access.tokenfile import Tokens, minted
+from wxcontroller.core.text.templates import Text
+from wxcontroller.openwx.http.credentials import PORT_HEADER
 
 __all__ = ["commander"]
 # Routes of unknown paths and preflights.
@@ -163,7 +163,7 @@ async def test_commands_of_poll_api_need_no_token_and_leak_no_secret(commander: 
 def test_scope_of_a_call_is_the_same_at_controller_and_account() -> None:
     """An account's own port must not allow what the controller reserves for administrators."""
 
-    def scopes(endpoints: tuple[access.Endpoint, ...], prefix: str) -> dict[tuple[str, str], Scope | None]:
+    def scopes(endpoints: tuple[rights.Endpoint, ...], prefix: str) -> dict[tuple[str, str], Scope | None]:
         return {
             (method, re.sub("{[a-z]+}", "{}", endpoint.path.removeprefix(prefix))): endpoint.scope
             for endpoint in endpoints
@@ -171,7 +171,7 @@ def test_scope_of_a_call_is_the_same_at_controller_and_account() -> None:
             if endpoint.path.startswith(prefix)
         }
 
-    at_controller, own = scopes(ENDPOINTS, "/v1/accounts/{name}/"), scopes(access.OWN_PORT, "/v1/")
+    at_controller, own = scopes(ENDPOINTS, "/v1/accounts/{name}/"), scopes(rights.OWN_PORT, "/v1/")
     both = at_controller.keys() & own.keys()
     assert {call: own[call] for call in both} == {call: at_controller[call] for call in both}
     assert ("PUT", "consumers/{}") in both
@@ -190,14 +190,14 @@ async def test_each_call_needs_its_scope(start: Start, monkeypatch: pytest.Monke
     client = await running(start)
     [app] = apps
     routes = {
-        (route.method, access.call_path(route.resource.canonical))
+        (route.method, rights.call_path(route.resource.canonical))
         for route in app.router.routes()
         if route.resource is not None and route.resource.canonical not in CATCH_ALLS and route.method != "HEAD"
     }
-    table = [*access.ACCOUNT, *access.OWN_PORT]
+    table = [*rights.ACCOUNT, *rights.OWN_PORT]
     assert routes == {(method, endpoint.path) for endpoint in table for method in endpoint.methods}
-    assert all(endpoint.about is About.CLIENT for endpoint in access.ACCOUNT)
-    scopes: list[Scope] = list(access.LADDER)
+    assert all(endpoint.about is About.CLIENT for endpoint in rights.ACCOUNT)
+    scopes: list[Scope] = list(rights.LADDER)
     tokens = dict(zip(scopes, close(client, *((scope, ("alice",)) for scope in scopes)), strict=True))
     for endpoint in table:
         path, method = re.sub("[{}]", "", endpoint.path), endpoint.methods[-1]

@@ -14,9 +14,9 @@ from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Server
-from wxcontroller.client.heartbeat import command_of
+from wxcontroller.client.login.pollheartbeat import command_of
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import Offline, Online
 
 

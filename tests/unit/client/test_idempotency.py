@@ -10,9 +10,9 @@ from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
 from wxcontroller.client.sends.idempotency import fingerprint_of
-from wxcontroller.client.sends.model import Request
+from wxcontroller.client.sends.model.send import Request
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.sends import LeftoverSends, SendStore
+from wxcontroller.client.store.sendstore import LeftoverSends, SendStore
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 

@@ -16,11 +16,11 @@ from tests.unit.client.stage import Stage, staged
 from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.routes import ILINK, PICTURE, WEB
-from wxcontroller.client.ilink import cdn, consumers, contexts, polling, sending, serving
-from wxcontroller.client.ilink.messages import number_of
+from wxcontroller.client.ilink import agentcdn, consumerbook, contexts, getupdates, sendmessage, serving
+from wxcontroller.client.ilink.agentmessages import number_of
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
-from wxcontroller.sandbox.ilink.model import SessionState
-from wxcontroller.sandbox.world import Relation
+from wxcontroller.sandbox.world.ilinkbots import SessionState
+from wxcontroller.sandbox.world.world import Relation
 
 
 @pytest.fixture(params=[ILINK, WEB], ids=lambda route: route.name)
@@ -64,7 +64,7 @@ async def test_each_consumer_gets_unacknowledged_messages_again(
         agent.use(stage.client)
     assert texts(await other.messages("")) == ["first", "second", "third"]
     assert [consumer["name"] for consumer in await one.consumers()] == ["one", "other"]
-    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
+    monkeypatch.setattr(getupdates, "HOLD_SECONDS", 0.05)
     assert await other.messages() == []
     assert [consumer["behind"] for consumer in await one.consumers() if consumer["name"] == "other"] == [0]
 
@@ -178,7 +178,7 @@ async def test_message_repeated_while_the_disk_is_slow_is_sent_once(
     peer = await meet(agent, ilink)
     await agent.set(wait=0)
     async with busy_disk(ilink.client):
-        monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(sendmessage, "ANSWER_SECONDS", 0.2)
         await agent.send_text("once", peer, client_id="a")  # it gets no result in time
         monkeypatch.undo()
         again = asyncio.create_task(agent.send_text("once", peer, client_id="a"))
@@ -296,7 +296,7 @@ async def test_a_queued_message_is_answered_after_the_consumers_wait(web: Stage)
     begun = asyncio.get_running_loop().time()
     answer = await agent.send_text("two", peer)
     assert (answer["ret"], type(answer["message_id"])) == (0, int)
-    assert asyncio.get_running_loop().time() - begun < consumers.ANSWER_SECONDS
+    assert asyncio.get_running_loop().time() - begun < consumerbook.ANSWER_SECONDS
     assert web.sent() == ["one"]
     status, _ = await agent.manage("PUT", f"/v1/consumers/{agent.name}", {"wait": 15})
     assert status == 400
@@ -335,7 +335,7 @@ async def test_typing_is_shown_to_people_who_have_written(ilink: Stage) -> None:
 
 async def test_a_poll_has_an_end_and_a_most(web: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = await web.attended()
-    monkeypatch.setattr(polling, "MAX_MESSAGES", 2)
+    monkeypatch.setattr(getupdates, "MAX_MESSAGES", 2)
     for words in ("one", "two", "three"):
         await web.hear(words)
     answer = await agent.call("getupdates", get_updates_buf=agent.cursor)
@@ -427,7 +427,7 @@ async def test_upload_must_match_its_announcement(ilink: Stage, monkeypatch: pyt
         assert (status, bool(why)) == (400, True)
     assert (await agent.put(url, ciphertext))[0] == 200
     with monkeypatch.context() as earlier:
-        earlier.setattr(cdn, "PERMIT_SECONDS", -1)
+        earlier.setattr(agentcdn, "PERMIT_SECONDS", -1)
         old = (await agent.call("getuploadurl", **announcement(1, PICTURE, key)))["upload_full_url"]
     assert (await agent.put(old, ciphertext))[0] == 403
     assert await agent.uploaded(3, b"", key)
@@ -612,7 +612,7 @@ async def test_logout_at_wechat_is_none_of_the_agents(ilink: Stage, monkeypatch:
     peer = await meet(agent, ilink)
     ilink.ilink.bot.set_state(SessionState.DEAD)
     await agent.client.until_state("scaning")
-    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
+    monkeypatch.setattr(getupdates, "HOLD_SECONDS", 0.05)
     assert await agent.messages() == []
     answer = await agent.send_text("later", peer)
     assert (answer["ret"], answer["errmsg"][:6]) == (-2, "held: ")

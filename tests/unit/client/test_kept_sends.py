@@ -14,8 +14,8 @@ from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, locked, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in, message
 from tests.unit.client.stage import Stage
-from wxcontroller.client.sends.backoff import BackoffPolicy
-from wxcontroller.client.store import writer
+from wxcontroller.client.sends.rules.sendbackoff import BackoffPolicy
+from wxcontroller.client.store.database import writer
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.model import Contact

@@ -7,11 +7,11 @@ import pytest
 from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import TEAM
-from wxcontroller.client import reading
+from wxcontroller.client.calls import readingcalls
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import Group, Member
 from wxcontroller.drivers import base
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.contract.replies import to_bytes
 
 CROWD = tuple(
     Group(f"@@{number}", f"Group {number}", members=tuple(Member(f"@{number}-{each}", "某人") for each in range(50)))
@@ -28,7 +28,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[JsonObject]:
         entries.append(entry)
         return to_bytes(entry)
 
-    monkeypatch.setattr(reading, "to_bytes", recorded)
+    monkeypatch.setattr(readingcalls, "to_bytes", recorded)
     return entries
 
 
@@ -57,7 +57,7 @@ async def test_list_is_rendered_again_only_after_a_change(
 async def test_list_that_nobody_asks_for_is_not_kept(
     start: Start, rendered: list[JsonObject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "KEPT_SECONDS", 0.01)
+    monkeypatch.setattr(readingcalls, "KEPT_SECONDS", 0.01)
     client = await running(start)
 
     async def render_anew() -> int:
@@ -72,14 +72,14 @@ async def test_list_that_nobody_asks_for_is_not_kept(
 async def test_lists_are_kept_within_one_limit(
     start: Start, rendered: list[JsonObject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "KEPT_BYTES", 0)
+    monkeypatch.setattr(readingcalls, "KEPT_BYTES", 0)
     client = await crowded(start)
 
     async def size(call: str) -> int:
         return len(await (await client.http.get(client.address(call))).read())
 
     both = [await size(call) for call in ("get_group_info", "get_group_basic_info")]
-    monkeypatch.setattr(reading, "KEPT_BYTES", sum(both) - 1)
+    monkeypatch.setattr(readingcalls, "KEPT_BYTES", sum(both) - 1)
     for call, is_kept in (("get_group_info", True), ("get_group_basic_info", False), ("get_group_info", True)):
         await client.get(call)
         rendered.clear()
@@ -87,10 +87,10 @@ async def test_lists_are_kept_within_one_limit(
         assert bool(rendered) is not is_kept, call
 
 
-@pytest.mark.parametrize("kept", [reading.KEPT_BYTES, 20_000])
+@pytest.mark.parametrize("kept", [readingcalls.KEPT_BYTES, 20_000])
 async def test_list_of_any_size_is_complete(start: Start, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
-    monkeypatch.setattr(reading, "KEPT_BYTES", kept)
-    monkeypatch.setattr(reading, "_PORTION_SECONDS", 0.0)
+    monkeypatch.setattr(readingcalls, "KEPT_BYTES", kept)
+    monkeypatch.setattr(readingcalls, "_PORTION_SECONDS", 0.0)
     client = await crowded(start, WXCLIENT_JSONP="1")
     body = b""
     for _ in range(2):

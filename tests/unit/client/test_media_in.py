@@ -13,13 +13,13 @@ import pytest
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import media_fetcher, resuming
-from wxcontroller.client.media_fetcher import MediaSwept, sweep
+from wxcontroller.client.incoming import mediafetcher, resuming
+from wxcontroller.client.incoming.mediafetcher import MediaSwept, sweep
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message, MessageKind, MessageMedia
 from wxcontroller.drivers.base import MessageArrived
-from wxcontroller.openwx import reports
+from wxcontroller.openwx.contract import reports
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -56,8 +56,8 @@ async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, w
 
 
 async def test_media_wait_for_a_full_disk(start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_fetcher, "_FULL_PAUSE", 0.05)
-    real, full = media_fetcher.private, [True]
+    monkeypatch.setattr(mediafetcher, "_FULL_PAUSE", 0.05)
+    real, full = mediafetcher.private, [True]
     tries = 0
 
     def private(path: Path) -> BinaryIO:
@@ -67,7 +67,7 @@ async def test_media_wait_for_a_full_disk(start: Start, webhook: Webhook, monkey
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return real(path)
 
-    monkeypatch.setattr(media_fetcher, "private", private)
+    monkeypatch.setattr(mediafetcher, "private", private)
     client = start(**{POST_API: webhook.address})
     client.driver.contents["55"] = PNG
     client.driver.play([*logged_in(), media("55", id="9"), message("after", id="10")])
@@ -82,13 +82,13 @@ async def test_media_that_do_not_fit_do_not_stop_messages_for_good(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts can be stored, a large file cannot."""
-    monkeypatch.setattr(media_fetcher, "_FULL_PAUSE", 0.01)
-    monkeypatch.setattr(media_fetcher, "_FULL_TRIES", 3)
+    monkeypatch.setattr(mediafetcher, "_FULL_PAUSE", 0.01)
+    monkeypatch.setattr(mediafetcher, "_FULL_TRIES", 3)
 
     def private(path: Path) -> BinaryIO:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(media_fetcher, "private", private)
+    monkeypatch.setattr(mediafetcher, "private", private)
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), media("55", id="9"), message("after", id="10")])
     first, second = await webhook.messages(2)

@@ -15,12 +15,12 @@ from tests.patience import until
 from tests.serving import answering, serving
 from tests.unit.client.conftest import POST_API, Opened, RunningClient, Start, Webhook, running
 from tests.unit.client.webhook import Server
-from wxcontroller.client.store.media import MediaIndex
+from wxcontroller.client.store.mediaids import MediaIndex
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Uploaded
-from wxcontroller.openwx.credentials import HOLDER_HEADER, PORT_HEADER
+from wxcontroller.openwx.http.credentials import HOLDER_HEADER, PORT_HEADER
 
 PRIVATE = {"WXCLIENT_MEDIA_PRIVATE_URLS": "1"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from tests.serving import serving
 from tests.unit.client.conftest import RunningClient, Start, Webhook, running
-from wxcontroller.client.sends import urlfetch
-from wxcontroller.client.sends.mediapath import Confinement
+from wxcontroller.client.sends.content import urlfetch
+from wxcontroller.client.sends.content.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.net.resolver import Resolver
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 

@@ -12,10 +12,10 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client import test_kept_sends as kept
 from tests.unit.client.conftest import POST_API, RunningClient, Webhook, running
-from wxcontroller.client import permit as module
-from wxcontroller.client import settling
 from wxcontroller.client.config import read_config
-from wxcontroller.client.permit import VARIABLE, HostPermit, NotOwned, permit_of
+from wxcontroller.client.login import permit as module
+from wxcontroller.client.login import settling
+from wxcontroller.client.login.permit import VARIABLE, HostPermit, NotOwned, permit_of
 from wxcontroller.core.paths import Paths
 
 ENVIRON = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", VARIABLE: "8"}

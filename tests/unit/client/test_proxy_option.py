@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from wxcontroller.client.config import read_config
-from wxcontroller.core.account import PORT
 from wxcontroller.core.errors import BadSettings, FileFailed
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.account import PORT
 
 
 def credentials(directory: Path, **files: str) -> dict[str, str]:

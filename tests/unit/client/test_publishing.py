@@ -10,10 +10,10 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, locked, r
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Webhook
 from wxcontroller.client import publishing
-from wxcontroller.client.calls import Parts
-from wxcontroller.client.ilink.routes import ConsumerRoutes
-from wxcontroller.client.store import writer
-from wxcontroller.client.v1.status import shared_status
+from wxcontroller.client.calls.call import Parts
+from wxcontroller.client.ilink.agentroutes import ConsumerRoutes
+from wxcontroller.client.store.database import writer
+from wxcontroller.client.v1.reads.status import shared_status
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 
 

@@ -11,11 +11,11 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
+from wxcontroller.client.sends.rules.sendbackoff import BackoffPolicy, SendBackoff
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver

@@ -22,16 +22,17 @@ from tests.unit.client.stage import Stage
 from tests.unit.client.test_verdicts import CURED, WORDS, arrives, cures, ended, looked_up, sent, told
 from tests.unit.drivers.ilink_kit import quick, waiting_code
 from tests.unit.durability.routes import FILEHELPER, PICTURE
-from wxcontroller.client.permit import HostPermit
-from wxcontroller.client.sends import queue, window
-from wxcontroller.client.sends.backoff import SendBackoff
-from wxcontroller.client.store import writer
-from wxcontroller.client.store.lostsends import LOST_ROW
+from wxcontroller.client.login.permit import HostPermit
+from wxcontroller.client.sends import queue
+from wxcontroller.client.sends.rules import window
+from wxcontroller.client.sends.rules.sendbackoff import SendBackoff
+from wxcontroller.client.store.database import writer
+from wxcontroller.client.store.tables.lostsends import LOST_ROW
+from wxcontroller.core.condition.verdict import RULES, Cause, SendState
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.verdict import RULES, Cause, SendState
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import SessionState
+from wxcontroller.sandbox.world.ilinkbots import SessionState
 
 # Nothing of these is sent before the account stops.
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"}

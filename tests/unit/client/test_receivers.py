@@ -24,9 +24,9 @@ from wxcontroller.client.deliveries.lanes import (
     Result,
 )
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Receiver, posting
-from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
+from wxcontroller.client.sends.rules.sendbackoff import BackoffPolicy, SendBackoff
 from wxcontroller.core.errors import FailureHandling
-from wxcontroller.core.httprequests import SessionRequests
+from wxcontroller.core.net.httprequests import SessionRequests
 
 _LARGE = 30_000_000  # more than sockets take in without a reader
 

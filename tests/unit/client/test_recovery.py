@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
-from wxcontroller.client.store import history
-from wxcontroller.client.store.events import EntryState, Selection
-from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.store.database.writer import Unavailable
+from wxcontroller.client.store.tables import history
+from wxcontroller.client.store.tables.eventtables import EntryState, Selection
 
 PENDING = Selection((EntryState.PENDING,))
 PAGE = 4096

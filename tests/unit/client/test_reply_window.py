@@ -13,19 +13,20 @@ from tests.unit.client.stage import Stage
 from tests.unit.client.test_v1_messages import until_history
 from tests.unit.drivers.ilink_kit import quick
 from tests.unit.durability.routes import PICTURE
-from wxcontroller.client.sends import order, window
-from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.policy import RoutePolicy
-from wxcontroller.client.sends.states import QueuedSends, SendStep
-from wxcontroller.client.sends.window import Windows
-from wxcontroller.client.sends.windowed import WindowedRoute
+from wxcontroller.client.sends.model import order
+from wxcontroller.client.sends.model.send import Media, Send
+from wxcontroller.client.sends.model.sendstates import QueuedSends, SendStep
+from wxcontroller.client.sends.rules import window
+from wxcontroller.client.sends.rules.policy import RoutePolicy
+from wxcontroller.client.sends.rules.window import Windows
+from wxcontroller.client.sends.rules.windowed import WindowedRoute
+from wxcontroller.core.condition.verdict import Cause
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import Cause
 from wxcontroller.drivers.base import ReplyWindow, Upload
-from wxcontroller.openwx.media import MediaFacts
-from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
+from wxcontroller.openwx.contract.media import MediaFacts
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world.ilinkbots import SendVerdict, SessionState
 
 
 async def window_of(client: RunningClient) -> JsonObject:

@@ -13,9 +13,9 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Opened, Start, Webhook, report, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.store.consumers import ConsumerRow, consumers, keep_consumer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Entry, Selection
+from wxcontroller.client.store.tables.consumertables import ConsumerRow, consumers, keep_consumer
+from wxcontroller.client.store.tables.eventtables import Entry, Selection
 from wxcontroller.core.jsontypes import items, obj
 
 

@@ -35,31 +35,31 @@ from hypothesis.stateful import (
 
 from tests.unit.client.simulated import Clock, Timers
 from tests.unit.client.test_truncated import cut
-from wxcontroller.client.checkevent import EventRing
-from wxcontroller.client.reporting import Reporter
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.backoff import SendBackoff
-from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.sends.policy import RoutePolicy
-from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.callertasks import Tasks
+from wxcontroller.client.incoming.checkevent import EventRing
+from wxcontroller.client.incoming.reporting import Reporter
+from wxcontroller.client.incoming.roster import Roster
+from wxcontroller.client.sends.content.preparing import BadMedia
+from wxcontroller.client.sends.model.send import Media, Send
 from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.sends.rules.pacer import Pacer
+from wxcontroller.client.sends.rules.policy import RoutePolicy
+from wxcontroller.client.sends.rules.sendbackoff import SendBackoff
+from wxcontroller.client.sends.rules.window import Windows
+from wxcontroller.client.sends.rules.windowed import WindowedRoute
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.window import Windows
-from wxcontroller.client.sends.windowed import WindowedRoute
+from wxcontroller.client.store.database.recovery import KnownLog, recover
+from wxcontroller.client.store.database.schema import SCHEMA
+from wxcontroller.client.store.database.writer import Unavailable
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.media import MediaIndex
-from wxcontroller.client.store.recovery import KnownLog, recover
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import SendStore
-from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.tasks import Tasks
+from wxcontroller.client.store.mediaids import MediaIndex
+from wxcontroller.client.store.sendstore import SendStore
+from wxcontroller.core.condition.verdict import Cause, SendState
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.model import Contact, MessageKind
-from wxcontroller.core.verdict import Cause, SendState
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.openwx.media import MediaFacts
+from wxcontroller.openwx.contract.media import MediaFacts
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

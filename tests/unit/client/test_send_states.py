@@ -11,10 +11,10 @@ from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, 
 from tests.unit.client.scripted import ScriptedDriver, logged_in, message
 from tests.unit.client.test_kept_sends import busy_disk
 from tests.unit.durability.routes import PICTURE
-from wxcontroller.client.sends import availability
+from wxcontroller.client.sends.rules import availability
+from wxcontroller.core.condition.verdict import RULES, Cause
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
-from wxcontroller.core.verdict import RULES, Cause
 from wxcontroller.drivers.base import Capabilities, ReplyWindow
 from wxcontroller.drivers.web.driver import WebDriver
 

@@ -10,12 +10,12 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Opened, Start, Webhook, report, running
 from tests.unit.client.test_recovery import PAGE, ruin
-from wxcontroller.client.sends.model import Request, Send
-from wxcontroller.client.store import state
-from wxcontroller.client.store.events import EntryState, Selection
-from wxcontroller.client.store.recovery import KnownLog, recover
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import SendStore
+from wxcontroller.client.sends.model.send import Request, Send
+from wxcontroller.client.store.database.recovery import KnownLog, recover
+from wxcontroller.client.store.database.schema import SCHEMA
+from wxcontroller.client.store.sendstore import SendStore
+from wxcontroller.client.store.tables import drivertables
+from wxcontroller.client.store.tables.eventtables import EntryState, Selection
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((EntryState.PENDING,))
@@ -34,7 +34,7 @@ async def filled(opened: Opened, tmp_path: Path) -> Path:
         if number % 13 == 0 and number < 13 * SENDS:
             send = Send("@ann", False, f"send {number}" * 20, login="@me", client_id=str(number))
             _ = store.add([send], Request(f"key {number}", "", "send"), 0, "")
-    _ = log.write(lambda db: state.advance(db, "position", b"where it was" * 100, ("id",)))
+    _ = log.write(lambda db: drivertables.advance(db, "position", b"where it was" * 100, ("id",)))
     assert await log.settled(PATIENCE)
     await log.close(PATIENCE)
     return tmp_path / "events.db"

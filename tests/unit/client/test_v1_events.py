@@ -11,7 +11,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import message
-from wxcontroller.client.v1 import events
+from wxcontroller.client.v1.reads import eventreads
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import QrReady
 
@@ -79,7 +79,7 @@ async def test_stream_continues_at_the_readers_position(client: RunningClient) -
 
 
 async def test_idle_stream_sends_keepalives(client: RunningClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(eventreads, "HEARTBEAT_SECONDS", 0.1)
     async with stream(client, "?types=friend_message") as got:
         await anext(got)
         assert (await anext(got))[0] == "here"

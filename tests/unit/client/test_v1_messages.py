@@ -9,11 +9,11 @@ import pytest
 from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
-from wxcontroller.client.sends import sending
+from wxcontroller.client.sends import acceptance
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
-from wxcontroller.core.records.accounts import StatusRecord
+from wxcontroller.core.records.accountrecords import StatusRecord
 from wxcontroller.core.records.decoding import decode
 from wxcontroller.drivers.base import Accepted, DriverEvent, LoginWay, Online, Profile, RosterLoaded
 
@@ -189,7 +189,7 @@ async def test_a_message_is_recalled_or_cancelled(start: Start, monkeypatch: pyt
     )  # fmt: skip
     assert (await client.v1("DELETE", f"messages/{waiting['id']}"))[1]["result"] == "cancelled"
     with monkeypatch.context() as silent:
-        silent.setattr(sending, "RECALL_ANSWER_SECONDS", 0.05)
+        silent.setattr(acceptance, "RECALL_ANSWER_SECONDS", 0.05)
         silent.setattr(client.driver, "revoke", lambda *_: asyncio.Event().wait())
         status, late = await client.v1("DELETE", f"messages/{first['id']}")
         assert (status, obj(late["error"])["code"]) == (504, "too-slow")

@@ -11,12 +11,12 @@ import pytest
 from tests.patience import until
 from tests.unit.client.ilink_agent import Agent
 from tests.unit.client.stage import Stage
-from wxcontroller.client.sends import window, windowed
-from wxcontroller.client.sends.backoff import SendBackoff
+from wxcontroller.client.sends.rules import window, windowed
+from wxcontroller.client.sends.rules.sendbackoff import SendBackoff
+from wxcontroller.core.condition.verdict import RULES, Cause, SendState
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.verdict import RULES, Cause, SendState
-from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world.ilinkbots import SendVerdict, SessionState
 
 WORDS = "the message"
 CURED: set[Cause] = set()

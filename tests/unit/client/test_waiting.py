@@ -11,13 +11,13 @@ from tests.patience import PATIENCE, until
 from tests.serving import answering
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ANN, logged_in, message
-from wxcontroller.client import session
-from wxcontroller.client.checkevent import EventRing
-from wxcontroller.client.sends.splitting import split_text
+from wxcontroller.client.incoming.checkevent import EventRing
+from wxcontroller.client.login import session
+from wxcontroller.client.sends.content.splitting import split_text
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Direction
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers import base
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}

@@ -14,16 +14,17 @@ from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import port as own_port
-from wxcontroller.client import service, session
+from wxcontroller.client import service
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
+from wxcontroller.client.login import session
 from wxcontroller.client.port import CannotListen
-from wxcontroller.client.store import writer as database
-from wxcontroller.client.store.writer import Database
+from wxcontroller.client.store.database import writer as database
+from wxcontroller.client.store.database.writer import Database
 from wxcontroller.core.jsontypes import obj, text
-from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import (
     Checkpoint,
     DriverEvent,
@@ -69,7 +70,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         listening.bind(str(tmp_path / "notify"))
         listening.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setattr("wxcontroller.core.watchdog._LEAST", 0.0)
+        monkeypatch.setattr("wxcontroller.core.process.watchdog._LEAST", 0.0)
         yield Systemd(listening)
 
 

@@ -13,8 +13,8 @@ from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, running
 from tests.unit.client.scripted import message
 from tests.unit.client.webhook import Respond, Webhook, accept
-from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.store.sends import days
+from wxcontroller.client.sends.rules.pacer import Pacer
+from wxcontroller.client.store.sendstore import days
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction, MessageKind
 

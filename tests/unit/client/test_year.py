@@ -22,21 +22,21 @@ import pytest
 
 from tests.unit.client.scripted import ScriptedDriver
 from tests.unit.client.simulated import Clock, Timers
+from wxcontroller.client import retention
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import Receiver
-from wxcontroller.client.media_fetcher import MediaFetcher
-from wxcontroller.client.store import retention
+from wxcontroller.client.incoming.mediafetcher import MediaFetcher
+from wxcontroller.client.retention import Keeping
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import EntryState, Selection
-from wxcontroller.client.store.retention import Keeping
-from wxcontroller.client.store.sends import SendStore
-from wxcontroller.core.journal import Event
+from wxcontroller.client.store.sendstore import SendStore
+from wxcontroller.client.store.tables.eventtables import EntryState, Selection
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.process.journal import Event
+from wxcontroller.core.text.templates import Text
 
 T = TypeVar("T")
 HOUR, DAY = 3600.0, 86400.0

@@ -16,10 +16,10 @@ import h11
 from bench.proxy import free_port
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.access import Scope
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.registry.materialise import Materialiser
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nDate: now\r\n\r\n"
 # Headers of one connection (RFC 9110 7.6.1), tokens, what browsers say about a page, and the controller's own.

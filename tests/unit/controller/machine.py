@@ -30,36 +30,36 @@ from tests.openapi.validating import Judge, plain_path
 from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.v1.events import Events
-from wxcontroller.controller.account_port.exchange import ForwardedRequest
+from wxcontroller.client.v1.reads.eventreads import Events
 from wxcontroller.controller.account_port.ports import AccountPorts
-from wxcontroller.controller.account_port.rewriting import AnswerWriter
-from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.accounts.actions import Accounts
+from wxcontroller.controller.accounts.units import MAX_AGE, Restarts, UnitRecord, Verb
+from wxcontroller.controller.apis.v1.v1described import openapi
 from wxcontroller.controller.app import application
-from wxcontroller.controller.authentication import Gate
+from wxcontroller.controller.callers.authentication import Gate
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.event_loop import EventLoop
+from wxcontroller.controller.forwarding.exchange import ForwardedRequest
+from wxcontroller.controller.forwarding.rewriting import AnswerWriter
 from wxcontroller.controller.server import Server
-from wxcontroller.controller.units import MAX_AGE, Restarts, UnitRecord, Verb
-from wxcontroller.controller.v1.described import openapi
-from wxcontroller.core.access import Endpoint
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.access.rights import Endpoint
+from wxcontroller.core.condition.deliverystate import DeliveryState
+from wxcontroller.core.config.alertsettings import Channel
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.files import replace_file
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
 from wxcontroller.core.states import LoginState, UnitState
-from wxcontroller.openwx import parameters
-from wxcontroller.openwx.connection import HttpConnection
-from wxcontroller.openwx.http1 import RequestHead
-from wxcontroller.openwx.replies import CONTENT_TYPE
+from wxcontroller.core.text.templates import Text, text_fields
+from wxcontroller.openwx.contract.replies import CONTENT_TYPE
+from wxcontroller.openwx.http import parameters
+from wxcontroller.openwx.http.connection import HttpConnection
+from wxcontroller.openwx.http.http1 import RequestHead
 
 _compiled = cache(compiled)
 

@@ -14,10 +14,10 @@ from tests.forking import Forked, fork
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.controller.machine import TEMPLATE, Process
-from wxcontroller.core.account import Account
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.rendering import render_account
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.rendering import render_account
 
 REPOSITORY = Path(__file__).parents[3]
 # Passes the socket as systemd does, and becomes the controller.

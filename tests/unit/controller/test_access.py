@@ -18,16 +18,16 @@ from multidict import CIMultiDict
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, fixed, judge
-from wxcontroller.controller import sse
-from wxcontroller.controller.access import PASSED_ON
-from wxcontroller.controller.account_port import hub
+from wxcontroller.controller.account_port import eventhub
+from wxcontroller.controller.apis.v1.index import ENDPOINTS
+from wxcontroller.controller.edge import streams
+from wxcontroller.controller.edge.authorization import PASSED_ON
 from wxcontroller.controller.page.assets import bundle
-from wxcontroller.controller.v1.index import ENDPOINTS
-from wxcontroller.core import access
-from wxcontroller.core.access import About, Endpoint, Scope
+from wxcontroller.core.access import rights
+from wxcontroller.core.access.rights import About, Endpoint, Scope
+from wxcontroller.core.access.tokenfile import KEPT_SCOPES, TokenFile
+from wxcontroller.core.config.limits import DEFAULTS
 from wxcontroller.core.jsontypes import field
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile
 
 
 def token_of_each_scope(host: Machine) -> dict[Scope, str]:
@@ -72,7 +72,7 @@ async def ask(
 async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host: Machine) -> None:
     """A new route needs its scope."""
     routes = {
-        (route.method, access.call_path(route.resource.canonical))
+        (route.method, rights.call_path(route.resource.canonical))
         for route in host.app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
@@ -84,7 +84,7 @@ async def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(host:
     assert catch_alls <= routes
     for endpoint in ENDPOINTS:
         assert ("{name}" in endpoint.path) == (endpoint.about is About.NAME), endpoint
-    endpoints = [each for each in (*ENDPOINTS, *access.ACCOUNT) if each.path.startswith(("/v1/", "/openwx/"))]
+    endpoints = [each for each in (*ENDPOINTS, *rights.ACCOUNT) if each.path.startswith(("/v1/", "/openwx/"))]
     assert set(judge().operations()) == {
         (method, endpoint.path) for endpoint in endpoints for method in endpoint.methods
     }
@@ -97,7 +97,7 @@ CHECKED = [
         for each in ENDPOINTS
         if not each.path.startswith(("/ilink/", "/for/")) and each.scope not in (Scope.NOTIFY, Scope.FLEET)
     ),
-    *access.ACCOUNT,
+    *rights.ACCOUNT,
     Endpoint(("GET",), "/openwx/unheard_of", Scope.ADMIN, About.CLIENT, ""),
 ]
 CASES = [
@@ -253,7 +253,7 @@ async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(hos
 
 
 async def test_stream_contains_only_what_its_caller_may_see(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(eventhub, "_LOOK_SECONDS", 0.05)
     alice, bob = await host.start("alice"), await host.start("bob")
     shown = token(host, Scope.READ, "alice")
     assert (await ask(host, "GET", "/v1/events?account=bob", bearer(shown))).code == "not-allowed"
@@ -273,7 +273,7 @@ async def test_stream_contains_only_what_its_caller_may_see(host: Machine, monke
 async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """A revoked or expired token gets no more events; the next heartbeat ends the stream at the latest."""
     if by != "event":
-        monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.2)
+        monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.2)
     alice = await host.start("alice")
     token(host, Scope.ADMIN)  # so that the API stays closed
     shown = token(host, Scope.READ, "alice", expires=int(time.time()) + 3 if by == "expiry" else None)

@@ -13,12 +13,12 @@ from tests.patience import PATIENCE, until
 from tests.tokens import token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from tests.unit.controller.test_limits import busy, connected
-from wxcontroller.core.access import Scope
-from wxcontroller.core.addresses import Network
-from wxcontroller.core.settings import Settings, read_settings
-from wxcontroller.openwx import admission
-from wxcontroller.openwx.admission import PortLimits, Resource
-from wxcontroller.openwx.connection import connections
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.config.settings import Settings, read_settings
+from wxcontroller.core.net.addresses import Network
+from wxcontroller.openwx.http import admission
+from wxcontroller.openwx.http.admission import PortLimits, Resource
+from wxcontroller.openwx.http.connection import connections
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 

@@ -14,26 +14,26 @@ from tests.i18n import compiled
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_journal import Journal, line
+from wxcontroller.controller.accounts.units import Restarts, UnitRecord, Verb
 from wxcontroller.controller.alerts import disk
-from wxcontroller.controller.alerts.compose import (
+from wxcontroller.controller.alerts.alerttext import (
     ALERT_PICTURE_BYTES,
     ALERT_PROBLEMS,
     ALERT_QRCODES,
     Composer,
 )
+from wxcontroller.controller.alerts.alertwatch import AlertWatch, Clock
 from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.controller.alerts.schedule import SPACING, Due, Key, Ledger
-from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.units import Restarts, UnitRecord, Verb
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.alerts import Alert, AlertEvent, Kind
-from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import Spool
+from wxcontroller.core.config.alertsettings import AlertSettings, Channel
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.text.templates import Text, text_fields
 
 STEP = 5.0
 

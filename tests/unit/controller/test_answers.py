@@ -11,14 +11,14 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller import statefiles, viewcache
-from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.answers import KeptAnswers
-from wxcontroller.controller.authentication import ANYBODY
-from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.directories import Directories
-from wxcontroller.core.files import replace_file
+from wxcontroller.controller.accounts import statefiles, viewcache
+from wxcontroller.controller.accounts.accountlists import KeptAnswers
+from wxcontroller.controller.accounts.actions import Accounts
+from wxcontroller.controller.accounts.statefiles import BELIEVED_SECONDS, uptime
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.controller.callers.authentication import ANYBODY
+from wxcontroller.core.files.atomic import replace_file
+from wxcontroller.core.files.directorywatch import Directories
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState, UnitState
 

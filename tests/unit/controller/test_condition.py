@@ -15,15 +15,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.machine import Machine, reports_of
 from wxcontroller import __version__
-from wxcontroller.controller.alerts.watch import AlertWatch, Clock
+from wxcontroller.controller.accounts.statefiles import uptime
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.controller.alerts.alertwatch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.statefiles import uptime
-from wxcontroller.controller.units import UnitRecord
-from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.condition.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.text.templates import Text
 
 MINUTE = 60
 # Condition, severity and code by the name of the account, which states the problem.

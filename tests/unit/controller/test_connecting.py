@@ -25,11 +25,11 @@ from tests.ports import free_port
 from tests.unit.controller.machine import full_queue, unix_listener
 from wxcontroller.controller.account_port import connecting
 from wxcontroller.controller.account_port.connecting import AcceptedBy, connect
-from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
-from wxcontroller.core.account import Account
+from wxcontroller.controller.account_port.portfailures import NotAnswering, NotRunning
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.net.tcptable import Pair, listeners, owners_of_other_ends, program_of
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tcptable import Pair, listeners, owners_of_other_ends, program_of
+from wxcontroller.core.registry.account import Account
 
 ALICE, MALLORY = 61_111, 61_222
 # Listens, accepts, and prints what it receives until the end of the connection.

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 
 Json = Any  # of answers, which the assertions check
 FILE = "mojo_weixin_media_20261202010203_0123456789abcdef.jpg"

@@ -15,15 +15,15 @@ from tests.patience import PATIENCE
 from tests.tokens import token
 from tests.unit.controller.forwardkit import OK, Route, read, run
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.authentication import LOOK_SECONDS, Gate
-from wxcontroller.core.access import Scope
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.controller.callers.authentication import LOOK_SECONDS, Gate
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.records.decoding import ANSWER_BYTES
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile
-from wxcontroller.openwx.admission import Resource
-from wxcontroller.openwx.replies import PREFLIGHT_HEADERS
+from wxcontroller.openwx.contract.replies import PREFLIGHT_HEADERS
+from wxcontroller.openwx.http.admission import Resource
 
 _HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
 GET = b"GET /openwx/get_user_info?client=bot HTTP/1.1\r\n" + _HEAD + b"\r\n"

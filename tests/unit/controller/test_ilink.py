@@ -16,10 +16,11 @@ from tests import tokens
 from tests.patience import PATIENCE
 from tests.tokens import bearer
 from tests.unit.controller.machine import Machine, Process, raw
-from wxcontroller.controller.ilink import calls, pairings
-from wxcontroller.core.access import Scope
+from wxcontroller.controller.apis.ilink import agentcalls
+from wxcontroller.controller.callers import pairings
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.openwx.credentials import PORT_HEADER
+from wxcontroller.openwx.http.credentials import PORT_HEADER
 
 SESSION_OVER = {"ret": -14, "errcode": -14, "errmsg": "session timeout"}
 NO_MORE = {"ret": 0, "msgs": [], "longpolling_timeout_ms": 35000}
@@ -142,7 +143,7 @@ async def test_ilink_api_accepts_only_ilink_tokens(stage: Stage, closed: bool) -
     before = len(stage.agent.seen)
     host.limit(token_failures=1000)
     for wrong in (None, "", "wxc_00000000_" + "1" * 64, token[:-1] + ("0" if token[-1] != "0" else "1")):
-        for call in calls.CALLS:
+        for call in agentcalls.CALLS:
             assert await stage.call(call, wrong) == SESSION_OVER
     for query, form in ((f"?token={token}", None), ("", {"token": token})):  # logs would contain it
         async with host.http.post(f"/ilink/bot/getconfig{query}", data=form) as answer:
@@ -183,7 +184,7 @@ async def test_a_restart_of_the_controller_ends_a_poll_with_an_empty_answer(stag
 async def test_agents_stay_logged_in_while_the_account_is_stopped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "_HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(agentcalls, "_HOLD_SECONDS", 0.0)
     token = await stage.token()
     await stage.host.v1("POST", "accounts/alice/stop")
     assert (await stage.call("getupdates", token, {"get_updates_buf": "c1"}))["ret"] == 0
@@ -201,7 +202,7 @@ async def test_agents_stay_logged_in_while_the_account_is_stopped(
 
 async def test_sends_are_limited(stage: Stage) -> None:
     now = [0.0]
-    stage.host.server._runner.app[calls.AGENTS].clock = lambda: now[0]
+    stage.host.server._runner.app[agentcalls.AGENTS].clock = lambda: now[0]
     token, other = await stage.token(), await stage.token("other")
 
     async def send(shown: str, body: bytes = b"{}") -> tuple[int, str | None]:

@@ -11,10 +11,10 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_watching import STREAM, Stream
-from wxcontroller.controller import sse
-from wxcontroller.controller.v1 import journal as answers
-from wxcontroller.controller.v1.journal import JOURNAL_BYTES
-from wxcontroller.controller.v1.journalstream import JOURNAL_LINE_BYTES
+from wxcontroller.controller.apis.v1.account import journalcall as answers
+from wxcontroller.controller.apis.v1.account.journalcall import JOURNAL_BYTES
+from wxcontroller.controller.apis.v1.account.journalstream import JOURNAL_LINE_BYTES
+from wxcontroller.controller.edge import streams
 from wxcontroller.core.jsontypes import items
 from wxcontroller.core.paths import Paths
 
@@ -130,7 +130,7 @@ async def test_journal_that_does_not_answer_is_not_waited_for(host: Machine, mon
 async def test_stream_ends_with_its_reader_the_controller_or_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
     await host.start("alice")
     async with Journal(host.paths).open() as journal, followed(host) as stream:
         await journal.say(line("one"))

@@ -17,10 +17,10 @@ from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine, raw
 from tests.unit.heads import BODIES, REFUSED
 from wxcontroller.controller.event_loop import EventLoop
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.openwx import admission
-from wxcontroller.openwx.admission import Resource
+from wxcontroller.openwx.http import admission
+from wxcontroller.openwx.http.admission import Resource
 
 NEVER = b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POLL = b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -19,17 +19,17 @@ from tests.ports import free_port
 from tests.tokens import token
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.processes import Host, started
-from wxcontroller.cli.connection import Connection
-from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.connection.credential import Finder
+from wxcontroller.cli.connection.requests import Connection
 from wxcontroller.controller import server
-from wxcontroller.controller.tls import tls_context
-from wxcontroller.core.access import Scope
+from wxcontroller.controller.edge.certificates import tls_context
+from wxcontroller.core.access.porttokens import port_book
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile
-from wxcontroller.openwx import listener
+from wxcontroller.openwx.http import listener
 
 
 @pytest_asyncio.fixture

@@ -9,13 +9,13 @@ import pytest
 
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, Process
-from wxcontroller.controller.loginlinks import LIFE_SECONDS, MAX_LINKS, LoginLinks
-from wxcontroller.controller.view import logins_of
-from wxcontroller.core.access import Scope
+from wxcontroller.controller.accounts.loginlinks import LIFE_SECONDS, MAX_LINKS, LoginLinks
+from wxcontroller.controller.accounts.view import logins_of
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
-from wxcontroller.core.loginbook import LoginBook, holder
+from wxcontroller.core.registry.loginbook import LoginBook, holder
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile
 
 FIRST, SECOND = "1" * 64, "2" * 64
 

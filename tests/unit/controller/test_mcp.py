@@ -13,9 +13,9 @@ from aiohttp import web
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine, fixed
-from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
-from wxcontroller.core.access import Scope
-from wxcontroller.core.tokens import TokenFile
+from wxcontroller.controller.apis.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile
 
 Json = Any  # of answers, which the assertions check
 

@@ -18,14 +18,14 @@ from multidict import CIMultiDict
 from tests.patience import PATIENCE, until
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
-from wxcontroller.controller.notify import sending
-from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
-from wxcontroller.controller.notify.repeats import KEEP_SECONDS, REMEMBERED_TEXTS, Repeat, Repeats
-from wxcontroller.controller.notify.routes import NOTIFICATIONS
-from wxcontroller.controller.notify.sending import UNKNOWN, NotifyVerdict
-from wxcontroller.core.access import Scope
+from wxcontroller.controller.apis.notify import passing
+from wxcontroller.controller.apis.notify.dialects import TEXT_BODY_BYTES
+from wxcontroller.controller.apis.notify.notifyroutes import NOTIFICATIONS
+from wxcontroller.controller.apis.notify.passing import UNKNOWN, NotifyVerdict
+from wxcontroller.controller.apis.notify.repeats import KEEP_SECONDS, REMEMBERED_TEXTS, Repeat, Repeats
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.notifytargets import TARGETS, NotifyTargets, new_target, rendered
+from wxcontroller.core.registry.notifytargets import TARGETS, NotifyTargets, new_target, rendered
 
 # Longer than any test.
 HOUR = 3600.0
@@ -412,7 +412,7 @@ async def test_odd_answers_of_an_account_are_results(host: Machine, answer: Json
 
 
 async def test_a_message_that_is_not_confirmed_may_be_sent(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(passing, "ANSWER_SECONDS", 0.3)
     process, shown = await account(host), await target(host)
     release = asyncio.Event()
 

@@ -10,13 +10,13 @@ import yarl
 
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.statefiles import QRCODE_FILE_BYTES
-from wxcontroller.controller.units import UnitRecord, Verb
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.controller.accounts.statefiles import QRCODE_FILE_BYTES
+from wxcontroller.controller.accounts.units import UnitRecord, Verb
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import field, items, obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import STATE_FILE_BYTES
+from wxcontroller.core.registry.accountfiles import AccountFiles
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.controller.machine import Machine, raw
-from wxcontroller.controller import origin
-from wxcontroller.core.addresses import parse_ip
-from wxcontroller.openwx.replies import API_NOT_FOUND
+from wxcontroller.controller.edge import foreignpages
+from wxcontroller.core.net.addresses import parse_ip
+from wxcontroller.openwx.contract.replies import API_NOT_FOUND
 
 FOREIGN = [
     {"Origin": "https://evil.example"},
@@ -63,7 +63,7 @@ async def test_page_with_dns_rebinding_is_refused(host: Machine) -> None:
 
 async def test_address_of_the_connection_is_an_allowed_host(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding needs a name: the address of the connection itself is always allowed as Host."""
-    monkeypatch.setattr(origin, "ip_of", lambda _: parse_ip("192.0.2.10"))
+    monkeypatch.setattr(foreignpages, "ip_of", lambda _: parse_ip("192.0.2.10"))
     for name, status in (
         ("192.0.2.10:2000", 200),
         ("192.0.2.11:2000", 403),

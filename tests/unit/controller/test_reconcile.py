@@ -11,11 +11,11 @@ from aiohttp import web
 from tests.patience import PATIENCE, until
 from tests.serving import serving
 from tests.unit.controller.machine import Machine
+from wxcontroller.controller.accounts.units import SYSTEMCTL_AT_A_TIME
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.states import LoginState
 
 

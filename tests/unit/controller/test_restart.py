@@ -18,12 +18,12 @@ from tests.tokens import token
 from tests.unit.controller.machine import StandInUnits
 from tests.unit.controller.processes import Host, Notifications, started
 from wxcontroller.controller import service
+from wxcontroller.controller.accounts.units import MAX_AGE, UnitRecord
 from wxcontroller.controller.service import Service
-from wxcontroller.controller.units import MAX_AGE, UnitRecord
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.config.settings import Loaded, Settings
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Loaded, Settings
 
 TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")
 

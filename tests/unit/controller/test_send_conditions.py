@@ -18,16 +18,17 @@ from tests.unit.client.test_rare_verdicts import cut_off
 from tests.unit.drivers.ilink_kit import quick, waiting_code
 from tests.unit.drivers.kit import wechat
 from tests.unit.durability.routes import PICTURE
-from wxcontroller.client.sends import queue, window
-from wxcontroller.client.store import writer
-from wxcontroller.controller.units import UnitRecord
+from wxcontroller.client.sends import queue
+from wxcontroller.client.sends.rules import window
+from wxcontroller.client.store.database import writer
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.core.condition.verdict import RULES, Cause
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
-from wxcontroller.core.verdict import RULES, Cause
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState, User
+from wxcontroller.sandbox.world.ilinkbots import SendVerdict, SessionState, User
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 JSON = {"Content-Type": "application/json"}
 

@@ -13,21 +13,21 @@ from aiohttp import web
 from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, Process, fixed
 from tests.unit.controller.test_watching import Stream
-from wxcontroller.client.store import events as event_rows
-from wxcontroller.client.v1 import events as account_events
-from wxcontroller.controller import sse
-from wxcontroller.controller.account_port import hub
-from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor, parse
-from wxcontroller.core.account import Account
+from wxcontroller.client.store.tables import eventtables as event_rows
+from wxcontroller.client.v1.reads import eventreads as account_events
+from wxcontroller.controller.account_port import eventhub
+from wxcontroller.controller.apis.v1.form.cursor import CURSOR_LENGTH, BadCursor, Cursor, parse
+from wxcontroller.controller.edge import streams
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.openwx import eventstream
+from wxcontroller.core.registry.account import Account
+from wxcontroller.openwx.http import eventstream
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(eventhub, "_LOOK_SECONDS", 0.05)
 
 
 class Reader(Stream):
@@ -138,7 +138,7 @@ async def test_a_too_long_event_is_announced_in_the_accounts_own_stream(host: Ma
 async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
     alice = await host.start("alice")
     say(alice, "long ago")
     assert await alice.log.settled(5)
@@ -155,7 +155,7 @@ async def test_a_clock_set_back_hides_no_events_from_a_new_reader(
 async def test_slow_and_fast_readers_get_all_events_once_in_order(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "STREAM_WAITING_EVENTS", 3)
+    monkeypatch.setattr(eventhub, "STREAM_WAITING_EVENTS", 3)
     alice = await host.start("alice")
     readers = [Reader() for _ in range(5)]
     async with AsyncExitStack() as stack:
@@ -177,20 +177,25 @@ async def test_events_during_catching_up_are_delivered_once(host: Machine, monke
     say(alice, "one")
     assert await alice.log.settled(10)
     reader = Reader(cursor=str(Cursor(0, {"alice": f"{alice.log.counts.name}-1"})))
-    read, began, delivered = hub.Hub._read, asyncio.Event(), asyncio.Event()
+    read, began, delivered = eventhub.Hub._read, asyncio.Event(), asyncio.Event()
 
     async def in_this_order(
-        self: hub.Hub, account: Account, place: str | None, since: int, begins: hub.Begins, give: hub.Give
+        self: eventhub.Hub,
+        account: Account,
+        place: str | None,
+        since: int,
+        begins: eventhub.Begins,
+        give: eventhub.Give,
     ) -> None:
         def catching_up_begins(after: str) -> None:
             begins(after)
             began.set()
 
-        async def line_gives(event: hub.AccountEvent) -> None:
+        async def line_gives(event: eventhub.AccountEvent) -> None:
             await give(event)
             delivered.set()
 
-        async def catching_up_gives(event: hub.AccountEvent) -> None:
+        async def catching_up_gives(event: eventhub.AccountEvent) -> None:
             await delivered.wait()
             await give(event)
 
@@ -200,7 +205,7 @@ async def test_events_during_catching_up_are_delivered_once(host: Machine, monke
         else:
             await read(self, account, place, since, catching_up_begins, catching_up_gives)
 
-    monkeypatch.setattr(hub.Hub, "_read", in_this_order)
+    monkeypatch.setattr(eventhub.Hub, "_read", in_this_order)
     async with reading(host, reader):
         await asyncio.wait_for(began.wait(), PATIENCE)
         say(alice, "two")
@@ -230,8 +235,8 @@ async def test_stalled_reader_is_disconnected_without_affecting_others(
 async def test_refusing_account_is_retried_less_often_until_it_restarts(
     host: Machine, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(hub, "RETRY_FIRST", 600.0)
-    monkeypatch.setattr(hub, "RETRY_LONGEST", 600.0)
+    monkeypatch.setattr(eventhub, "RETRY_FIRST", 600.0)
+    monkeypatch.setattr(eventhub, "RETRY_LONGEST", 600.0)
     alice = await host.start("alice")
     opened = 0
 
@@ -272,7 +277,7 @@ async def test_pauses_grow_with_refusals_and_reset_after_success(
     async def next_answer(request: web.Request) -> web.StreamResponse:
         return await next(answers, fixed(403))(request)
 
-    monkeypatch.setattr(hub, "Backoff", Pauses)
+    monkeypatch.setattr(eventhub, "Backoff", Pauses)
     (await host.start("alice")).serve_events = next_answer
     async with reading(host, Reader()):
         await until(lambda: len(tries) >= 4)

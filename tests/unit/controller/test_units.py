@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Restarts, Systemd, UnitRecord, Verb, record
-from wxcontroller.core.alertsettings import Channel
+from wxcontroller.controller.accounts.units import SYSTEMCTL_AT_A_TIME, Restarts, Systemd, UnitRecord, Verb, record
+from wxcontroller.core.config.alertsettings import Channel
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
 

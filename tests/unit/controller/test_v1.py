@@ -11,11 +11,11 @@ import yarl
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine, fixed, full_queue, unix_listener
-from wxcontroller.core.access import Scope
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.errors import AccountMoved
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
-from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.core.states import Desired, LoginState
 
 ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (

@@ -11,10 +11,10 @@ import aiohttp
 from tests.patience import PATIENCE
 from tests.tokens import bearer, token
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
-from wxcontroller.core.tokens import TokenFile
 
 STREAM = {"Accept": "text/event-stream"}
 

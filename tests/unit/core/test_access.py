@@ -4,18 +4,18 @@ import itertools
 
 import pytest
 
-from wxcontroller.core import access
-from wxcontroller.core.access import About, Scope
-from wxcontroller.core.addresses import is_loopback
-from wxcontroller.core.limiter import TOKEN_FAILURE_SECONDS, FailureLimiter, caller_of
-from wxcontroller.core.limits import DEFAULTS
+from wxcontroller.core.access import rights
+from wxcontroller.core.access.rights import About, Scope
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.failurelimit import TOKEN_FAILURE_SECONDS, FailureLimiter, caller_of
+from wxcontroller.core.net.addresses import is_loopback
 
 
 def test_each_scope_includes_those_before_it() -> None:
     order = [Scope.READ, Scope.SEND, Scope.CONTROL, Scope.ADMIN]
     for (low, a), (high, b) in itertools.product(enumerate(order), repeat=2):
         assert b.covers(a) == (low <= high)
-    assert tuple(order) == access.LADDER
+    assert tuple(order) == rights.LADDER
 
 
 @pytest.mark.parametrize("outside", [Scope.ILINK, Scope.NOTIFY, Scope.FLEET])
@@ -26,21 +26,21 @@ def test_separate_scope_covers_and_is_covered_by_no_other(outside: Scope) -> Non
 
 def test_unlisted_paths_need_scope_admin() -> None:
     for endpoint in (
-        access.of_controller("GET", "/v1/new"),
-        access.of_controller("PUT", "/v1/accounts/{name}"),
-        access.of_call("/openwx/new_call"),
-        access.of_call("/openwx/get_user_inf%6f"),
-        access.of_call("/openwx/get_user_info//"),
-        access.of_call("/"),
-        access.of_own_port("POST", "/v1/status"),
-        access.of_own_port("GET", "/v1/new/{id}"),
+        rights.of_controller("GET", "/v1/new"),
+        rights.of_controller("PUT", "/v1/accounts/{name}"),
+        rights.of_call("/openwx/new_call"),
+        rights.of_call("/openwx/get_user_inf%6f"),
+        rights.of_call("/openwx/get_user_info//"),
+        rights.of_call("/"),
+        rights.of_own_port("POST", "/v1/status"),
+        rights.of_own_port("GET", "/v1/new/{id}"),
     ):
         assert endpoint.scope is Scope.ADMIN
-    assert access.of_controller("GET", "/v1/new").about is About.MACHINE
-    assert access.of_controller("HEAD", "/v1/accounts").scope is Scope.READ
-    assert access.of_controller("GET", "/openwx/start_client/").scope is Scope.CONTROL
-    assert access.of_controller("GET", "/v1/accounts/").scope is Scope.ADMIN
-    assert access.of_call("/openwx/get_user_info/").scope is Scope.READ
+    assert rights.of_controller("GET", "/v1/new").about is About.MACHINE
+    assert rights.of_controller("HEAD", "/v1/accounts").scope is Scope.READ
+    assert rights.of_controller("GET", "/openwx/start_client/").scope is Scope.CONTROL
+    assert rights.of_controller("GET", "/v1/accounts/").scope is Scope.ADMIN
+    assert rights.of_call("/openwx/get_user_info/").scope is Scope.READ
 
 
 BURST, SECONDS_EACH = DEFAULTS.token_failures, TOKEN_FAILURE_SECONDS

@@ -2,12 +2,12 @@
 
 import pytest
 
-from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client
-from wxcontroller.core.egress import ProxyKind, parse_proxy, shown
+from wxcontroller.core.config.options import Origin, check_options
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.options import Origin, check_options
+from wxcontroller.core.net.egress import ProxyKind, parse_proxy, shown
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.account import Account, account_from, redacted, variables_of, with_client
 
 
 def test_proxy_url_is_parsed() -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from tests.unit.core.test_settings import write
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, AlertEvent, Item, Kind, Picture, alert_from, plain
-from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import ALERT_BYTES, AlertState, Spool
+from wxcontroller.core.config.alertsettings import Channel
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.jsontypes import JsonValue, items, obj
-from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.text.templates import Text, verbatim
 
 CODE = Picture("image/png", b"\x89PNG code", 1_700_000_000)
 SCAN = Item(

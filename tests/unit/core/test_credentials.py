@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.core.credentials import read_credential, require_copies
+from wxcontroller.core.access.systemdcredentials import read_credential, require_copies
 from wxcontroller.core.errors import BadSettings, FileFailed
 
 NAME = "webhook-secret"

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from wxcontroller.core.records.accounts import AccountRow, StatusRecord
+from wxcontroller.core.records.accountrecords import AccountRow, StatusRecord
 from wxcontroller.core.records.decoding import Undecodable, decode, decode_aside, encode
-from wxcontroller.core.records.events import EventRecord
-from wxcontroller.core.records.messages import MediaRecord, MessagePage
-from wxcontroller.core.records.people import ContactPage
+from wxcontroller.core.records.eventrecords import EventRecord
+from wxcontroller.core.records.messagerecords import MediaRecord, MessagePage
+from wxcontroller.core.records.peoplerecords import ContactPage
 
 FILE = "mojo_weixin_media_20261202010203_0123456789abcdef.jpg"
 EVENT = b'{"id":"0badcafe-1","account":"alice","type":"login","seq":1,"stamp":1,"time":1,"report":%b}'

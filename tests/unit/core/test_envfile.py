@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.envfile import FILE_VALUE_LENGTH, parse, printable, quote
+from wxcontroller.core.config.envfile import FILE_VALUE_LENGTH, parse, printable, quote
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
 
 _VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]).filter(printable))

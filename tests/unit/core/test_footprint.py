@@ -13,7 +13,7 @@ from tests.serving import answering
 ROOT = Path(__file__).parents[3]
 _ASKING = """
 import asyncio, os, sys
-from wxcontroller.core import footprint
+from wxcontroller.core.process import footprint
 footprint.prepare()
 import aiohttp
 async def ask():

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.core.account import Account, variables_of
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.access.porttokens import publish
+from wxcontroller.core.access.tokenfile import Tokens
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.leaving import gone_from
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.porttokens import publish
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.registry.account import Account, variables_of
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.registry.leaving import gone_from
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.core.states import Desired
-from wxcontroller.core.tokens import Tokens
 from wxcontroller.fleet.standby import sent_bundles
 
 NAME = parse_name("alice")

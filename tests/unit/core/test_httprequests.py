@@ -11,8 +11,8 @@ import pytest
 from yarl import URL
 
 from tests.patience import PATIENCE
-from wxcontroller.core.httpbody import HttpBody, Outgoing
-from wxcontroller.core.httprequests import HttpRequests, requests_over
+from wxcontroller.core.net.httpbody import HttpBody, Outgoing
+from wxcontroller.core.net.httprequests import HttpRequests, requests_over
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -10,15 +10,15 @@ from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Middleware
 
 from tests.patience import until
-from wxcontroller.client.api import errors
-from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.states import QueuedSends, SendStep
-from wxcontroller.controller.errors import FORMS, Forms, json_errors
-from wxcontroller.controller.v1.failures import FAILURE_FORM
-from wxcontroller.core import summaries
-from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.summaries import Summaries, cause
-from wxcontroller.core.verdict import Cause, SendState, Verdict
+from wxcontroller.client.openwxapi import errors
+from wxcontroller.client.sends.model.send import Send
+from wxcontroller.client.sends.model.sendstates import QueuedSends, SendStep
+from wxcontroller.controller.apis.v1.form.v1failures import FAILURE_FORM
+from wxcontroller.controller.edge.failureanswers import FORMS, Forms, json_errors
+from wxcontroller.core.condition.verdict import Cause, SendState, Verdict
+from wxcontroller.core.process import summaries
+from wxcontroller.core.process.journal import setup_logging
+from wxcontroller.core.process.summaries import Summaries, cause
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wxcontroller.core import leanclasses
+from wxcontroller.core.process import leanclasses
 
 
 def failure(work: Callable[..., object], *args: object, **named: object) -> str:

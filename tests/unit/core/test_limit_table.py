@@ -8,14 +8,14 @@ import pytest
 
 from tests.unit.core.test_settings import write
 from wxcontroller.client.config import read_config
-from wxcontroller.core.check import check_configuration
-from wxcontroller.core.envfile import parse
+from wxcontroller.core.config.envfile import parse
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.config.settings import Settings, load_settings
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings, load_settings
+from wxcontroller.core.registry.check import check_configuration
+from wxcontroller.core.registry.materialise import Materialiser
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "etc/client.env.j2"

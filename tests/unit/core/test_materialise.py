@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.core import materialise
-from wxcontroller.core.envfile import parse
+from wxcontroller.core.config.envfile import parse
+from wxcontroller.core.config.reporttargets import Targets
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.errors import BadName, BadOption, WxError
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.registry import materialise
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.core.states import Desired
-from wxcontroller.core.targets import Targets
 
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
 # Outside the product's own range, which a service here may use, and below the range of outgoing connections

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.i18n import compiled
-from wxcontroller.core.catalog import translate_by, translations
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.jsontypes import JsonValue, one_line
-from wxcontroller.core.messages import Text, text_from
+from wxcontroller.core.text.catalog import translate_by, translations
+from wxcontroller.core.text.templates import Text, text_from
 
 _LINES = st.text().map(one_line)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from wxcontroller.core import dumps, watchdog
-from wxcontroller.core.notify import Notifier
-from wxcontroller.core.watchdog import Deadlines, Watchdog
+from wxcontroller.core.process import dumps, watchdog
+from wxcontroller.core.process.notify import Notifier
+from wxcontroller.core.process.watchdog import Deadlines, Watchdog
 
 
 @pytest.fixture

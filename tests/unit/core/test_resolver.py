@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.net.resolver import Resolver
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.config.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.config.settings import Listen, Settings, load_settings
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Listen, Settings, load_settings
 
 CONFFILE = Path(__file__).parents[3] / "etc/wxcontroller.toml"
 

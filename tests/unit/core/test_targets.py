@@ -2,8 +2,8 @@
 
 import pytest
 
+from wxcontroller.core.config.reporttargets import Targets
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.targets import Targets
 
 LIST = Targets.parse(
     ["https://bots.example/", "http://127.0.0.1:8080/in/", "http://[::1]:9000/a", "http://bücher.example"]

@@ -12,14 +12,23 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.core import porttokens
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access import porttokens
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import (
+    Token,
+    TokenFile,
+    Tokens,
+    UnknownToken,
+    digest,
+    minted,
+    parse,
+    token_book,
+)
 from wxcontroller.core.errors import BadName, BadSettings
-from wxcontroller.core.filecache import TOKENS_FILE_BYTES
+from wxcontroller.core.files.filecache import TOKENS_FILE_BYTES
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import Token, TokenFile, Tokens, UnknownToken, digest, minted, parse, token_book
+from wxcontroller.core.text.templates import Text
 
 SHAPE = re.compile(r"wxc_[0-9a-f]{8}_[0-9a-f]{64}")
 
@@ -59,7 +68,7 @@ def test_token_file_is_private_to_its_group_and_replaced_atomically(tmp_path: Pa
 
 def test_concurrent_writers_lose_no_token(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from wxcontroller.core.tokens import *; "
+        "import sys; from pathlib import Path; from wxcontroller.core.access.tokenfile import *; "
         "[TokenFile(Path(sys.argv[1])).add(minted(f'{sys.argv[2]}-{n}', Scope.READ, (), None)[1]) for n in range(10)]"
     )
     path = tmp_path / "tokens"

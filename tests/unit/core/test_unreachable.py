@@ -8,7 +8,7 @@ import pytest
 from tests.certificates import tls_server
 from tests.patience import PATIENCE
 from tests.serving import answering
-from wxcontroller.core.unreachable import unreached
+from wxcontroller.core.net.unreachable import unreached
 
 LOOP = b"HTTP/1.1 302 Found\r\nLocation: /in?key=secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 AWAY = b"HTTP/1.1 302 Found\r\nLocation: ftp://secret@away/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from wxcontroller.client.ilink.sending import form_of
-from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.states import QueuedSends, SendStep
-from wxcontroller.client.v1.outcomes import words_of_verdict
-from wxcontroller.controller.mcp.tools import brief
-from wxcontroller.controller.notify.sending import result_of
-from wxcontroller.core.condition.model import Code
+from wxcontroller.client.ilink.sendmessage import form_of
+from wxcontroller.client.sends.model.send import Send
+from wxcontroller.client.sends.model.sendstates import QueuedSends, SendStep
+from wxcontroller.client.v1.forms.v1outcomes import words_of_verdict
+from wxcontroller.controller.apis.mcp.tools import brief
+from wxcontroller.controller.apis.notify.passing import result_of
+from wxcontroller.core.condition.facts import Code
+from wxcontroller.core.condition.verdict import NOT_SENT, RULES, Cause, SendState, Verdict, for_agents, words_of
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
-from wxcontroller.core.verdict import NOT_SENT, RULES, Cause, SendState, Verdict, for_agents, words_of
+from wxcontroller.core.text.templates import Text
 
 LOCAL = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(5.0))
 HOLDS = [cause for cause, rule in RULES.items() if rule.ends]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.unit.drivers.kit import Wechat, wechat
-from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 @pytest.fixture

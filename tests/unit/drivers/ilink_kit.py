@@ -10,13 +10,13 @@ from tests.unit.drivers.kit import Checkpoints, Drive, Store
 from wxcontroller.drivers.base import Accepted, DriverContext, Online, QrReady
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.ilink.timing import ILinkTiming
-from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import ILinkCode
-from wxcontroller.sandbox.ilink.model import Bot, ILinkSend, User
-from wxcontroller.sandbox.logins import LoginStage
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
+from wxcontroller.sandbox.world.ilinkbots import Bot, ILinkSend, User
+from wxcontroller.sandbox.world.logins import LoginStage
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 # A day of WeChat in a second.
 _TIMES = {

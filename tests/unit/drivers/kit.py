@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 import aiohttp
 
 from tests.patience import PATIENCE, until
+from wxcontroller.core.config.limits import DEFAULTS, Limits
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.wire.timing import WebTiming
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.logins import WebLoginCode
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
-from wxcontroller.sandbox.session import ServerMessage
-from wxcontroller.sandbox.world import Relation
+from wxcontroller.sandbox.world.logins import WebLoginCode
+from wxcontroller.sandbox.world.phone import ServerAccount
+from wxcontroller.sandbox.world.websession import ServerMessage
+from wxcontroller.sandbox.world.world import Relation
 
 E = TypeVar("E", bound=base.DriverEvent)
 # A day of WeChat in a second. Only tests that expect an outage use OUTAGE: a starved test must not see one.

@@ -5,10 +5,10 @@ import pytest
 from tests.unit.drivers.kit import Drive, Wechat, friend, username
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import FriendAsked, MessageArrived, Online, RosterChanged, SessionLost
-from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import ServerAccount, Stranger
-from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.world import Plan, Relation, ServerGroup
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.web import composing
+from wxcontroller.sandbox.world.phone import ServerAccount, Stranger
+from wxcontroller.sandbox.world.world import Plan, Relation, ServerGroup
 
 
 def own_group(account: ServerAccount) -> ServerGroup:
@@ -60,7 +60,7 @@ async def test_asking_and_accepting(world: Wechat, alice: ServerAccount) -> None
         assert (alice.asked[-1].wxid, alice.asked[-1].greeting) == (stranger.wxid, "你好 & <hello>")
         asking = Stranger("wxid_new", "新朋友", "v2_0000@stranger")
         alice.strangers[asking.ticket] = asking
-        message = compose.friend_request(world.sandbox.next_msg_id(), asking, "我是 & 新", 30)
+        message = composing.friend_request(world.sandbox.next_msg_id(), asking, "我是 & 新", 30)
         world.sandbox.bring(alice, message, "peer", "")
         request = (await drive.until(FriendAsked)).request
         assert (request.name, request.greeting, request.ticket) == ("新朋友", "我是 & 新", asking.ticket)

@@ -21,8 +21,8 @@ from wxcontroller.drivers.connection.failures import NoAnswer, UnreadableRespons
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.driver import make_driver
 from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 async def failure(port: int, ca_file: str = "", scheme: str = "https") -> NoAnswer:

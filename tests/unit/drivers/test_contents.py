@@ -7,7 +7,7 @@ import pytest
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Article, Message, MessageKind, Sex
 from wxcontroller.drivers.web.decode import contents, messages
-from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.media.webmarkup import encode
 
 MD5 = "0123456789abcdef" * 2
 

@@ -14,7 +14,7 @@ from wxcontroller.drivers.filehelper import decode as filehelper
 from wxcontroller.drivers.web.decode import answers, contacts, markup, messages
 from wxcontroller.drivers.web.decode.text import plain, plain_name, split_sender
 from wxcontroller.drivers.web.session.identity import uid_of
-from wxcontroller.sandbox.markup import encode
+from wxcontroller.sandbox.media.webmarkup import encode
 
 
 @pytest.mark.parametrize(

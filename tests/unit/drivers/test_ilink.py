@@ -17,17 +17,17 @@ from tests.unit.drivers.ilink_kit import HURRY, OTHER_UIN, UIN, Bench, bench, qu
 from tests.unit.drivers.kit import Store
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers import base
 from wxcontroller.drivers.ilink import polling
 from wxcontroller.drivers.ilink.login import DIGITS, OTHER_USER
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.ilink.items import text_item
-from wxcontroller.sandbox.ilink.model import RecordedCall, SessionState, TokenPolicy
+from wxcontroller.sandbox.world.ilinkbots import RecordedCall, SessionState, TokenPolicy
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from tests.patience import until
 from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
 from wxcontroller.drivers import base
 from wxcontroller.drivers.base import Accepted, EndReason, PushOffered, SessionLost
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 async def test_login_uses_the_accounts_home_domain(world: Wechat) -> None:

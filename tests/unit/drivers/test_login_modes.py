@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.drivers.kit import HURRY, Drive, Store, Wechat
 from wxcontroller.drivers import base
-from wxcontroller.sandbox.account import ServerAccount, WebLogin
+from wxcontroller.sandbox.world.phone import ServerAccount, WebLogin
 
 ASKED = "allow-desktop"
 RISK = "bar it from scanning any code for about two weeks"

@@ -12,10 +12,11 @@ from wxcontroller.core.model import MessageMedia
 from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload
 from wxcontroller.drivers.connection.failures import TooLong
 from wxcontroller.drivers.web.media.uploads import LARGE
-from wxcontroller.sandbox import compose, samples
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.contents import ContentItem
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.media import samplemedia
+from wxcontroller.sandbox.media.storedcontent import ContentItem
+from wxcontroller.sandbox.web import composing
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 MOST = 1 << 24
 
@@ -23,8 +24,8 @@ MOST = 1 << 24
 async def received(world: Wechat, drive: Drive, account: ServerAccount, kind: str, data: bytes) -> MessageMedia:
     """Let a friend send content; return its description in the message."""
     item, peer = ContentItem(kind, world.sandbox.contents.add(data), len(data), "a.bin"), friend(account)
-    made = compose.image if kind == "image" else compose.file
-    world.put(account, made(compose.Draft(world.sandbox.next_msg_id(), peer, peer), item))
+    made = composing.image if kind == "image" else composing.file
+    world.put(account, made(composing.Draft(world.sandbox.next_msg_id(), peer, peer), item))
     media = (await drive.until(MessageArrived)).message.media
     assert media is not None
     return media
@@ -50,13 +51,13 @@ async def test_invalid_media_response_raises(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.online(alice) as drive:
-        media = await received(world, drive, alice, "image", samples.png("x"))
+        media = await received(world, drive, alice, "image", samplemedia.png("x"))
         take_back = world.fault("webwxgetmsgimg", kind, value, count=None)
         with pytest.raises(WeChatError) as failed:
             await fetched(drive, media)
         assert "skey" not in str(failed.value)
         take_back()
-        assert await fetched(drive, media) == samples.png("x")
+        assert await fetched(drive, media) == samplemedia.png("x")
         assert drive.count(SessionLost) == 0
 
 

@@ -19,13 +19,13 @@ from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Onl
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
-from wxcontroller.sandbox import samples
-from wxcontroller.sandbox.contents import ContentItem
+from wxcontroller.sandbox.authority import make_ca, server_context
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia
+from wxcontroller.sandbox.media import samplemedia
+from wxcontroller.sandbox.media.storedcontent import ContentItem
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
-from wxcontroller.sandbox.tls import make_ca, server_context
 
 USER, PASSWORD = "us er", "p@ss:w/rd"
 WRITTEN = "us%20er", "p%40ss:w%2Frd"
@@ -75,7 +75,7 @@ async def test_whole_session_uses_the_proxy(real: Real, scheme: str, caplog: pyt
             await drive.driver.avatar(sender, "", sink, 1 << 20)
             assert sink.getvalue()
             picture = real.for_proxy / "x.png"
-            picture.write_bytes(samples.png("x"))
+            picture.write_bytes(samplemedia.png("x"))
             uploaded = await drive.driver.upload(Upload(picture, "x.png", "image/png", picture.stat().st_size))
             await drive.driver.send_media(sender, uploaded, drive.driver.new_client_id())
     assert [each.kind for each in alice.sent] == ["text", "image"]

@@ -11,20 +11,20 @@ from tests.unit.drivers.kit import HURRY, Checkpoints, Drive, Wechat, friend, hu
 from tests.unit.drivers.test_requests import SESSION
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Contact, Group, Member, Sex
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.process.watchdog import Deadlines
 from wxcontroller.drivers.base import RosterChanged, RosterLoaded
 from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.connection.transport import Transport
 from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
 from wxcontroller.drivers.web.session.roster import RosterOptions, WebRoster
 from wxcontroller.drivers.web.wire.calls import WebCalls
-from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox import socialevents
-from wxcontroller.sandbox import world as sandbox_world
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
-from wxcontroller.sandbox.world import GroupVisibility, Plan, Relation
+from wxcontroller.sandbox.web import socialevents
+from wxcontroller.sandbox.world import websession as sandbox_session
+from wxcontroller.sandbox.world import world as sandbox_world
+from wxcontroller.sandbox.world.phone import ServerAccount
+from wxcontroller.sandbox.world.world import GroupVisibility, Plan, Relation
 
 
 async def test_contacts_of_many_pages_and_groups_are_loaded() -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from tests.patience import until
 from tests.unit.drivers.kit import OUTAGE, Store, Wechat, friend, hurried, wechat
-from wxcontroller.core.limits import Limits
+from wxcontroller.core.config.limits import Limits
 from wxcontroller.drivers import base
 from wxcontroller.drivers.web.session.poll_rate_limiter import PollRateLimiter
-from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
+from wxcontroller.sandbox.world import websession as sandbox_session
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 async def test_overlong_sync_responses_are_skipped(

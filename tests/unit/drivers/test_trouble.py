@@ -11,9 +11,9 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers import base
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.drivers.web.wire.timing import WebTiming
-from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
+from wxcontroller.sandbox.world import websession as sandbox_session
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 def test_times_of_the_routes_are_the_documented_ones() -> None:

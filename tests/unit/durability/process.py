@@ -18,11 +18,11 @@ from tests.unit.client.conftest import Port, Webhook, hooked
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
-from wxcontroller.core.account import Account, variables_of
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.core.registry.account import Account, variables_of
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 ROOT = Path(__file__).parents[3]
 

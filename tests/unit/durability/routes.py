@@ -6,18 +6,18 @@ from typing import Any, ClassVar, Protocol
 
 from tests.unit.drivers.ilink_kit import waiting_code
 from tests.unit.drivers.kit import Wechat, friend, script
-from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.process.faultpoints import Point
 from wxcontroller.drivers.base import Capabilities
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.items import ItemMedia
-from wxcontroller.sandbox.ilink.model import User
+from wxcontroller.sandbox.media.storedcontent import ContentItem
+from wxcontroller.sandbox.world.ilinkbots import User
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 KEY = bytes(range(16))
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8

@@ -9,9 +9,9 @@ from tests.patience import PATIENCE
 from tests.torture.crashpoints import crash
 from tests.unit.durability.process import processed
 from tests.unit.durability.routes import FILEHELPER, ILINK, ROUTES, WEB, Route
-from wxcontroller.core.faultpoints import VARIABLE, Point
-from wxcontroller.core.limits import LIMITS, variable_of
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.config.limits import LIMITS, variable_of
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.process.faultpoints import VARIABLE, Point
 
 
 @pytest.mark.timeout(600)  # a minute on two cores that have much else to do; each account dies at every point in turn

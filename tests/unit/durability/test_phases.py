@@ -9,7 +9,7 @@ import pytest
 from tests.patience import PATIENCE, until
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, Route
-from wxcontroller.core.faultpoints import VARIABLE, Phase
+from wxcontroller.core.process.faultpoints import VARIABLE, Phase
 
 # The rest end in an orderly stop.
 BEGINNING = (Phase.OPENED, Phase.TAKEN_UP, Phase.CONNECTED, Phase.LISTENING, Phase.READY)

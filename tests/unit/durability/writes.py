@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from tests.readers import reader_of
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.transfer import exporting, importing
-from wxcontroller.cli.transfer.pack import Manifest, Unpacked, pack, unpack
-from wxcontroller.client.store.recovery import KnownLog, recover
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.core import tokens
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
+from wxcontroller.cli.transfer.copy.pack import Manifest, Unpacked, pack, unpack
+from wxcontroller.client.store.database.recovery import KnownLog, recover
+from wxcontroller.client.store.database.schema import SCHEMA
+from wxcontroller.core.access import tokenfile
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.core.states import Desired
 
 NAME = parse_name("alice")
@@ -48,9 +48,9 @@ def removed(paths: Paths) -> None:
 
 def access_tokens(paths: Paths) -> None:
     _made(paths.tokens_file.parent)
-    file = tokens.TokenFile(paths.tokens_file)
+    file = tokenfile.TokenFile(paths.tokens_file)
     for name in ("one", "two"):
-        file.add(tokens.minted(name, Scope.READ, (NAME.name,), None)[1])
+        file.add(tokenfile.minted(name, Scope.READ, (NAME.name,), None)[1])
     file.unbind(NAME.name)
     file.revoke("one")
 

@@ -10,14 +10,14 @@ import pytest
 
 from tests.readers import reader_of
 from tests.unit.fleet.hosts import FleetHost
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer.bundles import keep
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
 
 SECRET = b"correct horse"
 
@@ -41,7 +41,7 @@ def kept(host: FleetHost, content: io.BytesIO, name: str) -> JsonObject:
 
 def as_root(monkeypatch: pytest.MonkeyPatch, host: FleetHost) -> None:
     """Have root's programs work on a host."""
-    for module in ("adoption", "claims", "importing", "preconditions", "remotehost"):
+    for module in ("adoption", "claims", "importing", "copy.preconditions", "remotehost"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", host.paths)
 
 

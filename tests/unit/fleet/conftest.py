@@ -11,8 +11,9 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import ControllerLoops
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
 from tests.unit.fleet.owning import FleetMaker, owning_fleet
-from wxcontroller.cli.transfer.seal import Sealer
-from wxcontroller.controller import hostowners, hoststarts, server
+from wxcontroller.cli.transfer.copy.seal import Sealer
+from wxcontroller.controller import server
+from wxcontroller.controller.hosts import hostowners, hoststarts
 from wxcontroller.fleet import host
 from wxcontroller.fleet.etcd import Etcd
 

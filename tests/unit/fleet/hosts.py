@@ -19,14 +19,14 @@ from tests.certificates import self_signed
 from tests.patience import until
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.alerts.watch import AlertWatch
-from wxcontroller.controller.hosts import OtherHosts, other_hosts
+from wxcontroller.controller.alerts.alertwatch import AlertWatch
+from wxcontroller.controller.edge.certificates import tls_context
+from wxcontroller.controller.hosts.otherhosts import OtherHosts, other_hosts
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.tls import tls_context
-from wxcontroller.core.access import Scope
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.access.rights import Scope
+from wxcontroller.core.access.tokenfile import TokenFile, minted
+from wxcontroller.core.config.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.fleet.host import HostState, OtherHost
 
 TLS_ADDRESS = "127.0.0.2"

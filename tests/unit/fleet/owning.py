@@ -18,11 +18,11 @@ from typing import TypeAlias
 from tests.etcd import EtcdServers, connected
 from tests.patience import until
 from tests.unit.fleet.hosts import FleetHost, introduce
-from wxcontroller.controller.hostowners import HostOwners
+from wxcontroller.controller.accounts.units import UnitRecord
+from wxcontroller.controller.hosts.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, read_json, text
 from wxcontroller.core.states import UnitState
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put

@@ -14,16 +14,16 @@ from tests.certificates import self_signed
 from tests.patience import until
 from tests.unit.fleet.bundles import SECRET, account_of, as_root, receiving, sealed
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.claims import claims_of, require_lost
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.core.account import variables_of
+from wxcontroller.core.config.fleetsettings import HostSettings
 from wxcontroller.core.errors import AccountMoved, BadSettings, UnknownAccount, WxError
-from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.leaving import Gone, Leaving
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.registry.account import variables_of
+from wxcontroller.core.registry.leaving import Gone, Leaving
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 
@@ -34,7 +34,7 @@ GONE = "https://host-b.invalid:2443"
 
 @pytest.fixture(autouse=True)
 def short_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wxcontroller.cli.connection._CONNECT", 0.5)
+    monkeypatch.setattr("wxcontroller.cli.connection.requests._CONNECT", 0.5)
 
 
 def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) -> None:

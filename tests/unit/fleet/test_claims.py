@@ -14,13 +14,13 @@ from tests.patience import until
 from tests.unit.fleet.bundles import SECRET, account_of, as_root, kept, sealed
 from tests.unit.fleet.hosts import FleetHost, introduce
 from tests.unit.fleet.owning import Fleet, FleetMaker
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.transfer import claims
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.registry.account import Account
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Put
 from wxcontroller.fleet.host import HostState

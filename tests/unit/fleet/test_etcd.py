@@ -16,7 +16,7 @@ from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE
 from tests.serving import cancelled_at_the_limit
 from tests.unit.fleet.link import Link
-from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.fleet import etcd as module
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdFailure, EtcdGuard, Put

@@ -17,12 +17,12 @@ from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, impostor
 from wxcontroller.controller.alerts.findings import Problem
 from wxcontroller.controller.alerts.findings import hosts_of as judged
 from wxcontroller.controller.reconcile import BootMark, after_boot
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.config.fleetsettings import HostSettings
 from wxcontroller.core.errors import HostFailure
-from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj, text
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.fleet.host import HostState, OtherHost
 
 Pair = tuple[FleetHost, FleetHost]

@@ -21,12 +21,12 @@ from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
 from tests.unit.controller.test_stream import Reader, reading, say
 from tests.unit.controller.test_watching import STREAM, Stream
 from tests.unit.fleet.hosts import FleetHost, fleet_of, hosts_of, impostor, introduce
-from wxcontroller.client.v1 import events as account_events
-from wxcontroller.controller import hoststreams
-from wxcontroller.controller.account_port import hub
-from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.client.v1.reads import eventreads as account_events
+from wxcontroller.controller.account_port import eventhub
+from wxcontroller.controller.hosts import hoststreams
+from wxcontroller.core.access.rights import CALLER_HEADER, Scope
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.core.config.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.states import LoginState
 
@@ -36,7 +36,7 @@ Pair = tuple[FleetHost, FleetHost]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(eventhub, "_LOOK_SECONDS", 0.05)
     monkeypatch.setattr(hoststreams, "Backoff", lambda *_: Backoff(0.1, 0.1))
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.etcd import EtcdServers
 from tests.patience import PATIENCE, until
-from wxcontroller.core.fleetsettings import FleetSettings
+from wxcontroller.core.config.fleetsettings import FleetSettings
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.jsontypes import integer, kept_json
-from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.process.notify import Notifier
 from wxcontroller.fleet import keeper as module
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, Put

@@ -17,20 +17,20 @@ import pytest
 from tests.patience import until
 from tests.unit.fleet.hosts import introduce
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.doctor.accounts import fleet as doctor_fleet
+from wxcontroller.cli.doctor.accountchecks import fleet as doctor_fleet
 from wxcontroller.cli.doctor.result import CheckTarget
-from wxcontroller.cli.fleet import _show
-from wxcontroller.controller import hostowners
+from wxcontroller.cli.verbs.host.fleet import _show
 from wxcontroller.controller.alerts.findings import Problem, etcd_of
-from wxcontroller.core.account import LARGEST_EPOCH
-from wxcontroller.core.check import Level
+from wxcontroller.controller.hosts import hostowners
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_json, text
-from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.registry.account import LARGEST_EPOCH
+from wxcontroller.core.registry.check import Level
 from wxcontroller.core.states import Desired
+from wxcontroller.core.text.templates import verbatim
 from wxcontroller.fleet import etcd as etcd_module
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMember, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT

@@ -7,8 +7,8 @@ import pytest
 from tests.patience import until
 from tests.unit.fleet.owning import FleetMaker
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
-from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.text.templates import verbatim
 from wxcontroller.fleet.etcd import EtcdFailure
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.etcd import EtcdServers, connected, until_healthy
 from tests.patience import PATIENCE
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, read_json
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of

@@ -18,19 +18,19 @@ from tests.readers import reader_of
 from tests.unit.fleet import bundles
 from tests.unit.fleet.bundles import SECRET, account_of, kept, sealed
 from tests.unit.fleet.hosts import FleetHost, hosts_of, impostor
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.transfer import receiving as receiver
 from wxcontroller.cli.transfer.bundles import known_bundles
-from wxcontroller.cli.transfer.pack import unpack
-from wxcontroller.cli.transfer.seal import Opener
+from wxcontroller.cli.transfer.copy.pack import unpack
+from wxcontroller.cli.transfer.copy.seal import Opener
 from wxcontroller.cli.transfer.standby import StandbyRound
-from wxcontroller.controller.receiving import IMPORT_ANSWER_BYTES
-from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.controller.accounts.importsocket import IMPORT_ANSWER_BYTES
+from wxcontroller.controller.apis.v1.host.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.standby import KeptBundle, SentBundle, kept_bundles, sent_bundles, write_sent
 
 Pair = tuple[FleetHost, FleetHost]
@@ -211,7 +211,7 @@ async def test_failed_bundle_is_shown_and_becomes_stale(pair: Pair, monkeypatch:
 
 async def test_unsendable_files_do_not_block_other_accounts(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = pair
-    monkeypatch.setattr("wxcontroller.cli.transfer.changes.BUNDLE_FILES", 5)
+    monkeypatch.setattr("wxcontroller.cli.transfer.copy.changes.BUNDLE_FILES", 5)
     await add(a, "many", "sparse", "zoe")
     for number in range(6):
         (a.paths.private_state("many") / str(number)).touch()

@@ -16,13 +16,13 @@ from tests.patience import until
 from tests.unit.fleet import bundles
 from tests.unit.fleet.bundles import SECRET, account_of, as_root, kept, sealed
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.transfer.adoption import taken_over
-from wxcontroller.controller import hosttakeovers
-from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.alerts.alertwatch import AlertWatch
+from wxcontroller.controller.hosts import hosttakeovers
 from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired

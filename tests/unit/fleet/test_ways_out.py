@@ -25,19 +25,19 @@ from tests.readers import reader_of
 from tests.unit.fleet import bundles
 from tests.unit.fleet.bundles import SECRET, account_of, as_root, kept, sealed
 from tests.unit.fleet.owning import Fleet, FleetMaker, OwningHost
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.transfer import claims, importing, moving
 from wxcontroller.cli.transfer.adoption import taken_over
+from wxcontroller.cli.transfer.copy.quiescing import UnitSnapshot
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.quiescing import UnitSnapshot
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.controller import hostowners
+from wxcontroller.controller.hosts import hostowners
+from wxcontroller.core.config.fleetsettings import EtcdSettings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.registry.materialise import Materialiser
 from wxcontroller.fleet import owners
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.standby import SentBundle, write_sent

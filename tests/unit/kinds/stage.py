@@ -9,8 +9,8 @@ from tests.unit.client import stage
 from tests.unit.drivers.kit import friend, script, username
 from tests.unit.durability.routes import WEB
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
-from wxcontroller.sandbox.account import WebSend
-from wxcontroller.sandbox.world import Relation
+from wxcontroller.sandbox.world.phone import WebSend
+from wxcontroller.sandbox.world.world import Relation
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.ilink.items import KeyForm
+from wxcontroller.sandbox.media import samplemedia
 
 FRIEND, GROUP, PHONE, PHONE_GROUP = "friend", "group", "phone", "phone in a group"
 EVERYWHERE = (FRIEND, GROUP, PHONE, PHONE_GROUP)
@@ -153,7 +153,7 @@ INCOMING = (
 SILENT = {"51": raw(51, StatusNotifyCode=2), "52": raw(52), "9999": raw(9999)}
 
 
-PNG, GIF, MP3, MP4 = samples.png("x"), samples.gif("x"), samples.mp3(1500), samples.mp4("x")
+PNG, GIF, MP3, MP4 = samplemedia.png("x"), samplemedia.gif("x"), samplemedia.mp3(1500), samplemedia.mp4("x")
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _typed(code: int, mime: str, extension: str) -> JsonObject:
 
 
 _PDF = b"%PDF" + bytes(70_000)
-_SILK = samples.silk()
+_SILK = samplemedia.silk()
 _PNG_TYPE, _MP4_TYPE, _SILK_TYPE = (
     _typed(3, "image/png", "png"),
     _typed(43, "video/mp4", "mp4"),

@@ -16,9 +16,9 @@ from tests.unit.client.stage import Stage, staged
 from tests.unit.durability.routes import ILINK, KEY
 from tests.unit.kinds.table import ILINK_INCOMING, ILINK_OUTGOING, ILinkIncoming, Outgoing
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm, text_item
+from wxcontroller.sandbox.media.storedcontent import ContentItem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

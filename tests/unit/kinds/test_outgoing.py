@@ -11,7 +11,7 @@ from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import OUTGOING, Outgoing
 from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.drivers.web.media.uploads import LARGE
-from wxcontroller.sandbox.faults import FaultKind
+from wxcontroller.sandbox.faults.faults import FaultKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

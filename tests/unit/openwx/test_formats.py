@@ -20,10 +20,10 @@ from wxcontroller.core.model import (
     Place,
     Sex,
 )
-from wxcontroller.openwx import objects, reports
-from wxcontroller.openwx.media import kind_of, media_id, mime_of, sniff, split_id
-from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.reports import Chat, received
+from wxcontroller.openwx.contract import objects, reports
+from wxcontroller.openwx.contract.media import kind_of, media_id, mime_of, sniff, split_id
+from wxcontroller.openwx.contract.replies import to_bytes
+from wxcontroller.openwx.contract.reports import Chat, received
 
 ME = Contact("@me", "我", uid=7)
 ANN = Contact("@ann", "Ann", markname="安", account="ann_a")

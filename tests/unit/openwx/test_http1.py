@@ -13,8 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tests.unit.controller.forwardkit import mutated, requests
 from tests.unit.heads import REFUSED
 from wxcontroller.controller.portlimits import limits_of
-from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.http1 import BadHead, Chunked, Heads, RequestHead, Sized
+from wxcontroller.core.config.settings import Settings
+from wxcontroller.openwx.http.http1 import BadHead, Chunked, Heads, RequestHead, Sized
 
 _LIMITS = limits_of(Settings())
 _LINE = b"POST /openwx/x HTTP/1.1\r\n"

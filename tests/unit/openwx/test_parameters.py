@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.openwx.credentials import from_form, spans_without_token
-from wxcontroller.openwx.crosssite import own_host
-from wxcontroller.openwx.parameters import (
+from wxcontroller.openwx.contract.replies import record_reply, reply, to_bytes
+from wxcontroller.openwx.http.credentials import from_form, spans_without_token
+from wxcontroller.openwx.http.crosssite import own_host
+from wxcontroller.openwx.http.parameters import (
     BadParameter,
     file_name_of,
     form_pairs,
@@ -18,7 +19,6 @@ from wxcontroller.openwx.parameters import (
     query_pairs,
     values_of,
 )
-from wxcontroller.openwx.replies import record_reply, reply, to_bytes
 
 JSON = "application/json; charset=utf-8"
 

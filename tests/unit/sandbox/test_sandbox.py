@@ -15,9 +15,10 @@ from tests.unit.drivers.ilink_kit import bench
 from tests.unit.drivers.kit import friend, wechat
 from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, QrReady, Scanned, SessionLost
-from wxcontroller.sandbox import payloads, tls
+from wxcontroller.sandbox import authority
 from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.session import ServerSession
+from wxcontroller.sandbox.web import payloads
+from wxcontroller.sandbox.world.websession import ServerSession
 
 OPTIONS = Options(poll_hold=0.3, sync_hold=0.3, resend=False)
 
@@ -221,12 +222,12 @@ async def test_upload_without_cookies_is_noted_and_taken_by_its_form(session: st
 
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
     directory = tmp_path / "new"
-    assert tls.make_ca(directory)
+    assert authority.make_ca(directory)
     before = {file.name: file.read_bytes() for file in directory.iterdir()}
-    assert not tls.make_ca(directory)
+    assert not authority.make_ca(directory)
     assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
     for key in ("ca.key", "server.key"):
         assert stat.S_IMODE((directory / key).stat().st_mode) == 0o600
     (directory / "server.crt").unlink()
-    assert tls.make_ca(directory)
+    assert authority.make_ca(directory)
     assert (directory / "ca.crt").read_bytes() == before["ca.crt"]  # a browser trusts it

@@ -1,8 +1,8 @@
 """The command doctor: checks for common faults, each with a remedy.
 
 ``examine`` lists the checks in order; start there. The others contain checks of one subject: ``services``,
-``machine``, ``network`` and ``accounts``. ``result`` is the form of a result. Problems of accounts are not assessed
-here but in ``core.condition``.
+``machine``, ``network`` and ``accountchecks``. ``result`` is the form of a result. Problems of accounts are not
+assessed here but in ``core.condition``.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import click
 
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import behind, left_aligned, say
-from wxcontroller.cli.verbs import verb
+from wxcontroller.cli.verbhelp import verb
 
 
 @verb("Diagnose common problems.", "wxctl doctor", "wxctl doctor --json | jq '.[] | select(.level != \"ok\")'")
@@ -25,8 +25,8 @@ def doctor(session: WxctlRun, quiet: bool, root: Path) -> None:
     only what that controller reports. Exits with status 1 if any check fails.
     """
     from wxcontroller.cli.doctor.examine import results  # much to import, for this verb alone
-    from wxcontroller.core.check import Level
     from wxcontroller.core.paths import Paths
+    from wxcontroller.core.registry.check import Level
 
     found = []
     for result in results(session.api(), Paths(root)):

@@ -4,17 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.doctor import accounts, machine, network, services  # noqa: F401  # each adds its checks
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.doctor import accountchecks, machine, network, services  # noqa: F401  # add their checks
 from wxcontroller.cli.doctor.result import CHECKS, CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.check import check_configuration
-from wxcontroller.core.checklist import DoctorCheck
+from wxcontroller.core.config.checklist import DoctorCheck
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.registry.check import check_configuration
+from wxcontroller.core.text.templates import Text, text_in
 
 
 @check(DoctorCheck.CONFIGURATION, Text("settings, template and accounts' files are valid"))

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wxcontroller.cli.client import size
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.core.checklist import DoctorCheck
+from wxcontroller.cli.output.statustext import size
+from wxcontroller.core.config.checklist import DoctorCheck
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 
 _FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
 _FEW = 200  # files that may still be made

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
+from wxcontroller.cli.connection.systemd import controllers_ports, run_program, show
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.cli.systemd import controllers_ports, run_program, show
-from wxcontroller.core.account import PORT, Account
-from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.egress import parse_proxy
+from wxcontroller.core.config.checklist import DoctorCheck
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.net.egress import parse_proxy
+from wxcontroller.core.net.tcptable import listeners, program_of
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tcptable import listeners, program_of
+from wxcontroller.core.registry.account import PORT, Account
+from wxcontroller.core.text.templates import N_, Text
 
 _WAIT = 8.0
 _PROBE = 2.0

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TypeAlias
 
-from wxcontroller.cli.account import AccountView
-from wxcontroller.cli.api import Api
-from wxcontroller.core.account import Account
-from wxcontroller.core.check import Level
-from wxcontroller.core.checklist import DoctorCheck
+from wxcontroller.cli.connection.account import AccountView
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.core.config.checklist import DoctorCheck
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import Settings
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.check import Level
+from wxcontroller.core.text.templates import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from wxcontroller.cli.connection.systemd import settings_of, show
 from wxcontroller.cli.doctor.result import CheckResult, CheckTarget, check, fail, ok, warn
-from wxcontroller.cli.systemd import settings_of, show
-from wxcontroller.core.checklist import DoctorCheck
+from wxcontroller.core.access.tokenfile import TokenFile
+from wxcontroller.core.config.checklist import DoctorCheck
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import Desired
-from wxcontroller.core.tokens import TokenFile
+from wxcontroller.core.text.templates import N_, Text, text_in, verbatim
 
 _RULE = "polkit-1/rules.d/50-wxcontroller.rules"
 _RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")

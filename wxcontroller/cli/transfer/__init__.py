@@ -1,13 +1,10 @@
 """The commands export, import, move and claim: transfer a whole account to another machine, encrypted.
 
-All four use the same bundle: ``pack`` is its archive and ``seal`` its encryption. Root opens none of an account's
-files: a unit reads them, also while the account runs (``exportunit`` starts it, ``accountreader`` is its program,
-``receivedfiles`` checks what it sends, ``directory`` measures the files before). ``exporting`` writes a bundle to a
-file, ``sending`` to another host. ``importing`` is atomic; it prepares everything in ``staging``, which the next
-import cleans up after a killed one.
-``adoption`` imports the account of a lost host, and ``claims`` has the verb claim. ``moving`` has the steps of a
-move, in an order in which an account never runs on two hosts. Start there, or with ``pack`` for the contents of an
-account.
+All four use the same bundle, which ``copy`` makes and reads. Root opens none of an account's files: a unit reads
+them, also while the account runs. ``exporting`` writes a bundle to a file, ``sending`` to another host
+(``remotehost``). ``importing`` is atomic. ``adoption`` imports the account of a lost host, and ``claims`` has the
+verb claim. ``moving`` has the steps of a move, in an order in which an account never runs on two hosts: start there,
+or with ``cli.transfer.copy.pack`` for the contents of an account.
 
 Two programs of root, run by units of systemd, are also here: ``standby`` sends bundles to standby hosts,
 ``receiving`` imports or stores (``bundles``) bundles from other hosts. They trust neither the accounts' directories
@@ -17,10 +14,10 @@ nor the controllers that forward bundles.
 import click
 from click.shell_completion import CompletionItem
 
+from wxcontroller.cli.clierrors import BadUsage
 from wxcontroller.cli.context import FILE, WxctlRun, complete_name, name_argument
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.verbs import verb
-from wxcontroller.core.messages import N_
+from wxcontroller.cli.verbhelp import verb
+from wxcontroller.core.text.templates import N_
 
 _PASSPHRASE = click.option(
     "--passphrase-file",
@@ -111,7 +108,7 @@ def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bo
 
 def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the accounts of the standby bundles, to root."""
-    from wxcontroller.cli.transfer.preconditions import PATHS
+    from wxcontroller.cli.transfer.copy.preconditions import PATHS
     from wxcontroller.fleet.standby import kept_bundles
 
     try:

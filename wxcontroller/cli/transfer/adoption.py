@@ -1,24 +1,24 @@
 """An account of a lost host, from its standby bundle on this one: what ``wxctl claim`` and takeovers have in common.
 
 The account gets the next epoch, so that its former host, once it is back, does not log in with its copy. Waiting
-messages are not sent (client/store/sends.py), as the former host may have sent them.
+messages are not sent (client/store/sendstore.py), as the former host may have sent them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.transfer.bundles import known_bundles
+from wxcontroller.cli.transfer.copy.pack import Manifest
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, disk_errors
+from wxcontroller.cli.transfer.copy.seal import Locked
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.pack import Manifest
-from wxcontroller.cli.transfer.preconditions import PATHS, disk_errors
-from wxcontroller.cli.transfer.seal import Locked
-from wxcontroller.core.commands import command
 from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.states import TakeoverPolicy
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.standby import KeptBundle
 
 

@@ -13,16 +13,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.pack import Manifest, manifest_in
-from wxcontroller.cli.transfer.preconditions import disk_errors
-from wxcontroller.cli.transfer.seal import Locked, Opener
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.transfer.copy.pack import Manifest, manifest_in
+from wxcontroller.cli.transfer.copy.preconditions import disk_errors
+from wxcontroller.cli.transfer.copy.seal import Locked, Opener
 from wxcontroller.core.errors import AccountExists, StaleEpoch, WxError
-from wxcontroller.core.files import sync
+from wxcontroller.core.files.atomic import sync
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
-from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles, write_kept
 
 # Space that a bundle leaves free on the disk, for this host's own accounts.

@@ -9,29 +9,29 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from unicodedata import normalize
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.clierrors import BadUsage, MachineUnreachable, NoResponse
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.localtime import local_time
 from wxcontroller.cli.transfer.adoption import Adoption, started
 from wxcontroller.cli.transfer.bundles import known_bundles
-from wxcontroller.cli.transfer.directory import MOST_FILES, entries_below
+from wxcontroller.cli.transfer.copy.directory import MOST_FILES, entries_below
+from wxcontroller.cli.transfer.copy.pack import Manifest, manifest_in
+from wxcontroller.cli.transfer.copy.passphrase import passphrase
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.copy.seal import Opener
 from wxcontroller.cli.transfer.importing import export_file, refuse_bundle, take_in
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
-from wxcontroller.cli.transfer.pack import Manifest, manifest_in
-from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.remotehost import host_named
-from wxcontroller.cli.transfer.seal import Opener
+from wxcontroller.cli.verbs.account.lifecycle import confirm
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
-from wxcontroller.core.commands import command
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, objects, one_line, text
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.fleet.standby import KeptBundle
 
 
@@ -332,7 +332,7 @@ def _there(host: str, name: AccountName) -> JsonObject | None:
 
 
 def _ask(api: Api, own: str, claims: list[HeldCopy]) -> None:
-    from wxcontroller.cli.terminal import ago, print_rows
+    from wxcontroller.cli.output.terminal import ago, print_rows
 
     titles = N_("ACCOUNT"), N_("HOST"), N_("HAS"), N_("EPOCH"), N_("AS OF"), N_("AGE")
     there = {True: N_("a standby copy"), False: N_("the account, as far as is known")}

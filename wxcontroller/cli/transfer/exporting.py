@@ -10,23 +10,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from wxcontroller.cli.clierrors import BadUsage
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
-from wxcontroller.cli.transfer.pack import Packed, pack, secret_file
-from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors
-from wxcontroller.cli.transfer.quiescing import look, other_drop_ins, stop_and_disable
-from wxcontroller.cli.transfer.seal import Sealer
-from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.commands import command
+from wxcontroller.cli.transfer.copy.pack import CREDENTIALS as SECRETS
+from wxcontroller.cli.transfer.copy.pack import Packed, pack, secret_file
+from wxcontroller.cli.transfer.copy.passphrase import passphrase
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, at_home, disk_errors
+from wxcontroller.cli.transfer.copy.quiescing import look, other_drop_ins, stop_and_disable
+from wxcontroller.cli.transfer.copy.seal import Sealer
+from wxcontroller.cli.transfer.copy.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
-from wxcontroller.core.files import sync
-from wxcontroller.core.messages import N_, Text, Value
+from wxcontroller.core.files.atomic import sync
 from wxcontroller.core.names import is_derived, parse_name
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, Text, Value
 
 
 def exported(

@@ -8,26 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.clierrors import BadUsage, file_problems
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.connection.systemd import reload_units
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.localtime import local_time
-from wxcontroller.cli.systemd import reload_units
 from wxcontroller.cli.transfer.bundles import drop_bundle
-from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
-from wxcontroller.cli.transfer.passphrase import passphrase
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, disk_problem, leaving_of
-from wxcontroller.cli.transfer.seal import Opener
-from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
-from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
-from wxcontroller.core.commands import command
+from wxcontroller.cli.transfer.copy.pack import Manifest, Unpacked, secret_file, unpack
+from wxcontroller.cli.transfer.copy.passphrase import passphrase
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, at_home, disk_errors, disk_problem, leaving_of
+from wxcontroller.cli.transfer.copy.seal import Opener
+from wxcontroller.cli.transfer.copy.staging import Begun, abandoned, digest, finished, staging
+from wxcontroller.cli.transfer.copy.unitfiles import UnitFiles, place_of
+from wxcontroller.core.config.options import OPTIONS
 from wxcontroller.core.errors import AccountExists, WxError
-from wxcontroller.core.files import sync
+from wxcontroller.core.files.atomic import sync
 from wxcontroller.core.jsontypes import JsonObject, field, integer, items, one_line
-from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_
 
 
 def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:

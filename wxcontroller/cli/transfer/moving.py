@@ -19,23 +19,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.clierrors import BadUsage, MachineUnreachable, NoResponse, file_problems
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.connection.systemd import disable
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, MachineUnreachable, NoResponse, file_problems
-from wxcontroller.cli.systemd import disable
-from wxcontroller.cli.transfer.directory import stored_bytes
+from wxcontroller.cli.transfer.copy.directory import stored_bytes
+from wxcontroller.cli.transfer.copy.pack import CREDENTIALS, secret_file
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, at_home, disk_errors, leaving_of
+from wxcontroller.cli.transfer.copy.quiescing import look
+from wxcontroller.cli.transfer.copy.unitfiles import unit_files
 from wxcontroller.cli.transfer.importing import rivals_of
-from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
-from wxcontroller.cli.transfer.preconditions import PATHS, at_home, disk_errors, leaving_of
-from wxcontroller.cli.transfer.quiescing import look
 from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
 from wxcontroller.cli.transfer.remotehost import host_named
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.cli.transfer.unitfiles import unit_files
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, matches_account, run
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.commands import command
 from wxcontroller.core.errors import (
     AccountExists,
     AccountMoved,
@@ -44,9 +41,12 @@ from wxcontroller.core.errors import (
     WxError,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
-from wxcontroller.core.leaving import Leaving, gone_from
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.registry.leaving import Leaving, gone_from
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, Text
 
 # Space that the other host needs in addition to the account: for databases' logs and new messages.
 SPARE_BYTES = 64 << 20

@@ -11,17 +11,17 @@ import os
 import sys
 from functools import partial
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import DEFAULT_URL, error_as_json, printable
 from wxcontroller.cli.transfer.adoption import taken_over
 from wxcontroller.cli.transfer.bundles import keep
+from wxcontroller.cli.transfer.copy.pack import Manifest
+from wxcontroller.cli.transfer.copy.preconditions import PATHS
+from wxcontroller.cli.transfer.copy.seal import Locked
 from wxcontroller.cli.transfer.importing import take_in
-from wxcontroller.cli.transfer.pack import Manifest
-from wxcontroller.cli.transfer.preconditions import PATHS
-from wxcontroller.cli.transfer.seal import Locked
-from wxcontroller.core.credentials import PLACE, read_credential
+from wxcontroller.core.access.systemdcredentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, WxError
-from wxcontroller.core.messages import N_
+from wxcontroller.core.text.templates import N_
 
 CREDENTIAL = "fleet"
 STANDBY, TAKEOVER = "standby", "takeover"

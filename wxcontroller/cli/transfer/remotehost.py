@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.connection import HostAccess
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.transfer.preconditions import PATHS
-from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.cli.clierrors import BadUsage
+from wxcontroller.cli.connection.api import Api
+from wxcontroller.cli.connection.requests import HostAccess
+from wxcontroller.cli.transfer.copy.preconditions import PATHS
+from wxcontroller.core.access.rights import CALLER_HEADER, Scope
+from wxcontroller.core.config.fleetsettings import HostSettings
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import BadSettings, WxError
-from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.hop import HopCaller
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from wxcontroller.cli.transfer.exportunit import OpenReader, read_by_unit
-from wxcontroller.cli.transfer.pack import Packed, pack
-from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
-from wxcontroller.cli.transfer.seal import Sealer
-from wxcontroller.core.account import Account
+from wxcontroller.cli.transfer.copy.exportunit import OpenReader, read_by_unit
+from wxcontroller.cli.transfer.copy.pack import Packed, pack
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, disk_problem
+from wxcontroller.cli.transfer.copy.seal import Sealer
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.text.templates import N_
 
 _PIECE = 256 * 1024
 

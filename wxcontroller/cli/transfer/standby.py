@@ -20,22 +20,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from wxcontroller.cli.api import Api
+from wxcontroller.cli.clierrors import NoResponse
+from wxcontroller.cli.connection.api import Api
 from wxcontroller.cli.context import DEFAULT_URL
-from wxcontroller.cli.errors import NoResponse
 from wxcontroller.cli.transfer.bundles import SPARE_BYTES
-from wxcontroller.cli.transfer.changes import BundleFacts, bundle_facts
-from wxcontroller.cli.transfer.exportunit import OpenReader, read_by_unit
-from wxcontroller.cli.transfer.preconditions import PATHS, disk_problem
+from wxcontroller.cli.transfer.copy.changes import BundleFacts, bundle_facts
+from wxcontroller.cli.transfer.copy.exportunit import OpenReader, read_by_unit
+from wxcontroller.cli.transfer.copy.preconditions import PATHS, disk_problem
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.core.account import Account
-from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.config.settings import load_settings
 from wxcontroller.core.errors import AccountExists, StaleEpoch, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
-from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.registry.accountfiles import AccountFiles
+from wxcontroller.core.text.templates import N_
 from wxcontroller.fleet.standby import SentBundle, sent_bundles, write_sent
 
 # The bundles of one account take at most a twentieth of the time, all bundles together a quarter, if they are quick.

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
 from wxcontroller.client.deliveries.lanes import (
     Attempt,
     Decision,
@@ -27,15 +26,16 @@ from wxcontroller.client.deliveries.lanes import (
     Result,
 )
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster, Receiver, posting
+from wxcontroller.client.deliveries.reportbodies import LIGHT_BYTES, Body, is_light, prepare
 from wxcontroller.client.deliveries.signatures import report_headers
+from wxcontroller.client.store.database.writer import Unavailable
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Entry, EntryState, Selection
-from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.core.account import redacted
-from wxcontroller.core.journal import Event, fields
+from wxcontroller.client.store.tables.eventtables import Entry, EntryState, Selection
 from wxcontroller.core.jsontypes import JsonObject, one_line
-from wxcontroller.core.messages import NOTHING, Text
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.process.journal import Event, fields
+from wxcontroller.core.process.watchdog import Deadlines
+from wxcontroller.core.registry.account import redacted
+from wxcontroller.core.text.templates import NOTHING, Text
 
 log = logging.getLogger(__name__)
 # Light bodies have at most 64 KiB (``bodies.LIGHT_BYTES``): 2 MB of memory, and no read between the posts of a batch.

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.core.text.templates import NOTHING, Text
 
 # Long enough for a bot that restarts, and short enough that later messages are still useful.
 QUICK_RETRIES = (2.0, 8.0)

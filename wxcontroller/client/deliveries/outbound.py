@@ -8,11 +8,11 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from wxcontroller.core.account import redacted
+from wxcontroller.core.config.reporttargets import SETTING, Targets
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import N_
-from wxcontroller.core.resolver import Resolver
-from wxcontroller.core.targets import SETTING, Targets
+from wxcontroller.core.net.resolver import Resolver
+from wxcontroller.core.registry.account import redacted
+from wxcontroller.core.text.templates import N_
 
 
 class NotATarget(WxError, aiohttp.ClientError):
@@ -22,7 +22,7 @@ class NotATarget(WxError, aiohttp.ClientError):
 class TargetConnector(aiohttp.TCPConnector):
     """Connects for requests to allowed addresses; every hop of a redirect is a separate request.
 
-    ``tls`` None: the system's certificates. Names are looked up in its own threads (``core.resolver``).
+    ``tls`` None: the system's certificates. Names are looked up in its own threads (``core.net.resolver``).
     """
 
     def __init__(self, targets: Targets, tls: ssl.SSLContext | None = None) -> None:

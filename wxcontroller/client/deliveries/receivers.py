@@ -24,15 +24,15 @@ from yarl import URL
 
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
-from wxcontroller.core.account import redacted
-from wxcontroller.core.httpbody import Outgoing
-from wxcontroller.core.httprequests import HttpAnswer, HttpRequests, requests_over
-from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.mediatype import media_type
-from wxcontroller.core.messages import NOTHING, Text, verbatim
-from wxcontroller.core.targets import Targets
-from wxcontroller.core.unreachable import unreached
-from wxcontroller.core.urls import url_of
+from wxcontroller.core.config.limits import DEFAULTS
+from wxcontroller.core.config.reporttargets import Targets
+from wxcontroller.core.net.httpbody import Outgoing
+from wxcontroller.core.net.httprequests import HttpAnswer, HttpRequests, requests_over
+from wxcontroller.core.net.mediatype import media_type
+from wxcontroller.core.net.unreachable import unreached
+from wxcontroller.core.net.urls import url_of
+from wxcontroller.core.registry.account import redacted
+from wxcontroller.core.text.templates import NOTHING, Text, verbatim
 
 log = logging.getLogger(__name__)
 # Limit of a receiver's answer: answers are replies, not downloads.

@@ -14,7 +14,7 @@ import hmac
 import time
 from collections.abc import Sequence
 
-from wxcontroller.core.webhooksecrets import key_of
+from wxcontroller.core.registry.webhooksecrets import key_of
 
 HEADER = "X-Wx-Signature"
 

@@ -13,13 +13,13 @@ import aiohttp
 from wxcontroller.client.deliveries.lanes import Policy
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
-from wxcontroller.core.httpbody import Outgoing
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import NOTHING, Text, text_fields
-from wxcontroller.core.unreachable import unreached
-from wxcontroller.core.urls import url_of
-from wxcontroller.openwx import reports
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.core.net.httpbody import Outgoing
+from wxcontroller.core.net.unreachable import unreached
+from wxcontroller.core.net.urls import url_of
+from wxcontroller.core.text.templates import NOTHING, Text, text_fields
+from wxcontroller.openwx.contract import reports
+from wxcontroller.openwx.contract.replies import to_bytes
 
 TEST_EVENT = "test"
 # Enough of an answer to recognize an error page or the wrong program.

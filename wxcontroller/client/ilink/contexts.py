@@ -10,7 +10,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from wxcontroller.client.ilink.consumers import Consumer
+from wxcontroller.client.ilink.consumerbook import Consumer
 from wxcontroller.client.ilink.sealing import Seals
 
 # From the protocol: ilink-bot-protocol 20.5.

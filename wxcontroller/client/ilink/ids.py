@@ -9,9 +9,9 @@ within one login by WeChat's id, too. A person who has no number and cannot be r
 import asyncio
 import secrets
 
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.store import consumers as tables
+from wxcontroller.client.incoming.roster import Roster
 from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.tables import consumertables as tables
 
 _PERSON_END = "@im.wechat"
 HELPER_ID = f"filehelper{_PERSON_END}"  # the chat with oneself

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import BODIES
-from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerBook, ConsumerOptions
+from wxcontroller.client.calls.call import Parts, json_answer
+from wxcontroller.client.ilink.consumerbook import NAME, Consumer, ConsumerBook, ConsumerOptions
+from wxcontroller.client.ilink.getupdates import Polling
 from wxcontroller.client.ilink.ids import HELPER_ID, Ids
-from wxcontroller.client.ilink.polling import Polling
-from wxcontroller.client.ilink.sending import AgentSending
-from wxcontroller.client.store import consumers as tables
-from wxcontroller.client.v1.answers import RequestRefused, stored_soon
-from wxcontroller.client.v1.selecting import bad, read_body
+from wxcontroller.client.ilink.sendmessage import AgentSending
+from wxcontroller.client.sends.content.callbodies import BODIES
+from wxcontroller.client.store.tables import consumertables as tables
+from wxcontroller.client.v1.forms.selecting import bad, read_body
+from wxcontroller.client.v1.forms.v1answers import RequestRefused, stored_soon
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.text.templates import N_
 
 _REMEDY = N_("docs/ilink-agents.md lists the options of an agent")
 

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from wxcontroller.client.bodies import BODIES
-from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.cdn import Cdn, TransferRefused
-from wxcontroller.client.ilink.consumers import ANSWER_SECONDS, NAME, Consumer, ConsumerBook
+from wxcontroller.client.calls.call import Parts, json_answer
+from wxcontroller.client.ilink.agentcdn import Cdn, TransferRefused
+from wxcontroller.client.ilink.agentmessages import MessageMapping
+from wxcontroller.client.ilink.consumerbook import ANSWER_SECONDS, NAME, Consumer, ConsumerBook
+from wxcontroller.client.ilink.getupdates import HOLD_SECONDS, SESSION_OVER, Polling
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
-from wxcontroller.client.ilink.messages import MessageMapping
-from wxcontroller.client.ilink.polling import HOLD_SECONDS, SESSION_OVER, Polling
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.ilink.sending import AgentSending
-from wxcontroller.client.store import consumers as tables
-from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.typing import Typing
+from wxcontroller.client.ilink.sendmessage import AgentSending
+from wxcontroller.client.sends.content.callbodies import BODIES
+from wxcontroller.client.store.database.writer import Unavailable
+from wxcontroller.client.store.tables import consumertables as tables
+from wxcontroller.client.v1.acts.typing import Typing
 from wxcontroller.core.aes import padded_size
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
 

@@ -12,20 +12,20 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from wxcontroller.client.sends.availability import UNREACHED, Availability
-from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
-from wxcontroller.client.sends.model import Media, Send
-from wxcontroller.client.sends.outcomes import failed_by, sent_as
-from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.sends.model.causes import failed_by, sent_as
+from wxcontroller.client.sends.model.send import Media, Send
+from wxcontroller.client.sends.model.sendstates import IN_DOUBT, WITH_WECHAT, IllegalStep, QueuedSends, SendStep
+from wxcontroller.client.sends.rules.availability import UNREACHED, Availability
+from wxcontroller.client.sends.rules.pacer import Pacer
+from wxcontroller.client.sends.rules.policy import RoutePolicy
+from wxcontroller.client.sends.rules.sendbackoff import SendBackoff
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.states import IN_DOUBT, WITH_WECHAT, IllegalStep, QueuedSends, SendStep
-from wxcontroller.client.store.sends import SendStore
-from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.store.database.writer import Unavailable
+from wxcontroller.client.store.sendstore import SendStore
+from wxcontroller.core.condition.verdict import Cause, SendState, Verdict
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
-from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.core.verdict import Cause, SendState, Verdict
+from wxcontroller.core.text.templates import N_, NOTHING, Text
 
 log = logging.getLogger(__name__)
 _TOO_LATE = N_("WeChat did not answer, and it is too late to try again")

@@ -9,15 +9,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 
-from wxcontroller.client.sends.model import Send, answer_of
-from wxcontroller.client.sends.policy import RoutePolicy
+from wxcontroller.client.callertasks import Tasks
+from wxcontroller.client.sends.model.send import Send, answer_of
+from wxcontroller.client.sends.model.sendstates import QueuedSends, SendStep
+from wxcontroller.client.sends.rules.policy import RoutePolicy
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.states import QueuedSends, SendStep
-from wxcontroller.client.store.sends import SendStore
-from wxcontroller.client.tasks import Tasks
+from wxcontroller.client.store.sendstore import SendStore
+from wxcontroller.core.condition.verdict import TAKEN, Verdict
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import TAKEN, Verdict
 
 # A send's result is on disk before its caller gets it, unless the disk takes longer than this.
 TELL_SECONDS = 5.0

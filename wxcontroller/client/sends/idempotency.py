@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from wxcontroller.client.sends.model import Request
-from wxcontroller.client.store.sends import SendStore
-from wxcontroller.client.tasks import Tasks
+from wxcontroller.client.callertasks import Tasks
+from wxcontroller.client.sends.model.send import Request
+from wxcontroller.client.store.sendstore import SendStore
 from wxcontroller.core.jsontypes import JsonObject
 
 # Parameters that do not belong to the request itself.

@@ -21,26 +21,26 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wxcontroller.client.sends import order
+from wxcontroller.client.callertasks import Tasks
 from wxcontroller.client.sends.attempts import Attempts
-from wxcontroller.client.sends.availability import Availability
-from wxcontroller.client.sends.backoff import SendBackoff
+from wxcontroller.client.sends.content.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.ending import TELL_SECONDS, Ending
-from wxcontroller.client.sends.model import Media, Request, Send
-from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.sends.policy import RoutePolicy
-from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
+from wxcontroller.client.sends.model import order
+from wxcontroller.client.sends.model.send import Media, Request, Send
+from wxcontroller.client.sends.model.sendstates import CANCELLABLE, IN_DOUBT, WITH_WECHAT, QueuedSends, SendStep
+from wxcontroller.client.sends.rules.availability import Availability
+from wxcontroller.client.sends.rules.pacer import Pacer
+from wxcontroller.client.sends.rules.policy import RoutePolicy
+from wxcontroller.client.sends.rules.sendbackoff import SendBackoff
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.states import CANCELLABLE, IN_DOUBT, WITH_WECHAT, QueuedSends, SendStep
-from wxcontroller.client.store.sends import LeftoverSends, SendStore, StoredSends
-from wxcontroller.client.tasks import Tasks
+from wxcontroller.client.store.sendstore import LeftoverSends, SendStore, StoredSends
+from wxcontroller.core.condition.verdict import FAILED, Cause, SendState, Verdict
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_, Text, verbatim
-from wxcontroller.core.verdict import FAILED, Cause, SendState, Verdict
+from wxcontroller.core.text.templates import N_, Text, verbatim
 from wxcontroller.drivers.base import ServiceState
 
 if TYPE_CHECKING:
-    from wxcontroller.client.sends.window import Windows
+    from wxcontroller.client.sends.rules.window import Windows
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 10_000

@@ -7,20 +7,20 @@ import asyncio
 import json
 from dataclasses import dataclass, field, replace
 
-from wxcontroller.client.deliveries.bodies import content_of
-from wxcontroller.client.people import send_chat
-from wxcontroller.client.reporting import Reporter
-from wxcontroller.client.roster import Roster
-from wxcontroller.client.sends.model import Media, Send
+from wxcontroller.client.deliveries.reportbodies import content_of
+from wxcontroller.client.incoming.messagepeople import send_chat
+from wxcontroller.client.incoming.reporting import Reporter
+from wxcontroller.client.incoming.roster import Roster
+from wxcontroller.client.sends.model.send import Media, Send
 from wxcontroller.client.store.eventlog import Within
-from wxcontroller.client.store.media import MediaIndex
+from wxcontroller.client.store.mediaids import MediaIndex
 from wxcontroller.core.errors import ReferenceRefused, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, kept_json
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.process.watchdog import Deadlines
 from wxcontroller.drivers.base import Driver
-from wxcontroller.openwx import reports
-from wxcontroller.openwx.media import MediaFacts, media_id
-from wxcontroller.openwx.reports import SendResult
+from wxcontroller.openwx.contract import reports
+from wxcontroller.openwx.contract.media import MediaFacts, media_id
+from wxcontroller.openwx.contract.reports import SendResult
 
 # A longer send means that waiting for it has failed: 600 s is the largest request timeout that can be set, and
 # uploads may be slow.

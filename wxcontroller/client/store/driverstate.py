@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wxcontroller.client.store import state
 from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.tables import drivertables
 from wxcontroller.client.store.unsaved import Unsaved
-from wxcontroller.core.faultpoints import Point
+from wxcontroller.core.process.faultpoints import Point
 from wxcontroller.drivers.base import Restored
 
 
@@ -28,12 +28,12 @@ class DriverState:
         """See StateStore.restore."""
         if not self.keep:
             return Restored()
-        found = await self.log.read(lambda db: state.restored(db, self._name))
+        found = await self.log.read(lambda db: drivertables.restored(db, self._name))
         return replace(found, state=await asyncio.to_thread(self.unsaved.restored, found.state))
 
     async def identities(self) -> Mapping[int, int]:
         """See StateStore.identities."""
-        return await self.log.read(state.identities) if self.keep else {}
+        return await self.log.read(drivertables.identities) if self.keep else {}
 
     @property
     def _name(self) -> str:
@@ -42,7 +42,7 @@ class DriverState:
     def learn(self, marks: Mapping[int, int], limit: int) -> None:
         """See StateStore.learn."""
         if self.keep and marks:
-            _: asyncio.Future[None] = self.log.write(lambda db: state.learn(db, marks, limit))
+            _: asyncio.Future[None] = self.log.write(lambda db: drivertables.learn(db, marks, limit))
 
     def checkpoint(self, position: bytes | None, seen: Sequence[str], carries: Sequence[str] = ()) -> None:
         """Store a driver's position and the ids it has reported, after the events that were stored before.
@@ -52,6 +52,6 @@ class DriverState:
         # Not awaited: the writer keeps the order, so the position cannot be durable without the events before it.
         if self.keep and (position is not None or seen):
             written: asyncio.Future[None] = self.log.write(
-                lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED, required=True
+                lambda db: drivertables.advance(db, self._name, position, seen), Point.POSITION_STORED, required=True
             )
             self.unsaved.begin(position, carries, written)

@@ -17,20 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from wxcontroller.client.store import events as tables
-from wxcontroller.client.store import expiry, generations, history
-from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, Selection
+from wxcontroller.client.store import expiry
+from wxcontroller.client.store.database.privatefiles import SEND_PREFIX, delete
+from wxcontroller.client.store.database.recovery import KnownLog
+from wxcontroller.client.store.database.schema import SCHEMA
+from wxcontroller.client.store.database.writer import Database
 from wxcontroller.client.store.expiry import RetentionLimits, Swept
-from wxcontroller.client.store.files import SEND_PREFIX, delete
-from wxcontroller.client.store.recovery import KnownLog
 from wxcontroller.client.store.runclock import RunClock
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.writer import Database
-from wxcontroller.core.faultpoints import Point
+from wxcontroller.client.store.tables import eventtables as tables
+from wxcontroller.client.store.tables import generations, history
+from wxcontroller.client.store.tables.eventtables import Counts, Entry, EntryState, Moved, Selection
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
-from wxcontroller.core.messages import Text
-from wxcontroller.core.watchdog import Deadlines
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.core.process.faultpoints import Point
+from wxcontroller.core.process.watchdog import Deadlines
+from wxcontroller.core.text.templates import Text
+from wxcontroller.openwx.contract.replies import to_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -8,8 +8,8 @@ The age of failures and of dead letters is measured by the run clock (``runclock
 import sqlite3
 from dataclasses import astuple, dataclass
 
-from wxcontroller.client.store.events import OURS
-from wxcontroller.client.store.values import as_float, as_int
+from wxcontroller.client.store.tables.eventtables import OURS
+from wxcontroller.client.store.tables.values import as_float, as_int
 
 # Deleted per transaction, so that the writer stays available.
 _AT_ONCE = 1000

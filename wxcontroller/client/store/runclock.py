@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from wxcontroller.client.store.values import as_float
+from wxcontroller.client.store.tables.values import as_float
 
 # Rows have the reading of this clock, or 0 for none.
 _FIRST = 1.0

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Send, quoted_from
-from wxcontroller.client.sends.states import SendStep
-from wxcontroller.client.store.lostsends import LOST_ROW
-from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
-from wxcontroller.client.store.values import as_float, as_int
+from wxcontroller.client.sends.model.send import NEVER_AGAIN, Media, Send, quoted_from
+from wxcontroller.client.sends.model.sendstates import SendStep
+from wxcontroller.client.store.mediaids import MEDIA_KINDS, upload_from_json, upload_to_json
+from wxcontroller.client.store.tables.lostsends import LOST_ROW
+from wxcontroller.client.store.tables.values import as_float, as_int
+from wxcontroller.core.condition.verdict import Cause, SendState, Verdict
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind
-from wxcontroller.core.verdict import Cause, SendState, Verdict
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.base import Upload
-from wxcontroller.openwx.media import MediaFacts
+from wxcontroller.openwx.contract.media import MediaFacts
 
 Row = tuple[object, ...]
 # Why some sends can no longer go out.

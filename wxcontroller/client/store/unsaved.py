@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from wxcontroller.client.store.files import delete
+from wxcontroller.client.store.database.privatefiles import delete
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.jsontypes import items, kept_json, text
-from wxcontroller.core.ownthread import in_own_thread
+from wxcontroller.core.process.journal import Event, fields
+from wxcontroller.core.process.ownthread import in_own_thread
 
 log = logging.getLogger(__name__)
 FILE = "unsaved.json"

@@ -1,11 +1,11 @@
-"""The only way to an account's program: callers' requests, the controller's own, and events.
+"""The only way to an account's program: the connections, the controller's own requests, and events.
 
-An account's process may be compromised, so every response is limited and checked here, and can affect only that
-account. ``connecting`` makes all connections, and only to the account's own user. ``client`` sends the controller's
-own requests, with the port's secret, timeouts and errors (``failures``); ``status`` queries accounts. Calls under
-/openwx/ take one way: ``forwarding`` takes them from their callers' connections, ``exchange`` is one request,
-``backends`` keeps the connections to the accounts and reads the answers, ``lists`` answers for all accounts at once.
-``proxy`` is what aiohttp passes on: calls of /v1, whose answers are written again, and calls for other hosts. ``hub``
-shares one stream of events per account among all readers. ``longpolls`` limits the long polls of one token at one
-account.
+An account's process may be compromised, so every response is limited and checked, and can affect only that account.
+``connecting`` makes all connections, and only to the account's own user: start there. ``backends`` keeps them and
+reads the answers. ``ports`` sends the controller's own requests, with the port's secret, timeouts and errors
+(``portfailures``). ``destination`` is the place to which requests are passed on. ``eventhub`` shares one stream of
+events per account among all readers, ``longpolls`` limits the long polls of one token at one account.
+
+Callers' requests take ``controller.forwarding``. A call of /v1 about the status is answered by
+``controller.apis.v1.form.freshstatus``.
 """

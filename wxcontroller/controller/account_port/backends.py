@@ -20,14 +20,14 @@ from typing import Protocol, cast
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.connecting import AccountConnections
-from wxcontroller.controller.account_port.failures import BadResponse, NotRunning, unusable_because
-from wxcontroller.controller.registry import Registry
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
+from wxcontroller.controller.account_port.portfailures import BadResponse, NotRunning, unusable_because
+from wxcontroller.controller.accounts.registry import Registry
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.budget import INTERIM_HEADS, PART_BYTES, Budget
-from wxcontroller.openwx import http1
-from wxcontroller.openwx.credentials import PORT_HEADER
-from wxcontroller.openwx.http1 import BadChunk, BadHead, Chunked, Fields
+from wxcontroller.core.registry.account import Account
+from wxcontroller.openwx.http import http1
+from wxcontroller.openwx.http.credentials import PORT_HEADER
+from wxcontroller.openwx.http.http1 import BadChunk, BadHead, Chunked, Fields
 
 # The headers of an account that a caller gets: those that describe the body. Others could affect the caller's browser
 # or a cache in between. CORS, caching and security headers come from the controller.

@@ -27,14 +27,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from wxcontroller.controller.account_port.failures import NotAnswering, NotRunning
-from wxcontroller.controller.registry import Registry
-from wxcontroller.core.account import Account
+from wxcontroller.controller.account_port.portfailures import NotAnswering, NotRunning
+from wxcontroller.controller.accounts.registry import Registry
 from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.net.tcptable import Pair, owners_of_other_ends
 from wxcontroller.core.paths import API_SOCKET
-from wxcontroller.core.tcptable import Pair, owners_of_other_ends
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.text.templates import N_, Text
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 # Pauses while the queue of a socket is full, and until a connection is accepted: both take a busy program

@@ -6,11 +6,11 @@ from typing import Protocol, TypeAlias
 import aiohttp
 
 from wxcontroller.controller.account_port.ports import PortAnswer
-from wxcontroller.controller.authentication import Caller
+from wxcontroller.controller.callers.authentication import Caller
 from wxcontroller.core.budget import Budget
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.messages import Text
-from wxcontroller.core.relay import Body
+from wxcontroller.core.net.relay import Body
+from wxcontroller.core.text.templates import Text
 
 # An answer whose head has arrived. Reading it raises aiohttp's errors and OSError.
 RelayedAnswer: TypeAlias = PortAnswer | aiohttp.ClientResponse

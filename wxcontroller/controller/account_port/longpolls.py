@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wxcontroller.controller.authentication import Caller
-from wxcontroller.core.account import Account
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.options import OPTIONS
-from wxcontroller.openwx.admission import Busy, Resource
+from wxcontroller.controller.callers.authentication import Caller
+from wxcontroller.core.config.options import OPTIONS
+from wxcontroller.core.registry.account import Account
+from wxcontroller.core.text.templates import N_, Text
+from wxcontroller.openwx.http.admission import Busy, Resource
 
 # One token at its limit leaves slots for three others, or the hub and two.
 _PART = 4

@@ -14,15 +14,15 @@ from multidict import CIMultiDict
 
 from wxcontroller.controller.account_port.backends import Backend, Backends, ResponseHead, chunk
 from wxcontroller.controller.account_port.connecting import AccountConnections
-from wxcontroller.controller.account_port.failures import failure_of
-from wxcontroller.controller.registry import Registry
-from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
+from wxcontroller.controller.account_port.portfailures import failure_of
+from wxcontroller.controller.accounts.registry import Registry
+from wxcontroller.core.access.rights import Scope
 from wxcontroller.core.budget import Budget, read_whole
+from wxcontroller.core.config.settings import Settings
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
-from wxcontroller.core.relay import Body
-from wxcontroller.core.settings import Settings
-from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
+from wxcontroller.core.net.relay import Body
+from wxcontroller.core.registry.account import Account
+from wxcontroller.openwx.contract.replies import CONTENT_TYPE, to_bytes
 
 # Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
 # of deliveries. They have a few KiB and a few hundred values.

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
 
-from wxcontroller.controller.units import Units
-from wxcontroller.controller.view import View
-from wxcontroller.core.condition.model import LastEnd
+from wxcontroller.controller.accounts.units import Units
+from wxcontroller.controller.accounts.view import View
+from wxcontroller.core.condition.facts import LastEnd
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 

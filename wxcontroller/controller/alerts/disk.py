@@ -7,9 +7,9 @@ from pathlib import Path
 from wxcontroller.controller.alerts.findings import Healthy, Problem, Verdict
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.files.atomic import replace_file
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.text.templates import N_, Text
 
 # On a small file system, such as /run, this fraction is enough.
 _PART = 0.1

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from wxcontroller.controller.view import View
+from wxcontroller.controller.accounts.view import View
 from wxcontroller.core.alerts import Kind, plain
-from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.commands import command
-from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
-from wxcontroller.core.fleetsettings import RENEW_CERTIFICATE
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.condition.facts import Assessment, Code, Condition, Issue
+from wxcontroller.core.config.alertsettings import AlertSettings
+from wxcontroller.core.config.fleetsettings import RENEW_CERTIFICATE
 from wxcontroller.core.states import Desired
+from wxcontroller.core.text.remedycommands import command
+from wxcontroller.core.text.templates import N_, NOTHING, Text
 
 if TYPE_CHECKING:
-    from wxcontroller.controller.hostowners import HostOwners
+    from wxcontroller.controller.hosts.hostowners import HostOwners
 
 # A push login without a code is usually confirmed at once.
 _CONFIRM_SECONDS = 20.0

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.core.alerts import Kind
-from wxcontroller.core.alertsettings import AlertSettings
+from wxcontroller.core.config.alertsettings import AlertSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
-from wxcontroller.core.messages import NOTHING, text_from
+from wxcontroller.core.text.templates import NOTHING, text_from
 
 # Least time between two alerts: problems that begin together are one alert, the first is sent at once.
 SPACING = 30.0

@@ -1,9 +1,10 @@
 """The dashboard at ``/``, in two languages: templates, style sheets and small script modules without a build step.
 
-``render`` renders the page for each language and choice of colours, ``assets`` has scripts, styles and texts, ``api``
-and ``examples`` make the API reference. In ``static``, ``main.js`` connects the views: start there.
-``store.js`` keeps the accounts up to date, ``api.js`` makes the calls, and ``paths.js`` the paths that they may have.
-The page uses only /v1 and /openwx, like any other client, and nothing is inline or loaded from another host.
+``render`` renders the page for each language and choice of colours (``readerlanguage``), ``assets`` has scripts,
+styles and texts, ``apireference`` and ``examples`` make the API reference. In ``static``, ``main.js`` connects the
+views: start there. ``store.js`` keeps the accounts up to date, ``api.js`` makes the calls, and ``paths.js`` the paths
+that they may have. The page uses only /v1 and /openwx, like any other client, and nothing is inline or loaded from
+another host.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.page.assets import Served, bundle, served
-from wxcontroller.controller.page.language import chosen_language, chosen_theme
+from wxcontroller.controller.page.readerlanguage import chosen_language, chosen_theme
 from wxcontroller.controller.page.render import dashboard, small_page
 
 _CSP = (
@@ -63,7 +64,7 @@ def add_routes(app: web.Application) -> None:
 
     @cache
     def api(language: str, theme: str) -> Served:
-        from wxcontroller.controller.page.api import rendered as api_page  # imported only if requested
+        from wxcontroller.controller.page.apireference import rendered as api_page  # imported only if requested
 
         return served(api_page(language, theme, bundle().digest), "text/html; charset=utf-8")
 

@@ -10,10 +10,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 
-from wxcontroller.core.catalog import LANGUAGES, entries
-from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.tables import TableRow
+from wxcontroller.core.config.checklist import DoctorCheck
+from wxcontroller.core.config.options import OPTIONS, Origin
+from wxcontroller.core.config.tables import TableRow
+from wxcontroller.core.text.catalog import LANGUAGES, entries
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",

@@ -4,10 +4,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from wxcontroller import __version__
-from wxcontroller.controller.authentication import ANYBODY
+from wxcontroller.controller.callers.authentication import ANYBODY
 from wxcontroller.controller.page.assets import Served, bundle, served
-from wxcontroller.core.catalog import translations
-from wxcontroller.core.routes import ROUTES
+from wxcontroller.core.config.routechoice import ROUTES
+from wxcontroller.core.text.catalog import translations
 
 if TYPE_CHECKING:
     import jinja2

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wxcontroller.core.condition import deliveries, lifecycle
-from wxcontroller.core.condition.model import Assessment, Condition, Facts, Issue, Severity
+from wxcontroller.core.condition import deliverychecks, lifecyclechecks
+from wxcontroller.core.condition.facts import Assessment, Condition, Facts, Issue, Severity
 
 
 def assess(facts: Facts) -> Assessment:
     """Return the assessment. Issues of an account that should not run are at most a notice."""
-    condition = lifecycle.condition_of(facts)
+    condition = lifecyclechecks.condition_of(facts)
     found = list(_found(facts, condition))
     if not facts.wanted:
         found = [replace(issue, severity=Severity.NOTICE) for issue in found]
@@ -18,11 +18,11 @@ def assess(facts: Facts) -> Assessment:
 
 
 def _found(facts: Facts, condition: Condition) -> Iterator[Issue]:
-    for check in lifecycle.CHECKS:
+    for check in lifecyclechecks.CHECKS:
         if issue := check(facts, condition):
             yield issue
     if facts.deliveries is None or not facts.has_process:
         return
-    for each in deliveries.CHECKS:
+    for each in deliverychecks.CHECKS:
         if issue := each(facts, facts.deliveries):
             yield issue

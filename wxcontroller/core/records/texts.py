@@ -10,7 +10,7 @@ from wxcontroller.core.records.decoding import Free, FreeRecord, WireRecord, Wor
 class TextData(FreeRecord, kw_only=True):
     """A text as data: fill the values in at their names; values that are texts are filled in first.
 
-    See core/messages.py.
+    See core/text/templates.py.
     """
 
     schema_name = "Text"

@@ -1,7 +1,7 @@
 """Failures of a request to WeChat before its answer is decoded. They contain no URL, cookie or response text."""
 
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.messages import N_, Text, Value
+from wxcontroller.core.text.templates import N_, Text, Value
 
 _WAIT = N_("WeChat may be down or the network interrupted")
 

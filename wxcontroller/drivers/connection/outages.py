@@ -9,8 +9,8 @@ import os
 import aiohttp
 
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.unreachable import certificate_fault, connect_errno
+from wxcontroller.core.net.unreachable import certificate_fault, connect_errno
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.connection.failures import NoAnswer
 
 _CLOCK = N_("check this machine's clock (timedatectl)")

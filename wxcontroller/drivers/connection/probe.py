@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import NOTHING, Text, text_fields
+from wxcontroller.core.text.templates import NOTHING, Text, text_fields
 from wxcontroller.drivers.connection.timing import LineTiming
 from wxcontroller.drivers.connection.transport import LineRequest, Transport
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import TypeVar
 
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.process.watchdog import Deadlines
 from wxcontroller.drivers.base import DriverEvent, Emit, Progress
 from wxcontroller.drivers.connection.timing import LineTiming
 

@@ -19,14 +19,14 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from wxcontroller.core.egress import ProxyKind, parse_proxy
-from wxcontroller.core.httpbody import HttpBody, Outgoing
-from wxcontroller.core.httprequests import HttpAnswer, HttpRequests, requests_over
-from wxcontroller.core.mediatype import media_type
-from wxcontroller.core.messages import Text
-from wxcontroller.core.resolver import Resolver
-from wxcontroller.core.tls import client_context
-from wxcontroller.core.watchdog import Deadlines
+from wxcontroller.core.net.egress import ProxyKind, parse_proxy
+from wxcontroller.core.net.httpbody import HttpBody, Outgoing
+from wxcontroller.core.net.httprequests import HttpAnswer, HttpRequests, requests_over
+from wxcontroller.core.net.mediatype import media_type
+from wxcontroller.core.net.resolver import Resolver
+from wxcontroller.core.net.trustedservers import client_context
+from wxcontroller.core.process.watchdog import Deadlines
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.connection.failures import Fenced, NoAnswer, TooLong, TunnelFailed, UnreadableResponse
 from wxcontroller.drivers.connection.outages import no_answer

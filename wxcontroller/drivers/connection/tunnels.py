@@ -25,10 +25,10 @@ from aiohttp_socks import ProxyConnector
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio.v2 import Proxy as SocksProxy
 
-from wxcontroller.core.egress import Proxy, ProxyKind
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text, Value
-from wxcontroller.core.resolver import Resolver
+from wxcontroller.core.net.egress import Proxy, ProxyKind
+from wxcontroller.core.net.resolver import Resolver
+from wxcontroller.core.text.templates import N_, Text, Value
 from wxcontroller.drivers.connection.failures import TunnelFailed
 
 _NOT_ALLOWED = 2  # reply of SOCKS5: by its rules (RFC 1928, 6)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from wxcontroller.core.errors import Unsupported
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_
 from wxcontroller.core.model import Message, MessageKind
+from wxcontroller.core.text.templates import N_
 from wxcontroller.drivers.base import Capabilities, Driver, DriverContext, Fetched, Sent, Sink, Upload, Uploaded
 from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.filehelper.decode import PEER, message_of

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import Profile, RosterLoaded
 from wxcontroller.drivers.connection.pulse import Pulse
 from wxcontroller.drivers.web.decode import contacts

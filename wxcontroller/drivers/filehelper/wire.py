@@ -4,7 +4,7 @@ import secrets
 from dataclasses import replace
 from urllib.parse import quote
 
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineRequest, LineResponse
 from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, now_ms, query_of

@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, objects, read_json, text
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Direction, Message, MessageKind, MessageMedia, Quote
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.ilink.wire import Credentials
 
 SESSION_TIMEOUT = -14  # "session timeout": of the poll perhaps a logout, of a send one peer's closed window (4)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import BadAnswer, NotAsked, WeChatError
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,

@@ -24,8 +24,8 @@ from wxcontroller.core.errors import (
     reason_of,
 )
 from wxcontroller.core.jsontypes import JsonObject, items, read_json, text
-from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.model import MessageKind, MessageMedia
+from wxcontroller.core.text.templates import N_, Text, verbatim
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 from wxcontroller.drivers.connection.transport import Transport

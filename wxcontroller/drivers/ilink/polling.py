@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact
+from wxcontroller.core.process.faultpoints import Point, reached
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import Checkpoint, MessageArrived, Offline, Online, RosterChanged
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.pulse import Pulse

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from wxcontroller.core.errors import FailureHandling
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineRequest, LineResponse, Transport
 from wxcontroller.drivers.ilink.timing import ILinkTiming

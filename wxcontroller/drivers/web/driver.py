@@ -11,10 +11,10 @@ from typing import ClassVar, Protocol
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import Unsupported, WeChatError, WxError
-from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind, MessageMedia
+from wxcontroller.core.process.faultpoints import Point, reached
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.base import (
     Capabilities,
     Driver,

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from aiohttp import hdrs, web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
-from wxcontroller.sandbox import markup
 from wxcontroller.sandbox.ilink.codes import ILinkCode
-from wxcontroller.sandbox.ilink.model import (
+from wxcontroller.sandbox.media import webmarkup
+from wxcontroller.sandbox.requestlog import Violation
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.world.ilinkbots import (
     INVALID,
     LOGGED_OUT,
     NO_TICKET,
@@ -22,8 +24,6 @@ from wxcontroller.sandbox.ilink.model import (
     SessionState,
     User,
 )
-from wxcontroller.sandbox.requestlog import Violation
-from wxcontroller.sandbox.sandbox import Sandbox
 
 _TEXTS = {LOGGED_OUT: "session timeout", INVALID: "invalid arguments", NO_TICKET: "GetTypingTicket rpc failed"}
 _PRODUCT = r"[A-Za-z0-9_.\-]{1,32}/[A-Za-z0-9_.+\-]{1,32}(?: \([\x20-\x27\x2a-\x7e]{1,64}\))?"
@@ -174,7 +174,7 @@ class ILinkCall:
     def reply(self, value: JsonObject) -> web.Response:
         """Answer with JSON."""
         self.answer = value
-        return web.Response(text=markup.dump(value), content_type="application/json")
+        return web.Response(text=webmarkup.dump(value), content_type="application/json")
 
     def refuse(self, ret: int, words: str | None = None) -> web.Response:
         """Answer with a code, in this endpoint's field."""

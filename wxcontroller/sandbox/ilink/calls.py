@@ -6,13 +6,13 @@ import time
 from aiohttp import hdrs, web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
-from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import crypt, phone
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
 from wxcontroller.sandbox.ilink.cdn import upload_url
 from wxcontroller.sandbox.ilink.codes import MAX_WRONG, HostChange, ILinkCode
 from wxcontroller.sandbox.ilink.items import FILE, KINDS, TEXT, VOICE
-from wxcontroller.sandbox.ilink.model import (
+from wxcontroller.sandbox.media.storedcontent import ContentItem
+from wxcontroller.sandbox.world.ilinkbots import (
     INVALID,
     LOGGED_OUT,
     NO_TICKET,
@@ -28,7 +28,7 @@ from wxcontroller.sandbox.ilink.model import (
     Window,
     opaque,
 )
-from wxcontroller.sandbox.logins import LoginStage, client_of
+from wxcontroller.sandbox.world.logins import LoginStage, client_of
 
 _LONGEST_TEXT = 16 * 1024  # bytes of UTF-8
 _BATCH = 50  # messages in one answer to getupdates

@@ -4,10 +4,10 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from wxcontroller.core.mediatype import media_type
-from wxcontroller.sandbox.contents import Download
+from wxcontroller.core.net.mediatype import media_type
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint
-from wxcontroller.sandbox.ilink.model import CdnFile
+from wxcontroller.sandbox.media.storedcontent import Download
+from wxcontroller.sandbox.world.ilinkbots import CdnFile
 
 _PIECE = 2**18
 _OCTETS = "application/octet-stream"

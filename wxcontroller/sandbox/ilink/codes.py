@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.sandbox.ilink.model import Bot
-from wxcontroller.sandbox.logins import LoginStage, WebLoginCode
+from wxcontroller.sandbox.world.ilinkbots import Bot
+from wxcontroller.sandbox.world.logins import LoginStage, WebLoginCode
 
 MAX_WRONG = 3  # verify codes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from wxcontroller.sandbox.contents import PartialContent
+from wxcontroller.sandbox.media.storedcontent import PartialContent
 
 _HEX_KEY = re.compile("[0-9a-fA-F]{32}")
 _PIECE = 2**20

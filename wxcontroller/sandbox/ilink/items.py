@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, text
-from wxcontroller.sandbox.contents import ContentItem, ServerContents
 from wxcontroller.sandbox.ilink import crypt
-from wxcontroller.sandbox.ilink.model import CdnFile, ILink
+from wxcontroller.sandbox.media.storedcontent import ContentItem, ServerContents
+from wxcontroller.sandbox.world.ilinkbots import CdnFile, ILink
 
 TEXT, IMAGE, VOICE, FILE, VIDEO = 1, 2, 3, 4, 5
 KINDS = {TEXT: "text", IMAGE: "image", VOICE: "voice", FILE: "file", VIDEO: "video"}

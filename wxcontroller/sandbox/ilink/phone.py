@@ -5,12 +5,12 @@ import secrets
 from urllib.parse import urlsplit
 
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import ILINK_CDN_HOST, ILINK_HOSTS
 from wxcontroller.sandbox.ilink.codes import HostChange, ILinkCode
 from wxcontroller.sandbox.ilink.items import ItemMedia, media_item, text_item
-from wxcontroller.sandbox.ilink.model import (
+from wxcontroller.sandbox.media.storedcontent import ContentItem
+from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.world.ilinkbots import (
     BOT_CONTACT,
     KEPT_MESSAGES,
     Bot,
@@ -19,8 +19,8 @@ from wxcontroller.sandbox.ilink.model import (
     Window,
     opaque,
 )
-from wxcontroller.sandbox.logins import LoginStage, WrongState
-from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.world.logins import LoginStage, WrongState
+from wxcontroller.sandbox.world.phone import ServerAccount
 
 
 def scan(

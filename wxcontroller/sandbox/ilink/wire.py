@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from wxcontroller.sandbox import faulteffects
+from wxcontroller.sandbox.faults import faulteffects
 from wxcontroller.sandbox.hosts import Host, Role
 from wxcontroller.sandbox.ilink import calls, cdn
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
-from wxcontroller.sandbox.ilink.model import RecordedCall
 from wxcontroller.sandbox.sandbox import Sandbox
+from wxcontroller.sandbox.world.ilinkbots import RecordedCall
 
 ENDPOINTS: tuple[ILinkEndpoint, ...] = (*calls.ENDPOINTS, *cdn.ENDPOINTS)
 NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS)

@@ -9,12 +9,12 @@ from pathlib import Path
 from aiohttp import web
 
 from wxcontroller import __version__
-from wxcontroller.core.catalog import LANGUAGES, entries, translations
-from wxcontroller.sandbox import jpeg
-from wxcontroller.sandbox.account import WebLogin
+from wxcontroller.core.text.catalog import LANGUAGES, entries, translations
 from wxcontroller.sandbox.hosts import DOMAINS
-from wxcontroller.sandbox.logins import link
-from wxcontroller.sandbox.reading import SANDBOX
+from wxcontroller.sandbox.media import jpeg
+from wxcontroller.sandbox.script.inputs import SANDBOX
+from wxcontroller.sandbox.world.logins import link
+from wxcontroller.sandbox.world.phone import WebLogin
 
 _HERE = Path(__file__).parent
 _HEADERS = {

@@ -38,7 +38,7 @@ const filled = (text, values) =>
   text.includes("{") ? text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole) : text;
 
 const MOST_CHARACTERS = 8000; // texts may come from accounts, which are not trusted
-const DEPTH = 8; // as in core/messages.py
+const DEPTH = 8; // as in core/text/templates.py
 // The name of the failed call at WeChat is only for the journal and wxctl.
 const CALL = /^\{call\}(: |：)/;
 

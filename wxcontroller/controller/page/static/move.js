@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { bringBack, tell } from "./notices.js";
 import { accounts } from "./store.js";
 
-// Words that a shell takes without quotes, as in core/commands.py.
+// Words that a shell takes without quotes, as in core/text/remedycommands.py.
 const SAFE = /^[\p{L}\p{N}_@%+=:,./][\p{L}\p{N}_@%+=:,./-]*$/u;
 
 const quoted = (name) => (SAFE.test(name) ? name : `'${name.replaceAll("'", `'"'"'`)}'`);

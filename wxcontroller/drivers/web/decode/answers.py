@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode.failures import HostMoved, Overloaded, refusal

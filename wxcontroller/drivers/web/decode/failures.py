@@ -1,7 +1,7 @@
 """Errors of WeChat's web servers, and the remedy for each code. No URL, cookie or response text in here."""
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 
 # weixin-web-protocol 10.1: remedies for codes.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.connection.failures import UnreadableResponse
 from wxcontroller.drivers.connection.transport import LineResponse
 from wxcontroller.drivers.web.decode.answers import accept, text_of, without_halves

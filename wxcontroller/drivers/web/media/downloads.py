@@ -8,8 +8,8 @@ from typing import Protocol
 from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind, MessageMedia
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.connection.failures import NoAnswer, TooLong, UnreadableResponse
 from wxcontroller.drivers.web.decode.contents import file_key

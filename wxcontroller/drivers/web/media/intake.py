@@ -2,7 +2,7 @@
 
 import re
 
-from wxcontroller.core.messages import Text
+from wxcontroller.core.text.templates import Text
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.connection.failures import NoAnswer, TooLong, UnreadableResponse
 from wxcontroller.drivers.connection.transport import ReceivedFile

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.text.templates import N_
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.drivers.connection.failures import NoAnswer
 from wxcontroller.drivers.connection.transport import LineResponse

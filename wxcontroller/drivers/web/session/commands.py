@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_
+from wxcontroller.core.text.templates import N_
 from wxcontroller.drivers.web.decode import answers
 from wxcontroller.drivers.web.decode.failures import TOO_FREQUENT
 from wxcontroller.drivers.web.session.roster import WebRoster

@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 from wxcontroller.core.errors import BadAnswer, NotAsked
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, positive_seconds
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.text.templates import N_, Text
 from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
 from wxcontroller.drivers.connection.pulse import Pulse
 

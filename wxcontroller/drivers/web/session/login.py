@@ -9,8 +9,8 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.faultpoints import Point, reached
-from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.core.process.faultpoints import Point, reached
+from wxcontroller.core.text.templates import NOTHING, Text
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.config.limits import DEFAULTS
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
 from wxcontroller.drivers.base import LoginStalled, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.connection.pulse import Pulse

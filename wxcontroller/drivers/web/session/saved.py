@@ -22,7 +22,7 @@ from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 log = logging.getLogger(__name__)
 # Ids of messages that are remembered, so that none is reported twice: WeChat repeats only what it sent last, a few
-# pages of a hundred messages or so. As many outlive the process (``client.store.state``).
+# pages of a hundred messages or so. As many outlive the process (``client.store.tables.drivertables``).
 MESSAGE_IDS = 2_000
 _MARK, _SHELVES = 8, 128
 _VERSION = 1

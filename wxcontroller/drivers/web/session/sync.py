@@ -13,10 +13,10 @@ from typing import Protocol, TypeAlias
 
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject, text
-from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.core.process.faultpoints import Point, reached
+from wxcontroller.core.text.templates import N_, NOTHING, Text
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.connection.failures import NoAnswer, TooLong
 from wxcontroller.drivers.connection.pulse import Pulse, run_beside

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from wxcontroller.core.config.limits import DEFAULTS
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.drivers.connection.transport import LineRequest, LineResponse, ReceivedFile, Transport
 from wxcontroller.drivers.web.wire.extspam import EXTSPAM
 from wxcontroller.drivers.web.wire.hosts import QR_HOST, hosts_of

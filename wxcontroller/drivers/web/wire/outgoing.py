@@ -5,8 +5,8 @@ from html import escape
 
 from wxcontroller.core.errors import Unsupported
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
+from wxcontroller.core.text.templates import N_
 from wxcontroller.drivers.base import Uploaded
 from wxcontroller.drivers.web.wire.calls import sendable
 

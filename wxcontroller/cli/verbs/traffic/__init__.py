@@ -1,0 +1,1 @@
+"""Verbs about messages: sending, reading, deliveries, agents and targets."""
