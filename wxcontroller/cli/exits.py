@@ -6,7 +6,7 @@ from types import MappingProxyType
 from wxcontroller.core.errors import WxError
 
 INTERRUPTED = 130
-# Code → its word in JSON, and its meaning. The errors of core.errors and cli.errors carry the codes.
+# Code → its word in JSON, and its meaning. The errors of core/errors.py and cli/clierrors.py carry the codes.
 EXITS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         0: ("done", "Done."),

@@ -18,7 +18,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, kept_jso
 from wxcontroller.core.paths import Paths
 
 log = logging.getLogger(__name__)
-# An alert with all the codes to scan that it may have (controller.alerts.compose) is less than half of it.
+# An alert with all the codes to scan that it may have (controller/alerts/alerttext.py) is less than half of it.
 ALERT_BYTES = 8 << 20
 # Readable by the deliverer, through the directory's group. It may contain a QR code, which starts a login.
 _MODE = 0o640

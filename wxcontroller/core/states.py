@@ -53,7 +53,7 @@ _WITH_PROCESS = frozenset(
 
 
 class LoginState(StrEnum):
-    """The state of the session. Written by client/session only."""
+    """The state of the session. Written by client/login/session.py only."""
 
     INIT = "init"  # starting, no login attempted yet
     LOADING = "loading"  # trying the stored login, or fetching a QR code

@@ -1,7 +1,7 @@
 """How many modules an idle account has loaded: every module is in memory as often as there are accounts.
 
 A new module either belongs to what an idle account does, and the limit is raised, or it is imported where it is used.
-Modules that are found but not executed yet (core.deferred) are not loaded.
+Modules that are found but not executed yet (core/process/deferred.py) are not loaded.
 """
 
 import os

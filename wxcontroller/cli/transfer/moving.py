@@ -1,7 +1,7 @@
 """Moving accounts to another host of the fleet: the steps, in an order in which an account never runs on two.
 
 1. Ask the other host whether it can take the account. Nothing has changed so far.
-2. Mark the account's record here and stop it. From now on nothing starts it here (core.leaving).
+2. Mark the account's record here and stop it. From now on nothing starts it here (core/registry/leaving.py).
 3. Note in the mark that it is being sent, then send it. The other host imports all of it, or nothing, and raises its
    epoch; it does not start it.
 4. Have the other host start it, and wait until its unit is ready.

@@ -1,6 +1,6 @@
 """The common path of sends from all APIs. A request becomes sends, which are stored with its key and queued; its
-caller can wait until they have ended or are held. The answer is derived from the sends: ``calls`` has the original's
-format, ``v1.sending`` that of /v1.
+caller can wait until they have ended or are held. The answer is derived from the sends: ``client/calls`` has the
+original's format, ``client/v1/acts`` that of /v1.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Refuse calls that a foreign web page makes through a user's browser (openwx-api 5.3 no. 43).
 
-openwx/crosssite decides what is foreign. Host is checked for every path, Origin for the APIs: the dashboard itself
-may be linked to from anywhere.
+openwx/http/crosssite.py decides what is foreign. Host is checked for every path, Origin for the APIs: the dashboard
+itself may be linked to from anywhere.
 """
 
 import asyncio

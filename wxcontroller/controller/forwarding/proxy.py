@@ -64,7 +64,7 @@ NOT_SENT_ON = frozenset(
         *("authorization", "x-auth-token", "cookie", "referer", credentials.PORT_HEADER.lower()),
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
-        *("x-wx-consumer", "x-wx-origin"),  # set by the controller (controller/ilink)
+        *("x-wx-consumer", "x-wx-origin"),  # set by the controller (controller/apis/ilink)
         credentials.HOLDER_HEADER.lower(),  # set by the controller, too
         CALLER_HEADER.lower(),  # another host's, to this one
     }

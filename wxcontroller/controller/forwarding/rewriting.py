@@ -1,8 +1,9 @@
 """Answers of accounts and other hosts to calls of /v1, decoded and written again before a caller sees them.
 
 Whoever answers may be compromised, and its callers include a page with an administrator's token. So the answer to a
-call that is declared with a record (``v1.calls``) is decoded into it; paths and the account's name are added here,
-from what the controller knows. A failure is decoded in the same way. The caller of an invalid answer gets 502.
+call that is declared with a record (controller/apis/v1/form) is decoded into it; paths and the account's name are
+added here, from what the controller knows. A failure is decoded in the same way. The caller of an invalid answer gets
+502.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """Limits that an administrator can set on input from callers, accounts, webhooks and WeChat.
 
-Each is a row with its default, range and meaning (core.tables), and a key of the table ``[limits]`` of the settings.
-Those of accounts reach the process of an account as variables of its environment (core.materialise), where the
-administrator's file for one account wins. The ranges keep the limits below the timeouts of the watchdogs and of
-systemd's units.
+Each is a row with its default, range and meaning (core/config/tables.py), and a key of the table ``[limits]`` of the
+settings. Those of accounts reach the process of an account as variables of its environment
+(core/registry/materialise.py), where the administrator's file for one account wins. The ranges keep the limits below
+the timeouts of the watchdogs and of systemd's units.
 
 A limit that should never need a change is a constant next to the code that enforces it, with its reason.
 """

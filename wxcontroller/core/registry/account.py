@@ -40,15 +40,15 @@ REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
 class Account:
     """One registered account.
 
-    ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as they
-    were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as text
-    by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` counts the
-    hosts of the account and is raised with each move: it distinguishes the data that two hosts have of one account.
-    Accounts that never moved, and those of earlier versions, are in the first and have no variable. ``leaving`` marks
-    one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none. ``adopted`` is the
-    epoch of its last adoption, 0 for none: it stays when the account moves on, because what it held then is not
-    settled before its first start. ``logged_out`` is the id of a logout without a process: the next one, which alone
-    can read the login, forgets it. "" for none.
+    ``options`` are canonical texts by option name (core/config/options.py), ``parameters`` the start request's pairs
+    as they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's,
+    as text by name (core/config/limits.py); from a file also removed ones, so that writing it again changes it.
+    ``epoch`` counts the hosts of the account and is raised with each move: it distinguishes the data that two hosts
+    have of one account. Accounts that never moved, and those of earlier versions, are in the first and have no
+    variable. ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, ""
+    for none. ``adopted`` is the epoch of its last adoption, 0 for none: it stays when the account moves on, because
+    what it held then is not settled before its first start. ``logged_out`` is the id of a logout without a process:
+    the next one, which alone can read the login, forgets it. "" for none.
     """
 
     name: AccountName

@@ -68,11 +68,11 @@ class Materialiser:
     ) -> Account:
         """Register ``name`` as wanted and write its file.
 
-        ``options`` are canonical (core.options), ``parameters`` those the answer echoes. ``keep`` merges them over
-        the stored ones, otherwise they replace them. The account keeps its port; while it ``runs``,
-        even outside the current range. ``epoch`` is its minimum from now on. Raises NoPort,
-        TemplateError, BadOption (a value that no environment file can hold), OtherRoute (see ``stay_on_route``) or
-        OSError; nothing is changed then.
+        ``options`` are canonical (core/config/options.py), ``parameters`` those the answer echoes. ``keep`` merges
+        them over the stored ones, otherwise they replace them. The account keeps its port; while it ``runs``, even
+        outside the current range. ``epoch`` is its minimum from now on. Raises NoPort, TemplateError, BadOption (a
+        value that no environment file can hold), OtherRoute (see ``stay_on_route``) or OSError; nothing is changed
+        then.
         """
         with self._locked():
             existing = self._known(name.instance)

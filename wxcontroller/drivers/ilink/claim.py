@@ -4,7 +4,7 @@ Two polls with one token split the messages between them, and a second login of 
 session. The service reports neither, so accounts have to detect each other. They run as different users that cannot
 read each other's files; they share only the network namespace.
 
-A stopped account cannot answer. It is known by its mark in the controller's book (core.loginbook).
+A stopped account cannot answer. It is known by its mark in the controller's book (core/registry/loginbook.py).
 
 A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
 and frees it when that ends, however it ends: no claim can be stale. A program that connects gets the account's name.

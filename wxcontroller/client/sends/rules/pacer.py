@@ -1,7 +1,8 @@
 """The pace of an account's sends: a pause between two, a limit per minute, and one per day.
 
 The day's count is part of the account's database: it is written in the transaction that notes that a send is handed
-to WeChat (``store.sends``), so that no crash loses a count. The pacer has it in memory and does not use the database.
+to WeChat (client/store/sendstore.py), so that no crash loses a count. The pacer has it in memory and does not use the
+database.
 """
 
 import random

@@ -21,7 +21,8 @@ from wxcontroller.openwx.contract.replies import to_bytes
 from wxcontroller.openwx.http import eventstream
 
 _AT_ONCE = 100
-# After three such pauses of silence, the controller considers the connection broken (account_port/hub.py).
+# After three such pauses of silence, the controller considers the connection broken
+# (controller/account_port/eventhub.py).
 HEARTBEAT_SECONDS = 10.0
 
 

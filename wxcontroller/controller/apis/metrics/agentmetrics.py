@@ -1,4 +1,4 @@
-"""The agents of accounts (controller/ilink) as Prometheus sees them.
+"""The agents of accounts (controller/apis/ilink) as Prometheus sees them.
 
 Labels are names that an administrator gave: only consumers for which the controller has made a token are shown,
 whatever the account's program reports.

@@ -1,4 +1,4 @@
-"""/v1/accounts/{name}/consumers: the agents that use an account by the iLink API (controller/ilink).
+"""/v1/accounts/{name}/consumers: the agents that use an account by the iLink API (controller/apis/ilink).
 
 The account's process keeps them; their tokens are the controller's. A token can be made while the account is stopped:
 the process adds the consumer at its first call.

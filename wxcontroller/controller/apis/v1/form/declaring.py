@@ -81,7 +81,7 @@ class Calls(list[RoutedCall]):
         """Declare the call ``METHOD PATH`` below /v1, which the decorated function handles.
 
         ``also`` are its other answers. ``decoded`` is the record of an answer that an account or another host gives
-        (``account_port.rewriting``), if ``answer`` is not that record.
+        (controller/forwarding/rewriting.py), if ``answer`` is not that record.
         """
         if isinstance(answer, type):
             decoded, answer = answer, described(answer)

@@ -1,10 +1,10 @@
 """Moving an account between hosts: departure from this host, and arrival at it.
 
-``wxctl move`` on the account's host decides each step, and its record there (core.leaving) records its progress; the
-controllers only execute the steps. An arriving account is sealed with the fleet's passphrase, which the controller
-does not know: it passes the bytes on to wxcontroller-receive.socket, whose service imports them as root. So neither a
-compromised controller nor a holder of its tokens can read a login, or make root import an account that no host of the
-fleet has sent.
+``wxctl move`` on the account's host decides each step, and its record there (core/registry/leaving.py) records its
+progress; the controllers only execute the steps. An arriving account is sealed with the fleet's passphrase, which the
+controller does not know: it passes the bytes on to wxcontroller-receive.socket, whose service imports them as root.
+So neither a compromised controller nor a holder of its tokens can read a login, or make root import an account that
+no host of the fleet has sent.
 """
 
 import asyncio

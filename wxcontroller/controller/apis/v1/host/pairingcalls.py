@@ -1,4 +1,4 @@
-"""/v1/ilink/pairings: agents that ask for a token, and the administrator's decision (controller/ilink)."""
+"""/v1/ilink/pairings: agents that ask for a token, and the administrator's decision (controller/apis/ilink)."""
 
 import secrets
 
